@@ -1,0 +1,120 @@
+"""fastnet: multilayer perceptrons on the CPU, with a compiled core and scikit-learn's interface.
+
+>>> import fastnet as fn
+>>> net = fn.Network([fn.Dense(16, "relu"), fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
+>>> net
+<Network 4 -> 16 relu, 3 softmax; 131 parameters, float32>
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fastnet.activations import (
+    ELU,
+    GELU,
+    SELU,
+    Exponential,
+    Identity,
+    LeakyReLU,
+    Mish,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
+from fastnet.exceptions import DivergenceError
+from fastnet.history import History
+from fastnet.initializers import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, Zeros
+from fastnet.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Poisson, Quantile, SquaredError
+from fastnet.network import Dense, Gradients, Network
+from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, RMSprop
+from fastnet.runtime import show_config
+from fastnet.schedules import Constant, Cosine, ExponentialDecay, InverseScaling, LinearWarmup, OneCycle, StepDecay
+
+if TYPE_CHECKING:
+    from fastnet.checkpoint import Checkpoint
+    from fastnet.estimators import MLPClassifier, MLPRegressor
+    from fastnet.persistence import load
+
+__version__ = "0.1.0"
+
+#: Names that are imported when they are first used, because they need more than NumPy and SciPy.
+_LAZY = {
+    "MLPClassifier": "fastnet.estimators",
+    "MLPRegressor": "fastnet.estimators",
+    "Checkpoint": "fastnet.checkpoint",
+    "load": "fastnet.persistence",
+}
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "LBFGS",
+    "SELU",
+    "SGD",
+    "AbsoluteError",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "BinaryCrossEntropy",
+    "Callback",
+    "Checkpoint",
+    "Constant",
+    "Cosine",
+    "CrossEntropy",
+    "Dense",
+    "DivergenceError",
+    "EarlyStopping",
+    "Exponential",
+    "ExponentialDecay",
+    "GlorotNormal",
+    "GlorotUniform",
+    "Gradients",
+    "HeNormal",
+    "HeUniform",
+    "History",
+    "Huber",
+    "Identity",
+    "InverseScaling",
+    "LeCunNormal",
+    "LeakyReLU",
+    "LinearWarmup",
+    "MLPClassifier",
+    "MLPRegressor",
+    "Mish",
+    "Network",
+    "OneCycle",
+    "Poisson",
+    "ProgressBar",
+    "Quantile",
+    "RMSprop",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "SquaredError",
+    "StepDecay",
+    "Tanh",
+    "Zeros",
+    "__version__",
+    "load",
+    "show_config",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

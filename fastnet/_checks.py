@@ -1,0 +1,164 @@
+"""Input validation with NumPy alone: each check says what was got, what was expected and what to do."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+#: Dimensions are handed to 32-bit BLAS.
+MAX_DIMENSION = 2**31 - 1
+
+
+def lookup(spec: Any, table: Mapping[str, type], base: type, kind: str, *args: Any) -> Any:
+    """Resolve a name, a class or an object of `base` to an object.
+
+    Parameters
+    ----------
+    spec : str, type or object
+        A key of `table`, a subclass of `base` or an instance of it.
+    table : mapping of str to type
+        The known names.
+    base : type
+        Class that every row of the table derives from.
+    kind : str
+        What is looked up, for the error message.
+    *args
+        Arguments of the constructor, where `spec` is a name or a class.
+
+    Raises
+    ------
+    ValueError
+        Unknown name.
+    TypeError
+        Neither a name, a class nor an object of `base`.
+    """
+    if isinstance(spec, base):
+        return spec
+    if isinstance(spec, str):
+        if spec not in table:
+            raise ValueError(f"Unknown {kind} {spec!r}; known are: {', '.join(sorted(table))}.")
+        return table[spec](*args)
+    if isinstance(spec, type) and issubclass(spec, base):
+        return spec(*args)
+    raise TypeError(
+        f"{kind} must be a name or a {base.__name__} object, got {spec!r}; known names are: {', '.join(sorted(table))}."
+    )
+
+
+def positive_int(value: Any, name: str, *, maximum: int | None = None) -> int:
+    """`value` as an int of at least 1."""
+    return integer(value, name, minimum=1, maximum=maximum)
+
+
+def integer(value: Any, name: str, *, minimum: int, maximum: int | None = None) -> int:
+    """`value` as an int in [minimum, maximum]; bools and floats are refused."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be an integer, got the bool {value!r}.")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}.") from None
+    if number < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {number}.")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {number}.")
+    return number
+
+
+def real(
+    value: Any,
+    name: str,
+    *,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """`value` as a finite float with ``minimum <= value <= maximum`` and ``above < value < below``."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.generic)):
+        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
+    number = float(value)
+    if not (math.isfinite(number) and minimum <= number <= maximum and above < number < below):
+        limits = {"at least": minimum, "at most": maximum, "above": above, "below": below}
+        bounds = [f"{words} {limit:g}" for words, limit in limits.items() if math.isfinite(limit)]
+        raise ValueError(f"{name} must be {' and '.join(['finite', *bounds])}, got {number!r}.")
+    return number
+
+
+def float_dtype(dtype: Any) -> np.dtype:
+    """`dtype` as one of the two that the core computes in.
+
+    Raises
+    ------
+    ValueError
+        Anything but float32 and float64.
+    """
+    try:
+        resolved = np.dtype(dtype)
+    except TypeError:
+        resolved = None
+    if resolved not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}.")
+    return resolved.newbyteorder("=")
+
+
+def generator(random_state: Any) -> np.random.Generator:
+    """A generator from None, an int, a SeedSequence, a Generator or a RandomState (which is advanced by one draw)."""
+    if isinstance(random_state, np.random.RandomState):
+        random_state = random_state.randint(2**32, dtype=np.uint64)
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"random_state must be None, a non-negative int or a numpy.random.Generator, got {random_state!r}."
+        ) from None
+
+
+def numeric_array(values: Any, name: str) -> np.ndarray:
+    """`values` as an array of bools, integers or floats, without a copy where there is an array already.
+
+    Raises
+    ------
+    TypeError
+        Text, objects, complex numbers or dates.
+    ValueError
+        Rows of unequal length.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; convert it, with astype(float) for example.")
+    return array
+
+
+def assert_finite(array: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinity, in one pass over the memory and without a temporary of its size.
+
+    A sum is NaN or infinite if any of its terms is; only then are the elements looked at one by one, in blocks.
+
+    Raises
+    ------
+    ValueError
+        Names the first bad element.
+    """
+    if array.dtype.kind != "f" or array.size == 0:
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.add.reduce(array, axis=None)):
+            return
+    block = max(1, 65536 // max(1, array[0].size))
+    for start in range(0, len(array), block):
+        bad = np.argwhere(~np.isfinite(array[start : start + block]))
+        if len(bad):
+            where = (start + bad[0][0], *bad[0][1:])
+            raise ValueError(
+                f"{name} holds {array[where]} at index [{', '.join(map(str, where))}] (as {array.dtype}); "
+                "every value must be finite: impute, drop or rescale such rows."
+            )

@@ -1,0 +1,182 @@
+"""User data in the form that the core takes: features, targets and sample weights, checked and converted once.
+
+Data that is already in the right form is passed on as it is, without a copy. Inputs are never modified.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastnet import _checks
+from fastnet.losses import CrossEntropy, Loss
+
+#: Compressed sparse rows: data, int32 column numbers, int64 row starts, (m, n).
+CSR: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]
+Features: TypeAlias = np.ndarray | CSR
+#: Features, targets, and sample weights or None.
+Dataset: TypeAlias = tuple[Features, np.ndarray, np.ndarray | None]
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether X is a scipy.sparse matrix or array, without importing scipy.sparse."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and sparse.issparse(X)
+
+
+def n_rows(X: Features) -> int:
+    """Rows of features in the core's form."""
+    return X[3][0] if isinstance(X, tuple) else len(X)
+
+
+def features(X: Any, n_inputs: int, dtype: np.dtype, *, check_finite: bool = True) -> Features:
+    """X in the core's form.
+
+    Parameters
+    ----------
+    X : array-like or scipy.sparse matrix of shape (m, n_inputs)
+        Any real dtype, order and strides; read-only and memory-mapped arrays too.
+    n_inputs : int
+        Columns expected.
+    dtype : dtype
+        float32 or float64.
+    check_finite : bool
+        Refuse NaN and infinity.
+
+    Returns
+    -------
+    ndarray of shape (m, n_inputs), C-contiguous, or a CSR tuple
+
+    Raises
+    ------
+    TypeError
+        Not real numbers.
+    ValueError
+        Wrong shape, NaN or infinity.
+    """
+    if is_sparse(X):
+        return _sparse_features(X, n_inputs, dtype, check_finite)
+    array = _checks.numeric_array(X, "X")
+    if array.ndim != 2:
+        hint = "; use X.reshape(1, -1) for one datapoint, X.reshape(-1, 1) for one feature" if array.ndim == 1 else ""
+        raise ValueError(f"X must have shape (rows, {n_inputs}), got {array.shape}{hint}.")
+    _check_columns(array.shape, n_inputs)
+    array = _converted(array, dtype)
+    if check_finite:
+        _checks.assert_finite(array, "X")
+    return array
+
+
+def _sparse_features(X: Any, n_inputs: int, dtype: np.dtype, check_finite: bool) -> CSR:
+    if X.ndim != 2:
+        raise ValueError(f"X must have shape (rows, {n_inputs}), got {X.shape}.")
+    _check_columns(X.shape, n_inputs)
+    csr = X.tocsr()
+    if not csr.has_canonical_format:
+        csr = csr.copy()
+        csr.sum_duplicates()
+    data = _converted(_checks.numeric_array(csr.data, "X"), dtype)
+    if check_finite:
+        _checks.assert_finite(data, "the data of sparse X")
+    return data, np.ascontiguousarray(csr.indices, np.int32), np.ascontiguousarray(csr.indptr, np.int64), csr.shape
+
+
+def _check_columns(shape: tuple[int, ...], n_inputs: int) -> None:
+    if shape[1] != n_inputs:
+        raise ValueError(f"X has {shape[1]} features, the network was built with n_inputs={n_inputs}.")
+
+
+def _converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    with np.errstate(over="ignore"):  # an overflow becomes an infinity, which the check of finiteness reports
+        return np.require(array, dtype, ["C", "A"])
+
+
+def targets(y: Any, m: int, n_outputs: int, loss: Loss, dtype: np.dtype) -> np.ndarray:
+    """y in the core's form.
+
+    Parameters
+    ----------
+    y : array-like of shape (m,) or (m, n_targets)
+        Class numbers 0, 1, ... (or rows of probabilities) for cross_entropy, otherwise values; a vector is one column.
+    m, n_outputs : int
+        Rows of X and outputs of the network.
+    loss : Loss
+        Says which targets are valid.
+    dtype : dtype
+        The parameters' dtype.
+
+    Returns
+    -------
+    ndarray of shape (m, n_outputs) and `dtype`, or of int32 and shape (m,)
+
+    Raises
+    ------
+    TypeError
+        Not real numbers.
+    ValueError
+        Wrong shape, NaN or infinity, class numbers or values out of range.
+    """
+    array = _checks.numeric_array(y, "y")
+    if array.ndim not in (1, 2) or len(array) != m:
+        raise ValueError(f"y must have one entry for each of the {m} rows of X, got shape {array.shape}.")
+    _checks.assert_finite(array, "y")
+    if isinstance(loss, CrossEntropy) and (array.ndim == 1 or array.shape[1] == 1):
+        return _class_numbers(array.reshape(-1), n_outputs)
+    n_targets = loss.n_targets(n_outputs)
+    matrix = array.reshape(m, -1) if m else array.reshape(0, n_targets)
+    if matrix.shape[1] != n_targets:
+        raise ValueError(
+            f"y must have {n_targets} column{'s' * (n_targets > 1)} for {n_outputs} outputs, got shape {array.shape}."
+        )
+    matrix = _converted(matrix, dtype)
+    _checks.assert_finite(matrix, "y")
+    if m:
+        loss.check_targets(matrix)
+    return matrix if n_targets == n_outputs else np.repeat(matrix, n_outputs // n_targets, axis=1)
+
+
+def _class_numbers(y: np.ndarray, n_classes: int) -> np.ndarray:
+    bad = (y < 0) | (y >= n_classes)
+    if y.dtype.kind == "f":
+        bad |= y != np.floor(y)
+    if bad.any():
+        where = int(bad.argmax())
+        raise ValueError(
+            f"Class numbers must be integers from 0 to {n_classes - 1}, one for each output; y[{where}] is {y[where]}."
+        )
+    return np.ascontiguousarray(y, np.int32)
+
+
+def sample_weights(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray | None:
+    """Sample weights as a vector of m values of `dtype`; None stays None.
+
+    Raises
+    ------
+    TypeError
+        Not real numbers.
+    ValueError
+        Wrong shape, negative, NaN or infinite weights, or weights that are all zero.
+    """
+    if sample_weight is None:
+        return None
+    array = _checks.numeric_array(sample_weight, "sample_weight")
+    if array.shape != (m,):
+        raise ValueError(f"sample_weight must have shape ({m},), one weight for each row of X, got {array.shape}.")
+    array = _converted(array, dtype)
+    _checks.assert_finite(array, "sample_weight")
+    if m and array.min() < 0:
+        raise ValueError(f"sample_weight must not be negative, got {array.min():g}.")
+    if m and not array.any():
+        raise ValueError("sample_weight must not be zero everywhere: at least one weight has to be positive.")
+    return array
+
+
+def validated(X: Any, y: Any, sample_weight: Any, n_inputs: int, n_outputs: int, loss: Loss, dtype: np.dtype) -> Dataset:
+    """Features, targets and sample weights of at least one datapoint, all in the core's form."""
+    X = features(X, n_inputs, dtype)
+    m = n_rows(X)
+    if m == 0:
+        raise ValueError("X has no rows: at least one datapoint is needed.")
+    return X, targets(y, m, n_outputs, loss, dtype), sample_weights(sample_weight, m, dtype)

@@ -1,0 +1,76 @@
+"""The order in which an epoch visits the rows of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnet._core import engine
+
+if TYPE_CHECKING:
+    from fastnet._session import Session
+
+#: What `sampling` accepts besides a callable ``(session) -> row numbers of the next epoch``.
+SAMPLINGS = ("shuffle", "random", "sequential")
+
+
+class Sampler:
+    """Row numbers of each epoch.
+
+    "shuffle" visits every row once an epoch, in a new order. "random" draws a new random batch for each update,
+    without repetition inside the batch; an epoch is as many updates as it takes to draw m rows. "sequential" keeps the order of
+    the data.
+
+    Parameters
+    ----------
+    sampling : {"shuffle", "random", "sequential"} or callable
+    m : int
+        Rows of the data.
+    batch_size : int
+        At most m.
+    rng : numpy.random.Generator
+        Seeds the core's generator.
+    """
+
+    def __init__(self, sampling: str | Callable[[Session], Any], m: int, batch_size: int, rng: np.random.Generator) -> None:
+        if not callable(sampling) and sampling not in SAMPLINGS:
+            raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, or a callable, got {sampling!r}.")
+        self._sampling = sampling
+        self._m = m
+        self._batch_size = batch_size
+        self.rng = rng.integers(0, 2**64, 4, dtype=np.uint64)
+        self.permutation = np.arange(m, dtype=np.intp) if sampling in ("shuffle", "random") else np.empty(0, np.intp)
+        self._batches = np.empty(-(-m // batch_size) * batch_size, np.intp) if sampling == "random" else self.permutation
+
+    @property
+    def rows_per_epoch(self) -> int:
+        """Rows of an epoch; of a callable's epochs, the rows of the data."""
+        return self._batches.size if self._sampling == "random" else self._m
+
+    def next_order(self, session: Session) -> np.ndarray | None:
+        """Row numbers of the next epoch, of dtype intp; None: all rows as they are."""
+        if self._sampling == "sequential":
+            return None
+        if self._sampling == "shuffle":
+            engine.shuffle(self.permutation, self.rng)
+            return self.permutation
+        if self._sampling == "random":
+            return self._draw_batches()
+        return self._checked(self._sampling(session))
+
+    def _draw_batches(self) -> np.ndarray:
+        B = self._batch_size
+        for start in range(0, self._batches.size, B):
+            engine.draw(self.permutation, B, self.rng)
+            self._batches[start : start + B] = self.permutation[:B]
+        return self._batches
+
+    def _checked(self, order: Any) -> np.ndarray:
+        order = np.asarray(order)
+        if order.ndim != 1 or order.size == 0 or order.dtype.kind not in "iu":
+            raise ValueError(f"sampling must return a vector of row numbers, got shape {order.shape} and dtype {order.dtype}.")
+        if order.min() < 0 or order.max() >= self._m:
+            raise ValueError(f"sampling must return row numbers from 0 to {self._m - 1}, got {order.min()} to {order.max()}.")
+        return np.ascontiguousarray(order, np.intp)

@@ -1,0 +1,269 @@
+"""One training run: network, data, optimiser and its memory, order of rows and learning rates, run epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnet import _checks, _data, losses, optimizers, runtime
+from fastnet._core import engine
+from fastnet._sampling import Sampler
+from fastnet.exceptions import DivergenceError
+from fastnet.history import History
+from fastnet.losses import Loss
+from fastnet.network import Network
+from fastnet.optimizers import Optimizer
+
+#: Status of a pass in the core that met a loss which is not finite.
+_DIVERGED = 2
+
+
+class EpochResult(NamedTuple):
+    """What an epoch did.
+
+    `loss` and `penalty` (the L2 term) are means over the rows, each batch's taken before its update; `grad_norm` is the root mean
+    square of the batches' gradient norms, NaN if it was not tracked; `learning_rate` is that of the last update; `seconds` were
+    spent in the core.
+    """
+
+    loss: float
+    penalty: float
+    grad_norm: float
+    learning_rate: float
+    n_rows: int
+    seconds: float
+
+
+class Session:
+    """A training run on data that is in the core's form already.
+
+    Parameters
+    ----------
+    network : Network
+        What is trained, in place.
+    X : ndarray of shape (m, n_inputs), C-contiguous and of the network's dtype, or CSR tuple
+    y : ndarray of shape (m, n_outputs) and the network's dtype, or int32 class numbers (m,)
+    loss : str or Loss
+    optimizer : str or Optimizer
+    batch_size : int
+        Rows of a batch; at most m are used.
+    learning_rate : float, str, Schedule, sequence or callable, optional
+        By default the optimiser's own.
+    sampling : {"shuffle", "random", "sequential"} or callable
+        Order of the rows; a callable ``(session) -> row numbers`` is asked before each epoch.
+    sample_weight : ndarray of shape (m,) and the network's dtype, optional
+    l2 : float
+        Adds ``l2 / 2 * ||W||^2`` to the loss of every batch; divided by the sum of the batch's weights if `l2_per_batch`.
+    l2_per_batch : bool
+    weight_decay : float
+        Decoupled decay ``w -= lr weight_decay w`` of the weights; 0: the optimiser's own.
+    max_grad_norm : float, optional
+        Scale the gradient of a batch down to this norm where it is larger.
+    track_grad_norm : bool
+        Report the gradient norm of each epoch.
+    random_state : None, int, SeedSequence, Generator or RandomState
+        Seed of the order of rows and of dropout.
+    n_threads : int, optional
+        Most threads to use.
+    optimizer_state : list of ndarray, optional
+        Memory of an earlier run to continue with; it is modified in place.
+    step : int
+        Updates that the earlier run made.
+
+    Attributes
+    ----------
+    network : Network
+    epoch : int
+        Epochs done.
+    step : int
+        Updates done.
+    state : list of ndarray
+        The optimiser's memory.
+    result : EpochResult or None
+        The last epoch.
+    history : History
+        All epochs.
+    stop_requested : bool
+        Set it, from any thread, to end training after the running epoch.
+    callbacks : tuple
+        Those of the running `train`.
+    planned_rows : int or None
+        Rows that the running `train` will visit in all.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        X: _data.Features,
+        y: np.ndarray,
+        *,
+        loss: str | Loss,
+        optimizer: str | Optimizer,
+        batch_size: int,
+        learning_rate: Any = None,
+        sampling: str | Callable[[Session], Any] = "shuffle",
+        sample_weight: np.ndarray | None = None,
+        l2: float = 0.0,
+        l2_per_batch: bool = False,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = None,
+        track_grad_norm: bool = False,
+        random_state: Any = None,
+        n_threads: int | None = None,
+        optimizer_state: list[np.ndarray] | None = None,
+        step: int = 0,
+    ) -> None:
+        loss = losses.get(loss, network.layers[-1].activation)
+        optimizer = optimizers.get(optimizer)
+        code = optimizer.code
+        m = _data.n_rows(X)
+        rng = _checks.generator(random_state)
+        self.network = network
+        self.batch_size = min(_checks.positive_int(batch_size, "batch_size"), m)
+        self.schedule = optimizer.schedule(learning_rate)
+        self.state = optimizer.init_state(network.n_params, network.dtype) if optimizer_state is None else optimizer_state
+        self.epoch = 0
+        self.result: EpochResult | None = None
+        self.history = History()
+        self.stop_requested = False
+        self.callbacks: tuple[Any, ...] = ()
+        self.planned_rows: int | None = None
+        self._m = m
+        seed = int(rng.integers(2**63))
+        self._sampler = Sampler(sampling, m, self.batch_size, rng)
+        self._tracks_norm = bool(track_grad_norm)
+        self._last_finite = network.params.copy()
+        self._new_trainer = partial(
+            engine.Trainer,
+            network._plan,
+            network.params,
+            loss.engine_form(network.n_outputs),
+            X,
+            y,
+            sample_weight,
+            self.batch_size,
+            code,
+            optimizer.hyper(),
+            self.state,
+            l2=_checks.real(l2, "l2", minimum=0.0),
+            l2_per_batch=l2_per_batch,
+            weight_decay=_checks.real(weight_decay, "weight_decay", minimum=0.0) or optimizer.decay(),
+            max_grad_norm=0.0 if max_grad_norm is None else _checks.real(max_grad_norm, "max_grad_norm", above=0.0),
+            track_grad_norm=self._tracks_norm,
+            n_threads=runtime.thread_limit(n_threads),
+        )
+        self._start(seed, step)
+
+    def _start(self, seed: int, step: int) -> None:
+        """Let the core begin at update number `step` under a seed of dropout."""
+        self._seed = seed
+        self._trainer = self._new_trainer(seed=seed)
+        self._trainer.step = step
+
+    @property
+    def step(self) -> int:
+        return self._trainer.step
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates of an epoch; with a callable as `sampling`, of an epoch that visits every row once."""
+        return -(-self._sampler.rows_per_epoch // self.batch_size)
+
+    def rows_of(self, *, epochs: int | None = None, iterations: int | None = None) -> int:
+        """Rows that so many epochs or updates visit."""
+        rows = self._sampler.rows_per_epoch
+        if iterations is None:
+            return (epochs or 0) * rows
+        whole, rest = divmod(iterations, self.steps_per_epoch)
+        return whole * rows + min(rest * self.batch_size, rows)
+
+    def run_epoch(self, max_batches: int | None = None) -> EpochResult:
+        """Train for one epoch, or for its first `max_batches` batches.
+
+        Raises
+        ------
+        DivergenceError
+            The loss of a batch, or a parameter after the last one, is NaN or infinite; the parameters are put back to what they
+            were before this epoch.
+        KeyboardInterrupt
+            Whatever a signal handler raises; the parameters are those of the last completed batch.
+        """
+        network = self.network
+        order = self._sampler.next_order(self)
+        if max_batches is not None:
+            order = (np.arange(self._m, dtype=np.intp) if order is None else order)[: max_batches * self.batch_size]
+        n_batches = -(-(self._m if order is None else order.size) // self.batch_size)
+        rates = self.schedule.rates(self.step, n_batches)
+        np.copyto(self._last_finite, network.params)
+        started = perf_counter()
+        with runtime.single_threaded_blas(network._plan.uses_blas):
+            status, done, rows, loss_sum, penalty_sum, grad_sq_sum = self._trainer.run(order, rates)
+        seconds = perf_counter() - started
+        if status == _DIVERGED or not _finite(network.params):
+            np.copyto(network.params, self._last_finite)
+            raise self._divergence(done + 1 if status == _DIVERGED else done, float(rates[-1]))
+        self.epoch += 1
+        grad_norm = math.sqrt(grad_sq_sum / max(done, 1)) if self._tracks_norm else math.nan
+        self.result = EpochResult(loss_sum / rows, penalty_sum / rows, grad_norm, float(rates[-1]), rows, seconds)
+        self.history.append(self.result)
+        return self.result
+
+    def _divergence(self, batch: int, rate: float) -> DivergenceError:
+        return DivergenceError(
+            f"Training diverged in epoch {self.epoch + 1}, batch {batch}: the loss or a parameter is not finite. Lower the "
+            f"learning rate (it was {rate:g}), standardise the features (and the targets of a regression), or set max_grad_norm. "
+            "The network has the parameters from before this epoch.",
+            self.epoch + 1,
+            batch,
+        )
+
+    def position(self) -> dict[str, Any]:
+        """All it takes to continue bit for bit, as copies: ints, arrays, and a list of arrays ("state")."""
+        history = {f"history.{name}": np.array(values) for name, values in self.history.as_dict().items()}
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seed": self._seed,
+            "rng": self._sampler.rng.copy(),
+            "order": self._sampler.permutation.copy(),
+            "params": self.network.params.copy(),
+            "state": [memory.copy() for memory in self.state],
+            **history,
+        }
+
+    def restore(self, position: Mapping[str, Any]) -> None:
+        """Go to a `position` of a session on the same network, data and options.
+
+        Raises
+        ------
+        ValueError
+            Arrays whose shapes do not fit this session: it was another run's position. Nothing has changed then.
+        """
+        pairs = [
+            ("params", self.network.params, position["params"]),
+            ("rng", self._sampler.rng, position["rng"]),
+            ("order", self._sampler.permutation, position["order"]),
+            *((f"state[{i}]", mine, theirs) for i, (mine, theirs) in enumerate(zip(self.state, position["state"], strict=False))),
+        ]
+        if len(self.state) != len(position["state"]):
+            raise ValueError(f"The optimiser keeps {len(self.state)} vectors, the position holds {len(position['state'])}.")
+        for name, mine, theirs in pairs:
+            if mine.shape != np.shape(theirs):
+                raise ValueError(
+                    f"{name} must have shape {mine.shape}, the position has {np.shape(theirs)}: it belongs to another run."
+                )
+        for _, mine, theirs in pairs:
+            mine[...] = theirs
+        self.epoch = int(position["epoch"])
+        self._start(int(position["seed"]), int(position["step"]))
+        self.history = History(**{name: np.asarray(position[f"history.{name}"]).tolist() for name in self.history.as_dict()})
+
+
+def _finite(vector: np.ndarray) -> bool:
+    """Whether all values are finite, without a temporary: the least and the greatest value are NaN if any value is."""
+    return math.isfinite(vector.min()) and math.isfinite(vector.max())

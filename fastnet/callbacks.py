@@ -1,0 +1,149 @@
+"""Callbacks between epochs.
+
+A callback has three methods, called with the running session: ``on_train_begin``, ``on_epoch_end`` (True stops training) and
+``on_train_end``, which is called however training ends. The session's `network`, `epoch`, `step`, `result` and `history` are
+there to be read. A callback that remembers something gives it as ``state_dict()`` and takes it back with
+``load_state_dict(d)``, so that checkpoints can hold it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnet import _checks
+
+if TYPE_CHECKING:
+    from fastnet._session import Session
+
+
+class Callback:
+    """Does nothing; override what is needed."""
+
+    def on_train_begin(self, session: Session) -> None:
+        """Before the first epoch."""
+
+    def on_epoch_end(self, session: Session) -> bool | None:
+        """After each epoch; True stops training."""
+
+    def on_train_end(self, session: Session) -> None:
+        """After the last epoch, also after an error or an interrupt."""
+
+
+class EarlyStopping(Callback):
+    """Stop when the watched loss no longer falls, and put the best parameters back.
+
+    Parameters
+    ----------
+    monitor : {"val_loss", "loss"}
+        What is watched: a list of the session's history.
+    patience : int
+        Epochs without improvement that are waited for.
+    min_delta : float
+        Least fall, in units of the loss, that counts as an improvement.
+    restore_best : bool
+        End with the parameters of the best epoch.
+
+    Attributes
+    ----------
+    best_epoch : int
+        Index of the best epoch, counted from 0; -1 before the first one.
+    best_value : float
+        Its loss.
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", *, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
+    ) -> None:
+        if monitor not in ("val_loss", "loss"):
+            raise ValueError(f"monitor must be 'val_loss' or 'loss', got {monitor!r}.")
+        self.monitor = monitor
+        self.patience = _checks.positive_int(patience, "patience")
+        self.min_delta = _checks.real(min_delta, "min_delta", minimum=0.0)
+        self.restore_best = restore_best
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best_epoch = -1
+        self.best_value = math.inf
+        self._waited = 0
+        self._best_params: np.ndarray | None = None
+
+    def on_train_begin(self, session: Session) -> None:
+        if session.epoch == 0:
+            self._forget()
+        elif self._waited >= self.patience:  # restored from the moment before training stopped
+            session.stop_requested = True
+
+    def on_epoch_end(self, session: Session) -> bool:
+        values = getattr(session.history, self.monitor)
+        if not values:
+            raise ValueError(
+                "EarlyStopping watches val_loss, but there is none: give fit validation_data=(X, y), or monitor='loss'."
+            )
+        self._waited += 1
+        if values[-1] < self.best_value - self.min_delta:
+            self.best_epoch, self.best_value, self._waited = session.epoch - 1, values[-1], 0
+            if self.restore_best:
+                self._keep(session.network.params)
+        return self._waited >= self.patience
+
+    def _keep(self, params: np.ndarray) -> None:
+        if self._best_params is None:
+            self._best_params = np.empty_like(params)
+        np.copyto(self._best_params, params)
+
+    def on_train_end(self, session: Session) -> None:
+        if self._best_params is not None:
+            np.copyto(session.network.params, self._best_params)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has to survive a restart."""
+        return {
+            "best_epoch": self.best_epoch,
+            "best_value": self.best_value,
+            "waited": self._waited,
+            "best_params": None if self._best_params is None else self._best_params.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+        self.best_epoch, self.best_value, self._waited = state["best_epoch"], state["best_value"], state["waited"]
+        self._best_params = None if state["best_params"] is None else np.array(state["best_params"])
+
+
+class ProgressBar(Callback):
+    """A tqdm bar of the rows seen, with loss, rows per second and time left.
+
+    Parameters
+    ----------
+    **options
+        Handed on to ``tqdm.auto.tqdm``: ``desc``, ``leave``, ``file``, ....
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._bar: Any = None
+
+    def on_train_begin(self, session: Session) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            raise ImportError("A progress bar needs tqdm: pip install tqdm, or leave progress=True out.") from None
+        options = {"desc": "training", "unit": " rows", "unit_scale": True, **self._options}
+        self._bar = tqdm(total=session.planned_rows, initial=sum(session.history.n_rows), **options)
+
+    def on_epoch_end(self, session: Session) -> None:
+        history = session.history
+        losses = {"epoch": session.epoch, "loss": f"{history.loss[-1]:.4g}"}
+        if history.val_loss:
+            losses["val_loss"] = f"{history.val_loss[-1]:.4g}"
+        self._bar.set_postfix(losses, refresh=False)
+        self._bar.update(history.n_rows[-1])
+
+    def on_train_end(self, session: Session) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,25 @@
+"""The errors that fastnet adds to Python's own."""
+
+from __future__ import annotations
+
+
+class DivergenceError(ArithmeticError):
+    """Training met a loss or a parameter that is NaN or infinite.
+
+    The network is left with the parameters of the last epoch that ended finite (the initial ones, if the first epoch diverged).
+
+    Attributes
+    ----------
+    epoch : int
+        Epoch in which training diverged, counted from 1.
+    batch : int
+        Batch of that epoch, counted from 1.
+    """
+
+    def __init__(self, message: str, epoch: int, batch: int) -> None:
+        super().__init__(message, epoch, batch)  # all arguments, so that the error survives pickling
+        self.epoch = epoch
+        self.batch = batch
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -1,0 +1,111 @@
+"""Initial weights: one small frozen class a scheme, listed in `INITIALIZERS`. Biases start at zero.
+
+Each scheme draws from a distribution of mean 0 whose variance depends on the layer's fan-in and fan-out. Values are drawn in
+float64 and then rounded, so that the same seed gives the same network in both dtypes, to rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fastnet import _checks
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """A distribution of mean 0 and variance `variance(n_in, n_out)`."""
+
+    name: ClassVar[str]
+    formula: ClassVar[str]
+    uniform: ClassVar[bool] = False
+
+    def variance(self, n_in: int, n_out: int) -> float:
+        """Variance of one weight of a layer of shape (n_in, n_out)."""
+        raise NotImplementedError
+
+    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int) -> np.ndarray:
+        """Draw the weights of a layer, a float64 array of shape (n_in, n_out)."""
+        deviation = np.sqrt(self.variance(n_in, n_out))
+        if self.uniform:
+            bound = np.sqrt(3) * deviation
+            return rng.uniform(-bound, bound, (n_in, n_out))
+        return rng.normal(0.0, deviation, (n_in, n_out))
+
+
+@dataclass(frozen=True)
+class GlorotNormal(Initializer):
+    """Variance ``2 / (n_in + n_out)``, normal (Glorot & Bengio 2010): for sigmoid, tanh and linear layers."""
+
+    name = "glorot_normal"
+    formula = "N(0, 2 / (n_in + n_out))"
+
+    def variance(self, n_in: int, n_out: int) -> float:
+        return 2.0 / (n_in + n_out)
+
+
+@dataclass(frozen=True)
+class GlorotUniform(GlorotNormal):
+    """Variance ``2 / (n_in + n_out)``, uniform (Glorot & Bengio 2010): for sigmoid, tanh and linear layers."""
+
+    name = "glorot_uniform"
+    formula = "U(-c, c), c = sqrt(6 / (n_in + n_out))"
+    uniform = True
+
+
+@dataclass(frozen=True)
+class HeNormal(Initializer):
+    """Variance ``2 / n_in``, normal (He, Zhang, Ren & Sun 2015): for the ReLU family."""
+
+    name = "he_normal"
+    formula = "N(0, 2 / n_in)"
+
+    def variance(self, n_in: int, n_out: int) -> float:
+        return 2.0 / n_in
+
+
+@dataclass(frozen=True)
+class HeUniform(HeNormal):
+    """Variance ``2 / n_in``, uniform (He, Zhang, Ren & Sun 2015): for the ReLU family."""
+
+    name = "he_uniform"
+    formula = "U(-c, c), c = sqrt(6 / n_in)"
+    uniform = True
+
+
+@dataclass(frozen=True)
+class LeCunNormal(Initializer):
+    """Variance ``1 / n_in``, normal (LeCun, Bottou, Orr & Müller 1998): for SELU."""
+
+    name = "lecun_normal"
+    formula = "N(0, 1 / n_in)"
+
+    def variance(self, n_in: int, n_out: int) -> float:
+        return 1.0 / n_in
+
+
+@dataclass(frozen=True)
+class Zeros(Initializer):
+    """All weights 0: right for a network of one layer only, whose loss is convex; units of a hidden layer would stay equal."""
+
+    name = "zeros"
+    formula = "0"
+
+    def variance(self, n_in: int, n_out: int) -> float:
+        return 0.0
+
+    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int) -> np.ndarray:
+        return np.zeros((n_in, n_out))
+
+
+_ROWS = (GlorotUniform, GlorotNormal, HeUniform, HeNormal, LeCunNormal, Zeros)
+
+#: Name -> class, one row a scheme.
+INITIALIZERS: dict[str, type[Initializer]] = {row.name: row for row in _ROWS}
+
+
+def get(spec: str | Initializer | type[Initializer]) -> Initializer:
+    """The initialiser with a name, of a class, or the object itself; ValueError or TypeError otherwise."""
+    return _checks.lookup(spec, INITIALIZERS, Initializer, "initializer")

@@ -1,0 +1,267 @@
+"""Optimisers: one small frozen class an update rule, listed in `OPTIMIZERS`, in order of increasing complexity.
+
+A class holds hyper-parameters only; the rule itself is one fused loop of the compiled core, and its memory (`n_states` vectors of
+the parameters' length) belongs to the training run. Formulas: parameters w, gradient g, learning rate lr, update number t = 1, 2,
+and so on. To add one: a kernel in the core, a class and a row here.
+
+References
+----------
+Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): all but L-BFGS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnet import _checks, schedules
+from fastnet._core import engine
+from fastnet.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An update rule.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule, sequence or callable
+        Step size, or step size of each update; see `fastnet.schedules.get`.
+
+    Attributes
+    ----------
+    name : str
+        Name in `OPTIMIZERS`.
+    formula : str
+        The update, as text.
+    kernel : str
+        Name of the rule in the compiled core.
+    n_states : int
+        Vectors of memory the rule keeps.
+    """
+
+    learning_rate: ClassVar[Schedule]
+    name: ClassVar[str]
+    formula: ClassVar[str]
+    n_states: ClassVar[int] = 0
+
+    @property
+    def kernel(self) -> str:
+        return self.name
+
+    @property
+    def code(self) -> int:
+        """Number of the rule in the compiled core."""
+        return engine.OPTIMIZER_CODES[self.kernel]
+
+    def schedule(self, learning_rate: Any = None) -> Schedule:
+        """The schedule of a run: `learning_rate`, if given (a name starts from the optimiser's rate), or the optimiser's own."""
+        if learning_rate is None:
+            return self.learning_rate
+        return (
+            schedules.get(learning_rate, self.learning_rate(0))
+            if isinstance(learning_rate, str)
+            else schedules.get(learning_rate)
+        )
+
+    def hyper(self) -> tuple[float, ...]:
+        """Hyper-parameters, in the core's order."""
+        return ()
+
+    def decay(self) -> float:
+        """Decoupled weight decay that belongs to the rule."""
+        return 0.0
+
+    def init_state(self, n_params: int, dtype: Any) -> list[np.ndarray]:
+        """Fresh memory: `n_states` vectors of zeros."""
+        return [np.zeros(n_params, dtype) for _ in range(self.n_states)]
+
+
+def _set(optimizer: Optimizer, **values: float) -> None:
+    for name, value in values.items():
+        object.__setattr__(optimizer, name, value)
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent: plain, with momentum (Polyak 1964), or Nesterov's accelerated form (Sutskever et al. 2013).
+
+    Plain: ``w -= lr g``. Momentum: ``v = mu v - lr g; w += v``. Nesterov: ``v = mu v - lr g; w += mu v - lr g``.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule, sequence or callable
+    momentum : float in [0, 1]
+        mu; 0 is plain gradient descent.
+    nesterov : bool
+        Nesterov's form of momentum.
+    """
+
+    learning_rate: Any = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+    name = "sgd"
+    formula = "v = momentum v - lr g;  w += v  (nesterov: w += momentum v - lr g)"
+
+    def __post_init__(self) -> None:
+        _set(
+            self,
+            learning_rate=schedules.get(self.learning_rate),
+            momentum=_checks.real(self.momentum, "momentum", minimum=0.0, maximum=1.0),
+        )
+
+    @property
+    def kernel(self) -> str:
+        if self.momentum == 0:
+            return "sgd"
+        return "nesterov" if self.nesterov else "momentum"
+
+    @property
+    def n_states(self) -> int:  # type: ignore[override]
+        return int(self.momentum > 0)
+
+    def hyper(self) -> tuple[float, ...]:
+        return (self.momentum,) if self.momentum else ()
+
+
+@dataclass(frozen=True)
+class AdaGrad(Optimizer):
+    """Learning rates that shrink with the squared gradients seen (Duchi, Hazan & Singer 2011).
+
+    ``G += g^2; w -= lr g / (sqrt(G) + epsilon)``.
+    """
+
+    learning_rate: Any = 0.01
+    epsilon: float = 1e-10
+    name = "adagrad"
+    formula = "G += g^2;  w -= lr g / (sqrt(G) + epsilon)"
+    n_states = 1
+
+    def __post_init__(self) -> None:
+        _set(self, learning_rate=schedules.get(self.learning_rate), epsilon=_checks.real(self.epsilon, "epsilon", above=0.0))
+
+    def hyper(self) -> tuple[float, ...]:
+        return (self.epsilon,)
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """Learning rates divided by a running mean of squared gradients (Tieleman & Hinton 2012).
+
+    ``v = rho v + (1 - rho) g^2; w -= lr g / (sqrt(v) + epsilon)``.
+    """
+
+    learning_rate: Any = 0.001
+    rho: float = 0.9
+    epsilon: float = 1e-8
+    name = "rmsprop"
+    formula = "v = rho v + (1 - rho) g^2;  w -= lr g / (sqrt(v) + epsilon)"
+    n_states = 1
+
+    def __post_init__(self) -> None:
+        _set(
+            self,
+            learning_rate=schedules.get(self.learning_rate),
+            rho=_checks.real(self.rho, "rho", minimum=0.0, below=1.0),
+            epsilon=_checks.real(self.epsilon, "epsilon", above=0.0),
+        )
+
+    def hyper(self) -> tuple[float, ...]:
+        return (self.rho, self.epsilon)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adaptive moments (Kingma & Ba 2015).
+
+    ``m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2``, then with ``m' = m / (1 - beta1^t)`` and
+    ``v' = v / (1 - beta2^t)``: ``w -= lr m' / (sqrt(v') + epsilon)``. With `epsilon_hat` the variant at the end of the paper's
+    section 2, in which epsilon is added to ``sqrt(v)`` before the bias correction, as scikit-learn does.
+    """
+
+    learning_rate: Any = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    epsilon_hat: bool = False
+    name = "adam"
+    formula = "m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w -= lr m' / (sqrt(v') + epsilon)"
+    n_states = 2
+
+    def __post_init__(self) -> None:
+        _set(
+            self,
+            learning_rate=schedules.get(self.learning_rate),
+            beta1=_checks.real(self.beta1, "beta1", minimum=0.0, below=1.0),
+            beta2=_checks.real(self.beta2, "beta2", minimum=0.0, below=1.0),
+            epsilon=_checks.real(self.epsilon, "epsilon", above=0.0),
+        )
+
+    def hyper(self) -> tuple[float, ...]:
+        return (self.beta1, self.beta2, self.epsilon, float(self.epsilon_hat))
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``w -= lr weight_decay w`` on weights, beside Adam's step."""
+
+    weight_decay: float = 0.01
+    name = "adamw"
+    formula = "Adam's update, and w -= lr weight_decay w on weights"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _set(self, weight_decay=_checks.real(self.weight_decay, "weight_decay", minimum=0.0))
+
+    @property
+    def kernel(self) -> str:
+        return "adam"
+
+    def decay(self) -> float:
+        return self.weight_decay
+
+
+@dataclass(frozen=True)
+class LBFGS(Optimizer):
+    """Limited-memory BFGS on all data at once, through scipy's L-BFGS-B (Liu & Nocedal 1989): small data, smooth activations.
+
+    Parameters
+    ----------
+    tol : float
+        Stop when no component of the gradient exceeds this.
+    ftol : float
+        Stop when an iteration lowers the loss by less than this share of it.
+    max_fun : int
+        Most evaluations of loss and gradient.
+    """
+
+    tol: float = 1e-4
+    ftol: float = 1e7 * 2.220446049250313e-16
+    max_fun: int = 15000
+    name = "lbfgs"
+    formula = "w += step p,  p = -H g with H the inverse Hessian as estimated from the last gradients"
+
+    def __post_init__(self) -> None:
+        _set(
+            self,
+            tol=_checks.real(self.tol, "tol", minimum=0.0),
+            ftol=_checks.real(self.ftol, "ftol", minimum=0.0),
+            max_fun=_checks.positive_int(self.max_fun, "max_fun"),
+        )
+
+    @property
+    def code(self) -> int:
+        raise TypeError("LBFGS is no mini-batch rule: use it through Network.fit, or fastnet._lbfgs.minimise.")
+
+
+_ROWS = (SGD, AdaGrad, RMSprop, Adam, AdamW, LBFGS)
+
+#: Name -> class, one row a rule.
+OPTIMIZERS: dict[str, type[Optimizer]] = {row.name: row for row in _ROWS}
+
+
+def get(spec: str | Optimizer | type[Optimizer]) -> Optimizer:
+    """The optimiser with a name, of a class, or the object itself; ValueError or TypeError otherwise."""
+    return _checks.lookup(spec, OPTIMIZERS, Optimizer, "optimizer")

@@ -1,0 +1,308 @@
+"""Learning-rate schedules ``alpha_j``: one small frozen class a schedule, listed in `SCHEDULES`.
+
+A schedule is a function of the number j = 0, 1, ... of updates made before, for whole numbers and for arrays of them alike. A number,
+a sequence and any Python callable are schedules too: see `get`. `Cosine` and `OneCycle` end at a given update; where none is given,
+`Network.fit` sets it to the length of the training run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnet import _checks
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning rate for each update.
+
+    Attributes
+    ----------
+    name : str
+        Name in `SCHEDULES`.
+    formula : str
+        Learning rate of update j, as text.
+    """
+
+    name: ClassVar[str]
+    formula: ClassVar[str]
+
+    def __call__(self, j: Any) -> Any:
+        """Learning rate of update j = 0, 1, ...; j an int or an array of them."""
+        raise NotImplementedError
+
+    def bound(self, n_steps: int) -> Schedule:
+        """The same schedule for a run of `n_steps` updates, where it left its length open."""
+        return self
+
+    def rates(self, start: int, n: int) -> np.ndarray:
+        """Learning rates of n updates from number `start`, a float64 vector of n values, or of one for all.
+
+        Raises
+        ------
+        ValueError
+            A rate that is negative, NaN or infinite.
+        """
+        rates = np.ascontiguousarray(self(np.arange(start, start + n)), dtype=np.float64)
+        if not (np.isfinite(rates) & (rates >= 0)).all():
+            bad = rates[~(np.isfinite(rates) & (rates >= 0))][0]
+            raise ValueError(
+                f"Learning rates must be finite and at least 0; {self!r} gave {bad} within updates {start} to {start + n - 1}."
+            )
+        return rates
+
+
+def _positive(schedule: Schedule, *names: str) -> None:
+    for name in names:
+        object.__setattr__(schedule, name, _checks.real(getattr(schedule, name), name, above=0.0))
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """``alpha_j = rate``."""
+
+    rate: float
+    name = "constant"
+    formula = "rate"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", _checks.real(self.rate, "learning_rate", minimum=0.0))
+
+    def __call__(self, j: Any) -> Any:
+        return self.rate if np.ndim(j) == 0 else np.full(np.shape(j), self.rate)
+
+    def rates(self, start: int, n: int) -> np.ndarray:
+        return np.array([self.rate])
+
+
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """``alpha_j = initial * factor^floor(j / every)``."""
+
+    initial: float
+    factor: float = 0.5
+    every: int = 1000
+    name = "step"
+    formula = "initial factor^floor(j / every)"
+
+    def __post_init__(self) -> None:
+        _positive(self, "initial", "factor")
+        object.__setattr__(self, "every", _checks.positive_int(self.every, "every"))
+
+    def __call__(self, j: Any) -> Any:
+        return self.initial * self.factor ** (j // self.every)
+
+
+@dataclass(frozen=True)
+class ExponentialDecay(Schedule):
+    """``alpha_j = initial * factor^j``."""
+
+    initial: float
+    factor: float = 0.999
+    name = "exponential"
+    formula = "initial factor^j"
+
+    def __post_init__(self) -> None:
+        _positive(self, "initial", "factor")
+
+    def __call__(self, j: Any) -> Any:
+        return self.initial * self.factor**j
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    """``alpha_j = initial / (j + 1)^power`` (Robbins & Monro 1951)."""
+
+    initial: float
+    power: float = 0.5
+    name = "inverse_scaling"
+    formula = "initial / (j + 1)^power"
+
+    def __post_init__(self) -> None:
+        _positive(self, "initial")
+        object.__setattr__(self, "power", _checks.real(self.power, "power", minimum=0.0))
+
+    def __call__(self, j: Any) -> Any:
+        return self.initial / (j + 1.0) ** self.power
+
+
+class _Ending(Schedule):
+    """A schedule with a field `n_steps`, the updates after which it ends; None: those of the training run."""
+
+    def _check_n_steps(self) -> None:
+        if self.n_steps is not None:
+            object.__setattr__(self, "n_steps", _checks.positive_int(self.n_steps, "n_steps"))
+
+    def bound(self, n_steps: int) -> Schedule:
+        return replace(self, n_steps=n_steps) if self.n_steps is None else self
+
+    def _progress(self, j: Any) -> Any:
+        """Share of the run that lies before update j: 0 at the first update, 1 at the last and after it."""
+        if self.n_steps is None:
+            raise ValueError(f"{type(self).__name__} does not know when to end: set n_steps to the number of updates of the run.")
+        return np.minimum(j / max(self.n_steps - 1, 1), 1.0)
+
+
+def _cosine(start: Any, end: Any, share: Any) -> Any:
+    return end + (start - end) * (1 + np.cos(np.pi * share)) / 2
+
+
+@dataclass(frozen=True)
+class Cosine(_Ending):
+    """Half a cosine from `initial` at the first update to `final` at update `n_steps` (Loshchilov & Hutter 2017)."""
+
+    initial: float = 0.001
+    final: float = 0.0
+    n_steps: int | None = None
+    name = "cosine"
+    formula = "final + (initial - final) (1 + cos(pi j / (n_steps - 1))) / 2"
+
+    def __post_init__(self) -> None:
+        _positive(self, "initial")
+        object.__setattr__(self, "final", _checks.real(self.final, "final", minimum=0.0))
+        self._check_n_steps()
+
+    def __call__(self, j: Any) -> Any:
+        return _cosine(self.initial, self.final, self._progress(j))
+
+
+@dataclass(frozen=True)
+class OneCycle(_Ending):
+    """Half a cosine up from ``peak / start_divisor`` to `peak`, then half a cosine down to ``peak / end_divisor``.
+
+    Smith & Topin 2019.
+
+    Parameters
+    ----------
+    peak : float
+        Highest learning rate.
+    warmup : float in (0, 1)
+        Share of the run after which the peak is reached.
+    start_divisor, end_divisor : float
+        Divisors of the peak that give the first and the last learning rate.
+    n_steps : int or None
+        Length in updates.
+    """
+
+    peak: float = 0.01
+    warmup: float = 0.3
+    start_divisor: float = 25.0
+    end_divisor: float = 1e4
+    n_steps: int | None = None
+    name = "one_cycle"
+    formula = "cosine from peak / start_divisor up to peak, then down to peak / end_divisor"
+
+    def __post_init__(self) -> None:
+        _positive(self, "peak", "start_divisor", "end_divisor")
+        object.__setattr__(self, "warmup", _checks.real(self.warmup, "warmup", above=0.0, below=1.0))
+        self._check_n_steps()
+
+    def __call__(self, j: Any) -> Any:
+        share = self._progress(j)
+        up = _cosine(self.peak / self.start_divisor, self.peak, np.minimum(share / self.warmup, 1.0))
+        down = _cosine(self.peak, self.peak / self.end_divisor, np.maximum((share - self.warmup) / (1 - self.warmup), 0.0))
+        return np.where(share < self.warmup, up, down)[()]
+
+
+@dataclass(frozen=True)
+class LinearWarmup(Schedule):
+    """Rise in a straight line over `n_steps` updates to the first rate of `schedule`, then follow it.
+
+    Parameters
+    ----------
+    schedule : float, Schedule, sequence or callable
+        What follows the warm-up.
+    n_steps : int
+        Length of the warm-up in updates.
+    """
+
+    schedule: Any
+    n_steps: int = 100
+    name = "linear_warmup"
+    formula = "schedule(0) (j + 1) / (n_steps + 1) for j < n_steps, then schedule(j - n_steps)"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schedule", get(self.schedule))
+        object.__setattr__(self, "n_steps", _checks.positive_int(self.n_steps, "n_steps"))
+
+    def bound(self, n_steps: int) -> Schedule:
+        return replace(self, schedule=self.schedule.bound(max(n_steps - self.n_steps, 1)))
+
+    def __call__(self, j: Any) -> Any:
+        rising = self.schedule(0) * (np.minimum(j, self.n_steps) + 1.0) / (self.n_steps + 1.0)
+        return np.where(np.asarray(j) < self.n_steps, rising, self.schedule(np.maximum(j - self.n_steps, 0)))[()]
+
+
+@dataclass(frozen=True)
+class Sequence(Schedule):
+    """The learning rates ``values[0], values[1], ...`` themselves; training cannot be longer than they are."""
+
+    values: tuple[float, ...]
+    name = "sequence"
+    formula = "values[j]"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(_checks.real(v, "learning_rate", minimum=0.0) for v in self.values))
+
+    def __call__(self, j: Any) -> Any:
+        if np.max(j) >= len(self.values):
+            raise ValueError(
+                f"The sequence holds {len(self.values)} learning rates, update number {int(np.max(j)) + 1} needs one more."
+            )
+        return np.asarray(self.values)[j]
+
+    def bound(self, n_steps: int) -> Schedule:
+        if n_steps > len(self.values):
+            raise ValueError(f"The sequence holds {len(self.values)} learning rates, the run makes {n_steps} updates.")
+        return self
+
+
+@dataclass(frozen=True)
+class Function(Schedule):
+    """Any Python callable ``f(j) -> float``, called once an update, before the epoch."""
+
+    function: Callable[[int], float]
+    name = "function"
+    formula = "f(j)"
+
+    def __call__(self, j: Any) -> Any:
+        if np.ndim(j) == 0:
+            return float(self.function(int(j)))
+        return np.array([float(self.function(int(k))) for k in j])
+
+
+_ROWS = (Constant, StepDecay, ExponentialDecay, InverseScaling, Cosine, OneCycle, LinearWarmup)
+
+#: Name -> class, one row a schedule.
+SCHEDULES: dict[str, type[Schedule]] = {row.name: row for row in _ROWS}
+
+
+def get(spec: Any, initial: float = 0.001) -> Schedule:
+    """Turn what `learning_rate` accepts into a schedule.
+
+    Parameters
+    ----------
+    spec : float, str, Schedule, sequence of float or callable
+        A constant, a name in `SCHEDULES` (with `initial` as its first or highest rate), a schedule, the rates of all updates, or
+        a function of the update number.
+    initial : float
+        Learning rate of a schedule given by name.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Unknown name, negative or non-finite rate, or none of the above.
+    """
+    if isinstance(spec, Schedule):
+        return spec
+    if isinstance(spec, str):
+        return _checks.lookup(spec, SCHEDULES, Schedule, "learning_rate schedule", initial)
+    if callable(spec):
+        return Function(spec)
+    if isinstance(spec, (list, tuple, range)) or np.ndim(spec) == 1:
+        return Sequence(tuple(spec))
+    return Constant(spec)
