@@ -1,0 +1,247 @@
+"""What both estimators share: the frame of `fit` and `partial_fit`, with scikit-learn's contract around the engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastnet.losses import Loss
+from fastnet.network import Network
+
+from . import _fit, _interop
+from ._initialization import initial_parameters
+from ._parameters import hidden_sizes, initialization_activations
+from ._prediction import adopt, build_network, network_for
+from ._sklearn import CallbackSupport, check_sample_weight, unchanged_on_error
+from ._solver import uses_lbfgs
+from ._stopping import reset_curves
+from ._validation import Rows
+
+
+class BaseMLP(CallbackSupport, BaseEstimator, ABC):
+    """Base of `MLPClassifier` and `MLPRegressor`; the model is its attributes `coefs_` and `intercepts_`."""
+
+    def _store(self, parameters: dict[str, Any]) -> None:
+        """Keep the constructor's arguments as they are, one attribute each."""
+        for name, value in parameters.items():
+            if name != "self":
+                setattr(self, name, value)
+
+    @abstractmethod
+    def _check_targets(self, X: Any, y: Any, *, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
+        """Validate data; learn or check the kind of targets."""
+
+    @abstractmethod
+    def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Targets in the engine's form."""
+
+    @abstractmethod
+    def _output_layer(self, y: np.ndarray) -> tuple[int, str]:
+        """Units and scikit-learn's name of the activation of the output layer."""
+
+    @abstractmethod
+    def _engine_loss(self, dtype: np.dtype) -> Loss:
+        """The loss that is minimised."""
+
+    def _validation_loss(self, dtype: np.dtype) -> Loss:
+        """The loss that validation reports."""
+        return self._engine_loss(dtype)
+
+    def _row_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
+        """Weights of the rows of y."""
+        return sample_weight
+
+    def _accepted_dtypes(self) -> Any:
+        return np.dtype(self.dtype) if self.dtype is not None else (np.float64, np.float32)
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        incremental: bool = False,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> BaseMLP:
+        with unchanged_on_error(self):
+            first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+            units = hidden_sizes(self)
+            rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
+            random_state = check_random_state(self.random_state)
+            self.n_outputs_, out_activation = self._output_layer(rows.y)
+            if first:
+                sizes = [rows.X.shape[1], *units, self.n_outputs_]
+                self._initialize(sizes, out_activation, random_state, rows.X.dtype)
+            else:
+                self._check_sizes([*units, self.n_outputs_])
+            if incremental and self.early_stopping:
+                raise ValueError("partial_fit does not support early_stopping=True")
+            validation = self._given_validation(X_val, y_val, sample_weight_val)
+            if uses_lbfgs(self):
+                _fit.minimise(self, rows, data=(X, y, sample_weight))
+            else:
+                _fit.train_epochs(
+                    self, rows, random_state, validation=validation, incremental=incremental, data=(X, y, sample_weight)
+                )
+            _fit.check_finite(self)
+        return self
+
+    def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool) -> Rows:
+        X, labels = self._check_targets(X, y, incremental=incremental, reset=reset)
+        return self._rows(X, labels, sample_weight, X.dtype if reset else self._parameter_dtype())
+
+    def _rows(self, X: Any, labels: Any, sample_weight: Any, dtype: np.dtype) -> Rows:
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, X, dtype)
+        return Rows(X, self._encode(labels, dtype), labels, self._row_weights(labels, sample_weight, dtype))
+
+    def _parameter_dtype(self) -> np.dtype:
+        dtype = np.result_type(*self.coefs_, *self.intercepts_)
+        return dtype if dtype == np.float32 else np.dtype(np.float64)
+
+    def _given_validation(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Rows | None:
+        if X_val is None and y_val is None:
+            if sample_weight_val is not None:
+                raise ValueError("sample_weight_val is provided, but X_val and y_val were not provided.")
+            return None
+        if y_val is None:
+            raise ValueError("X_val is provided, but y_val was not provided.")
+        if X_val is None:
+            raise ValueError("y_val is provided, but X_val was not provided.")
+        if not self.early_stopping:
+            raise ValueError(
+                "X_val and y_val are passed to fit while at the same time early_stopping is False. When passing X_val and "
+                "y_val to fit, early_stopping should be set to True (with n_iter_no_change=np.inf to never stop early)."
+            )
+        X_val, labels = self._check_targets(X_val, y_val, incremental=True, reset=False)
+        return self._rows(X_val, labels, sample_weight_val, self._parameter_dtype())
+
+    def _initialize(
+        self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype
+    ) -> None:
+        """Draw initial parameters and forget what belonged to those before."""
+        self.__dict__.pop("_optimizer", None)
+        reset_curves(self)
+        self.n_iter_ = self.t_ = 0
+        self.n_layers_, self.out_activation_ = len(sizes), out_activation
+        activations = initialization_activations(self, len(sizes) - 2)
+        self.coefs_, self.intercepts_ = initial_parameters(sizes, activations, random_state, dtype)
+
+    def _check_sizes(self, wanted: list[int]) -> None:
+        sizes = [coef.shape[1] for coef in self.coefs_]
+        if sizes != wanted:
+            raise ValueError(
+                f"The fitted network has layers of {sizes} units, but hidden_layer_sizes={self.hidden_layer_sizes!r} and y ask "
+                f"for {wanted}. Set hidden_layer_sizes back to continue training, or fit anew with warm_start=False."
+            )
+
+    def _loss_grad_lbfgs(
+        self, packed: np.ndarray, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, *buffers: Any
+    ) -> tuple[float, np.ndarray]:
+        """Loss and gradient at the parameters ``[all coefs | all intercepts]``; buffers of scikit-learn's are not used."""
+        network = build_network(self, np.float64)
+        network.params[:] = packed
+        weight = X.shape[0] if sample_weight is None else np.sum(sample_weight)
+        loss, gradients = network.loss_and_grad(
+            X, y, loss=self._engine_loss(network.dtype), sample_weight=sample_weight, l2=self.alpha / weight
+        )
+        return loss, gradients.flat
+
+    def hidden_activations(self, X: Any, layer: int | None = -1) -> np.ndarray | list[np.ndarray]:
+        """Activations of hidden layers: what the network has made of the features.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        layer : int or None
+            Number of the hidden layer, from 0; negative numbers count from the last. None gives all of them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_units), or a list of them
+
+        Raises
+        ------
+        ValueError
+            No hidden layer of that number.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=self._accepted_dtypes(), reset=False)
+        hidden = network_for(self, X.dtype).activations(X)[1:-1]
+        if layer is None:
+            return hidden
+        if not -len(hidden) <= layer < len(hidden):
+            raise ValueError(f"layer must be a number of one of the {len(hidden)} hidden layers, got {layer}.")
+        return hidden[layer]
+
+    def _start(self, n_features: int, n_outputs: int, out_activation: str) -> BaseMLP:
+        """Initial parameters without data."""
+        self._validate_params()
+        dtype = np.dtype(np.float64 if self.dtype is None else self.dtype)
+        self.n_features_in_, self.n_outputs_ = n_features, n_outputs
+        sizes = [n_features, *hidden_sizes(self), n_outputs]
+        self._initialize(sizes, out_activation, check_random_state(self.random_state), dtype)
+        adopt(self, build_network(self))
+        return self
+
+    def to_sklearn(self) -> Any:
+        """A fitted estimator of scikit-learn with equal predictions, for exporters that know only those.
+
+        Raises
+        ------
+        ValueError
+            scikit-learn has no such network: another activation, or several of them.
+        """
+        check_is_fitted(self)
+        return _interop.to_sklearn(self)
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> BaseMLP:
+        """An estimator with the parameters and, where fitted, the model of one of scikit-learn.
+
+        Raises
+        ------
+        TypeError
+            Not the estimator of scikit-learn with this name.
+        """
+        return _interop.from_sklearn(cls, estimator)
+
+    def save(self, path: Any) -> None:
+        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle."""
+        from fastnet.persistence import save
+
+        save(self, path)
+
+    def to_onnx(self, *args: Any, **options: Any) -> Any:
+        """Convert the fitted estimator to ONNX; see `fastnet.onnx.to_onnx` for the arguments."""
+        from fastnet.onnx import to_onnx
+
+        return to_onnx(self, *args, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state.pop("_engine", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "coefs_" in state and all(coef.flags.writeable for coef in self.coefs_):
+            adopt(self, build_network(self))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def network_of(estimator: BaseMLP) -> Network:
+    """A network with copies of the parameters of a fitted estimator, for use without scikit-learn."""
+    check_is_fitted(estimator)
+    return build_network(estimator)

@@ -1,0 +1,277 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from fastnet.losses import Loss
+
+from . import _targets
+from ._base import BaseMLP
+from ._docs import with_shared_parts
+from ._losses import CappedBinaryCrossEntropy, CappedCrossEntropy, largest_cross_entropy
+from ._parameters import CLASSIFIER_CONSTRAINTS
+from ._prediction import outputs
+from ._solver import partial_fit_available
+from ._validation import Rows, accuracy
+from ._weights import with_class_weight
+
+
+@with_shared_parts
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """Multilayer perceptron for two or more classes, or for sets of labels; it minimises the cross-entropy.
+
+    It takes the place of `sklearn.neural_network.MLPClassifier`: the same parameters, methods and attributes, the same model
+    for the same `random_state`. Parameters from `class_weight` on are fastnet's own.
+
+    Parameters
+    ----------
+    {parameters}
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Weight of each class, 1 where a dict does not name it; "balanced" makes classes count the same. A list has one dict
+        a label of multilabel targets.
+    label_smoothing : float in [0, 1), default=0.0
+        Share of each target that is spread over all classes.
+    stratify : bool or "auto", default="auto"
+        Whether the validation split keeps the shares of the classes: "auto" does so for two classes, as scikit-learn,
+        True for any number.
+    {extras}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; label numbers for multilabel targets.
+    {attributes}
+
+    See Also
+    --------
+    MLPRegressor : The same for values.
+    fastnet.Network : The same network without scikit-learn.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastnet import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = MLPClassifier((16,), solver="lbfgs", random_state=0).fit(X, y)
+    >>> clf.predict(X[:2])
+    array([0, 0])
+    >>> clf.score(X, y) > 0.95
+    True
+    """
+
+    #: Not a parameter, as in scikit-learn.
+    loss = "log_loss"
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CLASSIFIER_CONSTRAINTS
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+        stratify: Any = "auto",
+        dropout: Any = 0.0,
+        weight_decay: float | None = None,
+        max_grad_norm: float | None = None,
+        dtype: Any = None,
+        n_threads: int | None = None,
+        scoring: Any = None,
+        validation_split: Any = None,
+        restore_best: bool | None = None,
+        partial_fit_epochs: int = 1,
+    ) -> None:
+        self._store(locals())
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> MLPClassifier:
+        """Train the network.
+
+        Parameters
+        ----------
+        {fit_arguments}
+        {validation_arguments}
+
+        Returns
+        -------
+        self : MLPClassifier
+
+        Raises
+        ------
+        ValueError
+            Parameters or data out of range, or training that diverges; a model that was fitted before is left as it was.
+        """
+        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+
+    @available_if(partial_fit_available)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
+    ) -> MLPClassifier:
+        """Train on, for one pass over the rows (or `partial_fit_epochs`), with the optimiser of the call before.
+
+        Parameters
+        ----------
+        {fit_arguments}
+        classes : array-like of shape (n_classes,), default=None
+            All classes that may come; needed in the first call.
+
+        Returns
+        -------
+        self : MLPClassifier
+        """
+        if _check_partial_fit_first_call(self, classes):
+            known = y if type_of_target(y).startswith("multilabel") else classes
+            self._label_binarizer = LabelBinarizer().fit(known)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or (n_samples, n_classes) for multilabel targets
+        """
+        return _targets.decode_labels(self, outputs(self, X))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        p = outputs(self, X)
+        if p.shape[1] > 1:
+            return p
+        both = np.empty((len(p), 2), p.dtype)
+        both[:, 1:] = p
+        np.subtract(1, p, out=both[:, :1])
+        return both
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        p = self.predict_proba(X)
+        return np.log(p, out=p)
+
+    def initialize(self, n_features: int, n_outputs: int = 2, *, classes: ArrayLike | None = None) -> MLPClassifier:
+        """Set initial parameters without data, for `predict`, `partial_fit`, or parameters put in by hand.
+
+        Parameters
+        ----------
+        n_features : int
+        n_outputs : int, default=2
+            Number of classes, where `classes` does not name them: 0, 1, ....
+        classes : array-like of shape (n_classes,), default=None
+
+        Returns
+        -------
+        self : MLPClassifier
+        """
+        self._label_binarizer = LabelBinarizer().fit(np.arange(n_outputs) if classes is None else classes)
+        self.classes_ = self._label_binarizer.classes_
+        units = _targets.n_outputs(self)
+        return self._start(n_features, units, "logistic" if units == 1 else "softmax")
+
+    def _check_targets(self, X: Any, y: Any, *, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=self._accepted_dtypes(),
+            order="C",
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        _targets.check_classes(self, y, incremental=incremental)
+        return X, y
+
+    def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        return _targets.encode_labels(self, y, dtype)
+
+    def _row_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
+        return with_class_weight(self.class_weight, y, self.classes_, sample_weight, dtype)
+
+    def _output_layer(self, y: np.ndarray) -> tuple[int, str]:
+        units = _targets.n_outputs(self)
+        return units, "softmax" if units > 1 and not _targets.is_multilabel(self) else "logistic"
+
+    def _engine_loss(self, dtype: np.dtype) -> Loss:
+        return self._cross_entropy(dtype, self.label_smoothing)
+
+    def _validation_loss(self, dtype: np.dtype) -> Loss:
+        return self._cross_entropy(dtype, 0.0)
+
+    def _cross_entropy(self, dtype: np.dtype, label_smoothing: float) -> Loss:
+        ceiling = largest_cross_entropy(dtype)
+        if self.out_activation_ == "softmax":
+            return CappedCrossEntropy(label_smoothing, ceiling)
+        return CappedBinaryCrossEntropy(ceiling)
+
+    def _default_metric(self, outputs: np.ndarray, rows: Rows) -> float:
+        return accuracy(outputs, rows, len(self.classes_))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

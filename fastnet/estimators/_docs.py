@@ -1,0 +1,151 @@
+"""Parts of docstrings that both estimators share."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TypeVar
+
+T = TypeVar("T", bound=type)
+
+PARAMETERS = """\
+hidden_layer_sizes : array-like of int, or int, default=(100,)
+    Units of each hidden layer; ``()`` is a linear model.
+activation : str, Activation or list of them, default="relu"
+    Function of the hidden layers: "identity", "logistic", "tanh", "relu", or any other of `fastnet.activations` by name
+    or as an object (``LeakyReLU(0.1)``). A list gives each hidden layer its own.
+solver : str or Optimizer, default="adam"
+    "lbfgs" (all rows at once; small data), "sgd" (with `momentum`), "adam"; also "adamw", "rmsprop", "adagrad",
+    "momentum", "nesterov", or an object of `fastnet.optimizers` with its own learning rate.
+alpha : float >= 0, default=1e-4
+    L2 penalty ``alpha / 2 * ||W||^2``, divided by the weight of the batch: the larger the batch, the weaker it is.
+batch_size : int or "auto", default="auto"
+    Rows of a mini-batch; "auto" is ``min(200, n_samples)``.
+learning_rate : str, Schedule, callable or sequence, default="constant"
+    "constant", "invscaling" (``learning_rate_init / (t + 1)^power_t`` after t rows) or "adaptive" (divided by 5 instead of
+    stopping); solver "adam" takes the last two for "constant". Also the name of a schedule of `fastnet.schedules`, an
+    object of it, a function of the update number, or the rates of all updates, for every mini-batch solver.
+learning_rate_init : float > 0, default=1e-3
+    First learning rate.
+power_t : float >= 0, default=0.5
+    Exponent of "invscaling".
+max_iter : int, default=200
+    Most epochs (lbfgs: iterations).
+shuffle : bool, default=True
+    Visit the rows of each epoch in a new order.
+random_state : int, RandomState or None, default=None
+    Initial parameters, validation split and orders, drawn as scikit-learn draws them: one seed gives both libraries the
+    same model, to rounding. Dropout draws from a stream of its own.
+tol : float >= 0, default=1e-4
+    Improvement that counts, of the training loss or of the validation score.
+verbose : bool, int or "progress", default=False
+    Print a line an epoch; "progress" shows a progress bar.
+warm_start : bool, default=False
+    Start `fit` from the parameters of the call before.
+momentum : float in [0, 1], default=0.9
+    Momentum of "sgd", "momentum" and "nesterov".
+nesterovs_momentum : bool, default=True
+    Use Nesterov's form of it with "sgd".
+early_stopping : bool, default=False
+    Set validation rows aside, stop when the score on them no longer improves, and keep the best weights.
+validation_fraction : float in [0, 1), default=0.1
+    Share of rows set aside.
+beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+    Constants of "adam" and "adamw".
+n_iter_no_change : int or np.inf, default=10
+    Training goes on for at most this many epochs without improvement, and stops with the next one.
+max_fun : int, default=15000
+    Most evaluations of the loss by "lbfgs"."""
+
+EXTRAS = """\
+dropout : float or list of float in [0, 1), default=0.0
+    Probability with which a hidden unit is dropped in training; a list gives each hidden layer its own. "lbfgs" trains
+    without it.
+weight_decay : float >= 0 or None, default=None
+    Decoupled decay ``W -= learning_rate * weight_decay * W`` of every update, whatever the batch size. None is 0, and 0.01
+    for "adamw".
+max_grad_norm : float > 0 or None, default=None
+    Scale the gradient of a batch down to this norm where it is larger.
+dtype : {"float32", "float64"} or None, default=None
+    Type that everything is computed in. None: that of `X` in `fit` where it is a float type of these, else float64.
+n_threads : int or None, default=None
+    Most threads; None as many as the environment allows.
+scoring : str, callable or None, default=None
+    What `early_stopping` looks at: the name of a scorer of scikit-learn or a scorer, or "loss" for the validation loss.
+    None is accuracy for classifiers and R2 for regressors.
+validation_split : splitter, int, iterable of (train, validation) or None, default=None
+    What sets validation rows aside instead of `validation_fraction`, such as ``TimeSeriesSplit()`` or
+    ``[(train, validation)]`` with row numbers; of several splits, the last.
+restore_best : bool or None, default=None
+    Keep the parameters of the best epoch (by training loss without `early_stopping`). None: with `early_stopping` only.
+partial_fit_epochs : int, default=1
+    Passes over the rows in each call of `partial_fit`."""
+
+ATTRIBUTES = """\
+coefs_ : list of ndarray of shape (n[l-1], n[l])
+    Weights of each layer. They may be replaced: these attributes are the model.
+intercepts_ : list of ndarray of shape (n[l],)
+    Biases of each layer.
+loss_ : float
+    Loss of the last epoch, with the L2 penalty.
+best_loss_ : float or None
+    Least of `loss_curve_`; None with `early_stopping`. Mini-batch solvers only, as the next four.
+loss_curve_ : list of float
+    Loss of every epoch.
+validation_scores_ : list of float or None
+    Score on the validation rows after every epoch; None without `early_stopping`.
+best_validation_score_ : float or None
+    Greatest of them.
+validation_loss_curve_ : list of float or None
+    Loss on the validation rows after every epoch.
+t_ : int
+    Rows trained on, all epochs together.
+n_iter_ : int
+    Epochs (lbfgs: iterations) of the last call.
+n_layers_ : int
+    Layers, the input layer included.
+n_outputs_ : int
+    Units of the output layer.
+out_activation_ : {"identity", "exp", "logistic", "softmax"}
+    Activation of the output layer.
+n_features_in_ : int
+    Features seen in `fit`.
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Their names, where all of them are strings."""
+
+FIT_ARGUMENTS = """\
+X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    Features. float32 is trained in float32, all else in float64. Sparse rows reach the first layer as they are.
+y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    Targets.
+sample_weight : array-like of shape (n_samples,), default=None
+    Weight of each row."""
+
+VALIDATION_ARGUMENTS = """\
+X_val, y_val : array-like, default=None
+    Validation data of `early_stopping`, in place of rows set aside. In a `Pipeline`, ``transform_input=["X_val"]``
+    transforms `X_val` as `X`.
+sample_weight_val : array-like, default=None
+    Weights of its rows."""
+
+_PARTS = {
+    "parameters": PARAMETERS,
+    "extras": EXTRAS,
+    "attributes": ATTRIBUTES,
+    "fit_arguments": FIT_ARGUMENTS,
+    "validation_arguments": VALIDATION_ARGUMENTS,
+}
+
+
+def with_shared_parts(cls: T) -> T:
+    """Fill the lines ``{name}`` of the docstrings of a class and its methods with the parts of this module."""
+    for documented in (cls, *(member for member in vars(cls).values() if inspect.isfunction(member))):
+        if documented.__doc__ is not None:
+            documented.__doc__ = _filled(documented.__doc__)
+    return cls
+
+
+def _filled(docstring: str) -> str:
+    docstring = inspect.cleandoc(docstring)
+    for name, part in _PARTS.items():
+        docstring = docstring.replace(f"{{{name}}}", part)
+    return docstring

@@ -1,0 +1,237 @@
+"""From checked data to a run of the engine, and from its result to the fitted attributes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.optimize import _check_optimize_result
+
+from fastnet import _data, _lbfgs
+from fastnet._loop import train
+from fastnet._session import Session
+from fastnet.callbacks import ProgressBar
+from fastnet.exceptions import DivergenceError
+from fastnet.losses import BinaryCrossEntropy
+from fastnet.network import Network
+
+from ._initialization import EpochOrder, side_seed
+from ._losses import reported_scale
+from ._parameters import dropouts
+from ._prediction import adopt, build_network
+from ._sklearn import EpochTasks, has_callbacks
+from ._solver import Solver, lbfgs_options, new_solver
+from ._stopping import EpochRules, open_curves
+from ._targets import smooth_labels
+from ._validation import Rows, Validation, split
+
+#: Batch size "auto": all rows, but no more than these.
+AUTO_BATCH_SIZE = 200
+
+
+def train_epochs(
+    estimator: Any,
+    rows: Rows,
+    random_state: np.random.RandomState,
+    *,
+    validation: Rows | None,
+    incremental: bool,
+    data: tuple[Any, Any, Any],
+) -> None:
+    """Train with a mini-batch solver.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        Initialised; ends with the fitted attributes.
+    rows : Rows
+    random_state : RandomState
+        Advanced by the split and by one permutation an epoch.
+    validation : Rows or None
+        Validation rows that the caller gave.
+    incremental : bool
+        `partial_fit`: continue the optimiser, do not stop early.
+    data : (X, y, sample_weight)
+        As the caller gave them, for scikit-learn's callbacks.
+    """
+    if estimator.early_stopping and validation is None:
+        rows, validation = split(estimator, rows, random_state)
+    network = build_network(estimator)
+    adopt(estimator, network)
+    open_curves(estimator)
+    epochs = estimator.partial_fit_epochs if incremental else estimator.max_iter
+    batch_size = _batch_size(estimator, len(rows))
+    solver = _solver(estimator, network, epochs * -(-len(rows) // batch_size), resume=incremental)
+    session = _session(estimator, network, rows, random_state, solver, batch_size)
+    rules = EpochRules(
+        estimator,
+        solver,
+        n_rows=len(rows),
+        loss_scale=reported_scale(estimator._engine_loss(network.dtype), network.n_outputs),
+        validation=None if validation is None else Validation(estimator, network, validation),
+        best=None if incremental or not _keeps_best(estimator) else network.params.copy(),
+        may_stop=not incremental,
+        tasks=None if incremental else _tasks(estimator, estimator.max_iter, data),
+    )
+    callbacks = [rules, ProgressBar(desc=type(estimator).__name__)] if estimator.verbose == "progress" else [rules]
+    try:
+        train(session, epochs=epochs, callbacks=callbacks)
+    except DivergenceError as error:
+        rules.diverged(error)
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=5)
+    else:
+        if not incremental and not rules.stopped:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+    solver.state, solver.step = session.state, session.step
+    estimator._optimizer = solver
+
+
+def _batch_size(estimator: Any, n_rows: int) -> int:
+    if isinstance(estimator.batch_size, str):
+        return min(AUTO_BATCH_SIZE, n_rows)
+    if estimator.batch_size > n_rows:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
+        )
+    return min(int(estimator.batch_size), n_rows)
+
+
+def _keeps_best(estimator: Any) -> bool:
+    return estimator.early_stopping if estimator.restore_best is None else estimator.restore_best
+
+
+def _solver(estimator: Any, network: Network, n_steps: int, *, resume: bool) -> Solver:
+    """The solver of the call before, if it can go on, or a new one."""
+    solver = getattr(estimator, "_optimizer", None) if resume else None
+    if solver is not None and solver.fits(network.params):
+        return solver.copy()
+    return new_solver(estimator, n_steps)
+
+
+def _session(
+    estimator: Any,
+    network: Network,
+    rows: Rows,
+    random_state: np.random.RandomState,
+    solver: Solver,
+    batch_size: int,
+) -> Session:
+    loss = estimator._engine_loss(network.dtype)
+    smoothing = getattr(estimator, "label_smoothing", 0.0)
+    smooth = smoothing and isinstance(loss, BinaryCrossEntropy)
+    drops = any(dropouts(estimator, network.n_layers - 1))
+    session = Session(
+        network,
+        _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False),
+        smooth_labels(rows.y, smoothing) if smooth else rows.y,
+        loss=loss,
+        optimizer=solver.optimizer,
+        batch_size=batch_size,
+        learning_rate=solver.rate,
+        sampling=EpochOrder(len(rows), random_state) if estimator.shuffle else "sequential",
+        sample_weight=rows.sample_weight,
+        l2=float(estimator.alpha),
+        l2_per_batch=True,
+        weight_decay=estimator.weight_decay or 0.0,
+        max_grad_norm=estimator.max_grad_norm,
+        random_state=side_seed(random_state, estimator.t_) if drops else 0,
+        n_threads=estimator.n_threads,
+        optimizer_state=solver.state,
+    )
+    session._trainer.step = solver.step
+    return session
+
+
+def _tasks(estimator: Any, max_tasks: int, data: tuple[Any, Any, Any]) -> EpochTasks | None:
+    if not has_callbacks(estimator):
+        return None
+    X, y, sample_weight = data
+
+    def state() -> dict[str, Any]:
+        return {
+            "coefs_": [coef.copy() for coef in estimator.coefs_],
+            "intercepts_": [intercept.copy() for intercept in estimator.intercepts_],
+        }
+
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    return EpochTasks(estimator, max_tasks, X, y, metadata, state)
+
+
+def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
+    """Train with L-BFGS on all rows: computed in float64, whose last digits its line search needs, and then rounded."""
+    dtype = estimator._parameter_dtype()
+    network = build_network(estimator, np.float64)
+    adopt(estimator, network)
+    loss = estimator._engine_loss(network.dtype)
+    weight = len(rows) if rows.sample_weight is None else float(rows.sample_weight.sum(dtype=np.float64))
+    progress = LBFGSProgress(estimator, _tasks(estimator, estimator.max_iter + 1, data))
+    try:
+        result = _lbfgs.minimise(
+            network,
+            _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False),
+            rows.y if rows.y.dtype == np.int32 else rows.y.astype(np.float64),
+            loss=loss,
+            sample_weight=None if rows.sample_weight is None else rows.sample_weight.astype(np.float64),
+            l2=estimator.alpha / weight,
+            max_iter=estimator.max_iter,
+            callback=progress,
+            n_threads=estimator.n_threads,
+            **lbfgs_options(estimator),
+        )
+    finally:
+        progress.close()
+    estimator.n_iter_ = progress.n_iter if progress.stopped else _check_optimize_result("lbfgs", result, estimator.max_iter)
+    penalty = 0.5 * estimator.alpha / weight * sum(float(np.vdot(W, W)) for W in network.weights)
+    estimator.loss_ = (result.fun - penalty) * reported_scale(loss, network.n_outputs) + penalty
+    if dtype != network.dtype:
+        adopt(estimator, build_network(estimator, dtype))
+
+
+class LBFGSProgress:
+    """Called after each iteration of L-BFGS: scikit-learn's callbacks, and a line where `verbose` asks for it.
+
+    Attributes
+    ----------
+    n_iter : int
+        Iterations done.
+    stopped : bool
+        Whether a callback asked to stop.
+    """
+
+    def __init__(self, estimator: Any, tasks: EpochTasks | None) -> None:
+        self._verbose, self._tasks = bool(estimator.verbose), tasks
+        self.n_iter, self.stopped = 0, False
+        if tasks is not None:
+            tasks.begin()
+
+    def __call__(self, result: Any) -> bool:
+        self.n_iter += 1
+        if self._verbose:
+            print(f"Iteration {self.n_iter}, loss = {result.fun:.8f}")
+        if self._tasks is not None:
+            self.stopped = self._tasks.end()
+            if not self.stopped:
+                self._tasks.begin()
+        return self.stopped
+
+    def close(self) -> None:
+        """Training has ended."""
+        if self._tasks is not None:
+            self._tasks.close()
+
+
+def check_finite(estimator: Any) -> None:
+    """Raise ValueError if a parameter is NaN or infinite."""
+    if not all(np.isfinite(parameters).all() for parameters in (*estimator.coefs_, *estimator.intercepts_)):
+        raise ValueError(
+            "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+            "preprocessed."
+        )

@@ -1,0 +1,90 @@
+"""To scikit-learn's estimators and back: fitted models for software that knows only those."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn import neural_network
+
+from fastnet.activations import Activation
+
+if TYPE_CHECKING:
+    from ._base import BaseMLP
+
+#: Activations that scikit-learn has: the engine's name, and its own.
+ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
+FITTED = (
+    "loss_",
+    "best_loss_",
+    "loss_curve_",
+    "validation_scores_",
+    "best_validation_score_",
+    "t_",
+    "n_iter_",
+    "n_layers_",
+    "n_outputs_",
+    "out_activation_",
+    "n_features_in_",
+    "feature_names_in_",
+    "classes_",
+    "_label_binarizer",
+    "_no_improvement_count",
+)
+
+
+def _twin(name: str) -> type:
+    return getattr(neural_network, name)
+
+
+def to_sklearn(estimator: BaseMLP) -> Any:
+    """A fitted scikit-learn estimator with copies of the parameters of `estimator`."""
+    twin = _twin(type(estimator).__name__)()
+    parameters = {name: value for name, value in estimator.get_params(deep=False).items() if name in twin.get_params()}
+    parameters["activation"] = _activation(estimator)
+    for name in ("solver", "learning_rate", "loss", "verbose"):  # what scikit-learn does not have, and predictions do not need
+        if name in parameters and not _accepts(twin, name, parameters[name]):
+            del parameters[name]
+    if estimator.out_activation_ == "exp":
+        parameters["loss"] = "poisson"
+    twin.set_params(**parameters)
+    twin.__dict__.update({name: value for name, value in vars(estimator).items() if name in FITTED})
+    twin.coefs_ = [np.array(coef) for coef in estimator.coefs_]
+    twin.intercepts_ = [np.array(intercept) for intercept in estimator.intercepts_]
+    return twin
+
+
+def _activation(estimator: BaseMLP) -> str:
+    from ._parameters import hidden_activations
+
+    names = {activation.name for activation in hidden_activations(estimator, len(estimator.coefs_) - 1)} or {"relu"}
+    if len(names) > 1 or not names <= ACTIVATIONS.keys():
+        raise ValueError(
+            f"scikit-learn's networks have one activation for all hidden layers, among {sorted(ACTIVATIONS.values())}; this one "
+            f"has {sorted(names)}. Export it with to_onnx or save instead."
+        )
+    return ACTIVATIONS[names.pop()]
+
+
+def _accepts(twin: Any, name: str, value: Any) -> bool:
+    return isinstance(value, (str, bool, int)) and any(
+        constraint == "verbose" and not isinstance(value, str) or value in getattr(constraint, "options", ())
+        for constraint in twin._parameter_constraints[name]
+    )
+
+
+def from_sklearn(cls: type[BaseMLP], estimator: Any) -> BaseMLP:
+    """An estimator of `cls` with the parameters and copies of the fitted attributes of scikit-learn's `estimator`."""
+    expected = _twin(cls.__name__)
+    if not isinstance(estimator, expected):
+        raise TypeError(
+            f"{cls.__name__}.from_sklearn takes a sklearn.neural_network.{expected.__name__}, got {type(estimator).__name__}."
+        )
+    known = inspect.signature(cls).parameters
+    twin = cls(**{name: value for name, value in estimator.get_params(deep=False).items() if name in known})
+    if hasattr(estimator, "coefs_"):
+        twin.__dict__.update({name: value for name, value in vars(estimator).items() if name in FITTED})
+        twin.coefs_ = [np.array(coef) for coef in estimator.coefs_]
+        twin.intercepts_ = [np.array(intercept) for intercept in estimator.intercepts_]
+    return twin

@@ -1,0 +1,162 @@
+"""What the constructor's parameters may be, and what they stand for in the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+
+from fastnet import activations, losses
+from fastnet.activations import ACTIVATIONS, Activation
+from fastnet.losses import Loss
+from fastnet.network import Dense
+from fastnet.optimizers import Optimizer
+from fastnet.schedules import SCHEDULES, Schedule
+
+#: scikit-learn's names of output activations, and the engine's.
+OUTPUT_ACTIVATIONS = {"identity": "identity", "exp": "exponential", "softmax": "softmax", "logistic": "sigmoid"}
+HIDDEN_ACTIVATIONS = (ACTIVATIONS.keys() - {"softmax"}) | {"logistic"}
+SOLVERS = {"lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad", "momentum", "nesterov"}
+RATE_POLICIES = {"constant", "invscaling", "adaptive"}
+REGRESSION_LOSSES = {"squared_error", "poisson", "absolute_error", "huber", "quantile"}
+
+SHARED_CONSTRAINTS: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), Activation, "array-like"],
+    "solver": [StrOptions(SOLVERS), Optimizer],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions(RATE_POLICIES | SCHEDULES.keys()), Schedule, callable, "array-like"],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "verbose": ["verbose", StrOptions({"progress"})],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+    "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+    "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+    "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), np.dtype, None],
+    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "scoring": [str, callable, None],
+    "validation_split": ["cv_object", None],
+    "restore_best": ["boolean", None],
+    "partial_fit_epochs": [Interval(Integral, 1, None, closed="left")],
+}
+
+CLASSIFIER_CONSTRAINTS: dict[str, list[Any]] = SHARED_CONSTRAINTS | {
+    "class_weight": [dict, list, StrOptions({"balanced"}), None],
+    "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    "stratify": ["boolean", StrOptions({"auto"})],
+}
+
+REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {"loss": [StrOptions(REGRESSION_LOSSES), Loss]} | SHARED_CONSTRAINTS | {
+    "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+    "huber_delta": [Interval(Real, 0, None, closed="neither")],
+}
+
+
+def invalid(estimator: Any, name: str, expected: str) -> InvalidParameterError:
+    """The error that scikit-learn raises for a parameter out of its range, for what its tables cannot express."""
+    value = getattr(estimator, name)
+    return InvalidParameterError(
+        f"The {name!r} parameter of {type(estimator).__name__} must be {expected}. Got {value!r} instead."
+    )
+
+
+def hidden_sizes(estimator: Any) -> list[int]:
+    """Units of each hidden layer.
+
+    Raises
+    ------
+    ValueError
+        Sizes below 1.
+    """
+    sizes = estimator.hidden_layer_sizes
+    sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return sizes
+
+
+def _per_layer(estimator: Any, name: str, n_hidden: int) -> list[Any]:
+    """The parameter `name` as a list with one entry a hidden layer."""
+    value = getattr(estimator, name)
+    if isinstance(value, str) or not hasattr(value, "__len__"):
+        return [value] * n_hidden
+    if len(value) != n_hidden:
+        raise invalid(estimator, name, f"one value, or a list with one value for each of the {n_hidden} hidden layers")
+    return list(value)
+
+
+def hidden_activations(estimator: Any, n_hidden: int) -> list[Activation]:
+    """The activation of each hidden layer."""
+    try:
+        resolved = [activations.get(entry) for entry in _per_layer(estimator, "activation", n_hidden)]
+    except TypeError as error:
+        raise invalid(estimator, "activation", "made of names of activations and Activation objects") from error
+    except ValueError as error:
+        if isinstance(error, InvalidParameterError):
+            raise
+        raise invalid(estimator, "activation", f"made of names among {sorted(HIDDEN_ACTIVATIONS)}") from error
+    if any(activation.name == "softmax" for activation in resolved):
+        raise invalid(estimator, "activation", "an elementwise function (softmax is for output layers)")
+    return resolved
+
+
+def initialization_activations(estimator: Any, n_hidden: int) -> list[Activation]:
+    """The activations that decide the initial weights of each layer: the output layer follows the last hidden one."""
+    hidden = hidden_activations(estimator, n_hidden)
+    single = isinstance(estimator.activation, (str, Activation))
+    last = activations.get(estimator.activation) if single else (hidden or [activations.get("relu")])[-1]
+    return [*hidden, last]
+
+
+def dropouts(estimator: Any, n_hidden: int) -> list[float]:
+    """The dropout probability of each hidden layer."""
+    rates = _per_layer(estimator, "dropout", n_hidden)
+    if not all(isinstance(rate, Real) and 0 <= rate < 1 for rate in rates):
+        raise invalid(estimator, "dropout", "made of numbers in the range [0.0, 1.0)")
+    return [float(rate) for rate in rates]
+
+
+def layers(estimator: Any, sizes: list[int], out_activation: str) -> list[Dense]:
+    """The engine's layers for units `sizes` (hidden and output) and scikit-learn's name of the output activation."""
+    n_hidden = len(sizes) - 1
+    hidden = zip(sizes, hidden_activations(estimator, n_hidden), dropouts(estimator, n_hidden), strict=False)
+    output = Dense(sizes[-1], OUTPUT_ACTIVATIONS[out_activation])
+    return [*(Dense(int(size), activation, dropout=rate) for size, activation, rate in hidden), output]
+
+
+def regression_loss(estimator: Any) -> Loss:
+    """The loss object that `loss`, `quantile` and `huber_delta` name."""
+    if isinstance(estimator.loss, Loss):
+        if estimator.loss.name not in REGRESSION_LOSSES:
+            raise invalid(estimator, "loss", f"a loss among {sorted(REGRESSION_LOSSES)}")
+        return estimator.loss
+    arguments: dict[str, Callable[[], Loss]] = {
+        "huber": lambda: losses.Huber(float(estimator.huber_delta)),
+        "quantile": lambda: _quantile_loss(estimator),
+    }
+    return arguments.get(estimator.loss, losses.LOSSES[estimator.loss])()
+
+
+def _quantile_loss(estimator: Any) -> Loss:
+    try:
+        return losses.Quantile(estimator.quantile)
+    except (TypeError, ValueError) as error:
+        raise invalid(estimator, "quantile", "a float in the range (0.0, 1.0), or a list of such floats") from error

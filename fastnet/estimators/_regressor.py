@@ -1,0 +1,240 @@
+"""The regressor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import d2_pinball_score
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from fastnet.losses import Loss, Quantile
+
+from ._base import BaseMLP
+from ._docs import with_shared_parts
+from ._parameters import REGRESSOR_CONSTRAINTS, regression_loss
+from ._prediction import outputs
+from ._solver import partial_fit_available
+from ._targets import encode_values
+from ._validation import Rows, r2
+
+
+@with_shared_parts
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """Multilayer perceptron for one or more values.
+
+    It takes the place of `sklearn.neural_network.MLPRegressor`: the same parameters, methods and attributes, the same model for
+    the same `random_state`. Parameters from `quantile` on, and losses beside the first two, are fastnet's own.
+
+    Parameters
+    ----------
+    loss : str or Loss, default="squared_error"
+        "squared_error" (half of it), "poisson" (half the deviance; the output is an exponential, ``y >= 0``), "absolute_error",
+        "huber", "quantile", or an object of `fastnet.losses`.
+    {parameters}
+    quantile : float in (0, 1) or list of them, default=0.5
+        Levels of loss "quantile". With k levels, `predict` gives k columns for each column of y.
+    huber_delta : float > 0, default=1.0
+        Residual at which loss "huber" turns from quadratic to linear.
+    {extras}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    MLPClassifier : The same for classes.
+    fastnet.Network : The same network without scikit-learn.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fastnet import MLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> reg = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", alpha=1.0, max_iter=1000, random_state=0).fit(X, y)
+    >>> reg.score(X, y) > 0.5
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = REGRESSOR_CONSTRAINTS
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        quantile: Any = 0.5,
+        huber_delta: float = 1.0,
+        dropout: Any = 0.0,
+        weight_decay: float | None = None,
+        max_grad_norm: float | None = None,
+        dtype: Any = None,
+        n_threads: int | None = None,
+        scoring: Any = None,
+        validation_split: Any = None,
+        restore_best: bool | None = None,
+        partial_fit_epochs: int = 1,
+    ) -> None:
+        self._store(locals())
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> MLPRegressor:
+        """Train the network.
+
+        Parameters
+        ----------
+        {fit_arguments}
+        {validation_arguments}
+
+        Returns
+        -------
+        self : MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            Parameters or data out of range, or training that diverges; a model that was fitted before is left as it was.
+        """
+        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
+
+    @available_if(partial_fit_available)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> MLPRegressor:
+        """Train on, for one pass over the rows (or `partial_fit_epochs`), with the optimiser of the call before.
+
+        Parameters
+        ----------
+        {fit_arguments}
+
+        Returns
+        -------
+        self : MLPRegressor
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted values.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        y = outputs(self, X)
+        return y.ravel() if y.shape[1] == 1 else y
+
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination R2; with several quantiles, their mean D2 pinball score.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+            1 at best.
+        """
+        levels = self._levels()
+        if len(levels) == 1:
+            return super().score(X, y, sample_weight)
+        predicted = np.asarray(self.predict(X))
+        scores = [
+            d2_pinball_score(y, predicted[:, number :: len(levels)], sample_weight=sample_weight, alpha=level)
+            for number, level in enumerate(levels)
+        ]
+        return float(np.mean(scores))
+
+    def initialize(self, n_features: int, n_outputs: int = 1) -> MLPRegressor:
+        """Set initial parameters without data, for `predict`, `partial_fit`, or parameters put in by hand.
+
+        Parameters
+        ----------
+        n_features : int
+        n_outputs : int, default=1
+            Columns of y.
+
+        Returns
+        -------
+        self : MLPRegressor
+        """
+        return self._start(n_features, n_outputs * len(self._levels()), self._out_activation())
+
+    def _check_targets(self, X: Any, y: Any, *, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=self._accepted_dtypes(),
+            order="C",
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        return encode_values(y, regression_loss(self), dtype)
+
+    def _output_layer(self, y: np.ndarray) -> tuple[int, str]:
+        return y.shape[1], self._out_activation()
+
+    def _out_activation(self) -> str:
+        return "exp" if regression_loss(self).name == "poisson" else "identity"
+
+    def _levels(self) -> tuple[float, ...]:
+        """Levels of the quantile loss; one entry for every other loss."""
+        loss = regression_loss(self)
+        return loss.levels if isinstance(loss, Quantile) else (0.5,)
+
+    def _engine_loss(self, dtype: np.dtype) -> Loss:
+        return regression_loss(self)
+
+    @property
+    def _default_metric(self) -> Callable[[np.ndarray, Rows], float] | None:
+        """R2 of the predictions; None where there are several for each target."""
+        return r2 if len(self._levels()) == 1 else None

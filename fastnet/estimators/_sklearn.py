@@ -1,0 +1,102 @@
+"""What differs between the supported scikit-learn versions (1.6 to 1.9), in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+try:
+    from sklearn.callback import CallbackSupportMixin as CallbackSupport
+except ImportError:  # scikit-learn < 1.9 has no callbacks
+
+    class CallbackSupport:  # type: ignore[no-redef]
+        """Stands in for the mixin of scikit-learn 1.9: no `set_callbacks`, so `has_callbacks` is always False."""
+
+
+def has_callbacks(estimator: Any) -> bool:
+    """Whether scikit-learn callbacks are set on `estimator`, by the user or by a meta-estimator."""
+    return bool(getattr(estimator, "_skl_callbacks", None))
+
+
+def check_sample_weight(sample_weight: Any, X: Any, dtype: np.dtype) -> np.ndarray:
+    """`sample_weight` as a vector of `dtype`, one finite weight a row of `X`.
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, NaN or infinity, or all weights zero (which scikit-learn itself refuses from 1.8 on).
+    """
+    sample_weight = _check_sample_weight(sample_weight, X)
+    if not sample_weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return sample_weight.astype(dtype, copy=False)
+
+
+class EpochTasks:
+    """The task tree that scikit-learn's callbacks see: a fit with one task an epoch.
+
+    Parameters
+    ----------
+    estimator : estimator with `set_callbacks`
+    max_tasks : int
+        Upper limit of epochs.
+    X, y : array-like
+        Training data, handed to the hooks that ask for them.
+    metadata : dict or None
+        Other arguments of fit.
+    state : callable
+        Gives the attributes that make a copy of the estimator predict as after the last epoch; called only if a hook asks.
+    """
+
+    def __init__(
+        self, estimator: Any, max_tasks: int, X: Any, y: Any, metadata: dict[str, Any] | None, state: Callable[[], dict[str, Any]]
+    ) -> None:
+        self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._state = state
+        self._fit = estimator._init_callback_context(max_subtasks=max_tasks)
+        self._fit.call_on_fit_task_begin(**self._data)
+        self._epoch = None
+
+    def begin(self) -> None:
+        """An epoch begins."""
+        self._epoch = self._fit.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._data)
+
+    def end(self) -> bool:
+        """The epoch has ended: whether a callback asks to stop."""
+        stop = self._epoch.call_on_fit_task_end(**self._data, reconstruction_attributes=self._state)
+        self._epoch = None
+        return stop
+
+    def close(self) -> None:
+        """The fit has ended, possibly in the middle of an epoch."""
+        if self._epoch is not None:
+            self._epoch.call_on_fit_task_end(estimator=self._data["estimator"])
+        self._fit.call_on_fit_task_end(**self._data, reconstruction_attributes=self._state)
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Put the attributes of `estimator` back if the block raises an error: a failed fit leaves the model that was there.
+
+    A shallow copy is enough: in a fit, arrays are replaced and never modified in place, and lists only grow.
+    """
+    before = dict(estimator.__dict__)
+    lengths = {name: len(value) for name, value in before.items() if type(value) is list}
+    try:
+        yield
+    except Exception:
+        for name, length in lengths.items():
+            del before[name][length:]
+        kept = {name: value for name, value in estimator.__dict__.items() if name in _OF_CALLBACKS}
+        estimator.__dict__.clear()
+        estimator.__dict__.update(before | kept)
+        raise
+
+
+#: Attributes that scikit-learn itself sets in a fit and removes after it.
+_OF_CALLBACKS = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")

@@ -1,0 +1,166 @@
+"""Which optimiser and learning rate an estimator trains with, and the memory that `partial_fit` continues with."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from fastnet import optimizers, schedules
+from fastnet.optimizers import LBFGS, Optimizer
+from fastnet.schedules import Constant, Schedule
+
+from ._parameters import RATE_POLICIES
+
+#: The adaptive rule stops instead of dividing a rate that is not above this.
+SMALLEST_RATE = 1e-6
+
+
+class EpochRate(Schedule):
+    """scikit-learn's learning rates: one for all updates of an epoch, changed between epochs.
+
+    Parameters
+    ----------
+    policy : {"constant", "invscaling", "adaptive"}
+    initial : float
+        Learning rate of the first epoch.
+    power : float
+        Exponent of "invscaling": ``initial / (n_seen + 1)^power`` after n_seen rows.
+    """
+
+    name = "epoch"
+    formula = "one rate an epoch"
+
+    def __init__(self, policy: str, initial: float, power: float) -> None:
+        self.policy, self.initial, self.power = policy, initial, power
+        self.current = float(initial)
+
+    def __call__(self, j: Any) -> Any:
+        return self.current if np.ndim(j) == 0 else np.full(np.shape(j), self.current)
+
+    def rates(self, start: int, n: int) -> np.ndarray:
+        return np.array([self.current])
+
+    def epoch_ended(self, n_seen: int) -> None:
+        """An epoch has ended, after `n_seen` rows in the estimator's life."""
+        if self.policy == "invscaling":
+            self.current = float(self.initial) / (n_seen + 1) ** self.power
+
+    def stalled(self) -> tuple[bool, str]:
+        """Training has stopped improving: whether to stop, and what to say about it."""
+        if self.policy != "adaptive":
+            return True, "Stopping."
+        if self.current <= SMALLEST_RATE:
+            return True, "Learning rate too small. Stopping."
+        self.current /= 5.0
+        return False, f"Setting learning rate to {self.current:f}"
+
+
+class Solver:
+    """An optimiser with its learning rate and its memory.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    rate : Schedule
+
+    Attributes
+    ----------
+    state : list of ndarray of shape (n_params,), or None
+        Memory of the optimiser after the last update; None before the first.
+    step : int
+        Updates made.
+    """
+
+    def __init__(self, optimizer: Optimizer, rate: Schedule) -> None:
+        self.optimizer, self.rate = optimizer, rate
+        self.state: list[np.ndarray] | None = None
+        self.step = 0
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the next update."""
+        return float(self.rate(self.step))
+
+    def copy(self) -> Solver:
+        """A solver that continues from here without touching the memory of this one."""
+        other = copy.copy(self)
+        other.rate = copy.copy(self.rate)
+        other.state = None if self.state is None else [memory.copy() for memory in self.state]
+        return other
+
+    def fits(self, params: np.ndarray) -> bool:
+        """Whether the memory belongs to parameters of this number and dtype."""
+        return self.state is not None and all(s.shape == params.shape and s.dtype == params.dtype for s in self.state)
+
+    def epoch_ended(self, n_seen: int) -> None:
+        """An epoch has ended, after `n_seen` rows in the estimator's life."""
+        if isinstance(self.rate, EpochRate):
+            self.rate.epoch_ended(n_seen)
+
+    def stalled(self) -> tuple[bool, str]:
+        """Training has stopped improving: whether to stop, and what to say about it."""
+        return self.rate.stalled() if isinstance(self.rate, EpochRate) else (True, "Stopping.")
+
+
+def uses_lbfgs(estimator: Any) -> bool:
+    """Whether the estimator trains on all rows at once, through L-BFGS."""
+    return isinstance(estimator.solver, LBFGS) or (isinstance(estimator.solver, str) and estimator.solver == "lbfgs")
+
+
+def lbfgs_options(estimator: Any) -> dict[str, Any]:
+    """Tolerances and limits of L-BFGS: those of the object given as solver, or the estimator's `tol` and `max_fun`."""
+    if isinstance(estimator.solver, LBFGS):
+        return {"tol": estimator.solver.tol, "ftol": estimator.solver.ftol, "max_fun": estimator.solver.max_fun}
+    return {"tol": estimator.tol, "max_fun": estimator.max_fun}
+
+
+def new_solver(estimator: Any, n_steps: int) -> Solver:
+    """The solver that the estimator's parameters ask for, for a run of at most `n_steps` updates."""
+    optimizer = estimator.solver if isinstance(estimator.solver, Optimizer) else named_optimizer(estimator)
+    return Solver(optimizer, learning_rate(estimator, optimizer, n_steps))
+
+
+def named_optimizer(estimator: Any) -> Optimizer:
+    """The optimiser object for a name of a solver and the parameters that go with it."""
+    rate, momentum = estimator.learning_rate_init, estimator.momentum
+    adam = {"beta1": estimator.beta_1, "beta2": estimator.beta_2, "epsilon": estimator.epsilon}
+    match estimator.solver:
+        case "sgd":
+            return optimizers.SGD(rate, momentum=momentum, nesterov=estimator.nesterovs_momentum)
+        case "momentum":
+            return optimizers.SGD(rate, momentum=momentum)
+        case "nesterov":
+            return optimizers.SGD(rate, momentum=momentum, nesterov=True)
+        case "adam":
+            return optimizers.Adam(rate, **adam, epsilon_hat=True)
+        case "adamw":
+            decay = {} if estimator.weight_decay is None else {"weight_decay": estimator.weight_decay}
+            return optimizers.AdamW(rate, **adam, **decay)
+        case name:
+            return optimizers.OPTIMIZERS[name](rate)
+
+
+def learning_rate(estimator: Any, optimizer: Optimizer, n_steps: int) -> Schedule:
+    """The learning rate that `learning_rate` and `learning_rate_init` ask for.
+
+    An optimiser object brings its own initial rate, or its own schedule, which a `learning_rate` other than "constant" replaces.
+    With solver "adam", the policies "invscaling" and "adaptive" change nothing, as in scikit-learn.
+    """
+    spec, own = estimator.learning_rate, optimizer.learning_rate
+    if not (isinstance(spec, str) and spec in RATE_POLICIES):
+        return schedules.get(spec, float(own(0))).bound(n_steps)
+    policy = "constant" if isinstance(estimator.solver, str) and estimator.solver == "adam" else spec
+    if policy == "constant" and not isinstance(own, Constant):
+        return own.bound(n_steps)
+    return EpochRate(policy, float(own(0)), estimator.power_t)
+
+
+def partial_fit_available(estimator: Any) -> bool:
+    """Whether the solver can train in pieces; AttributeError otherwise."""
+    if uses_lbfgs(estimator):
+        raise AttributeError(
+            f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
+        )
+    return True

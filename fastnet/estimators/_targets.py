@@ -1,0 +1,111 @@
+"""Targets in the form the engine takes, and back: labels of a classifier, values of a regressor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.multiclass import unique_labels
+
+from fastnet.losses import Quantile
+
+
+def check_classes(estimator: Any, y: np.ndarray, *, incremental: bool) -> None:
+    """Learn the classes of `y`, or check them against those that are known (warm start, `partial_fit`).
+
+    Sets `classes_` and `_label_binarizer`.
+
+    Raises
+    ------
+    ValueError
+        Targets that are no class labels; other classes than those of the call before.
+    """
+    if not hasattr(estimator, "classes_") or not (estimator.warm_start or incremental):
+        estimator._label_binarizer = LabelBinarizer().fit(y)
+        estimator.classes_ = estimator._label_binarizer.classes_
+        return
+    classes = unique_labels(y)
+    if estimator.warm_start and set(classes) != set(estimator.classes_):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+            f"Previously got {estimator.classes_}, `y` has {classes}"
+        )
+    if len(np.setdiff1d(classes, estimator.classes_, assume_unique=True)):
+        raise ValueError(
+            f"`y` has classes not in `self.classes_`. `self.classes_` has {estimator.classes_}. 'y' has {classes}."
+        )
+
+
+def is_multilabel(estimator: Any) -> bool:
+    """Whether the classifier predicts a set of labels for each row."""
+    return estimator._label_binarizer.y_type_.startswith("multilabel")
+
+
+def n_outputs(estimator: Any) -> int:
+    """Units of a classifier's output layer: 1 for two classes (or one), otherwise one a class."""
+    n_classes = len(estimator.classes_)
+    return n_classes if is_multilabel(estimator) or n_classes > 2 else 1
+
+
+def encode_labels(estimator: Any, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Labels as the engine's targets.
+
+    Returns
+    -------
+    ndarray
+        Class numbers, int32 of shape (m,), for three classes and more; zeros and ones of shape (m, n_outputs) and `dtype`
+        otherwise.
+    """
+    if is_multilabel(estimator) or n_outputs(estimator) == 1:
+        return np.ascontiguousarray(estimator._label_binarizer.transform(y), dtype=dtype)
+    return np.searchsorted(estimator.classes_, y).astype(np.int32)
+
+
+def decode_labels(estimator: Any, outputs: np.ndarray) -> np.ndarray:
+    """Labels of the most probable classes.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (m, n_outputs)
+        Activations of the output layer.
+
+    Returns
+    -------
+    ndarray of shape (m,), or (m, n_classes) for multilabel targets (sparse if the estimator was fitted on sparse ones)
+    """
+    if is_multilabel(estimator):
+        return estimator._label_binarizer.inverse_transform(outputs)
+    return estimator.classes_[class_numbers(outputs, len(estimator.classes_))]
+
+
+def class_numbers(outputs: np.ndarray, n_classes: int) -> np.ndarray:
+    """Number of the most probable class of each row, intp of shape (m,)."""
+    if outputs.shape[1] > 1:
+        return outputs.argmax(axis=1)
+    return ((outputs[:, 0] > 0.5) & (n_classes > 1)).astype(np.intp)
+
+
+def smooth_labels(targets: np.ndarray, smoothing: float) -> np.ndarray:
+    """Move zeros and ones by half of `smoothing` towards 1/2: label smoothing of sigmoid outputs."""
+    return targets * targets.dtype.type(1 - smoothing) + targets.dtype.type(0.5 * smoothing)
+
+
+def encode_values(y: np.ndarray, loss: Any, dtype: np.dtype) -> np.ndarray:
+    """Values as the engine's targets: of shape (m, n_outputs).
+
+    With k quantiles each column of y stands k times side by side.
+
+    Raises
+    ------
+    ValueError
+        Negative values for the Poisson loss.
+    """
+    y = y.reshape(len(y), -1)
+    if loss.name == "poisson" and (y < 0).any():
+        raise ValueError(
+            f"loss='poisson' needs y >= 0, got a minimum of {y.min()!r}. Use another loss, or shift or clip the targets."
+        )
+    if isinstance(loss, Quantile):
+        y = np.repeat(y, len(loss.levels), axis=1)
+    return np.ascontiguousarray(y, dtype=dtype)

@@ -1,0 +1,156 @@
+"""Validation data of a fit: where the rows come from, and how the model is scored on them after each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv, train_test_split
+from sklearn.utils import _safe_indexing
+
+from fastnet import _data
+from fastnet.network import Network
+
+from ._losses import reported_scale
+from ._targets import class_numbers
+
+SMALLEST_VALIDATION_SET = 2
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked data of a fit.
+
+    Attributes
+    ----------
+    X : ndarray or CSR/CSC matrix of shape (m, n_features)
+    y : ndarray of shape (m, n_outputs) or (m,)
+        Targets in the engine's form.
+    labels : ndarray of shape (m,) or (m, n_targets)
+        Targets as the caller gave them.
+    sample_weight : ndarray of shape (m,) or None
+    """
+
+    X: Any
+    y: np.ndarray
+    labels: Any
+    sample_weight: np.ndarray | None
+
+    def __len__(self) -> int:
+        return self.X.shape[0]
+
+    def take(self, index: np.ndarray) -> Rows:
+        """The rows with numbers `index`."""
+        weights = None if self.sample_weight is None else self.sample_weight[index]
+        return replace(self, X=_safe_indexing(self.X, index), y=self.y[index], labels=self.labels[index], sample_weight=weights)
+
+
+def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
+    """Set validation rows aside, by `validation_split` or else by `validation_fraction` with scikit-learn's draws.
+
+    Returns
+    -------
+    train, validation : Rows
+
+    Raises
+    ------
+    ValueError
+        Fewer than two validation rows; classes too small to be stratified; a splitter that gives no rows for training.
+    """
+    if estimator.validation_split is None:
+        train, validation = train_test_split(
+            np.arange(len(rows)),
+            random_state=random_state,
+            test_size=estimator.validation_fraction,
+            stratify=_strata(estimator, rows),
+        )
+    else:
+        splitter = check_cv(estimator.validation_split, rows.labels, classifier=is_classifier(estimator))
+        *_, (train, validation) = splitter.split(rows.X, rows.labels)
+        if not len(train):
+            raise ValueError(f"validation_split={estimator.validation_split!r} leaves no rows to train on.")
+    if len(validation) < SMALLEST_VALIDATION_SET:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+        )
+    return rows.take(train), rows.take(validation)
+
+
+def _strata(estimator: Any, rows: Rows) -> np.ndarray | None:
+    """What the split is stratified by: scikit-learn does so for two classes, `stratify=True` for any number of them."""
+    if not is_classifier(estimator) or estimator.stratify is False:
+        return None
+    if estimator.n_outputs_ == 1:
+        return rows.y.astype(bool)
+    return rows.y if estimator.stratify is True and rows.y.ndim == 1 else None
+
+
+class Validation:
+    """Scores of a network on validation rows.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+        Its parameters are views of the network's.
+    network : Network
+    rows : Rows
+    """
+
+    def __init__(self, estimator: Any, network: Network, rows: Rows) -> None:
+        self._estimator, self._network, self._rows = estimator, network, rows
+        self._loss = estimator._validation_loss(network.dtype)
+        self._X = _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False)
+        self.score = self._scorer()
+
+    def loss(self) -> float:
+        """Mean loss, without penalties and label smoothing, on scikit-learn's scale."""
+        J = self._network._loss(self._X, self._rows.y, self._loss, self._rows.sample_weight, self._estimator.n_threads)
+        return J * reported_scale(self._loss, self._network.n_outputs)
+
+    def _scorer(self) -> Callable[[], float]:
+        scoring = self._estimator.scoring
+        if scoring == "loss" or (scoring is None and self._estimator._default_metric is None):
+            return lambda: -self.loss()
+        if scoring is None:
+            return self._default_score
+        scorer = check_scoring(self._estimator, scoring)
+        weights = {} if self._rows.sample_weight is None else {"sample_weight": self._rows.sample_weight}
+        return lambda: float(scorer(_without_feature_names(self._estimator), self._rows.X, self._rows.labels, **weights))
+
+    def _default_score(self) -> float:
+        outputs = self._network._forward(self._rows.X, check_finite=False)
+        if not np.isfinite(outputs).all():
+            return float("nan")
+        return self._estimator._default_metric(outputs, self._rows)
+
+
+def _without_feature_names(estimator: Any) -> Any:
+    """A view of the estimator, with the same parameters, that takes arrays without a warning."""
+    nameless = object.__new__(type(estimator))
+    nameless.__dict__.update(estimator.__dict__)
+    nameless.__dict__.pop("feature_names_in_", None)
+    return nameless
+
+
+def accuracy(outputs: np.ndarray, rows: Rows, n_classes: int) -> float:
+    """Weighted share of rows that get their class (for multilabel targets: all their labels)."""
+    if rows.y.ndim == 2 and rows.y.shape[1] > 1:
+        right = ((outputs > 0.5) == (rows.y > 0.5)).all(axis=1)
+    else:
+        right = class_numbers(outputs, n_classes) == rows.y.reshape(-1)
+    return float(np.average(right, weights=rows.sample_weight))
+
+
+def r2(outputs: np.ndarray, rows: Rows) -> float:
+    """Coefficient of determination, averaged over the outputs; a constant target counts 1 where it is met and 0 otherwise."""
+    y = rows.labels.reshape(len(rows), -1).astype(np.float64)
+    weights = np.ones(len(rows)) if rows.sample_weight is None else rows.sample_weight
+    residual = weights @ (y - outputs) ** 2
+    spread = weights @ (y - np.average(y, axis=0, weights=weights)) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = np.where(spread > 0, 1 - residual / spread, residual == 0)
+    return float(scores.mean())
