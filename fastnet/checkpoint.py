@@ -1,0 +1,223 @@
+"""Checkpoints: all it takes to continue a killed training run bit for bit, as safetensors files in a folder.
+
+A checkpoint is a network file (`fastnet.load` gives its network) that also holds the optimiser's memory, the random state, the
+order of the rows, the step that learning-rate schedules go by, the history, and the memory of all callbacks.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastnet import _atomic, _checks
+from fastnet.callbacks import Callback
+from fastnet.persistence import _container, _format, _load, _network
+from fastnet.persistence._values import pack, unpack
+
+if TYPE_CHECKING:
+    from fastnet._session import Session
+
+__all__ = ["Checkpoint", "latest", "load", "resume", "save"]
+
+BEST = "best.safetensors"
+_NUMBERED = re.compile(r"epoch-(\d+)\.safetensors")
+
+
+class Checkpoint(Callback):
+    """Save the state of training every few epochs or seconds.
+
+    The folder holds `epoch-000012.safetensors`, ..., the state after those many epochs, and `best.safetensors` if asked for. To
+    continue: ``fit(..., resume_from=fastnet.checkpoint.latest(folder))`` with the same data, options and callbacks; it starts
+    from the beginning where the folder holds no checkpoint yet, so that one script serves both.
+
+    Parameters
+    ----------
+    folder : path-like
+        Made if it does not exist.
+    every_epochs : int, optional
+        Save after every so many epochs; 1 if neither this nor `every_seconds` is given.
+    every_seconds : float, optional
+        Save at the end of the first epoch after so many seconds.
+    keep_last : int
+        Newest checkpoints to keep.
+    keep_best : bool
+        Keep the state of the epoch with the least validation loss (training loss, where there is no validation data) too.
+
+    Notes
+    -----
+    Give it as the last callback: what callbacks after it remember would be saved before they have seen the epoch. A file costs
+    the parameters and as many vectors of their size as the optimiser keeps, and a flush to the disk.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        every_epochs: int | None = None,
+        every_seconds: float | None = None,
+        keep_last: int = 1,
+        keep_best: bool = False,
+    ) -> None:
+        self.folder = Path(folder)
+        self.every_epochs = None if every_epochs is None else _checks.positive_int(every_epochs, "every_epochs")
+        self.every_seconds = None if every_seconds is None else _checks.real(every_seconds, "every_seconds", above=0.0)
+        if every_epochs is None and every_seconds is None:
+            self.every_epochs = 1
+        self.keep_last = _checks.positive_int(keep_last, "keep_last")
+        self.keep_best = keep_best
+        self._best_value = math.inf
+        self._saved_at = time.monotonic()
+
+    def on_train_begin(self, session: Session) -> None:
+        """Make the folder, and refuse one that holds another run's checkpoints."""
+        after = session.callbacks[session.callbacks.index(self) + 1 :]
+        if any(hasattr(callback, "state_dict") for callback in after):
+            raise ValueError(f"Checkpoint must be the last callback, {', '.join(map(_name, after))} came after it.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        later = [path.name for epoch, path in _numbered(self.folder) if epoch > session.epoch]
+        if later:
+            raise FileExistsError(
+                f"{self.folder} holds {later[-1]}, this run is at epoch {session.epoch}: continue with "
+                "resume_from=fastnet.checkpoint.latest(folder), or give another folder."
+            )
+        _atomic.remove_stale(self.folder)
+        if session.epoch == 0:
+            self._best_value = math.inf
+        self._saved_at = time.monotonic()
+
+    def on_epoch_end(self, session: Session) -> None:
+        """Save what is due; the best one first, so that a resumed run never believes in a best file that was not written."""
+        values = session.history.val_loss or session.history.loss
+        if self.keep_best and values[-1] < self._best_value:
+            self._best_value = values[-1]
+            save(session, self.folder / BEST)
+        if self._due(session):
+            save(session, self.folder / f"epoch-{session.epoch:06d}.safetensors")
+            self._saved_at = time.monotonic()
+            for _, path in _numbered(self.folder)[: -self.keep_last]:
+                path.unlink(missing_ok=True)
+
+    def _due(self, session: Session) -> bool:
+        by_epochs = self.every_epochs is not None and session.epoch % self.every_epochs == 0
+        by_seconds = self.every_seconds is not None and time.monotonic() - self._saved_at >= self.every_seconds
+        return by_epochs or by_seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has to survive a restart."""
+        return {"best_value": self._best_value}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+        self._best_value = state["best_value"]
+
+
+def latest(folder: str | os.PathLike[str]) -> Path | None:
+    """The newest checkpoint of a folder; None if it holds none, or does not exist."""
+    numbered = _numbered(Path(folder))
+    return numbered[-1][1] if numbered else None
+
+
+def save(session: Session, path: str | os.PathLike[str]) -> None:
+    """Write the state of a session and its callbacks, atomically.
+
+    Raises
+    ------
+    TypeError
+        A callback's state holds something that only pickle could keep.
+    OSError
+        The file could not be written; the one that was there is unchanged.
+    """
+    content, tensors = _network.describe(session.network)
+    position = session.position()
+    del position["params"]
+    content["position"] = pack(position, tensors, "position")
+    states = [(_name(callback), callback.state_dict()) for callback in _with_state(session)]
+    content["callbacks"] = pack(states, tensors, "callbacks")
+    _container.write(path, _format.dump("checkpoint", content), tensors)
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any], list[tuple[str, Any]]]:
+    """Read a checkpoint.
+
+    Returns
+    -------
+    network : Network
+    position : dict
+        As `Session.position` gives it.
+    callbacks : list of (str, dict)
+        Class name and state of each callback that remembers something.
+
+    Raises
+    ------
+    ValueError
+        The file is not a checkpoint, or broken.
+    OSError
+        It cannot be read.
+    """
+    file, kind, content = _load.open_file(path, mmap=False)
+    try:
+        if kind != "checkpoint":
+            raise ValueError(f"it holds a {kind}, not a checkpoint: only files of the Checkpoint callback can be resumed from")
+        network = _load.build(file, kind, content)
+        position, callbacks = unpack(content.get("position"), file), unpack(content.get("callbacks"), file)
+    except RecursionError:
+        raise ValueError(f"cannot load {os.fspath(path)!r}: its description is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"cannot load {os.fspath(path)!r}: {error}") from error
+    if not isinstance(position, dict) or not _are_states(callbacks):
+        raise ValueError(f"cannot load {os.fspath(path)!r}: broken file: it holds no position")
+    return network, {**position, "params": network.params}, callbacks
+
+
+def resume(session: Session, path: str | os.PathLike[str]) -> None:
+    """Put a session and its callbacks where they were when a checkpoint was written.
+
+    Parameters
+    ----------
+    session : Session
+        On the same architecture, data and options. Those of its callbacks that remember something must be of the same classes,
+        in the same order, as when the checkpoint was written.
+    path : path-like
+
+    Raises
+    ------
+    ValueError
+        The checkpoint is broken, or belongs to another network or run; nothing has changed then.
+    OSError
+        The file cannot be read.
+    """
+    network, position, states = load(path)
+    mine, theirs = (session.network.sizes, session.network.layers), (network.sizes, network.layers)
+    if mine != theirs or session.network.dtype != network.dtype:
+        raise ValueError(f"{os.fspath(path)!r} is a checkpoint of {network!r}, it cannot continue {session.network!r}.")
+    callbacks, written = _with_state(session), [name for name, _ in states]
+    if written != [_name(callback) for callback in callbacks]:
+        raise ValueError(f"{os.fspath(path)!r} was written with the callbacks {written}, got {list(map(_name, callbacks))}.")
+    session.restore(position)
+    for callback, (_, state) in zip(callbacks, states, strict=True):
+        callback.load_state_dict(state)
+
+
+def _are_states(callbacks: Any) -> bool:
+    return isinstance(callbacks, list) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in callbacks)
+
+
+def _with_state(session: Session) -> list[Any]:
+    """The session's callbacks that remember something."""
+    return [callback for callback in session.callbacks if hasattr(callback, "state_dict")]
+
+
+def _name(callback: Any) -> str:
+    return type(callback).__name__
+
+
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    """Epoch and path of each checkpoint but the best, oldest first."""
+    if not folder.is_dir():
+        return []
+    matches = ((_NUMBERED.fullmatch(path.name), path) for path in folder.iterdir())
+    return sorted((int(match[1]), path) for match, path in matches if match)

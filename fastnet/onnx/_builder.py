@@ -1,0 +1,57 @@
+"""A small builder of ONNX graphs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+ML_DOMAIN = "ai.onnx.ml"
+ML_OPSET = 3
+
+
+class GraphBuilder:
+    """Collects nodes and constants; every node's output has a name of its own.
+
+    Parameters
+    ----------
+    opset : int
+        Version of ONNX's operators to use.
+    """
+
+    def __init__(self, opset: int) -> None:
+        self.opset = opset
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._uses_ml = False
+
+    def add(self, operator: str, *inputs: str, output: str | None = None, domain: str = "", **attributes: Any) -> str:
+        """Append a node and return the name of its one output."""
+        name = f"{operator}_{len(self.nodes)}"
+        output = output or f"{name}_out"
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=name, domain=domain, **attributes))
+        self._uses_ml |= domain == ML_DOMAIN
+        return output
+
+    def constant(self, value: Any, name: str | None = None) -> str:
+        """Append a constant and return its name."""
+        name = name or f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def model(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto], name: str) -> onnx.ModelProto:
+        """The finished model."""
+        from fastnet import __version__
+
+        opsets = [helper.make_opsetid("", self.opset)]
+        if self._uses_ml:
+            opsets.append(helper.make_opsetid(ML_DOMAIN, ML_OPSET))
+        return helper.make_model(
+            helper.make_graph(self.nodes, name, inputs, outputs, self.constants),
+            opset_imports=opsets,
+            ir_version=helper.find_min_ir_version_for(opsets),
+            producer_name="fastnet",
+            producer_version=__version__,
+        )

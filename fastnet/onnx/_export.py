@@ -1,0 +1,135 @@
+"""Networks and fitted estimators as ONNX models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from fastnet._models import ModelView, model_view
+from fastnet.onnx import _activations
+from fastnet.onnx._builder import ML_DOMAIN, GraphBuilder
+
+MIN_OPSET = 13
+DEFAULT_OPSET = 20
+
+
+def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, zipmap: bool = False) -> onnx.ModelProto:
+    """The model as an ONNX graph, laid out as skl2onnx lays out scikit-learn's MLPs.
+
+    The input is `X` (n_rows, n_features). A classifier's outputs are `label` (n_rows,), int64 or strings, and
+    `probabilities` (n_rows, n_classes), two columns for two classes; a multilabel classifier's `label` is (n_rows, n_labels)
+    of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), a network's `output` (n_rows, n_outputs).
+
+    Parameters
+    ----------
+    model : Network or fitted estimator
+    dtype : {"float32", "float64"}
+        Of input, parameters and output. ONNX Runtime has no float64 kernels for leaky_relu, elu, selu, gelu, mish and softplus.
+    opset : int
+        Version of ONNX's operators, at least 13.
+    zipmap : bool
+        For classifiers: outputs `output_label`, and `output_probability`, a list of {class: probability}, one a row.
+
+    Returns
+    -------
+    onnx.ModelProto
+        `onnx.save(model, path)` or `model.SerializeToString()` writes it.
+
+    Raises
+    ------
+    ValueError
+        An argument is out of its range, or class labels are neither strings, booleans nor numbers.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> from fastnet.onnx import to_onnx
+    >>> net = fn.Network([fn.Dense(3, "relu"), fn.Dense(2, "softmax")], n_inputs=4, random_state=0)
+    >>> [node.op_type for node in to_onnx(net).graph.node]
+    ['Gemm', 'Relu', 'Gemm', 'Softmax', 'Identity']
+    """
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
+    if not MIN_OPSET <= opset:
+        raise ValueError(f"opset is {opset}, expected at least {MIN_OPSET}")
+    view, graph, real = model_view(model), GraphBuilder(opset), np.dtype(dtype)
+    A = "X"
+    for number, (W, b, activation) in enumerate(zip(view.weights, view.biases, view.activations, strict=True), start=1):
+        Z = graph.add(
+            "Gemm", A, graph.constant(np.asarray(W, real), f"W{number}"), graph.constant(np.asarray(b, real), f"b{number}")
+        )
+        A = _activations.write(graph, activation, Z, real)
+    if view.classes is not None:
+        outputs = _classifier_outputs(graph, view, A, real, zipmap)
+    else:
+        outputs = _plain_output(graph, view, model, A, real)
+    return graph.model([_matrix("X", real, view.sizes[0])], outputs, view.name)
+
+
+def _plain_output(graph: GraphBuilder, view: ModelView, model: Any, A: str, real: np.dtype) -> list[onnx.ValueInfoProto]:
+    name = "variable" if hasattr(model, "coefs_") else "output"
+    graph.add("Identity", A, output=name)
+    return [_matrix(name, real, view.sizes[-1])]
+
+
+def _classifier_outputs(graph: GraphBuilder, view: ModelView, A: str, real: np.dtype, zipmap: bool) -> list[onnx.ValueInfoProto]:
+    n_outputs = view.sizes[-1]
+    if view.activations[-1].name == "sigmoid" and n_outputs > 1:
+        return _multilabel_outputs(graph, A, n_outputs, real, zipmap)
+    labels = _labels(view.classes)
+    if n_outputs == 1:
+        negative = graph.add("Sub", graph.constant(real.type(1)), A)
+        probabilities = graph.add("Concat", negative, A, output="probabilities", axis=1)
+    else:
+        probabilities = graph.add("Identity", A, output="probabilities")
+    best = graph.add("ArgMax", probabilities, axis=1, keepdims=0)
+    label = graph.add("Gather", graph.constant(labels, "classes"), best, output="output_label" if zipmap else "label")
+    return [
+        _vector(label, labels.dtype),
+        _zipmap(graph, probabilities, labels, real) if zipmap else _matrix(probabilities, real, len(labels)),
+    ]
+
+
+def _multilabel_outputs(graph: GraphBuilder, A: str, n_labels: int, real: np.dtype, zipmap: bool) -> list[onnx.ValueInfoProto]:
+    if zipmap:
+        raise ValueError("zipmap is for classifiers with one label a row, this one is multilabel: use zipmap=False")
+    probabilities = graph.add("Identity", A, output="probabilities")
+    positive = graph.add("Greater", A, graph.constant(real.type(0.5)))
+    label = graph.add("Cast", positive, output="label", to=TensorProto.INT64)
+    return [_matrix(label, np.dtype(np.int64), n_labels), _matrix(probabilities, real, n_labels)]
+
+
+def _labels(classes: np.ndarray) -> np.ndarray:
+    """Class labels as ONNX has them: int64 where that is exact, strings, or floats; a lone class stands for both outcomes."""
+    classes = np.asarray(classes)
+    if classes.dtype.kind in "OU":
+        if not all(isinstance(label, str) for label in classes.tolist()):
+            raise ValueError(f"class labels {classes.tolist()} are mixed, ONNX needs all strings or all numbers")
+        classes = classes.astype(object)
+    elif classes.dtype.kind in "biu" or np.all(np.mod(classes, 1) == 0):
+        classes = classes.astype(np.int64)
+    return classes if len(classes) > 1 else np.repeat(classes, 2)
+
+
+def _zipmap(graph: GraphBuilder, probabilities: str, labels: np.ndarray, real: np.dtype) -> onnx.ValueInfoProto:
+    if labels.dtype.kind == "f" or real != np.float32:
+        raise ValueError("zipmap needs integer or string labels and float32 probabilities: use zipmap=False")
+    key = "classlabels_strings" if labels.dtype == np.dtype(object) else "classlabels_int64s"
+    name = graph.add("ZipMap", probabilities, output="output_probability", domain=ML_DOMAIN, **{key: labels.tolist()})
+    pair = helper.make_map_type_proto(_code(labels.dtype), helper.make_tensor_type_proto(_code(real), None))
+    return helper.make_value_info(name, helper.make_sequence_type_proto(pair))
+
+
+def _code(dtype: Any) -> int:
+    return TensorProto.STRING if dtype == np.dtype(object) else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+
+
+def _matrix(name: str, dtype: np.dtype, columns: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, _code(dtype), [None, columns])
+
+
+def _vector(name: str, dtype: np.dtype) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, _code(dtype), [None])

@@ -1,0 +1,57 @@
+"""Strict JSON: what a hostile file could hide in ambiguous JSON is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def dumps(value: Any) -> str:
+    """Compact ASCII JSON text of `value`; NaN and Inf are not JSON and raise ValueError."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def loads(text: bytes | str, what: str) -> Any:
+    """Parse JSON, refusing repeated keys, NaN and Inf, numbers beyond a float and nesting beyond Python's recursion limit.
+
+    Parameters
+    ----------
+    text : bytes or str
+        UTF-8 JSON.
+    what : str
+        What the text is, for the error's message.
+
+    Raises
+    ------
+    ValueError
+        The text is not such JSON.
+    """
+    try:
+        return json.loads(
+            text.decode("utf-8") if isinstance(text, bytes) else text,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
+    except RecursionError:
+        raise ValueError(f"{what} is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"{what} is not valid JSON: {error}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"{text[:40]} is beyond the range of a float")
+    return number

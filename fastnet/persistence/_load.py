@@ -1,0 +1,97 @@
+"""Loading: a file is mapped into memory, checked, and becomes the kind of model that it says it is."""
+
+from __future__ import annotations
+
+import mmap as _mmap
+import os
+import stat
+from collections.abc import Callable
+from reprlib import repr as short
+from typing import Any
+
+import numpy as np
+
+from fastnet.persistence import _container, _estimators, _format, _network
+
+FINITE_CHECK_LIMIT = 16 << 20  # bytes of file up to which looking at every parameter costs nothing worth a choice
+
+#: kind -> builder; a checkpoint is a network with more beside it.
+_BUILDERS: dict[str, Callable[[dict[str, Any], _container.Container], Any]] = {
+    "network": _network.build,
+    "checkpoint": _network.build,
+    "classifier": _estimators.build,
+    "regressor": _estimators.build,
+}
+
+
+def load(path: str | os.PathLike[str], *, mmap: bool = True, check_finite: bool | None = None) -> Any:
+    """Load what `save` or a `Checkpoint` callback wrote. Nothing in the file is executed; every field is checked before use.
+
+    Parameters
+    ----------
+    path : path-like
+        A file on a file system (not a pipe).
+    mmap : bool
+        True maps the file copy-on-write: opening costs little whatever the file's size, processes that load the same file
+        share its pages, and the parameters are writable as ever. What is written (by `fit`, or by hand) goes to private
+        copies of the pages concerned, never to the file. The file must not be truncated or edited in place while the
+        model lives; replacing it, as `save` does, is fine (Windows refuses to replace a mapped file: load it with False there).
+        False reads the file into memory.
+    check_finite : bool, optional
+        Whether to refuse parameters that are NaN or infinite, which means reading all of them. None does so for files of
+        at most 16 MiB.
+
+    Returns
+    -------
+    Network, MLPClassifier or MLPRegressor
+
+    Raises
+    ------
+    ValueError
+        The file is not one of fastnet's, is broken or truncated, or of a later format; the message says what is wrong.
+    OSError
+        The file does not exist or cannot be read.
+    """
+    file, kind, content = open_file(path, mmap=mmap)
+    try:
+        return build(file, kind, content, check_finite)
+    except ValueError as error:
+        raise ValueError(f"cannot load {os.fspath(path)!r}: {error}") from error
+
+
+def open_file(path: str | os.PathLike[str], *, mmap: bool) -> tuple[_container.Container, str, dict[str, Any]]:
+    """The checked container of a file, its kind and its description."""
+    try:
+        file = _container.read(_buffer(path, mmap))
+        return file, *_format.parse(file.metadata)
+    except ValueError as error:
+        raise ValueError(f"cannot load {os.fspath(path)!r}: {error}") from error
+
+
+def build(file: _container.Container, kind: str, content: dict[str, Any], check_finite: bool | None = None) -> Any:
+    """The model of a checked container; see `load`."""
+    if kind not in _BUILDERS:
+        raise ValueError(f"the file holds a {short(kind)}, expected one of {', '.join(_BUILDERS)}")
+    if check_finite or (check_finite is None and file.size <= FINITE_CHECK_LIMIT):
+        _check_finite(file)
+    try:
+        return _BUILDERS[kind](content, file)
+    except RecursionError:
+        raise ValueError("broken file: its description is nested too deeply") from None
+
+
+def _buffer(path: str | os.PathLike[str], mmap: bool) -> Any:
+    """The whole file as a writable buffer that never writes back."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("not a regular file")
+    with open(path, "rb") as source:
+        size = os.fstat(source.fileno()).st_size
+        if mmap and size > 0:
+            return _mmap.mmap(source.fileno(), 0, access=_mmap.ACCESS_COPY)
+        return bytearray(source.read())
+
+
+def _check_finite(file: _container.Container) -> None:
+    for name, tensor in file.tensors.items():
+        if name.startswith(("W", "b")) and tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise ValueError(f"tensor {short(name)} holds NaN or Inf; load with check_finite=False to look at it")
