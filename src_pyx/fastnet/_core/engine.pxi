@@ -1,0 +1,40 @@
+# fastnet's compiled core, in reading order. Each module of this package (baseline, v2, v3, v4) is this text compiled for one
+# level of vector instructions; fastnet/_core/__init__.py takes the best that the machine has.
+#
+# Notation, everywhere: l = 1 .. L layers of n[l] units; rows of a batch; all matrices row-major;
+#     A[0] = X,  Z[l] = A[l-1] W[l] + b[l],  A[l] = g(Z[l]),  dX means d(loss) / dX.
+#
+# Kernels receive pointers, own nothing, allocate nothing and do not touch Python.
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.float cimport DBL_MIN, FLT_MIN
+from libc.math cimport INFINITY, fabs, fabsf, isfinite, log as c_log, log1p, pow, sqrt, sqrtf
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+from scipy.linalg.cython_blas cimport dgemm, sgemm
+
+cnp.import_array()
+
+
+cdef extern from "team.h" nogil:
+    enum:
+        TEAM_MAXIMUM
+    ctypedef struct Team:
+        int size
+    ctypedef void (*TeamWork)(int, void*) noexcept nogil
+    void team_barrier(Team* team)
+    void team_run(Team* team, int size, TeamWork work, void* task)
+
+
+include "types.pxi"
+include "activations.pxi"
+include "losses.pxi"
+include "optimizers.pxi"
+include "products.pxi"
+include "random.pxi"
+include "plan.pxi"
+include "inference.pxi"
+include "training.pxi"
+include "entries.pxi"

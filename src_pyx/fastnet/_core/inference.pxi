@@ -1,0 +1,231 @@
+# Forward propagation without training: blocks of rows walk through all layers, so that their activations stay in cache.
+
+cdef enum:
+    ROWS_PER_BLOCK = 128
+    ROW_WORK_WITH_GIL = 1 << 17     # multiply-adds of one row that are not worth releasing the GIL for
+
+
+cdef struct Inference:
+    Team team
+    const Layer* layers
+    Py_ssize_t n_layers
+    Py_ssize_t widest
+    const Rows* X
+    const void* params
+    void* out                   # (n, n[L]) or NULL
+    void** kept                 # L matrices (n, n[l]) or NULL
+    const Loss* loss            # or NULL
+    const Targets* targets
+    double* values              # (n,) the rows' losses, with loss
+    char* scratch               # per member: see `inference_scratch`
+    Py_ssize_t scratch_size
+    int width
+
+
+cdef Py_ssize_t inference_scratch(Py_ssize_t widest, Py_ssize_t item) noexcept nogil:
+    """Bytes of one member: two blocks of activations, a panel, the logarithms of softmax sums."""
+    return (2 * ROWS_PER_BLOCK * widest + ROWS_PER_BLOCK) * item + PANEL_BYTES + 256
+
+
+cdef void hidden_forward(const Layer* layer, const Rows* X, const Py_ssize_t* numbers, Py_ssize_t start, const real* A,
+                         const real* params, real* Z, Py_ssize_t rows, real* panel) noexcept nogil:
+    """Z[l] = A[l-1] W[l] + b[l]; A is NULL where the layer reads sparse rows."""
+    if A == NULL:
+        sparse_forward_product(X, numbers, start, params + layer.W, params + layer.b, Z, rows, layer.n_out)
+    else:
+        forward_product(A, params + layer.W, params + layer.b, Z, rows, layer.n_in, layer.n_out, panel)
+
+
+cdef void infer_rows(const Inference* task, int member, real* unused) noexcept nogil:
+    """This member's share of the rows, block by block."""
+    cdef Py_ssize_t n = task.X.n, size = task.team.size, blocks = (n + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
+    cdef Py_ssize_t block, start, rows, l, n_out
+    cdef const Layer* layer
+    cdef const real* params = <const real*> task.params
+    cdef real* halves[2]
+    cdef real* panel
+    cdef real* log_sum
+    cdef real* Z
+    cdef const real* A
+    cdef char* place = task.scratch + member * task.scratch_size
+    halves[0] = <real*> part(&place, ROWS_PER_BLOCK * task.widest * sizeof(real))
+    halves[1] = <real*> part(&place, ROWS_PER_BLOCK * task.widest * sizeof(real))
+    panel = <real*> part(&place, PANEL_BYTES)
+    log_sum = <real*> part(&place, ROWS_PER_BLOCK * sizeof(real))
+    for block in range(blocks * member // size, blocks * (member + 1) // size):
+        start = block * ROWS_PER_BLOCK
+        rows = n - start if n - start < ROWS_PER_BLOCK else ROWS_PER_BLOCK
+        A = <const real*> task.X.dense + start * task.X.n_columns if task.X.dense != NULL else NULL
+        for l in range(task.n_layers):
+            layer = task.layers + l
+            n_out = layer.n_out
+            if task.kept != NULL:
+                Z = <real*> task.kept[l] + start * n_out
+            elif task.out != NULL and l == task.n_layers - 1:
+                Z = <real*> task.out + start * n_out
+            else:
+                Z = halves[l & 1]
+            hidden_forward(layer, task.X, NULL, start, A, params, Z, rows, panel)
+            if l < task.n_layers - 1:
+                activate(layer.activation, layer.alpha, Z, rows * n_out)
+            elif task.loss == NULL:
+                activate_output(layer, Z, <real*> NULL, log_sum, rows)
+            else:
+                output_layer(layer, task.loss, Z, <real*> NULL, <real*> NULL,
+                             task.targets.labels + start if task.targets.labels != NULL else NULL,
+                             <const real*> task.targets.values + start * n_out if task.targets.values != NULL else NULL,
+                             <const real*> task.targets.weights + start if task.targets.weights != NULL else NULL,
+                             1, task.values + start, log_sum, rows)
+            A = Z
+
+
+cdef void infer_member(int member, void* argument) noexcept nogil:
+    cdef const Inference* task = <const Inference*> argument
+    if task.width == cnp.NPY_FLOAT:
+        infer_rows[float](task, member, NULL)
+    else:
+        infer_rows[double](task, member, NULL)
+
+
+cdef int team_size(double work, int n_threads) noexcept nogil:
+    """Members worth having for `work` multiply-adds: starting a thread costs about 30 microseconds, 2 million of them."""
+    cdef double worth = work / 2e6
+    cdef int size = n_threads if n_threads < TEAM_MAXIMUM else TEAM_MAXIMUM
+    if worth < size:
+        size = <int> worth
+    return size if size > 1 else 1
+
+
+cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
+    cdef Py_ssize_t item = 4 if task.width == cnp.NPY_FLOAT else 8
+    cdef int size = team_size(<double> plan.n_weights * task.X.n, n_threads)
+    task.layers = plan.layers
+    task.n_layers = plan.n_layers
+    task.widest = plan.widest
+    task.scratch_size = (inference_scratch(plan.widest, item) + 4095) // 4096 * 4096
+    cdef cnp.ndarray scratch = np.empty(size * task.scratch_size, dtype=np.uint8)
+    task.scratch = <char*> cnp.PyArray_DATA(scratch)
+    with nogil:
+        team_run(&task.team, size, infer_member, task)
+    return 0
+
+
+def forward(Plan plan not None, cnp.ndarray params not None, X, cnp.ndarray out not None, int n_threads=1):
+    """out (m, n[L]) = N(X) for X (m, n[0]), dense or CSR."""
+    cdef Inference task
+    cdef Rows rows
+    memset(&task, 0, sizeof(task))
+    task.width = width_of(plan, params)
+    take_rows(&rows, X, plan.layers[0].n_in, task.width)
+    task.X = &rows
+    task.params = cnp.PyArray_DATA(params)
+    task.out = check(out, task.width, "out", (rows.n, plan.sizes[plan.n_layers]), True)
+    infer(plan, &task, n_threads)
+
+
+def activations(Plan plan not None, cnp.ndarray params not None, X, list outs not None, int n_threads=1):
+    """outs[l - 1] (m, n[l]) = A[l] for l = 1 .. L."""
+    cdef Inference task
+    cdef Rows rows
+    cdef Py_ssize_t l
+    cdef void* kept[1024]
+    memset(&task, 0, sizeof(task))
+    task.width = width_of(plan, params)
+    take_rows(&rows, X, plan.layers[0].n_in, task.width)
+    if len(outs) != plan.n_layers or plan.n_layers > 1024:
+        raise ValueError(f"outs must hold {plan.n_layers} matrices, at most 1024: got {len(outs)}")
+    for l in range(plan.n_layers):
+        kept[l] = check(outs[l], task.width, f"outs[{l}]", (rows.n, plan.sizes[l + 1]), True)
+    task.X = &rows
+    task.params = cnp.PyArray_DATA(params)
+    task.kept = kept
+    infer(plan, &task, n_threads)
+
+
+def loss(Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, sample_weight=None, int n_threads=1):
+    """The weighted mean over rows of the loss summed over outputs: sum(w * loss) / sum(w)."""
+    cdef Inference task
+    cdef Rows rows
+    cdef Targets targets
+    cdef Loss kind
+    memset(&task, 0, sizeof(task))
+    task.width = width_of(plan, params)
+    take_rows(&rows, X, plan.layers[0].n_in, task.width)
+    take_loss(&kind, loss, plan.sizes[plan.n_layers])
+    take_targets(&targets, y, sample_weight, rows.n, plan.sizes[plan.n_layers], kind.code, task.width)
+    values = np.empty(rows.n)
+    task.X = &rows
+    task.params = cnp.PyArray_DATA(params)
+    task.loss = &kind
+    task.targets = &targets
+    task.values = <double*> cnp.PyArray_DATA(values)
+    infer(plan, &task, n_threads)
+    return float(values.sum()) / (rows.n if sample_weight is None else float(sample_weight.sum(dtype=np.float64)))
+
+
+cdef void row_through_layers(const Layer* layers, Py_ssize_t n_layers, Py_ssize_t widest, const real* params, const real* x, real* out,
+                             real* scratch) noexcept nogil:
+    """One row through all layers, from one row of scratch (two of `widest`) to the other."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    cdef const real* A = x
+    cdef real* Z
+    cdef real log_sum
+    for l in range(n_layers):
+        layer = layers + l
+        Z = out if l == n_layers - 1 else scratch + (l & 1) * widest
+        forward_product(A, params + layer.W, params + layer.b, Z, 1, layer.n_in, layer.n_out, scratch + 2 * widest)
+        if l < n_layers - 1:
+            activate(layer.activation, layer.alpha, Z, layer.n_out)
+        else:
+            activate_output(layer, Z, <real*> NULL, &log_sum, 1)
+        A = Z
+
+
+cdef enum:
+    STACK_ROW = 8192
+
+
+def forward_row(Plan plan not None, cnp.ndarray params not None, x):
+    """N(x) (n[L],) for one datapoint x (n[0],): the short way, for a contiguous vector of the parameters' dtype only.
+
+    Raises
+    ------
+    TypeError
+        If x is anything else; the caller then takes the general way.
+    """
+    cdef int width = cnp.PyArray_TYPE(params)
+    cdef Py_ssize_t item = 4 if width == cnp.NPY_FLOAT else 8
+    cdef Py_ssize_t scratch_size = 2 * plan.widest * item + PANEL_BYTES
+    cdef cnp.npy_intp n_out = plan.layers[plan.n_layers - 1].n_out
+    cdef char on_stack[STACK_ROW + 32768]
+    cdef char* scratch = on_stack
+    cdef cnp.ndarray row, out
+    if not isinstance(x, cnp.ndarray):
+        raise TypeError("x is not an array")
+    row = <cnp.ndarray> x
+    if (cnp.PyArray_NDIM(row) != 1 or cnp.PyArray_TYPE(row) != width or cnp.PyArray_DIM(row, 0) != plan.layers[0].n_in
+            or not cnp.PyArray_ISCARRAY_RO(row) or (width != cnp.NPY_FLOAT and width != cnp.NPY_DOUBLE)
+            or cnp.PyArray_DIM(params, 0) != plan.n_params or not cnp.PyArray_ISCARRAY_RO(params)):
+        raise TypeError("x is not a contiguous vector of the network's dtype and number of inputs")
+    out = cnp.PyArray_SimpleNew(1, &n_out, width)
+    if scratch_size > STACK_ROW + 32768:
+        buffer = np.empty(scratch_size, dtype=np.uint8)
+        scratch = <char*> cnp.PyArray_DATA(buffer)
+    cdef void* theta = cnp.PyArray_DATA(params)
+    cdef void* data = cnp.PyArray_DATA(row)
+    cdef void* result = cnp.PyArray_DATA(out)
+    if plan.n_weights < ROW_WORK_WITH_GIL:
+        row_of_width(plan.layers, plan.n_layers, plan.widest, width, theta, data, result, scratch)
+    else:
+        with nogil:
+            row_of_width(plan.layers, plan.n_layers, plan.widest, width, theta, data, result, scratch)
+    return out
+
+
+cdef void row_of_width(const Layer* layers, Py_ssize_t n_layers, Py_ssize_t widest, int width, void* params, void* x, void* out,
+                       void* scratch) noexcept nogil:
+    if width == cnp.NPY_FLOAT:
+        row_through_layers[float](layers, n_layers, widest, <float*> params, <float*> x, <float*> out, <float*> scratch)
+    else:
+        row_through_layers[double](layers, n_layers, widest, <double*> params, <double*> x, <double*> out, <double*> scratch)

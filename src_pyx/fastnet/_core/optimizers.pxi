@@ -1,0 +1,105 @@
+# Optimisers: one sweep over a piece of a segment, with everything that happens to a parameter in one step.
+#
+#     g = scale * gradient + l2 * W             the clipped gradient with the L2 penalty's
+#     W = keep * W + (the optimiser's step)     keep = 1 - learning rate * decoupled decay
+
+cdef struct Step:
+    int optimizer
+    double rate                 # learning rate of this step and segment
+    double hyper[4]             # the optimiser's own parameters, in the order of its row in OPTIMIZER_CODES' documentation
+    double epsilon              # Adam's, corrected for its bias unless it is the eps-hat of the paper's last paragraph of section 2
+    double adam_rate            # Adam's rate with both bias corrections
+    double scale
+    double l2
+    double keep
+
+
+cdef void prepare(Step* step, Py_ssize_t t) noexcept nogil:
+    """The parts of a step that depend on its number t = 1, 2, ..."""
+    cdef double root
+    if step.optimizer == ADAM:
+        root = sqrt(1 - pow(step.hyper[1], t))
+        step.adam_rate = step.rate * root / (1 - pow(step.hyper[0], t))
+        step.epsilon = step.hyper[2] if step.hyper[3] != 0 else step.hyper[2] * root
+
+
+cdef void update(const Step* step, real* restrict W, const real* restrict gradient, real* restrict first, real* restrict second,
+                 Py_ssize_t n) noexcept nogil:
+    """One step on n parameters; first and second are the optimiser's state (PEERS: divisions and roots decide its cost)."""
+    cdef Py_ssize_t i
+    cdef real g, m, v
+    cdef real rate = <real> step.rate, scale = <real> step.scale, l2 = <real> step.l2, keep = <real> step.keep
+    cdef real a = <real> step.hyper[0], b = <real> step.hyper[1], rest_a = <real> (1 - step.hyper[0])
+    cdef real rest_b = <real> (1 - step.hyper[1]), epsilon = <real> step.epsilon, adam_rate = <real> step.adam_rate
+    cdef real smallest = <real> (FLT_MIN if real is float else DBL_MIN)
+    if step.optimizer == SGD:
+        for i in range(n):
+            g = scale * gradient[i] + l2 * W[i]
+            W[i] = keep * W[i] - rate * g
+    elif step.optimizer == MOMENTUM:
+        # v = mu v - lr g; W += v (Polyak 1964; Sutskever et al. 2013)
+        for i in range(n):
+            g = scale * gradient[i] + l2 * W[i]
+            v = a * first[i] - rate * g
+            first[i] = 0 if absolute(v) < smallest else v
+            W[i] = keep * W[i] + v
+    elif step.optimizer == NESTEROV:
+        # v = mu v - lr g; W += mu v - lr g (Sutskever et al. 2013)
+        for i in range(n):
+            g = scale * gradient[i] + l2 * W[i]
+            v = a * first[i] - rate * g
+            first[i] = 0 if absolute(v) < smallest else v
+            W[i] = keep * W[i] + (a * v - rate * g)
+    elif step.optimizer == ADAGRAD:
+        # s += g^2; W -= lr g / (sqrt(s) + eps) (Duchi, Hazan & Singer 2011)
+        for i in range(n):
+            g = scale * gradient[i] + l2 * W[i]
+            v = first[i] + g * g
+            first[i] = v
+            W[i] = keep * W[i] - rate * g / (root_(v) + a)
+    elif step.optimizer == RMSPROP:
+        # s = rho s + (1 - rho) g^2; W -= lr g / (sqrt(s) + eps) (Tieleman & Hinton 2012)
+        for i in range(n):
+            g = scale * gradient[i] + l2 * W[i]
+            v = a * first[i] + rest_a * (g * g)
+            first[i] = 0 if v < smallest else v
+            W[i] = keep * W[i] - rate * g / (root_(v) + b)
+    elif step.optimizer == ADAM:
+        # m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; W -= lr m' / (sqrt(v') + eps) (Kingma & Ba 2015)
+        for i in range(n):
+            g = scale * gradient[i] + l2 * W[i]
+            m = a * first[i] + rest_a * g
+            v = b * second[i] + rest_b * (g * g)
+            first[i] = 0 if absolute(m) < smallest else m
+            second[i] = 0 if v < smallest else v
+            W[i] = keep * W[i] - adam_rate * m / (root_(v) + epsilon)
+
+
+cdef inline real absolute(real x) noexcept nogil:
+    return fabsf(x) if real is float else fabs(x)
+
+
+cdef inline real root_(real x) noexcept nogil:
+    return sqrtf(x) if real is float else sqrt(x)
+
+
+cdef double sum_of_squares(const real* restrict x, Py_ssize_t n) noexcept nogil:
+    """In eight sums, so that the compiler may keep them in one vector; blocks of a few thousand, added in double."""
+    cdef Py_ssize_t i, j, start, stop
+    cdef real sums[8]
+    cdef double total = 0
+    for start in range(0, n, 2048):
+        stop = start + 2048 if start + 2048 < n else n
+        for j in range(8):
+            sums[j] = 0
+        i = start
+        while i + 8 <= stop:
+            for j in range(8):
+                sums[j] += x[i + j] * x[i + j]
+            i += 8
+        for j in range(8):
+            total += sums[j]
+        while i < stop:
+            total += <double> x[i] * x[i]
+            i += 1
+    return total

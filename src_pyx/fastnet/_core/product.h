@@ -1,0 +1,107 @@
+/* Own matrix products for the shapes of a network's layers, in GCC's and clang's vector extensions.
+ *
+ *     C (m, n) = A (m, k) B (k, n)  [+ bias on each row | + C]
+ *
+ * C has contiguous rows; A and B have any strides, so that A^T B and A B^T are the same call. Columns of B are taken in
+ * panels of two vectors. A panel is read where it lies when its rows are contiguous and few rows of A use it; otherwise it is
+ * copied first (and transposed if need be) into a buffer that fits L1, with zeros beside the last columns.
+ * Each element of C is summed over k in the same order whatever the rows and columns it is computed with: a product divided
+ * among threads gives the same bits.
+ *
+ * Where the compiler has no vector extensions (MSVC), HAVE_OWN_PRODUCT is 0 and every product goes to BLAS.
+ */
+#ifndef FASTNET_PRODUCT_H
+#define FASTNET_PRODUCT_H
+#include <stddef.h>
+#include "vecmath.h"
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define BLOCK_ROWS 12
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#define BLOCK_ROWS 6
+#else
+#define VECTOR_BYTES 16
+#define BLOCK_ROWS 6
+#endif
+
+/* Depth of a panel: 256 rows of it are 16 KiB in AVX2, half of L1. Rows of A per pass over the panels: a slice of A of
+ * ROWS_PER_PASS x DEPTH floats is 192 KiB and stays in L2. */
+#define DEPTH 256
+#define ROWS_PER_PASS 192
+#define PANEL_BYTES (DEPTH * 2 * VECTOR_BYTES)
+
+/* From this many rows of A on, copying a panel of B pays for itself; and always where B's rows are so far apart that
+ * reading them would miss the TLB. Measured with benchmarks/kernels.py. */
+#define ROWS_WORTH_PACKING 48
+#define STRIDE_WORTH_PACKING 512
+
+#if defined(__GNUC__) || defined(__clang__)
+#define HAVE_OWN_PRODUCT 1
+
+/* Squares of 16-byte vectors are transposed in registers: 4 x 4 floats, 2 x 2 doubles. */
+typedef float quadf __attribute__((vector_size(16), aligned(4), may_alias));
+typedef double paird __attribute__((vector_size(16), aligned(8), may_alias));
+
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE4(x, y, a, b, c, d) __builtin_shufflevector(x, y, a, b, c, d)
+#define SHUFFLE2(x, y, a, b) __builtin_shufflevector(x, y, a, b)
+#else
+typedef int32_t indices4 __attribute__((vector_size(16)));
+typedef int64_t indices2 __attribute__((vector_size(16)));
+#define SHUFFLE4(x, y, a, b, c, d) __builtin_shuffle(x, y, (indices4){a, b, c, d})
+#define SHUFFLE2(x, y, a, b) __builtin_shuffle(x, y, (indices2){a, b})
+#endif
+
+FN_INLINE void transpose_f(const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
+{
+    const quadf r0 = *(const quadf *)from, r1 = *(const quadf *)(from + from_row);
+    const quadf r2 = *(const quadf *)(from + 2 * from_row), r3 = *(const quadf *)(from + 3 * from_row);
+    const quadf low01 = SHUFFLE4(r0, r1, 0, 4, 1, 5), high01 = SHUFFLE4(r0, r1, 2, 6, 3, 7);
+    const quadf low23 = SHUFFLE4(r2, r3, 0, 4, 1, 5), high23 = SHUFFLE4(r2, r3, 2, 6, 3, 7);
+    *(quadf *)to = SHUFFLE4(low01, low23, 0, 1, 4, 5);
+    *(quadf *)(to + to_row) = SHUFFLE4(low01, low23, 2, 3, 6, 7);
+    *(quadf *)(to + 2 * to_row) = SHUFFLE4(high01, high23, 0, 1, 4, 5);
+    *(quadf *)(to + 3 * to_row) = SHUFFLE4(high01, high23, 2, 3, 6, 7);
+}
+
+FN_INLINE void transpose_d(const double *from, ptrdiff_t from_row, double *to, ptrdiff_t to_row)
+{
+    const paird r0 = *(const paird *)from, r1 = *(const paird *)(from + from_row);
+    *(paird *)to = SHUFFLE2(r0, r1, 0, 2);
+    *(paird *)(to + to_row) = SHUFFLE2(r0, r1, 1, 3);
+}
+#define REAL float
+#define NAME(x) x##f
+#include "product_body.h"
+#undef REAL
+#undef NAME
+#define REAL double
+#define NAME(x) x##d
+#include "product_body.h"
+#undef REAL
+#undef NAME
+#else
+#define HAVE_OWN_PRODUCT 0
+#define PLAIN_PRODUCTS(REAL, product, row_product) \
+    static void product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b, \
+                        ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel) \
+    { \
+        (void)panel; \
+        for (ptrdiff_t i = 0; i < m; i++) \
+            for (ptrdiff_t j = 0; j < n; j++) { \
+                REAL sum = accumulate ? c[i * c_row + j] : bias ? bias[j] : 0; \
+                for (ptrdiff_t p = 0; p < k; p++) \
+                    sum += a[i * a_row + p * a_col] * b[p * b_row + j * b_col]; \
+                c[i * c_row + j] = sum; \
+            } \
+    } \
+    static void row_product(ptrdiff_t n, ptrdiff_t k, const REAL *a, const REAL *b, const REAL *bias, REAL *c) \
+    { \
+        product(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, NULL); \
+    }
+PLAIN_PRODUCTS(float, productf, row_productf)
+PLAIN_PRODUCTS(double, productd, row_productd)
+#endif
+#endif

@@ -1,0 +1,123 @@
+# The three products of a layer, by the kernel that is fastest for their size: own code or BLAS.
+
+cdef extern from "product.h" nogil:
+    const bint HAVE_OWN_PRODUCT
+    const Py_ssize_t PANEL_BYTES
+    void productf(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t a_row, Py_ssize_t a_col, const float* b,
+                  Py_ssize_t b_row, Py_ssize_t b_col, float* c, Py_ssize_t c_row, const float* bias, bint accumulate, float* panel)
+    void productd(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* a, Py_ssize_t a_row, Py_ssize_t a_col, const double* b,
+                  Py_ssize_t b_row, Py_ssize_t b_col, double* c, Py_ssize_t c_row, const double* bias, bint accumulate,
+                  double* panel)
+    void row_productf(Py_ssize_t n, Py_ssize_t k, const float* a, const float* b, const float* bias, float* c)
+    void row_productd(Py_ssize_t n, Py_ssize_t k, const double* a, const double* b, const double* bias, double* c)
+
+
+# Weights from this size on are left to BLAS, which also blocks what exceeds L2 (benchmarks/kernels.py).
+cdef enum:
+    OWN_PRODUCT_LIMIT = 1 << 20
+
+
+cdef inline bint own_product(Py_ssize_t n_in, Py_ssize_t n_out) noexcept nogil:
+    return HAVE_OWN_PRODUCT and n_in * n_out < OWN_PRODUCT_LIMIT
+
+
+cdef inline void gemm(char* trans_b, char* trans_a, int n, int m, int k, const real* b, int b_row, const real* a, int a_row,
+                      real beta, real* c, int c_row) noexcept nogil:
+    """C (m, n) = op(A) op(B) + beta C, row-major: Fortran's BLAS sees the transposes, so the operands change places."""
+    cdef real one = 1
+    if real is float:
+        sgemm(trans_b, trans_a, &n, &m, &k, &one, <real*> b, &b_row, <real*> a, &a_row, &beta, c, &c_row)
+    else:
+        dgemm(trans_b, trans_a, &n, &m, &k, &one, <real*> b, &b_row, <real*> a, &a_row, &beta, c, &c_row)
+
+
+cdef inline void own(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, Py_ssize_t a_col, const real* b,
+                     Py_ssize_t b_row, Py_ssize_t b_col, real* c, Py_ssize_t c_row, const real* bias, bint accumulate,
+                     real* panel) noexcept nogil:
+    if real is float:
+        productf(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel)
+    else:
+        productd(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel)
+
+
+cdef void forward_product(const real* A, const real* W, const real* b, real* Z, Py_ssize_t rows, Py_ssize_t n_in,
+                          Py_ssize_t n_out, real* panel) noexcept nogil:
+    """Z (rows, n_out) = A (rows, n_in) W (n_in, n_out) + b, the bias broadcast over the rows."""
+    cdef Py_ssize_t r
+    if rows == 0:
+        return
+    if HAVE_OWN_PRODUCT and rows == 1:
+        if real is float:
+            row_productf(n_out, n_in, A, W, b, Z)
+        else:
+            row_productd(n_out, n_in, A, W, b, Z)
+    elif own_product(n_in, n_out):
+        own(rows, n_out, n_in, A, n_in, 1, W, n_out, 1, Z, n_out, b, False, panel)
+    else:
+        for r in range(rows):
+            memcpy(Z + r * n_out, b, n_out * sizeof(real))
+        gemm(b"N", b"N", <int> n_out, <int> rows, <int> n_in, W, <int> n_out, A, <int> n_in, <real> 1, Z, <int> n_out)
+
+
+cdef void weight_gradient(const real* A, const real* dZ, real* dW, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
+                          Py_ssize_t n_in, Py_ssize_t n_out, bint accumulate, real* panel) noexcept nogil:
+    """dW[first : first + count] (count, n_out) = A[:, first : first + count]^T dZ, over A (rows, n_in), dZ (rows, n_out)."""
+    if own_product(n_in, n_out):
+        own(count, n_out, rows, A + first, 1, n_in, dZ, n_out, 1, dW, n_out, <real*> NULL, accumulate, panel)
+    else:
+        gemm(b"N", b"T", <int> n_out, <int> count, <int> rows, dZ, <int> n_out, A + first, <int> n_in,
+             <real> (1 if accumulate else 0), dW, <int> n_out)
+
+
+cdef void input_gradient(const real* dZ, const real* W, real* dA, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out,
+                         real* panel) noexcept nogil:
+    """dA (rows, n_in) = dZ (rows, n_out) W^T."""
+    if rows == 0:
+        return
+    if own_product(n_in, n_out):
+        own(rows, n_in, n_out, dZ, n_out, 1, W, 1, n_out, dA, n_in, <real*> NULL, False, panel)
+    else:
+        gemm(b"T", b"N", <int> n_in, <int> rows, <int> n_out, W, <int> n_out, dZ, <int> n_out, <real> 0, dA, <int> n_in)
+
+
+cdef void add_scaled(real* restrict y, const real* restrict x, real factor, Py_ssize_t n) noexcept nogil:
+    """y += factor * x."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        y[j] = y[j] + factor * x[j]
+
+
+cdef void sparse_forward_product(const Rows* X, const Py_ssize_t* numbers, Py_ssize_t start, const real* W, const real* b,
+                                 real* Z, Py_ssize_t rows, Py_ssize_t n_out) noexcept nogil:
+    """Z = A W + b for CSR rows `numbers[start : start + rows]` (rows start, start + 1, ... if numbers is NULL)."""
+    cdef Py_ssize_t r, number
+    cdef long long e
+    for r in range(rows):
+        number = numbers[start + r] if numbers != NULL else start + r
+        memcpy(Z + r * n_out, b, n_out * sizeof(real))
+        for e in range(X.indptr[number], X.indptr[number + 1]):
+            add_scaled(Z + r * n_out, W + X.indices[e] * n_out, (<const real*> X.data)[e], n_out)
+
+
+cdef void sparse_weight_gradient(const Rows* X, const Py_ssize_t* numbers, Py_ssize_t start, const real* dZ, real* dW,
+                                 Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count, Py_ssize_t n_out,
+                                 bint accumulate) noexcept nogil:
+    """dW[first : first + count] = A^T dZ for CSR rows, whose indices are sorted: a row's entries are found by bisection."""
+    cdef Py_ssize_t r, number
+    cdef long long e, low, high, middle
+    if not accumulate:
+        memset(dW, 0, count * n_out * sizeof(real))
+    for r in range(rows):
+        number = numbers[start + r] if numbers != NULL else start + r
+        low = X.indptr[number]
+        e = high = X.indptr[number + 1]
+        while low < high:
+            middle = low + (high - low) // 2
+            if X.indices[middle] < first:
+                low = middle + 1
+            else:
+                high = middle
+        for e in range(low, X.indptr[number + 1]):
+            if X.indices[e] >= first + count:
+                break
+            add_scaled(dW + (X.indices[e] - first) * n_out, dZ + r * n_out, (<const real*> X.data)[e], n_out)

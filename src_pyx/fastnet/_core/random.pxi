@@ -1,0 +1,98 @@
+# The core's own random numbers: shuffles from a xoshiro256++ state, dropout masks from a counter.
+#
+# A mask depends on (seed, step, layer, row of the batch, unit) and on nothing else, so that it is the same for any number of
+# threads and after a checkpoint.
+
+from libc.stdint cimport uint32_t as uint32, uint64_t as uint64
+
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    static inline uint64_t fn_rotate(uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }
+
+    /* xoshiro256++ (Blackman & Vigna 2021) */
+    static inline uint64_t fn_next(uint64_t *s)
+    {
+        const uint64_t result = fn_rotate(s[0] + s[3], 23) + s[0];
+        const uint64_t t = s[1] << 17;
+        s[2] ^= s[0];
+        s[3] ^= s[1];
+        s[1] ^= s[2];
+        s[0] ^= s[3];
+        s[2] ^= t;
+        s[3] = fn_rotate(s[3], 45);
+        return result;
+    }
+
+    /* A uniform integer below bound <= 2^32: the high half of a product (Lemire 2019); its bias is below 2^-32. */
+    static inline uint64_t fn_below(uint64_t *s, uint64_t bound) { return ((fn_next(s) >> 32) * bound) >> 32; }
+
+    /* splitmix64's finaliser: every bit of the result depends on every bit of x. */
+    static inline uint64_t fn_mix64(uint64_t x)
+    {
+        x += 0x9e3779b97f4a7c15u;
+        x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+        x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+        return x ^ (x >> 31);
+    }
+
+    static inline uint32_t fn_mix32(uint32_t x)
+    {
+        x ^= x >> 16;
+        x *= 0x7feb352du;
+        x ^= x >> 15;
+        x *= 0x846ca68bu;
+        return x ^ (x >> 16);
+    }
+    """
+    uint64 fn_next(uint64* state) nogil
+    uint64 fn_below(uint64* state, uint64 bound) nogil
+    uint64 fn_mix64(uint64 x) nogil
+    uint32 fn_mix32(uint32 x) nogil
+
+
+cdef void shuffle_places(Py_ssize_t* order, Py_ssize_t n, Py_ssize_t places, uint64* state) noexcept nogil:
+    """The first `places` of a Fisher-Yates shuffle: each gets one of the numbers not yet placed, uniformly."""
+    cdef Py_ssize_t i, j, kept
+    for i in range(places):
+        j = i + <Py_ssize_t> fn_below(state, n - i)
+        kept = order[i]
+        order[i] = order[j]
+        order[j] = kept
+
+
+cdef void drop_units(real* restrict A, real* restrict D, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t first_row, double rate, uint64 seed,
+                     uint64 step, uint64 layer) noexcept nogil:
+    """Inverted dropout (Srivastava et al. 2014): A and D times 0 with probability `rate`, else times 1 / (1 - rate)."""
+    cdef Py_ssize_t r, j
+    cdef uint32 key, threshold = <uint32> (rate * 4294967296.0)
+    cdef real kept = <real> (1 / (1 - rate)), factor
+    cdef real* a
+    cdef real* d
+    for r in range(rows):
+        key = <uint32> fn_mix64(fn_mix64(fn_mix64(seed ^ (layer << 56)) ^ step) ^ <uint64> (first_row + r))
+        a = A + r * n
+        d = D + r * n
+        for j in range(n):
+            factor = kept if fn_mix32(key + <uint32> j * <uint32> 0x9e3779b9) >= threshold else 0
+            a[j] = a[j] * factor
+            d[j] = d[j] * factor
+
+
+def shuffle(cnp.ndarray order, cnp.ndarray state):
+    """Shuffle `order` (intp) in place, uniformly; `state` (4,) uint64 is advanced."""
+    draw(order, len(order), state)
+
+
+def draw(cnp.ndarray order, Py_ssize_t n, cnp.ndarray state):
+    """Put a uniformly random subset of `order` (intp), in random order, into its first n places."""
+    if order.ndim != 1 or cnp.PyArray_TYPE(order) != cnp.NPY_INTP or not cnp.PyArray_ISCARRAY(order):
+        raise TypeError("order must be a contiguous, writable vector of dtype intp")
+    if state.ndim != 1 or len(state) != 4 or cnp.PyArray_TYPE(state) != cnp.NPY_UINT64 or not cnp.PyArray_ISCARRAY(state):
+        raise TypeError("state must be a contiguous, writable vector of 4 uint64")
+    if not 0 <= n <= len(order):
+        raise ValueError(f"n must lie between 0 and the {len(order)} rows to draw from, got {n}")
+    if len(order) > 4294967296:
+        raise ValueError(f"at most 2^32 rows can be shuffled, got {len(order)}")
+    shuffle_places(<Py_ssize_t*> cnp.PyArray_DATA(order), len(order), n, <uint64*> cnp.PyArray_DATA(state))

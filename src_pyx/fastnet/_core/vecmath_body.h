@@ -1,0 +1,106 @@
+/* The bodies of vecmath.h for one width. */
+
+FN_INLINE INT NAME(bits_)(REAL x) { INT i; memcpy(&i, &x, sizeof i); return i; }
+FN_INLINE REAL NAME(from_bits_)(INT i) { REAL x; memcpy(&x, &i, sizeof x); return x; }
+FN_INLINE REAL NAME(abs_)(REAL x) { return NAME(from_bits_)(NAME(bits_)(x) & (INT)(~(UINT)0 >> 1)); }
+FN_INLINE REAL NAME(power_of_two_)(INT n) { return NAME(from_bits_)((INT)((UINT)(n + BIAS) << MANTISSA_BITS)); }
+
+/* exp(x) = 2^n (1 + q): returns q, and n through its bits. Cody and Waite's reduction, |r| <= ln(2) / 2. */
+FN_INLINE REAL NAME(exp_reduced_)(REAL x, INT *n)
+{
+    const REAL shifted = x * (REAL)1.4426950408889634074 + ROUNDER;
+    const REAL whole = shifted - ROUNDER;
+    REAL r = x - whole * LN2_HIGH;
+    r = r - whole * LN2_LOW;
+    *n = NAME(bits_)(shifted) - NAME(bits_)(ROUNDER);
+    return r + r * r * EXP_POLYNOMIAL(r);
+}
+
+/* e^x, at most 1.5 ulp; exact at 0, inf and -inf; NaN stays NaN; subnormal results by scaling in two steps. */
+FN_INLINE REAL NAME(exp_)(REAL x)
+{
+    INT n;
+    x = x < EXP_LOW ? EXP_LOW : x;
+    x = x > EXP_HIGH ? EXP_HIGH : x;
+    const REAL q = NAME(exp_reduced_)(x, &n);
+    const INT half = n >> 1;
+    return (1 + q) * NAME(power_of_two_)(half) * NAME(power_of_two_)(n - half);
+}
+
+/* e^x - 1 for x <= 0, without cancellation near 0: 2^n q + (2^n - 1). */
+FN_INLINE REAL NAME(expm1_negative_)(REAL x)
+{
+    INT n;
+    x = x < (REAL)-40 ? (REAL)-40 : x;
+    const REAL q = NAME(exp_reduced_)(x, &n);
+    const REAL scale = NAME(power_of_two_)(n);
+    return scale * q + (scale - 1);
+}
+
+/* tanh(x) = -m / (m + 2) with m = e^(-2|x|) - 1, at most 3 ulp. */
+FN_INLINE REAL NAME(tanh_)(REAL x)
+{
+    const REAL m = NAME(expm1_negative_)(-2 * NAME(abs_)(x));
+    const REAL t = -m / (m + 2);
+    return x < 0 ? -t : x == 0 ? x : t;
+}
+
+/* 1 / (1 + e^-x) with the exponential of -|x| only, so that nothing overflows; at most 3 ulp. */
+FN_INLINE REAL NAME(sigmoid_)(REAL x)
+{
+    const REAL e = NAME(exp_)(-NAME(abs_)(x));
+    return (x < 0 ? e : (REAL)1) / (1 + e);
+}
+
+/* ln(x), at most 2 ulp; -inf at 0, NaN below 0. x = 2^n (1 + f), s = f / (2 + f). */
+FN_INLINE REAL NAME(log_)(REAL x)
+{
+    const int small = x < MIN_NORMAL;
+    const REAL scaled = small ? x * SUBNORMAL_SCALE : x;
+    const INT offset = NAME(bits_)(scaled) - (INT)SQRT_HALF_BITS;
+    const INT n = (offset >> MANTISSA_BITS) - (small ? MANTISSA_BITS : 0);
+    const REAL m = NAME(from_bits_)((offset & (((INT)1 << MANTISSA_BITS) - 1)) + (INT)SQRT_HALF_BITS);
+    const REAL f = m - 1;
+    const REAL s = f / (2 + f);
+    const REAL z = s * s;
+    const REAL half_square = (REAL)0.5 * f * f;
+    const REAL whole = NAME(from_bits_)((INT)(n + NAME(bits_)(ROUNDER))) - ROUNDER;
+    REAL y = whole * LN2_HIGH + (f - (half_square - (s * (half_square + LOG_POLYNOMIAL(z)) + whole * LN2_LOW)));
+    y = x == INFINITE ? x : y;
+    y = x == 0 ? -INFINITE : y;
+    return x < 0 || x != x ? (REAL)NAN : y;
+}
+
+/* ln(1 + y) for 0 <= y <= 1, the rounding of 1 + y put right. */
+FN_INLINE REAL NAME(log1p_)(REAL y)
+{
+    const REAL u = 1 + y;
+    return NAME(log_)(u) + (y - (u - 1)) / u;
+}
+
+/* ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|) */
+FN_INLINE REAL NAME(softplus_)(REAL x)
+{
+    return (x > 0 ? x : x != x ? x : (REAL)0) + NAME(log1p_)(NAME(exp_)(-NAME(abs_)(x)));
+}
+
+/* The normal distribution's upper tail 1 - Phi(x) for x >= 0 is e^(-x^2/2) times a polynomial in (x - c) / (x + c);
+ * returns Phi(x) for any x and its density through *density. Relative error of the polynomial: 3e-8 (float), 8e-17. */
+FN_INLINE REAL NAME(normal_)(REAL x, REAL *density)
+{
+    REAL a = NAME(abs_)(x);
+    a = a > TAIL_LIMIT ? TAIL_LIMIT : a;
+    const REAL t = (a - TAIL_CENTRE) / (a + TAIL_CENTRE);
+    const REAL e = NAME(exp_)((REAL)-0.5 * a * a);
+    const REAL tail = e * TAIL_POLYNOMIAL(t);
+    *density = e * (REAL)0.39894228040143267794;
+    return x < 0 ? tail : 1 - tail;
+}
+
+/* tanh(ln(1 + e^x)) = w / (w + 2) with w = e^x (e^x + 2); the factor of mish. */
+FN_INLINE REAL NAME(mish_factor_)(REAL x)
+{
+    const REAL e = NAME(exp_)(x > 30 ? (REAL)30 : x);
+    const REAL w = e * (e + 2);
+    return w / (w + 2);
+}
