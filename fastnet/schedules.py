@@ -1,8 +1,8 @@
 """Learning-rate schedules ``alpha_j``: one small frozen class a schedule, listed in `SCHEDULES`.
 
-A schedule is a function of the number j = 0, 1, ... of updates made before, for whole numbers and for arrays of them alike. A number,
-a sequence and any Python callable are schedules too: see `get`. `Cosine` and `OneCycle` end at a given update; where none is given,
-`Network.fit` sets it to the length of the training run.
+A schedule is a function of the number j = 0, 1, ... of updates made before, for whole numbers and for arrays of them alike. A
+number, a sequence and any Python callable are schedules too: see `get`. `Cosine` and `OneCycle` end at a given update; where none
+is given, `Network.fit` sets it to the length of the training run.
 """
 
 from __future__ import annotations

@@ -1,0 +1,122 @@
+"""What several test files share: tolerances, networks with random parameters, targets that suit a loss, finite differences."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import reference
+
+import fastnet as fn
+from fastnet.activations import ACTIVATIONS
+from fastnet.losses import LOSSES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+DTYPES = ("float32", "float64")
+
+#: Agreement with the reference in the same dtype, relative to the largest value.
+RTOL = {"float32": 2e-5, "float64": 1e-12}
+
+#: Objects to test: each row of the tables, and further parameters.
+ACTIVATION_OBJECTS = [*(row() for row in ACTIVATIONS.values()), fn.LeakyReLU(0.3), fn.ELU(0.5)]
+LOSS_OBJECTS = [*(row() for row in LOSSES.values()), fn.CrossEntropy(0.1), fn.Huber(0.3), fn.Quantile((0.1, 0.5, 0.9))]
+
+
+def pairable(activation, loss):
+    """Whether the loss accepts the output activation."""
+    try:
+        loss.check_pairing(activation)
+    except ValueError:
+        return False
+    return True
+
+
+PAIRS = [(a, l) for a in ACTIVATION_OBJECTS for l in LOSS_OBJECTS if pairable(a, l)]
+HIDDEN = [a for a in ACTIVATION_OBJECTS if a.name != "softmax"]
+
+
+def label(value):
+    """Short id of a test's parameter."""
+    parameter = getattr(value, "parameter", None)
+    return f"{value.name}-{parameter:g}" if parameter else getattr(value, "name", None)
+
+
+def network(layers, n_inputs, dtype="float64", seed=0, scale=1.0):
+    """A network whose parameters, biases too, are random."""
+    net = fn.Network(layers, n_inputs, dtype=dtype, random_state=seed)
+    net.params[:] += scale * 0.3 * np.random.default_rng(seed + 1).standard_normal(net.n_params)
+    return net
+
+
+def targets(loss, m, n_outputs, rng):
+    """Random targets (m, n_targets) in the loss's domain, as floats."""
+    if loss.name == "binary_cross_entropy":
+        return rng.integers(0, 2, (m, n_outputs)).astype(float)
+    if loss.name == "cross_entropy":
+        return np.eye(n_outputs)[rng.integers(0, n_outputs, m)]
+    if loss.name == "poisson":
+        return rng.poisson(2.0, (m, n_outputs)).astype(float)
+    return rng.standard_normal((m, loss.n_targets(n_outputs)))
+
+
+def reference_form(net, loss):
+    """Layers and loss as tests/reference.py takes them."""
+    layers = [(layer.activation.name, layer.activation.parameter) for layer in net.layers]
+    levels = loss.per_output(net.n_outputs)
+    return layers, (loss.name, loss.parameter if levels is None else levels)
+
+
+def expand(loss, y, n_outputs):
+    """Targets with a column for each output."""
+    return np.repeat(y, n_outputs // y.shape[1], axis=1)
+
+
+def reference_loss_and_grad(net, loss, X, y, w=None, l2=0.0):
+    """J and the flat gradient by the reference, in float64."""
+    layers, form = reference_form(net, loss)
+    weights, biases = reference.unflat(net.params.astype(np.float64), net.sizes)
+    y = expand(loss, np.asarray(y, np.float64), net.n_outputs)
+    w = None if w is None else np.asarray(w, np.float64)
+    J, dW, db = reference.loss_and_grad(layers, weights, biases, form, np.asarray(X, np.float64), y, w, l2)
+    return J, reference.flat(dW, db)
+
+
+def finite_difference(f, p, h=2e-4):
+    """Gradient of f() with respect to the vector p that it reads, by the symmetric formula of fourth order."""
+    gradient = np.empty_like(p)
+    for i in range(p.size):
+        old = p[i]
+        values = []
+        for k in (-2, -1, 1, 2):
+            p[i] = old + k * h
+            values.append(f())
+        p[i] = old
+        gradient[i] = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * h)
+    return gradient
+
+
+def distance(a, b):
+    """Largest difference, relative to the largest value of b."""
+    return np.abs(a - b).max() / max(np.abs(b).max(), 1e-300)
+
+
+def run_python(code, *arguments, timeout=120, **environment):
+    """Run code in a fresh interpreter that finds fastnet; returns the completed process."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=ROOT,
+        env={**python_environment(), **environment},
+    )
+
+
+def python_environment():
+    """The environment of a child that finds fastnet where this process found it."""
+    path = os.pathsep.join([str(Path(fn.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path}

@@ -1,0 +1,191 @@
+"""Kernels of the compiled core against NumPy, in both dtypes and for every level of vector instructions this machine has."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+import reference
+from helpers import ACTIVATION_OBJECTS, label
+from scipy.special import expit
+
+from fastnet import _core
+
+LEVELS = _core.supported_levels()
+
+#: Largest error in units in the last place, as the docstrings of the kernels say.
+ULP = {
+    "exp": {"float32": 1.5, "float64": 2.0},
+    "tanh": {"float32": 3.0, "float64": 3.0},
+    "sigmoid": {"float32": 3.0, "float64": 3.0},
+    "log": {"float32": 2.0, "float64": 2.0},
+}
+FUNCTIONS = {"exp": np.exp, "tanh": np.tanh, "sigmoid": expit, "log": np.log}
+
+
+@pytest.fixture(params=LEVELS)
+def engine(request):
+    """The core compiled for each level."""
+    return importlib.import_module(f"fastnet._core.{request.param}")
+
+
+def apply(engine, name, x):
+    out = np.empty_like(x)
+    getattr(engine, name)(x, out)
+    return out
+
+
+def errors_in_ulp(got, exact):
+    """Distance of got from exact, given in a wider type, in units of the last place of got's type at the exact value."""
+    dtype = got.dtype
+    exact = np.asarray(exact)
+    with np.errstate(over="ignore", invalid="ignore"):
+        unit = np.spacing(np.abs(exact.astype(dtype))).astype(exact.dtype)
+    finite = np.isfinite(exact.astype(dtype))
+    assert np.array_equal(got[~finite], exact[~finite].astype(dtype), equal_nan=True)
+    return np.abs(got[finite].astype(exact.dtype) - exact[finite]) / unit[finite]
+
+
+def all_float32(block, n_blocks):
+    """Every `n_blocks`-th bit pattern of float32 from number `block`, without the NaNs."""
+    x = np.arange(block, 2**32, n_blocks, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    return x[~np.isnan(x)]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_error_bound_on_a_sample_of_float32(engine, name):
+    check_float32(engine, name, all_float32(123, 9973))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_error_bound_on_all_float32(name):
+    for block in range(256):
+        check_float32(_core.engine, name, all_float32(block, 256))
+
+
+def check_float32(engine, name, x):
+    if name == "log":
+        x = x[x >= 0]
+    with np.errstate(over="ignore", divide="ignore", under="ignore"):
+        exact = FUNCTIONS[name](x.astype(np.float64))
+        assert errors_in_ulp(apply(engine, name, x), exact).max() <= ULP[name]["float32"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_error_bound_on_a_sample_of_float64(engine, name, rng):
+    x = np.concatenate([rng.uniform(-750, 750, 200_000), rng.uniform(-2, 2, 200_000), rng.standard_normal(100_000) * 1e-5])
+    if name == "log":
+        x = np.concatenate([np.abs(x), 10.0 ** rng.uniform(-307, 308, 100_000)])
+    if np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant:
+        pytest.skip("this platform has no wider floats to compare with")
+    wide = x.astype(np.longdouble)
+    with np.errstate(over="ignore", divide="ignore", under="ignore"):
+        exact = 1 / (1 + np.exp(-wide)) if name == "sigmoid" else FUNCTIONS[name](wide)
+        assert errors_in_ulp(apply(engine, name, x), exact).max() <= ULP[name]["float64"]
+
+
+def test_special_values(engine, dtype):
+    inf, nan = np.inf, np.nan
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = np.array([0.0, -0.0, inf, -inf, nan, tiny, -tiny], dtype)
+    assert np.array_equal(apply(engine, "exp", x), np.array([1, 1, inf, 0, nan, 1, 1], dtype), equal_nan=True)
+    assert np.array_equal(apply(engine, "tanh", x), np.array([0, 0, 1, -1, nan, tiny, -tiny], dtype), equal_nan=True)
+    assert np.array_equal(apply(engine, "sigmoid", x), np.array([0.5, 0.5, 1, 0, nan, 0.5, 0.5], dtype), equal_nan=True)
+    logs = apply(engine, "log", np.array([1, 0, inf, -1, nan, tiny], dtype))
+    assert np.array_equal(logs[:5], np.array([0, -inf, inf, nan, nan], dtype), equal_nan=True)
+    assert logs[5] == pytest.approx(float(np.log(np.longdouble(tiny))), rel=1e-6)
+
+
+def test_functions_do_not_depend_on_the_place_in_the_vector(engine, dtype, rng):
+    x = rng.standard_normal(67).astype(dtype)
+    for name in ("exp", "tanh", "sigmoid"):
+        whole = apply(engine, name, x)
+        for start in range(1, 9):
+            assert np.array_equal(apply(engine, name, x[start:].copy()), whole[start:])
+
+
+@pytest.mark.parametrize("activation", ACTIVATION_OBJECTS, ids=label)
+def test_activation(engine, activation, dtype, rng):
+    z = np.concatenate([rng.standard_normal(301) * 3, [0.0, -0.0, 20, -20]]).astype(dtype)
+    got = np.empty_like(z)
+    engine.apply_activation(activation.code, activation.parameter, z, got)
+    exact = reference.activate((activation.name, activation.parameter), z.astype(np.float64)[None])[0]
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(got, exact, rtol=32 * eps, atol=4 * eps)
+
+
+@pytest.mark.parametrize("activation", [a for a in ACTIVATION_OBJECTS if a.derivable], ids=label)
+def test_derivative(engine, activation, dtype, rng):
+    z = np.concatenate([rng.standard_normal(301) * 3, [20, -20]]).astype(dtype)
+    got = np.empty_like(z)
+    engine.apply_derivative(activation.code, activation.parameter, z, got)
+    exact = reference.through((activation.name, activation.parameter), z.astype(np.float64)[None], 1.0)[0]
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(got, exact, rtol=32 * eps, atol=16 * eps)
+
+
+@pytest.mark.parametrize("activation", ACTIVATION_OBJECTS, ids=label)
+def test_activations_of_nan_and_infinity(engine, activation, dtype):
+    if activation.name == "softmax":
+        return
+    for z, limit in ((np.nan, np.nan), (np.inf, None)):
+        x = np.array([z], dtype)
+        got = np.empty_like(x)
+        engine.apply_activation(activation.code, activation.parameter, x, got)
+        expected = activation(x) if limit is None else x
+        assert np.array_equal(got, expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("blas", [True, False])
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_product(engine, dtype, rng, transpose_a, transpose_b, blas):
+    sizes = [1, 2, 3, 5, 7, 8, 16, 17, 33, 64, 100]
+    for m, k, n in rng.choice(sizes, (40, 3)):
+        A = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
+        B = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
+        C = np.full((m, n), np.nan, dtype)
+        try:
+            engine.product(A, B, C, transpose_a, transpose_b, blas=blas)
+        except NotImplementedError:
+            pytest.skip("no product of its own in this build")
+        exact = (A.T if transpose_a else A).astype(np.float64) @ (B.T if transpose_b else B).astype(np.float64)
+        np.testing.assert_allclose(C, exact, rtol=0, atol=4 * np.finfo(dtype).eps * k * 4, err_msg=f"{m} x {k} x {n}")
+
+
+def test_shuffle_is_a_permutation_and_uniform(engine):
+    state = np.array([1, 2, 3, 4], np.uint64)
+    counts = np.zeros((5, 5))
+    for _ in range(20_000):
+        order = np.arange(5, dtype=np.intp)
+        engine.shuffle(order, state)
+        counts[np.arange(5), order] += 1
+    assert (counts.sum(axis=0) == 20_000).all()
+    expected = 20_000 / 5
+    assert ((counts - expected) ** 2 / expected).sum() < 45  # chi-squared with 16 degrees of freedom: 45 has p = 1.4e-4
+
+
+def test_draw_gives_a_uniform_subset(engine):
+    state = np.array([5, 6, 7, 8], np.uint64)
+    order = np.arange(10, dtype=np.intp)
+    counts = np.zeros(10)
+    for _ in range(20_000):
+        engine.draw(order, 3, state)
+        assert len(set(order[:3])) == 3
+        counts[order[:3]] += 1
+    assert sorted(order) == list(range(10))
+    expected = 20_000 * 3 / 10
+    assert ((counts - expected) ** 2 / expected).sum() < 30  # 9 degrees of freedom, less variance than independent draws
+
+
+def test_shuffle_is_the_same_for_the_same_state():
+    results = []
+    for _ in range(2):
+        order, state = np.arange(100, dtype=np.intp), np.array([1, 2, 3, 4], np.uint64)
+        _core.engine.shuffle(order, state)
+        results.append((order, state))
+    assert np.array_equal(results[0][0], results[1][0])
+    assert np.array_equal(results[0][1], results[1][1])
+    assert not np.array_equal(results[0][1], [1, 2, 3, 4])
