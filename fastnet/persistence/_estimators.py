@@ -1,3 +1,192 @@
-def describe(m): ...
-def kind(m): raise TypeError
-def build(c,f): ...
+"""A fitted estimator: its network, its parameters, and the fitted attributes that are not the network's.
+
+What follows from the network (`n_features_in_`, `n_outputs_`, `n_layers_`, `out_activation_`) is not stored, so that it cannot
+contradict it. The optimiser's memory is not stored either: `partial_fit` on a loaded estimator starts with a fresh one.
+"""
+
+from __future__ import annotations
+
+from reprlib import repr as short
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnet.persistence import _network
+from fastnet.persistence._container import Container
+from fastnet.persistence._values import pack, pack_labels, unpack
+
+if TYPE_CHECKING:
+    from fastnet.network import Network
+
+NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
+CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
+TARGET_TYPES = ("binary", "multiclass", "multilabel-indicator")
+
+
+def kind(model: Any) -> str:
+    """The kind of file that holds `model`.
+
+    Raises
+    ------
+    TypeError
+        It is neither of fastnet's estimators.
+    """
+    for name, cls in _classes().items():
+        if type(model) is cls:
+            return name
+    raise TypeError(f"cannot save a {type(model).__name__}, expected a Network, a fitted MLPClassifier or MLPRegressor")
+
+
+def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The description of a fitted estimator as a JSON object, and its tensors.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        It is not fitted.
+    TypeError
+        A parameter is of a type that files do not hold.
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    from fastnet.estimators._prediction import fitted_network
+
+    check_is_fitted(estimator)
+    content, tensors = _network.describe(fitted_network(estimator))
+    fitted = vars(estimator)
+    content["parameters"] = {name: _parameter(name, value, tensors) for name, value in estimator.get_params(deep=False).items()}
+    content["numbers"] = {name: pack(fitted[name], tensors, name) for name in NUMBERS if name in fitted}
+    content["curves"] = {name: _curve(fitted[name], tensors, name) for name in CURVES if name in fitted}
+    if "feature_names_in_" in fitted:
+        content["feature_names"] = pack_labels(estimator.feature_names_in_)
+    if "classes_" in fitted:
+        binarizer = estimator._label_binarizer
+        content["classes"] = pack_labels(estimator.classes_)
+        content["target_type"] = binarizer.y_type_
+        content["sparse_targets"] = bool(binarizer.sparse_input_)
+    return content, tensors
+
+
+def build(content: dict[str, Any], file: Container) -> Any:
+    """The estimator that `describe` described, on the file's own memory.
+
+    Raises
+    ------
+    ValueError
+        The description is not one, or does not fit the network.
+    """
+    from fastnet.estimators._prediction import adopt
+
+    network = _network.build(content, file)
+    parameters = {name: unpack(value, file) for name, value in _object(content, "parameters").items()}
+    cls = _classes()[content["kind"]]
+    unknown = sorted(parameters.keys() - cls().get_params(deep=False).keys())
+    if unknown:
+        raise ValueError(f"broken file: {cls.__name__} has no parameters {short(unknown)}")
+    estimator = cls(**parameters)
+    _check_layers(estimator, network)
+    estimator.n_features_in_, estimator.n_outputs_ = network.n_inputs, network.n_outputs
+    estimator.n_layers_ = network.n_layers + 1
+    estimator.out_activation_ = _sklearn_name(network)
+    vars(estimator).update(_numbers(_object(content, "numbers"), file), **_curves(_object(content, "curves"), file))
+    if "feature_names" in content:
+        estimator.feature_names_in_ = _labels(content["feature_names"], file, network.n_inputs, "feature names")
+    if content["kind"] == "classifier":
+        _restore_classes(estimator, content, file)
+    adopt(estimator, network)
+    return estimator
+
+
+def _classes() -> dict[str, type]:
+    from fastnet.estimators import MLPClassifier, MLPRegressor
+
+    return {"classifier": MLPClassifier, "regressor": MLPRegressor}
+
+
+def _parameter(name: str, value: Any, tensors: dict[str, np.ndarray]) -> Any:
+    if name == "dtype" and value is not None:
+        value = np.dtype(value).name
+    try:
+        return pack(value, tensors, name)
+    except TypeError as error:
+        raise TypeError(f"the parameter {error}: use set_params({name}=...) before saving, or pickle the estimator") from error
+
+
+def _curve(values: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
+    return None if values is None else pack(np.asarray(values, np.float64), tensors, name)
+
+
+def _object(content: dict[str, Any], name: str) -> dict[str, Any]:
+    value = content.get(name)
+    if not isinstance(value, dict):
+        raise ValueError(f"broken file: {name} is not a JSON object")
+    return value
+
+
+def _numbers(packed: dict[str, Any], file: Container) -> dict[str, Any]:
+    values = {name: unpack(value, file) for name, value in packed.items() if name in NUMBERS}
+    numeric = (int, float, np.number, type(None))
+    if len(values) < len(packed) or not all(isinstance(value, numeric) for value in values.values()):
+        raise ValueError(f"broken file: numbers must be among {', '.join(NUMBERS)}")
+    return values
+
+
+def _curves(packed: dict[str, Any], file: Container) -> dict[str, Any]:
+    values = {name: unpack(value, file) for name, value in packed.items() if name in CURVES}
+    if len(values) < len(packed) or not all(value is None or _is_curve(value) for value in values.values()):
+        raise ValueError(f"broken file: curves must be float64 vectors among {', '.join(CURVES)}")
+    return {name: value if value is None else _as_list(name, value) for name, value in values.items()}
+
+
+def _is_curve(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.str == "<f8"
+
+
+def _as_list(name: str, curve: np.ndarray) -> list[Any]:
+    """As fit makes them: the training curve of NumPy's floats, the others of Python's."""
+    return [np.float64(value) for value in curve] if name == "loss_curve_" else curve.tolist()
+
+
+def _labels(packed: Any, file: Container, n: int, what: str) -> np.ndarray:
+    labels = unpack(packed, file)
+    if not isinstance(labels, np.ndarray) or labels.shape != (n,):
+        raise ValueError(f"broken file: expected {n} {what}")
+    return labels
+
+
+def _restore_classes(estimator: Any, content: dict[str, Any], file: Container) -> None:
+    from sklearn.preprocessing import LabelBinarizer
+
+    classes, kind, sparse = unpack(content.get("classes"), file), content.get("target_type"), content.get("sparse_targets")
+    if not isinstance(classes, np.ndarray) or classes.ndim != 1 or kind not in TARGET_TYPES or not isinstance(sparse, bool):
+        raise ValueError("broken file: it holds no class labels")
+    n, units = len(classes), estimator.n_outputs_
+    fits = units == n if kind == "multilabel-indicator" or n > 2 else units == 1 and n > 0
+    softmax = kind != "multilabel-indicator" and units > 1
+    if not fits or estimator.out_activation_ != ("softmax" if softmax else "logistic"):
+        raise ValueError(f"broken file: {n} classes ({kind}) do not fit {units} outputs with {estimator.out_activation_}")
+    binarizer = LabelBinarizer()
+    binarizer.classes_, binarizer.y_type_, binarizer.sparse_input_ = classes, kind, sparse
+    estimator.classes_, estimator._label_binarizer = classes, binarizer
+
+
+def _check_layers(estimator: Any, network: Network) -> None:
+    """The parameters must ask for the activations that the network has."""
+    from fastnet.estimators._parameters import layers
+
+    try:
+        wanted = layers(estimator, list(network.sizes[1:]), _sklearn_name(network))
+    except TypeError as error:
+        raise ValueError(f"broken file: the estimator's parameters are not valid: {error}") from error
+    if [layer.activation for layer in wanted] != [layer.activation for layer in network.layers]:
+        raise ValueError("broken file: the estimator's activation is not that of its network")
+
+
+def _sklearn_name(network: Network) -> str:
+    from fastnet.estimators._parameters import OUTPUT_ACTIVATIONS
+
+    names = {ours: theirs for theirs, ours in OUTPUT_ACTIVATIONS.items()}
+    output = network.layers[-1].activation.name
+    if output not in names:
+        raise ValueError(f"broken file: an estimator's output activation cannot be {output}")
+    return names[output]

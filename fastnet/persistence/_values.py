@@ -57,6 +57,8 @@ def pack(value: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
     """
     if value is None or type(value) in (bool, int, str):
         return value
+    if isinstance(value, np.str_):
+        return str(value)
     if type(value) is float:
         return value if np.isfinite(value) else {"float": repr(value)}
     if type(value) is list:
@@ -116,8 +118,7 @@ def pack_labels(labels: np.ndarray) -> dict[str, Any]:
     if kind not in LABEL_TYPES or not all(isinstance(value, (bool, int, float, str)) for value in values):
         raise TypeError(f"labels of dtype {labels.dtype} cannot be saved, expected numbers, booleans or strings")
     if kind == "str":
-        size = sum(map(len, values))
-        _check_label_size(values, size)
+        _check_label_size(values, file_size=sum(map(len, values)))
     return {"labels": [kind, [pack(value, {}, "labels") for value in values]]}
 
 
@@ -161,10 +162,7 @@ def _unpack_tuple(content: Any, file: Container) -> tuple[Any, ...]:
 
 
 def _unpack_dict(content: Any, file: Container) -> dict[Any, Any]:
-    pairs = [(unpack(key, file), unpack(value, file)) for key, value in _pairs(content)]
-    if not all(isinstance(key, (str, int, float, type(None), tuple)) for key, _ in pairs):
-        raise ValueError("broken file: a key of a dictionary is neither a string nor a number")
-    return _built(dict, pairs)
+    return _built(dict, [(unpack(key, file), unpack(value, file)) for key, value in _pairs(content)])
 
 
 def _unpack_scalar(content: Any, file: Container) -> Any:

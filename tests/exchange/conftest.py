@@ -1,0 +1,64 @@
+"""What the tests of files, exchange and faults share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnet as fn
+from fastnet.activations import ACTIVATIONS
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def network() -> fn.Network:
+    """Two hidden layers with what an architecture can hold: a parameter, dropout, an initialiser."""
+    layers = [fn.Dense(5, fn.LeakyReLU(0.1), dropout=0.25), fn.Dense(4, "tanh", initializer="he_uniform"), fn.Dense(3, "softmax")]
+    return fn.Network(layers, n_inputs=6, random_state=0)
+
+
+@pytest.fixture(params=list(ACTIVATIONS))
+def every_network(request: pytest.FixtureRequest) -> fn.Network:
+    """A network for each activation, as hidden layer (where it can be one) and as output."""
+    name = request.param
+    hidden = "tanh" if name in ("softmax", "exponential") else name
+    network = fn.Network([fn.Dense(7, hidden), fn.Dense(3, name)], n_inputs=4, random_state=1)
+    network.params[:] *= 0.5
+    return network
+
+
+@pytest.fixture
+def run_script() -> Callable[..., str]:
+    """Run a script of this folder in a process of its own, for at most two minutes, and return what it printed."""
+
+    def run(name: str, *arguments: object, timeout: float = 120) -> str:
+        root = str(HERE.parents[1])
+        path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), root if _in_place() else None]))
+        done = subprocess.run(
+            [sys.executable, str(HERE / name), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    return run
+
+
+def _in_place() -> bool:
+    """Whether fastnet is used from the source tree, which a script elsewhere would not find by itself."""
+    return Path(fn.__file__).parents[1] == HERE.parents[1]

@@ -1,0 +1,120 @@
+"""Atomic replacement of files, and what survives of it when the writer is killed or the disk is full."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+import fastnet as fn
+from fastnet import _atomic
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals, limits and permissions")
+
+
+def _leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.endswith(_atomic.TEMPORARY_SUFFIX)]
+
+
+def test_replaces_the_content(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with _atomic.replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert _leftovers(tmp_path) == []
+
+
+def test_an_error_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="half way"), _atomic.replacing(path) as temporary:
+        temporary.write_text("ne")
+        raise RuntimeError("half way")
+    assert path.read_text() == "old"
+    assert _leftovers(tmp_path) == []
+
+
+def test_an_error_on_the_first_write_leaves_no_file(tmp_path):
+    with pytest.raises(KeyboardInterrupt), _atomic.replacing(tmp_path / "file"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_new_files_follow_the_umask_and_old_ones_keep_their_permissions(tmp_path):
+    path = tmp_path / "file"
+    old = os.umask(0o027)
+    try:
+        with _atomic.replacing(path):
+            pass
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    path.chmod(0o604)
+    with _atomic.replacing(path):
+        pass
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+
+
+@posix
+def test_a_symbolic_link_stays_one(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    with _atomic.replacing(link) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_a_missing_folder_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError), _atomic.replacing(tmp_path / "no" / "file"):
+        pass
+
+
+def test_flushes_file_and_folder_before_and_after_the_rename(tmp_path, monkeypatch):
+    """The order that makes it durable: file to disk, rename, folder to disk."""
+    calls = []
+    monkeypatch.setattr(_atomic.os, "fsync", lambda descriptor: calls.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file"))
+    replace = os.replace
+    monkeypatch.setattr(_atomic.os, "replace", lambda *paths: (calls.append("rename"), replace(*paths)))
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs /proc to tell what is flushed")
+    with _atomic.replacing(tmp_path / "file"):
+        pass
+    assert calls == ["file", "rename", "folder"]
+
+
+def test_stale_files_are_those_of_that_path_only(tmp_path):
+    path = tmp_path / "model"
+    for name in (".model.a1" + _atomic.TEMPORARY_SUFFIX, ".other.a1" + _atomic.TEMPORARY_SUFFIX, "model"):
+        (tmp_path / name).touch()
+    assert _atomic.remove_stale(path) == 1
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".other.a1" + _atomic.TEMPORARY_SUFFIX, "model"]
+    assert _atomic.remove_stale(tmp_path / "no" / "model") == 0
+
+
+@posix
+def test_two_hundred_kills_leave_a_whole_file(tmp_path, run_script):
+    """A process that saves without pause is killed 200 times: what is there always loads, and is one model, not a mixture."""
+    kills, loads, stale = map(int, run_script("_kill_writer.py", tmp_path, 200).split())
+    assert kills == 200
+    assert loads == 200
+    assert stale > 0  # some were killed half way
+
+
+@posix
+def test_a_full_disk_keeps_the_old_file(tmp_path, run_script):
+    """With a limit on file sizes in place of a full disk: an OSError that says so, the old model, nothing left behind."""
+    path = tmp_path / "model.safetensors"
+    fn.Network([fn.Dense(1, "identity")], n_inputs=1, random_state=0).save(path)
+    before = path.read_bytes()
+    message = run_script("_full_disk.py", path)
+    assert "OSError" in message and "File too large" in message and "unchanged" in message
+    assert path.read_bytes() == before
+    assert _leftovers(tmp_path) == []

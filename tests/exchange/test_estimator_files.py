@@ -1,0 +1,191 @@
+"""Saving and loading fitted estimators."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+
+import fastnet as fn
+from fastnet import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def X(rng):
+    return rng.normal(size=(60, 5))
+
+
+def _saved(estimator, path):
+    estimator.save(path)
+    return fn.load(path)
+
+
+LABELS = {
+    "binary int": np.arange(60) % 2 * 3 - 1,
+    "multiclass int": np.arange(60) % 4,
+    "strings": np.array(["no", "yes", "maybe"])[np.arange(60) % 3],
+    "objects": np.array(["no", "yes", "maybe"], object)[np.arange(60) % 3],
+    "bool": np.arange(60) % 2 == 0,
+    "float": np.array([1.0, 2.0, 7.0])[np.arange(60) % 3],
+    "unsigned bytes": (np.arange(60) % 3).astype(np.uint8),
+    "one class": np.full(60, 7),
+    "multilabel": np.stack([np.arange(60) % 2, np.arange(60) % 3 == 0, np.arange(60) % 5 == 0], axis=1).astype(int),
+    "unicode": np.array(["größer", "較小", "\N{GRINNING FACE}"])[np.arange(60) % 3],
+}
+
+
+@pytest.mark.parametrize("y", LABELS.values(), ids=LABELS.keys())
+def test_classifier_round_trip(y, X, path):
+    before = MLPClassifier((6,), max_iter=5, random_state=0).fit(X, y)
+    after = _saved(before, path)
+    assert type(after) is MLPClassifier
+    assert after.classes_.dtype == before.classes_.dtype
+    assert np.array_equal(after.classes_, before.classes_)
+    assert np.array_equal(after.predict(X), before.predict(X))
+    assert after.predict(X).dtype == before.predict(X).dtype
+    assert np.array_equal(after.predict_proba(X), before.predict_proba(X))
+    assert after.score(X, y) == before.score(X, y)
+
+
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"solver": "lbfgs"}, {"solver": "sgd", "learning_rate": "adaptive"}])
+def test_every_fitted_attribute_survives(options, X, path, rng):
+    before = MLPRegressor(hidden_layer_sizes=(6, 3), max_iter=5, random_state=0, **options).fit(X, rng.normal(size=(60, 2)))
+    after = _saved(before, path)
+    public = {name for name in vars(before) if name.endswith("_")}
+    assert public == {name for name in vars(after) if name.endswith("_")}
+    for name in sorted(public - {"coefs_", "intercepts_"}):
+        mine, theirs = getattr(after, name), getattr(before, name)
+        assert type(mine) is type(theirs), name
+        assert mine == theirs, name
+        if isinstance(mine, list):
+            assert [type(value) for value in mine] == [type(value) for value in theirs], name
+    for mine, theirs in zip(after.coefs_ + after.intercepts_, before.coefs_ + before.intercepts_, strict=True):
+        assert np.array_equal(mine, theirs)
+        assert mine.dtype == theirs.dtype
+    assert after.get_params() == before.get_params()
+    assert np.array_equal(after.predict(X), before.predict(X))
+
+
+def test_parameters_of_every_kind(X, path, rng):
+    options = {
+        "hidden_layer_sizes": np.array([6, 4]),
+        "activation": ["gelu", fn.LeakyReLU(0.2)],
+        "solver": fn.AdamW(fn.StepDecay(0.01), weight_decay=0.1),
+        "learning_rate": fn.LinearWarmup(fn.OneCycle(0.1), n_steps=3),
+        "random_state": np.int64(3),
+        "n_iter_no_change": np.inf,
+        "dropout": (0.1, 0.2),
+        "dtype": np.float32,
+        "loss": fn.Quantile([0.1, 0.5, 0.9]),
+        "max_iter": 3,
+    }
+    before = MLPRegressor(**options).fit(X, rng.normal(size=60))
+    after = _saved(before, path)
+    assert after.coefs_[0].dtype == np.float32
+    assert after.solver == before.solver and after.learning_rate == before.learning_rate and after.loss == before.loss
+    assert after.activation == before.activation and after.dropout == before.dropout
+    assert after.n_iter_no_change == np.inf
+    assert np.array_equal(after.hidden_layer_sizes, before.hidden_layer_sizes)
+    assert np.array_equal(after.predict(X), before.predict(X))
+
+
+def test_class_weight_keys_keep_their_types(X, path):
+    y = np.array(["a", "b"])[np.arange(60) % 2]
+    before = MLPClassifier((3,), max_iter=2, class_weight={np.str_("a"): 2, "b": np.float32(0.5)}, random_state=0).fit(X, y)
+    assert _saved(before, path).class_weight == {"a": 2, "b": 0.5}
+
+
+def test_feature_names(path, rng):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rng.normal(size=(60, 3)), columns=["length", "width", "größe"])
+    before = MLPClassifier((4,), max_iter=3, random_state=0).fit(frame, np.arange(60) % 2)
+    after = _saved(before, path)
+    assert after.feature_names_in_.tolist() == ["length", "width", "größe"]
+    assert after.feature_names_in_.dtype == object
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(after.predict(frame), before.predict(frame))
+    with pytest.raises(ValueError, match="feature names"):
+        after.predict(frame[["width", "length", "größe"]])
+
+
+def test_sparse_multilabel_targets(X, path):
+    y = sparse.csr_matrix(LABELS["multilabel"])
+    before = MLPClassifier((4,), max_iter=3, random_state=0).fit(X, y)
+    after = _saved(before, path)
+    assert sparse.issparse(after.predict(X))
+    assert (after.predict(X) != before.predict(X)).nnz == 0
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "absolute_error", "huber", "quantile"])
+def test_regressor_losses(loss, X, path, rng):
+    y = rng.poisson(3, size=60).astype(float)
+    before = MLPRegressor(loss=loss, hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(X, y)
+    after = _saved(before, path)
+    assert after.out_activation_ == before.out_activation_
+    assert np.array_equal(after.predict(X), before.predict(X))
+
+
+@pytest.mark.parametrize("how", ["fit", "partial_fit", "warm_start"])
+def test_a_loaded_estimator_trains_on(how, X, path):
+    """The file's memory is not written to, and a fresh fit gives the model that the original's would."""
+    y = np.arange(60) % 3
+    before = MLPClassifier((6,), max_iter=4, random_state=0, warm_start=how == "warm_start").fit(X, y)
+    content = before.save(path) or path.read_bytes()
+    after = fn.load(path)
+    train = MLPClassifier.partial_fit if how == "partial_fit" else MLPClassifier.fit
+    train(after, X, y)
+    assert path.read_bytes() == content
+    assert not np.array_equal(after.coefs_[0], before.coefs_[0]) or how == "fit"
+    if how == "fit":
+        assert np.array_equal(before.fit(X, y).coefs_[0], after.coefs_[0])
+
+
+def test_attributes_replaced_by_hand_are_what_is_saved(X, path):
+    before = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0).fit(X, X[:, 0])
+    before.coefs_ = [2 * coef for coef in before.coefs_]
+    assert np.array_equal(_saved(before, path).coefs_[0], before.coefs_[0])
+
+
+def test_clone_pickle_and_deepcopy_of_a_loaded_estimator(X, path):
+    import copy
+    import pickle
+
+    from sklearn.base import clone
+
+    loaded = _saved(MLPClassifier((4,), max_iter=3, random_state=0).fit(X, np.arange(60) % 2), path)
+    for twin in (copy.deepcopy(loaded), pickle.loads(pickle.dumps(loaded))):
+        assert np.array_equal(twin.predict_proba(X), loaded.predict_proba(X))
+    assert clone(loaded).get_params() == loaded.get_params()
+
+
+def test_unfitted_estimators_cannot_be_saved(path):
+    with pytest.raises(NotFittedError):
+        MLPClassifier().save(path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name, value", [("random_state", np.random.RandomState(0)), ("learning_rate", lambda step: 0.1)])
+def test_parameters_that_only_pickle_holds_are_named(name, value, X, path):
+    estimator = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, **{name: value}).fit(X, X[:, 0])
+    with pytest.raises(TypeError, match=rf"parameter {name} holds .*set_params\({name}=...\)"):
+        estimator.save(path)
+    assert not path.exists()
+
+
+def test_subclasses_are_not_silently_saved_as_their_base(X, path):
+    class Mine(MLPClassifier):
+        pass
+
+    with pytest.raises(TypeError, match="cannot save a Mine"):
+        Mine((3,), max_iter=2).fit(X, np.arange(60) % 2).save(path)
