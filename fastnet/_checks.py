@@ -99,12 +99,12 @@ def float_dtype(dtype: Any) -> np.dtype:
         Anything but float32 and float64.
     """
     try:
-        resolved = np.dtype(dtype)
+        name = np.dtype(dtype).name
     except TypeError:
-        resolved = None
-    if resolved not in (np.dtype(np.float32), np.dtype(np.float64)):
+        name = ""
+    if name not in ("float32", "float64"):
         raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}.")
-    return resolved.newbyteorder("=")
+    return np.dtype(name)
 
 
 def generator(random_state: Any) -> np.random.Generator:

@@ -155,7 +155,8 @@ def fit(
     if resume_from is not None:
         from fastnet.checkpoint import resume
 
-        resume(resume_from, session, callbacks)
+        session.callbacks = callbacks
+        resume(session, resume_from)
     train(session, callbacks=callbacks, **limit)
     return session.history
 
