@@ -1,0 +1,303 @@
+"""One view of every model that inspection and plotting can look at.
+
+A `Network` and a fitted estimator hold the same things under different names. `model_view` gives them one shape, so
+that a picture or a diagnosis is written once::
+
+    view = model_view(model)
+    Z, A = view.forward_pass(X)                  # the lecture's forward equations
+    J, dZ_L = view.output_gradient(Z[-1], y)
+    G = view.backward_pass(Z, A, dZ_L)           # and the backward ones
+
+References
+----------
+Kent, Introduction to Deep Learning (ISE 364/464 lecture slides).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import activations as _activations
+from . import losses as _losses
+from .activations import Activation
+from .losses import Loss
+from .layers import Dense
+from .network import Network
+
+__all__ = ["Gradients", "ModelView", "dense_rows", "model_view"]
+
+Array = NDArray[Any]
+
+_SKLEARN_ACTIVATIONS = {"exp": "exponential"}
+_STEPS_NORMALISED = {
+    "sgd": False,
+    "momentum": False,
+    "nesterov": False,
+    "adagrad": True,
+    "rmsprop": True,
+    "adam": True,
+    "adamw": True,
+}
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients of the mean loss, as lists over the layers l = 1..L (index 0 is layer 1).
+
+    Attributes
+    ----------
+    dA : list of ndarray of shape (n_rows, n[l])
+        With respect to the activations; ``dA[L-1]`` is None, as the loss and output activation are derived as one.
+    dZ : list of ndarray of shape (n_rows, n[l])
+        With respect to the pre-activations.
+    dW : list of ndarray of shape (n[l-1], n[l])
+    db : list of ndarray of shape (n[l],)
+    """
+
+    dA: list[Array | None]
+    dZ: list[Array]
+    dW: list[Array]
+    db: list[Array]
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """What a picture needs of a model; built by `model_view`.
+
+    Attributes
+    ----------
+    name : str
+        Class name of the model.
+    weights, biases : tuple of ndarray of shape (n[l-1], n[l]) and (n[l],)
+        The model's own arrays, not copies.
+    activations : tuple of Activation
+        One a layer.
+    feature_names, output_names : tuple of str, or None
+        Names of the inputs and outputs, where the model knows them.
+    loss : Loss
+        The loss the model was trained on, or for a `Network` the canonical one of its output activation.
+    classes : ndarray or None
+        The class labels of a classifier, in the order of its outputs.
+    learning_rate : float or None
+        The estimator's initial learning rate.
+    has_normalised_steps : bool
+        Whether a step's size is about the learning rate whatever the gradient's, as Adam's is.
+    """
+
+    name: str
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    activations: tuple[Activation, ...]
+    loss: Loss
+    feature_names: tuple[str, ...] | None = None
+    output_names: tuple[str, ...] | None = None
+    classes: Array | None = field(default=None, repr=False)
+    learning_rate: float | None = None
+    has_normalised_steps: bool = False
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of every layer, the inputs first: n[0], ..., n[L]."""
+        return (self.weights[0].shape[0], *(W.shape[1] for W in self.weights))
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers L, the inputs not counted."""
+        return len(self.weights)
+
+    def inputs(self, X: ArrayLike) -> Array:
+        """Return `X` as a float64 array of shape (n_rows, n[0]); a single datapoint becomes one row.
+
+        Raises
+        ------
+        ValueError
+            If the number of features is not the model's.
+        """
+        X = np.atleast_2d(dense_rows(X))
+        if X.ndim != 2 or X.shape[1] != self.sizes[0]:
+            raise ValueError(
+                f"X has shape {X.shape}, but this {self.name} takes {self.sizes[0]} features: "
+                f"give an array of shape (n_rows, {self.sizes[0]})."
+            )
+        return X
+
+    def forward_pass(self, X: ArrayLike) -> tuple[list[Array], list[Array]]:
+        """Compute ``Z[l] = A[l-1] @ W[l] + b[l]`` and ``A[l] = g[l](Z[l])`` in float64.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n[0])
+
+        Returns
+        -------
+        Z, A : list of ndarray of shape (n_rows, n[l])
+            L pre-activations, and the L + 1 activations with ``A[0] = X``.
+        """
+        Z: list[Array] = []
+        A = [self.inputs(X)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for W, b, g in zip(self.weights, self.biases, self.activations, strict=True):
+                Z.append(A[-1] @ np.asarray(W, dtype=np.float64) + b)
+                A.append(np.asarray(g(Z[-1])))
+        return Z, A
+
+    def targets(self, y: ArrayLike) -> Array:
+        """Return the labels or values `y` as the network's own targets.
+
+        Raises
+        ------
+        ValueError
+            If `y` holds a label that the classifier was not fitted on.
+        """
+        y = np.asarray(y)
+        if self.classes is None or y.ndim == 2 and y.shape[1] > 1:
+            return y
+        y = y.ravel()
+        unknown = np.setdiff1d(y, self.classes)
+        if unknown.size:
+            raise ValueError(f"y holds the labels {list(unknown)}, but this {self.name} knows {list(self.classes)}.")
+        codes = np.searchsorted(self.classes, y)
+        return codes.astype(np.float64)[:, None] if self.sizes[-1] == 1 else codes
+
+    def output_gradient(
+        self, Z_L: Array, y: ArrayLike, loss: str | Loss | None = None
+    ) -> tuple[float, Array]:
+        """Compute the mean loss J and its gradient with respect to the last pre-activations, ``dZ[L]``.
+
+        The rows of ``Z[L]`` are given to the engine as the weights of one layer whose input is the identity matrix:
+        its ``dW[1] = I.T @ dZ[1]`` is then ``dZ[L]`` itself, for every pair of output activation and loss.
+
+        Parameters
+        ----------
+        Z_L : ndarray of shape (n_rows, n[L])
+        y : array-like of shape (n_rows,) or (n_rows, n[L])
+            Class labels (for a `Network`, class numbers) or values.
+        loss : str, Loss or None
+            None takes the model's own.
+
+        Returns
+        -------
+        J : float
+        dZ_L : ndarray of shape (n_rows, n[L])
+        """
+        n_rows, n_outputs = Z_L.shape
+        head = Network.from_parameters(
+            [Dense(n_outputs, self.activations[-1])], [Z_L], [np.zeros(n_outputs)], dtype="float64"
+        )
+        J, gradients = head.loss_and_grad(np.eye(n_rows), self.targets(y), loss=self.loss if loss is None else loss)
+        return J, np.asarray(gradients.weights[0])
+
+    def backward_pass(self, Z: Sequence[Array], A: Sequence[Array], dZ_L: Array) -> Gradients:
+        """Run the backward equations from ``dZ[L]`` down to layer 1.
+
+        ::
+
+            dW[l] = A[l-1].T @ dZ[l]        db[l] = sum over rows of dZ[l]
+            dA[l-1] = dZ[l] @ W[l].T        dZ[l-1] = dA[l-1] * g'[l-1](Z[l-1])
+        """
+        dZ, dA = [dZ_L], [None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for l in range(self.n_layers - 1, 0, -1):
+                dA.insert(0, dZ[0] @ np.asarray(self.weights[l], dtype=np.float64).T)
+                dZ.insert(0, dA[0] * self.activations[l - 1].derivative(Z[l - 1]))
+            dW = [A_in.T @ d for A_in, d in zip(A[:-1], dZ, strict=True)]
+        return Gradients(dA=dA, dZ=dZ, dW=dW, db=[d.sum(axis=0) for d in dZ])
+
+
+def dense_rows(X: Any) -> Array:
+    """Return `X` (array-like, data frame or SciPy sparse) as a dense float64 array."""
+    return np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
+
+
+def model_view(model: Any) -> ModelView:
+    """Look at a `Network` or at a fitted estimator in one way.
+
+    Parameters
+    ----------
+    model : Network, or estimator with ``coefs_``, ``intercepts_``, ``activation`` and ``out_activation_``
+        fastnet's estimators and scikit-learn's MLPs.
+
+    Returns
+    -------
+    ModelView
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator has not been fitted.
+    TypeError
+        If `model` is neither.
+    """
+    if isinstance(model, Network):
+        return _network_view(model)
+    if hasattr(model, "coefs_"):
+        return _estimator_view(model)
+    if hasattr(model, "steps"):
+        raise TypeError(
+            f"Got a {type(model).__name__}. Look at its last step, with the data that reaches it: "
+            "model[-1] and model[:-1].transform(X)."
+        )
+    if hasattr(model, "hidden_layer_sizes"):
+        from sklearn.exceptions import NotFittedError
+
+        raise NotFittedError(f"This {type(model).__name__} is not fitted yet. Call fit before looking at it.")
+    raise TypeError(f"Expected a fastnet.Network or a fitted MLP estimator, got {type(model).__name__}.")
+
+
+def _network_view(network: Network) -> ModelView:
+    activations = tuple(layer.activation for layer in network.layers)
+    return ModelView(
+        name=type(network).__name__,
+        weights=tuple(network.weights),
+        biases=tuple(network.biases),
+        activations=activations,
+        loss=_losses.get(None, activations[-1]),
+    )
+
+
+def _estimator_view(estimator: Any) -> ModelView:
+    n_hidden = len(estimator.coefs_) - 1
+    hidden = estimator.activation
+    hidden = list(hidden) if isinstance(hidden, (list, tuple)) else [hidden] * n_hidden
+    activations = tuple(_activation(spec) for spec in [*hidden, estimator.out_activation_])
+    classes = getattr(estimator, "classes_", None)
+    solver = estimator.solver if isinstance(estimator.solver, str) else None
+    names = getattr(estimator, "feature_names_in_", None)
+    return ModelView(
+        name=type(estimator).__name__,
+        weights=tuple(estimator.coefs_),
+        biases=tuple(estimator.intercepts_),
+        activations=activations,
+        feature_names=None if names is None else tuple(str(name) for name in names),
+        output_names=_output_names(classes, estimator.coefs_[-1].shape[1]),
+        loss=_losses.get(None if classes is not None else _regression_loss(estimator), activations[-1]),
+        classes=classes,
+        learning_rate=estimator.learning_rate_init if solver in _STEPS_NORMALISED else None,
+        has_normalised_steps=_STEPS_NORMALISED.get(solver, False),
+    )
+
+
+def _regression_loss(estimator: Any) -> Any:
+    if estimator.loss == "huber":
+        return _losses.Huber(estimator.huber_delta)
+    if estimator.loss == "quantile":
+        return _losses.Quantile(estimator.quantile)
+    return estimator.loss
+
+
+def _activation(spec: Any) -> Activation:
+    name = _SKLEARN_ACTIVATIONS.get(spec, spec) if isinstance(spec, str) else spec
+    return _activations.get(name)
+
+
+def _output_names(classes: Any, n_outputs: int) -> tuple[str, ...] | None:
+    if classes is None:
+        return None
+    if n_outputs == 1:
+        return (str(classes[-1]),)
+    return tuple(str(label) for label in classes)

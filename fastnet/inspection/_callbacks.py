@@ -1,0 +1,153 @@
+"""Inspection while training runs."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .. import _checks
+from ..callbacks import Callback
+from ..losses import Loss
+from ._diagnosis import Diagnosis, diagnose
+from ._snapshot import Snapshot, snapshot
+
+if TYPE_CHECKING:
+    from .._session import Session
+
+__all__ = ["DiagnosisCallback", "DiagnosisWarning", "Recorder"]
+
+
+class DiagnosisWarning(UserWarning):
+    """Something keeps the network from learning."""
+
+
+class DiagnosisCallback(Callback):
+    """Diagnose the network during training, and warn once, at the first finding.
+
+    Parameters
+    ----------
+    X, y : array-like
+        Data to look at it with, as for `diagnose`; part of the training data will do.
+    loss : str or Loss, default=None
+        The loss that is trained on; None takes the canonical one of the output activation.
+    every : int, default=1
+        Epochs between two looks.
+
+    Attributes
+    ----------
+    diagnosis_ : Diagnosis
+        The last one; after a warning, the one that was warned about.
+
+    Notes
+    -----
+    The size of an update is measured: the change of a layer's weights since the last look, divided by the square root of
+    the number of updates (as if they were independent) and by the size of the weights.
+    """
+
+    def __init__(
+        self, X: ArrayLike, y: ArrayLike | None = None, *, loss: str | Loss | None = None, every: int = 1
+    ) -> None:
+        self.X = X
+        self.y = y
+        self.loss = loss
+        self.every = _checks.positive_int(every, "every")
+        self.diagnosis_: Diagnosis | None = None
+
+    def on_train_begin(self, session: Session) -> None:
+        """Remember where training starts."""
+        self._warned = False
+        self._remember(session)
+
+    def on_epoch_end(self, session: Session) -> None:
+        """Look, and warn at the first finding.
+
+        Warns
+        -----
+        DiagnosisWarning
+            What was found and what to change.
+        """
+        if self._warned or session.epoch % self.every:
+            return
+        self.diagnosis_ = diagnose(
+            session.network, self.X, self.y, loss=self.loss, update_ratios=self._update_ratios(session)
+        )
+        self._remember(session)
+        if not self.diagnosis_.healthy:
+            self._warned = True
+            warnings.warn(f"After epoch {session.epoch}: {_advice(self.diagnosis_)}", DiagnosisWarning, stacklevel=2)
+
+    def _remember(self, session: Session) -> None:
+        self._weights = [W.copy() for W in session.network.weights]
+        self._step = session.step
+
+    def _update_ratios(self, session: Session) -> list[float]:
+        n_updates = max(session.step - self._step, 1)
+        norms = [float(np.linalg.norm(before)) for before in self._weights]
+        moves = [
+            float(np.linalg.norm(W - before)) for W, before in zip(session.network.weights, self._weights, strict=True)
+        ]
+        return [
+            move / norm / np.sqrt(n_updates) if norm else np.nan for move, norm in zip(moves, norms, strict=True)
+        ]
+
+
+class Recorder(Callback):
+    """Keep snapshots of gradients and activations over training, for `fastnet.plotting`.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_rows, n_features)
+        Data to look at the network with; of more than 1000 rows, 1000 are used.
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
+        Needed for the gradients.
+    loss : str or Loss, default=None
+        None takes the canonical one of the output activation.
+    every : int, default=1
+        Epochs between two snapshots.
+
+    Attributes
+    ----------
+    snapshots : list of Snapshot
+        The first is of the untrained network, as epoch 0.
+    """
+
+    def __init__(
+        self, X: ArrayLike, y: ArrayLike | None = None, *, loss: str | Loss | None = None, every: int = 1
+    ) -> None:
+        self.X = X
+        self.y = y
+        self.loss = loss
+        self.every = _checks.positive_int(every, "every")
+        self.snapshots: list[Snapshot] = []
+
+    def record(self, model: Any, epoch: int | None = None) -> Snapshot:
+        """Add a snapshot of any model, for loops of your own such as over ``partial_fit``.
+
+        Parameters
+        ----------
+        model : Network or fitted estimator
+        epoch : int, default=None
+            None counts on from the last snapshot.
+        """
+        if epoch is None:
+            epoch = self.snapshots[-1].epoch + 1 if self.snapshots else 0
+        self.snapshots.append(snapshot(model, self.X, self.y, loss=self.loss, epoch=epoch))
+        return self.snapshots[-1]
+
+    def on_train_begin(self, session: Session) -> None:
+        """Record the network as training finds it."""
+        self.snapshots = []
+        self.record(session.network, session.epoch)
+
+    def on_epoch_end(self, session: Session) -> None:
+        """Record the network after the epoch."""
+        if session.epoch % self.every == 0:
+            self.record(session.network, session.epoch)
+
+
+def _advice(diagnosis: Diagnosis) -> str:
+    findings = " ".join(f"{finding.what} {finding.change}" for finding in diagnosis.findings)
+    return f"{diagnosis.verdict}. {findings} Details: the callback's diagnosis_."
