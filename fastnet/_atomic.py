@@ -51,21 +51,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     _flush_folder(target.parent)
 
 
-def remove_stale(path: str | os.PathLike[str]) -> int:
-    """Remove the temporary files that killed writers of `path` left in its folder; return how many there were.
+def remove_stale(folder: str | os.PathLike[str]) -> int:
+    """Remove the temporary files that killed writers left in a folder; return how many there were.
 
-    Only for callers who know that nobody is writing `path` at this moment.
+    Only for callers who know that nobody is writing there at this moment.
     """
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        return 0
-    stale = [
-        entry
-        for entry in target.parent.iterdir()
-        if entry.name.startswith(f".{target.name}.") and entry.name.endswith(TEMPORARY_SUFFIX)
-    ]
-    for entry in stale:
-        entry.unlink(missing_ok=True)
+    stale = list(Path(folder).glob(f".*{TEMPORARY_SUFFIX}"))
+    for path in stale:
+        path.unlink(missing_ok=True)
     return len(stale)
 
 

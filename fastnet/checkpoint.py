@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnet import _atomic, _checks
 from fastnet.callbacks import Callback
-from fastnet.persistence import _container, _format, _load, _network
-from fastnet.persistence._values import pack, unpack
+from fastnet.persistence._training import callback_name, load, resume, save, with_state
 
 if TYPE_CHECKING:
     from fastnet._session import Session
@@ -75,8 +74,8 @@ class Checkpoint(Callback):
     def on_train_begin(self, session: Session) -> None:
         """Make the folder, and refuse one that holds another run's checkpoints."""
         after = session.callbacks[session.callbacks.index(self) + 1 :]
-        if any(hasattr(callback, "state_dict") for callback in after):
-            raise ValueError(f"Checkpoint must be the last callback, {', '.join(map(_name, after))} came after it.")
+        if with_state(after):
+            raise ValueError(f"Checkpoint must be the last callback, {', '.join(map(callback_name, after))} came after it.")
         self.folder.mkdir(parents=True, exist_ok=True)
         later = [path.name for epoch, path in _numbered(self.folder) if epoch > session.epoch]
         if later:
@@ -119,100 +118,6 @@ def latest(folder: str | os.PathLike[str]) -> Path | None:
     """The newest checkpoint of a folder; None if it holds none, or does not exist."""
     numbered = _numbered(Path(folder))
     return numbered[-1][1] if numbered else None
-
-
-def save(session: Session, path: str | os.PathLike[str]) -> None:
-    """Write the state of a session and its callbacks, atomically.
-
-    Raises
-    ------
-    TypeError
-        A callback's state holds something that only pickle could keep.
-    OSError
-        The file could not be written; the one that was there is unchanged.
-    """
-    content, tensors = _network.describe(session.network)
-    position = session.position()
-    del position["params"]
-    content["position"] = pack(position, tensors, "position")
-    states = [(_name(callback), callback.state_dict()) for callback in _with_state(session)]
-    content["callbacks"] = pack(states, tensors, "callbacks")
-    _container.write(path, _format.dump("checkpoint", content), tensors)
-
-
-def load(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Any], list[tuple[str, Any]]]:
-    """Read a checkpoint.
-
-    Returns
-    -------
-    network : Network
-    position : dict
-        As `Session.position` gives it.
-    callbacks : list of (str, dict)
-        Class name and state of each callback that remembers something.
-
-    Raises
-    ------
-    ValueError
-        The file is not a checkpoint, or broken.
-    OSError
-        It cannot be read.
-    """
-    file, kind, content = _load.open_file(path, mmap=False)
-    try:
-        if kind != "checkpoint":
-            raise ValueError(f"it holds a {kind}, not a checkpoint: only files of the Checkpoint callback can be resumed from")
-        network = _load.build(file, kind, content)
-        position, callbacks = unpack(content.get("position"), file), unpack(content.get("callbacks"), file)
-    except RecursionError:
-        raise ValueError(f"cannot load {os.fspath(path)!r}: its description is nested too deeply") from None
-    except ValueError as error:
-        raise ValueError(f"cannot load {os.fspath(path)!r}: {error}") from error
-    if not isinstance(position, dict) or not _are_states(callbacks):
-        raise ValueError(f"cannot load {os.fspath(path)!r}: broken file: it holds no position")
-    return network, {**position, "params": network.params}, callbacks
-
-
-def resume(session: Session, path: str | os.PathLike[str]) -> None:
-    """Put a session and its callbacks where they were when a checkpoint was written.
-
-    Parameters
-    ----------
-    session : Session
-        On the same architecture, data and options. Those of its callbacks that remember something must be of the same classes,
-        in the same order, as when the checkpoint was written.
-    path : path-like
-
-    Raises
-    ------
-    ValueError
-        The checkpoint is broken, or belongs to another network or run; nothing has changed then.
-    OSError
-        The file cannot be read.
-    """
-    network, position, states = load(path)
-    mine, theirs = (session.network.sizes, session.network.layers), (network.sizes, network.layers)
-    if mine != theirs or session.network.dtype != network.dtype:
-        raise ValueError(f"{os.fspath(path)!r} is a checkpoint of {network!r}, it cannot continue {session.network!r}.")
-    callbacks, written = _with_state(session), [name for name, _ in states]
-    if written != [_name(callback) for callback in callbacks]:
-        raise ValueError(f"{os.fspath(path)!r} was written with the callbacks {written}, got {list(map(_name, callbacks))}.")
-    session.restore(position)
-    for callback, (_, state) in zip(callbacks, states, strict=True):
-        callback.load_state_dict(state)
-
-
-def _are_states(callbacks: Any) -> bool:
-    return isinstance(callbacks, list) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in callbacks)
-
-
-def _with_state(session: Session) -> list[Any]:
-    """The session's callbacks that remember something."""
-    return [callback for callback in session.callbacks if hasattr(callback, "state_dict")]
-
-
-def _name(callback: Any) -> str:
-    return type(callback).__name__
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:

@@ -44,14 +44,15 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     ------
     sklearn.exceptions.NotFittedError
         It is not fitted.
-    TypeError
-        A parameter is of a type that files do not hold.
+    ValueError, TypeError
+        A parameter is not valid, or of a type that files do not hold.
     """
     from sklearn.utils.validation import check_is_fitted
 
     from fastnet.estimators._prediction import fitted_network
 
     check_is_fitted(estimator)
+    estimator._validate_params()
     content, tensors = _network.describe(fitted_network(estimator))
     fitted = vars(estimator)
     content["parameters"] = {name: _parameter(name, value, tensors) for name, value in estimator.get_params(deep=False).items()}
@@ -84,7 +85,7 @@ def build(content: dict[str, Any], file: Container) -> Any:
     if unknown:
         raise ValueError(f"broken file: {cls.__name__} has no parameters {short(unknown)}")
     estimator = cls(**parameters)
-    _check_layers(estimator, network)
+    _check_parameters(estimator, network)
     estimator.n_features_in_, estimator.n_outputs_ = network.n_inputs, network.n_outputs
     estimator.n_layers_ = network.n_layers + 1
     estimator.out_activation_ = _sklearn_name(network)
@@ -170,11 +171,12 @@ def _restore_classes(estimator: Any, content: dict[str, Any], file: Container) -
     estimator.classes_, estimator._label_binarizer = classes, binarizer
 
 
-def _check_layers(estimator: Any, network: Network) -> None:
-    """The parameters must ask for the activations that the network has."""
+def _check_parameters(estimator: Any, network: Network) -> None:
+    """The parameters must be valid, and ask for the activations that the network has."""
     from fastnet.estimators._parameters import layers
 
     try:
+        estimator._validate_params()
         wanted = layers(estimator, list(network.sizes[1:]), _sklearn_name(network))
     except TypeError as error:
         raise ValueError(f"broken file: the estimator's parameters are not valid: {error}") from error

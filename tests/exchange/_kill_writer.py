@@ -39,7 +39,7 @@ def main(folder: str, n_kills: int) -> None:
         os.waitpid(child, 0)
         params = fn.load(path, mmap=False).params
         whole += bool((params == params[0]).all())
-    print(n_kills, whole, _atomic.remove_stale(path))
+    print(n_kills, whole, _atomic.remove_stale(folder))
 
 
 if __name__ == "__main__":

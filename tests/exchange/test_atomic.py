@@ -80,8 +80,12 @@ def test_a_missing_folder_is_an_os_error(tmp_path):
 def test_flushes_file_and_folder_before_and_after_the_rename(tmp_path, monkeypatch):
     """The order that makes it durable: file to disk, rename, folder to disk."""
     calls = []
-    monkeypatch.setattr(_atomic.os, "fsync", lambda descriptor: calls.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file"))
     replace = os.replace
+
+    def fsync(descriptor: int) -> None:
+        calls.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")
+
+    monkeypatch.setattr(_atomic.os, "fsync", fsync)
     monkeypatch.setattr(_atomic.os, "replace", lambda *paths: (calls.append("rename"), replace(*paths)))
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("needs /proc to tell what is flushed")
@@ -90,13 +94,12 @@ def test_flushes_file_and_folder_before_and_after_the_rename(tmp_path, monkeypat
     assert calls == ["file", "rename", "folder"]
 
 
-def test_stale_files_are_those_of_that_path_only(tmp_path):
-    path = tmp_path / "model"
-    for name in (".model.a1" + _atomic.TEMPORARY_SUFFIX, ".other.a1" + _atomic.TEMPORARY_SUFFIX, "model"):
+def test_only_temporary_files_are_stale(tmp_path):
+    for name in (".model.a1" + _atomic.TEMPORARY_SUFFIX, "model" + _atomic.TEMPORARY_SUFFIX, ".model", "model"):
         (tmp_path / name).touch()
-    assert _atomic.remove_stale(path) == 1
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".other.a1" + _atomic.TEMPORARY_SUFFIX, "model"]
-    assert _atomic.remove_stale(tmp_path / "no" / "model") == 0
+    assert _atomic.remove_stale(tmp_path) == 1
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".model", "model", "model" + _atomic.TEMPORARY_SUFFIX]
+    assert _atomic.remove_stale(tmp_path / "no") == 0
 
 
 @posix

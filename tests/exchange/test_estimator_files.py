@@ -57,7 +57,9 @@ def test_classifier_round_trip(y, X, path):
     assert after.score(X, y) == before.score(X, y)
 
 
-@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"solver": "lbfgs"}, {"solver": "sgd", "learning_rate": "adaptive"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"early_stopping": True}, {"solver": "lbfgs"}, {"solver": "sgd", "learning_rate": "adaptive"}]
+)
 def test_every_fitted_attribute_survives(options, X, path, rng):
     before = MLPRegressor(hidden_layer_sizes=(6, 3), max_iter=5, random_state=0, **options).fit(X, rng.normal(size=(60, 2)))
     after = _saved(before, path)

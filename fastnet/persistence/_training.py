@@ -1,0 +1,166 @@
+"""The state of a training run in a file, and what has to hold before it is believed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnet.persistence import _container, _format, _load, _network
+from fastnet.persistence._values import pack, unpack
+
+if TYPE_CHECKING:
+    from fastnet._session import Session
+    from fastnet.network import Network
+
+
+def save(session: Session, path: str | os.PathLike[str]) -> None:
+    """Write the state of a session and its callbacks, atomically.
+
+    Raises
+    ------
+    TypeError
+        A callback's state holds something that only pickle could keep.
+    OSError
+        The file could not be written; the one that was there is unchanged.
+    """
+    content, tensors = _network.describe(session.network)
+    position = session.position()
+    del position["params"]
+    content["position"] = pack(position, tensors, "position")
+    states = [(callback_name(callback), callback.state_dict()) for callback in with_state(session.callbacks)]
+    content["callbacks"] = pack(states, tensors, "callbacks")
+    _container.write(path, _format.dump("checkpoint", content), tensors)
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any], list[tuple[str, Any]]]:
+    """Read a checkpoint.
+
+    Returns
+    -------
+    network : Network
+    position : dict
+        As `Session.position` gives it.
+    callbacks : list of (str, dict)
+        Class name and state of each callback that remembers something.
+
+    Raises
+    ------
+    ValueError
+        The file is not a checkpoint, or broken.
+    OSError
+        It cannot be read.
+    """
+    file, kind, content = _load.open_file(path, mmap=False)
+    try:
+        if kind != "checkpoint":
+            raise ValueError(f"it holds a {kind}, not a checkpoint: only files of the Checkpoint callback can be resumed from")
+        network = _load.build(file, kind, content)
+        position, callbacks = unpack(content.get("position"), file), unpack(content.get("callbacks"), file)
+    except RecursionError:
+        raise ValueError(f"cannot load {os.fspath(path)!r}: its description is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"cannot load {os.fspath(path)!r}: {error}") from error
+    if not isinstance(position, dict) or not _are_states(callbacks):
+        raise ValueError(f"cannot load {os.fspath(path)!r}: broken file: it holds no position")
+    return network, {**position, "params": network.params}, callbacks
+
+
+def resume(session: Session, path: str | os.PathLike[str]) -> None:
+    """Put a session and its callbacks where they were when a checkpoint was written.
+
+    Parameters
+    ----------
+    session : Session
+        On the same architecture, data and options. Those of its callbacks that remember something must be of the same classes,
+        in the same order, as when the checkpoint was written.
+    path : path-like
+
+    Raises
+    ------
+    ValueError
+        The checkpoint is broken, or belongs to another network or run; nothing has changed then.
+    OSError
+        The file cannot be read.
+    """
+    network, position, states = load(path)
+    callbacks = with_state(session.callbacks)
+    try:
+        _check_network(session.network, network)
+        _check_states(session, callbacks, position, states)
+        _check_position(position)
+        _check_parameters(states, network)
+    except ValueError as error:
+        raise ValueError(f"cannot resume from {os.fspath(path)!r}: {error}") from error
+    session.restore(position)
+    for callback, (_, state) in zip(callbacks, states, strict=True):
+        callback.load_state_dict(state)
+
+
+def with_state(callbacks: Iterable[Any]) -> list[Any]:
+    """The callbacks that remember something."""
+    return [callback for callback in callbacks if hasattr(callback, "state_dict")]
+
+
+def callback_name(callback: Any) -> str:
+    """What a callback is called in files and errors."""
+    return type(callback).__name__
+
+
+def _are_states(callbacks: Any) -> bool:
+    return isinstance(callbacks, list) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in callbacks)
+
+
+def _check_network(mine: Network, saved: Network) -> None:
+    if (mine.sizes, mine.layers, mine.dtype) != (saved.sizes, saved.layers, saved.dtype):
+        raise ValueError(f"it is a checkpoint of {saved!r}, not of {mine!r}.")
+
+
+def _check_states(session: Session, callbacks: list[Any], position: dict[str, Any], states: list[tuple[str, Any]]) -> None:
+    """What was saved must be of the kinds that this run and its callbacks would save."""
+    names, written = [callback_name(callback) for callback in callbacks], [name for name, _ in states]
+    if names != written:
+        raise ValueError(f"it was written with the callbacks {written}, this run has {names}.")
+    templates = [session.position(), *(callback.state_dict() for callback in callbacks)]
+    if not all(map(_alike, templates, [position, *(state for _, state in states)])):
+        raise ValueError("it does not hold what this run remembers: it is broken, or of another run.")
+
+
+def _check_position(position: dict[str, Any]) -> None:
+    """Values that the core would choke on."""
+    counters, order = [position[name] for name in ("epoch", "step", "seed")], position["order"]
+    if not all(type(counter) is int and 0 <= counter < 2**63 for counter in counters):
+        raise ValueError(f"it is broken: its counters are {counters}, expected natural numbers below 2^63.")
+    if not np.array_equal(np.sort(order), np.arange(order.size)) or not position["rng"].any():
+        raise ValueError("it is broken: its row order is no permutation, or its random state is zero.")
+    if not all(np.isfinite(memory).all() for memory in position["state"]):
+        raise ValueError("it is broken: the optimiser's memory is not finite.")
+
+
+def _check_parameters(states: list[tuple[str, Any]], network: Network) -> None:
+    """Callbacks keep parameters under names that end in params; they must be such, or None."""
+    kept = [value for _, state in states for name, value in state.items() if name.endswith("params") and value is not None]
+    expected = (network.params.shape, network.dtype)
+    if not all(isinstance(value, np.ndarray) and (value.shape, value.dtype) == expected for value in kept):
+        raise ValueError(f"it is broken: a callback's parameters are not those of {network!r}.")
+
+
+def _alike(template: Any, saved: Any) -> bool:
+    """Whether a saved value can stand where `template` stands; None stands for what is not known yet, a number or an array."""
+    if isinstance(template, dict):
+        same_keys = isinstance(saved, dict) and template.keys() == saved.keys()
+        return same_keys and all(_alike(template[key], saved[key]) for key in template)
+    if isinstance(template, list):
+        return isinstance(saved, list) and len(saved) == len(template) and all(map(_alike, template, saved))
+    if template is None:
+        return saved is None or _is_number(saved) or (isinstance(saved, np.ndarray) and bool(np.isfinite(saved).all()))
+    if isinstance(template, np.ndarray):
+        same_dtype = isinstance(saved, np.ndarray) and (saved.dtype == template.dtype or not template.size)
+        return same_dtype and saved.ndim == template.ndim
+    return _is_number(saved) if _is_number(template) else type(saved) is type(template)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,204 @@
+"""Checkpoints: what they hold, which are kept, and that a killed run continues bit for bit."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+import fastnet as fn
+from fastnet import checkpoint
+
+X = np.random.default_rng(0).normal(size=(50, 4))
+Y = (X[:, 0] * X[:, 1] > 0).astype(int) + (X[:, 2] > 1)
+VALIDATION = (X[:20], Y[:20])
+
+
+def _network() -> fn.Network:
+    return fn.Network([fn.Dense(6, "gelu", dropout=0.3), fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
+
+
+class _Killed(BaseException):
+    """Stands in for a kill."""
+
+
+class _KillAfter(fn.Callback):
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch_end(self, session) -> None:
+        if session.epoch == self.epoch:
+            raise _Killed
+
+
+OPTIONS = {
+    "adam": {"optimizer": "adam"},
+    "sgd": {"optimizer": fn.SGD(0.1)},
+    "nesterov": {"optimizer": fn.SGD(0.1, momentum=0.9, nesterov=True)},
+    "adagrad": {"optimizer": "adagrad"},
+    "rmsprop": {"optimizer": "rmsprop", "sampling": "random"},
+    "adamw": {"optimizer": "adamw", "l2": 0.01, "max_grad_norm": 1.0},
+    "one cycle": {"learning_rate": fn.LinearWarmup(fn.OneCycle(0.05), n_steps=7)},
+    "sequential": {"sampling": "sequential", "track_grad_norm": True},
+    "sequence": {"learning_rate": list(np.linspace(0.1, 0.001, 42))},
+    "weights": {"sample_weight": np.linspace(0.5, 1.5, 50)},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
+@pytest.mark.parametrize("killed_after", [1, 4])
+def test_resumed_training_ends_with_the_same_bits(options, killed_after, tmp_path):
+    options = {"epochs": 6, "batch_size": 8, "random_state": 1, "validation_data": VALIDATION, **options}
+    whole, resumed = _network(), _network()
+    history = whole.fit(X, Y, **options)
+    with pytest.raises(_Killed):
+        _network().fit(X, Y, callbacks=[_KillAfter(killed_after), fn.Checkpoint(tmp_path)], **options)
+    latest = checkpoint.latest(tmp_path)
+    assert (latest is None) == (killed_after == 1)  # the kill came before the checkpoint of its epoch
+    again = resumed.fit(X, Y, callbacks=[fn.Checkpoint(tmp_path)], resume_from=latest, **options)
+    assert resumed.params.tobytes() == whole.params.tobytes()
+    for name, values in history.as_dict().items():
+        if name != "seconds":
+            assert np.array_equal(values, again.as_dict()[name], equal_nan=name == "grad_norm"), name
+
+
+@pytest.mark.parametrize("killed_after", range(2, 9))
+def test_early_stopping_remembers_across_a_kill(killed_after, tmp_path):
+    options = {"epochs": 30, "batch_size": 8, "random_state": 1, "validation_data": VALIDATION, "learning_rate": 0.05}
+    whole, resumed = _network(), _network()
+    history = whole.fit(X, Y, callbacks=[fn.EarlyStopping(patience=3)], **options)
+    assert 8 <= len(history) < 30
+    with pytest.raises(_Killed):
+        callbacks = [fn.EarlyStopping(patience=3), fn.Checkpoint(tmp_path), _KillAfter(killed_after)]
+        resumed.fit(X, Y, callbacks=callbacks, **options)
+    resumed = _network()
+    callbacks = [fn.EarlyStopping(patience=3), fn.Checkpoint(tmp_path)]
+    again = resumed.fit(X, Y, callbacks=callbacks, resume_from=checkpoint.latest(tmp_path), **options)
+    assert again.loss == history.loss
+    assert resumed.params.tobytes() == whole.params.tobytes()
+
+
+def test_a_run_killed_after_it_had_stopped_trains_no_further(tmp_path):
+    """Between the last checkpoint and the end of fit: resuming restores the best parameters and stops at once."""
+    options = {"epochs": 30, "batch_size": 8, "random_state": 1, "validation_data": VALIDATION, "learning_rate": 0.05}
+    whole, resumed = _network(), _network()
+    history = whole.fit(X, Y, callbacks=[fn.EarlyStopping(patience=3), fn.Checkpoint(tmp_path)], **options)
+    callbacks = [fn.EarlyStopping(patience=3), fn.Checkpoint(tmp_path)]
+    again = resumed.fit(X, Y, callbacks=callbacks, resume_from=checkpoint.latest(tmp_path), **options)
+    assert len(again) == len(history)
+    assert resumed.params.tobytes() == whole.params.tobytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+def test_fifty_sigkills_change_nothing(tmp_path, run_script):
+    """Training killed 50 times at random moments, and continued each time, ends with the weights of the run left alone."""
+    kills, restarts_from_scratch, equal = run_script("_kill_training.py", tmp_path, 50).split()
+    assert int(kills) >= 50
+    assert int(restarts_from_scratch) < 50
+    assert equal == "equal"
+
+
+def test_files_kept(tmp_path):
+    _network().fit(X, Y, epochs=7, random_state=0, callbacks=[fn.Checkpoint(tmp_path, every_epochs=2, keep_last=2)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-000004.safetensors", "epoch-000006.safetensors"]
+    assert checkpoint.latest(tmp_path) == tmp_path / "epoch-000006.safetensors"
+
+
+def test_the_best_is_kept(tmp_path):
+    seen = []
+
+    class Watch(fn.Callback):
+        def on_epoch_end(self, session) -> None:
+            seen.append(session.network.params.copy())
+
+    callbacks = [Watch(), fn.Checkpoint(tmp_path, keep_best=True)]
+    history = _network().fit(X, Y, epochs=12, learning_rate=0.1, random_state=0, validation_data=VALIDATION, callbacks=callbacks)
+    assert history.best_epoch < 11  # not simply the last
+    assert np.array_equal(fn.load(tmp_path / "best.safetensors").params, seen[history.best_epoch])
+    assert checkpoint.latest(tmp_path).name == "epoch-000012.safetensors"
+
+
+def test_the_best_survives_a_resumption(tmp_path):
+    """A resumed run knows the best value there was, and does not replace its file by a worse one."""
+    options = {"learning_rate": 0.1, "random_state": 0, "validation_data": VALIDATION}
+    history = _network().fit(X, Y, epochs=12, callbacks=[fn.Checkpoint(tmp_path, keep_best=True)], **options)
+    best = (tmp_path / "best.safetensors").read_bytes()
+    callbacks = [fn.Checkpoint(tmp_path, keep_best=True)]
+    again = _network().fit(X, Y, epochs=13, callbacks=callbacks, resume_from=checkpoint.latest(tmp_path), **options)
+    assert again.val_loss[-1] > min(history.val_loss)
+    assert (tmp_path / "best.safetensors").read_bytes() == best
+
+
+def test_by_time(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    saved = []
+
+    class Clock(fn.Callback):
+        def on_epoch_end(self, session) -> None:
+            now[0] += 4
+
+    monkeypatch.setattr(checkpoint, "save", lambda session, path: saved.append(session.epoch))
+    _network().fit(X, Y, epochs=9, callbacks=[Clock(), fn.Checkpoint(tmp_path, every_seconds=10)])
+    assert saved == [3, 6, 9]
+
+
+def test_a_checkpoint_is_a_network_file(tmp_path):
+    network = _network()
+    network.fit(X, Y, epochs=2, callbacks=[fn.Checkpoint(tmp_path)])
+    assert np.array_equal(fn.load(checkpoint.latest(tmp_path)).forward(X), network.forward(X))
+
+
+def test_nothing_to_resume_from(tmp_path):
+    assert checkpoint.latest(tmp_path) is None
+    assert checkpoint.latest(tmp_path / "none") is None
+    with pytest.raises(FileNotFoundError):
+        _network().fit(X, Y, resume_from=tmp_path / "none")
+    _network().fit(X, Y, epochs=1, resume_from=None)
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path):
+    _network().fit(X, Y, epochs=3, callbacks=[fn.Checkpoint(tmp_path)])
+    network = _network()
+    with pytest.raises(FileExistsError, match=r"epoch-000003.*this run is at epoch 0.*latest"):
+        network.fit(X, Y, epochs=3, callbacks=[fn.Checkpoint(tmp_path)])
+    assert np.array_equal(network.params, _network().params)
+
+
+def test_checkpoints_come_last(tmp_path):
+    with pytest.raises(ValueError, match="last callback, EarlyStopping came after it"):
+        _network().fit(X, Y, callbacks=[fn.Checkpoint(tmp_path), fn.EarlyStopping(monitor="loss")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_fit_is_refused_and_nothing_changes(tmp_path):
+    _network().fit(X, Y, epochs=2, callbacks=[fn.Checkpoint(tmp_path / "run")])
+    path = checkpoint.latest(tmp_path / "run")
+    _network().save(tmp_path / "network")
+    other = fn.Network([fn.Dense(6, "relu", dropout=0.3), fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
+    cases = [
+        (other, X, {}, "it is a checkpoint of"),
+        (_network(), X[:40], {}, "order must have shape|row order"),
+        (_network(), X, {"optimizer": "sgd"}, "does not hold what this run remembers"),
+        (_network(), X, {"callbacks": [fn.EarlyStopping(monitor="loss")]}, "written with the callbacks"),
+        (_network(), X, {"resume_from": tmp_path / "network"}, "holds a network, not a checkpoint"),
+    ]
+    for network, rows, options, message in cases:
+        before = network.params.copy()
+        options = {"callbacks": [fn.Checkpoint(tmp_path / "next")], "resume_from": path, **options}
+        with pytest.raises(ValueError, match=message):
+            network.fit(rows, Y[: len(rows)], epochs=3, **options)
+        assert np.array_equal(network.params, before)
+
+
+def test_stale_temporary_files_are_cleared(tmp_path):
+    (tmp_path / ".epoch-000001.safetensors.abc.fastnet-tmp").touch()
+    _network().fit(X, Y, epochs=1, callbacks=[fn.Checkpoint(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-000001.safetensors"]
+
+
+@pytest.mark.parametrize("options", [{"every_epochs": 0}, {"every_seconds": 0.0}, {"keep_last": 0}])
+def test_options_out_of_range(options, tmp_path):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        fn.Checkpoint(tmp_path, **options)

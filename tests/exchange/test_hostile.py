@@ -1,0 +1,209 @@
+"""Files that were made to do harm, or were damaged: a valid model or a ValueError, whatever is in them."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import mutations
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+
+import fastnet as fn
+from fastnet import MLPClassifier, MLPRegressor
+from fastnet.checkpoint import load as load_checkpoint
+from fastnet.persistence import _container, _format, _load
+
+N_MUTATIONS = 20_000
+
+
+def _load_bytes(raw: bytes):
+    """What `fastnet.load` does once it has the file's bytes."""
+    file = _container.read(bytearray(raw))
+    return _load.build(file, *_format.parse(file.metadata))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> list[bytes]:
+    """Valid files of every kind, small."""
+    folder = tmp_path_factory.mktemp("valid")
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 3)), np.arange(30) % 3
+    fn.Network([fn.Dense(1, "sigmoid")], n_inputs=2, dtype="float64", random_state=0).save(folder / "perceptron")
+    network = fn.Network([fn.Dense(4, fn.ELU(0.5), dropout=0.5), fn.Dense(3, "softmax")], n_inputs=3, random_state=0)
+    network.save(folder / "network")
+    network.fit(X, y, epochs=2, validation_data=(X, y), callbacks=[fn.EarlyStopping(), fn.Checkpoint(folder)])
+    options = {"max_iter": 2, "random_state": 0, "tol": 0.0}
+    with pytest.warns(UserWarning):
+        MLPClassifier((4,), early_stopping=True, **options).fit(X, np.array(["a", "bc", "d"])[y]).save(folder / "classifier")
+        MLPClassifier((4,), class_weight={0: 2.0}, **options).fit(X, y).save(folder / "integers")
+        solver = fn.Adam(fn.LinearWarmup(0.01))
+        regressor = MLPRegressor(hidden_layer_sizes=(4, 2), activation=["tanh", fn.GELU()], solver=solver, **options).fit(X, X)
+        regressor.feature_names_in_ = np.array(["a", "b", "c"], object)
+        regressor.save(folder / "regressor")
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+def test_valid_files_load(files):
+    kinds = [type(_load_bytes(raw)).__name__ for raw in files]
+    assert sorted(kinds) == ["MLPClassifier", "MLPClassifier", "MLPRegressor", "Network", "Network", "Network"]
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_twenty_thousand_mutations(files):
+    """Every mutation of every kind of file ends in a ValueError, or in a model that predicts."""
+    rng = random.Random(0)
+    apart = [mutations.take_apart(raw) for raw in files]
+    loaded = refused = 0
+    for number in range(N_MUTATIONS):
+        mutate = mutations.MUTATIONS[number % len(mutations.MUTATIONS)]
+        raw = mutate(rng.choice(apart), rng)
+        try:
+            model = _load_bytes(raw)
+        except ValueError as error:
+            assert str(error)
+            refused += 1
+        else:
+            _check_valid(model)
+            loaded += 1
+    assert loaded + refused == N_MUTATIONS
+    assert loaded > 500 and refused > 10_000  # both outcomes are exercised
+
+
+def _check_valid(model) -> None:
+    n_inputs = model.n_inputs if isinstance(model, fn.Network) else model.n_features_in_
+    dtype = model.dtype if isinstance(model, fn.Network) else model.coefs_[0].dtype
+    X = np.full((2, n_inputs), 0.5, dtype)
+    if isinstance(model, fn.Network):
+        assert model.forward(X).shape == (2, model.n_outputs)
+        return
+    assert len(model.predict(X)) == 2
+
+
+def test_what_is_accepted_the_library_accepts_too(files):
+    """A second reader's opinion: no mutated file gets past fastnet that the safetensors library calls broken."""
+    rng = random.Random(1)
+    apart = [mutations.take_apart(raw) for raw in files]
+    agreed = 0
+    for number in range(2000):
+        raw = mutations.MUTATIONS[number % len(mutations.MUTATIONS)](rng.choice(apart), rng)
+        try:
+            _container.read(bytearray(raw))
+        except ValueError:
+            continue
+        safetensors.deserialize(raw)
+        agreed += 1
+    assert agreed > 100
+
+
+def _network_file(layers, n_inputs, tensors) -> bytes:
+    about = {"format": 1, "version": "1", "kind": "network", "dtype": "float32", "n_inputs": n_inputs, "layers": layers}
+    return safetensors.numpy.save(tensors, {"fastnet": json.dumps(about)})
+
+
+def test_a_small_file_cannot_ask_for_much_memory(files):
+    """Sizes, labels and nesting are believed only as far as the file's own bytes go: never more than 64 times them and 8 MiB."""
+    dense = {"object": ["Dense", {"n_units": 2**31 - 1, "activation": {"object": ["ReLU", {}]}}]}
+    labels = {"labels": ["str", ["x" * 200_000, *[""] * 100_000]]}
+    classifier = next(raw for raw in files if b'\\"kind\\":\\"classifier\\"' in raw)
+    hostile = [
+        _network_file([dense] * 1000, 2**31 - 1, {"W1": np.zeros((1, 1), "f4")}),
+        _network_file([dense], 1, {"W1": np.zeros((1, 1), "f4"), "b1": np.zeros(1, "f4")}),
+        _described(classifier, lambda about: about.update(classes=labels)),
+        mutations.put_together(b"[" * 1_000_000, b""),
+        mutations.put_together(b'{"a":' * 1_000_000, b""),
+        mutations.put_together(b'{"a":"' + b"x" * 1_000_000, b""),
+        mutations.put_together({"W": {"dtype": "F32", "shape": [2**62, 0], "data_offsets": [0, 0]}}, b""),
+        mutations.put_together({"W": {"dtype": "F32", "shape": [1] * 500_000, "data_offsets": [0, 4]}}, bytes(4)),
+        mutations.put_together(b'{"W":' + b"9" * 1_000_000 + b"}", b""),
+    ]
+    for raw in hostile:
+        tracemalloc.start()
+        try:
+            with pytest.raises(ValueError):
+                _load_bytes(raw)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 64 * len(raw) + (8 << 20)
+
+
+def _described(raw: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+    """The file with its description changed."""
+    header, data = mutations.take_apart(raw)
+    about = json.loads(header["__metadata__"]["fastnet"])
+    change(about)
+    header["__metadata__"]["fastnet"] = json.dumps(about)
+    return mutations.put_together(header, data)
+
+
+def test_the_memory_guards_are_what_refuses(files):
+    """The longest label times the number of labels is more than the file can stand for."""
+    classifier = next(raw for raw in files if b'\\"kind\\":\\"classifier\\"' in raw)
+    labels = {"labels": ["str", ["x" * 200_000, *[""] * 100_000]]}
+    with pytest.raises(ValueError, match="labels would take 80000800000 bytes"):
+        _load_bytes(_described(classifier, lambda about: about.update(classes=labels)))
+
+
+def test_nothing_in_a_file_is_imported_or_called(files, monkeypatch):
+    """Names in a file are looked up in closed tables: a class by its import path, or one that is no choice, is refused."""
+    network = next(raw for raw in files if b'\\"kind\\":\\"network\\"' in raw and b"ELU" in raw)
+    for name in ("os.system", "fastnet.Network", "Network", "Activation", "Function", "__import__", "builtins.exec", "Session"):
+        header, data = mutations.take_apart(network)
+        header["__metadata__"]["fastnet"] = header["__metadata__"]["fastnet"].replace('"ELU"', json.dumps(name))
+        with pytest.raises(ValueError, match="unknown object"):
+            _load_bytes(mutations.put_together(header, data))
+
+
+def test_pickles_are_not_read(tmp_path):
+    import pickle
+
+    class Bomb:
+        def __reduce__(self):
+            return (resource.setrlimit, (resource.RLIMIT_CORE, (1, 1)))
+
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(pickle.dumps(Bomb()))
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    with pytest.raises(ValueError, match="cannot load"):
+        fn.load(path)
+    with pytest.raises(ValueError, match="cannot load"):
+        load_checkpoint(path)
+    assert resource.getrlimit(resource.RLIMIT_CORE) == before
+
+
+def test_errors_name_the_file(tmp_path, files):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(files[0][:-1])
+    with pytest.raises(ValueError, match=r"cannot load '.*model.safetensors': "):
+        fn.load(path)
+
+
+def test_a_mutated_checkpoint_is_refused_or_resumes(files, tmp_path):
+    """What `fit(resume_from=)` reads is checked like the rest; a failed resumption changes nothing."""
+    rng = random.Random(2)
+    checkpoint = mutations.take_apart(next(raw for raw in files if b'\\"kind\\":\\"checkpoint\\"' in raw))
+    data = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3
+    network = fn.Network([fn.Dense(4, fn.ELU(0.5), dropout=0.5), fn.Dense(3, "softmax")], n_inputs=3, random_state=0)
+    before, path = network.params.copy(), tmp_path / "checkpoint"
+    resumed = 0
+    for number in range(600):
+        path.write_bytes(mutations.MUTATIONS[number % len(mutations.MUTATIONS)](checkpoint, rng))
+        network.params[:] = before
+        try:
+            callbacks = [fn.EarlyStopping(), fn.Checkpoint(tmp_path / str(number))]
+            network.fit(*data, epochs=3, validation_data=data, callbacks=callbacks, resume_from=path)
+        except ValueError:
+            assert np.array_equal(network.params, before)
+        except fn.DivergenceError:  # parameters that were changed to huge ones
+            assert np.isfinite(network.params).all()
+        else:
+            resumed += 1
+            assert np.isfinite(network.params).all()
+    assert resumed > 10
