@@ -128,7 +128,7 @@ def _session(
     smoothing = getattr(estimator, "label_smoothing", 0.0)
     smooth = smoothing and isinstance(loss, BinaryCrossEntropy)
     drops = any(dropouts(estimator, network.n_layers - 1))
-    session = Session(
+    return Session(
         network,
         _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False),
         smooth_labels(rows.y, smoothing) if smooth else rows.y,
@@ -145,9 +145,8 @@ def _session(
         random_state=side_seed(random_state, estimator.t_) if drops else 0,
         n_threads=estimator.n_threads,
         optimizer_state=solver.state,
+        step=solver.step,
     )
-    session._trainer.step = solver.step
-    return session
 
 
 def _tasks(estimator: Any, max_tasks: int, data: tuple[Any, Any, Any]) -> EpochTasks | None:
@@ -190,7 +189,7 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
         progress.close()
     estimator.n_iter_ = progress.n_iter if progress.stopped else _check_optimize_result("lbfgs", result, estimator.max_iter)
     penalty = 0.5 * estimator.alpha / weight * sum(float(np.vdot(W, W)) for W in network.weights)
-    estimator.loss_ = (result.fun - penalty) * reported_scale(loss, network.n_outputs) + penalty
+    estimator.loss_ = np.float64((result.fun - penalty) * reported_scale(loss, network.n_outputs) + penalty)
     if dtype != network.dtype:
         adopt(estimator, build_network(estimator, dtype))
 

@@ -81,7 +81,7 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
     X = validate_data(
         estimator, X, accept_sparse=["csr", "csc"], dtype=estimator._accepted_dtypes(), reset=False, order="C"
     )
-    return network_for(estimator, X.dtype)._forward(X, check_finite=False)
+    return network_for(estimator, X.dtype)._forward(X, check_finite=False, n_threads=estimator.n_threads)
 
 
 def network_for(estimator: Any, dtype: np.dtype) -> Network:
@@ -108,4 +108,4 @@ def plain_outputs(estimator: Any, X: Any) -> np.ndarray | None:
         return None
     if len(X) == 1:
         return engine.forward_row(network._plan, network._params, X[0]).reshape(1, -1)
-    return network._forward(X, check_finite=False) if len(X) else None
+    return network._forward(X, check_finite=False, n_threads=estimator.n_threads) if len(X) else None

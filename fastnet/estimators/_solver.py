@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnet import optimizers, schedules
+from fastnet import optimizers
 from fastnet.optimizers import LBFGS, Optimizer
 from fastnet.schedules import Constant, Schedule
 
@@ -148,12 +148,13 @@ def learning_rate(estimator: Any, optimizer: Optimizer, n_steps: int) -> Schedul
     An optimiser object brings its own initial rate, or its own schedule, which a `learning_rate` other than "constant" replaces.
     With solver "adam", the policies "invscaling" and "adaptive" change nothing, as in scikit-learn.
     """
-    spec, own = estimator.learning_rate, optimizer.learning_rate
+    spec = estimator.learning_rate
     if not (isinstance(spec, str) and spec in RATE_POLICIES):
-        return schedules.get(spec, float(own(0))).bound(n_steps)
+        return optimizer.schedule(spec).bound(n_steps)
+    own = optimizer.learning_rate.bound(n_steps)
     policy = "constant" if isinstance(estimator.solver, str) and estimator.solver == "adam" else spec
     if policy == "constant" and not isinstance(own, Constant):
-        return own.bound(n_steps)
+        return own
     return EpochRate(policy, float(own(0)), estimator.power_t)
 
 

@@ -122,7 +122,7 @@ class Validation:
         return lambda: float(scorer(_without_feature_names(self._estimator), self._rows.X, self._rows.labels, **weights))
 
     def _default_score(self) -> float:
-        outputs = self._network._forward(self._rows.X, check_finite=False)
+        outputs = self._network._forward(self._rows.X, check_finite=False, n_threads=self._estimator.n_threads)
         if not np.isfinite(outputs).all():
             return float("nan")
         return self._estimator._default_metric(outputs, self._rows)

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris, make_classification, make_regression
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_blas_thread() -> Iterator[None]:
+    """The networks here are small: more threads only wait for each other when the machine is busy."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture
