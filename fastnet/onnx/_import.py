@@ -17,7 +17,7 @@ from fastnet.network import Network
 from fastnet.onnx._activations import OPERATORS, SIDE_CHAINS, SideChain
 
 _BY_OPERATOR = {row.name: row for row in OPERATORS.values() if row.name != "Identity"}
-_PASSED_OVER = ("Identity", "Dropout")  # what inference does not change
+_PASSED_OVER = ("Identity", "Dropout", "Cast")  # what inference does not change
 
 
 def from_onnx(source: onnx.ModelProto | bytes | str | os.PathLike[str], *, output: str | None = None) -> Network:
@@ -104,6 +104,11 @@ def _say(node: onnx.NodeProto) -> str:
     return f"node {node.name or node.output[0]!r} ({node.op_type})"
 
 
+def _keeps_floats(attributes: dict[str, Any]) -> bool:
+    """Whether a Cast, if the attributes are of one, is to a type that networks compute in."""
+    return attributes.get("to", onnx.TensorProto.FLOAT) in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
+
+
 def _is_number(array: np.ndarray | None, number: float) -> bool:
     return array is not None and array.size == 1 and bool(np.isclose(float(array.ravel()[0]), number, rtol=1e-6, atol=0))
 
@@ -155,7 +160,7 @@ class _Walk:
                 self._add(node)
             elif node.op_type in _BY_OPERATOR:
                 self._activate(_BY_OPERATOR[node.op_type].activation(attributes))
-            elif not (node.op_type in _PASSED_OVER and node.input[0] == self.current):
+            elif not (node.op_type in _PASSED_OVER and node.input[0] == self.current and _keeps_floats(attributes)):
                 raise ValueError("there is no such layer in fastnet")
         except ValueError as error:
             raise ValueError(f"cannot take {_say(node)}: {error}") from error

@@ -40,23 +40,28 @@ def every_network(request: pytest.FixtureRequest) -> fn.Network:
 
 
 @pytest.fixture
-def run_script() -> Callable[..., str]:
-    """Run a script of this folder in a process of its own, for at most two minutes, and return what it printed."""
+def run_python() -> Callable[..., str]:
+    """Run Python with these arguments in a process of its own, for at most two minutes, and return what it printed."""
 
-    def run(name: str, *arguments: object, timeout: float = 120) -> str:
-        root = str(HERE.parents[1])
-        path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), root if _in_place() else None]))
-        done = subprocess.run(
-            [sys.executable, str(HERE / name), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env={**os.environ, "PYTHONPATH": path},
-        )
+    def run(*arguments: object) -> str:
+        command = [sys.executable, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=_environment())
         assert done.returncode == 0, done.stderr[-4000:]
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def run_script(run_python: Callable[..., str]) -> Callable[..., str]:
+    """Run a script of this folder, see `run_python`."""
+    return lambda name, *arguments: run_python(HERE / name, *arguments)
+
+
+def _environment() -> dict[str, str]:
+    """This one, with the source tree on the path if fastnet is used from there."""
+    path = [os.environ.get("PYTHONPATH"), str(HERE.parents[1]) if _in_place() else None]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 def _in_place() -> bool:

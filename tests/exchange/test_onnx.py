@@ -1,0 +1,298 @@
+"""ONNX: ONNX Runtime computes what fastnet computes, and graphs come back as networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes, load_iris
+
+import fastnet as fn
+from fastnet import MLPClassifier, MLPRegressor
+from fastnet.activations import ACTIVATIONS
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from fastnet.onnx import from_onnx, to_onnx  # noqa: E402
+from fastnet.onnx._activations import OPERATORS, SIDE_CHAINS  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+OPSETS = [13, 18, 20, 24]
+
+
+def _run(model, X):
+    """All outputs of a model, by name."""
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return dict(zip([output.name for output in session.get_outputs()], session.run(None, {"X": X}), strict=True))
+
+
+@pytest.fixture
+def X(rng):
+    return rng.normal(size=(200, 4), scale=3).astype(np.float32)
+
+
+def test_every_activation_has_a_row():
+    assert OPERATORS.keys() | SIDE_CHAINS.keys() == ACTIVATIONS.keys()
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_networks_agree_with_onnx_runtime(every_network, opset, X):
+    """Every activation, as hidden and as output layer: within 1e-5 in float32, and a model that onnx's own checker accepts."""
+    model = to_onnx(every_network, opset=opset)
+    onnx.checker.check_model(model, full_check=True)
+    expected = every_network.forward(X)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(_run(model, X)["output"], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_networks_come_back(every_network, opset):
+    again = from_onnx(to_onnx(every_network, opset=opset).SerializeToString())
+    assert [layer.activation for layer in again.layers] == [layer.activation for layer in every_network.layers]
+    assert again.dtype == np.float32
+    assert np.array_equal(again.params, every_network.params)
+
+
+@pytest.mark.parametrize("activation", ["identity", "sigmoid", "tanh", "relu", "exponential", "softmax", "silu"])
+def test_float64(activation, X):
+    """Where ONNX Runtime has float64 kernels, it agrees to 1e-12."""
+    network = fn.Network([fn.Dense(7, "tanh"), fn.Dense(3, activation)], n_inputs=4, dtype="float64", random_state=0)
+    model = to_onnx(network, dtype="float64")
+    np.testing.assert_allclose(_run(model, X.astype(float))["output"], network.forward(X.astype(float)), rtol=1e-12, atol=1e-14)
+    assert from_onnx(model).params.tobytes() == network.params.tobytes()
+
+
+def test_alpha_comes_back_as_it_was_written():
+    network = fn.Network([fn.Dense(2, fn.LeakyReLU(0.1)), fn.Dense(2, fn.ELU(0.3))], n_inputs=2, random_state=0)
+    assert [layer.activation for layer in from_onnx(to_onnx(network)).layers] == [fn.LeakyReLU(0.1), fn.ELU(0.3)]
+
+
+IRIS, SPECIES = load_iris(return_X_y=True)
+TARGETS = {
+    "three classes": SPECIES,
+    "two classes": (SPECIES == 1).astype(int),
+    "negative and large": np.array([-5, 7, 2**40])[SPECIES],
+    "bool": SPECIES == 1,
+    "strings": np.array(["setosa", "größer", "c"])[SPECIES],
+    "two strings": np.array(["no", "yes"], object)[(SPECIES == 1).astype(int)],
+    "floats": np.array([0.0, 1.0, 4.0])[SPECIES],
+    "one class": np.full(150, 3),
+}
+
+
+@pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS.keys())
+def test_classifiers_agree_with_onnx_runtime(y):
+    estimator = MLPClassifier((9,), "tanh", random_state=0, max_iter=60, learning_rate_init=0.02, dtype="float32").fit(IRIS, y)
+    model = to_onnx(estimator)
+    onnx.checker.check_model(model, full_check=True)
+    X = IRIS.astype(np.float32)
+    got = _run(model, X)
+    assert list(got) == ["label", "probabilities"]
+    np.testing.assert_allclose(got["probabilities"], estimator.predict_proba(X), atol=1e-5)
+    assert got["label"].shape == (150,)
+    assert got["label"].tolist() == estimator.predict(X).tolist()
+    assert got["label"].dtype == (object if estimator.classes_.dtype.kind in "OU" else np.int64)
+
+
+def test_multilabel():
+    y = np.stack([SPECIES == 0, IRIS[:, 0] > 6, IRIS[:, 1] > 3], axis=1).astype(int)
+    estimator = MLPClassifier((9,), random_state=0, max_iter=60, learning_rate_init=0.02, dtype="float32").fit(IRIS, y)
+    got = _run(to_onnx(estimator), IRIS.astype(np.float32))
+    assert np.array_equal(got["label"], estimator.predict(IRIS.astype(np.float32)))
+    assert 0 < got["label"].mean() < 1
+    np.testing.assert_allclose(got["probabilities"], estimator.predict_proba(IRIS), atol=1e-5)
+    with pytest.raises(ValueError, match="multilabel"):
+        to_onnx(estimator, zipmap=True)
+
+
+@pytest.mark.parametrize("labels", [np.array([2, 5, 9]), np.array(["a", "b", "c"])], ids=["integers", "strings"])
+def test_zipmap(labels):
+    estimator = MLPClassifier((9,), random_state=0, max_iter=30, dtype="float32").fit(IRIS, labels[SPECIES])
+    model = to_onnx(estimator, zipmap=True)
+    onnx.checker.check_model(model, full_check=True)
+    got = _run(model, IRIS[:5].astype(np.float32))
+    assert list(got) == ["output_label", "output_probability"]
+    expected = estimator.predict_proba(IRIS[:5])
+    assert list(got["output_probability"][0]) == labels.tolist()
+    np.testing.assert_allclose([list(row.values()) for row in got["output_probability"]], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "absolute_error", "huber"])
+def test_regressors_agree_with_onnx_runtime(loss):
+    X, y = load_diabetes(return_X_y=True)
+    options = {"hidden_layer_sizes": (9, 5), "activation": ["gelu", "mish"], "max_iter": 30, "dtype": "float32"}
+    estimator = MLPRegressor(loss=loss, random_state=0, **options).fit(X, y / 100)
+    got = _run(to_onnx(estimator), X.astype(np.float32))
+    assert list(got) == ["variable"]
+    assert got["variable"].shape == (len(X), 1)
+    np.testing.assert_allclose(got["variable"][:, 0], estimator.predict(X), rtol=1e-5, atol=1e-5)
+
+
+def test_multi_output_regressor():
+    estimator = MLPRegressor(hidden_layer_sizes=(9,), random_state=0, max_iter=30, dtype="float32").fit(IRIS, IRIS[:, :3])
+    got = _run(to_onnx(estimator), IRIS.astype(np.float32))
+    np.testing.assert_allclose(got["variable"], estimator.predict(IRIS), rtol=1e-5, atol=1e-5)
+
+
+def test_scikit_learn_estimators_too():
+    """The picture of a model that exports are made from fits scikit-learn's own estimators."""
+    from sklearn.neural_network import MLPClassifier as Theirs
+
+    estimator = Theirs((9,), random_state=0, max_iter=30).fit(IRIS, SPECIES)
+    got = _run(to_onnx(estimator), IRIS.astype(np.float32))
+    np.testing.assert_allclose(got["probabilities"], estimator.predict_proba(IRIS), atol=1e-5)
+
+
+def test_layout_is_that_of_skl2onnx():
+    """The same inputs, outputs, names, types and shapes as skl2onnx gives scikit-learn's twin."""
+    skl2onnx = pytest.importorskip("skl2onnx")
+    for y, zipmap in ((SPECIES, False), (SPECIES, True), (np.array(["a", "b", "c"])[SPECIES], False)):
+        estimator = MLPClassifier((4,), random_state=0, max_iter=5).fit(IRIS, y)
+        theirs = skl2onnx.to_onnx(estimator.to_sklearn(), IRIS[:1].astype(np.float32), options={"zipmap": zipmap})
+        ours = to_onnx(estimator, zipmap=zipmap)
+        assert [output.name for output in ours.graph.output] == [output.name for output in theirs.graph.output]
+        assert [output.type.WhichOneof("value") for output in ours.graph.output] == [
+            output.type.WhichOneof("value") for output in theirs.graph.output
+        ]
+        X = IRIS[:7].astype(np.float32)
+        for mine, yours in zip(_run(ours, X).values(), _run(theirs, X).values(), strict=True):
+            if zipmap and isinstance(mine, list):
+                assert [list(row) for row in mine] == [list(row) for row in yours]
+            else:
+                assert mine.dtype == yours.dtype and mine.shape == yours.shape
+
+
+def test_arguments_out_of_range(network):
+    with pytest.raises(ValueError, match="dtype is 'float16'"):
+        to_onnx(network, dtype="float16")
+    with pytest.raises(ValueError, match="opset is 12"):
+        to_onnx(network, opset=12)
+    with pytest.raises(TypeError, match="fastnet.Network"):
+        to_onnx({"W": 1})
+    estimator = MLPClassifier((3,), max_iter=2).fit(IRIS, SPECIES)
+    estimator.classes_ = np.array([1, "a", None], dtype=object)
+    with pytest.raises(ValueError, match="mixed"):
+        to_onnx(estimator)
+
+
+def _graph(nodes, constants):
+    """A model of nodes (operator, inputs, output, attributes if any) from X, of two columns, to Y."""
+    return helper.make_model(
+        helper.make_graph(
+            [helper.make_node(name, ins, [out], **(rest[0] if rest else {})) for name, ins, out, *rest in nodes],
+            "graph",
+            [helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, 2])],
+            [helper.make_tensor_value_info("Y", TensorProto.FLOAT, [None, None])],
+            [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=9,
+    )
+
+
+W = np.arange(6, dtype=np.float32).reshape(2, 3)
+B = np.array([1, 2, 3], np.float32)
+
+
+@pytest.mark.parametrize(
+    "nodes, constants",
+    [
+        ([("MatMul", ["X", "W"], "Z"), ("Add", ["Z", "b"], "Y")], {"W": W, "b": B}),
+        ([("MatMul", ["X", "W"], "Z"), ("Add", ["b", "Z"], "Y")], {"W": W, "b": B[None]}),
+        ([("MatMul", ["X", "W"], "Z"), ("Add", ["Z", "b"], "T"), ("Relu", ["T"], "Y")], {"W": W, "b": B}),
+        ([("Gemm", ["X", "W"], "Y")], {"W": W}),
+        ([("Gemm", ["X", "W", "b"], "Y", {"transB": 1, "alpha": 0.5, "beta": 2.0})], {"W": W.T.copy(), "b": B}),
+        ([("Gemm", ["X", "W", "b"], "Z"), ("Dropout", ["Z"], "T"), ("Identity", ["T"], "Y")], {"W": W, "b": np.float32(3)}),
+        ([("Gemm", ["X", "W", "b"], "Z"), ("Softmax", ["Z"], "Y", {"axis": -1})], {"W": W, "b": B}),
+        ([("Gemm", ["X", "W", "b"], "Z"), ("LeakyRelu", ["Z"], "Y")], {"W": W, "b": B}),
+        ([("Gemm", ["X", "W", "b"], "Z"), ("Sigmoid", ["Z"], "S"), ("Mul", ["S", "Z"], "Y")], {"W": W, "b": B}),
+    ],
+)
+def test_other_writers_chains(nodes, constants, rng):
+    """What exporters write for dense layers: compared with ONNX Runtime on the same graph."""
+    model = _graph(nodes, constants)
+    X = rng.normal(size=(5, 2)).astype(np.float32)
+    np.testing.assert_allclose(from_onnx(model).forward(X), _run(model, X)["Y"], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "nodes, constants, message",
+    [
+        ([("Gemm", ["X", "W", "b"], "Z"), ("LSTM", ["Z"], "Y")], {"W": W, "b": B}, r"node 'Y' \(LSTM\).*no such layer"),
+        ([("Conv", ["X", "W"], "C"), ("LSTM", ["C"], "Y")], {"W": W}, r"node 'C' \(Conv\)"),
+        ([("Relu", ["X"], "T"), ("Gemm", ["T", "W"], "Y")], {"W": W}, r"node 'T' \(Relu\).*right after a dense layer"),
+        ([("Gemm", ["X", "W"], "Z"), ("Relu", ["Z"], "T"), ("Tanh", ["T"], "Y")], {"W": W}, r"node 'Y' \(Tanh\)"),
+        ([("Gemm", ["X", "W"], "Z"), ("Add", ["Z", "Z"], "Y")], {"W": W}, r"node 'Y' \(Add\)"),
+        ([("Gemm", ["X", "X"], "Y")], {}, r"node 'Y' \(Gemm\).*not a constant"),
+        ([("Gemm", ["W", "X"], "Y")], {"W": W}, r"node 'Y' \(Gemm\).*first operand"),
+        ([("MatMul", ["X", "W"], "Y")], {"W": W[None]}, r"node 'Y' \(MatMul\).*matrix"),
+        ([("MatMul", ["X", "W"], "Y")], {"W": W.astype(np.int64)}, r"node 'Y' \(MatMul\).*int64"),
+        ([("MatMul", ["X", "W"], "Z"), ("MatMul", ["Z", "W"], "Y")], {"W": W}, r"takes 2 inputs, the layer before it gives 3"),
+        ([("Gemm", ["X", "W", "b"], "Y")], {"W": W, "b": B[:2]}, r"its bias is float32 of shape \(2,\)"),
+        ([("Gemm", ["X", "W"], "Z"), ("Gelu", ["Z"], "Y", {"approximate": "tanh"})], {"W": W}, r"\(Gelu\).*approximate"),
+        ([("Gemm", ["X", "W"], "Z"), ("Softmax", ["Z"], "Y", {"axis": 0})], {"W": W}, r"\(Softmax\).*axis"),
+        ([("Gemm", ["X", "W"], "Z"), ("Sin", ["Z"], "S"), ("Mul", ["S", "Z"], "Y")], {"W": W}, r"node 'S' \(Sin\).*too"),
+        ([("Identity", ["X"], "Y")], {}, "no dense layer"),
+    ],
+)
+def test_the_first_node_that_cannot_be_taken_is_named(nodes, constants, message):
+    with pytest.raises(ValueError, match=message):
+        from_onnx(_graph(nodes, constants))
+
+
+def test_classifiers_come_back_by_their_probabilities():
+    estimator = MLPClassifier((9,), "tanh", random_state=0, max_iter=30, dtype="float32").fit(IRIS, SPECIES)
+    model = to_onnx(estimator)
+    with pytest.raises(ValueError, match=r"outputs \['label', 'probabilities'\]: choose one"):
+        from_onnx(model)
+    with pytest.raises(ValueError, match="no output 'scores'"):
+        from_onnx(model, output="scores")
+    network = from_onnx(model, output="probabilities")
+    np.testing.assert_allclose(network.forward(IRIS), estimator.predict_proba(IRIS), atol=1e-6)
+
+
+def test_what_skl2onnx_writes_comes_back():
+    skl2onnx = pytest.importorskip("skl2onnx")
+    from sklearn.neural_network import MLPClassifier as Theirs
+
+    theirs = Theirs((5, 4), random_state=0, max_iter=10).fit(IRIS, SPECIES)
+    model = skl2onnx.to_onnx(theirs, IRIS[:1].astype(np.float32), options={"zipmap": False})
+    np.testing.assert_allclose(from_onnx(model, output="probabilities").forward(IRIS), theirs.predict_proba(IRIS), atol=1e-5)
+
+
+def test_files_and_broken_bytes(network, tmp_path):
+    path = tmp_path / "model.onnx"
+    onnx.save(to_onnx(network), path)
+    assert np.array_equal(from_onnx(path).params, network.params)
+    for raw in (b"", b"not onnx", path.read_bytes()[:-50]):
+        with pytest.raises(ValueError):
+            from_onnx(raw)
+
+
+def test_external_data_is_not_read(network, tmp_path):
+    """A model may point to other files for its weights: a hostile one to any file. None is opened."""
+    model = to_onnx(network)
+    onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, size_threshold=0)
+    with pytest.raises(ValueError, match="lies in another file"):
+        from_onnx(tmp_path / "model.onnx")
+
+
+def test_mutated_models_end_in_a_network_or_a_value_error(network):
+    import random
+
+    rng = random.Random(0)
+    valid = [to_onnx(network).SerializeToString(), to_onnx(network, opset=13).SerializeToString()]
+    taken = 0
+    for _ in range(2000):
+        raw = bytearray(rng.choice(valid))
+        for _ in range(rng.choice((1, 2, 10))):
+            raw[rng.randrange(len(raw))] = rng.randrange(256)
+        if rng.random() < 0.2:
+            del raw[rng.randrange(len(raw)) :]
+        try:
+            taken += from_onnx(bytes(raw)).n_params == network.n_params
+        except ValueError:
+            continue
+    assert 0 < taken < 2000

@@ -1,0 +1,80 @@
+"""Pipelines that contain fastnet's estimators, through skl2onnx."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fastnet import MLPClassifier, MLPRegressor
+
+skl2onnx = pytest.importorskip("skl2onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+from fastnet.onnx import register_skl2onnx  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+X, SPECIES = load_iris(return_X_y=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registered():
+    register_skl2onnx()
+    register_skl2onnx()  # once more does no harm
+
+
+def _run(model, X):
+    return runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"X": X})
+
+
+@pytest.mark.parametrize(
+    "y", [SPECIES, (SPECIES == 1).astype(int), np.array(["a", "b", "c"])[SPECIES]], ids=["three", "two", "strings"]
+)
+@pytest.mark.parametrize("opset", [13, None])
+def test_classifier_in_a_pipeline(y, opset):
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier((8,), ["gelu"], random_state=0, max_iter=40)).fit(X, y)
+    model = skl2onnx.to_onnx(pipeline, X[:1].astype(np.float32), options={"zipmap": False}, target_opset=opset)
+    label, probabilities = _run(model, X.astype(np.float32))
+    assert label.tolist() == pipeline.predict(X).tolist()
+    np.testing.assert_allclose(probabilities, pipeline.predict_proba(X), atol=1e-5)
+
+
+def test_zipmap_is_skl2onnxs_own():
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier((8,), random_state=0, max_iter=40)).fit(X, SPECIES)
+    _, rows = _run(skl2onnx.to_onnx(pipeline, X[:1].astype(np.float32)), X[:5].astype(np.float32))
+    assert list(rows[0]) == [0, 1, 2]
+    np.testing.assert_allclose([list(row.values()) for row in rows], pipeline.predict_proba(X[:5]), atol=1e-5)
+
+
+def test_multilabel():
+    y = np.stack([SPECIES == 0, X[:, 0] > 6], axis=1).astype(int)
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier((8,), random_state=0, max_iter=40)).fit(X, y)
+    model = skl2onnx.to_onnx(pipeline, X[:1].astype(np.float32), options={"zipmap": False})
+    label, probabilities = _run(model, X.astype(np.float32))
+    assert np.array_equal(label, pipeline.predict(X))
+    np.testing.assert_allclose(probabilities, pipeline.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", ["one", "two"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_regressor_in_a_pipeline(targets, dtype):
+    X, y = load_diabetes(return_X_y=True)
+    y = y / 100 if targets == "one" else np.stack([y / 100, X[:, 0]], axis=1)
+    network = MLPRegressor(loss="squared_error", hidden_layer_sizes=(8,), activation="tanh", random_state=0, max_iter=40)
+    pipeline = make_pipeline(StandardScaler(), network).fit(X, y)
+    (got,) = _run(skl2onnx.to_onnx(pipeline, X[:1].astype(dtype)), X.astype(dtype))
+    expected = pipeline.predict(X).reshape(len(X), -1)
+    assert got.dtype == dtype
+    tolerance = 1e-5 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_poisson_regressor():
+    """What skl2onnx's own converter of scikit-learn's MLP does not know: the exponential output."""
+    X, y = load_diabetes(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), MLPRegressor(loss="poisson", hidden_layer_sizes=(8,), random_state=0, max_iter=40))
+    pipeline.fit(X, y / 100)
+    (got,) = _run(skl2onnx.to_onnx(pipeline, X[:1].astype(np.float32)), X.astype(np.float32))
+    np.testing.assert_allclose(got[:, 0], pipeline.predict(X), rtol=2e-5)
