@@ -24,7 +24,7 @@ ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 SOLVERS: dict[str, dict[str, Any]] = {
     "sgd nesterov": {"solver": "sgd", "learning_rate_init": 0.02},
     "sgd invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.05, "power_t": 0.25},
-    "sgd adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.05, "tol": 0.02, "n_iter_no_change": 2},
+    "sgd adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.02, "tol": 0.02, "n_iter_no_change": 2},
     "adam": {"solver": "adam", "learning_rate_init": 0.005},
 }
 STOCHASTIC = list(itertools.product(SOLVERS, TASKS, ACTIVATIONS, (False, True), (False, True)))
@@ -39,10 +39,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _data(task: str, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _data(task: str, dtype: type = np.float64, n_rows: int = 50) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.RandomState(0)
-    X = rng.normal(size=(50, 5))
-    Z = X @ rng.normal(size=(5, 3)) + 0.3 * rng.normal(size=(50, 3))
+    X = rng.normal(size=(n_rows, 5))
+    Z = X @ rng.normal(size=(5, 3)) + 0.3 * rng.normal(size=(n_rows, 3))
     y = {
         "binary": Z[:, 0] > 0.2,
         "multiclass": np.array(["a", "b", "c"])[Z.argmax(axis=1)],
@@ -64,8 +64,8 @@ def _pair(task: str, **parameters: Any) -> tuple[Any, Any]:
     return tuple(getattr(library, name)(**parameters) for library in (fastnet.estimators, sklearn.neural_network))
 
 
-def _fit_pair(task: str, weighted: bool, dtype: type = np.float64, **parameters: Any) -> tuple[Any, Any, np.ndarray]:
-    X, y, weights = _data(task, dtype)
+def _fit_pair(task: str, weighted: bool, dtype: type = np.float64, n_rows: int = 50, **parameters: Any) -> tuple[Any, Any, np.ndarray]:
+    X, y, weights = _data(task, dtype, n_rows)
     ours, theirs = _pair(task, **{"hidden_layer_sizes": (6, 4), "max_iter": 30, "random_state": 7, **parameters})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -128,7 +128,8 @@ def test_lbfgs_is_equal(task: str, activation: str, weighted: bool) -> None:
 
     See docs/compatibility.md, and `test_fixes.test_loss_of_wrong_and_certain_predictions_is_exact`.
     """
-    ours, theirs, _ = _fit_pair(task, weighted, activation=activation, solver="lbfgs", max_iter=20, random_state=1, alpha=0.1)
+    options = {"solver": "lbfgs", "activation": activation, "alpha": 0.1, "random_state": 1, "max_iter": 20}
+    ours, theirs, _ = _fit_pair(task, weighted, n_rows=70, **options)
     difference = _relative(ours.loss_, theirs.loss_)
     COMPARED["lbfgs"] += 1
     WORST["lbfgs: loss_, relative"] = max(WORST["lbfgs: loss_, relative"], difference)
