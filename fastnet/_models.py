@@ -25,8 +25,8 @@ from numpy.typing import ArrayLike, NDArray
 from . import activations as _activations
 from . import losses as _losses
 from .activations import Activation
-from .losses import Loss
 from .layers import Dense
+from .losses import Loss
 from .network import Network
 
 __all__ = ["Gradients", "ModelView", "dense_rows", "model_view"]
@@ -164,9 +164,7 @@ class ModelView:
         codes = np.searchsorted(self.classes, y)
         return codes.astype(np.float64)[:, None] if self.sizes[-1] == 1 else codes
 
-    def output_gradient(
-        self, Z_L: Array, y: ArrayLike, loss: str | Loss | None = None
-    ) -> tuple[float, Array]:
+    def output_gradient(self, Z_L: Array, y: ArrayLike, loss: str | Loss | None = None) -> tuple[float, Array]:
         """Compute the mean loss J and its gradient with respect to the last pre-activations, ``dZ[L]``.
 
         The rows of ``Z[L]`` are given to the engine as the weights of one layer whose input is the identity matrix:
@@ -186,9 +184,7 @@ class ModelView:
         dZ_L : ndarray of shape (n_rows, n[L])
         """
         n_rows, n_outputs = Z_L.shape
-        head = Network.from_parameters(
-            [Dense(n_outputs, self.activations[-1])], [Z_L], [np.zeros(n_outputs)], dtype="float64"
-        )
+        head = Network.from_parameters([Dense(n_outputs, self.activations[-1])], [Z_L], [np.zeros(n_outputs)], dtype="float64")
         J, gradients = head.loss_and_grad(np.eye(n_rows), self.targets(y), loss=self.loss if loss is None else loss)
         return J, np.asarray(gradients.weights[0])
 

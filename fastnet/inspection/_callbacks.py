@@ -47,9 +47,7 @@ class DiagnosisCallback(Callback):
     the number of updates (as if they were independent) and by the size of the weights.
     """
 
-    def __init__(
-        self, X: ArrayLike, y: ArrayLike | None = None, *, loss: str | Loss | None = None, every: int = 1
-    ) -> None:
+    def __init__(self, X: ArrayLike, y: ArrayLike | None = None, *, loss: str | Loss | None = None, every: int = 1) -> None:
         self.X = X
         self.y = y
         self.loss = loss
@@ -71,9 +69,7 @@ class DiagnosisCallback(Callback):
         """
         if self._warned or session.epoch % self.every:
             return
-        self.diagnosis_ = diagnose(
-            session.network, self.X, self.y, loss=self.loss, update_ratios=self._update_ratios(session)
-        )
+        self.diagnosis_ = diagnose(session.network, self.X, self.y, loss=self.loss, update_ratios=self._update_ratios(session))
         self._remember(session)
         if not self.diagnosis_.healthy:
             self._warned = True
@@ -86,12 +82,8 @@ class DiagnosisCallback(Callback):
     def _update_ratios(self, session: Session) -> list[float]:
         n_updates = max(session.step - self._step, 1)
         norms = [float(np.linalg.norm(before)) for before in self._weights]
-        moves = [
-            float(np.linalg.norm(W - before)) for W, before in zip(session.network.weights, self._weights, strict=True)
-        ]
-        return [
-            move / norm / np.sqrt(n_updates) if norm else np.nan for move, norm in zip(moves, norms, strict=True)
-        ]
+        moves = [float(np.linalg.norm(W - before)) for W, before in zip(session.network.weights, self._weights, strict=True)]
+        return [move / norm / np.sqrt(n_updates) if norm else np.nan for move, norm in zip(moves, norms, strict=True)]
 
 
 class Recorder(Callback):
@@ -114,9 +106,7 @@ class Recorder(Callback):
         The first is of the untrained network, as epoch 0.
     """
 
-    def __init__(
-        self, X: ArrayLike, y: ArrayLike | None = None, *, loss: str | Loss | None = None, every: int = 1
-    ) -> None:
+    def __init__(self, X: ArrayLike, y: ArrayLike | None = None, *, loss: str | Loss | None = None, every: int = 1) -> None:
         self.X = X
         self.y = y
         self.loss = loss

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import losses
@@ -89,9 +88,7 @@ class Diagnosis:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(title)}</th>" for title in _COLUMNS)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self._cells()
-        )
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self._cells())
         items = "".join(
             f"<li><b>{escape(finding.kind.replace('_', ' '))}</b> ({escape(finding.where)}): {escape(finding.what)}<br>"
             f"{escape(finding.meaning)}<br><b>Change:</b> {escape(finding.change)}</li>"
@@ -185,9 +182,7 @@ def diagnose(
     view = model_view(model)
     rows, targets = sample_rows(X, y)
     rows = view.inputs(rows)
-    layers = layer_statistics(
-        view, rows, targets, loss=loss, learning_rate=learning_rate, update_ratios=update_ratios
-    )
+    layers = layer_statistics(view, rows, targets, loss=loss, learning_rate=learning_rate, update_ratios=update_ratios)
     chosen = view.loss if loss is None else losses.get(loss, view.activations[-1])
     inputs = input_statistics(rows, targets, chosen)
     names = view.feature_names or [f"feature {number}" for number in range(view.sizes[0])]

@@ -174,8 +174,8 @@ def exploding_gradient(layers: Layers, inputs: InputStatistics, names: FeatureNa
     """Gradients or activations that grow from layer to layer."""
     ratios = _gradient_ratios(layers)
     strongest = int(np.argmax(ratios))
-    input_scale = np.sqrt(np.mean(inputs.scales**2))
-    growth = max(layer.activation_scale for layer in layers) / input_scale if input_scale else 0.0
+    input_scale = max(1.0, float(np.sqrt(np.mean(inputs.scales**2))))
+    growth = max((layer.activation_scale for layer in layers[:-1]), default=0.0) / input_scale
     if ratios[strongest] > _EXPLODED:
         what = f"The gradient reaching layer {strongest + 1} is {ratios[strongest]:.1e} times that of layer {len(layers)}."
     elif growth > _EXPLODED:

@@ -38,9 +38,7 @@ class Snapshot:
     gradients: tuple[Array, ...] | None
 
 
-def snapshot(
-    model: Any, X: ArrayLike, y: ArrayLike | None = None, *, loss: str | Loss | None = None, epoch: int = 0
-) -> Snapshot:
+def snapshot(model: Any, X: ArrayLike, y: ArrayLike | None = None, *, loss: str | Loss | None = None, epoch: int = 0) -> Snapshot:
     """Take the distributions of a model on given data.
 
     Parameters

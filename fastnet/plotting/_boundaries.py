@@ -145,9 +145,7 @@ class DecisionBoundariesDisplay:
             scores[title] = _accuracy(view, X, y)
         return cls(xx0, xx1, responses, scores=scores).plot(ax, X=X, y=y)
 
-    def plot(
-        self, ax: Any = None, *, X: ArrayLike | None = None, y: ArrayLike | None = None
-    ) -> DecisionBoundariesDisplay:
+    def plot(self, ax: Any = None, *, X: ArrayLike | None = None, y: ArrayLike | None = None) -> DecisionBoundariesDisplay:
         """Draw.
 
         Parameters

@@ -51,6 +51,9 @@ class GraphNode:
 class ComputationGraphDisplay:
     """Draw the forward values (downwards) beside the backward gradients (upwards) of one datapoint or batch.
 
+    Each box has the shape of its array and up to three numbers; of more, activations show mean ± standard deviation,
+    parameters and gradients their Euclidean norm.
+
     It is recommended to use `from_estimator`.
 
     Parameters
@@ -72,9 +75,7 @@ class ComputationGraphDisplay:
     Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): the computation graph.
     """
 
-    def __init__(
-        self, nodes: list[GraphNode], edges: list[tuple[str, str]], *, elided: tuple[int, str] | None = None
-    ) -> None:
+    def __init__(self, nodes: list[GraphNode], edges: list[tuple[str, str]], *, elided: tuple[int, str] | None = None) -> None:
         self.nodes = nodes
         self.edges = edges
         self.elided = elided
@@ -145,9 +146,7 @@ class ComputationGraphDisplay:
             "gradients": series_color(1),
         }
         for column, title in _TITLES.items():
-            self.ax_.text(
-                _COLUMNS[column], -0.75, title, ha="center", va="center", color=colors[column], fontweight="bold"
-            )
+            self.ax_.text(_COLUMNS[column], -0.75, title, ha="center", va="center", color=colors[column], fontweight="bold")
         self.boxes_ = {node.name: self._draw_node(node, colors[node.column]) for node in self.nodes}
         places = {node.name: node for node in self.nodes}
         for tail, head in self.edges:
@@ -155,9 +154,9 @@ class ComputationGraphDisplay:
         if self.elided is not None:
             row, label = self.elided
             for column in ("forward", "backward"):
-                self.ax_.text(
-                    _COLUMNS[column], row, f"⋮  {label}", ha="center", va="center", color=muted_color(), gid="elision"
-                )
+                self.ax_.text(_COLUMNS[column], row, f"⋮  {label}", ha="center", va="center", color=muted_color(), gid="elision")
+        for artist in (*self.ax_.texts, *self.ax_.patches):
+            artist.set_in_layout(False)  # all lie inside the axes
         return self
 
     def _draw_node(self, node: GraphNode, color: Any) -> FancyBboxPatch:
@@ -167,13 +166,13 @@ class ComputationGraphDisplay:
             boxstyle="round,pad=0,rounding_size=0.06", mutation_aspect=2.0, linewidth=1.2,
         )  # fmt: skip
         self.ax_.add_patch(box)
-        is_gradient = node.column in ("backward", "gradients")
+        as_norm = node.column != "forward"
         heads = [f"{symbol} {_shape(value)}" for symbol, value in node.arrays.items()]
         if len(heads) == 1:
             (value,) = node.arrays.values()
-            lines = [*heads, *filter(None, [node.formula]), _summary(value, is_gradient, n_written=3)]
+            lines = [*heads, *filter(None, [node.formula]), _summary(value, as_norm, n_written=3)]
         else:
-            values = [_summary(value, is_gradient, n_written=1) for value in node.arrays.values()]
+            values = [_summary(value, as_norm, n_written=1) for value in node.arrays.values()]
             lines = [f"{head}   {value}" for head, value in zip(heads, values, strict=True)]
         for index, line in enumerate(lines):
             height = node.row + 0.2 * (index - (len(lines) - 1) / 2)
@@ -193,10 +192,8 @@ class ComputationGraphDisplay:
         else:
             start, end = (start[0] + _BOX_WIDTH / 2, start[1]), (end[0], end[1] + _BOX_HEIGHT / 2)
             turn = "angle,angleA=0,angleB=90,rad=4"
-        self.ax_.annotate(
-            "", end, start,
-            arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0, "connectionstyle": turn},
-        )  # fmt: skip
+        arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0, "connectionstyle": turn}
+        self.ax_.annotate("", end, start, arrowprops=arrow)
 
 
 def _graph(
@@ -256,10 +253,10 @@ def _shape(value: np.ndarray) -> str:
     return f"({', '.join(str(n) for n in value.shape)}{',' if value.ndim == 1 else ''})" if value.ndim else ""
 
 
-def _summary(value: np.ndarray, is_gradient: bool, *, n_written: int) -> str:
-    """Write out up to `n_written` numbers; of more, a gradient's norm or the mean and standard deviation."""
+def _summary(value: np.ndarray, as_norm: bool, *, n_written: int) -> str:
+    """Write out up to `n_written` numbers; of more, the Euclidean norm or the mean and standard deviation."""
     if value.size <= n_written:
         return "  ".join(f"{number:.3g}" for number in np.ravel(value))
-    if is_gradient:
+    if as_norm:
         return f"‖·‖ {np.linalg.norm(value):.2e}"
     return f"{value.mean():.2g} ± {value.std():.2g}"

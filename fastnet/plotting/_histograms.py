@@ -46,9 +46,7 @@ class ActivationHistogramDisplay:
         self.snapshots = snapshots
 
     @classmethod
-    def from_recorder(
-        cls, recorder: Recorder, *, max_layers: int = 8, ax: Any = None
-    ) -> ActivationHistogramDisplay:
+    def from_recorder(cls, recorder: Recorder, *, max_layers: int = 8, ax: Any = None) -> ActivationHistogramDisplay:
         """Draw what a `fastnet.inspection.Recorder` kept during training.
 
         Raises
@@ -59,9 +57,7 @@ class ActivationHistogramDisplay:
         return cls(recorder.snapshots).plot(ax, max_layers=max_layers)
 
     @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: ArrayLike, *, max_layers: int = 8, ax: Any = None
-    ) -> ActivationHistogramDisplay:
+    def from_estimator(cls, estimator: Any, X: ArrayLike, *, max_layers: int = 8, ax: Any = None) -> ActivationHistogramDisplay:
         """Draw the activations of a `Network` or a fitted estimator on the rows of `X`.
 
         Parameters
@@ -118,17 +114,13 @@ class ActivationHistogramDisplay:
         epochs = np.array([shot.epoch for shot in self.snapshots], dtype=np.float64)
         middles = (epochs[1:] + epochs[:-1]) / 2
         borders = np.r_[2 * epochs[0] - middles[0], middles, 2 * epochs[-1] - middles[-1]]
-        panel.pcolormesh(
-            borders, edges, shares.T, cmap=sequential_map(), norm=PowerNorm(0.3, 0.0, shares.max()), rasterized=True
-        )
+        panel.pcolormesh(borders, edges, shares.T, cmap=sequential_map(), norm=PowerNorm(0.3, 0.0, shares.max()), rasterized=True)
         panel.set_xlabel("epoch")
         panel.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _draw_histogram(panel: Any, values: np.ndarray, n_bins: int) -> None:
-    panel.hist(
-        values, _bins(values, n_bins), weights=np.full(values.size, 1 / values.size), color=series_color(0), linewidth=0
-    )
+    panel.hist(values, _bins(values, n_bins), weights=np.full(values.size, 1 / values.size), color=series_color(0), linewidth=0)
     panel.set_xlabel("activation")
 
 

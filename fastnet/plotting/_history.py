@@ -61,9 +61,7 @@ class HistoryDisplay:
         return cls(runs).plot(ax, log_scale=log_scale)
 
     @classmethod
-    def from_estimator(
-        cls, estimator: Any, *, log_scale: bool | None = None, ax: Any = None
-    ) -> HistoryDisplay:
+    def from_estimator(cls, estimator: Any, *, log_scale: bool | None = None, ax: Any = None) -> HistoryDisplay:
         """Draw the curves of a fitted estimator, or of several by name.
 
         They come from ``loss_curve_`` and, where present, ``validation_loss_curve_`` and ``validation_scores_``.

@@ -146,14 +146,10 @@ class NeuronLevelsDisplay:
         shown = [elide(level.shape[-1], max_units).units for level in self.levels]
         n_columns = max(len(units) for units in shown)
         size = 1.25 if n_columns > 3 else 1.9
-        self.figure_, panels = grid_axes(
-            ax, len(self.levels) * n_columns, n_columns=n_columns, panel_size=(size, size + 0.12)
-        )
+        self.figure_, panels = grid_axes(ax, len(self.levels) * n_columns, n_columns=n_columns, panel_size=(size, size + 0.12))
         self.ax_ = panels[0] if ax is None else ax
         self.axes_ = []
-        for layer, (level, units, row) in enumerate(
-            zip(self.levels, shown, panels.reshape(-1, n_columns), strict=True)
-        ):
+        for layer, (level, units, row) in enumerate(zip(self.levels, shown, panels.reshape(-1, n_columns), strict=True)):
             for unused in row[len(units) :]:
                 unused.remove()
             self.axes_.append(row[: len(units)])
@@ -185,17 +181,13 @@ class NeuronLevelsDisplay:
     def _draw_unit(self, panel: Any, values: np.ndarray, centre: float, n_levels: int) -> None:
         reach = float(np.abs(values - centre).max()) or 1.0
         norm = Normalize(centre - _SOFTEN * reach, centre + _SOFTEN * reach)
-        panel.pcolormesh(
-            self.xx0, self.xx1, values, cmap=diverging_map(), norm=norm, shading="gouraud", rasterized=True
-        )
+        panel.pcolormesh(self.xx0, self.xx1, values, cmap=diverging_map(), norm=norm, shading="gouraud", rasterized=True)
         steps = np.linspace(centre - reach, centre + reach, n_levels)[1:-1]
         rounding = 1e-9 * reach
         inside = steps[(steps > values.min() + rounding) & (steps < values.max() - rounding)]
         if inside.size:
             widths = np.where(np.isclose(inside, centre), 1.6, 0.5)
-            panel.contour(
-                self.xx0, self.xx1, values, levels=inside, colors=[text_color()], linewidths=widths, linestyles="solid"
-            )
+            panel.contour(self.xx0, self.xx1, values, levels=inside, colors=[text_color()], linewidths=widths, linestyles="solid")
         panel.set_xticks([])
         panel.set_yticks([])
 
@@ -204,9 +196,7 @@ def input_grid(X: np.ndarray, grid_resolution: int, margin: float) -> tuple[np.n
     """Return a square grid over the range of the two columns of `X`, widened by `margin` of it."""
     low, high = X.min(axis=0), X.max(axis=0)
     pad = margin * np.where(high > low, high - low, 1.0)
-    return tuple(
-        np.meshgrid(*(np.linspace(low[k] - pad[k], high[k] + pad[k], grid_resolution) for k in range(2)))
-    )  # type: ignore[return-value]
+    return tuple(np.meshgrid(*(np.linspace(low[k] - pad[k], high[k] + pad[k], grid_resolution) for k in range(2))))  # type: ignore[return-value]
 
 
 def scatter_labels(ax: Any, X: np.ndarray, y: np.ndarray) -> None:

@@ -127,16 +127,13 @@ class NetworkDisplay:
         self.ax_.set_xlim(-0.4, len(sizes) - 0.6)
 
         shown = [
-            W[np.ix_(source.units, target.units)]
-            for W, source, target in zip(self.weights, columns, columns[1:], strict=False)
+            W[np.ix_(source.units, target.units)] for W, source, target in zip(self.weights, columns, columns[1:], strict=False)
         ]
         shown_biases = [b[column.units] for b, column in zip(self.biases, columns[1:], strict=True)]
         limit = max(np.abs(values).max() for values in [*shown, *shown_biases]) or 1.0
         norm = Normalize(-limit, limit)
 
-        self.edges_ = [
-            self._draw_edges(layer, W, columns[layer], columns[layer + 1], norm) for layer, W in enumerate(shown)
-        ]
+        self.edges_ = [self._draw_edges(layer, W, columns[layer], columns[layer + 1], norm) for layer, W in enumerate(shown)]
         diameter = _node_diameter(self.ax_, n_slots)
         self.nodes_ = [
             self._draw_nodes(position, column, None if position == 0 else shown_biases[position - 1], norm, diameter)
@@ -164,23 +161,17 @@ class NetworkDisplay:
         edges.set_array(values)
         return self.ax_.add_collection(edges, autolim=False)
 
-    def _draw_nodes(
-        self, position: int, column: Column, biases: np.ndarray | None, norm: Normalize, diameter: float
-    ) -> Any:
+    def _draw_nodes(self, position: int, column: Column, biases: np.ndarray | None, norm: Normalize, diameter: float) -> Any:
         if column.gap is not None:
             self.ax_.text(
                 position, column.gap, "⋮", ha="center", va="center", color=text_color(), fontsize="large", zorder=3,
                 gid="elision",
             )  # fmt: skip
         fill = (
-            {"color": mpl.rcParams["axes.facecolor"]}
-            if biases is None
-            else {"c": biases, "cmap": diverging_map(), "norm": norm}
+            {"color": mpl.rcParams["axes.facecolor"]} if biases is None else {"c": biases, "cmap": diverging_map(), "norm": norm}
         )
         x = np.full(len(column.units), float(position))
-        return self.ax_.scatter(
-            x, column.heights, s=diameter**2, **fill, edgecolors=text_color(), linewidths=1.0, zorder=2
-        )
+        return self.ax_.scatter(x, column.heights, s=diameter**2, **fill, edgecolors=text_color(), linewidths=1.0, zorder=2)
 
     def _write_names(self, columns: Sequence[Column], diameter: float) -> None:
         ends = ((0, self.feature_names, -1, "right"), (len(columns) - 1, self.output_names, 1, "left"))

@@ -1,7 +1,7 @@
 """Colours and axes shared by all displays.
 
-The hues are Okabe and Ito's, which stay apart under the common colour vision deficiencies; which of them are used
-depends on whether the axes are light or dark. Text and outlines follow Matplotlib's rcParams.
+The hues are Okabe and Ito's or near them, and stay apart under the common colour vision deficiencies; which of them are
+used depends on whether the axes are light or dark. Text and outlines follow Matplotlib's rcParams.
 
 References
 ----------
@@ -31,7 +31,7 @@ __all__ = [
     "text_color",
 ]
 
-_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B57F00", "#56B4E9")
+_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#444444", "#56B4E9")
 _DARK = ("#56B4E9", "#E69F00", "#00B386", "#CC79A7", "#F0E442", "#E8763A")
 
 

@@ -25,7 +25,8 @@ PAIRS = [
 
 @pytest.mark.parametrize(("output", "loss"), PAIRS)
 def test_passes_are_the_engines(output, loss, rng):
-    net = fn.Network([fn.Dense(5, "tanh"), fn.Dense(4, fn.LeakyReLU(0.2)), fn.Dense(3, output)], 6, dtype="float64", random_state=1)
+    layers = [fn.Dense(5, "tanh"), fn.Dense(4, fn.LeakyReLU(0.2)), fn.Dense(3, output)]
+    net = fn.Network(layers, 6, dtype="float64", random_state=1)
     X = rng.normal(size=(17, 6))
     y = rng.integers(3, size=17) if loss == "cross_entropy" else rng.uniform(0.1, 0.9, size=(17, 3))
     view = model_view(net)

@@ -1,0 +1,136 @@
+"""Activation functions and histories, read through their artists."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastnet as fn
+from fastnet.plotting import ActivationDisplay, HistoryDisplay
+
+pytestmark = [
+    pytest.mark.usefixtures("close_figures"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+
+def line(ax, label):
+    (found,) = [line for line in ax.lines if line.get_label() == label]
+    return found
+
+
+def shaded(ax):
+    """The spans of z that are shaded as saturated, as (from, to)."""
+    spans = []
+    for area in ax.collections:
+        for path in area.get_paths():
+            spans.append((path.vertices[:, 0].min(), path.vertices[:, 0].max()))
+    return spans
+
+
+def test_each_activation_with_its_derivative():
+    display = ActivationDisplay.from_activations(["sigmoid", "tanh", fn.LeakyReLU(0.2)])
+    assert [ax.get_title() for ax in display.axes_] == ["sigmoid", "tanh", "leaky_relu(0.2)"]
+    for ax, activation in zip(display.axes_, [fn.Sigmoid(), fn.Tanh(), fn.LeakyReLU(0.2)], strict=True):
+        z = line(ax, "g(z)").get_xdata()
+        np.testing.assert_allclose(line(ax, "g(z)").get_ydata(), activation(z))
+        np.testing.assert_allclose(line(ax, "g'(z)").get_ydata(), activation.derivative(z))
+
+
+def test_saturation_is_shaded_where_the_derivative_is_small():
+    display = ActivationDisplay.from_activations(["sigmoid", "tanh", "relu", "leaky_relu", "identity"])
+    sigmoid, tanh, relu, leaky, identity = map(shaded, display.axes_)
+    edge = np.arccosh(np.sqrt(1 / 0.05))  # tanh'(z) = 1 / cosh(z)^2 = 0.05, and sigmoid(z) = (1 + tanh(z / 2)) / 2
+    np.testing.assert_allclose(np.ravel(tanh), [-6, -edge, edge, 6], atol=0.03)
+    np.testing.assert_allclose(np.ravel(sigmoid), [-6, -2 * edge, 2 * edge, 6], atol=0.03)
+    np.testing.assert_allclose(np.ravel(relu), [-6, 0], atol=0.03)
+    assert leaky == [] and identity == []
+
+
+def test_legend_explains_what_is_drawn():
+    legend = ActivationDisplay.from_activations(["identity", "tanh"]).figure_.axes[-1].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["g(z)", "g'(z)", "saturated"]
+
+
+def test_activations_of_a_model(make_network):
+    net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(3, "relu"), fn.Dense(3, "tanh"), fn.Dense(2, "softmax")], 2)
+    assert ActivationDisplay.from_estimator(net).names == ["tanh", "relu"]
+    with pytest.raises(ValueError, match="only activation is softmax"):
+        ActivationDisplay.from_estimator(make_network((3, 2)))
+
+
+def test_softmax_has_no_curve():
+    with pytest.raises(ValueError, match="softmax depends on all units"):
+        ActivationDisplay.from_activations(["softmax"])
+
+
+def test_history_of_fit(planar):
+    X, y = planar
+    net = fn.Network([fn.Dense(4, "tanh"), fn.Dense(1, "sigmoid")], 2, random_state=0)
+    history = net.fit(X, y, loss="binary_cross_entropy", epochs=6, validation_data=(X[:50], y[:50]), random_state=0)
+    display = HistoryDisplay.from_history(history)
+    loss = display.axes_[0]
+    np.testing.assert_array_equal(line(loss, "training").get_ydata(), history.loss)
+    np.testing.assert_array_equal(line(loss, "validation").get_ydata(), history.val_loss)
+    np.testing.assert_array_equal(line(loss, "training").get_xdata(), np.arange(1, 7))
+    best = line(loss, f"best epoch {history.best_epoch + 1}")
+    assert best.get_ydata() == [min(history.val_loss)]
+    labels = [ax.get_ylabel() for ax in display.axes_]
+    assert labels == ["loss", "learning rate"], "the gradient norm was not tracked, so it has no panel"
+
+
+def test_all_four_quantities():
+    run = {"loss": [3, 2, 1], "val_loss": [3, 1, 2], "learning_rate": [0.1, 0.1, 0.01], "grad_norm": [5, 4, 3]}
+    display = HistoryDisplay.from_history(run)
+    assert [ax.get_ylabel() for ax in display.axes_] == ["loss", "learning rate", "gradient norm"]
+    np.testing.assert_array_equal(display.axes_[2].lines[0].get_ydata(), [5, 4, 3])
+    assert line(display.axes_[0], "best epoch 2").get_xdata() == [2]
+
+
+def test_several_runs_are_told_apart():
+    runs = {name: {"loss": [3, 2, 1 + k], "val_loss": [3, 2 - k, 2]} for k, name in enumerate(["adam", "sgd"])}
+    loss = HistoryDisplay.from_history(runs).axes_[0]
+    labels = [text.get_text() for text in loss.get_legend().get_texts()]
+    assert labels == ["adam (best epoch 2)", "thin: training", "sgd (best epoch 2)"]
+    assert line(loss, "adam (best epoch 2)").get_color() != line(loss, "sgd (best epoch 2)").get_color()
+
+
+def test_more_runs_than_hues_differ_in_their_dashes():
+    runs = {f"run {k}": {"loss": [3, 2, 1]} for k in range(13)}
+    lines = [entry for entry in HistoryDisplay.from_history(runs).axes_[0].lines if entry.get_label().startswith("run")]
+    assert len({(entry.get_color(), str(entry._unscaled_dash_pattern)) for entry in lines}) == 13
+
+
+def test_log_scale_follows_the_range():
+    assert HistoryDisplay.from_history({"loss": [100, 10, 1]}).axes_[0].get_yscale() == "log"
+    assert HistoryDisplay.from_history({"loss": [3, 2, 1]}).axes_[0].get_yscale() == "linear"
+    assert HistoryDisplay.from_history({"loss": [3, 2, 1]}, log_scale=True).axes_[0].get_yscale() == "log"
+    assert HistoryDisplay.from_history({"loss": [100, 1, -1]}).axes_[0].get_yscale() == "linear"
+
+
+@pytest.mark.parametrize("library", ["fastnet.estimators", "sklearn.neural_network"])
+def test_history_of_an_estimator(library, planar):
+    module = pytest.importorskip(library)
+    model = module.MLPClassifier((4,), max_iter=8, early_stopping=True, random_state=0).fit(*planar)
+    display = HistoryDisplay.from_estimator(model)
+    np.testing.assert_array_equal(line(display.axes_[0], "training").get_ydata(), model.loss_curve_)
+    scores = [ax for ax in display.axes_ if ax.get_ylabel() == "validation score"]
+    np.testing.assert_array_equal(scores[0].lines[0].get_ydata(), model.validation_scores_)
+    named = HistoryDisplay.from_estimator({"one": model, "two": model})
+    assert len(named.axes_[0].get_legend().get_texts()) >= 2
+
+
+def test_histories_without_losses():
+    from sklearn.neural_network import MLPClassifier
+
+    with pytest.raises(ValueError, match="holds no loss"):
+        HistoryDisplay.from_history(fn.History())
+    with pytest.raises(ValueError, match="'b' holds no loss"):
+        HistoryDisplay.from_history({"a": {"loss": [1]}, "b": {"loss": []}})
+    with pytest.raises(ValueError, match="no loss_curve_"):
+        HistoryDisplay.from_estimator(MLPClassifier())
+
+
+def test_nan_losses_are_left_out_of_the_best():
+    loss = HistoryDisplay.from_history({"loss": [2, 1, np.nan]}).axes_[0]
+    assert line(loss, "best epoch 2").get_ydata() == [1]

@@ -1,0 +1,222 @@
+"""Sick networks made on purpose, each found, and healthy ones, about which there is nothing to say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastnet as fn
+from fastnet.inspection import diagnose
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def kinds(diagnosis):
+    return {finding.kind for finding in diagnosis.findings}
+
+
+def finding(diagnosis, kind):
+    (found,) = [found for found in diagnosis.findings if found.kind == kind]
+    return found
+
+
+@pytest.fixture(scope="module")
+def tumours():
+    from sklearn.datasets import load_breast_cancer
+
+    return load_breast_cancer(return_X_y=True)
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    from sklearn.datasets import load_diabetes
+
+    return load_diabetes(return_X_y=True)
+
+
+def standardised(X):
+    return (X - X.mean(axis=0)) / X.std(axis=0)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "leaky_relu", "gelu"])
+@pytest.mark.parametrize("hidden", [(64,), (100, 50), (32, 32, 32)])
+def test_healthy_on_digits(make_network, digits, activation, hidden):
+    X, y = digits
+    net = make_network((64, *hidden, 10), activation)
+    assert diagnose(net, X, y).healthy, "before training"
+    rate = 5e-3 if activation == "sigmoid" else 1e-3
+    net.fit(X, y, loss="cross_entropy", optimizer=fn.Adam(rate), batch_size=32, epochs=15, random_state=0)
+    assert np.mean(net.forward(X).argmax(axis=1) == y) > 0.9
+    assert kinds(diagnose(net, X, y)) == set()
+    assert kinds(diagnose(net, X)) == set(), "without targets"
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_healthy_on_breast_cancer(make_network, tumours, activation):
+    X, y = standardised(tumours[0]), tumours[1]
+    net = make_network((30, 32, 1), activation, output="sigmoid")
+    net.fit(X, y, loss="binary_cross_entropy", optimizer="adam", batch_size=32, epochs=60, random_state=0)
+    assert np.mean((net.forward(X).ravel() > 0.5) == y) > 0.97
+    assert kinds(diagnose(net, X, y)) == set()
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_healthy_on_diabetes(make_network, diabetes, activation, scaled):
+    """Unscaled, the features are about 0.05 and the targets about 150: not ideal, but nothing that stops learning."""
+    X, y = diabetes
+    X, y = (standardised(X), standardised(y)) if scaled else (X, y)
+    net = make_network((10, 50, 1), activation, output="identity")
+    net.fit(X, y, loss="squared_error", optimizer="adam", batch_size=32, epochs=40, random_state=0)
+    assert kinds(diagnose(net, X, y)) == set()
+
+
+@pytest.mark.parametrize("library", ["fastnet.estimators", "sklearn.neural_network"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_healthy_estimators(tumours, diabetes, library, solver):
+    module = pytest.importorskip(library)
+    X, y = standardised(tumours[0]), np.array(["bad", "good"])[tumours[1]]
+    classifier = module.MLPClassifier((20,), solver=solver, max_iter=40, random_state=0).fit(X, y)
+    assert kinds(diagnose(classifier, X, y)) == set()
+    X, y = standardised(diabetes[0]), standardised(diabetes[1])
+    regressor = module.MLPRegressor(hidden_layer_sizes=(20,), solver=solver, max_iter=40, random_state=0).fit(X, y)
+    assert kinds(diagnose(regressor, X, y)) == set()
+
+
+def test_perceptron_is_healthy(planar):
+    net = fn.Network([fn.Dense(1, "sigmoid")], 2, random_state=0)
+    net.fit(*planar, loss="binary_cross_entropy", optimizer=fn.Adam(0.1), epochs=20, random_state=0)
+    assert diagnose(net, *planar).healthy
+
+
+def test_deep_sigmoid_network_whose_gradient_vanishes(make_network, digits):
+    net = make_network((64, *[32] * 12, 10), "sigmoid")
+    net.fit(*digits, loss="cross_entropy", optimizer=fn.SGD(0.1), epochs=2, random_state=0)
+    for diagnosis in (diagnose(net, *digits), diagnose(net, digits[0])):
+        assert kinds(diagnosis) == {"vanishing_gradient", "lost_signal"}
+        found = finding(diagnosis, "vanishing_gradient")
+        assert found.where == "layer 1"
+        assert "relu" in found.change and "0.25" in found.meaning
+
+
+def test_same_depth_of_relu_is_healthy(make_network, digits):
+    assert kinds(diagnose(make_network((64, *[64] * 8, 10), "relu"), *digits)) == set()
+
+
+@pytest.mark.parametrize("rate", [1.0, 10.0])
+def test_relu_units_that_died_from_a_too_large_learning_rate(make_network, digits, rate):
+    net = make_network((64, 64, 64, 10), "relu")
+    net.fit(*digits, loss="cross_entropy", optimizer=fn.SGD(rate), batch_size=32, epochs=3, random_state=0)
+    diagnosis = diagnose(net, *digits)
+    assert kinds(diagnosis) == {"dead_units"}
+    assert max(layer.dead_share or 0 for layer in diagnosis.layers) > 0.5
+    assert "leaky_relu" in finding(diagnosis, "dead_units").change
+
+
+def test_leaky_relu_survives_the_same_learning_rate(make_network, digits):
+    net = make_network((64, 64, 64, 10), "leaky_relu")
+    net.fit(*digits, loss="cross_entropy", optimizer=fn.SGD(1.0), batch_size=32, epochs=3, random_state=0)
+    assert "dead_units" not in kinds(diagnose(net, *digits))
+
+
+def test_share_of_dead_units_is_counted(make_network, digits):
+    net = make_network((64, 10, 10), "relu", seed=3)
+    alive = diagnose(net, *digits).layers[0].dead_share
+    net.biases[0][:4] = -1000
+    diagnosis = diagnose(net, *digits)
+    assert alive == 0
+    assert diagnosis.layers[0].dead_share == pytest.approx(0.4)
+    assert "40% of the 10 relu units of layer 1 are off on all 1000 rows" in finding(diagnosis, "dead_units").what
+
+
+@pytest.mark.parametrize("activation", ["elu", "gelu", "silu", "softplus"])
+def test_smooth_relatives_of_relu_die_too(make_network, digits, activation):
+    net = make_network((64, 10, 10), activation)
+    net.biases[0][:] = -1000
+    assert "dead_units" in kinds(diagnose(net, *digits))
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_unscaled_inputs(make_network, tumours, activation):
+    X, y = tumours
+    net = make_network((30, 32, 1), activation, output="sigmoid")
+    net.fit(X, y, loss="binary_cross_entropy", optimizer="adam", epochs=3, random_state=0)
+    diagnosis = diagnose(net, X, y)
+    assert kinds(diagnosis) == {"unscaled_inputs", "saturated_units"}
+    assert diagnosis.findings[0].kind == "unscaled_inputs", "the root comes first"
+    assert "StandardScaler" in diagnosis.findings[0].change
+    assert "feature 23" in diagnosis.findings[0].where
+
+
+def test_unscaled_inputs_are_named(tumours):
+    from sklearn.neural_network import MLPClassifier
+
+    pandas = pytest.importorskip("pandas")
+    X, y = tumours
+    frame = pandas.DataFrame(X).rename(columns=lambda number: "worst area" if number == 23 else f"f{number}")
+    model = MLPClassifier((5,), max_iter=2, random_state=0).fit(frame, y)
+    assert "most of all worst area" in diagnose(model, frame, y).findings[0].where
+
+
+def test_inputs_that_are_too_small(make_network, digits):
+    diagnosis = diagnose(make_network((64, 20, 10)), digits[0] * 1e-4, digits[1])
+    assert "unscaled_inputs" in kinds(diagnosis)
+
+
+def test_unscaled_targets(make_network, diabetes):
+    X, y = diabetes
+    net = make_network((10, 20, 1), output="identity")
+    assert kinds(diagnose(net, X, 1e4 * y)) == {"unscaled_targets"}
+    assert kinds(diagnose(net, X, y)) == set()
+
+
+def test_exploding_gradients(make_network, digits):
+    net = make_network((64, *[32] * 8, 10), "relu")
+    net.params[:] *= 3
+    for diagnosis in (diagnose(net, *digits), diagnose(net, digits[0])):
+        assert kinds(diagnosis) == {"exploding_gradient"}
+        assert "max_grad_norm" in finding(diagnosis, "exploding_gradient").change
+
+
+def test_updates_as_large_as_the_weights(make_network, digits):
+    net = make_network((64, 20, 10))
+    assert kinds(diagnose(net, *digits, learning_rate=0.1)) == set()
+    diagnosis = diagnose(net, *digits, learning_rate=500.0)
+    assert kinds(diagnosis) == {"large_updates"}
+    assert diagnosis.layers[0].update_ratio == pytest.approx(
+        500 * diagnosis.layers[0].gradient_scale / diagnosis.layers[0].weight_scale
+    )
+
+
+def test_learning_rate_of_an_estimator_is_known(digits):
+    from sklearn.neural_network import MLPClassifier
+
+    X, y = digits
+    model = MLPClassifier((20,), max_iter=2, random_state=0).fit(X, y)
+    layer = diagnose(model, X, y).layers[0]
+    assert layer.update_ratio == pytest.approx(1e-3 / layer.weight_scale), "Adam's steps are as large as its learning rate"
+    model.learning_rate_init = layer.weight_scale
+    assert kinds(diagnose(model, X, y)) == {"large_updates"}
+
+
+def test_units_that_are_all_alike(make_network, digits):
+    net = make_network((64, 20, 10))
+    net.params[:] = 0.01
+    assert "identical_units" in kinds(diagnose(net, *digits))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite(make_network, digits, value):
+    net = make_network((64, 20, 10), "relu")
+    net.weights[1][0, 0] = value
+    for diagnosis in (diagnose(net, *digits), diagnose(net, digits[0])):
+        assert kinds(diagnosis) == {"not_finite"}
+        assert finding(diagnosis, "not_finite").where == "layer 2"
+
+
+def test_few_rows_say_nothing_about_dead_units(make_network, digits):
+    net = make_network((64, 20, 10), "relu")
+    net.biases[0][:] = -1000
+    diagnosis = diagnose(net, digits[0][:19], digits[1][:19])
+    assert diagnosis.layers[0].dead_share is None
+    assert diagnose(net, digits[0][:20], digits[1][:20]).layers[0].dead_share == 1.0
