@@ -52,6 +52,10 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         """The loss that validation reports."""
         return self._engine_loss(dtype)
 
+    def _training_targets(self, targets: np.ndarray) -> np.ndarray:
+        """What the network is trained on, for targets in the engine's form."""
+        return targets
+
     def _row_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
         """Weights of the rows of y."""
         return sample_weight
@@ -115,6 +119,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             raise ValueError("X_val is provided, but y_val was not provided.")
         if X_val is None:
             raise ValueError("y_val is provided, but X_val was not provided.")
+        if uses_lbfgs(self):
+            raise ValueError("X_val and y_val are passed to fit, but solver='lbfgs' trains on all rows and never stops early.")
         if not self.early_stopping:
             raise ValueError(
                 "X_val and y_val are passed to fit while at the same time early_stopping is False. When passing X_val and "
@@ -123,9 +129,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         X_val, labels = self._check_targets(X_val, y_val, incremental=True, reset=False)
         return self._rows(X_val, labels, sample_weight_val, self._parameter_dtype())
 
-    def _initialize(
-        self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype
-    ) -> None:
+    def _initialize(self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         """Draw initial parameters and forget what belonged to those before."""
         self.__dict__.pop("_optimizer", None)
         reset_curves(self)

@@ -159,6 +159,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : MLPClassifier
         """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit, which sees only part of the rows. Pass the dict that "
+                "sklearn.utils.class_weight.compute_class_weight gives for all of them."
+            )
         if _check_partial_fit_first_call(self, classes):
             known = y if type_of_target(y).startswith("multilabel") else classes
             self._label_binarizer = LabelBinarizer().fit(known)
@@ -248,6 +253,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return _targets.encode_labels(self, y, dtype)
+
+    def _training_targets(self, targets: np.ndarray) -> np.ndarray:
+        smooth = self.label_smoothing and self.out_activation_ == "logistic"
+        return _targets.smooth_labels(targets, self.label_smoothing) if smooth else targets
 
     def _row_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
         return with_class_weight(self.class_weight, y, self.classes_, sample_weight, dtype)

@@ -14,7 +14,6 @@ from fastnet._loop import train
 from fastnet._session import Session
 from fastnet.callbacks import ProgressBar
 from fastnet.exceptions import DivergenceError
-from fastnet.losses import BinaryCrossEntropy
 from fastnet.network import Network
 
 from ._initialization import EpochOrder, side_seed
@@ -24,7 +23,6 @@ from ._prediction import adopt, build_network
 from ._sklearn import EpochTasks, has_callbacks
 from ._solver import Solver, lbfgs_options, new_solver
 from ._stopping import EpochRules, open_curves
-from ._targets import smooth_labels
 from ._validation import Rows, Validation, split
 
 #: Batch size "auto": all rows, but no more than these.
@@ -60,7 +58,7 @@ def train_epochs(
         rows, validation = split(estimator, rows, random_state)
     network = build_network(estimator)
     adopt(estimator, network)
-    open_curves(estimator)
+    open_curves(estimator, incremental=incremental)
     epochs = estimator.partial_fit_epochs if incremental else estimator.max_iter
     batch_size = _batch_size(estimator, len(rows))
     solver = _solver(estimator, network, epochs * -(-len(rows) // batch_size), resume=incremental)
@@ -98,9 +96,7 @@ def _batch_size(estimator: Any, n_rows: int) -> int:
     if isinstance(estimator.batch_size, str):
         return min(AUTO_BATCH_SIZE, n_rows)
     if estimator.batch_size > n_rows:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
-        )
+        warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6)
     return min(int(estimator.batch_size), n_rows)
 
 
@@ -124,15 +120,12 @@ def _session(
     solver: Solver,
     batch_size: int,
 ) -> Session:
-    loss = estimator._engine_loss(network.dtype)
-    smoothing = getattr(estimator, "label_smoothing", 0.0)
-    smooth = smoothing and isinstance(loss, BinaryCrossEntropy)
     drops = any(dropouts(estimator, network.n_layers - 1))
     return Session(
         network,
         _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False),
-        smooth_labels(rows.y, smoothing) if smooth else rows.y,
-        loss=loss,
+        estimator._training_targets(rows.y),
+        loss=estimator._engine_loss(network.dtype),
         optimizer=solver.optimizer,
         batch_size=batch_size,
         learning_rate=solver.rate,
@@ -170,13 +163,14 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
     network = build_network(estimator, np.float64)
     adopt(estimator, network)
     loss = estimator._engine_loss(network.dtype)
+    y = estimator._training_targets(rows.y)
     weight = len(rows) if rows.sample_weight is None else float(rows.sample_weight.sum(dtype=np.float64))
     progress = LBFGSProgress(estimator, _tasks(estimator, estimator.max_iter + 1, data))
     try:
         result = _lbfgs.minimise(
             network,
             _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False),
-            rows.y if rows.y.dtype == np.int32 else rows.y.astype(np.float64),
+            y if y.dtype == np.int32 else y.astype(np.float64),
             loss=loss,
             sample_weight=None if rows.sample_weight is None else rows.sample_weight.astype(np.float64),
             l2=estimator.alpha / weight,
@@ -231,6 +225,5 @@ def check_finite(estimator: Any) -> None:
     """Raise ValueError if a parameter is NaN or infinite."""
     if not all(np.isfinite(parameters).all() for parameters in (*estimator.coefs_, *estimator.intercepts_)):
         raise ValueError(
-            "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-            "preprocessed."
+            "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
         )

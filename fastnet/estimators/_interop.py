@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn import neural_network
 
-from fastnet.activations import Activation
-
 if TYPE_CHECKING:
     from ._base import BaseMLP
 

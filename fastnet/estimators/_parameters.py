@@ -64,10 +64,14 @@ CLASSIFIER_CONSTRAINTS: dict[str, list[Any]] = SHARED_CONSTRAINTS | {
     "stratify": ["boolean", StrOptions({"auto"})],
 }
 
-REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {"loss": [StrOptions(REGRESSION_LOSSES), Loss]} | SHARED_CONSTRAINTS | {
-    "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
-    "huber_delta": [Interval(Real, 0, None, closed="neither")],
-}
+REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = (
+    {"loss": [StrOptions(REGRESSION_LOSSES), Loss]}
+    | SHARED_CONSTRAINTS
+    | {
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+    }
+)
 
 
 def invalid(estimator: Any, name: str, expected: str) -> InvalidParameterError:

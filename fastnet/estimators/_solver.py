@@ -161,7 +161,5 @@ def learning_rate(estimator: Any, optimizer: Optimizer, n_steps: int) -> Schedul
 def partial_fit_available(estimator: Any) -> bool:
     """Whether the solver can train in pieces; AttributeError otherwise."""
     if uses_lbfgs(estimator):
-        raise AttributeError(
-            f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
-        )
+        raise AttributeError(f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic.")
     return True

@@ -18,13 +18,22 @@ from ._validation import Validation
 
 def reset_curves(estimator: Any) -> None:
     """Forget the training runs before: the attributes that grow with every epoch start anew."""
-    for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_", "validation_loss_curve_"):
+    for name in (
+        "loss_curve_",
+        "best_loss_",
+        "validation_scores_",
+        "best_validation_score_",
+        "validation_loss_curve_",
+        "_no_improvement_count",
+    ):
         estimator.__dict__.pop(name, None)
-    estimator._no_improvement_count = 0
 
 
-def open_curves(estimator: Any) -> None:
-    """Make the attributes that `EpochRules` continues, where they do not exist or belong to the other kind of stopping."""
+def open_curves(estimator: Any, *, incremental: bool) -> None:
+    """Make the attributes that `EpochRules` continues, where they do not exist or belong to the other kind of stopping.
+
+    Epochs without improvement are counted over the calls of `partial_fit`, and anew in every `fit`.
+    """
     known = estimator.__dict__
     if known.get("loss_curve_") is None:
         estimator.loss_curve_ = []
@@ -38,7 +47,7 @@ def open_curves(estimator: Any) -> None:
         if known.get("best_loss_") is None:
             estimator.best_loss_ = np.inf
         estimator.validation_scores_ = estimator.best_validation_score_ = estimator.validation_loss_curve_ = None
-    if "_no_improvement_count" not in known:
+    if not incremental or "_no_improvement_count" not in known:
         estimator._no_improvement_count = 0
 
 

@@ -32,9 +32,7 @@ def check_classes(estimator: Any, y: np.ndarray, *, incremental: bool) -> None:
             f"Previously got {estimator.classes_}, `y` has {classes}"
         )
     if len(np.setdiff1d(classes, estimator.classes_, assume_unique=True)):
-        raise ValueError(
-            f"`y` has classes not in `self.classes_`. `self.classes_` has {estimator.classes_}. 'y' has {classes}."
-        )
+        raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {estimator.classes_}. 'y' has {classes}.")
 
 
 def is_multilabel(estimator: Any) -> bool:
@@ -104,7 +102,7 @@ def encode_values(y: np.ndarray, loss: Any, dtype: np.dtype) -> np.ndarray:
     y = y.reshape(len(y), -1)
     if loss.name == "poisson" and (y < 0).any():
         raise ValueError(
-            f"loss='poisson' needs y >= 0, got a minimum of {y.min()!r}. Use another loss, or shift or clip the targets."
+            f"loss='poisson' needs y >= 0, got a minimum of {y.min():g}. Use another loss, or shift or clip the targets."
         )
     if isinstance(loss, Quantile):
         y = np.repeat(y, len(loss.levels), axis=1)

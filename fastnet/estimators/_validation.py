@@ -74,9 +74,7 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tu
         if not len(train):
             raise ValueError(f"validation_split={estimator.validation_split!r} leaves no rows to train on.")
     if len(validation) < SMALLEST_VALIDATION_SET:
-        raise ValueError(
-            "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-        )
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     return rows.take(train), rows.take(validation)
 
 
@@ -149,8 +147,8 @@ def r2(outputs: np.ndarray, rows: Rows) -> float:
     """Coefficient of determination, averaged over the outputs; a constant target counts 1 where it is met and 0 otherwise."""
     y = rows.labels.reshape(len(rows), -1).astype(np.float64)
     weights = np.ones(len(rows)) if rows.sample_weight is None else rows.sample_weight
-    residual = weights @ (y - outputs) ** 2
     spread = weights @ (y - np.average(y, axis=0, weights=weights)) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        residual = weights @ (y - outputs) ** 2
         scores = np.where(spread > 0, 1 - residual / spread, residual == 0)
     return float(scores.mean())

@@ -24,7 +24,13 @@ ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
 SOLVERS: dict[str, dict[str, Any]] = {
     "sgd nesterov": {"solver": "sgd", "learning_rate_init": 0.02},
     "sgd invscaling": {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.05, "power_t": 0.25},
-    "sgd adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.02, "tol": 0.02, "n_iter_no_change": 2},
+    "sgd adaptive": {
+        "solver": "sgd",
+        "learning_rate": "adaptive",
+        "learning_rate_init": 0.02,
+        "tol": 0.02,
+        "n_iter_no_change": 2,
+    },
     "adam": {"solver": "adam", "learning_rate_init": 0.005},
 }
 STOCHASTIC = list(itertools.product(SOLVERS, TASKS, ACTIVATIONS, (False, True), (False, True)))
@@ -64,7 +70,9 @@ def _pair(task: str, **parameters: Any) -> tuple[Any, Any]:
     return tuple(getattr(library, name)(**parameters) for library in (fastnet.estimators, sklearn.neural_network))
 
 
-def _fit_pair(task: str, weighted: bool, dtype: type = np.float64, n_rows: int = 50, **parameters: Any) -> tuple[Any, Any, np.ndarray]:
+def _fit_pair(
+    task: str, weighted: bool, dtype: type = np.float64, n_rows: int = 50, **parameters: Any
+) -> tuple[Any, Any, np.ndarray]:
     X, y, weights = _data(task, dtype, n_rows)
     ours, theirs = _pair(task, **{"hidden_layer_sizes": (6, 4), "max_iter": 30, "random_state": 7, **parameters})
     with warnings.catch_warnings():
@@ -229,7 +237,11 @@ def test_other_random_states_are_equal(seed: Any) -> None:
 def test_verbose_lines_are_equal(capsys: pytest.CaptureFixture[str]) -> None:
     X, y, _ = _data("binary")
     lines = []
-    for options in ({"early_stopping": True}, {"learning_rate": "adaptive", "learning_rate_init": 1e-5, "tol": 0.1}, {"tol": 0.5}):
+    for options in (
+        {"early_stopping": True},
+        {"learning_rate": "adaptive", "learning_rate_init": 1e-5, "tol": 0.1},
+        {"tol": 0.5},
+    ):
         for estimator in _pair("binary", solver="sgd", verbose=True, random_state=0, n_iter_no_change=2, max_iter=20, **options):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
