@@ -30,8 +30,9 @@ from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
 from fastnet.exceptions import DivergenceError
 from fastnet.history import History
 from fastnet.initializers import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, Zeros
+from fastnet.layers import Dense, Gradients
 from fastnet.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Poisson, Quantile, SquaredError
-from fastnet.network import Dense, Gradients, Network
+from fastnet.network import Network
 from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, RMSprop
 from fastnet.runtime import show_config
 from fastnet.schedules import Constant, Cosine, ExponentialDecay, InverseScaling, LinearWarmup, OneCycle, StepDecay

@@ -151,7 +151,7 @@ def assert_finite(array: np.ndarray, name: str) -> None:
     if array.dtype.kind != "f" or array.size == 0:
         return
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.add.reduce(array, axis=None)):
+        if math.isfinite(np.add.reduce(array, axis=None)):
             return
     block = max(1, 65536 // max(1, array[0].size))
     for start in range(0, len(array), block):

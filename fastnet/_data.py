@@ -89,6 +89,8 @@ def _check_columns(shape: tuple[int, ...], n_inputs: int) -> None:
 
 
 def _converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
     with np.errstate(over="ignore"):  # an overflow becomes an infinity, which the check of finiteness reports
         return np.require(array, dtype, ["C", "A"])
 

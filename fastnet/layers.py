@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,6 +65,30 @@ def chain(layers: Any) -> tuple[Dense, ...]:
     if layers[-1].activation.name == "softmax" and layers[-1].n_units == 1:
         raise ValueError("softmax of one unit is always 1: use 2 units, or one with 'sigmoid'.")
     return layers
+
+
+class Gradients(NamedTuple):
+    """Gradient of the loss: one flat vector, and views of it in the shapes of the weights and biases."""
+
+    flat: np.ndarray
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+
+
+def count(sizes: tuple[int, ...]) -> int:
+    """Parameters of layers of the given sizes."""
+    return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+
+
+def zeros(n_params: int, dtype: np.dtype) -> np.ndarray:
+    """A parameter vector, or a MemoryError that says how large it would have been."""
+    try:
+        return np.zeros(n_params, dtype)
+    except (MemoryError, ValueError, OverflowError):
+        raise MemoryError(
+            f"A network of {n_params:,} parameters needs {n_params * dtype.itemsize:,} bytes, and there is not enough memory: "
+            "fewer or narrower layers need less."
+        ) from None
 
 
 def views(flat: np.ndarray, sizes: tuple[int, ...]) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -17,15 +17,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnet import _checks, _data, losses, runtime
 from fastnet._core import engine
 from fastnet.activations import Outputs
-from fastnet.layers import Dense, chain, views
+from fastnet.layers import Dense, Gradients, chain, count, views, zeros
 from fastnet.losses import Loss
 
 if TYPE_CHECKING:
@@ -39,12 +38,10 @@ _forward_row = engine.forward_row
 _WORTH_THREADS = 1 << 20
 
 
-class Gradients(NamedTuple):
-    """Gradient of the loss: one flat vector, and views of it in the shapes of the weights and biases."""
+_forward_row = engine.forward_row
 
-    flat: np.ndarray
-    weights: list[np.ndarray]
-    biases: list[np.ndarray]
+#: Multiplications below which a second thread, and finding out how many there may be, costs more than it gains.
+_WORTH_THREADS = 1 << 20
 
 
 class Network:
@@ -100,14 +97,14 @@ class Network:
         self.layers = layers
         self.n_inputs = n_inputs
         self.sizes = (n_inputs, *(layer.n_units for layer in layers))
+        self._params = params if isinstance(params, np.ndarray) else zeros(count(self.sizes), params)
+        self.dtype = self._params.dtype
         self._plan = engine.Plan(
             self.sizes,
             tuple(layer.activation.code for layer in layers),
             tuple(layer.activation.parameter for layer in layers),
             tuple(layer.dropout for layer in layers),
         )
-        self._params = params if isinstance(params, np.ndarray) else np.zeros(self._plan.n_params, params)
-        self.dtype = self._params.dtype
         self.weights, self.biases = views(self._params, self.sizes)
         self._training = threading.Lock()
 
@@ -161,8 +158,7 @@ class Network:
             Not a contiguous vector of float32 or float64, or of the wrong length.
         """
         layers = chain(layers)
-        sizes = (n_inputs, *(layer.n_units for layer in layers))
-        n_params = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+        n_params = count((n_inputs, *(layer.n_units for layer in layers)))
         _checks.float_dtype(params.dtype)
         if params.shape != (n_params,) or not params.flags.c_contiguous:
             raise ValueError(f"params must be a contiguous vector of {n_params} values, got shape {params.shape}.")

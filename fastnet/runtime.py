@@ -6,11 +6,12 @@ import os
 import platform
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib import metadata
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 from fastnet import _checks
 
@@ -18,57 +19,77 @@ from fastnet import _checks
 _CORE_LEVELS = {"haswell": 3, "zen": 3, "excavator": 3, "skylakex": 4, "cooperlake": 4, "sapphirerapids": 4}
 
 
+class _Library(NamedTuple):
+    """How to read and set the number of threads of a BLAS library."""
+
+    get: Callable[[], int | None]
+    set: Callable[[int], Any]
+
+
+def _library(controller: Any) -> _Library:
+    """Of threadpoolctl's controller; OpenBLAS with its own threads is called directly.
+
+    threadpoolctl lets only one Python thread change OpenBLAS's setting, and ignores the others.
+    """
+    if controller.internal_api == "openblas" and controller.threading_layer != "openmp":
+        for prefix, suffix in product(("scipy_", ""), ("", "64_", "_64")):
+            names = [f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")]
+            if all(hasattr(controller.dynlib, name) for name in names):
+                return _Library(*(getattr(controller.dynlib, name) for name in names))
+    return _Library(controller.get_num_threads, controller.set_num_threads)
+
+
 @cache
-def _blas() -> tuple[Any, ...]:
-    """Controllers of the BLAS library that scipy calls (all that are loaded, where scipy's own cannot be told)."""
+def _blas() -> tuple[_Library, ...]:
+    """The BLAS library that scipy calls (all that are loaded, where scipy's own cannot be told)."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
         return ()
-    libraries = [lib for lib in ThreadpoolController().lib_controllers if lib.user_api == "blas"]
-    bundled = [lib for lib in libraries if "scipy.libs" in lib.filepath or "scipy/.dylibs" in lib.filepath]
-    return tuple(bundled or libraries)
+    controllers = [lib for lib in ThreadpoolController().lib_controllers if lib.user_api == "blas"]
+    bundled = [lib for lib in controllers if "scipy.libs" in lib.filepath or "scipy/.dylibs" in lib.filepath]
+    return tuple(map(_library, bundled or controllers))
 
 
 class _SingleThreadedBLAS:
-    """Sets BLAS to one thread while at least one caller computes, and then back to what it was."""
+    """A context in which BLAS has one thread; the first of concurrent callers sets it, the last puts back what was before."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._callers = 0
-        self._before: list[int] = []
+        self._before: list[int | None] = []
 
     def threads(self) -> int | None:
         """BLAS's limit outside of fastnet; None if it is not known."""
         with self._lock:
-            limits = self._before if self._callers else [lib.num_threads for lib in _blas()]
+            limits = self._before if self._callers else [lib.get() for lib in _blas()]
         return min((limit for limit in limits if limit), default=None)
 
-    def enter(self) -> None:
+    def __enter__(self) -> None:
         with self._lock:
             if self._callers == 0:
-                self._before = [lib.num_threads for lib in _blas()]
-                self._set([1] * len(self._before))
+                self._before = [lib.get() for lib in _blas()]
+                self._set_where_not_one(1)
             self._callers += 1
 
-    def leave(self) -> None:
+    def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._callers -= 1
             if self._callers == 0:
-                self._set(self._before)
+                self._set_where_not_one(None)
 
-    @staticmethod
-    def _set(limits: list[int]) -> None:
-        for lib, limit in zip(_blas(), limits, strict=True):
-            if limit and lib.num_threads != limit:
-                lib.set_num_threads(limit)
+    def _set_where_not_one(self, n_threads: int | None) -> None:
+        """Set the libraries that had more than one thread to `n_threads`, or back."""
+        for lib, before in zip(_blas(), self._before, strict=True):
+            if before and before != 1:
+                lib.set(before if n_threads is None else n_threads)
 
 
 _single_threaded = _SingleThreadedBLAS()
+_unchanged = nullcontext()
 
 
-@contextmanager
-def single_threaded_blas(needed: bool = True) -> Iterator[None]:
+def single_threaded_blas(needed: bool = True) -> AbstractContextManager[None]:
     """BLAS at one thread inside the block; fastnet's own threads call it side by side.
 
     BLAS's setting is one for the whole process. Concurrent blocks are counted: the first sets it, the last restores it.
@@ -78,14 +99,7 @@ def single_threaded_blas(needed: bool = True) -> Iterator[None]:
     needed : bool
         False: do nothing.
     """
-    if not needed:
-        yield
-        return
-    _single_threaded.enter()
-    try:
-        yield
-    finally:
-        _single_threaded.leave()
+    return _single_threaded if needed else _unchanged
 
 
 def _affinity() -> int:

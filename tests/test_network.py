@@ -196,6 +196,13 @@ def test_dense_is_a_value():
         layer.n_units = 4
 
 
+@pytest.mark.parametrize("n_layers", [1, 3])
+def test_a_network_too_large_for_memory_says_so(n_layers):
+    huge = 2**31 - 1
+    with pytest.raises(MemoryError, match=r"A network of [\d,]+ parameters needs [\d,]+ bytes, .* narrower layers"):
+        fn.Network([fn.Dense(huge)] * n_layers, huge)
+
+
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [

@@ -1,0 +1,89 @@
+"""Losses and parameters that are not finite stop training at once, with the parameters of the last epoch that ended finite."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from helpers import network
+
+import fastnet as fn
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((40, 3)), RNG.standard_normal(40)
+
+
+class Keep(fn.Callback):
+    def __init__(self):
+        self.params, self.ended = None, False
+
+    def on_epoch_end(self, session):
+        self.params = session.network.params.copy()
+
+    def on_train_end(self, session):
+        self.ended = True
+
+
+def linear(dtype="float64"):
+    return network([fn.Dense(1, "identity")], 3, dtype)
+
+
+def test_divergence_names_epoch_batch_and_cure(dtype):
+    """From epoch 3 on the learning rate is absurd: its second batch meets an infinite loss, and epoch 2 is what remains."""
+    net, keep = linear(dtype), Keep()
+    huge = 3e38 if dtype == "float32" else 1e308
+    with pytest.raises(fn.DivergenceError, match="Training diverged in epoch 3, batch 2: .*Lower the learning rate") as raised:
+        net.fit(X, 100 * Y, optimizer="sgd", batch_size=10, learning_rate=lambda j: huge if j >= 8 else 0.01, epochs=9, callbacks=[keep])
+    assert (raised.value.epoch, raised.value.batch) == (3, 2)
+    assert np.array_equal(net.params, keep.params)
+    assert keep.ended
+    assert "standardise" in str(raised.value)
+    assert "max_grad_norm" in str(raised.value)
+
+
+def test_divergence_in_the_first_epoch_leaves_the_initial_parameters(dtype):
+    net = linear(dtype)
+    before = net.params.copy()
+    with pytest.raises(fn.DivergenceError) as raised:
+        net.fit(X, Y, optimizer=fn.SGD(1e200 if dtype == "float64" else 1e30), batch_size=10)
+    assert raised.value.epoch == 1
+    assert np.array_equal(net.params, before)
+
+
+def test_the_last_update_of_an_epoch_is_looked_at_too():
+    """The loss of the only batch is finite, the update is not."""
+    net = linear()
+    before = net.params.copy()
+    with pytest.raises(fn.DivergenceError, match="epoch 1, batch 1"):
+        net.fit(X * 1e160, Y, optimizer=fn.SGD(1e300), batch_size=40, epochs=1, l2=0.0)
+    assert np.array_equal(net.params, before)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_network_that_is_not_finite_does_not_train(bad):
+    net = linear()
+    net.weights[0][0, 0] = bad
+    with pytest.raises(fn.DivergenceError, match="epoch 1, batch 1"):
+        net.fit(X, Y)
+
+
+def test_a_diverged_network_can_be_trained_again():
+    net = linear()
+    with pytest.raises(fn.DivergenceError):
+        net.fit(X, Y, optimizer=fn.SGD(1e200), batch_size=10)
+    history = net.fit(X, Y, optimizer=fn.SGD(0.05), epochs=30)
+    assert history.loss[-1] < history.loss[0]
+
+
+def test_clipping_is_a_cure():
+    net = linear()
+    net.fit(X, 1e6 * Y, optimizer=fn.SGD(1.5), max_grad_norm=1.0, epochs=20)
+    assert np.isfinite(net.params).all()
+
+
+def test_the_error_is_an_arithmetic_error_and_can_be_pickled():
+    error = fn.DivergenceError("message", 3, 2)
+    again = pickle.loads(pickle.dumps(error))
+    assert isinstance(again, ArithmeticError)
+    assert (str(again), again.epoch, again.batch) == ("message", 3, 2)
