@@ -172,6 +172,6 @@ def show_config() -> None:
     rows.append(("thread limit", str(thread_limit())))
     for name, value in rows:
         print(f"{name + ':':14}{value}")
-    warning = _forced_core_warning(_core.level)
+    warning = _forced_core_warning(_core.supported_levels()[-1])
     if warning:
         warnings.warn(warning, RuntimeWarning, stacklevel=2)

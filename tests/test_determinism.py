@@ -56,9 +56,10 @@ def test_whatever_the_number_of_threads(dtype, n_threads, monkeypatch):
 
 def test_other_seeds_give_other_networks(dtype):
     results = set()
+    X = np.random.default_rng(0).standard_normal((50, 3))
     for seed in (0, 1, None):
-        net = fn.Network([fn.Dense(2, "softmax")], 3, dtype=dtype, random_state=0)
-        net.fit(np.eye(3), [0, 1, 0], batch_size=1, epochs=2, random_state=seed)
+        net = fn.Network([fn.Dense(1, "identity")], 3, dtype=dtype, random_state=0)
+        net.fit(X, X[:, 0], batch_size=4, epochs=2, random_state=seed)
         results.add(net.params.tobytes())
-    assert len(results) == 3 or len(results) == 2  # six orders of three rows: two seeds may agree
+    assert len(results) == 3
     assert trained(dtype, "shuffle")[0].params.tobytes() != trained(dtype, "random")[0].params.tobytes()

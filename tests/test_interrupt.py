@@ -6,17 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from helpers import ROOT, python_environment
 
 #: One epoch of this run takes hours, so that only the interrupt can end it.
 CODE = """
-import signal, sys, threading, time
+import signal, sys
 import numpy as np
 import fastnet as fn
 
-mode = sys.argv[1]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 rng = np.random.default_rng(0)
 m = 20_000
@@ -38,17 +38,16 @@ callback = Ends()
 try:
     net.fit(X, y, epochs=1, sampling=lambda session: order, callbacks=[callback])
 except KeyboardInterrupt:
-    noticed = time.time()
+    pass
 else:
     sys.exit("the epoch ended")
 assert ended == [True]
 assert callback.session.step > 0
 assert np.isfinite(net.params).all()
 assert not np.array_equal(net.params, before)
-steps = callback.session.step
 assert np.isfinite(net.forward(X[:5])).all()
 net.fit(X[:1000], y[:1000], epochs=1)
-print(f"{noticed} {steps}", flush=True)
+print("usable", flush=True)
 """
 
 
@@ -56,7 +55,7 @@ print(f"{noticed} {steps}", flush=True)
 def test_interrupt_leaves_a_usable_network():
     environment = {**python_environment(), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-c", CODE, "fit"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+        [sys.executable, "-c", CODE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
     )
     try:
         assert process.stdout.readline() == "training\n", process.stderr.read()
@@ -67,7 +66,7 @@ def test_interrupt_leaves_a_usable_network():
         process.kill()
         process.wait()
     assert process.returncode == 0, err
-    assert int(out.split()[1]) > 0
+    assert out == "usable\n"
 
 
 def wait_for_batches(process, cpu_seconds=0.5):
@@ -78,18 +77,12 @@ def wait_for_batches(process, cpu_seconds=0.5):
         for _ in range(600):
             if (cpu_time(process.pid) - start) / tick > cpu_seconds or process.poll() is not None:
                 return
-            signal_free_sleep(0.1)
+            time.sleep(0.1)
     except FileNotFoundError:  # no /proc on this platform
-        signal_free_sleep(2.0)
+        time.sleep(2.0)
 
 
 def cpu_time(pid):
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
     return int(fields[11]) + int(fields[12])
-
-
-def signal_free_sleep(seconds):
-    import time
-
-    time.sleep(seconds)

@@ -1,0 +1,90 @@
+"""What ``import fastnet`` brings, what it leaves for later, and which module may import which."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from helpers import ROOT, run_python
+
+import fastnet as fn
+
+PACKAGE = Path(fn.__file__).parent
+
+#: Layers, lowest first; a module imports those of lower rank when it is imported, and others only when a function needs them.
+LAYERS = [
+    {"_core", "exceptions"},
+    {"_checks"},
+    {"activations", "initializers", "schedules", "runtime", "history"},
+    {"losses", "optimizers", "layers"},
+    {"_data"},
+    {"network"},
+    {"_lbfgs", "_sampling", "_loop", "callbacks"},
+    {"_session"},
+    {"training"},
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+HEAVY = ("sklearn", "matplotlib", "onnx", "torch", "tqdm", "pandas", "safetensors", "threadpoolctl", "scipy.special", "scipy.optimize")
+
+
+def test_import_is_light():
+    code = f"import sys, fastnet; print([name for name in {HEAVY} if name in sys.modules])"
+    result = run_python(code)
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def imported_on_import(path):
+    """Modules of fastnet that a file imports at its top level, type checking aside, as names below the package."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            if node.module == "fastnet":
+                yield from (alias.name for alias in node.names)
+            elif node.module.startswith("fastnet."):
+                yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("fastnet."))
+
+
+@pytest.mark.parametrize("name", sorted(RANK))
+def test_modules_import_downwards_only(name):
+    path = PACKAGE / f"{name}.py"
+    path = path if path.exists() else PACKAGE / name / "__init__.py"
+    for other in imported_on_import(path):
+        assert other in RANK, f"{name} imports {other}, which has no place in the layers"
+        assert RANK[other] < RANK[name], f"{name} imports {other}, which is not below it"
+
+
+def test_the_core_knows_nothing_of_fastnet():
+    assert list(imported_on_import(PACKAGE / "_core" / "__init__.py")) == []
+
+
+def test_public_names():
+    assert sorted(set(fn.__all__)) == sorted(fn.__all__)
+    assert set(fn.__all__) <= set(dir(fn))
+    public = {name for name, value in vars(fn).items() if not name.startswith("_") and getattr(value, "__module__", "").startswith("fastnet")}
+    assert public <= set(fn.__all__)
+    with pytest.raises(AttributeError, match="module 'fastnet' has no attribute 'nonsense'"):
+        fn.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", fn.__all__)
+def test_every_public_name_can_be_had_and_is_documented(name):
+    if name in ("MLPClassifier", "MLPRegressor"):
+        pytest.importorskip("sklearn")
+    if name in ("load", "Checkpoint"):
+        pytest.importorskip("safetensors")
+    value = getattr(fn, name)
+    assert name == "__version__" or value.__doc__
+
+
+def test_version_is_that_of_the_project():
+    tomllib = pytest.importorskip("tomllib")
+    project = ROOT / "pyproject.toml"
+    if not project.exists():
+        pytest.skip("not in a source tree")
+    assert tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"] == fn.__version__
+
+
+def test_typed():
+    assert (PACKAGE / "py.typed").exists()

@@ -1,0 +1,136 @@
+"""Limits of threads, and the report of the environment."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import pytest
+from helpers import run_python
+
+import fastnet as fn
+from fastnet import _core, runtime
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with 16 CPUs and nothing that limits threads."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(runtime._single_threaded, "threads", lambda: None)
+    return monkeypatch
+
+
+def test_all_cpus_by_default(machine):
+    assert runtime.thread_limit() == 16
+    assert runtime.thread_limit(3) == 3
+    assert runtime.thread_limit(99) == 16
+
+
+def test_affinity(machine):
+    machine.setattr(os, "sched_getaffinity", lambda pid: {2, 5, 7}, raising=False)
+    assert runtime.thread_limit() == 3
+
+
+def test_a_platform_without_affinity(machine):
+    machine.delattr(os, "sched_getaffinity")
+    machine.setattr(os, "cpu_count", lambda: 6)
+    assert runtime.thread_limit() == 6
+    machine.setattr(os, "cpu_count", lambda: None)
+    assert runtime.thread_limit() == 1
+
+
+@pytest.mark.parametrize(("value", "limit"), [("4", 4), ("5,2", 5), ("", 16), ("0", 16), ("many", 16), (" 3 ", 3)])
+def test_omp_num_threads(machine, value, limit):
+    machine.setenv("OMP_NUM_THREADS", value)
+    assert runtime.thread_limit() == limit
+
+
+def test_limit_of_blas(machine):
+    machine.setattr(runtime._single_threaded, "threads", lambda: 2)
+    assert runtime.thread_limit() == 2
+    assert runtime.thread_limit(1) == 1
+
+
+@pytest.mark.parametrize("n_threads", [0, -1])
+def test_bad_number_of_threads(n_threads):
+    with pytest.raises(ValueError, match=f"n_threads must be at least 1, got {n_threads}"):
+        runtime.thread_limit(n_threads)
+
+
+def test_limits_of_threadpoolctl_are_respected_also_while_fastnet_computes():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    libraries = runtime._blas()
+    if not libraries or libraries[0].get() is None:
+        pytest.skip("the number of threads of this BLAS cannot be read")
+    outside = [lib.get() for lib in libraries]
+    with threadpoolctl.threadpool_limits(2):
+        limited = runtime._single_threaded.threads()
+        assert limited <= 2
+        with runtime.single_threaded_blas():
+            assert runtime._single_threaded.threads() == limited
+            assert [lib.get() for lib in libraries] == [1] * len(libraries)
+        assert runtime._single_threaded.threads() == limited
+    assert [lib.get() for lib in libraries] == outside
+
+
+def test_blas_is_put_back_after_an_error():
+    libraries = runtime._blas()
+    before = [lib.get() for lib in libraries]
+    with pytest.raises(RuntimeError), runtime.single_threaded_blas():
+        raise RuntimeError
+    assert [lib.get() for lib in libraries] == before
+
+
+def test_blas_is_left_alone_where_it_is_not_needed():
+    libraries = runtime._blas()
+    before = [lib.get() for lib in libraries]
+    with runtime.single_threaded_blas(needed=False):
+        assert [lib.get() for lib in libraries] == before
+
+
+def test_fastnet_works_without_threadpoolctl():
+    code = """
+import sys
+sys.modules["threadpoolctl"] = None
+import numpy as np, fastnet as fn
+from fastnet import runtime
+assert runtime._blas() == ()
+assert runtime.thread_limit() >= 1
+net = fn.Network([fn.Dense(700, "relu"), fn.Dense(1, "identity")], 300, random_state=0)
+net.fit(np.ones((50, 300)), np.ones(50), epochs=2)
+"""
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_show_config(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        fn.show_config()
+    out = capsys.readouterr().out
+    for word in (fn.__version__, "python", "numpy", "scipy", "scikit-learn", f"engine level: {_core.level}", "BLAS", "threads", "thread limit"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("core", "level", "warns"),
+    [
+        ("Haswell", "v4", True),
+        ("Haswell", "v3", False),
+        ("NEHALEM", "v3", True),
+        ("SkylakeX", "v4", False),
+        ("Zen", "v3", False),
+        ("ARMV8", "baseline", False),
+        ("", "v4", False),
+    ],
+)
+def test_a_forced_core_is_warned_of(core, level, warns, monkeypatch, capsys):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", core)
+    monkeypatch.setattr(_core, "supported_levels", lambda: ("baseline", level))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fn.show_config()
+    assert [warning.category for warning in caught] == [RuntimeWarning] * warns
+    if warns:
+        assert f"OPENBLAS_CORETYPE={core} makes OpenBLAS use kernels older than this machine" in str(caught[0].message)
