@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnet.persistence import _container, _format, _load, _network
+from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, unpack
 
 if TYPE_CHECKING:
@@ -55,16 +56,22 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any], list[tu
     """
     file, kind, content = _load.open_file(path, mmap=False)
     try:
-        if kind != "checkpoint":
-            raise ValueError(f"it holds a {kind}, not a checkpoint: only files of the Checkpoint callback can be resumed from")
-        network = _load.build(file, kind, content)
-        position, callbacks = unpack(content.get("position"), file), unpack(content.get("callbacks"), file)
-    except RecursionError:
-        raise ValueError(f"cannot load {os.fspath(path)!r}: its description is nested too deeply") from None
+        return parts(file, kind, content)
     except ValueError as error:
         raise ValueError(f"cannot load {os.fspath(path)!r}: {error}") from error
+
+
+def parts(file: Container, kind: str, content: dict[str, Any]) -> tuple[Network, dict[str, Any], list[tuple[str, Any]]]:
+    """What a checked container holds; see `load`."""
+    if kind != "checkpoint":
+        raise ValueError(f"it holds a {kind}, not a checkpoint: only files of the Checkpoint callback can be resumed from")
+    network = _load.build(file, kind, content)
+    try:
+        position, callbacks = unpack(content.get("position"), file), unpack(content.get("callbacks"), file)
+    except RecursionError:
+        raise ValueError("broken file: its description is nested too deeply") from None
     if not isinstance(position, dict) or not _are_states(callbacks):
-        raise ValueError(f"cannot load {os.fspath(path)!r}: broken file: it holds no position")
+        raise ValueError("broken file: it holds no position")
     return network, {**position, "params": network.params}, callbacks
 
 

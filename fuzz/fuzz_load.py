@@ -1,0 +1,72 @@
+"""Coverage-guided fuzzing of the readers with atheris; docs/fuzzing.md says how to run it.
+
+A file is a valid one, mutated either by atheris itself (bytes) or by the structured mutations of the test suite. Any exception
+but ValueError is a finding, and so is a model that does not predict.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["fastnet", "json"]):
+    import fastnet as fn
+    from fastnet.persistence import _container, _format, _load, _training
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "exchange"))
+import mutations  # noqa: E402
+
+GOLDEN = [path.read_bytes() for path in sorted((ROOT / "tests" / "exchange" / "golden").glob("format-*/*.safetensors"))]
+SEEDS = [raw for raw in GOLDEN if b'"fastnet"' in raw]
+
+
+def load(raw: bytes) -> None:
+    """Read a file as `fastnet.load` does, and predict with what comes out."""
+    try:
+        file = _container.read(bytearray(raw))
+        kind, content = _format.parse(file.metadata)
+        model = _load.build(file, kind, content)
+        if kind == "checkpoint":
+            _training.parts(file, kind, content)
+    except ValueError:
+        return
+    n_inputs = model.n_inputs if isinstance(model, fn.Network) else model.n_features_in_
+    X = np.full((2, n_inputs), 0.5)
+    outputs = model.forward(X) if isinstance(model, fn.Network) else model.predict(X)
+    assert len(outputs) == 2
+
+
+def mutate(data: bytes, max_size: int, seed: int) -> bytes:
+    """Half of the time a structured mutation, otherwise atheris's own."""
+    rng = random.Random(seed)
+    if rng.random() < 0.5:
+        return atheris.Mutate(data, max_size)
+    try:
+        apart = mutations.take_apart(data)
+        return rng.choice(mutations.MUTATIONS)(apart, rng)[:max_size]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # what is broken already cannot be taken apart
+        return mutations.put_together(*mutations.take_apart(rng.choice(SEEDS)))[:max_size]
+
+
+def write_seeds(corpus: Path) -> None:
+    """The golden files, as the corpus to start from."""
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, raw in enumerate(SEEDS):
+        (corpus / f"golden-{number}").write_bytes(raw)
+
+
+def main() -> None:
+    if len(sys.argv) > 1 and not sys.argv[1].startswith("-") and not Path(sys.argv[1]).is_file():
+        write_seeds(Path(sys.argv[1]))
+    atheris.Setup(sys.argv, load, custom_mutator=mutate)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
