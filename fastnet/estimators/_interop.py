@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import neural_network
+
+from ._parameters import hidden_activations
 
 if TYPE_CHECKING:
     from ._base import BaseMLP
@@ -47,15 +50,18 @@ def to_sklearn(estimator: BaseMLP) -> Any:
     if estimator.out_activation_ == "exp":
         parameters["loss"] = "poisson"
     twin.set_params(**parameters)
-    twin.__dict__.update({name: value for name, value in vars(estimator).items() if name in FITTED})
-    twin.coefs_ = [np.array(coef) for coef in estimator.coefs_]
-    twin.intercepts_ = [np.array(intercept) for intercept in estimator.intercepts_]
+    _copy_model(estimator, twin)
     return twin
 
 
-def _activation(estimator: BaseMLP) -> str:
-    from ._parameters import hidden_activations
+def _copy_model(source: Any, target: Any) -> None:
+    """Copy the fitted attributes that both libraries have."""
+    target.__dict__.update(copy.deepcopy({name: value for name, value in vars(source).items() if name in FITTED}))
+    target.coefs_ = [np.array(coef) for coef in source.coefs_]
+    target.intercepts_ = [np.array(intercept) for intercept in source.intercepts_]
 
+
+def _activation(estimator: BaseMLP) -> str:
     names = {activation.name for activation in hidden_activations(estimator, len(estimator.coefs_) - 1)} or {"relu"}
     if len(names) > 1 or not names <= ACTIVATIONS.keys():
         raise ValueError(
@@ -82,7 +88,5 @@ def from_sklearn(cls: type[BaseMLP], estimator: Any) -> BaseMLP:
     known = inspect.signature(cls).parameters
     twin = cls(**{name: value for name, value in estimator.get_params(deep=False).items() if name in known})
     if hasattr(estimator, "coefs_"):
-        twin.__dict__.update({name: value for name, value in vars(estimator).items() if name in FITTED})
-        twin.coefs_ = [np.array(coef) for coef in estimator.coefs_]
-        twin.intercepts_ = [np.array(intercept) for intercept in estimator.intercepts_]
+        _copy_model(estimator, twin)
     return twin

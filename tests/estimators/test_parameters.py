@@ -333,7 +333,14 @@ def test_weight_decay_shrinks_weights_and_not_biases() -> None:
 
 def test_max_grad_norm_limits_a_step(regression: Data) -> None:
     X, y = regression
-    options = {"hidden_layer_sizes": (4,), "solver": "sgd", "momentum": 0.0, "learning_rate_init": 0.1, "alpha": 0, "random_state": 0}
+    options = {
+        "hidden_layer_sizes": (4,),
+        "solver": "sgd",
+        "momentum": 0.0,
+        "learning_rate_init": 0.1,
+        "alpha": 0,
+        "random_state": 0,
+    }
     start = MLPRegressor(**options).initialize(X.shape[1])
     reg = MLPRegressor(max_iter=1, batch_size=len(X), max_grad_norm=0.25, **options).fit(X, 1e3 * y)
     step = np.hstack(
@@ -345,7 +352,8 @@ def test_max_grad_norm_limits_a_step(regression: Data) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("dropout", 1.0), ("dropout", [0.1]), ("dropout", [0.1, 2]), ("weight_decay", -1), ("max_grad_norm", 0),
-     ("label_smoothing", 1), ("dtype", "float16"), ("n_threads", 0), ("scoring", 3), ("restore_best", "yes"), ("partial_fit_epochs", 0),
+     ("label_smoothing", 1), ("dtype", "float16"), ("n_threads", 0), ("scoring", 3), ("restore_best", 2),
+     ("partial_fit_epochs", 0),
      ("validation_split", "half"), ("stratify", "all"), ("verbose", "bar")],
 )  # fmt: skip
 def test_bad_extra_parameter_is_named(iris: Data, name: str, value: Any) -> None:

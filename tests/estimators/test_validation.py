@@ -1,0 +1,238 @@
+"""Validation data, scores, stopping and the best weights."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score, log_loss, r2_score
+from sklearn.model_selection import PredefinedSplit, ShuffleSplit, TimeSeriesSplit
+
+from fastnet.estimators import MLPClassifier, MLPRegressor
+from fastnet.estimators._validation import Rows, r2
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+Data = tuple[np.ndarray, np.ndarray]
+
+
+def test_given_validation_data_is_scored(iris: Data) -> None:
+    X, y = iris
+    weights = np.linspace(0.1, 1.0, 50)
+    clf = MLPClassifier((5,), early_stopping=True, n_iter_no_change=np.inf, max_iter=7, random_state=0, restore_best=False)
+    clf.fit(X[::3], y[::3], X_val=X[1::3], y_val=y[1::3], sample_weight_val=weights)
+    assert len(clf.validation_scores_) == len(clf.validation_loss_curve_) == 7
+    proba = clf.predict_proba(X[1::3])
+    expected = accuracy_score(y[1::3], proba.argmax(axis=1), sample_weight=weights)
+    assert clf.validation_scores_[-1] == pytest.approx(expected, rel=1e-12)
+    assert clf.validation_loss_curve_[-1] == pytest.approx(log_loss(y[1::3], proba, sample_weight=weights), rel=1e-9)
+    assert clf.best_validation_score_ == max(clf.validation_scores_)
+
+
+def test_given_validation_data_leaves_all_rows_for_training(regression: Data) -> None:
+    X, y = regression
+    reg = MLPRegressor(
+        hidden_layer_sizes=(5,), early_stopping=True, n_iter_no_change=np.inf, max_iter=3, random_state=0, restore_best=False
+    )
+    reg.fit(X, y, X_val=X[:10], y_val=y[:10])
+    plain = MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit(X, y)
+    assert reg.t_ == 3 * len(X)
+    assert all(np.array_equal(a, b) for a, b in zip(reg.coefs_, plain.coefs_, strict=True))
+    assert reg.validation_scores_[-1] == pytest.approx(r2_score(y[:10], plain.predict(X[:10])), rel=1e-12)
+    loss = 0.5 * np.mean((y[:10] - plain.predict(X[:10])) ** 2)
+    assert reg.validation_loss_curve_[-1] == pytest.approx(loss, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments", "message"),
+    [
+        ({}, {"X_val": 1}, "X_val is provided, but y_val was not provided"),
+        ({}, {"y_val": 1}, "y_val is provided, but X_val was not provided"),
+        ({}, {"sample_weight_val": 1}, "sample_weight_val is provided, but X_val and y_val were not provided"),
+        ({"early_stopping": False}, {"X_val": 1, "y_val": 1}, "while at the same time early_stopping is False"),
+        ({"solver": "lbfgs"}, {"X_val": 1, "y_val": 1}, "solver='lbfgs' trains on all rows"),
+    ],
+)
+def test_wrong_combinations_of_validation_arguments(
+    iris: Data, options: dict[str, Any], arguments: dict[str, Any], message: str
+) -> None:
+    X, y = iris
+    data = {"X_val": X, "y_val": y, "sample_weight_val": np.ones(len(y))}
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**{"early_stopping": True, **options}).fit(X, y, **{name: data[name] for name in arguments})
+
+
+def test_validation_data_that_does_not_fit(iris: Data) -> None:
+    X, y = iris
+    clf = MLPClassifier((5,), early_stopping=True, max_iter=2)
+    with pytest.raises(ValueError, match="X has 3 features, but MLPClassifier is expecting 4 features"):
+        clf.fit(X, y, X_val=X[:, :3], y_val=y)
+    with pytest.raises(ValueError, match="`y` has classes not in `self.classes_`"):
+        clf.fit(X, y, X_val=X, y_val=y + 1)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        clf.fit(X, y, X_val=X, y_val=y[:10])
+    assert not hasattr(clf, "coefs_")
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "loss"])
+def test_scoring_by_the_loss(iris: Data, scoring: str) -> None:
+    X, y = iris
+    clf = MLPClassifier((5,), early_stopping=True, scoring=scoring, max_iter=8, random_state=0).fit(X, y)
+    np.testing.assert_allclose(clf.validation_scores_, -np.array(clf.validation_loss_curve_), rtol=1e-9)
+
+
+def test_scoring_by_name_and_by_function(binary: Data) -> None:
+    X, y = binary
+
+    def recall_of_yes(estimator: Any, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        assert sample_weight is not None
+        return float(np.average(estimator.predict(X)[y == "yes"] == "yes", weights=sample_weight[y == "yes"]))
+
+    curves = []
+    for scoring in ("recall_macro", recall_of_yes):
+        clf = MLPClassifier((5,), early_stopping=True, scoring=scoring, max_iter=5, random_state=0)
+        curves.append(clf.fit(X, y, sample_weight=np.linspace(1, 2, len(y))).validation_scores_)
+    assert all(isinstance(score, float) and 0 <= score <= 1 for curve in curves for score in curve)
+    assert curves[0] != curves[1]
+
+
+def test_unknown_scorer(iris: Data) -> None:
+    with pytest.raises(ValueError, match="scoring"):
+        MLPClassifier(early_stopping=True, scoring="beauty").fit(*iris)
+
+
+def test_splitters_choose_the_validation_rows(regression: Data) -> None:
+    X, y = regression
+    seen: list[np.ndarray] = []
+
+    def remember(estimator: Any, X: np.ndarray, y: np.ndarray) -> float:
+        seen.append(y)
+        return 0.0
+
+    fold = np.full(len(y), -1)
+    fold[5:25] = 0
+    groups = np.repeat(np.arange(12), 10)
+    by_group = [(np.flatnonzero(groups < 10), np.flatnonzero(groups >= 10))]
+    for splitter, expected in (
+        (TimeSeriesSplit(4), y[96:]),
+        (PredefinedSplit(fold), y[5:25]),
+        (5, y[96:]),
+        (by_group, y[100:]),
+        (ShuffleSplit(1, test_size=0.1, random_state=2), y[next(ShuffleSplit(1, test_size=0.1, random_state=2).split(X))[1]]),
+    ):
+        reg = MLPRegressor(hidden_layer_sizes=(3,), early_stopping=True, validation_split=splitter, scoring=remember, max_iter=1)
+        reg.fit(X, y)
+        np.testing.assert_array_equal(seen[-1], expected)
+        assert reg.t_ == len(y) - len(expected)
+
+
+def test_splits_that_cannot_be_used(regression: Data) -> None:
+    X, y = regression
+    everything = np.arange(len(y))
+    with pytest.raises(ValueError, match="leaves no rows to train on"):
+        MLPRegressor(early_stopping=True, validation_split=[(everything[:0], everything)]).fit(X, y)
+    with pytest.raises(ValueError, match="The validation set is too small"):
+        MLPRegressor(early_stopping=True, validation_split=[(everything, everything[:1])]).fit(X, y)
+
+
+def test_best_weights_of_early_stopping(iris: Data) -> None:
+    X, y = iris
+    options = {
+        "early_stopping": True,
+        "scoring": "loss",
+        "solver": "sgd",
+        "learning_rate_init": 0.9,
+        "max_iter": 30,
+        "random_state": 0,
+    }
+    clf = MLPClassifier((5,), n_iter_no_change=np.inf, **options)
+    clf.fit(X[::2], y[::2], X_val=X[1::2], y_val=y[1::2])
+    best = min(clf.validation_loss_curve_)
+    assert clf.validation_loss_curve_[-1] > best
+    assert log_loss(y[1::2], clf.predict_proba(X[1::2])) == pytest.approx(best, rel=1e-9)
+
+
+def test_best_weights_without_early_stopping(regression: Data) -> None:
+    """The epoch of the least training loss: with one batch of all rows, its loss is that of the weights before it."""
+    X, y = regression
+    options = {"hidden_layer_sizes": (5,), "solver": "sgd", "learning_rate_init": 0.5, "batch_size": len(y), "random_state": 0}
+    reg = MLPRegressor(max_iter=40, n_iter_no_change=np.inf, restore_best=True, **options).fit(X, y)
+    epoch = int(np.argmin(reg.loss_curve_))
+    assert epoch < 39
+    shorter = MLPRegressor(max_iter=epoch + 1, n_iter_no_change=np.inf, **options).fit(X, y)
+    assert all(np.array_equal(a, b) for a, b in zip(reg.coefs_, shorter.coefs_, strict=True))
+
+
+def test_restore_best_survives_divergence(regression: Data) -> None:
+    X, y = regression
+    options = {
+        "hidden_layer_sizes": (5,),
+        "activation": "identity",
+        "solver": "sgd",
+        "learning_rate_init": 2.0,
+        "random_state": 0,
+    }
+    reg = MLPRegressor(restore_best=True, n_iter_no_change=np.inf, **options)
+    with pytest.warns(ConvergenceWarning, match="The best weights before that are kept"):
+        reg.fit(X, y)
+    assert np.isnan(reg.loss_curve_[-1])
+    assert np.isfinite(reg.predict(X)).all()
+
+
+def test_last_weights_on_request(iris: Data) -> None:
+    X, y = iris
+    options = {"early_stopping": True, "max_iter": 15, "solver": "sgd", "learning_rate_init": 0.9, "random_state": 0}
+    kept, last = (MLPClassifier((5,), n_iter_no_change=np.inf, restore_best=b, **options).fit(X, y) for b in (None, False))
+    assert kept.validation_scores_ == last.validation_scores_
+    assert not np.array_equal(kept.coefs_[0], last.coefs_[0])
+
+
+def test_r2_is_scikit_learns() -> None:
+    rng = np.random.RandomState(0)
+    for n_outputs in (1, 3):
+        y, predicted, weights = rng.normal(size=(9, n_outputs)), rng.normal(size=(9, n_outputs)), rng.uniform(size=9)
+        y[:, 0] = 2.0 if n_outputs == 3 else y[:, 0]
+        for w in (None, weights):
+            rows = Rows(np.zeros((9, 1)), y, y, w)
+            assert r2(predicted, rows) == pytest.approx(r2_score(y, predicted, sample_weight=w), rel=1e-12)
+            assert r2(y, rows) == 1.0
+
+
+def test_single_class_is_scored() -> None:
+    X = np.arange(20.0).reshape(-1, 2)
+    clf = MLPClassifier((3,), early_stopping=True, validation_fraction=0.3, max_iter=3, random_state=0).fit(
+        X, np.full(10, "only")
+    )
+    assert clf.validation_scores_ == [1.0] * clf.n_iter_
+    assert clf.predict(X).tolist() == ["only"] * 10
+
+
+def test_interrupt_leaves_the_best_model(iris: Data) -> None:
+    X, y = iris
+
+    def interrupt(estimator: Any, X: np.ndarray, y: np.ndarray) -> float:
+        calls.append(estimator.coefs_[0].copy())
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return -float(len(calls))
+
+    calls: list[np.ndarray] = []
+    clf = MLPClassifier((5,), early_stopping=True, scoring=interrupt, n_iter_no_change=np.inf, random_state=0)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        clf.fit(X, y)
+    np.testing.assert_array_equal(clf.coefs_[0], calls[0])
+    assert clf.predict(X).shape == y.shape
+
+
+def test_progress_bar_instead_of_lines(iris: Data, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tqdm")
+    X, y = iris
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        MLPClassifier((5,), verbose="progress", max_iter=3, early_stopping=True, random_state=0).fit(X, y)
+    captured = capsys.readouterr()
+    assert "Iteration" not in captured.out
+    assert "MLPClassifier" in captured.err
