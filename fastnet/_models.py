@@ -52,14 +52,14 @@ class Gradients:
     Attributes
     ----------
     dA : list of ndarray of shape (n_rows, n[l])
-        With respect to the activations; ``dA[L-1]`` is None, as the loss and output activation are derived as one.
+        With respect to the activations of the hidden layers only: loss and output activation are derived as one.
     dZ : list of ndarray of shape (n_rows, n[l])
         With respect to the pre-activations.
     dW : list of ndarray of shape (n[l-1], n[l])
     db : list of ndarray of shape (n[l],)
     """
 
-    dA: list[Array | None]
+    dA: list[Array]
     dZ: list[Array]
     dW: list[Array]
     db: list[Array]
@@ -196,7 +196,8 @@ class ModelView:
             dW[l] = A[l-1].T @ dZ[l]        db[l] = sum over rows of dZ[l]
             dA[l-1] = dZ[l] @ W[l].T        dZ[l-1] = dA[l-1] * g'[l-1](Z[l-1])
         """
-        dZ, dA = [dZ_L], [None]
+        dZ: list[Array] = [dZ_L]
+        dA: list[Array] = []
         with np.errstate(over="ignore", invalid="ignore"):
             for l in range(self.n_layers - 1, 0, -1):
                 dA.insert(0, dZ[0] @ np.asarray(self.weights[l], dtype=np.float64).T)
@@ -262,7 +263,7 @@ def _estimator_view(estimator: Any) -> ModelView:
     hidden = list(hidden) if isinstance(hidden, (list, tuple)) else [hidden] * n_hidden
     activations = tuple(_activation(spec) for spec in [*hidden, estimator.out_activation_])
     classes = getattr(estimator, "classes_", None)
-    solver = estimator.solver if isinstance(estimator.solver, str) else None
+    solver = estimator.solver if isinstance(estimator.solver, str) else ""
     names = getattr(estimator, "feature_names_in_", None)
     return ModelView(
         name=type(estimator).__name__,

@@ -178,6 +178,19 @@ def diagnose(
     Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): vanishing gradients and dying ReLU.
     Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks (2010).
     Lu et al., Dying ReLU and initialization (2019).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnet as fn
+    >>> from fastnet.inspection import diagnose
+    >>> X = np.random.default_rng(0).normal(size=(200, 5))
+    >>> net = fn.Network([fn.Dense(8, "relu"), fn.Dense(1)], n_inputs=5, random_state=0)
+    >>> diagnose(net, X).healthy
+    True
+    >>> net.biases[0][:4] = -100
+    >>> [finding.kind for finding in diagnose(net, X).findings]
+    ['dead_units']
     """
     view = model_view(model)
     rows, targets = sample_rows(X, y)

@@ -90,7 +90,7 @@ class LayerStatistics:
     identical_units: bool
 
 
-def sample_rows(X: Any, y: ArrayLike | None, max_rows: int = MAX_ROWS) -> tuple[Array, Array | None]:
+def sample_rows(X: Any, y: Any, max_rows: int = MAX_ROWS) -> tuple[Array, Array | None]:
     """Return at most `max_rows` rows of `X` (made dense) and `y`, evenly spaced.
 
     Raises

@@ -40,6 +40,13 @@ class ActivationDisplay:
     References
     ----------
     Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): activation functions and vanishing gradients.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> display = ActivationDisplay.from_activations(["tanh", fn.LeakyReLU(0.1)])
+    >>> [axes.get_title() for axes in display.axes_]
+    ['tanh', 'leaky_relu(0.1)']
     """
 
     def __init__(

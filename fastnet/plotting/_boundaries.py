@@ -43,7 +43,17 @@ class DecisionBoundariesDisplay:
     References
     ----------
     Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): decision boundaries by activation.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_circles
+    >>> X, y = make_circles(100, noise=0.1, factor=0.4, random_state=0)
+    >>> display = DecisionBoundariesDisplay.from_data(X, y, activations=["sigmoid", "relu"])
+    >>> display.scores
+    {'sigmoid': 1.0, 'relu': 1.0}
     """
+
+    models_: dict[str, Any]
 
     def __init__(
         self,
@@ -77,7 +87,7 @@ class DecisionBoundariesDisplay:
         y : array-like of shape (n_rows,)
         activations : sequence of str or Activation, default=the lecture's four
         estimator : MLPClassifier, default=None
-            Cloned for each activation; None takes one with two hidden layers of 16 units and a fixed seed.
+            Cloned for each activation; None takes one with a hidden layer of 16 units, L-BFGS and a fixed seed.
         ax : Axes, default=None
         **options
             Passed to `from_estimators`.
@@ -91,7 +101,7 @@ class DecisionBoundariesDisplay:
         if estimator is None:
             from ..estimators import MLPClassifier
 
-            estimator = MLPClassifier((16, 16), learning_rate_init=0.01, max_iter=1000, random_state=0)
+            estimator = MLPClassifier((16,), solver="lbfgs", alpha=0.1, max_iter=1000, random_state=0)
         models = {}
         for activation in activations:
             title = activation if isinstance(activation, str) else repr(activation)

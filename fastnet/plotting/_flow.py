@@ -38,6 +38,14 @@ class GradientFlowDisplay:
     References
     ----------
     Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): vanishing gradients.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(2, "softmax")], n_inputs=4, random_state=0)
+    >>> display = GradientFlowDisplay.from_estimator(net, [[0.1, -0.3, 0.7, 0.2], [0.4, 0.2, -0.6, 0.9]], [0, 1])
+    >>> display.ax_.get_ylabel()
+    '|dW|'
     """
 
     def __init__(self, snapshots: Sequence[Snapshot]) -> None:

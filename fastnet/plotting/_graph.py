@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ class GraphNode:
     column : {"parameters", "forward", "backward", "gradients"}
     """
 
-    arrays: dict[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray]
     formula: str
     row: int
     column: str
@@ -73,6 +74,14 @@ class ComputationGraphDisplay:
     References
     ----------
     Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): the computation graph.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(2, "softmax")], n_inputs=4, random_state=0)
+    >>> display = ComputationGraphDisplay.from_estimator(net, [0.1, -0.3, 0.7, 0.2], 1)
+    >>> list(display.boxes_)[:3]
+    ['A[0] = X', 'W[1], b[1]', 'Z[1]']
     """
 
     def __init__(self, nodes: list[GraphNode], edges: list[tuple[str, str]], *, elided: tuple[int, str] | None = None) -> None:
@@ -181,7 +190,7 @@ class ComputationGraphDisplay:
         return box
 
     def _draw_arrow(self, tail: GraphNode, head: GraphNode, color: Any) -> None:
-        start, end = (_COLUMNS[tail.column], tail.row), (_COLUMNS[head.column], head.row)
+        start, end = (_COLUMNS[tail.column], float(tail.row)), (_COLUMNS[head.column], float(head.row))
         turn = "arc3"
         if tail.row == head.row:
             side = np.sign(end[0] - start[0]) * _BOX_WIDTH / 2

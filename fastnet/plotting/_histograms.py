@@ -40,6 +40,14 @@ class ActivationHistogramDisplay:
     References
     ----------
     Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): saturation and dying ReLU.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(2, "softmax")], n_inputs=4, random_state=0)
+    >>> display = ActivationHistogramDisplay.from_estimator(net, [[0.1, -0.3, 0.7, 0.2], [0.4, 0.2, -0.6, 0.9]])
+    >>> [axes.get_title() for axes in display.axes_]
+    ['layer 1: tanh', 'layer 2: softmax']
     """
 
     def __init__(self, snapshots: Sequence[Snapshot]) -> None:

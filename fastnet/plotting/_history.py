@@ -32,6 +32,12 @@ class HistoryDisplay:
     axes_ : ndarray of Axes
         One a quantity that was recorded.
     figure_ : Figure
+
+    Examples
+    --------
+    >>> display = HistoryDisplay.from_history({"loss": [0.7, 0.4, 0.3], "val_loss": [0.7, 0.5, 0.6]})
+    >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    ['training', 'validation', 'best epoch 2']
     """
 
     def __init__(self, histories: Mapping[str, Any]) -> None:
@@ -114,6 +120,8 @@ class HistoryDisplay:
                     panel.plot(_epochs(curves[key]), curves[key], label=name, **_line(index))
             if _spans_magnitudes(panel) if key != "loss" or log_scale is None else log_scale:
                 panel.set_yscale("log")
+            elif key == "learning_rate":
+                panel.set_ylim(bottom=0.0)
         self.axes_[0].legend(fontsize="small")
         return self
 

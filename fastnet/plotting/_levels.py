@@ -47,6 +47,14 @@ class NeuronLevelsDisplay:
     References
     ----------
     Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): the level curves of a network's neurons.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(1, "sigmoid")], n_inputs=2, random_state=0)
+    >>> display = NeuronLevelsDisplay.from_estimator(net, [[-1.0, -1.0], [1.0, 1.0]])
+    >>> [len(panels) for panels in display.axes_]
+    [3, 1]
     """
 
     def __init__(
@@ -171,8 +179,8 @@ class NeuronLevelsDisplay:
         is_output = layer == len(self.levels) - 1
         for column, (panel, unit) in enumerate(zip(self.axes_[layer], units, strict=True)):
             self._draw_unit(panel, level[..., column], centre, n_levels)
-            named = is_output and self.output_names is not None
-            panel.set_title(self.output_names[unit] if named else f"a[{unit}]", fontsize="small", pad=3)
+            title = self.output_names[unit] if is_output and self.output_names is not None else f"a[{unit}]"
+            panel.set_title(title, fontsize="small", pad=3)
         n_units = self.levels[layer].shape[-1]
         elided = f"\n{len(units)} of {n_units}" if len(units) < n_units else ""
         label = f"output\n{name}" if is_output else f"layer {layer + 1}\n{name}{elided}"

@@ -43,6 +43,14 @@ class NetworkDisplay:
     References
     ----------
     Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): the picture of the multilayer perceptron.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(2, "softmax")], n_inputs=4, random_state=0)
+    >>> display = NetworkDisplay.from_estimator(net, output_names=["no", "yes"])
+    >>> [len(nodes.get_offsets()) for nodes in display.nodes_]
+    [4, 3, 2]
     """
 
     def __init__(
@@ -156,7 +164,7 @@ class NetworkDisplay:
         segments[:, 1, 1] = target.heights[columns]
         values = W[rows, columns]
         edges = LineCollection(
-            segments, cmap=diverging_map(), norm=norm, linewidths=0.4 + 2.6 * np.abs(values) / norm.vmax, zorder=1
+            list(segments), cmap=diverging_map(), norm=norm, linewidths=0.4 + 2.6 * np.abs(values) / norm.vmax, zorder=1
         )
         edges.set_array(values)
         return self.ax_.add_collection(edges, autolim=False)

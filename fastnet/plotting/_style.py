@@ -15,7 +15,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_hex, to_rgb
 
 __all__ = [
     "diverging_map",
@@ -56,7 +56,7 @@ def text_color() -> str:
     return mpl.rcParams["text.color"]
 
 
-def muted_color() -> tuple[float, ...]:
+def muted_color() -> str:
     """Return a colour half-way between text and background, for what should stand back."""
     return _blend(0.5)
 
@@ -83,10 +83,11 @@ def layer_colors(n_layers: int) -> list[tuple[float, ...]]:
     return [tuple(color) for color in mpl.colormaps["viridis"](np.linspace(low, high, max(n_layers, 2)))[:n_layers]]
 
 
-def _blend(share: float) -> tuple[float, ...]:
+def _blend(share: float) -> str:
     """Mix `share` of the text colour into the background."""
     background, text = np.array(to_rgb(mpl.rcParams["axes.facecolor"])), np.array(to_rgb(text_color()))
-    return tuple((1 - share) * background + share * text)
+    red, green, blue = (1 - share) * background + share * text
+    return to_hex((red, green, blue))
 
 
 def single_axes(ax: Any, figsize: tuple[float, float] | None = None) -> Any:

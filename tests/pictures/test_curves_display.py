@@ -84,6 +84,7 @@ def test_all_four_quantities():
     display = HistoryDisplay.from_history(run)
     assert [ax.get_ylabel() for ax in display.axes_] == ["loss", "learning rate", "gradient norm"]
     np.testing.assert_array_equal(display.axes_[2].lines[0].get_ydata(), [5, 4, 3])
+    assert display.axes_[1].get_ylim()[0] == 0, "a constant learning rate is not blown up"
     assert line(display.axes_[0], "best epoch 2").get_xdata() == [2]
 
 

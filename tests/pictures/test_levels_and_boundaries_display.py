@@ -129,6 +129,15 @@ def test_four_activations_side_by_side(planar):
     assert quick.activation == "relu", "the estimator that was given stays as it is"
 
 
+def test_default_estimator_learns_what_no_line_separates():
+    from sklearn.datasets import make_circles
+
+    pytest.importorskip("fastnet.estimators")
+    X, y = make_circles(200, noise=0.1, factor=0.4, random_state=0)
+    scores = DecisionBoundariesDisplay.from_data(X, y).scores
+    assert len(scores) == 4 and min(scores.values()) > 0.95
+
+
 def test_activations_that_share_a_name_get_panels_of_their_own(planar):
     estimators = pytest.importorskip("fastnet.estimators")
     quick = estimators.MLPClassifier((4,), max_iter=2, random_state=0)
