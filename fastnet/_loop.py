@@ -52,7 +52,7 @@ def train(
             for callback in session.callbacks:
                 begun.append(callback)
                 callback.on_train_begin(session)
-            while not session.stop_requested and (session.step < iterations if epochs is None else session.epoch < epochs):
+            while not session.stop_requested and not _done(session, epochs, iterations):
                 session.run_epoch(None if iterations is None else iterations - session.step)
                 stops = [callback.on_epoch_end(session) for callback in session.callbacks]
                 if any(stops):
@@ -60,3 +60,7 @@ def train(
         finally:
             for callback in begun:
                 callback.on_train_end(session)
+
+
+def _done(session: Session, epochs: int | None, iterations: int | None) -> bool:
+    return (epochs is not None and session.epoch >= epochs) or (iterations is not None and session.step >= iterations)

@@ -51,14 +51,14 @@ class Sampler:
 
     def next_order(self, session: Session) -> np.ndarray | None:
         """Row numbers of the next epoch, of dtype intp; None: all rows as they are."""
+        if callable(self._sampling):
+            return self._checked(self._sampling(session))
         if self._sampling == "sequential":
             return None
-        if self._sampling == "shuffle":
-            engine.shuffle(self.permutation, self.rng)
-            return self.permutation
         if self._sampling == "random":
             return self._draw_batches()
-        return self._checked(self._sampling(session))
+        engine.shuffle(self.permutation, self.rng)
+        return self.permutation
 
     def _draw_batches(self) -> np.ndarray:
         B = self._batch_size

@@ -17,7 +17,7 @@ from fastnet.exceptions import DivergenceError
 from fastnet.history import History
 from fastnet.losses import Loss
 from fastnet.network import Network
-from fastnet.optimizers import Optimizer
+from fastnet.optimizers import GradientRule, Optimizer
 
 #: Status of a pass in the core that met a loss which is not finite.
 _DIVERGED = 2
@@ -120,7 +120,8 @@ class Session:
     ) -> None:
         loss = losses.get(loss, network.layers[-1].activation)
         optimizer = optimizers.get(optimizer)
-        code = optimizer.code
+        if not isinstance(optimizer, GradientRule):
+            raise TypeError(f"A session needs a rule that works on batches, got {optimizer.name!r}; Network.fit takes it.")
         m = _data.n_rows(X)
         rng = _checks.generator(random_state)
         self.network = network
@@ -147,7 +148,7 @@ class Session:
             y,
             sample_weight,
             self.batch_size,
-            code,
+            optimizer.code,
             optimizer.hyper(),
             self.state,
             l2=_checks.real(l2, "l2", minimum=0.0),

@@ -12,7 +12,7 @@ _HEADER = ("layer", "shape of W", "activation", "dropout", "parameters")
 
 
 def _rows(network: Network) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for number, (layer, W) in enumerate(zip(network.layers, network.weights, strict=True), 1):
         activation = layer.activation
         name = f"{activation.name}({activation.parameter:g})" if activation.parameter else activation.name

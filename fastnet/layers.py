@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from fastnet.activations import Activation
 from fastnet.initializers import Initializer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Dense:
     """A fully connected layer ``A[l] = g(A[l-1] @ W[l] + b[l])``.
 
@@ -32,18 +32,24 @@ class Dense:
     """
 
     n_units: int
-    activation: Activation = "relu"  # type: ignore[assignment]
-    _: KW_ONLY
-    initializer: Initializer = None  # type: ignore[assignment]
-    dropout: float = 0.0
+    activation: Activation
+    initializer: Initializer
+    dropout: float
 
-    def __post_init__(self) -> None:
-        activation = activations.get(self.activation)
+    def __init__(
+        self,
+        n_units: int,
+        activation: str | Activation | type[Activation] = "relu",
+        *,
+        initializer: str | Initializer | type[Initializer] | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        g = activations.get(activation)
         values = {
-            "n_units": _checks.positive_int(self.n_units, "n_units", maximum=_checks.MAX_DIMENSION),
-            "activation": activation,
-            "initializer": initializers.get(activation.initializer if self.initializer is None else self.initializer),
-            "dropout": _checks.real(self.dropout, "dropout", minimum=0.0, below=1.0),
+            "n_units": _checks.positive_int(n_units, "n_units", maximum=_checks.MAX_DIMENSION),
+            "activation": g,
+            "initializer": initializers.get(g.initializer if initializer is None else initializer),
+            "dropout": _checks.real(dropout, "dropout", minimum=0.0, below=1.0),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)

@@ -12,7 +12,7 @@ Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): half the squar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -247,18 +247,16 @@ class Quantile(Loss):
         of y is used for its k levels.
     """
 
-    quantiles: float | tuple[float, ...] = 0.5
+    quantiles: Any = 0.5
     name = "quantile"
     formula = "max(q (y - a), (q - 1) (y - a))"
 
     def __post_init__(self) -> None:
-        if np.ndim(self.quantiles) == 0:
-            levels: float | tuple[float, ...] = _checks.real(self.quantiles, "quantiles", above=0.0, below=1.0)
-        else:
-            levels = tuple(_checks.real(q, "quantiles", above=0.0, below=1.0) for q in self.quantiles)
-            if not levels:
-                raise ValueError("quantiles must hold at least one level, got none.")
-        object.__setattr__(self, "quantiles", levels)
+        many = np.ndim(self.quantiles) > 0
+        levels = tuple(_checks.real(q, "quantiles", above=0.0, below=1.0) for q in (self.quantiles if many else [self.quantiles]))
+        if not levels:
+            raise ValueError("quantiles must hold at least one level, got none.")
+        object.__setattr__(self, "quantiles", levels if many else levels[0])
 
     @property
     def levels(self) -> tuple[float, ...]:

@@ -142,10 +142,10 @@ class Network:
         n_inputs = _checks.positive_int(arrays["weights"][0].shape[0], "n_inputs", maximum=_checks.MAX_DIMENSION)
         network._build(layers, n_inputs, _checks.float_dtype(dtype))
         for name, own in (("weights", network.weights), ("biases", network.biases)):
-            for number, (view, given) in enumerate(zip(own, arrays[name], strict=True)):
-                if given.shape != view.shape:
-                    raise ValueError(f"{name}[{number}] must have shape {view.shape}, got {given.shape}.")
-                view[...] = given
+            for number, (view, array) in enumerate(zip(own, arrays[name], strict=True)):
+                if array.shape != view.shape:
+                    raise ValueError(f"{name}[{number}] must have shape {view.shape}, got {array.shape}.")
+                view[...] = array
         return network
 
     @classmethod

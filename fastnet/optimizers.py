@@ -23,12 +23,7 @@ from fastnet.schedules import Schedule
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An update rule.
-
-    Parameters
-    ----------
-    learning_rate : float, Schedule, sequence or callable
-        Step size, or step size of each update; see `fastnet.schedules.get`.
+    """A way of minimising the loss.
 
     Attributes
     ----------
@@ -36,25 +31,38 @@ class Optimizer:
         Name in `OPTIMIZERS`.
     formula : str
         The update, as text.
-    kernel : str
-        Name of the rule in the compiled core.
-    n_states : int
-        Vectors of memory the rule keeps.
     """
 
-    learning_rate: ClassVar[Schedule]
     name: ClassVar[str]
     formula: ClassVar[str]
-    n_states: ClassVar[int] = 0
+
+
+@dataclass(frozen=True)
+class GradientRule(Optimizer):
+    """An update from the gradient of a batch.
+
+    Parameters
+    ----------
+    learning_rate : float, str, Schedule, sequence or callable
+        Step size, or step size of each update; see `fastnet.schedules.get`. It is kept as a `Schedule`.
+    """
+
+    learning_rate: Any = 0.01
 
     @property
     def kernel(self) -> str:
+        """Name of the rule in the compiled core."""
         return self.name
 
     @property
     def code(self) -> int:
         """Number of the rule in the compiled core."""
         return engine.OPTIMIZER_CODES[self.kernel]
+
+    @property
+    def n_states(self) -> int:
+        """Vectors of memory the rule keeps."""
+        return 1
 
     def schedule(self, learning_rate: Any = None) -> Schedule:
         """The schedule of a run: `learning_rate`, if given (a name starts from the optimiser's rate), or the optimiser's own."""
@@ -79,13 +87,13 @@ class Optimizer:
         return [np.zeros(n_params, dtype) for _ in range(self.n_states)]
 
 
-def _set(optimizer: Optimizer, **values: float) -> None:
+def _set(optimizer: Optimizer, **values: Any) -> None:
     for name, value in values.items():
         object.__setattr__(optimizer, name, value)
 
 
 @dataclass(frozen=True)
-class SGD(Optimizer):
+class SGD(GradientRule):
     """Stochastic gradient descent: plain, with momentum (Polyak 1964), or Nesterov's accelerated form (Sutskever et al. 2013).
 
     Plain: ``w -= lr g``. Momentum: ``v = mu v - lr g; w += v``. Nesterov: ``v = mu v - lr g; w += mu v - lr g``.
@@ -119,7 +127,7 @@ class SGD(Optimizer):
         return "nesterov" if self.nesterov else "momentum"
 
     @property
-    def n_states(self) -> int:  # type: ignore[override]
+    def n_states(self) -> int:
         return int(self.momentum > 0)
 
     def hyper(self) -> tuple[float, ...]:
@@ -127,7 +135,7 @@ class SGD(Optimizer):
 
 
 @dataclass(frozen=True)
-class AdaGrad(Optimizer):
+class AdaGrad(GradientRule):
     """Learning rates that shrink with the squared gradients seen (Duchi, Hazan & Singer 2011).
 
     ``G += g^2; w -= lr g / (sqrt(G) + epsilon)``.
@@ -137,7 +145,6 @@ class AdaGrad(Optimizer):
     epsilon: float = 1e-10
     name = "adagrad"
     formula = "G += g^2;  w -= lr g / (sqrt(G) + epsilon)"
-    n_states = 1
 
     def __post_init__(self) -> None:
         _set(self, learning_rate=schedules.get(self.learning_rate), epsilon=_checks.real(self.epsilon, "epsilon", above=0.0))
@@ -147,7 +154,7 @@ class AdaGrad(Optimizer):
 
 
 @dataclass(frozen=True)
-class RMSprop(Optimizer):
+class RMSprop(GradientRule):
     """Learning rates divided by a running mean of squared gradients (Tieleman & Hinton 2012).
 
     ``v = rho v + (1 - rho) g^2; w -= lr g / (sqrt(v) + epsilon)``.
@@ -158,7 +165,6 @@ class RMSprop(Optimizer):
     epsilon: float = 1e-8
     name = "rmsprop"
     formula = "v = rho v + (1 - rho) g^2;  w -= lr g / (sqrt(v) + epsilon)"
-    n_states = 1
 
     def __post_init__(self) -> None:
         _set(
@@ -173,7 +179,7 @@ class RMSprop(Optimizer):
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class Adam(GradientRule):
     """Adaptive moments (Kingma & Ba 2015).
 
     ``m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2``, then with ``m' = m / (1 - beta1^t)`` and
@@ -188,7 +194,10 @@ class Adam(Optimizer):
     epsilon_hat: bool = False
     name = "adam"
     formula = "m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w -= lr m' / (sqrt(v') + epsilon)"
-    n_states = 2
+
+    @property
+    def n_states(self) -> int:
+        return 2
 
     def __post_init__(self) -> None:
         _set(
@@ -250,10 +259,6 @@ class LBFGS(Optimizer):
             ftol=_checks.real(self.ftol, "ftol", minimum=0.0),
             max_fun=_checks.positive_int(self.max_fun, "max_fun"),
         )
-
-    @property
-    def code(self) -> int:
-        raise TypeError("LBFGS is no mini-batch rule: use it through Network.fit, or fastnet._lbfgs.minimise.")
 
 
 _ROWS = (SGD, AdaGrad, RMSprop, Adam, AdamW, LBFGS)

@@ -133,12 +133,14 @@ class InverseScaling(Schedule):
 class _Ending(Schedule):
     """A schedule with a field `n_steps`, the updates after which it ends; None: those of the training run."""
 
+    n_steps: int | None
+
     def _check_n_steps(self) -> None:
         if self.n_steps is not None:
             object.__setattr__(self, "n_steps", _checks.positive_int(self.n_steps, "n_steps"))
 
     def bound(self, n_steps: int) -> Schedule:
-        return replace(self, n_steps=n_steps) if self.n_steps is None else self
+        return replace(self, n_steps=n_steps) if self.n_steps is None else self  # type: ignore[call-arg]
 
     def _progress(self, j: Any) -> Any:
         """Share of the run that lies before update j: 0 at the first update, 1 at the last and after it."""

@@ -288,6 +288,11 @@ def test_lbfgs_refuses_what_it_cannot_use(data, options, named):
         small(dropout=0.1).fit(*data, optimizer="lbfgs")
 
 
+def test_a_session_takes_no_lbfgs(data):
+    with pytest.raises(TypeError, match="A session needs a rule that works on batches, got 'lbfgs'"):
+        session_on(small(), *data, optimizer="lbfgs")
+
+
 def test_an_error_in_lbfgs_leaves_the_last_accepted_iterate(data):
     from fastnet._lbfgs import minimise
 
