@@ -31,6 +31,18 @@ def n_rows(X: Features) -> int:
     return X[3][0] if isinstance(X, tuple) else len(X)
 
 
+def batch(X: Any, n_inputs: int) -> tuple[Any, bool]:
+    """X as a batch of rows, and whether it was a single datapoint of shape (n_inputs,)."""
+    if is_sparse(X):
+        return X, False
+    array = _checks.numeric_array(X, "X")
+    if array.ndim != 1:
+        return array, False
+    if len(array) != n_inputs:
+        raise ValueError(f"One datapoint must have shape ({n_inputs},), got {array.shape}; a batch is (rows, {n_inputs}).")
+    return array.reshape(1, -1), True
+
+
 def features(X: Any, n_inputs: int, dtype: np.dtype, *, check_finite: bool = True) -> Features:
     """X in the core's form.
 

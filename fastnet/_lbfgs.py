@@ -84,7 +84,7 @@ def minimise(
 
     options = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol, "ftol": ftol}
     try:
-        with network._exclusive(), runtime.single_threaded_blas():  # scipy's own products are small
+        with network._exclusive, runtime.single_threaded_blas():  # scipy's own products are small
             result = minimize(
                 objective, params.astype(np.float64), jac=True, method="L-BFGS-B", callback=after_iteration, options=options
             )

@@ -43,7 +43,7 @@ def train(
     """
     if (epochs is None) == (iterations is None):
         raise ValueError(f"Give either epochs or iterations, got epochs={epochs} and iterations={iterations}.")
-    with session.network._exclusive():
+    with session.network._exclusive:
         session.callbacks = tuple(callbacks)
         session.stop_requested = False
         session.planned_rows = session.rows_of(epochs=epochs, iterations=iterations)

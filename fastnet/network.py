@@ -14,15 +14,14 @@ Kent, Introduction to Deep Learning (ISE 364/464 lecture slides).
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnet import _checks, _data, losses, runtime
 from fastnet._core import engine
+from fastnet._exclusive import Exclusive
 from fastnet.activations import Outputs
 from fastnet.layers import Dense, Gradients, chain, count, views, zeros
 from fastnet.losses import Loss
@@ -106,7 +105,7 @@ class Network:
             tuple(layer.dropout for layer in layers),
         )
         self.weights, self.biases = views(self._params, self.sizes)
-        self._training = threading.Lock()
+        self._exclusive = Exclusive()
 
     @classmethod
     def from_parameters(
@@ -215,23 +214,13 @@ class Network:
             return self._forward(X, check_finite=False)
 
     def _forward(self, X: Any, *, check_finite: bool, n_threads: int | None = None) -> np.ndarray:
-        if not _data.is_sparse(X):
-            X = _checks.numeric_array(X, "X")
-            if X.ndim == 1:
-                return self._forward(self._as_row(X), check_finite=check_finite, n_threads=n_threads)[0]
+        X, single = _data.batch(X, self.n_inputs)
         X = _data.features(X, self.n_inputs, self.dtype, check_finite=check_finite)
         m = _data.n_rows(X)
         out = np.empty((m, self.n_outputs), self.dtype)
         with runtime.single_threaded_blas(self._plan.uses_blas):
             engine.forward(self._plan, self._params, X, out, self._threads(m, n_threads))
-        return out
-
-    def _as_row(self, x: np.ndarray) -> np.ndarray:
-        if len(x) != self.n_inputs:
-            raise ValueError(
-                f"One datapoint must have shape ({self.n_inputs},), got {x.shape}; a batch is (rows, {self.n_inputs})."
-            )
-        return x.reshape(1, -1)
+        return out[0] if single else out
 
     def _threads(self, m: int, n_threads: int | None = None) -> int:
         return 1 if m * self.n_weights < _WORTH_THREADS else runtime.thread_limit(n_threads)
@@ -265,15 +254,14 @@ class Network:
         list of L + 1 arrays of shape (m, n[l])
             A[0] is X itself where it is of the network's dtype and C-contiguous already.
         """
-        if not _data.is_sparse(X):
-            X = _checks.numeric_array(X, "X")
-            if X.ndim == 1:
-                return [A[0] for A in self.activations(self._as_row(X))]
+        X, single = _data.batch(X, self.n_inputs)
         A0 = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
-        outs = [np.empty((_data.n_rows(A0), n), self.dtype) for n in self.sizes[1:]]
+        m = _data.n_rows(A0)
+        outs = [np.empty((m, n), self.dtype) for n in self.sizes[1:]]
         with runtime.single_threaded_blas(self._plan.uses_blas):
-            engine.activations(self._plan, self._params, A0, outs)
-        return [X if isinstance(A0, tuple) else A0, *outs]
+            engine.activations(self._plan, self._params, A0, outs, self._threads(m))
+        layers = [X if isinstance(A0, tuple) else A0, *outs]
+        return [A[0] for A in layers] if single else layers
 
     def loss(self, X: Any, y: Any, *, loss: str | Loss | None = None, sample_weight: Any = None, l2: float = 0.0) -> float:
         """J, the (weighted) mean loss, without dropout.
@@ -384,18 +372,6 @@ class Network:
         from fastnet.training import fit
 
         return fit(self, X, y, **options)
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Refuse a second training run while the first goes on."""
-        if not self._training.acquire(blocking=False):
-            raise RuntimeError(
-                "This network is being trained already: train a copy (copy.deepcopy), or wait for the other fit to end."
-            )
-        try:
-            yield
-        finally:
-            self._training.release()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write architecture and parameters to a safetensors file, which `fastnet.load` reads."""
