@@ -31,9 +31,7 @@ def networks() -> dict[str, fn.Network]:
     """One network with every activation, in both dtypes, and the smallest there is."""
     hidden = [fn.Dense(4, name, dropout=0.1) for name in ACTIVATIONS if name not in ("softmax", "exponential")]
     layers = [*hidden, fn.Dense(3, fn.LeakyReLU(0.25), initializer="zeros"), fn.Dense(3, "softmax")]
-    found = {
-        f"network-{dtype}": fn.Network(layers, n_inputs=4, dtype=dtype, random_state=1) for dtype in ("float32", "float64")
-    }
+    found = {f"network-{dtype}": fn.Network(layers, n_inputs=4, dtype=dtype, random_state=1) for dtype in ("float32", "float64")}
     found["perceptron"] = fn.Network([fn.Dense(1, "exponential")], n_inputs=4, random_state=2)
     for network in found.values():
         network.params[:] += 0.1 * rng.normal(size=network.n_params)
