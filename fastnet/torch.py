@@ -82,7 +82,8 @@ def from_torch_state_dict(
     arrays = _linear_layers(state_dict)
     if isinstance(activations, str) or len(activations) != len(arrays):
         raise ValueError(f"got activations {activations!r} for {len(arrays)} linear layers, expected a list of one each")
-    weights, biases = [], []
+    weights: list[np.ndarray] = []
+    biases: list[np.ndarray] = []
     for name, parts in arrays.items():
         if "weight" not in parts or parts["weight"].ndim != 2:
             raise ValueError(f"layer {name!r} has no weight matrix: only nn.Linear layers can be taken")

@@ -102,7 +102,7 @@ def _multilabel_outputs(graph: GraphBuilder, A: str, n_labels: int, real: np.dty
     return [_matrix(label, np.dtype(np.int64), n_labels), _matrix(probabilities, real, n_labels)]
 
 
-def _labels(classes: np.ndarray) -> np.ndarray:
+def _labels(classes: Any) -> np.ndarray:
     """Class labels as ONNX has them: int64 where that is exact, strings, or floats; a lone class stands for both outcomes."""
     classes = np.asarray(classes)
     if classes.dtype.kind in "OU":

@@ -26,7 +26,7 @@ from fastnet.persistence._json import loads
 
 MAX_HEADER = 100_000_000  # bytes; the safetensors library's own limit
 MAX_DIMENSIONS = 2
-DTYPES = {
+DTYPES: dict[str, np.dtype] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
     "I32": np.dtype("<i4"),
@@ -80,7 +80,7 @@ class Container:
         consecutive = addresses[1:] == ends[:-1]
         n = sum(part.size for part in parts)
         flat = as_strided(parts[0], (n,), (parts[0].itemsize,)) if consecutive else np.concatenate(parts)
-        return np.require(flat, flat.dtype.newbyteorder("="), "CA")
+        return np.require(flat, flat.dtype.newbyteorder("="), ["C", "A"])
 
 
 def read(buffer: Any) -> Container:

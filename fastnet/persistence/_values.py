@@ -71,7 +71,7 @@ def pack(value: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
         return {"scalar": [value.dtype.name, pack(value.item(), tensors, name)]}
     if isinstance(value, np.ndarray):
         return _pack_array(value, tensors, name)
-    if object_types().get(type(value).__name__) is type(value):
+    if dataclasses.is_dataclass(value) and object_types().get(type(value).__name__) is type(value):
         fields = [field.name for field in dataclasses.fields(value) if field.init]
         return {"object": [type(value).__name__, {field: pack(getattr(value, field), tensors, name) for field in fields}]}
     raise TypeError(f"{name} holds {value!r}, a {type(value).__name__}, which a file cannot hold without pickle")
@@ -179,7 +179,8 @@ def _unpack_labels(content: Any, file: Container) -> np.ndarray:
     kind, values = _two(content)
     if not isinstance(kind, str) or kind not in LABEL_TYPES:
         raise ValueError(f"broken file: unknown label type {short(kind)}")
-    expected = {"str": str, "object": (bool, int, float, str), "bool": bool}.get(kind, (int, float))
+    python_types: dict[str, tuple[type, ...]] = {"str": (str,), "object": (bool, int, float, str), "bool": (bool,)}
+    expected = python_types.get(kind, (int, float))
     values = unpack(values, file)
     if not isinstance(values, list) or not all(isinstance(value, expected) for value in values):
         raise ValueError(f"broken file: labels of type {kind} expected")
