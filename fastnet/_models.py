@@ -110,6 +110,14 @@ class ModelView:
         """Number of layers L, the inputs not counted."""
         return len(self.weights)
 
+    def assert_finite(self) -> None:
+        """Refuse, with a ValueError, to go on with parameters that are NaN or infinite."""
+        if not all(np.isfinite(array).all() for array in (*self.weights, *self.biases)):
+            raise ValueError(
+                f"This {self.name} has parameters that are NaN or infinite, so there is nothing to draw: training diverged. "
+                "fastnet.inspection.diagnose(model, X) says where."
+            )
+
     def inputs(self, X: ArrayLike) -> Array:
         """Return `X` as a float64 array of shape (n_rows, n[0]); a single datapoint becomes one row.
 

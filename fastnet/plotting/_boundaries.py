@@ -148,6 +148,7 @@ class DecisionBoundariesDisplay:
         responses, scores = {}, {}
         for title, estimator in estimators.items():
             view = model_view(estimator)
+            view.assert_finite()
             if view.sizes[0] != 2:
                 raise ValueError(f"Decision boundaries are drawn over two inputs, but {title!r} takes {view.sizes[0]}.")
             output = view.forward_pass(grid)[1][-1]

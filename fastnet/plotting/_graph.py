@@ -126,6 +126,7 @@ class ComputationGraphDisplay:
         if max_layers < 2:
             raise ValueError(f"max_layers must be at least 2 (the first and the last layer), got {max_layers}.")
         view = model_view(estimator)
+        view.assert_finite()
         Z, A = view.forward_pass(X)
         chosen = view.loss if loss is None else losses.get(loss, view.activations[-1])
         J, dZ_L = view.output_gradient(Z[-1], np.reshape(y, (len(Z[-1]), -1)), chosen)

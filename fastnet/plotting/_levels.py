@@ -113,6 +113,7 @@ class NeuronLevelsDisplay:
             If the model does not have two inputs.
         """
         view = model_view(estimator)
+        view.assert_finite()
         if view.sizes[0] != 2:
             raise ValueError(
                 f"Level curves are drawn over two inputs, but this {view.name} has {view.sizes[0]}. "

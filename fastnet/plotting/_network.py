@@ -95,6 +95,7 @@ class NetworkDisplay:
         NetworkDisplay
         """
         view = model_view(estimator)
+        view.assert_finite()
         display = cls(
             view.weights,
             view.biases,

@@ -89,6 +89,14 @@ def test_the_same_display_gives_the_same_picture_and_another_does_not(make_netwo
     assert compare_images(first, save("negated"), tol=1) is not None
 
 
+@pytest.mark.parametrize("drawing", ["network", "levels", "boundaries", "graph", "flow now", "histograms now"])
+def test_a_diverged_network_is_refused(drawing, make_network, planar):
+    net = make_network((2, 3, 1), output="sigmoid")
+    net.params[0] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinite.*diagnose"):
+        DRAWINGS[drawing](net, None, None, *planar)
+
+
 def test_drawing_leaves_the_model_and_the_style_alone(trained, planar):
     import matplotlib as mpl
 
