@@ -139,7 +139,8 @@ class _Walk:
             taken = [users[0]] if len(users) == 1 else self._side_chain(users, remaining)
             if len(users) == 1:
                 self._take(users[0])
-            remaining = [node for node in remaining if node not in taken]
+            done = {node.output[0] for node in taken}
+            remaining = [node for node in remaining if node.output[0] not in done]
             self.current = taken[-1].output[0]
 
     def network(self) -> Network:
@@ -162,7 +163,7 @@ class _Walk:
                 self._activate(_BY_OPERATOR[node.op_type].activation(attributes))
             elif not (node.op_type in _PASSED_OVER and node.input[0] == self.current and _keeps_floats(attributes)):
                 raise ValueError("there is no such layer in fastnet")
-        except ValueError as error:
+        except (ValueError, TypeError, LookupError) as error:  # the last two: operands or attributes missing, or of a wrong type
             raise ValueError(f"cannot take {_say(node)}: {error}") from error
 
     def _gemm(self, node: onnx.NodeProto, attributes: dict[str, Any]) -> None:

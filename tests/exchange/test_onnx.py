@@ -235,6 +235,8 @@ def test_other_writers_chains(nodes, constants, rng):
         ([("Gemm", ["X", "W"], "Z"), ("Softmax", ["Z"], "Y", {"axis": 0})], {"W": W}, r"\(Softmax\).*axis"),
         ([("Gemm", ["X", "W"], "Z"), ("Sin", ["Z"], "S"), ("Mul", ["S", "Z"], "Y")], {"W": W}, r"node 'S' \(Sin\).*too"),
         ([("Identity", ["X"], "Y")], {}, "no dense layer"),
+        ([("Gemm", ["X"], "Y")], {}, r"cannot take node 'Y' \(Gemm\)"),
+        ([("Gemm", ["X", "W"], "Z"), ("Elu", ["Z"], "Y", {"alpha": "large"})], {"W": W}, r"cannot take node 'Y' \(Elu\)"),
     ],
 )
 def test_the_first_node_that_cannot_be_taken_is_named(nodes, constants, message):
