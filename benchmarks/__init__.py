@@ -1,0 +1,1 @@
+"""fastnet beside its peers, its kernels beside the machine's limits: `python -m benchmarks --help`."""

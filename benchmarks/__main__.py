@@ -1,0 +1,92 @@
+"""`python -m benchmarks`: measure, print, and write what was asked for."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks._environment import header, restart_without_forced_kernels
+
+GROUPS = ("train", "inference", "variants", "parallel", "startup", "scaling", "kernels")
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    options = _arguments()
+    if options.load:
+        from benchmarks._results import load
+
+        results = load(options.load)
+    else:
+        restart_without_forced_kernels()
+        results = _measured(options)
+    _publish(results, options)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="fastnet beside the peers that are installed.")
+    add = parser.add_argument
+    add("--quick", action="store_true", help="fewer shapes, three short rounds: under two minutes; not for publication")
+    add("--only", type=_names, default=GROUPS, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)}")
+    add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
+    add("--rounds", type=int, help="interleaved rounds: 5, quick 3")
+    add("--results", type=Path, metavar="FILE", help="write JSON; groups of an earlier run of the same environment are kept")
+    add("--load", type=Path, metavar="FILE", help="measure nothing: report the results of this file")
+    add("--update-readme", action="store_true", help="put the table of a file in benchmarks/results into README.md")
+    add("--plots", type=Path, metavar="DIR", help="draw the results (needs matplotlib)")
+    options = parser.parse_args()
+    unknown = set(options.only) - set(GROUPS)
+    if unknown:
+        parser.error(f"unknown group {', '.join(sorted(unknown))}: choose from {', '.join(GROUPS)}")
+    if options.rounds is not None and options.rounds < 1:
+        parser.error(f"--rounds must be at least 1, got {options.rounds}")
+    source = options.load or options.results
+    if options.update_readme and (options.quick or source is None or source.resolve().parent != _ROOT / "benchmarks" / "results"):
+        parser.error("--update-readme publishes a full run: give --results or --load with a file in benchmarks/results")
+    return options
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
+def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks import _report
+    from benchmarks._pool import Pool
+    from benchmarks._results import Options, merged, save
+
+    protocol = Options.of(options.quick, options.rounds, options.shapes)
+    results: dict[str, Any] = {"environment": header(), "options": asdict(protocol), "notes": [], "groups": {}}
+    results["options"]["shapes"] = list(protocol.shapes)
+    if options.results:
+        results = merged(results, options.results)
+    print(_report.environment(results["environment"]), flush=True)
+    for name in options.only:
+        group = import_module(f"benchmarks.{name}")
+        print(f"{name}: {group.TITLE}", flush=True)
+        with Pool(protocol) as pool:
+            results["groups"][name] = group.run(pool)
+        results["notes"] += [note for note in pool.notes if note not in results["notes"]]
+        if options.results:
+            save(results, options.results)
+    return results
+
+
+def _publish(results: dict[str, Any], options: argparse.Namespace) -> None:
+    from benchmarks import _report
+
+    print("\n" + _report.markdown(results))
+    if options.update_readme:
+        _report.update_readme(_ROOT / "README.md", results, (options.load or options.results).name)
+    if options.plots:
+        from benchmarks._plots import draw
+
+        for file in draw(results, options.plots):
+            print(f"drew {file}")
+
+
+if __name__ == "__main__":
+    main()

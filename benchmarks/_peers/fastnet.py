@@ -1,0 +1,81 @@
+"""fastnet: `Network.fit` and `Network.forward`, and fits side by side."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import fastnet as fn
+from benchmarks._tasks import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Concurrent, Inference, Training
+from benchmarks._timing import Job
+
+_OPTIMIZERS = {
+    "sgd": fn.SGD(LEARNING_RATE),
+    "momentum": fn.SGD(LEARNING_RATE, momentum=MOMENTUM),
+    "adam": fn.Adam(LEARNING_RATE),
+    "adamw": fn.AdamW(LEARNING_RATE, weight_decay=WEIGHT_DECAY),
+}
+
+
+def trainer(task: Training, n_threads: int | None) -> Job:
+    X, y = task.data()
+    output = fn.Dense(task.n_outputs, "identity" if task.regression else "softmax")
+    network = fn.Network(
+        [*(fn.Dense(n, task.activation) for n in task.hidden), output], task.n_features, dtype=task.dtype, random_state=0
+    )
+    seeds = count()
+
+    def train(n: int) -> None:
+        network.fit(
+            X,
+            y,
+            optimizer=_OPTIMIZERS[task.optimizer],
+            batch_size=task.batch_size,
+            epochs=n,
+            random_state=next(seeds),
+            n_threads=n_threads,
+        )
+
+    return train
+
+
+def predictor(task: Inference, n_threads: int | None) -> Job:
+    layers = [*(fn.Dense(n, "relu") for n in task.sizes[1:-1]), fn.Dense(task.sizes[-1], "softmax")]
+    network, X = fn.Network.from_parameters(layers, *task.parameters()), task.data()
+
+    def predict(n: int) -> None:
+        for _ in range(n):
+            network.forward(X)
+
+    return predict
+
+
+def concurrent(task: Concurrent, n_threads: int | None) -> Job:
+    """All fits of the task, one thread each; a unit of work is one epoch of each, or one grid search."""
+    return _grid_search(task) if task.grid_search else _fits(task)
+
+
+def _fits(task: Concurrent) -> Job:
+    trainers = [trainer(task.training, 1) for _ in range(task.fits)]
+    executor = ThreadPoolExecutor(task.fits)
+
+    def train(n: int) -> None:
+        list(executor.map(lambda train_one: train_one(n), trainers))
+
+    return train
+
+
+def _grid_search(task: Concurrent) -> Job:
+    import joblib
+    from sklearn.model_selection import GridSearchCV
+
+    X, y = task.training.data()
+    model = fn.MLPClassifier(task.training.hidden, batch_size=task.training.batch_size, max_iter=2, random_state=0, n_threads=1)
+    search = GridSearchCV(model, {"alpha": [1e-5, 1e-4, 1e-3, 1e-2]}, cv=2, n_jobs=task.fits, refit=False)
+
+    def run(n: int) -> None:
+        with joblib.parallel_config("threading"):
+            for _ in range(n):
+                search.fit(X, y)
+
+    return run

@@ -1,0 +1,97 @@
+"""Pictures of results: ratio per shape, share of the GEMM limit, scaling, one-row latency."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_LIMIT = "share of GEMM limit"
+
+
+def draw(results: dict[str, Any], folder: Path) -> list[Path]:
+    """Write one PNG for each picture that the results have groups for, and return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawings = (("train", "ratios", _ratios), ("train", "gemm-share", _shares), ("scaling", "scaling", _scaling))
+    drawings += (("inference", "one-row", _one_row),)
+    files = []
+    for group, name, draw_one in drawings:
+        if results["groups"].get(group, {}).get("rows"):
+            figure = draw_one(results["groups"][group]["rows"])
+            files.append(folder / f"{name}.png")
+            figure.savefig(files[-1], dpi=150)
+            plt.close(figure)
+    return files
+
+
+def _ratios(rows: list[dict[str, Any]]) -> Figure:
+    """Bars of peer / fastnet with minimum and maximum, a tick at each goal."""
+    peers = list(dict.fromkeys(check["what"] for row in rows for check in row["checks"] if check["what"] != _LIMIT))
+    figure, ax = plt.subplots(figsize=(8, 0.9 + 0.7 * len(rows)), layout="constrained")
+    height = 0.8 / max(len(peers), 1)
+    for number, peer in enumerate(peers):
+        found = [(y, check) for y, row in enumerate(rows) for check in row["checks"] if check["what"] == peer]
+        places = [y + (number - (len(peers) - 1) / 2) * height for y, _ in found]
+        medians = [check["median"] for _, check in found]
+        spread = [[c["median"] - c["min"] for _, c in found], [c["max"] - c["median"] for _, c in found]]
+        ax.barh(places, medians, height, xerr=spread, label=peer, error_kw={"lw": 1})
+        goals = [(check["goal"], place) for place, (_, check) in zip(places, found, strict=True) if "goal" in check]
+        if goals:
+            ax.plot(*zip(*goals, strict=True), "k|", ms=40 * height, label="goal" if number == 0 else None)
+    ax.axvline(1, color="black", lw=1)
+    ax.set(xscale="log", xlabel="time of the peer / time of fastnet (1: equally fast)", title="Training, one epoch")
+    _name_rows(ax, rows)
+    ax.legend()
+    return figure
+
+
+def _shares(rows: list[dict[str, Any]]) -> Figure:
+    """Share of the time that BLAS's best rate would take for the products alone."""
+    figure, ax = plt.subplots(figsize=(8, 0.9 + 0.45 * len(rows)), layout="constrained")
+    for y, row in enumerate(rows):
+        for check in (check for check in row["checks"] if check["what"] == _LIMIT):
+            ax.barh(y, 100 * check["median"], color="tab:blue")
+            if "goal" in check:
+                ax.plot(100 * check["goal"], y, "k|", ms=20)
+    ax.set(xlim=(0, 100), xlabel="% of the GEMM limit (tick: goal)", title="Training: products at BLAS's best rate / time taken")
+    _name_rows(ax, rows)
+    return figure
+
+
+def _scaling(rows: list[dict[str, Any]]) -> Figure:
+    """Cost of an epoch over each sweep, beside a straight line of slope 1 through its end."""
+    figure, axes = plt.subplots(1, len(rows), figsize=(3.6 * len(rows), 3.4), layout="constrained", squeeze=False)
+    for ax, row in zip(axes[0], rows, strict=True):
+        x, y = zip(*row["points"], strict=True)
+        ax.loglog(x, y, "o-")
+        if any(check["what"] == "slope of the last decade" for check in row["checks"]):
+            ax.loglog(x, [y[-1] * value / x[-1] for value in x], "k:", lw=1, label="linear")
+            ax.legend()
+        ax.set(xlabel=row["axis"], ylabel=row["unit"], title=row["name"])
+        ax.grid(alpha=0.3)
+    return figure
+
+
+def _one_row(rows: list[dict[str, Any]]) -> Figure:
+    """Time of one prediction for one row, each network a panel."""
+    rows = [row for row in rows if row["task"]["rows"] == 1]
+    figure, axes = plt.subplots(1, max(len(rows), 1), figsize=(5 * max(len(rows), 1), 3.2), layout="constrained", squeeze=False)
+    for ax, row in zip(axes[0], rows, strict=False):
+        times = sorted(((time["median"], label) for label, time in row["times"].items()), reverse=True)
+        bars = ax.barh([label for _, label in times], [value for value, _ in times])
+        ax.bar_label(bars, fmt="%.3g", padding=3)
+        ax.set(xscale="log", xlabel="microseconds", title="-".join(map(str, row["task"]["sizes"])) + ", one row")
+        ax.margins(x=0.2)
+    return figure
+
+
+def _name_rows(ax: Axes, rows: list[dict[str, Any]]) -> None:
+    ax.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    ax.invert_yaxis()

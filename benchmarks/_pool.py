@@ -1,0 +1,176 @@
+"""Contestants in their worker processes, and comparisons of them in interleaved rounds."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from benchmarks import _report
+from benchmarks._environment import available_memory, n_cores
+from benchmarks._peers import PEERS, missing
+from benchmarks._results import Options, Series
+from benchmarks._timing import DISTURBED
+
+#: Seconds between two contestants: OpenBLAS's idle threads spin up to 0.1 s before they sleep.
+_PAUSE = 0.1
+#: Copies of a task's data that may be alive at once, over all contestants.
+_COPIES = 12
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contestant of a comparison: `peer` does `task`, on the fastest of the given numbers of threads (None: its own choice)."""
+
+    label: str
+    peer: str
+    task: Any
+    threads: tuple[int | None, ...] = (None,)
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+def fastnet(task: Any, label: str = "fastnet") -> Entry:
+    """fastnet with the threads it takes by itself."""
+    return Entry(label, "fastnet", task)
+
+
+def peer(label: str, task: Any) -> Entry:
+    """A peer at the faster of one thread and all cores."""
+    return Entry(label, PEERS[label].module, task, (1, n_cores()) if n_cores() > 1 else (1,))
+
+
+class Worker:
+    """A process that runs `benchmarks._worker` for one peer; closes when it is closed or this process ends."""
+
+    def __init__(self, peer: str, n_threads: int | None, variables: Sequence[tuple[str, str]] = ()) -> None:
+        environment = {**os.environ, **_thread_variables(n_threads), **dict(variables)}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+        command = [sys.executable, "-m", "benchmarks._worker", peer, str(n_threads or 0)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+
+    def ask(self, request: str, *arguments: Any) -> Any:
+        try:
+            pickle.dump((request, arguments), self._process.stdin)
+            self._process.stdin.flush()
+            kind, answer = pickle.load(self._process.stdout)
+        except (BrokenPipeError, EOFError):
+            raise RuntimeError(f"a benchmark process ended with code {self._process.wait()} during {request!r}") from None
+        if kind == "error":
+            raise RuntimeError(f"in the benchmark process:\n{answer}")
+        return answer
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def _thread_variables(n_threads: int | None) -> dict[str, str]:
+    """What limits OpenMP, OpenBLAS, MKL and XLA from the start of a process; each peer's own calls do the rest."""
+    if n_threads is None:
+        return {}
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+    return dict.fromkeys(names, str(n_threads))
+
+
+@dataclass
+class _Contestant:
+    """A prepared entry: `n` units of work fill a round; `seconds` is what one took when that was found out."""
+
+    entry: Entry
+    worker: Worker
+    number: int
+    threads: int | None
+    n: int
+    seconds: float
+
+
+class Pool:
+    """Worker processes, kept from one comparison to the next, and the notes on what was left out."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.notes: list[str] = []
+        self._workers: dict[tuple, Worker] = {}
+        self._numbers = count()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers; the next comparison starts new ones."""
+        while self._workers:
+            self._workers.popitem()[1].close()
+
+    def note(self, text: str) -> None:
+        """Print and keep a line on something that was left out."""
+        if text not in self.notes:
+            self.notes.append(text)
+            print(f"  {text}", flush=True)
+
+    def report(self, result: dict[str, Any]) -> None:
+        """Print a row as soon as it is measured."""
+        print(f"  {_report.line(result)}", flush=True)
+
+    def compare(self, entries: Sequence[Entry]) -> dict[str, Series]:
+        """Time the entries in interleaved rounds, the order turned around from one round to the next.
+
+        Entries that cannot take part are left out, with a note. Empty if the machine's memory is too small for all.
+        """
+        needed = _COPIES * max(entry.task.n_bytes for entry in entries)
+        if needed > available_memory():
+            self.note(f"{_name(entries[0])}: skipped, needs {needed / 1e9:.1f} GB of free memory")
+            return {}
+        contestants = [contestant for entry in entries if (contestant := self._contestant(entry))]
+        series = {c.entry.label: Series(threads=c.threads) for c in contestants}
+        for number in range(self.options.rounds):
+            for c in contestants if number % 2 == 0 else contestants[::-1]:
+                time.sleep(_PAUSE)
+                seconds, others = c.worker.ask("round", c.number, c.n, self.options.retries)
+                series[c.entry.label].append(seconds, others > DISTURBED)
+        for c in contestants:
+            c.worker.ask("drop", c.number)
+        return series
+
+    def _contestant(self, entry: Entry) -> _Contestant | None:
+        """The entry on the fastest of its numbers of threads."""
+        absent = missing(entry.label)
+        if absent:
+            self.note(f"{entry.label}: skipped, {absent}")
+            return None
+        best = None
+        for threads in entry.threads:
+            candidate = self._prepared(entry, threads)
+            if candidate is None:
+                return None
+            best, slower = (candidate, best) if best is None or candidate.seconds < best.seconds else (best, candidate)
+            if slower:
+                slower.worker.ask("drop", slower.number)
+        return best
+
+    def _prepared(self, entry: Entry, threads: int | None) -> _Contestant | None:
+        key = (entry.peer, threads, entry.variables)
+        if key not in self._workers:
+            self._workers[key] = Worker(*key)
+        worker, number = self._workers[key], next(self._numbers)
+        unsupported = worker.ask("prepare", number, entry.task)
+        if unsupported:
+            self.note(f"{entry.label}: left out of {_name(entry)}, {unsupported}")
+            return None
+        return _Contestant(entry, worker, number, threads, *worker.ask("calibrate", number, self.options.min_seconds))
+
+
+def _name(entry: Entry) -> str:
+    return getattr(entry.task, "name", entry.label)

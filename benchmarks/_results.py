@@ -1,0 +1,117 @@
+"""Options of a run, and results as plain values: series of rounds, spreads, ratios, checks of goals, rows of tables."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run measures."""
+
+    quick: bool = False
+    rounds: int = 5
+    min_seconds: float = 0.1
+    retries: int = 5
+    shapes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, quick: bool, rounds: int | None, shapes: Sequence[str]) -> Options:
+        """The full or the quick protocol."""
+        protocol = {"rounds": 3, "min_seconds": 0.05, "retries": 1} if quick else {}
+        return cls(**{"quick": quick, "shapes": tuple(shapes)} | protocol | ({"rounds": rounds} if rounds else {}))
+
+    def chosen(self, tasks: Sequence[Any]) -> list[Any]:
+        """The tasks whose names are among `shapes`, or begin with one and a hyphen; all if there are none."""
+        if not self.shapes:
+            return list(tasks)
+        return [task for task in tasks if any(task.name == shape or task.name.startswith(f"{shape}-") for shape in self.shapes)]
+
+
+@dataclass
+class Series:
+    """Seconds of one unit of work, a value a round, and how many of the rounds stayed disturbed by other processes."""
+
+    seconds: list[float] = field(default_factory=list)
+    threads: int | None = None
+    disturbed: int = 0
+
+    def append(self, seconds: float, disturbed: bool) -> None:
+        self.seconds.append(seconds)
+        self.disturbed += disturbed
+
+    def result(self, scale: float) -> dict[str, Any]:
+        """As JSON, in the unit of which a second has `scale`."""
+        values = [scale * seconds for seconds in self.seconds]
+        return {**spread(values), "rounds": values, "threads": self.threads, "disturbed": self.disturbed}
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, minimum and maximum."""
+    return {"median": median(values), "min": min(values), "max": max(values)}
+
+
+def ratios(numerator: Series, denominator: Series) -> list[float]:
+    """Quotients of the two, round by round: both were timed within the same moments."""
+    return [a / b for a, b in zip(numerator.seconds, denominator.seconds, strict=True)]
+
+
+def check(what: str, values: Sequence[float], goal: float | None = None, *, at_most: bool = False) -> dict[str, Any]:
+    """A figure with its spread and, where there is a goal, whether the median reaches it."""
+    figure = {"what": what, **spread(values)}
+    if goal is not None:
+        reached = figure["median"] <= goal if at_most else figure["median"] >= goal
+        figure |= {"goal": goal, "at_most": at_most, "reached": reached}
+    return figure
+
+
+def row(
+    name: str, unit: str, scale: float, series: dict[str, Series], checks: Sequence[dict[str, Any]], **more: Any
+) -> dict[str, Any]:
+    """A row of a group's results."""
+    return {
+        "name": name,
+        "unit": unit,
+        "times": {label: s.result(scale) for label, s in series.items()},
+        "checks": list(checks),
+        **more,
+    }
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Of the straight line through the logarithms: 1 where y grows linearly with x."""
+    u, v = [math.log(value) for value in x], [math.log(value) for value in y]
+    u_mean, v_mean = sum(u) / len(u), sum(v) / len(v)
+    return sum((a - u_mean) * (b - v_mean) for a, b in zip(u, v, strict=True)) / sum((a - u_mean) ** 2 for a in u)
+
+
+def load(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def save(results: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def merged(results: dict[str, Any], path: Path) -> dict[str, Any]:
+    """`results`, still without groups, with those of an earlier run of the same environment and protocol, if the file exists.
+
+    Raises
+    ------
+    ValueError
+        The file holds results of another environment or protocol.
+    """
+    if not path.exists():
+        return results
+    earlier = load(path)
+    for key in ("environment", "options"):
+        if earlier[key] != results[key]:
+            raise ValueError(f"{path} holds results of other {key.removesuffix('s')}s: give another file, or remove it.")
+    return earlier

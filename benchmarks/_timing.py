@@ -1,0 +1,87 @@
+"""Timing of one job, with a guard that notices other processes' use of the CPU.
+
+A job is a function of n that does its work n times: n epochs, n calls.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks._environment import n_cores
+
+Job = Callable[[int], None]
+
+#: Share of one core that others may use during a round before it is taken again.
+DISTURBED = 0.10
+#: A timed stretch is calibrated with at most so many times the work of the one before.
+_GROWTH = 20
+
+
+class Round(NamedTuple):
+    """One timed stretch: seconds for one unit of work, and the share of one core that other processes used meanwhile."""
+
+    seconds: float
+    others: float
+
+
+def time_round(job: Job, n: int, retries: int) -> Round:
+    """Time n units of work; a disturbed round is taken again, at most `retries` times, and the least disturbed one kept."""
+    best = _round(job, n)
+    for _ in range(retries):
+        if best.others <= DISTURBED:
+            break
+        best = min(best, _round(job, n), key=lambda taken: taken.others)
+    return best
+
+
+def calibrate(job: Job, min_seconds: float) -> tuple[int, float]:
+    """Units of work that last `min_seconds`, and the seconds of one unit. The first unit warms up and is not timed."""
+    job(1)
+    n, elapsed = 1, _elapsed(job, 1)
+    while elapsed < min_seconds:
+        n = max(n + 1, int(n * min(_GROWTH, 1.25 * min_seconds / max(elapsed, 1e-9))))
+        elapsed = _elapsed(job, n)
+    if elapsed < 10 * min_seconds:
+        elapsed = min(elapsed, _elapsed(job, n))
+    return n, elapsed / n
+
+
+def _elapsed(job: Job, n: int) -> float:
+    start = time.perf_counter()
+    job(n)
+    return time.perf_counter() - start
+
+
+def _round(job: Job, n: int) -> Round:
+    gc.collect()
+    busy, own = _machine_busy(), _own_busy()
+    elapsed = _elapsed(job, n)
+    return Round(elapsed / n, _others(_machine_busy() - busy, _own_busy() - own, elapsed))
+
+
+def _others(busy: float, own: float, elapsed: float) -> float:
+    """Share of one core that others used; what the machine's clock ticks leave open is given to them."""
+    return max(0.0, busy - own - n_cores() * _tick()) / elapsed
+
+
+def _own_busy() -> float:
+    times = os.times()
+    return times.user + times.system
+
+
+def _machine_busy() -> float:
+    """CPU seconds that all processes have used, and that the hypervisor has withheld; 0 where that cannot be told."""
+    try:
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split(None, 9)[1:9])
+    except (OSError, ValueError):
+        return 0.0
+    return (user + nice + system + irq + softirq + steal) * _tick()
+
+
+def _tick() -> float:
+    return 1.0 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.0

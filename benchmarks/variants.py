@@ -1,0 +1,32 @@
+"""The speed of training away from ReLU, Adam, two layers, classes and float32: within 15 % of the goals of the plain shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks import train
+from benchmarks._pool import Pool
+from benchmarks._tasks import Training
+
+TITLE = "Variants of training"
+BASES = ("tab200", "med")
+MARGIN = 0.85
+
+
+def tasks(base: Training) -> list[Training]:
+    """All variants of a shape."""
+    in_float64 = {peer: goal for peer, goal in base.goals.items() if peer != "JAX"}
+    deep = 5 * base.hidden[:1]
+    return [
+        *(base.changed(name, MARGIN, activation=name) for name in ("tanh", "sigmoid", "leaky_relu", "gelu")),
+        *(base.changed(name, MARGIN, optimizer=name) for name in ("momentum", "adamw")),
+        base.changed(f"5x{deep[0]}", MARGIN, hidden=deep),
+        base.changed("regression", MARGIN, n_outputs=1, regression=True),
+        Training(**{**vars(base), "goals": in_float64}).changed("float64", MARGIN, dtype="float64"),
+    ]
+
+
+def run(pool: Pool) -> dict[str, Any]:
+    bases = BASES[:1] if pool.options.quick and not pool.options.shapes else BASES
+    variants = [task for base in train.SHAPES if base.name in bases for task in tasks(base)]
+    return {"rows": [result for task in pool.options.chosen(variants) if (result := train.compared(pool, task))]}
