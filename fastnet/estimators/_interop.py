@@ -48,6 +48,10 @@ def to_sklearn(estimator: BaseMLP) -> Any:
         if name in parameters and not _accepts(twin, name, parameters[name]):
             del parameters[name]
     if estimator.out_activation_ == "exp":
+        if "loss" not in twin.get_params():
+            raise ValueError(
+                "scikit-learn has networks with an exponential output (loss='poisson') from version 1.7 on: upgrade it."
+            )
         parameters["loss"] = "poisson"
     twin.set_params(**parameters)
     _copy_model(estimator, twin)

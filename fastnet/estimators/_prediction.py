@@ -102,8 +102,9 @@ def plain_outputs(estimator: Any, X: Any) -> np.ndarray | None:
     network = kept.network
     if X.dtype != network.dtype or X.shape[1] != network.n_inputs or not X.flags.c_contiguous or not kept.serves(attributes):
         return None
-    if not math.isfinite(np.add.reduce(X, axis=None)):
-        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not math.isfinite(np.add.reduce(X, axis=None)):
+            return None
     if len(X) == 1:
         return engine.forward_row(network._plan, network._params, X[0]).reshape(1, -1)
     return network._forward(X, check_finite=False, n_threads=estimator.n_threads) if len(X) else None

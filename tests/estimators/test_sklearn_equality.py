@@ -51,7 +51,7 @@ def _data(task: str, dtype: type = np.float64, n_rows: int = 50) -> tuple[np.nda
     Z = X @ rng.normal(size=(5, 3)) + 0.3 * rng.normal(size=(n_rows, 3))
     y = {
         "binary": Z[:, 0] > 0.2,
-        "multiclass": np.array(["a", "b", "c"])[Z.argmax(axis=1)],
+        "multiclass": Z.argmax(axis=1),
         "multilabel": (Z > 0).astype(int),
         "regression": Z[:, 0],
         "multioutput": Z,
