@@ -24,8 +24,16 @@ cdef extern from "team.h" nogil:
     ctypedef struct Team:
         int size
     ctypedef void (*TeamWork)(int, void*) noexcept nogil
-    void team_barrier(Team* team)
+    long long team_barrier(Team* team)
     void team_run(Team* team, int size, TeamWork work, void* task)
+
+
+cdef extern from "clock.h" nogil:
+    long long now_nanoseconds()
+
+
+cdef extern from "prefetch.h" nogil:
+    void prefetch(const void* address)
 
 
 include "types.pxi"

@@ -59,14 +59,13 @@ cdef void forward_product(const real* A, const real* W, const real* b, real* Z, 
         gemm(b"N", b"N", <int> n_out, <int> rows, <int> n_in, W, <int> n_out, A, <int> n_in, <real> 1, Z, <int> n_out)
 
 
-cdef void weight_gradient(const real* A, const real* dZ, real* dW, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count,
-                          Py_ssize_t n_in, Py_ssize_t n_out, bint accumulate, real* panel) noexcept nogil:
-    """dW[first : first + count] (count, n_out) = A[:, first : first + count]^T dZ, over A (rows, n_in), dZ (rows, n_out)."""
-    if own_product(n_in, n_out):
-        own(count, n_out, rows, A + first, 1, n_in, dZ, n_out, 1, dW, n_out, <real*> NULL, accumulate, panel)
+cdef void weight_gradient(const real* A, Py_ssize_t n_in, const real* dZ, Py_ssize_t n_out, real* dW, Py_ssize_t dW_row, Py_ssize_t rows,
+                          Py_ssize_t m, Py_ssize_t n, bint accumulate, real* panel) noexcept nogil:
+    """dW (m, n) = A^T dZ: a tile of the layer's (n_in, n_out), from m columns of A (rows, n_in) and n of dZ (rows, n_out)."""
+    if HAVE_OWN_PRODUCT:
+        own(m, n, rows, A, 1, n_in, dZ, n_out, 1, dW, dW_row, <real*> NULL, accumulate, panel)
     else:
-        gemm(b"N", b"T", <int> n_out, <int> count, <int> rows, dZ, <int> n_out, A + first, <int> n_in,
-             <real> (1 if accumulate else 0), dW, <int> n_out)
+        gemm(b"N", b"T", <int> n, <int> m, <int> rows, dZ, <int> n_out, A, <int> n_in, <real> (1 if accumulate else 0), dW, <int> dW_row)
 
 
 cdef void input_gradient(const real* dZ, const real* W, real* dA, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out,
@@ -99,18 +98,19 @@ cdef void sparse_forward_product(const Rows* X, const Py_ssize_t* numbers, Py_ss
             add_scaled(Z + r * n_out, W + X.indices[e] * n_out, (<const real*> X.data)[e], n_out)
 
 
-cdef void sparse_weight_gradient(const Rows* X, const Py_ssize_t* numbers, Py_ssize_t start, const real* dZ, real* dW,
-                                 Py_ssize_t rows, Py_ssize_t first, Py_ssize_t count, Py_ssize_t n_out,
+cdef void sparse_weight_gradient(const Rows* X, const Py_ssize_t* numbers, Py_ssize_t start, const real* dZ, Py_ssize_t dZ_row, real* dW,
+                                 Py_ssize_t dW_row, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t m, Py_ssize_t n,
                                  bint accumulate) noexcept nogil:
-    """dW[first : first + count] = A^T dZ for CSR rows, whose indices are sorted: a row's entries are found by bisection."""
+    """dW (m, n) = A^T dZ for columns first .. first + m of CSR rows. Indices are sorted: a row's entries are found by bisection."""
     cdef Py_ssize_t r, number
     cdef long long e, low, high, middle
     if not accumulate:
-        memset(dW, 0, count * n_out * sizeof(real))
+        for r in range(m):
+            memset(dW + r * dW_row, 0, n * sizeof(real))
     for r in range(rows):
         number = numbers[start + r] if numbers != NULL else start + r
         low = X.indptr[number]
-        e = high = X.indptr[number + 1]
+        high = X.indptr[number + 1]
         while low < high:
             middle = low + (high - low) // 2
             if X.indices[middle] < first:
@@ -118,6 +118,6 @@ cdef void sparse_weight_gradient(const Rows* X, const Py_ssize_t* numbers, Py_ss
             else:
                 high = middle
         for e in range(low, X.indptr[number + 1]):
-            if X.indices[e] >= first + count:
+            if X.indices[e] >= first + m:
                 break
-            add_scaled(dW + (X.indices[e] - first) * n_out, dZ + r * n_out, (<const real*> X.data)[e], n_out)
+            add_scaled(dW + (X.indices[e] - first) * dW_row, dZ + r * dZ_row, (<const real*> X.data)[e], n)

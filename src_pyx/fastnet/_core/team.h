@@ -1,12 +1,14 @@
 /* A team of threads that lives for one call into the core.
  *
  * team_run starts size - 1 threads, lets every member run the same function with its number, and joins them. team_barrier spins
- * for about two microseconds and then yields, so that a team on busy cores waits without holding them. A thread that cannot be
- * started makes the team smaller, never the work incomplete: members read the final size after the start. Platforms without POSIX
- * threads have a team of one.
+ * for about two microseconds and then yields, so that a team on busy cores waits without holding them; it returns the nanoseconds
+ * waited beyond the spinning, by which the caller sees that cores are wanted elsewhere. A thread that cannot be started makes the
+ * team smaller, never the work incomplete: members read the final size after the start. Platforms without POSIX threads have a
+ * team of one.
  */
 #ifndef FASTNET_TEAM_H
 #define FASTNET_TEAM_H
+#include "clock.h"
 
 #define TEAM_MAXIMUM 64
 #define TEAM_SPINS 64
@@ -32,40 +34,45 @@ typedef struct {
     int number;
 } TeamMember;
 
-static inline void team_pause(int *spins)
+static inline void team_pause(void)
 {
-    if (++*spins < TEAM_SPINS) {
 #if defined(__x86_64__) || defined(__i386__)
-        __builtin_ia32_pause();
+    __builtin_ia32_pause();
 #elif defined(__aarch64__)
-        __asm__ __volatile__("yield");
+    __asm__ __volatile__("yield");
 #endif
-    } else {
-        sched_yield();
-    }
 }
 
-static void team_barrier(Team *team)
+static long long team_wait(const int *word, int value)
+{
+    for (int spins = 0; spins < TEAM_SPINS; spins++) {
+        if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
+            return 0;
+        team_pause();
+    }
+    const long long start = now_nanoseconds();
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
+        sched_yield();
+    return now_nanoseconds() - start;
+}
+
+static long long team_barrier(Team *team)
 {
     if (team->size == 1)
-        return;
+        return 0;
     const int generation = __atomic_load_n(&team->generation, __ATOMIC_ACQUIRE);
     if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == team->size) {
         __atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&team->generation, generation + 1, __ATOMIC_RELEASE);
-        return;
+        return 0;
     }
-    int spins = 0;
-    while (__atomic_load_n(&team->generation, __ATOMIC_ACQUIRE) == generation)
-        team_pause(&spins);
+    return team_wait(&team->generation, generation);
 }
 
 static void *team_member(void *argument)
 {
     TeamMember *member = (TeamMember *)argument;
-    int spins = 0;
-    while (!__atomic_load_n(&member->team->started, __ATOMIC_ACQUIRE))
-        team_pause(&spins);
+    team_wait(&member->team->started, 0);
     member->team->work(member->number, member->team->task);
     return NULL;
 }
@@ -74,20 +81,20 @@ static void team_run(Team *team, int size, TeamWork work, void *task)
 {
     pthread_t threads[TEAM_MAXIMUM];
     TeamMember members[TEAM_MAXIMUM];
-    team->size = 1;
     team->arrived = team->generation = team->started = 0;
     team->work = work;
     team->task = task;
-    for (int i = 1; i < size; i++) {
-        members[i].team = team;
-        members[i].number = i;
-        if (pthread_create(&threads[i], NULL, team_member, &members[i]) != 0)
+    int started = 1;
+    for (; started < size; started++) {
+        members[started].team = team;
+        members[started].number = started;
+        if (pthread_create(&threads[started], NULL, team_member, &members[started]) != 0)
             break;
-        team->size++;
     }
+    team->size = started;
     __atomic_store_n(&team->started, 1, __ATOMIC_RELEASE);
     work(0, task);
-    for (int i = 1; i < team->size; i++)
+    for (int i = 1; i < started; i++) /* not team->size: the work may have let members go */
         pthread_join(threads[i], NULL);
 }
 
@@ -97,7 +104,11 @@ struct Team {
     int size;
 };
 
-static void team_barrier(Team *team) { (void)team; }
+static long long team_barrier(Team *team)
+{
+    (void)team;
+    return 0;
+}
 
 static void team_run(Team *team, int size, TeamWork work, void *task)
 {

@@ -8,10 +8,13 @@
 # Tiles depend on the network alone, sums over rows and tiles are taken in their order: results do not depend on the team's size.
 
 cdef enum:
-    TILE_ELEMENTS = 16384           # of a tile's gradient: 64 KiB of floats, in L2 beside the operands
-    TILE_ROWS = 12                  # a multiple of the products' row blocks
+    TILE_COLUMNS = 256              # a tile of 96 x 256 floats is 96 KiB: its gradient stays in L2 from product to update
+    TILE_ROWS = 96
+    TILE_ROW_UNIT = 12              # a multiple of the products' row blocks
     WATCH_NANOSECONDS = 50000000    # between looks at Python's signals
     ROWS_PER_PIECE = 1024           # rows at a time in loss_and_grad
+    REVIEW_NANOSECONDS = 10000000   # between looks at how well a team's members keep each other busy
+    WASTE_PERCENT = 35              # of a team's time spent waiting from which one member alone is faster
 
 cdef enum Status:
     FINISHED
@@ -21,8 +24,15 @@ cdef enum Status:
 
 cdef struct Tile:
     Py_ssize_t layer
-    Py_ssize_t first                # row of W[l]; -1: the tile is b[l]
-    Py_ssize_t count                # rows of W[l]
+    bint is_bias                    # b[l], else rows x columns of W[l]
+    Py_ssize_t first_row
+    Py_ssize_t rows
+    Py_ssize_t first_column
+    Py_ssize_t columns
+    Py_ssize_t place                # of its first element in the flat vector
+    Py_ssize_t stride               # from one row to the next in the flat vector
+    Py_ssize_t pieces               # contiguous runs in the flat vector, and the length of each
+    Py_ssize_t length
 
 
 cdef struct Training:
@@ -41,7 +51,7 @@ cdef struct Training:
     Py_ssize_t n_batches
     const double* rates             # (n_rates,)
     Py_ssize_t n_rates
-    Py_ssize_t step                 # updates made before this batch
+    Py_ssize_t step                 # updates made; members count their own while they run
     # objective and optimiser
     Step optimizer
     void* first
@@ -77,6 +87,9 @@ cdef struct Training:
     # results
     volatile int stop               # set by member 0, read by all after the first barrier of a batch
     long long last_look
+    int next_size                   # members from the next batch on
+    long long* waited               # (members,) nanoseconds at barriers since the last review
+    long long last_review
     bint heavy                      # a layer of a batch takes long enough to look at signals between layers
     int status
     Py_ssize_t done                 # batches
@@ -88,10 +101,6 @@ cdef struct Training:
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() nogil
-
-
-cdef extern from "clock.h" nogil:
-    long long now_nanoseconds()
 
 
 cdef void look_at_signals(Training* task) noexcept nogil:
@@ -106,12 +115,45 @@ cdef void look_at_signals(Training* task) noexcept nogil:
 
 
 cdef Py_ssize_t tile_rows(const Layer* layer) noexcept nogil:
-    """Rows of W[l] in a tile: at most TILE_ELEMENTS elements, and eight tiles in a layer if they are not too small."""
-    cdef Py_ssize_t most = TILE_ELEMENTS // layer.n_out // TILE_ROWS * TILE_ROWS
-    cdef Py_ssize_t eighth = (layer.n_in // 8 + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
-    if eighth < most:
-        most = eighth
-    return most if most > TILE_ROWS else TILE_ROWS
+    """Rows of W[l] in a tile: eight tiles in a layer if that leaves them large enough."""
+    cdef Py_ssize_t eighth = (layer.n_in // 8 + TILE_ROW_UNIT - 1) // TILE_ROW_UNIT * TILE_ROW_UNIT
+    return TILE_ROW_UNIT if eighth < TILE_ROW_UNIT else TILE_ROWS if eighth > TILE_ROWS else eighth
+
+
+cdef Py_ssize_t lay_tiles(const Layer* layers, Py_ssize_t n_layers, Tile* tiles) noexcept nogil:
+    """Fill `tiles`, unless it is NULL, and return how many there are."""
+    cdef Py_ssize_t l, row, column, n = 0
+    cdef const Layer* layer
+    cdef Tile tile
+    for l in range(n_layers):
+        layer = layers + l
+        tile.layer = l
+        tile.is_bias = True
+        tile.first_row = tile.first_column = 0
+        tile.rows = tile.pieces = 1
+        tile.columns = tile.stride = tile.length = layer.n_out
+        tile.place = layer.b
+        if tiles != NULL:
+            tiles[n] = tile
+        n += 1
+        tile.is_bias = False
+        row = 0
+        while row < layer.n_in:
+            tile.first_row = row
+            tile.rows = layer.n_in - row if layer.n_in - row < tile_rows(layer) else tile_rows(layer)
+            column = 0
+            while column < layer.n_out:
+                tile.first_column = column
+                tile.columns = layer.n_out - column if layer.n_out - column < TILE_COLUMNS else TILE_COLUMNS
+                tile.place = layer.W + row * layer.n_out + column
+                tile.pieces = 1 if tile.columns == layer.n_out else tile.rows
+                tile.length = tile.rows * tile.columns // tile.pieces
+                if tiles != NULL:
+                    tiles[n] = tile
+                n += 1
+                column += tile.columns
+            row += tile.rows
+    return n
 
 
 cdef void gather(Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1, real* unused) noexcept nogil:
@@ -120,6 +162,8 @@ cdef void gather(Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1,
     cdef const Py_ssize_t* order = task.order + start
     for r in range(r0, r1):
         number = order[r]
+        if r + 8 < r1 and task.X.dense != NULL:
+            prefetch(<const real*> task.X.dense + order[r + 8] * n_in)
         if task.X.dense != NULL:
             memcpy(<real*> task.A[0] + r * n_in, <const real*> task.X.dense + number * n_in, n_in * sizeof(real))
         if task.y.labels != NULL:
@@ -143,7 +187,7 @@ cdef double weight_of_batch(const Training* task, Py_ssize_t start, Py_ssize_t r
 
 
 cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1, double scale,
-                                real* unused) noexcept nogil:
+                                Py_ssize_t step, real* unused) noexcept nogil:
     """A[l], dZ[l] and the losses of rows r0 .. r1 of the batch that starts at row `start` of the pass."""
     cdef Py_ssize_t rows = r1 - r0, l, n_in, n_out
     cdef const Layer* layer
@@ -184,7 +228,7 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
             activate_keeping(layer.activation, layer.alpha, Z, D, rows * n_out)
             if layer.dropout > 0 and task.drops:
                 drop_units(Z, D, rows, n_out, r0 + (start if task.only_gradient else 0), layer.dropout, task.seed,
-                           <uint64> task.step, <uint64> l)
+                           <uint64> step, <uint64> l)
         else:
             activate(layer.activation, layer.alpha, Z, rows * n_out)
         A = Z
@@ -205,49 +249,51 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
             look_at_signals(task)
 
 
-cdef void tile_gradient(const Training* task, const Tile* tile, Py_ssize_t start, Py_ssize_t rows, real* gradient, bint accumulate,
-                        real* panel) noexcept nogil:
-    """dW[l] = A[l-1]^T dZ[l] for a tile's rows, or db[l] = the column sums of dZ[l]."""
+cdef void tile_gradient(const Training* task, const Tile* tile, Py_ssize_t start, Py_ssize_t rows, real* gradient, Py_ssize_t stride,
+                        bint accumulate, real* panel) noexcept nogil:
+    """A tile of dW[l] = A[l-1]^T dZ[l], or db[l] = the column sums of dZ[l]; `stride` from one of its rows to the next."""
     cdef const Layer* layer = task.layers + tile.layer
-    cdef const real* dZ = <const real*> task.dZ[tile.layer + 1]
+    cdef const real* dZ = <const real*> task.dZ[tile.layer + 1] + tile.first_column
     cdef const real* A
     cdef Py_ssize_t r
-    if tile.first < 0:
+    if tile.is_bias:
         if not accumulate:
             memset(gradient, 0, layer.n_out * sizeof(real))
         for r in range(rows):
             add_scaled(gradient, dZ + r * layer.n_out, <real> 1, layer.n_out)
     elif tile.layer == 0 and task.X.dense == NULL:
-        sparse_weight_gradient(&task.X, task.order, start, dZ, gradient, rows, tile.first, tile.count, layer.n_out, accumulate)
+        sparse_weight_gradient(&task.X, task.order, start, dZ, layer.n_out, gradient, stride, rows, tile.first_row, tile.rows,
+                               tile.columns, accumulate)
     else:
         if tile.layer == 0 and task.order == NULL:
             A = <const real*> task.X.dense + start * task.X.n_columns
         else:
             A = <const real*> task.A[tile.layer]
-        weight_gradient(A, dZ, gradient, rows, tile.first, tile.count, layer.n_in, layer.n_out, accumulate, panel)
-
-
-cdef inline Py_ssize_t tile_place(const Training* task, const Tile* tile) noexcept nogil:
-    """Offset of a tile in the flat vector."""
-    cdef const Layer* layer = task.layers + tile.layer
-    return layer.b if tile.first < 0 else layer.W + tile.first * layer.n_out
-
-
-cdef inline Py_ssize_t tile_size(const Training* task, const Tile* tile) noexcept nogil:
-    cdef const Layer* layer = task.layers + tile.layer
-    return layer.n_out if tile.first < 0 else tile.count * layer.n_out
+        weight_gradient(A + tile.first_row, layer.n_in, dZ, layer.n_out, gradient, stride, rows, tile.rows, tile.columns, accumulate,
+                        panel)
 
 
 cdef void gradients_to_vector(Training* task, int member, Py_ssize_t start, Py_ssize_t rows, bint accumulate, real* unused) noexcept nogil:
     """This member's tiles of the gradient into the gradient vector."""
     cdef Py_ssize_t i
+    cdef const Tile* tile
     cdef real* gradient
     for i in range(task.tile_bounds[member], task.tile_bounds[member + 1]):
-        gradient = <real*> task.gradient + tile_place(task, task.tiles + i)
-        tile_gradient(task, task.tiles + i, start, rows, gradient, accumulate, <real*> (task.panels + member * PANEL_BYTES))
-        task.tile_norms[i] = sum_of_squares(gradient, tile_size(task, task.tiles + i))
+        tile = task.tiles + i
+        gradient = <real*> task.gradient + tile.place
+        tile_gradient(task, tile, start, rows, gradient, tile.stride, accumulate, <real*> (task.panels + member * PANEL_BYTES))
+        task.tile_norms[i] = squares_of_pieces(gradient, tile.stride, tile)
         if member == 0 and task.heavy:
             look_at_signals(task)
+
+
+cdef double squares_of_pieces(const real* x, Py_ssize_t stride, const Tile* tile) noexcept nogil:
+    """Sum of squares of a tile's elements in x, whose rows are `stride` apart."""
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(tile.pieces):
+        total += sum_of_squares(x + i * stride, tile.length)
+    return total
 
 
 cdef double clipping(const Training* task) noexcept nogil:
@@ -260,41 +306,41 @@ cdef double clipping(const Training* task) noexcept nogil:
 
 
 cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t rows, double weight, double rate,
-                       real* unused) noexcept nogil:
-    """One optimiser step on this member's tiles."""
-    cdef Py_ssize_t i, place, size
+                       Py_ssize_t number, real* unused) noexcept nogil:
+    """Optimiser step `number` on this member's tiles."""
+    cdef Py_ssize_t i, piece, place, stride
     cdef const Tile* tile
     cdef const Layer* layer
     cdef real* gradient
-    cdef real* W
-    cdef real* scratch = <real*> (task.scratch + member * task.scratch_size)
-    cdef double factor, decay
-    cdef bint biases
+    cdef real* params = <real*> task.params
+    cdef real* first = <real*> task.first
+    cdef real* second = <real*> task.second
+    cdef double decay
     cdef Step step = task.optimizer
     step.scale = clipping(task) if task.max_norm > 0 else 1
     for i in range(task.tile_bounds[member], task.tile_bounds[member + 1]):
         tile = task.tiles + i
         layer = task.layers + tile.layer
-        place = tile_place(task, tile)
-        size = tile_size(task, tile)
-        biases = tile.first < 0
-        W = <real*> task.params + place
         if task.max_norm > 0:
-            gradient = <real*> task.gradient + place
+            gradient = <real*> task.gradient + tile.place
+            stride = tile.stride
         else:
-            gradient = scratch
-            tile_gradient(task, tile, start, rows, gradient, False, <real*> (task.panels + member * PANEL_BYTES))
+            gradient = <real*> (task.scratch + member * task.scratch_size)
+            stride = tile.columns
+            tile_gradient(task, tile, start, rows, gradient, stride, False, <real*> (task.panels + member * PANEL_BYTES))
             if task.track_norm:
-                task.tile_norms[i] = sum_of_squares(gradient, size)
-        factor = layer.b_rate if biases else layer.W_rate
-        decay = layer.b_decay if biases else layer.W_decay
-        step.rate = rate * factor
+                task.tile_norms[i] = squares_of_pieces(gradient, stride, tile)
+        decay = layer.b_decay if tile.is_bias else layer.W_decay
+        step.rate = rate * (layer.b_rate if tile.is_bias else layer.W_rate)
         step.l2 = task.l2 * decay / (weight if task.l2_per_batch else 1)
         step.keep = 1 - step.rate * task.weight_decay * decay
-        task.tile_weights[i] = decay * sum_of_squares(W, size) if task.l2 > 0 else 0
-        prepare(&step, task.step + 1)
-        update(&step, W, gradient, <real*> task.first + place if task.first != NULL else NULL,
-               <real*> task.second + place if task.second != NULL else NULL, size)
+        if task.l2 > 0:
+            task.tile_weights[i] = decay * squares_of_pieces(params + tile.place, tile.stride, tile)
+        prepare(&step, number)
+        for piece in range(tile.pieces):
+            place = tile.place + piece * tile.stride
+            update(&step, params + place, gradient + piece * stride, first + place if first != NULL else NULL,
+                   second + place if second != NULL else NULL, tile.length)
 
 
 cdef void account(Training* task, double weight, Py_ssize_t rows, double mean_loss) noexcept nogil:
@@ -329,22 +375,38 @@ cdef double mean_of_losses(const Training* task, Py_ssize_t rows, double weight)
     return ((sums[0] + sums[1]) + (sums[2] + sums[3])) / weight
 
 
+cdef void review_team(Training* task) noexcept nogil:
+    """Go on with one member if the team wastes its time, because other programs have the cores. Results stay the same."""
+    cdef long long now = now_nanoseconds(), wasted = 0
+    cdef int i, size = task.team.size
+    if size == 1 or now - task.last_review < REVIEW_NANOSECONDS:
+        return
+    for i in range(size):
+        wasted += task.waited[i]
+        task.waited[i] = 0
+    if wasted * 100 > (now - task.last_review) * size * WASTE_PERCENT:
+        task.next_size = 1
+    task.last_review = now
+
+
 cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
     """One member's life: all batches of a pass."""
-    cdef Py_ssize_t batch, start, rows, size = task.team.size
+    cdef Py_ssize_t batch, start, rows, size = task.team.size, step = task.step
     cdef double weight, mean_loss
     if member == 0:
         divide_tiles(task)
+        task.next_size = <int> size
     team_barrier(&task.team)
     for batch in range(task.n_batches):
         start = batch * task.batch_size
         rows = task.n - start if task.n - start < task.batch_size else task.batch_size
         weight = task.whole_weight if task.only_gradient else weight_of_batch(task, start, rows, <real*> NULL)
         if weight > 0:
-            rows_forward_and_back(task, member, start, rows * member // size, rows * (member + 1) // size, 1 / weight, <real*> NULL)
+            rows_forward_and_back(task, member, start, rows * member // size, rows * (member + 1) // size, 1 / weight, step,
+                                  <real*> NULL)
         if member == 0:
             look_at_signals(task)
-        team_barrier(&task.team)
+        task.waited[member] += team_barrier(&task.team)
         if task.stop:
             return
         if weight > 0:
@@ -361,26 +423,35 @@ cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
                 if task.max_norm > 0:
                     gradients_to_vector(task, member, start, rows, False, <real*> NULL)
                     team_barrier(&task.team)
-                update_tiles(task, member, start, rows, weight, task.rates[batch if task.n_rates > 1 else 0], <real*> NULL)
-        team_barrier(&task.team)
+                step += 1
+                update_tiles(task, member, start, rows, weight, task.rates[batch if task.n_rates > 1 else 0], step, <real*> NULL)
+        if member == 0:
+            review_team(task)
+        task.waited[member] += team_barrier(&task.team)
+        if member >= task.next_size:
+            return
         if member == 0:
             if weight > 0 and not task.only_gradient:
                 account(task, weight, rows, mean_loss)
             task.done += 1
             task.rows_done += rows
+            if size != task.next_size:
+                size = task.team.size = task.next_size
+                divide_tiles(task)
 
 
 cdef void divide_tiles(Training* task) noexcept nogil:
     """Consecutive tiles to each member, about as many elements each."""
-    cdef Py_ssize_t total = 0, so_far = 0, i, member = 1, size = task.team.size
+    cdef Py_ssize_t total = 0, so_far = 0, i, here, member = 1, size = task.team.size
     for i in range(task.n_tiles):
-        total += tile_size(task, task.tiles + i)
+        total += task.tiles[i].rows * task.tiles[i].columns
     task.tile_bounds[0] = 0
     for i in range(task.n_tiles):
-        while member < size and so_far + tile_size(task, task.tiles + i) // 2 >= total * member // size:
+        here = task.tiles[i].rows * task.tiles[i].columns
+        while member < size and so_far + here // 2 >= total * member // size:
             task.tile_bounds[member] = i
             member += 1
-        so_far += tile_size(task, task.tiles + i)
+        so_far += here
     while member <= size:
         task.tile_bounds[member] = task.n_tiles
         member += 1
@@ -471,25 +542,23 @@ cdef class Trainer:
         """Place every buffer of a batch in one block of memory."""
         cdef Training* task = &self.task
         cdef Py_ssize_t item = 4 if task.width == cnp.NPY_FLOAT else 8
-        cdef Py_ssize_t rows = task.batch_size, L = task.n_layers, l, first, n_tiles = 0, count, largest = 1
-        cdef Tile* tile
+        cdef Py_ssize_t rows = task.batch_size, L = task.n_layers, l, count, largest = 1
         cdef char* place
         cdef int passes
+        task.n_tiles = lay_tiles(task.layers, L, NULL)
         for l in range(L):
-            n_tiles += 1 + (task.layers[l].n_in + tile_rows(task.layers + l) - 1) // tile_rows(task.layers + l)
-            largest = max(largest, min(task.layers[l].n_in, tile_rows(task.layers + l)) * task.layers[l].n_out)
-        task.n_tiles = n_tiles
+            largest = max(largest, task.layers[l].n_out, tile_rows(task.layers + l) * min(task.layers[l].n_out, TILE_COLUMNS))
         task.scratch_size = (largest * item + 127) // 64 * 64
         needs_vector = task.max_norm > 0 and gradient is None
         task.heavy = <double> self.plan.n_weights * rows > 3e7
         buffer = None
         for passes in range(2):      # the first pass from address 0 measures, the second places
             place = NULL if buffer is None else <char*> cnp.PyArray_DATA(buffer)
-            tile = <Tile*> part(&place, n_tiles * sizeof(Tile))
-            task.tiles = tile
+            task.tiles = <Tile*> part(&place, task.n_tiles * sizeof(Tile))
             task.tile_bounds = <Py_ssize_t*> part(&place, (self.n_threads + 1) * sizeof(Py_ssize_t))
-            task.tile_norms = <double*> part(&place, n_tiles * sizeof(double))
-            task.tile_weights = <double*> part(&place, n_tiles * sizeof(double))
+            task.waited = <long long*> part(&place, self.n_threads * sizeof(long long))
+            task.tile_norms = <double*> part(&place, task.n_tiles * sizeof(double))
+            task.tile_weights = <double*> part(&place, task.n_tiles * sizeof(double))
             task.A = <void**> part(&place, (L + 1) * sizeof(void*))
             task.D = <void**> part(&place, (L + 1) * sizeof(void*))
             task.dZ = <void**> part(&place, (L + 1) * sizeof(void*))
@@ -512,13 +581,7 @@ cdef class Trainer:
             if buffer is None:
                 self.workspace_bytes = <Py_ssize_t> place + 64
                 buffer = self._allocate(self.workspace_bytes)
-        for l in range(L):
-            tile.layer, tile.first, tile.count = l, -1, 0
-            tile += 1
-            for first in range(0, task.layers[l].n_in, tile_rows(task.layers + l)):
-                tile.layer, tile.first = l, first
-                tile.count = min(tile_rows(task.layers + l), task.layers[l].n_in - first)
-                tile += 1
+        lay_tiles(task.layers, L, <Tile*> task.tiles)
         if gradient is not None:
             task.gradient = check(gradient, task.width, "grads", (self.plan.n_params,), True)
         self.held.append(buffer)
@@ -571,7 +634,8 @@ cdef class Trainer:
         task.status = FINISHED
         task.done = task.rows_done = 0
         task.loss_sum = task.penalty_sum = task.norm_sum = 0
-        task.last_look = now_nanoseconds()
+        task.last_look = task.last_review = now_nanoseconds()
+        memset(task.waited, 0, self.n_threads * sizeof(long long))
         with nogil:
             team_run(&task.team, self.n_threads, train_team_member, task)
         if task.stop:
