@@ -37,12 +37,6 @@ _forward_row = engine.forward_row
 _WORTH_THREADS = 1 << 20
 
 
-_forward_row = engine.forward_row
-
-#: Multiplications below which a second thread, and finding out how many there may be, costs more than it gains.
-_WORTH_THREADS = 1 << 20
-
-
 class Network:
     """A multilayer perceptron.
 
