@@ -9,7 +9,12 @@ from __future__ import annotations
 import importlib
 import os
 from types import ModuleType
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from fastnet._core import baseline as engine
+
+level: str
 LEVELS = ("baseline", "v2", "v3", "v4")
 
 
@@ -41,4 +46,5 @@ def _choose() -> tuple[str, ModuleType]:
     return level, importlib.import_module(f"fastnet._core.{level}")
 
 
-level, engine = _choose()
+if not TYPE_CHECKING:
+    level, engine = _choose()

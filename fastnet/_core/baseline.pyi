@@ -1,0 +1,96 @@
+"""What every compiled level of the core offers: baseline, v2, v3 and v4 are one source."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]  # float32 or float64, one width in a call
+CSR: TypeAlias = tuple[Array, NDArray[np.int32], NDArray[np.int64], tuple[int, int]]  # data, indices, indptr, shape
+LossSpec: TypeAlias = tuple[Any, ...]  # code, parameter, levels of a quantile loss or None[, ceiling]
+
+ACTIVATION_CODES: dict[str, int]
+LOSS_CODES: dict[str, int]
+OPTIMIZER_CODES: dict[str, int]
+
+class Plan:
+    n_layers: int
+    n_params: int
+    n_weights: int
+    widest: int
+    sizes: tuple[int, ...]
+    @property
+    def uses_blas(self) -> bool: ...
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activations: Sequence[int],
+        alphas: Sequence[float],
+        dropouts: Sequence[float],
+        *,
+        lr_factors: Sequence[float] | None = None,
+        decay_factors: Sequence[float] | None = None,
+    ) -> None: ...
+
+class Trainer:
+    """See `fastnet._session.Session`, which makes it."""
+
+    plan: Plan
+    n_rows: int
+    n_threads: int
+    workspace_bytes: int
+    step: int
+    def __init__(
+        self,
+        plan: Plan,
+        params: Array,
+        loss: LossSpec,
+        X: Array | CSR,
+        y: Array,
+        sample_weight: Array | None,
+        batch_size: int,
+        optimizer: int,
+        hyper: tuple[float, ...],
+        state: list[Array],
+        *,
+        l2: float = 0.0,
+        l2_per_batch: bool = False,
+        weight_decay: float = 0.0,
+        max_grad_norm: float = 0.0,
+        track_grad_norm: bool = False,
+        seed: int = 0,
+        n_threads: int = 1,
+        gradient: Array | None = None,
+        dropout: bool = True,
+    ) -> None: ...
+    def run(self, order: NDArray[np.intp] | None, rates: NDArray[np.float64]) -> tuple[int, int, int, float, float, float]: ...
+
+def forward(plan: Plan, params: Array, X: Array | CSR, out: Array, n_threads: int = 1) -> None: ...
+def forward_row(plan: Plan, params: Array, x: Any) -> Array: ...
+def activations(plan: Plan, params: Array, X: Array | CSR, outs: list[Array], n_threads: int = 1) -> None: ...
+def loss(
+    plan: Plan, params: Array, loss: LossSpec, X: Array | CSR, y: Array, sample_weight: Array | None = None, n_threads: int = 1
+) -> float: ...
+def loss_and_grad(
+    plan: Plan,
+    params: Array,
+    loss: LossSpec,
+    X: Array | CSR,
+    y: Array,
+    sample_weight: Array | None,
+    grads: Array,
+    n_threads: int = 1,
+    seed: int | None = None,
+) -> float: ...
+def shuffle(order: NDArray[np.intp], state: NDArray[np.uint64]) -> None: ...
+def draw(order: NDArray[np.intp], n: int, state: NDArray[np.uint64]) -> None: ...
+def exp(x: Array, out: Array) -> None: ...
+def tanh(x: Array, out: Array) -> None: ...
+def sigmoid(x: Array, out: Array) -> None: ...
+def log(x: Array, out: Array) -> None: ...
+def apply_activation(code: int, alpha: float, Z: Array, A: Array) -> None: ...
+def apply_derivative(code: int, alpha: float, Z: Array, D: Array) -> None: ...
+def product(
+    A: Array, B: Array, C: Array, transpose_a: bool = False, transpose_b: bool = False, *, blas: bool | None = None
+) -> None: ...

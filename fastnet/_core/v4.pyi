@@ -1,0 +1,1 @@
+from fastnet._core.baseline import *
