@@ -11,7 +11,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnet.losses import Loss
-from fastnet.network import Network
 
 from . import _fit, _interop
 from ._initialization import initial_parameters
@@ -20,6 +19,7 @@ from ._prediction import adopt, build_network, network_for
 from ._sklearn import CallbackSupport, check_sample_weight, unchanged_on_error
 from ._solver import uses_lbfgs
 from ._stopping import reset_curves
+from ._targets import Role
 from ._validation import Rows
 
 
@@ -33,7 +33,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
                 setattr(self, name, value)
 
     @abstractmethod
-    def _check_targets(self, X: Any, y: Any, *, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
+    def _check_targets(self, X: Any, y: Any, *, role: Role, reset: bool) -> tuple[Any, np.ndarray]:
         """Validate data; learn or check the kind of targets."""
 
     @abstractmethod
@@ -77,7 +77,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         with unchanged_on_error(self):
             first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
             units = hidden_sizes(self)
-            rows = self._checked_rows(X, y, sample_weight, incremental=incremental, reset=first)
+            rows = self._checked_rows(X, y, sample_weight, role="partial_fit" if incremental else "fit", reset=first)
             random_state = check_random_state(self.random_state)
             self.n_outputs_, out_activation = self._output_layer(rows.y)
             if first:
@@ -97,11 +97,9 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             _fit.check_finite(self)
         return self
 
-    def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool, reset: bool) -> Rows:
-        X, labels = self._check_targets(X, y, incremental=incremental, reset=reset)
-        return self._rows(X, labels, sample_weight, X.dtype if reset else self._parameter_dtype())
-
-    def _rows(self, X: Any, labels: Any, sample_weight: Any, dtype: np.dtype) -> Rows:
+    def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, role: Role, reset: bool) -> Rows:
+        X, labels = self._check_targets(X, y, role=role, reset=reset)
+        dtype = X.dtype if reset else self._parameter_dtype()
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X, dtype)
         return Rows(X, self._encode(labels, dtype), labels, self._row_weights(labels, sample_weight, dtype))
@@ -126,8 +124,12 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
                 "X_val and y_val are passed to fit while at the same time early_stopping is False. When passing X_val and "
                 "y_val to fit, early_stopping should be set to True (with n_iter_no_change=np.inf to never stop early)."
             )
-        X_val, labels = self._check_targets(X_val, y_val, incremental=True, reset=False)
-        return self._rows(X_val, labels, sample_weight_val, self._parameter_dtype())
+        rows = self._checked_rows(X_val, y_val, sample_weight_val, role="validation", reset=False)
+        if rows.y.ndim == 2 and rows.y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y_val must have as many columns as y, got targets for {rows.y.shape[1]} outputs of {self.n_outputs_}."
+            )
+        return rows
 
     def _initialize(self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         """Draw initial parameters and forget what belonged to those before."""
@@ -243,9 +245,3 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def network_of(estimator: BaseMLP) -> Network:
-    """A network with copies of the parameters of a fitted estimator, for use without scikit-learn."""
-    check_is_fitted(estimator)
-    return build_network(estimator)

@@ -20,6 +20,7 @@ from ._docs import with_shared_parts
 from ._losses import CappedBinaryCrossEntropy, CappedCrossEntropy, largest_cross_entropy
 from ._parameters import CLASSIFIER_CONSTRAINTS
 from ._prediction import outputs
+from ._sklearn import unchanged_on_error
 from ._solver import partial_fit_available
 from ._validation import Rows, accuracy
 from ._weights import with_class_weight
@@ -164,10 +165,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "class_weight 'balanced' is not supported for partial_fit, which sees only part of the rows. Pass the dict that "
                 "sklearn.utils.class_weight.compute_class_weight gives for all of them."
             )
-        if _check_partial_fit_first_call(self, classes):
-            known = y if type_of_target(y).startswith("multilabel") else classes
-            self._label_binarizer = LabelBinarizer().fit(known)
-        return self._fit(X, y, sample_weight, incremental=True)
+        with unchanged_on_error(self):
+            if _check_partial_fit_first_call(self, classes):
+                known = y if type_of_target(y).startswith("multilabel") else classes
+                self._label_binarizer = LabelBinarizer().fit(known)
+            return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """Most probable classes.
@@ -230,12 +232,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : MLPClassifier
         """
-        self._label_binarizer = LabelBinarizer().fit(np.arange(n_outputs) if classes is None else classes)
-        self.classes_ = self._label_binarizer.classes_
-        units = _targets.n_outputs(self)
-        return self._start(n_features, units, "logistic" if units == 1 else "softmax")
+        with unchanged_on_error(self):
+            self._label_binarizer = LabelBinarizer().fit(np.arange(n_outputs) if classes is None else classes)
+            self.classes_ = self._label_binarizer.classes_
+            units = _targets.n_outputs(self)
+            return self._start(n_features, units, "logistic" if units == 1 else "softmax")
 
-    def _check_targets(self, X: Any, y: Any, *, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
+    def _check_targets(self, X: Any, y: Any, *, role: _targets.Role, reset: bool) -> tuple[Any, np.ndarray]:
         X, y = validate_data(
             self,
             X,
@@ -248,7 +251,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        _targets.check_classes(self, y, incremental=incremental)
+        _targets.check_classes(self, y, role)
         return X, y
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:

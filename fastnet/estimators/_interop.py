@@ -35,7 +35,7 @@ FITTED = (
 )
 
 
-def _twin(name: str) -> type:
+def _twin(name: str) -> Any:
     return getattr(neural_network, name)
 
 

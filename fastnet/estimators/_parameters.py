@@ -133,7 +133,7 @@ def initialization_activations(estimator: Any, n_hidden: int) -> list[Activation
 def dropouts(estimator: Any, n_hidden: int) -> list[float]:
     """The dropout probability of each hidden layer."""
     rates = _per_layer(estimator, "dropout", n_hidden)
-    if not all(isinstance(rate, Real) and 0 <= rate < 1 for rate in rates):
+    if not all(isinstance(rate, Real) and 0 <= float(rate) < 1 for rate in rates):
         raise invalid(estimator, "dropout", "made of numbers in the range [0.0, 1.0)")
     return [float(rate) for rate in rates]
 

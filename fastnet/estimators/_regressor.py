@@ -18,8 +18,9 @@ from ._base import BaseMLP
 from ._docs import with_shared_parts
 from ._parameters import REGRESSOR_CONSTRAINTS, regression_loss
 from ._prediction import outputs
+from ._sklearn import unchanged_on_error
 from ._solver import partial_fit_available
-from ._targets import encode_values
+from ._targets import Role, encode_values
 from ._validation import Rows, r2
 
 
@@ -199,9 +200,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self : MLPRegressor
         """
-        return self._start(n_features, n_outputs * len(self._levels()), self._out_activation())
+        with unchanged_on_error(self):
+            return self._start(n_features, n_outputs * len(self._levels()), self._out_activation())
 
-    def _check_targets(self, X: Any, y: Any, *, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
+    def _check_targets(self, X: Any, y: Any, *, role: Role, reset: bool) -> tuple[Any, np.ndarray]:
         X, y = validate_data(
             self,
             X,

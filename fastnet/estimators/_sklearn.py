@@ -59,7 +59,7 @@ class EpochTasks:
         self._state = state
         self._fit = estimator._init_callback_context(max_subtasks=max_tasks)
         self._fit.call_on_fit_task_begin(**self._data)
-        self._epoch = None
+        self._epoch: Any = None
 
     def begin(self) -> None:
         """An epoch begins."""

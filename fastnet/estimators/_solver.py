@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from fastnet import optimizers
-from fastnet.optimizers import LBFGS, Optimizer
+from fastnet.optimizers import LBFGS, GradientRule
 from fastnet.schedules import Constant, Schedule
 
 from ._parameters import RATE_POLICIES
 
+MINI_BATCH_RULES: dict[str, type[GradientRule]] = {
+    name: rule for name, rule in optimizers.OPTIMIZERS.items() if issubclass(rule, GradientRule)
+}
 #: The adaptive rule stops instead of dividing a rate that is not above this.
 SMALLEST_RATE = 1e-6
 
@@ -62,7 +65,7 @@ class Solver:
 
     Parameters
     ----------
-    optimizer : Optimizer
+    optimizer : GradientRule
     rate : Schedule
 
     Attributes
@@ -73,7 +76,7 @@ class Solver:
         Updates made.
     """
 
-    def __init__(self, optimizer: Optimizer, rate: Schedule) -> None:
+    def __init__(self, optimizer: GradientRule, rate: Schedule) -> None:
         self.optimizer, self.rate = optimizer, rate
         self.state: list[np.ndarray] | None = None
         self.step = 0
@@ -118,11 +121,11 @@ def lbfgs_options(estimator: Any) -> dict[str, Any]:
 
 def new_solver(estimator: Any, n_steps: int) -> Solver:
     """The solver that the estimator's parameters ask for, for a run of at most `n_steps` updates."""
-    optimizer = estimator.solver if isinstance(estimator.solver, Optimizer) else named_optimizer(estimator)
+    optimizer = estimator.solver if isinstance(estimator.solver, GradientRule) else named_optimizer(estimator)
     return Solver(optimizer, learning_rate(estimator, optimizer, n_steps))
 
 
-def named_optimizer(estimator: Any) -> Optimizer:
+def named_optimizer(estimator: Any) -> GradientRule:
     """The optimiser object for a name of a solver and the parameters that go with it."""
     rate, momentum = estimator.learning_rate_init, estimator.momentum
     adam = {"beta1": estimator.beta_1, "beta2": estimator.beta_2, "epsilon": estimator.epsilon}
@@ -139,10 +142,10 @@ def named_optimizer(estimator: Any) -> Optimizer:
             decay = {} if estimator.weight_decay is None else {"weight_decay": estimator.weight_decay}
             return optimizers.AdamW(rate, **adam, **decay)
         case name:
-            return optimizers.OPTIMIZERS[name](rate)
+            return MINI_BATCH_RULES[name](rate)
 
 
-def learning_rate(estimator: Any, optimizer: Optimizer, n_steps: int) -> Schedule:
+def learning_rate(estimator: Any, optimizer: GradientRule, n_steps: int) -> Schedule:
     """The learning rate that `learning_rate` and `learning_rate_init` ask for.
 
     An optimiser object brings its own initial rate, or its own schedule, which a `learning_rate` other than "constant" replaces.

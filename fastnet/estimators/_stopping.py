@@ -99,7 +99,7 @@ class EpochRules(Callback):
 
     def on_epoch_end(self, session: Any) -> bool:
         self._record(session.result.loss * self._loss_scale + session.result.penalty)
-        improved = self._judge_training() if self._validation is None else self._judge_validation()
+        improved = self._judge_training() if self._validation is None else self._judge_validation(self._validation)
         if improved and self._best is not None:
             self._best[:] = session.network.params
         self._solver.epoch_ended(self._estimator.t_)
@@ -153,10 +153,10 @@ class EpochRules(Callback):
             estimator.best_loss_ = estimator.loss_
         return improved
 
-    def _judge_validation(self) -> bool:
-        estimator, score = self._estimator, self._validation.score()
+    def _judge_validation(self, validation: Validation) -> bool:
+        estimator, score = self._estimator, validation.score()
         estimator.validation_scores_.append(score)
-        estimator.validation_loss_curve_.append(self._validation.loss())
+        estimator.validation_loss_curve_.append(validation.loss())
         if self._prints:
             print(f"Validation score: {score:f}")
         self._count(not score < estimator.best_validation_score_ + estimator.tol)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer
@@ -10,9 +10,12 @@ from sklearn.utils.multiclass import unique_labels
 
 from fastnet.losses import Quantile
 
+#: What rows are for.
+Role = Literal["fit", "partial_fit", "validation"]
 
-def check_classes(estimator: Any, y: np.ndarray, *, incremental: bool) -> None:
-    """Learn the classes of `y`, or check them against those that are known (warm start, `partial_fit`).
+
+def check_classes(estimator: Any, y: np.ndarray, role: Role) -> None:
+    """Learn the classes of `y`, or check them against those that are known (warm start, `partial_fit`, validation).
 
     Sets `classes_` and `_label_binarizer`.
 
@@ -21,12 +24,12 @@ def check_classes(estimator: Any, y: np.ndarray, *, incremental: bool) -> None:
     ValueError
         Targets that are no class labels; other classes than those of the call before.
     """
-    if not hasattr(estimator, "classes_") or not (estimator.warm_start or incremental):
+    if not hasattr(estimator, "classes_") or (role == "fit" and not estimator.warm_start):
         estimator._label_binarizer = LabelBinarizer().fit(y)
         estimator.classes_ = estimator._label_binarizer.classes_
         return
     classes = unique_labels(y)
-    if estimator.warm_start and set(classes) != set(estimator.classes_):
+    if estimator.warm_start and role != "validation" and set(classes) != set(estimator.classes_):
         raise ValueError(
             "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
             f"Previously got {estimator.classes_}, `y` has {classes}"

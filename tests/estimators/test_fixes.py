@@ -207,6 +207,15 @@ def test_failed_partial_fit_leaves_model_and_optimiser(regression: Data) -> None
     np.testing.assert_array_equal(reg.coefs_[0], again.coefs_[0])
 
 
+def test_failed_first_partial_fit_leaves_nothing(iris: Data) -> None:
+    X, y = iris
+    clf = MLPClassifier(random_state=0)
+    with pytest.raises(ValueError, match="classes not in"):
+        clf.partial_fit(X, y, classes=[0, 1])
+    assert not hasattr(clf, "classes_")
+    assert clf.partial_fit(X, y, classes=[0, 1, 2]).t_ == 150
+
+
 def test_verbose_lbfgs_prints_a_line_an_iteration(iris: Data, capsys: pytest.CaptureFixture[str]) -> None:
     X, y = iris
     clf = MLPClassifier((4,), solver="lbfgs", max_iter=5, verbose=True, random_state=0).fit(X, y)

@@ -77,6 +77,19 @@ def test_validation_data_that_does_not_fit(iris: Data) -> None:
     assert not hasattr(clf, "coefs_")
 
 
+def test_validation_targets_with_other_columns(regression: Data) -> None:
+    X, y = regression
+    with pytest.raises(ValueError, match="y_val must have as many columns as y, got targets for 2 outputs of 1"):
+        MLPRegressor(early_stopping=True).fit(X, y, X_val=X, y_val=np.c_[y, y])
+
+
+def test_validation_data_may_lack_a_class_under_warm_start(iris: Data) -> None:
+    X, y = iris
+    clf = MLPClassifier((5,), early_stopping=True, warm_start=True, max_iter=2, random_state=0)
+    clf.fit(X, y, X_val=X[:60], y_val=y[:60]).fit(X, y, X_val=X[:60], y_val=y[:60])
+    assert len(clf.validation_scores_) == 4
+
+
 @pytest.mark.parametrize("scoring", ["neg_log_loss", "loss"])
 def test_scoring_by_the_loss(iris: Data, scoring: str) -> None:
     X, y = iris
