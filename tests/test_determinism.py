@@ -24,7 +24,9 @@ def trained(dtype, sampling, n_threads=1):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((600, 40))
     y = (X[:, 0] > X[:, 1]).astype(int)
-    net = fn.Network([fn.Dense(64, "gelu", dropout=0.2), fn.Dense(32, "tanh"), fn.Dense(2, "softmax")], 40, dtype=dtype, random_state=1)
+    net = fn.Network(
+        [fn.Dense(64, "gelu", dropout=0.2), fn.Dense(32, "tanh"), fn.Dense(2, "softmax")], 40, dtype=dtype, random_state=1
+    )
     net.fit(X, y, epochs=3, batch_size=128, sampling=sampling, random_state=2, n_threads=n_threads, max_grad_norm=1.0)
     return net, X
 

@@ -34,7 +34,15 @@ def test_divergence_names_epoch_batch_and_cure(dtype):
     net, keep = linear(dtype), Keep()
     huge = 3e38 if dtype == "float32" else 1e308
     with pytest.raises(fn.DivergenceError, match="Training diverged in epoch 3, batch 2: .*Lower the learning rate") as raised:
-        net.fit(X, 100 * Y, optimizer="sgd", batch_size=10, learning_rate=lambda j: huge if j >= 8 else 0.01, epochs=9, callbacks=[keep])
+        net.fit(
+            X,
+            100 * Y,
+            optimizer="sgd",
+            batch_size=10,
+            learning_rate=lambda j: huge if j >= 8 else 0.01,
+            epochs=9,
+            callbacks=[keep],
+        )
     assert (raised.value.epoch, raised.value.batch) == (3, 2)
     assert np.array_equal(net.params, keep.params)
     assert keep.ended

@@ -25,7 +25,18 @@ LAYERS = [
     {"training"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-HEAVY = ("sklearn", "matplotlib", "onnx", "torch", "tqdm", "pandas", "safetensors", "threadpoolctl", "scipy.special", "scipy.optimize")
+HEAVY = (
+    "sklearn",
+    "matplotlib",
+    "onnx",
+    "torch",
+    "tqdm",
+    "pandas",
+    "safetensors",
+    "threadpoolctl",
+    "scipy.special",
+    "scipy.optimize",
+)
 
 
 def test_import_is_light():
@@ -62,7 +73,11 @@ def test_the_core_knows_nothing_of_fastnet():
 def test_public_names():
     assert sorted(set(fn.__all__)) == sorted(fn.__all__)
     assert set(fn.__all__) <= set(dir(fn))
-    public = {name for name, value in vars(fn).items() if not name.startswith("_") and getattr(value, "__module__", "").startswith("fastnet")}
+    public = {
+        name
+        for name, value in vars(fn).items()
+        if not name.startswith("_") and getattr(value, "__module__", "").startswith("fastnet")
+    }
     assert public <= set(fn.__all__)
     with pytest.raises(AttributeError, match="module 'fastnet' has no attribute 'nonsense'"):
         fn.nonsense  # noqa: B018

@@ -67,5 +67,7 @@ def test_kinds_of_random_state(state):
 
 @pytest.mark.parametrize("state", [-1, "seed", 0.5])
 def test_bad_random_state(state):
-    with pytest.raises((ValueError, TypeError), match="random_state must be None, a non-negative int or a numpy.random.Generator"):
+    with pytest.raises(
+        (ValueError, TypeError), match="random_state must be None, a non-negative int or a numpy.random.Generator"
+    ):
         fn.Network([fn.Dense(5)], 4, random_state=state)

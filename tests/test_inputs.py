@@ -1,4 +1,4 @@
-"""Data in every form that is accepted gives the same result and is left as it was; everything else fails before anything changes."""
+"""Data in every accepted form gives the same result and is left as it was; everything else fails before anything changes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ FORMS = {
     "other byte order": lambda X, _: X.astype(X.dtype.newbyteorder("S")),
     "unaligned": lambda X, _: np.frombuffer(b"\0" + X.tobytes(), np.uint8)[1:].view(X.dtype).reshape(X.shape),
     **{f"as {t}": lambda X, _, t=t: X.astype(t) for t in ("float16", "float32", "float64", "longdouble", "int8", "int64")},
-    **{f"sparse {f}": lambda X, _, f=f: pytest.importorskip("scipy.sparse").coo_array(X).asformat(f) for f in ("csr", "csc", "coo")},
+    **{
+        f"sparse {f}": lambda X, _, f=f: pytest.importorskip("scipy.sparse").coo_array(X).asformat(f)
+        for f in ("csr", "csc", "coo")
+    },
     "sparse matrix": lambda X, _: pytest.importorskip("scipy.sparse").csr_matrix(X),
 }
 
@@ -154,7 +157,7 @@ BAD_Y = {
 
 BAD_WEIGHT = {
     "too short": (lambda w: w[:-1], ValueError, r"sample_weight must have shape \(24,\)"),
-    "column": (lambda w: w[:, None], ValueError, r"sample_weight must have shape \(24,\), one weight for each row of X, got \(24, 1\)"),
+    "column": (lambda w: w[:, None], ValueError, r"one weight for each row of X, got \(24, 1\)"),
     "negative": (lambda w: w - 2, ValueError, "sample_weight must not be negative, got -1"),
     "all zero": (lambda w: 0 * w, ValueError, "sample_weight must not be zero everywhere"),
     "nan": (lambda w: np.nan * w, ValueError, "sample_weight holds nan"),
@@ -255,7 +258,11 @@ BAD_OPTIONS = {
     "loss": (ValueError, {"loss": "log_loss"}, "Unknown loss 'log_loss'; known are: absolute_error, binary_cross_entropy"),
     "optimizer": (ValueError, {"optimizer": "sgdm"}, "Unknown optimizer 'sgdm'"),
     "random_state": (ValueError, {"random_state": -1}, "random_state must be None, a non-negative int"),
-    "validation": (ValueError, {"validation_data": np.ones((3, N))}, r"validation_data must be \(X, y\) or \(X, y, sample_weight\)"),
+    "validation": (
+        ValueError,
+        {"validation_data": np.ones((3, N))},
+        r"validation_data must be \(X, y\) or \(X, y, sample_weight\)",
+    ),
     "validation X": (ValueError, {"validation_data": (np.ones((3, 2)), [0, 1, 2])}, "validation_data: X has 2 features"),
     "sampling rows": (ValueError, {"sampling": lambda session: [0, M]}, f"row numbers from 0 to {M - 1}, got 0 to {M}"),
     "sampling floats": (ValueError, {"sampling": lambda session: [0.5]}, "sampling must return a vector of row numbers"),

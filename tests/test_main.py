@@ -25,7 +25,21 @@ def test_default_run_is_accurate_and_tells_what_it_did(capsys):
 @pytest.mark.parametrize("dataset", ["breast_cancer", "diabetes"])
 @pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
 def test_other_data_and_optimizers(dataset, optimizer, capsys):
-    arguments = ["--dataset", dataset, "--optimizer", optimizer, "--epochs", "3", "--hidden", "8", "4", "--activation", "gelu", "--threads", "1"]
+    arguments = [
+        "--dataset",
+        dataset,
+        "--optimizer",
+        optimizer,
+        "--epochs",
+        "3",
+        "--hidden",
+        "8",
+        "4",
+        "--activation",
+        "gelu",
+        "--threads",
+        "1",
+    ]
     main(arguments)
     out = capsys.readouterr().out
     assert re.search(r"held-out data: (accuracy 0\.\d+|R2 -?\d\.\d+)", out)

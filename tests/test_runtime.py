@@ -109,7 +109,17 @@ def test_show_config(capsys):
         warnings.simplefilter("ignore", RuntimeWarning)
         fn.show_config()
     out = capsys.readouterr().out
-    for word in (fn.__version__, "python", "numpy", "scipy", "scikit-learn", f"engine level: {_core.level}", "BLAS", "threads", "thread limit"):
+    for word in (
+        fn.__version__,
+        "python",
+        "numpy",
+        "scipy",
+        "scikit-learn",
+        f"engine level: {_core.level}",
+        "BLAS",
+        "threads",
+        "thread limit",
+    ):
         assert word in out
 
 

@@ -78,7 +78,9 @@ def test_activation_in_numpy(activation, dtype, rng):
     a = activation(z)
     assert a.dtype == dtype
     expected = reference.activate((activation.name, activation.parameter), z.astype(np.float64))
-    np.testing.assert_allclose(a, expected, rtol=2e-5 if dtype == "float32" else 1e-13, atol=1e-7 if dtype == "float32" else 1e-15)
+    np.testing.assert_allclose(
+        a, expected, rtol=2e-5 if dtype == "float32" else 1e-13, atol=1e-7 if dtype == "float32" else 1e-15
+    )
     assert np.array_equal(activation([[1, -2]]), activation(np.array([[1.0, -2.0]])))
 
 

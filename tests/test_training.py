@@ -84,7 +84,9 @@ def rows_seen(sampling, epochs, batch_size, m=12):
     """Row numbers of each update: with one-hot features and learning rate 1, an update changes the weights of its rows only."""
     net = fn.Network([fn.Dense(1, "identity", initializer="zeros")], m, dtype="float64")
     X, y, _ = validated(np.eye(m), np.arange(1.0, m + 1), None, m, 1, fn.SquaredError(), net.dtype)
-    session = Session(net, X, y, loss="squared_error", optimizer=fn.SGD(1.0), batch_size=batch_size, sampling=sampling, random_state=3)
+    session = Session(
+        net, X, y, loss="squared_error", optimizer=fn.SGD(1.0), batch_size=batch_size, sampling=sampling, random_state=3
+    )
     seen = []
     for _ in range(epochs):
         done = session.step
