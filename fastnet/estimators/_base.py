@@ -179,7 +179,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             No hidden layer of that number.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=self._accepted_dtypes(), reset=False)
+        X = validate_data(self, X, accept_sparse="csr", dtype=self._accepted_dtypes(), reset=False)
         hidden = network_for(self, X.dtype).activations(X)[1:-1]
         if layer is None:
             return hidden
@@ -200,6 +200,11 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     def to_sklearn(self) -> Any:
         """A fitted estimator of scikit-learn with equal predictions, for exporters that know only those.
 
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+            It shares no memory with this one. Parameters that scikit-learn does not have are left out.
+
         Raises
         ------
         ValueError
@@ -210,7 +215,16 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> BaseMLP:
-        """An estimator with the parameters and, where fitted, the model of one of scikit-learn.
+        """An estimator with the parameters and, where fitted, a copy of the model of one of scikit-learn.
+
+        Parameters
+        ----------
+        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+            The one with the name of this class.
+
+        Returns
+        -------
+        MLPClassifier or MLPRegressor
 
         Raises
         ------
@@ -220,16 +234,31 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         return _interop.from_sklearn(cls, estimator)
 
     def save(self, path: Any) -> None:
-        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle."""
+        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+        """
         from fastnet.persistence import save
 
         save(self, path)
 
-    def to_onnx(self, *args: Any, **options: Any) -> Any:
-        """Convert the fitted estimator to ONNX; see `fastnet.onnx.to_onnx` for the arguments."""
+    def to_onnx(self, **options: Any) -> Any:
+        """Convert the fitted estimator to ONNX.
+
+        Parameters
+        ----------
+        **options
+            ``dtype``, ``opset``, ``zipmap``: those of `fastnet.onnx.to_onnx`.
+
+        Returns
+        -------
+        onnx.ModelProto
+        """
         from fastnet.onnx import to_onnx
 
-        return to_onnx(self, *args, **options)
+        return to_onnx(self, **options)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

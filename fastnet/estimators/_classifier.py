@@ -243,7 +243,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self,
             X,
             y,
-            accept_sparse=["csr", "csc"],
+            accept_sparse="csr",
             multi_output=True,
             dtype=self._accepted_dtypes(),
             order="C",

@@ -138,7 +138,8 @@ _PARTS = {
 
 def with_shared_parts(cls: T) -> T:
     """Fill the lines ``{name}`` of the docstrings of a class and its methods with the parts of this module."""
-    for documented in (cls, *(member for member in vars(cls).values() if inspect.isfunction(member))):
+    methods = (getattr(member, "fn", member) for member in vars(cls).values())  # available_if keeps the method as `fn`
+    for documented in (cls, *filter(inspect.isfunction, methods)):
         if documented.__doc__ is not None:
             documented.__doc__ = _filled(documented.__doc__)
     return cls

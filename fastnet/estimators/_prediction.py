@@ -78,7 +78,7 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
     if result is not None:
         return result
     check_is_fitted(estimator)
-    X = validate_data(estimator, X, accept_sparse=["csr", "csc"], dtype=estimator._accepted_dtypes(), reset=False, order="C")
+    X = validate_data(estimator, X, accept_sparse="csr", dtype=estimator._accepted_dtypes(), reset=False, order="C")
     return network_for(estimator, X.dtype)._forward(X, check_finite=False, n_threads=estimator.n_threads)
 
 

@@ -208,7 +208,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             self,
             X,
             y,
-            accept_sparse=["csr", "csc"],
+            accept_sparse="csr",
             multi_output=True,
             y_numeric=True,
             dtype=self._accepted_dtypes(),

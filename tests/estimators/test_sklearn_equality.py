@@ -221,6 +221,20 @@ def test_sparse_rows_are_equal(container: str) -> None:
     np.testing.assert_allclose(ours.predict_proba(sparse), theirs.predict_proba(X), rtol=1e-9)
 
 
+def test_sparse_labels_are_equal() -> None:
+    import scipy.sparse
+
+    X, Y, _ = _data("multilabel")
+    Y = scipy.sparse.csr_matrix(Y)
+    ours, theirs = _pair("multilabel", hidden_layer_sizes=(6,), max_iter=10, early_stopping=True, random_state=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        predictions = [estimator.fit(X, Y).predict(X) for estimator in (ours, theirs)]
+    assert all(scipy.sparse.issparse(labels) for labels in predictions)
+    np.testing.assert_array_equal(*(labels.toarray() for labels in predictions))
+    assert ours.validation_scores_ == theirs.validation_scores_
+
+
 @pytest.mark.parametrize("seed", [np.random.RandomState(5), None])
 def test_other_random_states_are_equal(seed: Any) -> None:
     X, y, _ = _data("regression")
