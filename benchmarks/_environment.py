@@ -81,7 +81,7 @@ def header() -> dict[str, Any]:
                 "core": library.get("architecture"),
                 "threads": library["num_threads"],
             }
-            for library in threadpool_info()
+            for library in sorted(threadpool_info(), key=lambda library: library["filepath"])
             if library["user_api"] == "blas"
         ],
         "variables": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},

@@ -41,7 +41,7 @@ def _ratios(rows: list[dict[str, Any]]) -> Figure:
         places = [y + (number - (len(peers) - 1) / 2) * height for y, _ in found]
         medians = [check["median"] for _, check in found]
         spread = [[c["median"] - c["min"] for _, c in found], [c["max"] - c["median"] for _, c in found]]
-        ax.barh(places, medians, height, xerr=spread, label=peer, error_kw={"lw": 1})
+        ax.barh(places, [median - 1 for median in medians], height, left=1, xerr=spread, label=peer, error_kw={"lw": 1})
         goals = [(check["goal"], place) for place, (_, check) in zip(places, found, strict=True) if "goal" in check]
         if goals:
             ax.plot(*zip(*goals, strict=True), "k|", ms=40 * height, label="goal" if number == 0 else None)
@@ -60,7 +60,8 @@ def _shares(rows: list[dict[str, Any]]) -> Figure:
             ax.barh(y, 100 * check["median"], color="tab:blue")
             if "goal" in check:
                 ax.plot(100 * check["goal"], y, "k|", ms=20)
-    ax.set(xlim=(0, 100), xlabel="% of the GEMM limit (tick: goal)", title="Training: products at BLAS's best rate / time taken")
+    ax.axvline(100, color="black", lw=1)
+    ax.set(xlabel="% of the GEMM limit (tick: goal)", title="Training: products at BLAS's best rate / time taken")
     _name_rows(ax, rows)
     return figure
 
@@ -85,9 +86,10 @@ def _one_row(rows: list[dict[str, Any]]) -> Figure:
     figure, axes = plt.subplots(1, max(len(rows), 1), figsize=(5 * max(len(rows), 1), 3.2), layout="constrained", squeeze=False)
     for ax, row in zip(axes[0], rows, strict=False):
         times = sorted(((time["median"], label) for label, time in row["times"].items()), reverse=True)
-        bars = ax.barh([label for _, label in times], [value for value, _ in times])
+        colours = ["tab:blue" if label.startswith("fastnet") else "tab:gray" for _, label in times]
+        bars = ax.barh([label for _, label in times], [value for value, _ in times], color=colours)
         ax.bar_label(bars, fmt="%.3g", padding=3)
-        ax.set(xscale="log", xlabel="microseconds", title="-".join(map(str, row["task"]["sizes"])) + ", one row")
+        ax.set(xlabel="microseconds", title="-".join(map(str, row["task"]["sizes"])) + ", one row")
         ax.margins(x=0.2)
     return figure
 

@@ -27,10 +27,10 @@ class Options:
         protocol = {"rounds": 3, "min_seconds": 0.05, "retries": 1} if quick else {}
         return cls(**{"quick": quick, "shapes": tuple(shapes)} | protocol | ({"rounds": rounds} if rounds else {}))
 
-    def chosen(self, tasks: Sequence[Any]) -> list[Any]:
-        """The tasks whose names are among `shapes`, or begin with one and a hyphen; all if there are none."""
+    def chosen(self, tasks: Sequence[Any], quick: Sequence[str]) -> list[Any]:
+        """The tasks whose names are among `shapes`, or begin with one and a hyphen; without `shapes` all, or those of `quick`."""
         if not self.shapes:
-            return list(tasks)
+            return [task for task in tasks if not self.quick or task.name in quick]
         return [task for task in tasks if any(task.name == shape or task.name.startswith(f"{shape}-") for shape in self.shapes)]
 
 

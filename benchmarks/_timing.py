@@ -1,6 +1,6 @@
 """Timing of one job, with a guard that notices other processes' use of the CPU.
 
-A job is a function of n that does its work n times: n epochs, n calls.
+A job is a function of n that does its work n times: n epochs, n calls. What it returns is not used while timing.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks._environment import n_cores
 
-Job = Callable[[int], None]
+Job = Callable[[int], Any]
 
 #: Share of one core that others may use during a round before it is taken again.
 DISTURBED = 0.10

@@ -21,13 +21,12 @@ TASKS = (
     Inference("large-1", _LARGE, 1, best_goal=1.0),
     Inference("large-100000", _LARGE, 100_000, best_goal=1.3),
 )
+QUICK = ("small-1", "small-1000", "large-1")
 ESTIMATOR = "fastnet estimator"
 
 
 def run(pool: Pool, tasks: Sequence[Inference] = TASKS, peers: Sequence[str] = tuple(PEERS)) -> dict[str, Any]:
-    chosen = pool.options.chosen(tasks)
-    if pool.options.quick and not pool.options.shapes:
-        chosen = [task for task in chosen if task.n_bytes < 1e8]
+    chosen = pool.options.chosen(tasks, QUICK)
     return {"rows": [result for task in chosen if (result := _compared(pool, task, peers))]}
 
 

@@ -1,8 +1,8 @@
 """Kernels of the compiled core, each level of vector instructions beside the other, as shares of their own limits.
 
-Elementwise functions are held against the copy of a vector of the same size, products against BLAS's best rate on one core, the
-optimisers' sweeps against the copy too, by the bytes they must move. Kernels are called from Python: small products carry the
-cost of a call, about a microsecond, with them.
+Elementwise functions are held against the negation of a vector of the same size, products against BLAS's best rate on one core,
+the optimisers' sweeps against a negation too, by the bytes they must move. Kernels are called from Python: small products carry
+the cost of a call, about a microsecond, with them.
 """
 
 from __future__ import annotations
@@ -44,10 +44,12 @@ def run(pool: Pool, levels: Sequence[str] | None = None) -> dict[str, Any]:
     levels = supported_levels() if levels is None else levels
     limit = train.gemm_limit(pool, threads=1)
     print(f"  limit of products: sgemm of n = 1024 on one core, {limit / 1e9:.0f} GFLOP/s", flush=True)
+    quick = pool.options.quick
+    dtypes, sweeps, products = (("float32",), ("adam",), _PRODUCTS[:3]) if quick else (("float32", "float64"), _SWEEPS, _PRODUCTS)
     rows = [
-        *(_elementwise(pool, function, dtype, levels) for dtype in ("float32", "float64") for function in _FUNCTIONS),
-        *(_sweep(pool, optimizer, levels) for optimizer in _SWEEPS),
-        *(_product(pool, shape, levels, limit) for shape in (_PRODUCTS[:5] if pool.options.quick else _PRODUCTS)),
+        *(_elementwise(pool, function, dtype, levels) for dtype in dtypes for function in _FUNCTIONS),
+        *(_sweep(pool, optimizer, levels) for optimizer in sweeps),
+        *(_product(pool, shape, levels, limit) for shape in products),
     ]
     return {"gemm_flops": limit, "rows": rows}
 
@@ -57,23 +59,23 @@ def _at(level: str, label: str, task: Kernel) -> Entry:
     return Entry(label, "fastnet_kernels", task, (1,), (("FASTNET_CPU", level),))
 
 
-def _copy(size: int, dtype: str) -> Entry:
-    return Entry("copy", "numpy", Kernel("copy", (size,), dtype), (1,))
+def _negation(size: int, dtype: str) -> Entry:
+    return Entry("negation", "numpy", Kernel("negation", (size,), dtype), (1,))
 
 
 def _elementwise(pool: Pool, function: str, dtype: str, levels: Sequence[str]) -> dict[str, Any]:
     task = Kernel(function, (_VECTOR,), dtype)
-    series = pool.compare([_copy(_VECTOR, dtype), *(_at(level, level, task) for level in levels)])
-    copy = min(series["copy"].seconds)
-    return _row(pool, f"{function} {dtype}", series, levels, "of a copy's bytes per second", lambda seconds: copy / seconds)
+    series = pool.compare([_negation(_VECTOR, dtype), *(_at(level, level, task) for level in levels)])
+    floor = min(series["negation"].seconds)
+    return _row(pool, f"{function} {dtype}", series, levels, "of a negation's bytes per second", lambda seconds: floor / seconds)
 
 
 def _sweep(pool: Pool, optimizer: str, levels: Sequence[str]) -> dict[str, Any]:
     n_in, n_out = _LAYER
     task = Kernel("update", (optimizer, n_in, n_out))
-    series = pool.compare([_copy(n_in * n_out, "float32"), *(_at(level, level, task) for level in levels)])
-    floor = UPDATES * min(series["copy"].seconds) * _SWEEPS[optimizer] / 2  # a copy reads and writes
-    what = "of a copy's bytes per second"
+    series = pool.compare([_negation(n_in * n_out, "float32"), *(_at(level, level, task) for level in levels)])
+    floor = UPDATES * min(series["negation"].seconds) * _SWEEPS[optimizer] / 2  # which reads and writes
+    what = "of a negation's bytes per second"
     return _row(pool, f"{optimizer}, layer of {n_in} x {n_out}", series, levels, what, lambda seconds: floor / seconds)
 
 
@@ -89,7 +91,7 @@ def _product(pool: Pool, shape: tuple[int, int, int, bool, bool], levels: Sequen
 def _row(
     pool: Pool, name: str, series: dict[str, Series], labels: Sequence[str], what: str, share: Callable[[float], float]
 ) -> dict[str, Any]:
-    shares = [check(f"{label}, share {what}", list(map(share, series[label].seconds))) for label in labels if label in series]
+    shares = [check(f"{label}: share {what}", list(map(share, series[label].seconds))) for label in labels if label in series]
     result = row(name, "us per call", 1e6, series, shares)
     pool.report(result)
     return result

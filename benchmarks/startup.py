@@ -17,8 +17,6 @@ TITLE = "Start-up, size and memory"
 _ROOT = Path(__file__).resolve().parent.parent
 _IMPORTS = {"numpy and cython_blas": "numpy, scipy.linalg.cython_blas", "fastnet": "fastnet"}
 _TIMED_IMPORT = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
-#: An import takes a tenth of a second: many rounds are cheap, and the guard of longer rounds is not needed.
-_IMPORT_ROUNDS = 9
 
 _SIZES = (784, 512, 512, 10)
 _BATCH = 128
@@ -65,7 +63,7 @@ def _imports(pool: Pool) -> dict[str, Any]:
     series = {label: Series() for label in _IMPORTS}
     for modules in _IMPORTS.values():
         _python(_TIMED_IMPORT.format(modules))  # fills the file cache
-    for _ in range(max(_IMPORT_ROUNDS, pool.options.rounds)):
+    for _ in range(2 * pool.options.rounds):
         for label, modules in _IMPORTS.items():
             series[label].append(_python(_TIMED_IMPORT.format(modules)), disturbed=False)
     base, own = series.values()

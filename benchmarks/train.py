@@ -25,13 +25,11 @@ SHAPES = (
     Training("mnist", 60_000, 784, (512, 512), 10, 128, _goals(3.9, 2.6, 1.35), 0.75),
     Training("big", 8_192, 1_024, (2_048, 2_048), 10, 1_024, _goals(2.0, 2.1, 1.3), 0.88),
 )
-QUICK = ("xs", "tab200", "digits", "med")
+QUICK = ("xs", "tab200", "med")
 
 
 def run(pool: Pool, shapes: Sequence[Training] = SHAPES) -> dict[str, Any]:
-    tasks = pool.options.chosen(shapes)
-    if pool.options.quick and not pool.options.shapes:
-        tasks = [task for task in tasks if task.name in QUICK]
+    tasks = pool.options.chosen(shapes, QUICK)
     limit = gemm_limit(pool)
     print(f"  limit: sgemm of n = 1024 on all cores, {limit / 1e9:.0f} GFLOP/s", flush=True)
     return {"gemm_flops": limit, "rows": [result for task in tasks if (result := compared(pool, task, limit))]}

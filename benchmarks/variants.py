@@ -10,6 +10,7 @@ from benchmarks._tasks import Training
 
 TITLE = "Variants of training"
 BASES = ("tab200", "med")
+QUICK = ("tab200-tanh", "tab200-momentum", "tab200-float64")
 MARGIN = 0.85
 
 
@@ -27,6 +28,6 @@ def tasks(base: Training) -> list[Training]:
 
 
 def run(pool: Pool) -> dict[str, Any]:
-    bases = BASES[:1] if pool.options.quick and not pool.options.shapes else BASES
-    variants = [task for base in train.SHAPES if base.name in bases for task in tasks(base)]
-    return {"rows": [result for task in pool.options.chosen(variants) if (result := train.compared(pool, task))]}
+    variants = [task for base in train.SHAPES if base.name in BASES for task in tasks(base)]
+    chosen = pool.options.chosen(variants, QUICK)
+    return {"rows": [result for task in chosen if (result := train.compared(pool, task))]}

@@ -1,9 +1,9 @@
 """What fastnet is compared with, one module each.
 
-A module has a function for each kind of task it can do: `trainer`, `predictor`, `gemm`, `kernel` or `concurrent`. The function takes
-the task and a number of threads (None: the library's own choice), prepares everything that a user would do once, and returns the
-job: a function of n that does the work n times. It raises `Unsupported` for a task that the library cannot do. Predictors take NumPy
-arrays and end with NumPy arrays.
+A module has a function for each kind of task it can do: `trainer`, `predictor`, `gemm`, `kernel` or `concurrent`. The function
+takes the task and a number of threads (None: the library's own choice), prepares everything that a user would do once, and
+returns the job: a function of n that does the work n times. It raises `Unsupported` for a task that the library cannot do.
+Predictors take NumPy arrays and end with NumPy arrays; their jobs return the last.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
+import numpy as np
+
 import fastnet as fn
 from benchmarks._tasks import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Concurrent, Inference, Training
 from benchmarks._timing import Job
@@ -43,9 +45,10 @@ def predictor(task: Inference, n_threads: int | None) -> Job:
     layers = [*(fn.Dense(n, "relu") for n in task.sizes[1:-1]), fn.Dense(task.sizes[-1], "softmax")]
     network, X = fn.Network.from_parameters(layers, *task.parameters()), task.data()
 
-    def predict(n: int) -> None:
+    def predict(n: int) -> np.ndarray:
         for _ in range(n):
-            network.forward(X)
+            out = network.forward(X)
+        return out
 
     return predict
 

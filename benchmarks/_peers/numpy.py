@@ -1,4 +1,4 @@
-"""NumPy: the forward pass a user would write, and the copy that bounds elementwise kernels."""
+"""NumPy: the forward pass a user would write, and the pass that bounds elementwise kernels."""
 
 from __future__ import annotations
 
@@ -25,21 +25,25 @@ def predictor(task: Inference, n_threads: int | None) -> Job:
         A /= A.sum(axis=-1, keepdims=True)
         return A
 
-    def predict(n: int) -> None:
+    def predict(n: int) -> np.ndarray:
         for _ in range(n):
-            forward()
+            out = forward()
+        return out
 
     return predict
 
 
 def kernel(task: Kernel, n_threads: int | None) -> Job:
-    """Copies of a vector."""
+    """The cheapest pass that reads one vector and writes another.
+
+    Not a copy: glibc's memcpy takes up to 30 times as long on some machines, depending on where the vectors lie.
+    """
     (size,) = task.arguments
     x = np.ones(size, task.dtype)
     out = np.empty_like(x)
 
     def run(n: int) -> None:
         for _ in range(n):
-            np.copyto(out, x)
+            np.negative(x, out)
 
     return run

@@ -24,8 +24,9 @@ def predictor(task: Inference, n_threads: int | None) -> Job:
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     X = {"X": np.atleast_2d(task.data())}
 
-    def predict(n: int) -> None:
+    def predict(n: int) -> np.ndarray:
         for _ in range(n):
-            session.run(None, X)
+            (out,) = session.run(None, X)
+        return out
 
     return predict

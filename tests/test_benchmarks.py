@@ -1,0 +1,237 @@
+"""The benchmarks: what they compute from times, print and draw, and one tiny run. Nothing here depends on speed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+if not (ROOT / "benchmarks").is_dir():
+    pytest.skip("the benchmarks are not part of the installed package", allow_module_level=True)
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import _report, inference, train, variants  # noqa: E402
+from benchmarks._environment import FORCING, header  # noqa: E402
+from benchmarks._peers import PEERS  # noqa: E402
+from benchmarks._pool import Entry, Pool  # noqa: E402
+from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread  # noqa: E402
+from benchmarks._tasks import Kernel, Training  # noqa: E402
+from benchmarks._timing import DISTURBED, Round, _others, calibrate, time_round  # noqa: E402
+
+TINY = Training("tiny", 50, 3, (4,), 2, 16, goals={"PyTorch": 2.0}, limit_goal=0.5)
+FAST = Options(rounds=2, min_seconds=1e-4, retries=0)
+
+
+def _series(*seconds: float) -> Series:
+    series = Series()
+    for value in seconds:
+        series.append(value, disturbed=False)
+    return series
+
+
+@pytest.fixture
+def results():
+    """Results with every kind of row, from made-up times."""
+    own, peer = _series(0.002, 0.001, 0.004), _series(0.02, 0.03, 0.02)
+    share = check("share of GEMM limit", [0.5, 0.6, 0.7], 0.75)
+    about = {"rows": 50, "sizes": (3, 4, 2), "batch_size": 16, "dtype": "float32"}
+    trained = row(
+        "tiny",
+        "ms per epoch",
+        1e3,
+        {"fastnet": own, "PyTorch": peer},
+        [check("PyTorch", ratios(peer, own), 8.0), share],
+        task=about,
+    )
+    one = row(
+        "one", "us per call", 1e6, {"fastnet": own, "NumPy": peer}, [check("NumPy", ratios(peer, own))], task={**about, "rows": 1}
+    )
+    swept = row(
+        "rows", "ms per epoch", 1e3, {"10": own}, [check("log-log slope", [1.0])], axis="rows", points=[[10, 1.0], [100, 10.0]]
+    )
+    groups = {"train": {"gemm_flops": 2e11, "rows": [trained]}, "inference": {"rows": [one]}, "scaling": {"rows": [swept]}}
+    results = {
+        "environment": header(),
+        "options": asdict(FAST),
+        "notes": ["JAX: skipped, jax is not installed"],
+        "groups": groups,
+    }
+    return json.loads(json.dumps(results))
+
+
+class TestFigures:
+    def test_spread(self):
+        assert spread([3.0, 1.0, 2.0]) == {"median": 2.0, "min": 1.0, "max": 3.0}
+
+    def test_ratios_are_taken_round_by_round(self):
+        assert ratios(_series(6.0, 2.0), _series(2.0, 4.0)) == [3.0, 0.5]
+        with pytest.raises(ValueError):
+            ratios(_series(6.0), _series(2.0, 4.0))
+
+    @pytest.mark.parametrize(
+        ("at_most", "goal", "reached"), [(False, 2, True), (False, 2.1, False), (True, 2, True), (True, 1.9, False)]
+    )
+    def test_a_goal_is_held_against_the_median(self, at_most, goal, reached):
+        assert check("x", [1.0, 2.0, 9.0], goal, at_most=at_most)["reached"] is reached
+
+    def test_slope_of_a_power(self):
+        x = [1, 10, 100, 1000]
+        assert slope(x, [3 * value**1.5 for value in x]) == pytest.approx(1.5)
+
+    def test_flops_of_an_epoch(self):
+        # forward, dW and dA of (3, 4) and (4, 2), without dA of the first: 2 * 50 * (12 * 2 + 8 * 3)
+        assert TINY.flops == 2 * 50 * (12 * 2 + 8 * 3)
+
+    def test_variants_keep_the_goals_less_a_margin(self):
+        base = train.SHAPES[2]
+        assert {task.name for task in variants.tasks(base)} >= {
+            "tab200-gelu",
+            "tab200-5x64",
+            "tab200-regression",
+            "tab200-float64",
+        }
+        assert set(variants.QUICK) <= {task.name for task in variants.tasks(base)}
+        for task in variants.tasks(base):
+            assert task.goals and all(goal == pytest.approx(0.85 * base.goals[peer]) for peer, goal in task.goals.items())
+
+    def test_tasks_are_chosen_by_shape(self):
+        tasks = [*train.SHAPES, *variants.tasks(train.SHAPES[1])]
+        chosen = Options(shapes=("tab",)).chosen(tasks, train.QUICK)
+        assert [task.name for task in chosen][:2] == ["tab", "tab-tanh"] and len(chosen) == 10
+        assert [task.name for task in Options(quick=True).chosen(tasks, train.QUICK)] == list(train.QUICK)
+
+
+class TestTiming:
+    def test_others_are_what_the_machine_used_beyond_this_process_and_the_ticks(self):
+        assert _others(busy=1.0, own=1.0, elapsed=1.0) == 0.0
+        assert _others(busy=101.5, own=1.0, elapsed=100.0) == pytest.approx(1.0, abs=0.02)
+
+    def test_a_disturbed_round_is_taken_again_and_the_least_disturbed_kept(self, monkeypatch):
+        taken = iter([Round(1.0, 0.9), Round(2.0, 0.3), Round(3.0, 0.6), Round(4.0, DISTURBED / 2), Round(5.0, 0.0)])
+        monkeypatch.setattr("benchmarks._timing._round", lambda job, n: next(taken))
+        assert time_round(lambda n: None, 1, retries=2) == Round(2.0, 0.3)
+        assert time_round(lambda n: None, 1, retries=2) == Round(4.0, DISTURBED / 2)
+
+    def test_calibration_fills_the_time(self, monkeypatch):
+        monkeypatch.setattr("benchmarks._timing._elapsed", lambda job, n: n * 0.001)
+        n, seconds = calibrate(lambda n: None, 0.05)
+        assert 50 <= n <= 100 and seconds == pytest.approx(0.001)
+
+
+class TestReport:
+    def test_readme_table(self, results):
+        table = _report.readme_table(results, "here.json")
+        assert "| tiny | 50, 3-4-2, 16 | 2 | 10 (5-30) | 60 % |" in table
+        assert "| 3-4-2 | 1 | 2,000 | 20,000 |" in table
+        assert "`benchmarks/results/here.json`" in table
+
+    def test_the_table_goes_between_the_markers_and_nowhere_else(self):
+        text = f"before\n{_report.BEGIN}\nold\n{_report.END}\nafter\n"
+        assert _report.with_table(text, "new") == f"before\n{_report.BEGIN}\nnew\n{_report.END}\nafter\n"
+        with pytest.raises(ValueError, match="benchmark table: begin"):
+            _report.with_table("no markers", "new")
+
+    def test_markdown_counts_goals_and_names_the_missed(self, results):
+        text = _report.markdown(results)
+        assert "1 of 2 goals reached\n- missed tiny: share of GEMM limit 0.6 (0.5-0.7) [goal >= 0.75: MISSED]" in text
+        assert "PyTorch 10 (5-30) [goal >= 8: reached]" in text
+        assert "- JAX: skipped, jax is not installed" in text
+
+    def test_plots(self, results, tmp_path):
+        pytest.importorskip("matplotlib")
+        from benchmarks._plots import draw
+
+        files = draw(results, tmp_path)
+        assert [file.name for file in files] == ["ratios.png", "gemm-share.png", "scaling.png", "one-row.png"]
+        assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+
+    def test_results_of_one_environment_are_kept_together(self, results, tmp_path):
+        path = tmp_path / "results.json"
+        fresh = {**results, "notes": [], "groups": {}}
+        assert merged(fresh, path) is fresh
+        save(results, path)
+        assert merged(fresh, path) == results
+        fresh["environment"] = {**fresh["environment"], "cpu": "another"}
+        with pytest.raises(ValueError, match="environment"):
+            merged(fresh, path)
+
+    @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.name)
+    def test_committed_results_can_be_reported(self, path):
+        results = json.loads(path.read_text())
+        assert results["options"]["rounds"] >= 5 and not results["options"]["quick"]
+        assert not set(FORCING) & set(results["environment"]["variables"])
+        assert _report.markdown(results) and _report.readme_table(results, path.name)
+
+    def test_the_readme_shows_the_committed_results(self):
+        readme = ROOT / "README.md"
+        text = readme.read_text() if readme.exists() else ""
+        source = re.search(r"Source: `benchmarks/results/(.+?\.json)`", text)
+        if source is None:
+            pytest.skip("the README has no table of results")
+        results = json.loads((ROOT / "benchmarks" / "results" / source[1]).read_text())
+        assert _report.with_table(text, _report.readme_table(results, source[1])) == text
+
+
+class TestRun:
+    def test_a_tiny_run_of_training_and_inference(self, monkeypatch, capsys):
+        monkeypatch.setattr("benchmarks._pool.n_cores", lambda: 1)
+        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+        monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None if name == "torch" else name)
+        with Pool(FAST) as pool:
+            trained = train.run(pool, [TINY])
+            predicted = inference.run(pool, [inference.Inference("few", (3, 4, 2), 5)], peers=("NumPy", "PyTorch"))
+            failing = Entry("fails", "numpy", Kernel("negation", ("no size",)), (1,))
+            with pytest.raises(RuntimeError, match="cannot be interpreted as an integer"):
+                pool.compare([failing])
+        assert pool.notes == ["PyTorch: skipped, torch is not installed"]
+        assert "PyTorch: skipped" in capsys.readouterr().out
+        (result,) = trained["rows"]
+        assert result["name"] == "tiny" and set(result["times"]) == {"fastnet"}
+        assert len(result["times"]["fastnet"]["rounds"]) == FAST.rounds
+        share = TINY.flops / trained["gemm_flops"] / (result["times"]["fastnet"]["median"] / 1e3)
+        (checked,) = result["checks"]
+        assert (
+            checked["what"] == "share of GEMM limit"
+            and checked["min"] <= share * (1 + 1e-9)
+            and share <= checked["max"] * (1 + 1e-9)
+        )
+        times = predicted["rows"][0]["times"]
+        assert set(times) == {"fastnet", "fastnet estimator", "NumPy"} and times["NumPy"]["threads"] == 1
+        json.dumps([trained, predicted])
+
+    def test_forced_kernels_are_cleared_before_numpy_is_loaded(self):
+        code = """
+import os, sys
+from benchmarks import _environment
+_environment.restart_without_forced_kernels()
+assert "numpy" not in sys.modules and not set(_environment.FORCING) & set(os.environ)
+print("restarted")
+"""
+        env = {**os.environ, "OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_L2_SIZE": "512", "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[0].startswith("cleared OPENBLAS_CORETYPE=Haswell and OPENBLAS_L2_SIZE=512")
+        assert done.stdout.splitlines()[-1] == "restarted"
+
+    def test_no_figure_is_taken_with_forced_kernels(self, monkeypatch):
+        monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+        with pytest.raises(RuntimeError, match="OPENBLAS_CORETYPE"):
+            header()
+
+
+@pytest.mark.parametrize(
+    "module", ["numpy", "onnx", pytest.param("torch", marks=pytest.mark.slow), pytest.param("jax", marks=pytest.mark.slow)]
+)
+def test_peers_predict_what_fastnet_predicts(module):
+    pytest.importorskip(next(peer.library for peer in PEERS.values() if peer.module == module))
+    task = inference.Inference("few", (3, 4, 2), 5)
+    expected, got = (np.asarray(import_module(f"benchmarks._peers.{name}").predictor(task, 1)(1)) for name in ("fastnet", module))
+    np.testing.assert_allclose(got.reshape(expected.shape), expected, rtol=1e-5)
