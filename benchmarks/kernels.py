@@ -20,7 +20,7 @@ TITLE = "Kernels"
 
 _FUNCTIONS = ("exp", "tanh", "sigmoid", "log")
 _VECTOR = 16_384  # floats: input and output stay in the second-level cache
-#: (m, n, k, A transposed, B transposed): forward, dW and dA of layers at small batches, and one of a large layer.
+#: (m, n, k, A transposed, B transposed): forward, dW and dA of layers, the smallest first.
 _PRODUCTS = (
     (32, 64, 20, False, False),
     (32, 64, 64, False, False),
@@ -32,6 +32,9 @@ _PRODUCTS = (
     (256, 256, 100, False, False),
     (256, 10, 256, False, False),
     (256, 256, 256, True, False),
+    (128, 512, 784, False, False),
+    (784, 512, 128, True, False),
+    (1_024, 2_048, 1_024, False, False),
 )
 #: Values moved for each parameter by a batch of one row: W is read forward; then W and the states are read and written.
 _SWEEPS = {"sgd": 3, "momentum": 5, "adam": 7}
