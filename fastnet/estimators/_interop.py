@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import neural_network
+from sklearn.base import ClassifierMixin
 
 from ._parameters import hidden_activations
 
@@ -35,13 +36,14 @@ FITTED = (
 )
 
 
-def _twin(name: str) -> Any:
-    return getattr(neural_network, name)
+def _twin(cls: type) -> Any:
+    """scikit-learn's class in the place of fastnet's, or of a class derived from it."""
+    return neural_network.MLPClassifier if issubclass(cls, ClassifierMixin) else neural_network.MLPRegressor
 
 
 def to_sklearn(estimator: BaseMLP) -> Any:
     """A fitted scikit-learn estimator with copies of the parameters of `estimator`."""
-    twin = _twin(type(estimator).__name__)()
+    twin = _twin(type(estimator))()
     parameters = {name: value for name, value in estimator.get_params(deep=False).items() if name in twin.get_params()}
     parameters["activation"] = _activation(estimator)
     for name in ("solver", "learning_rate", "loss", "verbose"):  # what scikit-learn does not have, and predictions do not need
@@ -84,7 +86,7 @@ def _accepts(twin: Any, name: str, value: Any) -> bool:
 
 def from_sklearn(cls: type[BaseMLP], estimator: Any) -> BaseMLP:
     """An estimator of `cls` with the parameters and copies of the fitted attributes of scikit-learn's `estimator`."""
-    expected = _twin(cls.__name__)
+    expected = _twin(cls)
     if not isinstance(estimator, expected):
         raise TypeError(
             f"{cls.__name__}.from_sklearn takes a sklearn.neural_network.{expected.__name__}, got {type(estimator).__name__}."

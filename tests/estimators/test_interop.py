@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sklearn
 import sklearn.neural_network
+from sklearn.base import clone
 from sklearn.utils.fixes import parse_version
 
 import fastnet as fn
@@ -48,6 +49,23 @@ def test_to_scikit_learn_and_back(iris: Data, binary: Data, regression: Data) ->
         np.testing.assert_array_equal(getattr(back, predict)(X), expected)
         if predict == "predict_proba":
             np.testing.assert_array_equal(twin.predict(X), model.predict(X))
+
+
+class _Derived(MLPClassifier):
+    """As users derive estimators: with a parameter of their own."""
+
+    def __init__(self, scale: float = 1.0, hidden_layer_sizes: Any = (4,), max_iter: int = 5, random_state: Any = None) -> None:
+        super().__init__(hidden_layer_sizes, max_iter=max_iter, random_state=random_state)
+        self.scale = scale
+
+
+def test_derived_classes(iris: Data) -> None:
+    X, y = iris
+    derived = clone(_Derived(2.0, random_state=0)).fit(X, y)
+    plain = MLPClassifier((4,), max_iter=5, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(derived.predict_proba(X), plain.predict_proba(X))
+    assert set(derived.get_params()) == {"scale", "hidden_layer_sizes", "max_iter", "random_state"}
+    np.testing.assert_allclose(derived.to_sklearn().predict_proba(X), derived.predict_proba(X), rtol=1e-10)
 
 
 def test_twins_share_nothing(iris: Data) -> None:
