@@ -109,7 +109,7 @@ out_activation_ : {"identity", "exp", "logistic", "softmax"}
     Activation of the output layer.
 n_features_in_ : int
     Features seen in `fit`.
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (n_features,)
     Their names, where all of them are strings."""
 
 FIT_ARGUMENTS = """\

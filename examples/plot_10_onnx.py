@@ -1,0 +1,56 @@
+"""
+Exporting to ONNX
+=================
+
+A trained pipeline as an ONNX file, which runs wherever ONNX Runtime does, without Python or fastnet.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import onnxruntime
+import skl2onnx
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+import fastnet as fn
+from fastnet.onnx import from_onnx, register_skl2onnx, to_onnx
+
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X.astype(np.float32), y, random_state=0)
+pipeline = make_pipeline(MinMaxScaler(), fn.MLPClassifier((64,), activation="gelu", early_stopping=True, random_state=0))
+pipeline.fit(X_train, y_train)
+print(f"{pipeline.score(X_test, y_test):.3f} of the test images right")
+
+# %%
+# A pipeline
+# ----------
+# skl2onnx converts it, once it knows fastnet's estimators.
+
+register_skl2onnx()
+model = skl2onnx.to_onnx(pipeline, X_train[:1], options={"zipmap": False})
+print([node.op_type for node in model.graph.node])
+
+session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+label, probabilities = session.run(None, {"X": X_test})
+ours = pipeline.predict_proba(X_test)
+print(f"labels equal: {(label == pipeline.predict(X_test)).all()}, largest difference {np.abs(probabilities - ours).max():.1e}")
+
+# %%
+# Probability for probability:
+
+fig, ax = plt.subplots(figsize=(4.5, 4), layout="constrained")
+ax.plot([0, 1], [0, 1], color="0.7")
+ax.scatter(ours, probabilities, s=8)
+ax.set(xlabel="probabilities, fastnet", ylabel="probabilities, ONNX Runtime")
+plt.show()
+
+# %%
+# A network, and back
+# -------------------
+# ``to_onnx`` needs no skl2onnx for a network or a single estimator, and ``from_onnx`` reads networks that others have written.
+
+net = fn.Network([fn.Dense(16, "silu"), fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
+again = from_onnx(to_onnx(net))
+print(again, np.array_equal(again.params, net.params))

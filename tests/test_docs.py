@@ -1,0 +1,123 @@
+"""The documentation is true: examples in docstrings and pages run, and every public object is in the reference."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+import fastnet
+from fastnet.activations import ACTIVATIONS
+from fastnet.initializers import INITIALIZERS
+from fastnet.losses import LOSSES
+from fastnet.optimizers import OPTIMIZERS
+from fastnet.schedules import SCHEDULES
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+BUILT = {"_build", "gallery", "generated"}
+PAGES = [ROOT / "README.md", *(p for p in sorted(DOCS.rglob("*.md")) if not BUILT & set(p.relative_to(DOCS).parts))]
+EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
+#: What needs an optional library, as it stands in a page or in a module's name: that library.
+OPTIONAL = {
+    "fastnet.plotting": "matplotlib",
+    "fastnet.onnx": "onnx",
+    "import matplotlib": "matplotlib",
+    "import onnxruntime": "onnxruntime",
+    "import skl2onnx": "skl2onnx",
+}
+MODULES = ["fastnet", *(module.name for module in pkgutil.walk_packages(fastnet.__path__, "fastnet.", onerror=lambda name: None))]
+SUBMODULES = ["estimators", "inspection", "onnx", "persistence", "plotting", "checkpoint", "torch"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """What an example writes goes to a temporary folder, and what it draws to no screen."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    yield
+    if "matplotlib.pyplot" in importlib.sys.modules:
+        importlib.import_module("matplotlib.pyplot").close("all")
+
+
+def skip_without_optional(text: str) -> None:
+    for mention, library in OPTIONAL.items():
+        if mention in text:
+            pytest.importorskip(library)
+
+
+def run_doctest(test: doctest.DocTest) -> None:
+    report: list[str] = []
+    failed = doctest.DocTestRunner().run(test, out=report.append, clear_globs=False).failed
+    assert not failed, "".join(report)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples_run(name):
+    skip_without_optional(name)
+    module = importlib.import_module(name)
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+        run_doctest(test)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_of_pages_runs(page):
+    text = page.read_text(encoding="utf-8")
+    skip_without_optional(text)
+    namespace: dict[str, object] = {"__name__": page.stem}
+    for block in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        code, first_line = block[1], text[: block.start(1)].count("\n")
+        if code.startswith(">>>"):
+            test = doctest.DocTestParser().get_doctest(code, {}, page.name, str(page), first_line)
+            test.globs = namespace  # not a copy: the blocks of a page follow each other
+            run_doctest(test)
+        else:
+            exec(compile("\n" * first_line + code, page, "exec"), namespace)
+
+
+@pytest.mark.parametrize("name", ["fastnet", *(f"fastnet.{name}" for name in SUBMODULES)])
+def test_reference_lists_every_public_object(name):
+    skip_without_optional(name)
+    listed = set(re.findall(r"^   ([\w.]+)$", (DOCS / "api.rst").read_text(encoding="utf-8"), re.MULTILINE))
+    for public in set(importlib.import_module(name).__all__) - {"__version__", "FORMAT_VERSION"}:
+        names = {f"{name}.{public}".removeprefix("fastnet."), public if hasattr(fastnet, public) else ""}
+        assert names & listed, f"docs/api.rst does not list {name}.{public}"
+
+
+@pytest.mark.parametrize(
+    ("page", "table"),
+    [
+        ("activations", ACTIVATIONS),
+        ("activations", INITIALIZERS),
+        ("losses", LOSSES),
+        ("optimizers", OPTIMIZERS),
+        ("optimizers", SCHEDULES),
+    ],
+)
+def test_guide_names_every_choice(page, table):
+    text = (DOCS / "guide" / f"{page}.md").read_text(encoding="utf-8")
+    assert [name for name in table if f'`"{name}"`' not in text] == []
+
+
+def test_there_are_ten_examples():
+    assert len(EXAMPLES) >= 10
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_begin_with_a_title_and_compile(path):
+    source = path.read_text(encoding="utf-8")
+    compile(source, path, "exec")
+    title, underline = source.splitlines()[1:3]
+    assert source.startswith('"""\n') and underline == "=" * len(title)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run(path):
+    skip_without_optional(path.read_text(encoding="utf-8"))
+    runpy.run_path(str(path))
