@@ -308,7 +308,9 @@ class Network:
         l2: float = 0.0,
         dropout_seed: int | None = None,
     ) -> tuple[float, Gradients]:
-        """J and its gradient by backpropagation, row-major (``*`` is elementwise)::
+        """J and its gradient by backpropagation.
+
+        Row-major, ``*`` elementwise::
 
             dZ[L] = dJ/dA[L] * g'(Z[L])      dW[l] = A[l-1].T @ dZ[l]      db[l] = sum over rows of dZ[l]
             dZ[l-1] = dZ[l] @ W[l].T * g'(Z[l-1])
