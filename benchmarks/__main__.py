@@ -64,14 +64,14 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
     if options.results:
         results = merged(results, options.results)
     print(_report.environment(results["environment"]), flush=True)
-    for name in options.only:
-        group = import_module(f"benchmarks.{name}")
-        print(f"{name}: {group.TITLE}", flush=True)
-        with Pool(protocol) as pool:
+    with Pool(protocol) as pool:
+        for name in options.only:
+            group = import_module(f"benchmarks.{name}")
+            print(f"{name}: {group.TITLE}", flush=True)
             results["groups"][name] = group.run(pool)
-        results["notes"] += [note for note in pool.notes if note not in results["notes"]]
-        if options.results:
-            save(results, options.results)
+            results["notes"] += [note for note in pool.notes if note not in results["notes"]]
+            if options.results:
+                save(results, options.results)
     return results
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -69,7 +70,8 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended already
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 
@@ -107,10 +109,6 @@ class Pool:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the workers; the next comparison starts new ones."""
         while self._workers:
             self._workers.popitem()[1].close()
 
@@ -133,6 +131,8 @@ class Pool:
         if needed > available_memory():
             self.note(f"{_name(entries[0])}: skipped, needs {needed / 1e9:.1f} GB of free memory")
             return {}
+        entries = [entry for entry in entries if not self._absent(entry)]
+        self._start(entries)
         contestants = [contestant for entry in entries if (contestant := self._contestant(entry))]
         series = {c.entry.label: Series(threads=c.threads) for c in contestants}
         for number in range(self.options.rounds):
@@ -144,12 +144,21 @@ class Pool:
             c.worker.ask("drop", c.number)
         return series
 
-    def _contestant(self, entry: Entry) -> _Contestant | None:
-        """The entry on the fastest of its numbers of threads."""
+    def _absent(self, entry: Entry) -> bool:
         absent = missing(entry.label)
         if absent:
             self.note(f"{entry.label}: skipped, {absent}")
-            return None
+        return absent is not None
+
+    def _start(self, entries: Sequence[Entry]) -> None:
+        """Start the processes that are not there yet, all at once, and wait for their imports."""
+        keys = [_key(entry, threads) for entry in entries for threads in entry.threads]
+        started = [self._workers.setdefault(key, Worker(*key)) for key in dict.fromkeys(keys) if key not in self._workers]
+        for worker in started:
+            worker.ask("ready")
+
+    def _contestant(self, entry: Entry) -> _Contestant | None:
+        """The entry on the fastest of its numbers of threads."""
         best = None
         for threads in entry.threads:
             candidate = self._prepared(entry, threads)
@@ -161,15 +170,17 @@ class Pool:
         return best
 
     def _prepared(self, entry: Entry, threads: int | None) -> _Contestant | None:
-        key = (entry.peer, threads, entry.variables)
-        if key not in self._workers:
-            self._workers[key] = Worker(*key)
-        worker, number = self._workers[key], next(self._numbers)
+        worker, number = self._workers[_key(entry, threads)], next(self._numbers)
         unsupported = worker.ask("prepare", number, entry.task)
         if unsupported:
             self.note(f"{entry.label}: left out of {_name(entry)}, {unsupported}")
             return None
         return _Contestant(entry, worker, number, threads, *worker.ask("calibrate", number, self.options.min_seconds))
+
+
+def _key(entry: Entry, threads: int | None) -> tuple[str, int | None, tuple[tuple[str, str], ...]]:
+    """Entries that can share a process."""
+    return entry.peer, threads, entry.variables
 
 
 def _name(entry: Entry) -> str:

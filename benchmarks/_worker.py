@@ -27,6 +27,9 @@ class _Server:
         self._n_threads = n_threads
         self._jobs: dict[int, Job] = {}
 
+    def ready(self) -> None:
+        """Answered once the peer's library is imported."""
+
     def prepare(self, number: int, task: Any) -> str | None:
         """Make the job of `task`; the reason if this peer cannot do it."""
         make = getattr(self._peer, task.kind, None)

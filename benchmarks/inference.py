@@ -21,7 +21,7 @@ TASKS = (
     Inference("large-1", _LARGE, 1, best_goal=1.0),
     Inference("large-100000", _LARGE, 100_000, best_goal=1.3),
 )
-QUICK = ("small-1", "small-1000", "large-1")
+QUICK = ("small-1", "small-1000")
 ESTIMATOR = "fastnet estimator"
 
 

@@ -38,7 +38,7 @@ def _sweeps(quick: bool) -> list[Sweep]:
     depths = (1, 3, 10, 30, 100, 300, 1_000)
     batches = (1, 4, 16, 64, 256, 1_024, 4_096)
     if quick:
-        rows, widths, depths = rows[:5], widths[2:-2], depths[:5]
+        rows, widths, depths, batches = rows[:5:2], widths[2:-2:2], depths[:5:2], batches[::2]
     by_rows = tuple(Training(f"{n} rows", n, 20, (64, 64), 2, 200) for n in rows)
     by_width = tuple(Training(f"width {n}", 1_024, 100, (n, n), 10, 256) for n in widths)
     by_depth = tuple(Training(f"{n} layers", 1_024, 64, (64,) * n, 2, 128) for n in depths)
