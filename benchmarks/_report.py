@@ -102,6 +102,8 @@ def _goals_line(results: dict[str, Any]) -> str:
         for check in row["checks"]
         if "goal" in check
     ]
+    if not checks:
+        return "no goals among these figures"
     missed = [f"{name} {figure(check)}" for name, check in checks if not check["reached"]]
     return "\n".join([f"{len(checks) - len(missed)} of {len(checks)} goals reached", *(f"- missed {text}" for text in missed)])
 
@@ -149,7 +151,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _time(time: dict[str, Any]) -> str:
     threads = f" on {time['threads']}" if time["threads"] else ""
-    disturbed = f" ({time['disturbed']} disturbed)" if time["disturbed"] else ""
+    disturbed = f" ({time['disturbed']}/{len(time['rounds'])} rounds disturbed)" if time["disturbed"] else ""
     return f"{_number(time['median'])}{threads}{disturbed}"
 
 

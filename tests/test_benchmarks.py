@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import _report, inference, train, variants  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
-from benchmarks._peers import PEERS  # noqa: E402
+from benchmarks._peers import PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool  # noqa: E402
 from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread  # noqa: E402
 from benchmarks._tasks import Kernel, Training  # noqa: E402
@@ -227,9 +227,25 @@ print("restarted")
             header()
 
 
-@pytest.mark.parametrize(
-    "module", ["numpy", "onnx", pytest.param("torch", marks=pytest.mark.slow), pytest.param("jax", marks=pytest.mark.slow)]
-)
+SLOW_PEERS = [pytest.param(module, marks=pytest.mark.slow) for module in ("torch", "jax")]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("module", ["fastnet", "sklearn", *SLOW_PEERS])
+def test_every_variant_trains_or_is_refused_with_a_reason(module):
+    pytest.importorskip(module)
+    peer = import_module(f"benchmarks._peers.{module}")
+    refused = {}
+    for task in [TINY, *variants.tasks(TINY)]:
+        try:
+            peer.trainer(task, 1)(2)
+        except Unsupported as reason:
+            refused[task.name] = str(reason)
+    expected = {"sklearn": {"tiny-leaky_relu", "tiny-gelu", "tiny-adamw"}, "jax": {"tiny-float64"}}
+    assert set(refused) == expected.get(module, set()) and all(refused.values())
+
+
+@pytest.mark.parametrize("module", ["numpy", "onnx", *SLOW_PEERS])
 def test_peers_predict_what_fastnet_predicts(module):
     pytest.importorskip(next(peer.library for peer in PEERS.values() if peer.module == module))
     task = inference.Inference("few", (3, 4, 2), 5)

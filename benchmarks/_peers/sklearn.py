@@ -19,7 +19,7 @@ def trainer(task: Training, n_threads: int | None) -> Job:
         raise Unsupported(f"has no {task.activation if task.activation not in _ACTIVATIONS else task.optimizer}")
     X, y = task.data()
     model = (MLPRegressor if task.regression else MLPClassifier)(
-        task.hidden,
+        hidden_layer_sizes=task.hidden,
         activation=_ACTIVATIONS[task.activation],
         solver=_SOLVERS[task.optimizer],
         alpha=0.0,
