@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -37,6 +38,7 @@ autodoc_typehints = "none"  # numpydoc's sections say the types
 autodoc_member_order = "groupwise"
 numpydoc_show_class_members = False  # the template of a class lists them
 numpydoc_xref_param_type = False
+toc_object_entries_show_parents = "hide"
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -51,6 +53,8 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "show_signature": False,
+    "thumbnail_size": (400, 280),
     "write_computation_times": False,
     "backreferences_dir": None,
     "remove_config_comments": True,
@@ -58,9 +62,9 @@ sphinx_gallery_conf = {
 
 
 def shorten_inherited(app, what, name, obj, options, lines) -> None:
-    """Of methods that scikit-learn documents, keep the first sentence: the rest refers to its own site."""
+    """Of methods that scikit-learn documents, keep the first line without its references: the rest is for scikit-learn's site."""
     if what == "method" and not (getattr(obj, "__module__", None) or "").startswith("fastnet"):
-        lines[1:] = ["", "Inherited from scikit-learn, and documented there."]
+        lines[:] = [re.sub(r":ref:`(.+?) <.+?>`", r"\1", lines[0]), "", "Inherited from scikit-learn, and documented there."]
 
 
 def setup(app) -> None:
@@ -80,4 +84,4 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "quickstart": [], "mathematics": [], "api": [], "contributing": []}
+html_sidebars = {"index": [], "quickstart": [], "mathematics": [], "api": [], "gallery/*": [], "contributing": []}

@@ -2,9 +2,10 @@
 A perceptron is linear and logistic regression
 ==============================================
 
-One neuron :math:`h(x) = g(w \\cdot x + b)` without hidden layers is a model that statistics has known for long. With the identity
-and the squared error it is linear regression, with the sigmoid and the cross-entropy logistic regression. Fitted until nothing
-moves, its weights are those that scikit-learn finds.
+One neuron :math:`h(x) = g(w \\cdot x + b)` without hidden layers is a model that statistics has
+known for long. With the identity and the squared error it is linear regression, with the sigmoid
+and the cross-entropy logistic regression. Fitted until nothing moves, its weights are those that
+scikit-learn finds.
 """
 
 # %%
@@ -31,15 +32,17 @@ print(f"LinearRegression: w = {line.coef_[0]:.6f}, b = {line.intercept_:.6f}")
 # %%
 # Logistic regression
 # -------------------
-# Under the same L2 penalty: scikit-learn's ``C`` is one over the penalty of the *sum* of losses, fastnet's ``l2`` belongs to the
-# mean.
+# Under the same L2 penalty: scikit-learn's ``C`` is one over the penalty of the *sum* of losses,
+# fastnet's ``l2`` belongs to the mean.
 
 c = (y + rng.normal(size=80) > 0).astype(int)
 classifier = fn.Network(fn.Dense(1, "sigmoid"), n_inputs=1, dtype="float64", random_state=0)
 classifier.fit(X, c, optimizer=fn.LBFGS(tol=1e-10, ftol=0), l2=1 / len(X), epochs=100)
 logistic = LogisticRegression(C=1.0, tol=1e-10).fit(X, c)
 
-print(f"perceptron:         w = {classifier.weights[0][0, 0]:.6f}, b = {classifier.biases[0][0]:.6f}")
+print(
+    f"perceptron:         w = {classifier.weights[0][0, 0]:.6f}, b = {classifier.biases[0][0]:.6f}"
+)
 print(f"LogisticRegression: w = {logistic.coef_[0, 0]:.6f}, b = {logistic.intercept_[0]:.6f}")
 
 # %%

@@ -2,9 +2,11 @@
 One neuron cannot do XOR, a hidden layer can
 ============================================
 
-The decision boundary of a perceptron is a straight line, and no line separates the four points of the exclusive or. A hidden layer
-moves the points to where a line does.
+The decision boundary of a perceptron is a straight line, and no line separates the four points of
+the exclusive or. A hidden layer moves the points to where a line does.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +28,7 @@ print("perceptron:      ", perceptron.predict(X))
 print("one hidden layer:", mlp.predict(X))
 
 # %%
-# The perceptron's loss ends at :math:`\log 2`: every point gets a probability of one half.
+# The perceptron's loss ends at :math:`\log(2)`: every point gets a probability of one half.
 
 fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 for name, history in histories.items():
@@ -39,12 +41,14 @@ plt.show()
 # %%
 # What the two networks say everywhere in the plane:
 
-DecisionBoundariesDisplay.from_estimators({"perceptron": perceptron, "one hidden layer": mlp}, X, y, margin=0.4)
+DecisionBoundariesDisplay.from_estimators(
+    {"perceptron": perceptron, "one hidden layer": mlp}, X, y, margin=0.4
+)
 plt.show()
 
 # %%
-# The hidden layer's view of the same four points: two tanh units make new coordinates, in which the classes are on two sides of a
-# line, the one that the output neuron draws.
+# The hidden layer's view of the same four points: two tanh units make new coordinates, in which
+# the classes are on two sides of a line, the one that the output neuron draws.
 
 A1 = mlp.activations(X)[1]
 w, b = mlp.weights[1][:, 0], mlp.biases[1][0]
@@ -53,7 +57,9 @@ ax.axline((0, -b / w[1]), slope=-w[0] / w[1], color="0.4")
 for label, marker in ((0, "o"), (1, "s")):
     ax.scatter(*A1[y == label].T, marker=marker, s=60, label=f"XOR = {label}")
 for (a0, a1), x in zip(A1, X.astype(int), strict=True):
-    ax.annotate(f"({x[0]}, {x[1]})", (a0, a1), textcoords="offset points", xytext=(8, 18 if x.all() else 6))
-ax.set(xlabel="first hidden unit", ylabel="second hidden unit", xlim=(-1.2, 1.2), ylim=(-1.2, 1.2))
+    ax.annotate(
+        f"({x[0]}, {x[1]})", (a0, a1), textcoords="offset points", xytext=(8, 18 if x.all() else 6)
+    )
+ax.set(xlabel="first hidden unit", ylabel="second hidden unit", xlim=(-1.4, 1.6), ylim=(-1.4, 1.6))
 ax.legend(frameon=False)
 plt.show()

@@ -2,8 +2,8 @@
 Decision boundaries of four activations
 =======================================
 
-The same data, the same network, four activation functions. Sigmoid and tanh units draw smooth boundaries; ReLU and LeakyReLU are
-linear in pieces, and so are the boundaries they draw.
+The same data, the same network, four activation functions. Sigmoid and tanh units draw smooth
+boundaries; ReLU and LeakyReLU are linear in pieces, and so are the boundaries they draw.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +18,8 @@ display = DecisionBoundariesDisplay.from_data(X, y, estimator=classifier)
 plt.show()
 
 # %%
-# The functions themselves, with their derivatives; where a function saturates, its units hardly learn.
+# The functions themselves, with their derivatives; where a function saturates, its units hardly
+# learn.
 
 ActivationDisplay.from_activations(["sigmoid", "tanh", "relu", "leaky_relu"])
 plt.show()
@@ -26,5 +27,7 @@ plt.show()
 # %%
 # The smooth relatives of ReLU lie between the two families.
 
-DecisionBoundariesDisplay.from_data(X, y, estimator=classifier, activations=["elu", "gelu", "silu", "softplus"])
+DecisionBoundariesDisplay.from_data(
+    X, y, estimator=classifier, activations=["elu", "gelu", "silu", "softplus"]
+)
 plt.show()

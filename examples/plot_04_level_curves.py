@@ -2,9 +2,12 @@
 What every neuron sees
 ======================
 
-Over an input of two features, each neuron is a function of the plane, and its level curves show it. In the first layer they are
-straight lines; each further layer combines what the layer before has made, and the patterns grow.
+Over an input of two features, each neuron is a function of the plane, and its level curves show
+it. In the first layer they are straight lines; each further layer combines what the layer before
+has made, and the patterns grow.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,7 +21,9 @@ radius = np.where(np.arange(400) < 200, 0.5, 1.3) + 0.12 * rng.normal(size=400)
 X = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
 y = (np.arange(400) >= 200).astype(int)
 
-net = fn.Network([fn.Dense(5, "tanh"), fn.Dense(3, "tanh"), fn.Dense(1, "sigmoid")], n_inputs=2, random_state=0)
+net = fn.Network(
+    [fn.Dense(5, "tanh"), fn.Dense(3, "tanh"), fn.Dense(1, "sigmoid")], n_inputs=2, random_state=0
+)
 net.fit(X, y, optimizer=fn.Adam(0.02), batch_size=32, epochs=150, random_state=0)
 print(f"right on {(net.predict(X) == y).mean():.1%}")
 

@@ -2,9 +2,9 @@
 Universal approximation: more units, less error
 ===============================================
 
-A network with one hidden layer of sigmoidal units comes as near as one likes to any continuous function on a closed interval, if it
-has units enough (Cybenko 1989; Hornik, Stinchcombe and White 1989). Here the units are added, and the error is measured between
-the points that were fitted.
+A network with one hidden layer of sigmoidal units comes as near as one likes to any continuous
+function on a closed interval, if it has units enough (Cybenko 1989; Hornik, Stinchcombe and White
+1989). Here the units are added, and the error is measured between the points that were fitted.
 """
 
 import matplotlib.pyplot as plt
@@ -21,13 +21,22 @@ X = np.linspace(-3, 3, 300)[:, None]
 between = np.linspace(-3, 3, 1999)[:, None]
 
 # %%
-# The theorem says that good weights exist, not that training finds them from anywhere. So each network gets a good start: steps of
-# random slopes, spread over the interval, and the output weights of least squares. Then all of its parameters are trained.
+# The theorem says that good weights exist, not that training finds them from anywhere. So each
+# network gets a good start: steps of random slopes, spread over the interval, and the output
+# weights of least squares. Then all of its parameters are trained.
 
 
 def fit(n_units):
-    net = fn.Network([fn.Dense(n_units, "sigmoid"), fn.Dense(1, "identity")], n_inputs=1, dtype="float64", random_state=0)
-    slopes, places = np.random.default_rng(0).uniform(2, 8, size=n_units), np.linspace(-3, 3, n_units + 2)[1:-1]
+    net = fn.Network(
+        [fn.Dense(n_units, "sigmoid"), fn.Dense(1, "identity")],
+        n_inputs=1,
+        dtype="float64",
+        random_state=0,
+    )
+    slopes, places = (
+        np.random.default_rng(0).uniform(2, 8, size=n_units),
+        np.linspace(-3, 3, n_units + 2)[1:-1],
+    )
     net.weights[0][0] = slopes
     net.biases[0][:] = -slopes * places
     steps = np.column_stack([net.activations(X)[1], np.ones(len(X))])

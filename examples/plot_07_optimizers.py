@@ -2,8 +2,9 @@
 Optimisers compared on one problem
 ==================================
 
-Seven update rules, each from the same initial weights, on the same batches in the same order. Each has the best of three learning
-rates, as a comparison at one learning rate would only compare learning rates.
+Seven update rules, each from the same initial weights, on the same batches in the same order.
+Each has the best of three learning rates, as a comparison at one learning rate would only compare
+learning rates.
 """
 
 import matplotlib.pyplot as plt
@@ -17,7 +18,11 @@ y = np.sin(2 * X[:, 0]) * np.cos(X[:, 1])
 
 
 def train(optimizer):
-    net = fn.Network([fn.Dense(32, "tanh"), fn.Dense(32, "tanh"), fn.Dense(1, "identity")], n_inputs=2, random_state=0)
+    net = fn.Network(
+        [fn.Dense(32, "tanh"), fn.Dense(32, "tanh"), fn.Dense(1, "identity")],
+        n_inputs=2,
+        random_state=0,
+    )
     return net.fit(X, y, optimizer=optimizer, batch_size=32, epochs=60, random_state=0).loss
 
 
@@ -38,7 +43,8 @@ for name, (make, rates) in families.items():
     print(f"{name:9} learning rate {best:<6} loss {losses[best][-1]:.5f}")
 
 # %%
-# Plain SGD is slow in flat directions; momentum gathers speed in them, and the adaptive rules scale each parameter by itself.
+# Plain SGD is slow in flat directions; momentum gathers speed in them, and the adaptive rules
+# scale each parameter by itself.
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, losses in curves.items():

@@ -2,8 +2,8 @@
 A drop-in swap in a scikit-learn pipeline
 =========================================
 
-One import line, the same pipeline, the same ``random_state``: the same model, sooner. The times are those of the machine that built
-this page.
+One import line, the same pipeline, the same ``random_state``: the same model, sooner. The times
+are those of the machine that built this page.
 """
 
 import warnings
@@ -22,17 +22,28 @@ import fastnet
 
 X, y = make_classification(4000, 20, n_informative=10, n_classes=3, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
-options = {"hidden_layer_sizes": (64, 64), "max_iter": 15, "n_iter_no_change": 15, "tol": 0, "random_state": 0}
+options = {
+    "hidden_layer_sizes": (64, 64),
+    "max_iter": 15,
+    "n_iter_no_change": 15,
+    "tol": 0,
+    "random_state": 0,
+}
 
 models, seconds = {}, {}
-for name, MLPClassifier in (("scikit-learn", neural_network.MLPClassifier), ("fastnet", fastnet.MLPClassifier)):
+for name, MLPClassifier in (
+    ("scikit-learn", neural_network.MLPClassifier),
+    ("fastnet", fastnet.MLPClassifier),
+):
     model = make_pipeline(StandardScaler(), MLPClassifier(**options, batch_size=32))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is meant to be reached
         start = perf_counter()
         models[name] = model.fit(X_train, y_train)
         seconds[name] = perf_counter() - start
-    print(f"{name:12} {seconds[name]:6.2f} s, {model.score(X_test, y_test):.4f} of the test rows right")
+    print(
+        f"{name:12} {seconds[name]:6.2f} s, {model.score(X_test, y_test):.4f} of the test rows right"
+    )
 
 # %%
 # Not only the scores are the same:

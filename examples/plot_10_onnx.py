@@ -2,7 +2,8 @@
 Exporting to ONNX
 =================
 
-A trained pipeline as an ONNX file, which runs wherever ONNX Runtime does, without Python or fastnet.
+A trained pipeline as an ONNX file, which runs wherever ONNX Runtime does, without Python or
+fastnet.
 """
 
 import matplotlib.pyplot as plt
@@ -19,7 +20,9 @@ from fastnet.onnx import from_onnx, register_skl2onnx, to_onnx
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X.astype(np.float32), y, random_state=0)
-pipeline = make_pipeline(MinMaxScaler(), fn.MLPClassifier((64,), activation="gelu", early_stopping=True, random_state=0))
+pipeline = make_pipeline(
+    MinMaxScaler(), fn.MLPClassifier((64,), activation="gelu", early_stopping=True, random_state=0)
+)
 pipeline.fit(X_train, y_train)
 print(f"{pipeline.score(X_test, y_test):.3f} of the test images right")
 
@@ -32,10 +35,14 @@ register_skl2onnx()
 model = skl2onnx.to_onnx(pipeline, X_train[:1], options={"zipmap": False})
 print([node.op_type for node in model.graph.node])
 
-session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(
+    model.SerializeToString(), providers=["CPUExecutionProvider"]
+)
 label, probabilities = session.run(None, {"X": X_test})
 ours = pipeline.predict_proba(X_test)
-print(f"labels equal: {(label == pipeline.predict(X_test)).all()}, largest difference {np.abs(probabilities - ours).max():.1e}")
+print(
+    f"labels equal: {(label == pipeline.predict(X_test)).all()}, largest difference {np.abs(probabilities - ours).max():.1e}"
+)
 
 # %%
 # Probability for probability:
@@ -49,7 +56,8 @@ plt.show()
 # %%
 # A network, and back
 # -------------------
-# ``to_onnx`` needs no skl2onnx for a network or a single estimator, and ``from_onnx`` reads networks that others have written.
+# ``to_onnx`` needs no skl2onnx for a network or a single estimator, and ``from_onnx`` reads
+# networks that others have written.
 
 net = fn.Network([fn.Dense(16, "silu"), fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
 again = from_onnx(to_onnx(net))

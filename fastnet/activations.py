@@ -158,7 +158,13 @@ class _WithAlpha(Activation):
 
 @dataclass(frozen=True)
 class LeakyReLU(_WithAlpha):
-    """``g(z) = z`` for ``z > 0``, ``alpha z`` otherwise: no unit dies (Maas, Hannun & Ng 2013)."""
+    """``g(z) = z`` for ``z > 0``, ``alpha z`` otherwise: no unit dies (Maas, Hannun & Ng 2013).
+
+    Parameters
+    ----------
+    alpha : float >= 0
+        Slope for negative z.
+    """
 
     alpha: float = 0.01
     name = "leaky_relu"
@@ -176,7 +182,13 @@ class LeakyReLU(_WithAlpha):
 
 @dataclass(frozen=True)
 class ELU(_WithAlpha):
-    """``g(z) = z`` for ``z > 0``, ``alpha (exp(z) - 1)`` otherwise (Clevert, Unterthiner & Hochreiter 2016)."""
+    """``g(z) = z`` for ``z > 0``, ``alpha (exp(z) - 1)`` otherwise (Clevert, Unterthiner & Hochreiter 2016).
+
+    Parameters
+    ----------
+    alpha : float >= 0
+        Minus the value that is approached for negative z.
+    """
 
     alpha: float = 1.0
     name = "elu"

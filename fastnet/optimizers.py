@@ -139,6 +139,12 @@ class AdaGrad(GradientRule):
     """Learning rates that shrink with the squared gradients seen (Duchi, Hazan & Singer 2011).
 
     ``G += g^2; w -= lr g / (sqrt(G) + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate : float, str, Schedule, sequence or callable
+    epsilon : float > 0
+        Keeps the quotient finite.
     """
 
     learning_rate: Any = 0.01
@@ -158,6 +164,14 @@ class RMSprop(GradientRule):
     """Learning rates divided by a running mean of squared gradients (Tieleman & Hinton 2012).
 
     ``v = rho v + (1 - rho) g^2; w -= lr g / (sqrt(v) + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate : float, str, Schedule, sequence or callable
+    rho : float in [0, 1)
+        Share of the running mean that is kept.
+    epsilon : float > 0
+        Keeps the quotient finite.
     """
 
     learning_rate: Any = 0.001
@@ -183,8 +197,18 @@ class Adam(GradientRule):
     """Adaptive moments (Kingma & Ba 2015).
 
     ``m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2``, then with ``m' = m / (1 - beta1^t)`` and
-    ``v' = v / (1 - beta2^t)``: ``w -= lr m' / (sqrt(v') + epsilon)``. With `epsilon_hat` the variant at the end of the paper's
-    section 2, in which epsilon is added to ``sqrt(v)`` before the bias correction, as scikit-learn does.
+    ``v' = v / (1 - beta2^t)``: ``w -= lr m' / (sqrt(v') + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate : float, str, Schedule, sequence or callable
+    beta1, beta2 : float in [0, 1)
+        Shares of the running means of gradients and squared gradients that are kept.
+    epsilon : float > 0
+        Keeps the quotient finite.
+    epsilon_hat : bool
+        The variant at the end of the paper's section 2, in which epsilon is added to ``sqrt(v)`` before the bias correction, as
+        scikit-learn does.
     """
 
     learning_rate: Any = 0.001
@@ -214,7 +238,15 @@ class Adam(GradientRule):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``w -= lr weight_decay w`` on weights, beside Adam's step."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``w -= lr weight_decay w`` on weights, beside Adam's step.
+
+    Parameters
+    ----------
+    learning_rate, beta1, beta2, epsilon, epsilon_hat
+        As for `Adam`.
+    weight_decay : float >= 0
+        Of weights, not of biases.
+    """
 
     weight_decay: float = 0.01
     name = "adamw"

@@ -63,7 +63,12 @@ def _positive(schedule: Schedule, *names: str) -> None:
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """``alpha_j = rate``."""
+    """``alpha_j = rate``.
+
+    Parameters
+    ----------
+    rate : float >= 0
+    """
 
     rate: float
     name = "constant"
@@ -81,7 +86,17 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class StepDecay(Schedule):
-    """``alpha_j = initial * factor^floor(j / every)``."""
+    """``alpha_j = initial * factor^floor(j / every)``.
+
+    Parameters
+    ----------
+    initial : float > 0
+        First learning rate.
+    factor : float > 0
+        What it is multiplied by.
+    every : int
+        After how many updates.
+    """
 
     initial: float
     factor: float = 0.5
@@ -99,7 +114,15 @@ class StepDecay(Schedule):
 
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):
-    """``alpha_j = initial * factor^j``."""
+    """``alpha_j = initial * factor^j``.
+
+    Parameters
+    ----------
+    initial : float > 0
+        First learning rate.
+    factor : float > 0
+        What it is multiplied by at each update.
+    """
 
     initial: float
     factor: float = 0.999
@@ -115,7 +138,14 @@ class ExponentialDecay(Schedule):
 
 @dataclass(frozen=True)
 class InverseScaling(Schedule):
-    """``alpha_j = initial / (j + 1)^power`` (Robbins & Monro 1951)."""
+    """``alpha_j = initial / (j + 1)^power`` (Robbins & Monro 1951).
+
+    Parameters
+    ----------
+    initial : float > 0
+        First learning rate.
+    power : float >= 0
+    """
 
     initial: float
     power: float = 0.5
@@ -155,7 +185,15 @@ def _cosine(start: Any, end: Any, share: Any) -> Any:
 
 @dataclass(frozen=True)
 class Cosine(_Ending):
-    """Half a cosine from `initial` at the first update to `final` at update `n_steps` (Loshchilov & Hutter 2017)."""
+    """Half a cosine from `initial` at the first update to `final` at update `n_steps` (Loshchilov & Hutter 2017).
+
+    Parameters
+    ----------
+    initial : float > 0
+    final : float >= 0
+    n_steps : int or None
+        Length in updates; None: that of the training run.
+    """
 
     initial: float = 0.001
     final: float = 0.0
@@ -187,7 +225,7 @@ class OneCycle(_Ending):
     start_divisor, end_divisor : float
         Divisors of the peak that give the first and the last learning rate.
     n_steps : int or None
-        Length in updates.
+        Length in updates; None: that of the training run.
     """
 
     peak: float = 0.01
