@@ -12,7 +12,7 @@ DEBUG = os.environ.get("FASTNET_DEBUG") == "1"
 MSVC = sys.platform == "win32"
 
 # Never -march=native nor -ffast-math: wheels run anywhere, and NaN must stay visible.
-COMMON = ["/O2", "/fp:precise"] if MSVC else ["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wno-unused-function", "-Wno-unreachable-code"]
+COMMON = ["/O2", "/fp:precise"] if MSVC else ["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wno-unused-function"]
 LEVELS = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     LEVELS |= {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]} if MSVC else {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)}

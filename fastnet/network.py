@@ -159,7 +159,7 @@ class Network:
         network._build(layers, n_inputs, params)
         return network
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.layers, self.n_inputs, self._params)
 
     @property

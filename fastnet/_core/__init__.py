@@ -33,7 +33,7 @@ def supported_levels() -> tuple[str, ...]:
 
 def _cpu_features() -> dict[str, bool]:
     """What NumPy found when it was imported: it reads cpuid and the operating system's consent to wide registers."""
-    from numpy._core._multiarray_umath import __cpu_features__
+    from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
 
     return __cpu_features__
 

@@ -1,1 +1,1 @@
-from fastnet._core.baseline import *
+from fastnet._core.baseline import *  # noqa: F403

@@ -8,18 +8,18 @@ cdef struct Step:
     double rate                 # learning rate of this step and segment
     double hyper[4]             # the optimiser's own parameters, in the order of its row in OPTIMIZER_CODES' documentation
     double epsilon              # Adam's, corrected for its bias unless it is the eps-hat of the paper's last paragraph of section 2
-    double adam_rate            # Adam's rate with both bias corrections
+    double correction           # of Adam's rate for the bias of both moments
     double scale
     double l2
     double keep
 
 
 cdef void prepare(Step* step, Py_ssize_t t) noexcept nogil:
-    """The parts of a step that depend on its number t = 1, 2, ..."""
+    """What all parameters share in step number t = 1, 2, ..."""
     cdef double root
     if step.optimizer == ADAM:
         root = sqrt(1 - pow(step.hyper[1], t))
-        step.adam_rate = step.rate * root / (1 - pow(step.hyper[0], t))
+        step.correction = root / (1 - pow(step.hyper[0], t))
         step.epsilon = step.hyper[2] if step.hyper[3] != 0 else step.hyper[2] * root
 
 
@@ -30,7 +30,7 @@ cdef void update(const Step* step, real* restrict W, const real* restrict gradie
     cdef real g, m, v
     cdef real rate = <real> step.rate, scale = <real> step.scale, l2 = <real> step.l2, keep = <real> step.keep
     cdef real a = <real> step.hyper[0], b = <real> step.hyper[1], rest_a = <real> (1 - step.hyper[0])
-    cdef real rest_b = <real> (1 - step.hyper[1]), epsilon = <real> step.epsilon, adam_rate = <real> step.adam_rate
+    cdef real rest_b = <real> (1 - step.hyper[1]), epsilon = <real> step.epsilon, adam_rate = <real> (step.rate * step.correction)
     cdef real smallest = <real> (FLT_MIN if real is float else DBL_MIN)
     if step.optimizer == SGD:
         for i in range(n):

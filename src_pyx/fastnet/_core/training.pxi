@@ -318,6 +318,7 @@ cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t 
     cdef double decay
     cdef Step step = task.optimizer
     step.scale = clipping(task) if task.max_norm > 0 else 1
+    prepare(&step, number)
     for i in range(task.tile_bounds[member], task.tile_bounds[member + 1]):
         tile = task.tiles + i
         layer = task.layers + tile.layer
@@ -336,7 +337,6 @@ cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t 
         step.keep = 1 - step.rate * task.weight_decay * decay
         if task.l2 > 0:
             task.tile_weights[i] = decay * squares_of_pieces(params + tile.place, tile.stride, tile)
-        prepare(&step, number)
         for piece in range(tile.pieces):
             place = tile.place + piece * tile.stride
             update(&step, params + place, gradient + piece * stride, first + place if first != NULL else NULL,

@@ -47,26 +47,6 @@
     t * (0.002904479037f + t * (-0.000984372195f + t * (-0.0003396745735f + t * (0.0001162496159f + t * \
     5.415193896e-5f)))))))))
 #include "vecmath_body.h"
-#undef REAL
-#undef INT
-#undef UINT
-#undef NAME
-#undef ROUNDER
-#undef MANTISSA_BITS
-#undef BIAS
-#undef EXP_LOW
-#undef EXP_HIGH
-#undef LN2_HIGH
-#undef LN2_LOW
-#undef MIN_NORMAL
-#undef SUBNORMAL_SCALE
-#undef SQRT_HALF_BITS
-#undef TAIL_CENTRE
-#undef TAIL_LIMIT
-#undef INFINITE
-#undef EXP_POLYNOMIAL
-#undef LOG_POLYNOMIAL
-#undef TAIL_POLYNOMIAL
 
 #define REAL double
 #define INT int64_t
@@ -104,24 +84,4 @@
     (1.6431475480062005264e-9 + t * (-7.9336206460231065204e-9 + t * (-1.260714315629626829e-9 + t * \
     (8.8477524181746004819e-10 + t * 2.731668400428232762e-10))))))))))))))))))))))
 #include "vecmath_body.h"
-#undef REAL
-#undef INT
-#undef UINT
-#undef NAME
-#undef ROUNDER
-#undef MANTISSA_BITS
-#undef BIAS
-#undef EXP_LOW
-#undef EXP_HIGH
-#undef LN2_HIGH
-#undef LN2_LOW
-#undef MIN_NORMAL
-#undef SUBNORMAL_SCALE
-#undef SQRT_HALF_BITS
-#undef TAIL_CENTRE
-#undef TAIL_LIMIT
-#undef INFINITE
-#undef EXP_POLYNOMIAL
-#undef LOG_POLYNOMIAL
-#undef TAIL_POLYNOMIAL
 #endif

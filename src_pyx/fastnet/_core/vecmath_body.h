@@ -1,4 +1,4 @@
-/* The bodies of vecmath.h for one width. */
+/* The bodies of vecmath.h for one width, whose constants it undefines at its end. */
 
 FN_INLINE INT NAME(bits_)(REAL x) { INT i; memcpy(&i, &x, sizeof i); return i; }
 FN_INLINE REAL NAME(from_bits_)(INT i) { REAL x; memcpy(&x, &i, sizeof x); return x; }
@@ -104,3 +104,24 @@ FN_INLINE REAL NAME(mish_factor_)(REAL x)
     const REAL w = e * (e + 2);
     return w / (w + 2);
 }
+
+#undef REAL
+#undef INT
+#undef UINT
+#undef NAME
+#undef ROUNDER
+#undef MANTISSA_BITS
+#undef BIAS
+#undef EXP_LOW
+#undef EXP_HIGH
+#undef LN2_HIGH
+#undef LN2_LOW
+#undef MIN_NORMAL
+#undef SUBNORMAL_SCALE
+#undef SQRT_HALF_BITS
+#undef TAIL_CENTRE
+#undef TAIL_LIMIT
+#undef INFINITE
+#undef EXP_POLYNOMIAL
+#undef LOG_POLYNOMIAL
+#undef TAIL_POLYNOMIAL
