@@ -59,6 +59,6 @@ class History:
         values = self.val_loss or self.loss
         return int(np.argmin(values)) if values else -1
 
-    def as_dict(self) -> dict[str, list]:
+    def as_dict(self) -> dict[str, list[float]]:
         """All lists, by name; ``History(**d)`` is the way back."""
         return asdict(self)
