@@ -34,7 +34,8 @@ NetworkDisplay.from_estimator(net, feature_names=["x", "y"], output_names=["oute
 plt.show()
 
 # %%
-# A row for each layer. Five half planes become three bends, which become a ring.
+# A row for each layer. Half planes are combined into bends and closed curves, and these
+# into the boundary of a ring.
 
 NeuronLevelsDisplay.from_estimator(net, X, y)
 plt.show()

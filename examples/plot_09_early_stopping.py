@@ -57,7 +57,8 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# The same with a ``Network``:
+# With a ``Network``, validation data and stopping are arguments of ``fit``. Its weights are drawn in
+# another way than scikit-learn's, so it is another model, of the same kind.
 
 net = fn.Network(
     [fn.Dense(100, "relu"), fn.Dense(100, "relu"), fn.Dense(1, "sigmoid")],
@@ -69,11 +70,11 @@ history = net.fit(
     X,
     y,
     optimizer=fn.Adam(0.005),
+    batch_size=120,
     epochs=300,
     validation_data=(X_val, y_val),
     callbacks=[stopping],
     random_state=0,
 )
-print(
-    f"{len(history)} epochs, the best was number {stopping.best_epoch + 1}, {(net.predict(X_test) == y_test).mean():.3f} right"
-)
+print(f"stopped after {len(history)} epochs, the best was number {stopping.best_epoch + 1}")
+print(f"{(net.predict(X_test) == y_test).mean():.3f} of the test rows right")
