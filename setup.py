@@ -19,6 +19,7 @@ if platform.machine().lower() in ("x86_64", "amd64"):
 SOURCES = "src_pyx/fastnet/_core"
 
 setup(
+    options={"build_ext": {"parallel": os.cpu_count()}},
     ext_modules=cythonize(
         [
             Extension(
