@@ -45,17 +45,17 @@ def from_onnx(source: onnx.ModelProto | bytes | str | os.PathLike[str], *, outpu
     """
     graph = _read(source).graph
     constants = _constants(graph)
-    inputs = [value.name for value in graph.input if value.name not in constants]
+    inputs = [value for value in graph.input if value.name not in constants]
     outputs = [value.name for value in graph.output]
     if len(inputs) != 1:
-        raise ValueError(f"the model has the inputs {inputs}, expected one")
+        raise ValueError(f"the model has the inputs {[value.name for value in inputs]}, expected one")
     if output is None and len(outputs) != 1:
         raise ValueError(f"the model has the outputs {outputs}: choose one with output=")
     target = outputs[0] if output is None else output
     if output is not None and output not in outputs:
         raise ValueError(f"the model has no output {output!r}, its outputs are {outputs}")
     nodes = _needed(graph, target)
-    walk = _Walk(constants, nodes, inputs[0])
+    walk = _Walk(constants, nodes, inputs[0].name, _n_inputs(inputs[0]))
     walk.run(target)
     return walk.network()
 
@@ -76,7 +76,7 @@ def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     """Initialisers and the outputs of Constant nodes, by name."""
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Constant" and len(node.attribute) == 1 and node.attribute[0].name == "value":
+        if _operator(node) == "Constant" and len(node.attribute) == 1 and node.attribute[0].name == "value":
             tensors[node.output[0]] = node.attribute[0].t
     return {name: _array(name, tensor) for name, tensor in tensors.items()}
 
@@ -90,23 +90,33 @@ def _array(name: str, tensor: onnx.TensorProto) -> np.ndarray:
         raise ValueError(f"constant {name!r} is broken: {error}") from error
 
 
+def _n_inputs(value: onnx.ValueInfoProto) -> int | None:
+    """The number of features that the model's input is declared to have; None if it is not said."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    if len(tensor.shape.dim) != 2:
+        raise ValueError(f"the input {value.name!r} has {len(tensor.shape.dim)} dimensions, expected 2: (rows, features)")
+    return tensor.shape.dim[1].dim_value or None
+
+
 def _needed(graph: onnx.GraphProto, target: str) -> list[onnx.NodeProto]:
     """The nodes that `target` depends on, in the graph's order, constants left out."""
     wanted, nodes = {target}, []
     for node in reversed(graph.node):
-        if node.op_type != "Constant" and wanted.intersection(node.output):
+        if _operator(node) != "Constant" and wanted.intersection(node.output):
             wanted.update(node.input)
             nodes.append(node)
     return nodes[::-1]
 
 
+def _operator(node: onnx.NodeProto) -> str:
+    """The operator's name, with its domain if it is not one of ONNX's own."""
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}"
+
+
 def _say(node: onnx.NodeProto) -> str:
-    return f"node {node.name or node.output[0]!r} ({node.op_type})"
-
-
-def _keeps_floats(attributes: dict[str, Any]) -> bool:
-    """Whether a Cast, if the attributes are of one, is to a type that networks compute in."""
-    return attributes.get("to", onnx.TensorProto.FLOAT) in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
+    return f"node {node.name or node.output[0]!r} ({_operator(node)})"
 
 
 def _is_number(array: np.ndarray | None, number: float) -> bool:
@@ -127,6 +137,7 @@ class _Walk:
     constants: dict[str, np.ndarray]
     nodes: list[onnx.NodeProto]
     current: str
+    n_inputs: int | None
     layers: list[_Layer] = field(default_factory=list)
 
     def run(self, target: str) -> None:
@@ -150,21 +161,32 @@ class _Walk:
         layers = [Dense(layer.W.shape[1], layer.activation or Identity()) for layer in self.layers]
         return Network.from_parameters(layers, [layer.W for layer in self.layers], [layer.b for layer in self.layers])
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _take(self, node: onnx.NodeProto) -> None:
+        operator = _operator(node)
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         try:
-            if node.op_type == "Gemm":
+            if operator == "Gemm":
                 self._gemm(node, attributes)
-            elif node.op_type == "MatMul":
+            elif operator == "MatMul":
                 self._matmul(node)
-            elif node.op_type == "Add":
+            elif operator == "Add":
                 self._add(node)
-            elif node.op_type in _BY_OPERATOR:
-                self._activate(_BY_OPERATOR[node.op_type].activation(attributes))
-            elif not (node.op_type in _PASSED_OVER and node.input[0] == self.current and _keeps_floats(attributes)):
+            elif operator in _BY_OPERATOR:
+                self._activate(_BY_OPERATOR[operator].activation(attributes))
+            elif operator in _PASSED_OVER and node.input[0] == self.current:
+                self._pass_over(node, attributes)
+            else:
                 raise ValueError("there is no such layer in fastnet")
         except (ValueError, TypeError, LookupError) as error:  # the last two: operands or attributes missing, or of a wrong type
             raise ValueError(f"cannot take {_say(node)}: {error}") from error
+
+    def _pass_over(self, node: onnx.NodeProto, attributes: dict[str, Any]) -> None:
+        """Refuse an Identity, Cast or Dropout that does change what networks compute."""
+        if attributes.get("to", onnx.TensorProto.FLOAT) not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+            raise ValueError("networks compute in float32 or float64")
+        if len(node.input) > 2 and node.input[2] and self._constant(node.input[2]).any():
+            raise ValueError("its training_mode is true: export the model for inference")
 
     def _gemm(self, node: onnx.NodeProto, attributes: dict[str, Any]) -> None:
         if node.input[0] != self.current or attributes.get("transA", 0):
@@ -196,6 +218,10 @@ class _Walk:
             raise ValueError(f"its weights are {W.dtype} of shape {W.shape}, expected a float32 or float64 matrix")
         if self.layers and self.layers[-1].W.shape[1] != W.shape[0]:
             raise ValueError(f"it takes {W.shape[0]} inputs, the layer before it gives {self.layers[-1].W.shape[1]}")
+        if not self.layers and self.n_inputs not in (None, W.shape[0]):
+            raise ValueError(f"it takes {W.shape[0]} inputs, the model's input has {self.n_inputs}")
+        if not np.isfinite(W).all():
+            raise ValueError("its weights hold NaN or infinity")
         self.layers.append(_Layer(W, np.zeros(W.shape[1], W.dtype)))
 
     def _bias(self, b: np.ndarray) -> None:
@@ -203,6 +229,8 @@ class _Walk:
         if b.dtype != layer.W.dtype or b.size not in (1, layer.b.size) or (b.ndim and b.shape[-1] != b.size):
             raise ValueError(f"its bias is {b.dtype} of shape {b.shape}, expected {layer.W.dtype} of shape {layer.b.shape}")
         layer.b = layer.b + b.ravel()
+        if not np.isfinite(layer.b).all():
+            raise ValueError("its bias holds NaN or infinity")
 
     def _activate(self, activation: Activation) -> None:
         if not self.layers or self.layers[-1].activation is not None:
@@ -244,7 +272,7 @@ class _Walk:
         """The one node that applies `operator` to the named tensors and, if given, a constant."""
         for node in remaining:
             others = [self.constants.get(name) for name in node.input if name not in operands]
-            if node.op_type != operator or not operands.issubset(node.input) or len(others) != (constant is not None):
+            if _operator(node) != operator or not operands.issubset(node.input) or len(others) != (constant is not None):
                 continue
             if constant is None or _is_number(others[0], constant):
                 return node

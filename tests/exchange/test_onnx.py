@@ -177,13 +177,13 @@ def test_arguments_out_of_range(network):
         to_onnx(estimator)
 
 
-def _graph(nodes, constants):
-    """A model of nodes (operator, inputs, output, attributes if any) from X, of two columns, to Y."""
+def _graph(nodes, constants, shape=(None, 2)):
+    """A model of nodes (operator, inputs, output, attributes if any) from X, of the given shape, to Y."""
     return helper.make_model(
         helper.make_graph(
             [helper.make_node(name, ins, [out], **(rest[0] if rest else {})) for name, ins, out, *rest in nodes],
             "graph",
-            [helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, 2])],
+            [helper.make_tensor_value_info("X", TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info("Y", TensorProto.FLOAT, [None, None])],
             [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
         ),
@@ -205,6 +205,7 @@ B = np.array([1, 2, 3], np.float32)
         ([("Gemm", ["X", "W"], "Y")], {"W": W}),
         ([("Gemm", ["X", "W", "b"], "Y", {"transB": 1, "alpha": 0.5, "beta": 2.0})], {"W": W.T.copy(), "b": B}),
         ([("Gemm", ["X", "W", "b"], "Z"), ("Dropout", ["Z"], "T"), ("Identity", ["T"], "Y")], {"W": W, "b": np.float32(3)}),
+        ([("Gemm", ["X", "W"], "Z"), ("Dropout", ["Z", "", "training"], "Y")], {"W": W, "training": np.False_}),
         ([("Gemm", ["X", "W", "b"], "Z"), ("Softmax", ["Z"], "Y", {"axis": -1})], {"W": W, "b": B}),
         ([("Gemm", ["X", "W", "b"], "Z"), ("LeakyRelu", ["Z"], "Y")], {"W": W, "b": B}),
         ([("Gemm", ["X", "W", "b"], "Z"), ("Sigmoid", ["Z"], "S"), ("Mul", ["S", "Z"], "Y")], {"W": W, "b": B}),
@@ -237,11 +238,41 @@ def test_other_writers_chains(nodes, constants, rng):
         ([("Identity", ["X"], "Y")], {}, "no dense layer"),
         ([("Gemm", ["X"], "Y")], {}, r"cannot take node 'Y' \(Gemm\)"),
         ([("Gemm", ["X", "W"], "Z"), ("Elu", ["Z"], "Y", {"alpha": "large"})], {"W": W}, r"cannot take node 'Y' \(Elu\)"),
+        ([("Gemm", ["X", "W"], "Z"), ("Relu", ["Z"], "Y", {"domain": "com.foo"})], {"W": W}, r"node 'Y' \(com.foo::Relu\)"),
+        (
+            [("Gemm", ["X", "W"], "Z"), ("Sigmoid", ["Z"], "S", {"domain": "com.foo"}), ("Mul", ["S", "Z"], "Y")],
+            {"W": W},
+            r"node 'S' \(com.foo::Sigmoid\)",
+        ),
+        (
+            [("Gemm", ["X", "W"], "Z"), ("Dropout", ["Z", "", "training"], "Y")],
+            {"W": W, "training": np.True_},
+            r"node 'Y' \(Dropout\).*training_mode",
+        ),
+        ([("Gemm", ["X", "W"], "Z"), ("Cast", ["Z"], "Y", {"to": TensorProto.INT64})], {"W": W}, r"node 'Y' \(Cast\).*float32"),
+        ([("Gemm", ["X", "W"], "Y")], {"W": W * np.float32("nan")}, r"node 'Y' \(Gemm\): its weights hold NaN or infinity"),
+        ([("Gemm", ["X", "W"], "Y", {"alpha": 1e38})], {"W": W * 100}, r"node 'Y' \(Gemm\): its weights hold NaN or infinity"),
+        (
+            [("Gemm", ["X", "W", "b"], "Y")],
+            {"W": W, "b": B * np.float32("inf")},
+            r"node 'Y' \(Gemm\): its bias holds NaN or infinity",
+        ),
     ],
 )
 def test_the_first_node_that_cannot_be_taken_is_named(nodes, constants, message):
     with pytest.raises(ValueError, match=message):
         from_onnx(_graph(nodes, constants))
+
+
+def test_the_input_must_be_rows_of_as_many_features_as_the_first_layer_takes():
+    nodes = [("Gemm", ["X", "W"], "Y")]
+    with pytest.raises(ValueError, match=r"node 'Y' \(Gemm\): it takes 2 inputs, the model's input has 5"):
+        from_onnx(_graph(nodes, {"W": W}, shape=(None, 5)))
+    nodes = [("MatMul", ["X", "W"], "Z"), ("Softmax", ["Z"], "Y", {"axis": 1})]
+    with pytest.raises(ValueError, match=r"input 'X' has 3 dimensions, expected 2: \(rows, features\)"):
+        from_onnx(_graph(nodes, {"W": W}, shape=(None, 4, 2)))
+    for shape in (None, (None, None), ("rows", "columns")):
+        assert from_onnx(_graph(nodes, {"W": W}, shape=shape)).sizes == (2, 3)
 
 
 def test_classifiers_come_back_by_their_probabilities():
@@ -253,6 +284,12 @@ def test_classifiers_come_back_by_their_probabilities():
         from_onnx(model, output="scores")
     network = from_onnx(model, output="probabilities")
     np.testing.assert_allclose(network.forward(IRIS), estimator.predict_proba(IRIS), atol=1e-6)
+
+
+def test_the_two_columns_of_a_two_class_classifier_do_not_come_back():
+    estimator = MLPClassifier((9,), random_state=0, max_iter=5).fit(IRIS, SPECIES == 1)
+    with pytest.raises(ValueError, match=r"cannot take node 'Sub_\d' \(Sub\)"):
+        from_onnx(to_onnx(estimator), output="probabilities")
 
 
 def test_what_skl2onnx_writes_comes_back():
