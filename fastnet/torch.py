@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnet import _checks
 from fastnet import activations as _activations
 from fastnet._models import model_view
 from fastnet.activations import Activation
@@ -50,9 +51,8 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
     {'0.weight': (3, 2), '0.bias': (3,), '2.weight': (1, 3), '2.bias': (1,)}
     """
     view = model_view(model)
-    dropouts = [layer.dropout for layer in model.layers] if isinstance(model, Network) else [0.0] * view.n_layers
     state, index = {}, 0
-    for W, b, dropout in zip(view.weights, view.biases, dropouts, strict=True):
+    for W, b, dropout in zip(view.weights, view.biases, _dropouts(model, view.n_layers), strict=True):
         state[f"{index}.weight"] = np.array(W.T, order="C")
         state[f"{index}.bias"] = np.array(b)
         index += 3 if dropout else 2
@@ -77,7 +77,8 @@ def from_torch_state_dict(
     Raises
     ------
     ValueError
-        A key or shape does not belong to such a chain, or there are not as many activations as layers.
+        A key or shape does not belong to such a chain, there are not as many activations as layers, or a value is no array of
+        real numbers (NumPy has no bfloat16).
     """
     arrays = _linear_layers(state_dict)
     if isinstance(activations, str) or len(activations) != len(arrays):
@@ -99,6 +100,17 @@ def from_torch_state_dict(
     return Network.from_parameters(layers, weights, biases, dtype=dtype)
 
 
+def _dropouts(model: Any, n_layers: int) -> list[float]:
+    """The dropout probability of every layer, the output layer's too."""
+    if isinstance(model, Network):
+        return [layer.dropout for layer in model.layers]
+    if not hasattr(model, "dropout"):  # scikit-learn's own
+        return [0.0] * n_layers
+    from fastnet.estimators._parameters import dropouts
+
+    return [*dropouts(model, n_layers - 1), 0.0]
+
+
 def _linear_layers(state_dict: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     """The weight and bias of every numbered layer, in the order of the numbers."""
     found: dict[tuple[str, int], dict[str, np.ndarray]] = {}
@@ -106,8 +118,16 @@ def _linear_layers(state_dict: Mapping[str, Any]) -> dict[str, dict[str, np.ndar
         match = _KEY.fullmatch(key)
         if match is None:
             raise ValueError(f"cannot take {key!r}: expected keys like '0.weight' and '0.bias' of an nn.Sequential of nn.Linear")
-        found.setdefault((match["prefix"], int(match["index"])), {})[match["kind"]] = np.asarray(value)
+        found.setdefault((match["prefix"], int(match["index"])), {})[match["kind"]] = _array(key, value)
     prefixes = {prefix for prefix, _ in found}
     if len(prefixes) != 1:
         raise ValueError(f"the keys have the prefixes {sorted(prefixes)}, expected one: a single nn.Sequential")
     return {f"{prefix}{index}": found[prefix, index] for prefix, index in sorted(found)}
+
+
+def _array(key: str, value: Any) -> np.ndarray:
+    """An array or a tensor, detached from its gradients, as an array of numbers."""
+    try:
+        return _checks.numeric_array(value.detach() if hasattr(value, "detach") else value, repr(key))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"cannot read {key!r}: {error}; of a tensor give tensor.float().cpu()") from error

@@ -54,6 +54,39 @@ def test_estimators(rng):
     np.testing.assert_allclose(network.forward(X)[:, 0], estimator.predict(X))
 
 
+def test_estimators_have_the_layout_of_networks(rng):
+    """Dropout, one for all hidden layers or one each, has its place among the modules; scikit-learn's estimators have none."""
+    from sklearn.neural_network import MLPRegressor as Theirs
+
+    X = rng.normal(size=(40, 3))
+    options = {"hidden_layer_sizes": (5, 4), "max_iter": 1, "solver": "sgd"}
+    layouts = {0.5: ["0", "3", "6"], (0.0, 0.5): ["0", "2", "5"], 0.0: ["0", "2", "4"]}
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        for dropout, expected in layouts.items():
+            given = list(dropout) if isinstance(dropout, tuple) else dropout
+            state = to_torch_state_dict(MLPRegressor(dropout=given, **options).fit(X, X[:, 0]))
+            assert [key.removesuffix(".weight") for key in state if key.endswith("weight")] == expected
+        assert "4.weight" in to_torch_state_dict(Theirs(**options).fit(X, X[:, 0]))
+
+
+def test_tensors_of_a_module():
+    """Parameters that require gradients are taken; what NumPy has no dtype for is refused by its name."""
+    torch = pytest.importorskip("torch")
+    parameter = torch.nn.Parameter(torch.ones(2, 3))
+    network = from_torch_state_dict({"0.weight": parameter}, ["relu"])
+    assert network.weights[0].shape == (3, 2)
+    network.weights[0][...] = 5
+    assert (parameter == 1).all()
+    with pytest.raises(ValueError, match=r"cannot read '0.weight': .*BFloat16.*float\(\)"):
+        from_torch_state_dict({"0.weight": torch.ones(2, 3, dtype=torch.bfloat16)}, ["relu"])
+
+
+@pytest.mark.parametrize("value", [np.ones((2, 3), complex), [[1.0], [2.0, 3.0]], "text", None])
+def test_what_is_no_array_of_numbers(value):
+    with pytest.raises(ValueError, match="cannot read '0.weight'"):
+        from_torch_state_dict({"0.weight": value}, ["relu"])
+
+
 def test_other_names_and_missing_biases():
     weight = np.arange(6.0).reshape(2, 3)
     network = from_torch_state_dict({"model.10.weight": weight.T.copy(), "model.2.weight": weight}, ["relu", "identity"])
