@@ -279,6 +279,12 @@ def test_bad_options(case, data):
     assert np.array_equal(net.params, before)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "int32", "no dtype", b"01", "f8,,", "(2,", 3, [("x", "f8")]], ids=str)
+def test_other_dtypes_are_refused(dtype):
+    with pytest.raises(ValueError, match="dtype must be 'float32' or 'float64', got "):
+        fn.Network([fn.Dense(1)], n_inputs=2, dtype=dtype)
+
+
 def test_finiteness_is_found_out_without_a_copy():
     import tracemalloc
 
