@@ -81,8 +81,8 @@ def test_a_callback_that_raises(method, data):
     assert len(network.fit(*data, epochs=2)) == 2
 
 
-def test_a_callback_that_raises_in_an_estimator(data):
-    """A sampling function is user code inside fit: its error leaves the fitted estimator as it was."""
+def test_a_learning_rate_that_raises_in_an_estimator(data):
+    """A learning rate may be user code inside fit: its error leaves the fitted estimator as it was."""
     from fastnet import MLPRegressor
 
     def rate(step: int) -> float:
