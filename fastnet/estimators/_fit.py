@@ -61,7 +61,8 @@ def train_epochs(
     open_curves(estimator, incremental=incremental)
     epochs = estimator.partial_fit_epochs if incremental else estimator.max_iter
     batch_size = _batch_size(estimator, len(rows))
-    solver = _solver(estimator, network, epochs * -(-len(rows) // batch_size), resume=incremental)
+    n_steps = None if incremental else epochs * -(-len(rows) // batch_size)
+    solver = _solver(estimator, network, n_steps)
     session = _session(estimator, network, rows, random_state, solver, batch_size)
     rules = EpochRules(
         estimator,
@@ -104,11 +105,11 @@ def _keeps_best(estimator: Any) -> bool:
     return estimator.early_stopping if estimator.restore_best is None else estimator.restore_best
 
 
-def _solver(estimator: Any, network: Network, n_steps: int, *, resume: bool) -> Solver:
-    """The solver of the call before, if it can go on, or a new one."""
-    solver = getattr(estimator, "_optimizer", None) if resume else None
-    if solver is not None and solver.fits(network.params):
-        return solver.copy()
+def _solver(estimator: Any, network: Network, n_steps: int | None) -> Solver:
+    """A new solver for a run of `n_steps`; None: the one of the call before, if it can go on."""
+    before = getattr(estimator, "_optimizer", None)
+    if n_steps is None and before is not None and before.can_continue(network.params):
+        return before.copy()
     return new_solver(estimator, n_steps)
 
 

@@ -28,12 +28,14 @@ def check_sample_weight(sample_weight: Any, X: Any, dtype: np.dtype) -> np.ndarr
     Raises
     ------
     ValueError
-        Wrong shape, NaN or infinity, or all weights zero (which scikit-learn itself refuses from 1.8 on).
+        Wrong shape, NaN or infinity, negative weights, or all weights zero (which scikit-learn itself refuses from 1.8 on).
     """
-    sample_weight = _check_sample_weight(sample_weight, X)
+    sample_weight = _check_sample_weight(sample_weight, X).astype(dtype, copy=False)
+    if (sample_weight < 0).any():
+        raise ValueError(f"sample_weight must not be negative, got {sample_weight.min():g}.")
     if not sample_weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    return sample_weight.astype(dtype, copy=False)
+    return sample_weight
 
 
 class EpochTasks:

@@ -67,6 +67,8 @@ class Solver:
     ----------
     optimizer : GradientRule
     rate : Schedule
+    for_one_run : bool
+        Whether the rate ends with the run it was made for, and has nothing left for `partial_fit`.
 
     Attributes
     ----------
@@ -76,8 +78,8 @@ class Solver:
         Updates made.
     """
 
-    def __init__(self, optimizer: GradientRule, rate: Schedule) -> None:
-        self.optimizer, self.rate = optimizer, rate
+    def __init__(self, optimizer: GradientRule, rate: Schedule, *, for_one_run: bool = False) -> None:
+        self.optimizer, self.rate, self.for_one_run = optimizer, rate, for_one_run
         self.state: list[np.ndarray] | None = None
         self.step = 0
 
@@ -93,9 +95,11 @@ class Solver:
         other.state = None if self.state is None else [memory.copy() for memory in self.state]
         return other
 
-    def fits(self, params: np.ndarray) -> bool:
-        """Whether the memory belongs to parameters of this number and dtype."""
-        return self.state is not None and all(s.shape == params.shape and s.dtype == params.dtype for s in self.state)
+    def can_continue(self, params: np.ndarray) -> bool:
+        """Whether the memory belongs to parameters of this number and dtype, and the rate goes on after the run before."""
+        if self.state is None or self.for_one_run:
+            return False
+        return all(memory.shape == params.shape and memory.dtype == params.dtype for memory in self.state)
 
     def epoch_ended(self, n_seen: int) -> None:
         """An epoch has ended, after `n_seen` rows in the estimator's life."""
@@ -119,10 +123,31 @@ def lbfgs_options(estimator: Any) -> dict[str, Any]:
     return {"tol": estimator.tol, "max_fun": estimator.max_fun}
 
 
-def new_solver(estimator: Any, n_steps: int) -> Solver:
-    """The solver that the estimator's parameters ask for, for a run of at most `n_steps` updates."""
+def new_solver(estimator: Any, n_steps: int | None) -> Solver:
+    """The solver that the estimator's parameters ask for.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    n_steps : int or None
+        Most updates of the run; None if there will be more calls.
+
+    Raises
+    ------
+    ValueError
+        A schedule that ends with the run, where `n_steps` is None.
+    """
     optimizer = estimator.solver if isinstance(estimator.solver, GradientRule) else named_optimizer(estimator)
-    return Solver(optimizer, learning_rate(estimator, optimizer, n_steps))
+    rate = learning_rate(estimator, optimizer)
+    ends_with_run = not isinstance(rate, EpochRate) and rate.bound(1) != rate
+    if n_steps is not None:
+        return Solver(optimizer, rate.bound(n_steps), for_one_run=ends_with_run)
+    if ends_with_run:
+        raise ValueError(
+            f"The learning rate {rate!r} ends with the run, and partial_fit does not know how long that is. Give a schedule with "
+            "its number of updates, such as learning_rate=fastnet.Cosine(0.01, n_steps=1000)."
+        )
+    return Solver(optimizer, rate)
 
 
 def named_optimizer(estimator: Any) -> GradientRule:
@@ -145,7 +170,7 @@ def named_optimizer(estimator: Any) -> GradientRule:
             return MINI_BATCH_RULES[name](rate)
 
 
-def learning_rate(estimator: Any, optimizer: GradientRule, n_steps: int) -> Schedule:
+def learning_rate(estimator: Any, optimizer: GradientRule) -> Schedule:
     """The learning rate that `learning_rate` and `learning_rate_init` ask for.
 
     An optimiser object brings its own initial rate, or its own schedule, which a `learning_rate` other than "constant" replaces.
@@ -153,8 +178,8 @@ def learning_rate(estimator: Any, optimizer: GradientRule, n_steps: int) -> Sche
     """
     spec = estimator.learning_rate
     if not (isinstance(spec, str) and spec in RATE_POLICIES):
-        return optimizer.schedule(spec).bound(n_steps)
-    own = optimizer.learning_rate.bound(n_steps)
+        return optimizer.schedule(spec)
+    own = optimizer.learning_rate
     policy = "constant" if isinstance(estimator.solver, str) and estimator.solver == "adam" else spec
     if policy == "constant" and not isinstance(own, Constant):
         return own

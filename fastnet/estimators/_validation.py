@@ -75,7 +75,11 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tu
             raise ValueError(f"validation_split={estimator.validation_split!r} leaves no rows to train on.")
     if len(validation) < SMALLEST_VALIDATION_SET:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
-    return rows.take(train), rows.take(validation)
+    parts = rows.take(train), rows.take(validation)
+    for name, part in zip(("training", "validation"), parts, strict=True):
+        if part.sample_weight is not None and not part.sample_weight.any():
+            raise ValueError(f"All {name} rows of the split have the weight 0. Give rows through X_val, y_val or validation_split.")
+    return parts
 
 
 def _strata(estimator: Any, rows: Rows) -> np.ndarray | None:

@@ -39,9 +39,10 @@ def with_class_weight(
     weights = compute_sample_weight(class_weight, y)
     if sample_weight is not None:
         weights *= sample_weight
+    weights = weights.astype(dtype, copy=False)
     if not weights.any():
         raise ValueError("class_weight and sample_weight give every row the weight 0; at least one must be positive.")
-    return weights.astype(dtype, copy=False)
+    return weights
 
 
 def check_class_weight(class_weight: dict[Any, float], classes: np.ndarray) -> None:

@@ -67,6 +67,25 @@ def test_weights_that_are_all_zero_are_refused(regression: Data) -> None:
         MLPRegressor().fit(X, y, sample_weight=np.zeros(len(X)))
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_negative_weights_are_refused(regression: Data, solver: str) -> None:
+    X, y = regression
+    for weights in (np.full(len(X), -1.0), np.where(np.arange(len(X)) % 2, 1.0, -1.0)):
+        with pytest.raises(ValueError, match="sample_weight must not be negative, got -1"):
+            MLPRegressor(solver=solver).fit(X, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize("heavy", ["training", "validation"])
+def test_weights_that_leave_a_part_of_the_split_without_any_are_refused(regression: Data, heavy: str) -> None:
+    X, y = regression
+    rows = np.arange(len(X))
+    reg = MLPRegressor(early_stopping=True, validation_split=[(rows[20:], rows[:20])])
+    weights = np.where((rows >= 20) == (heavy == "training"), 1.0, 0.0)
+    light = "validation" if heavy == "training" else "training"
+    with pytest.raises(ValueError, match=f"All {light} rows of the split have the weight 0"):
+        reg.fit(X, y, sample_weight=weights)
+
+
 def test_warm_start_counts_epochs_without_improvement_anew(iris: Data) -> None:
     X, y = iris
     clf = MLPClassifier((4,), tol=1.0, n_iter_no_change=3, max_iter=50, warm_start=True, random_state=0).fit(X, y)

@@ -130,6 +130,32 @@ def test_schedule_continues_over_partial_fit(iris: Data) -> None:
     np.testing.assert_allclose(once.coefs_[0], parts.coefs_[0], rtol=1e-12)
 
 
+def test_schedule_of_a_run_is_refused_in_partial_fit(iris: Data) -> None:
+    X, y = iris
+    for options in (
+        {"learning_rate": "cosine"},
+        {"learning_rate": "one_cycle"},
+        {"learning_rate": fn.LinearWarmup(fn.Cosine(0.01))},
+        {"solver": fn.AdamW(fn.Cosine(0.01))},
+    ):
+        clf = MLPClassifier((4,), max_iter=2, random_state=0, **options)
+        with pytest.raises(ValueError, match=r"ends with the run, and partial_fit does not know .*fastnet.Cosine\(0.01, n_steps="):
+            clf.partial_fit(X, y, classes=[0, 1, 2])
+        assert not hasattr(clf, "coefs_")
+        with pytest.raises(ValueError, match="ends with the run, and partial_fit"):
+            clf.fit(X, y).partial_fit(X, y)
+
+
+def test_partial_fit_goes_on_with_another_schedule(iris: Data) -> None:
+    X, y = iris
+    constant = MLPClassifier((4,), learning_rate="cosine", max_iter=2, random_state=0).fit(X, y)
+    constant.set_params(learning_rate="constant")
+    of_known_length = MLPClassifier((4,), learning_rate=fn.Cosine(0.01, n_steps=100), max_iter=2, random_state=0).fit(X, y)
+    for clf in (constant, of_known_length):
+        before = clf.coefs_[0].copy()
+        assert not np.array_equal(clf.partial_fit(X, y).coefs_[0], before)
+
+
 def test_too_few_learning_rates(iris: Data) -> None:
     with pytest.raises(ValueError, match=r"The sequence holds 3 learning rates, the run makes 4 updates"):
         MLPClassifier(learning_rate=[0.1, 0.1, 0.1], max_iter=4).fit(*iris)
