@@ -91,9 +91,11 @@ class ActivationDisplay:
         Raises
         ------
         ValueError
-            If an activation is unknown, or is softmax, which is not a function of one number.
+            If an activation is unknown, or is softmax, which is not a function of one number, or there is none.
         """
         chosen = [_activations.get(activation) for activation in activations]
+        if not chosen:
+            raise ValueError("There is no activation to draw: give at least one.")
         if any(activation.name == "softmax" for activation in chosen):
             raise ValueError("softmax depends on all units of its layer, so it has no curve over one pre-activation.")
         z = np.linspace(*z_range, 601)

@@ -140,8 +140,14 @@ class DecisionBoundariesDisplay:
         Raises
         ------
         ValueError
-            If a model does not have two inputs.
+            If a model does not have two inputs, or there is no model.
+        TypeError
+            If `estimators` is not a mapping.
         """
+        if not isinstance(estimators, Mapping):
+            raise TypeError(f'Expected models by title, {{"title": model}}, got a {type(estimators).__name__}.')
+        if not estimators:
+            raise ValueError("There is no model to draw: give at least one.")
         X, y = dense_rows(X), np.ravel(y)
         xx0, xx1 = input_grid(X, grid_resolution, margin)
         grid = np.column_stack([xx0.ravel(), xx1.ravel()])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..network import Network
 from ._style import grid_axes, muted_color, series_color, text_color
 
 __all__ = ["HistoryDisplay"]
@@ -61,7 +62,7 @@ class HistoryDisplay:
         Raises
         ------
         ValueError
-            If a history is empty.
+            If a history is empty, or there is none.
         """
         runs = history if isinstance(history, Mapping) and "loss" not in history else {"": history}
         return cls(runs).plot(ax, log_scale=log_scale)
@@ -86,6 +87,8 @@ class HistoryDisplay:
         ------
         ValueError
             If an estimator has no ``loss_curve_``: unfitted, or fitted with lbfgs.
+        TypeError
+            If it is a `Network`, whose curves are in the `History` that ``fit`` returns, or a pipeline.
         """
         estimators = estimator if isinstance(estimator, Mapping) else {"": estimator}
         return cls({name: _estimator_history(model) for name, model in estimators.items()}).plot(ax, log_scale=log_scale)
@@ -103,6 +106,8 @@ class HistoryDisplay:
         -------
         HistoryDisplay
         """
+        if not self.histories:
+            raise ValueError("There is no run to draw: give at least one.")
         runs = {name: _curves(name, history) for name, history in self.histories.items()}
         shown = [key for key in _PANELS if any(key in curves for curves in runs.values())]
         self.figure_, self.axes_ = grid_axes(
@@ -186,10 +191,13 @@ def _curves(name: str, history: Any) -> dict[str, np.ndarray]:
 
 
 def _estimator_history(estimator: Any) -> dict[str, Any]:
+    name = type(estimator).__name__
+    if isinstance(estimator, Network):
+        raise TypeError(f"A {name} keeps no curves: give the History that its fit returned to from_history.")
+    if hasattr(estimator, "steps"):
+        raise TypeError(f"A {name} keeps no curves: give its last step, model[-1].")
     if not hasattr(estimator, "loss_curve_"):
-        raise ValueError(
-            f"This {type(estimator).__name__} has no loss_curve_: fit it first, with a solver that records one (not lbfgs)."
-        )
+        raise ValueError(f"This {name} has no loss_curve_: fit it first, with a solver that records one (not lbfgs).")
     return {
         "loss": estimator.loss_curve_,
         "val_loss": getattr(estimator, "validation_loss_curve_", None),

@@ -132,6 +132,24 @@ def test_histories_without_losses():
         HistoryDisplay.from_estimator(MLPClassifier())
 
 
+def test_models_without_curves_are_told_where_theirs_are(make_network):
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    with pytest.raises(TypeError, match="Network keeps no curves: give the History that its fit returned to from_history"):
+        HistoryDisplay.from_estimator(make_network((2, 3, 2)))
+    with pytest.raises(TypeError, match=r"Pipeline keeps no curves: give its last step, model\[-1\]"):
+        HistoryDisplay.from_estimator({"scaled": make_pipeline(StandardScaler())})
+
+
+def test_nothing_to_draw():
+    for draw in (HistoryDisplay.from_history, HistoryDisplay.from_estimator):
+        with pytest.raises(ValueError, match="no run to draw"):
+            draw({})
+    with pytest.raises(ValueError, match="no activation to draw"):
+        ActivationDisplay.from_activations([])
+
+
 def test_nan_losses_are_left_out_of_the_best():
     loss = HistoryDisplay.from_history({"loss": [2, 1, np.nan]}).axes_[0]
     assert line(loss, "best epoch 2").get_ydata() == [1]

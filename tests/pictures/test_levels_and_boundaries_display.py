@@ -160,3 +160,13 @@ def test_scikit_learns_display_takes_the_estimator_as_it_is(planar):
 def test_boundaries_take_two_inputs(make_network):
     with pytest.raises(ValueError, match="'net' takes 3"):
         DecisionBoundariesDisplay.from_estimators({"net": make_network((3, 2, 2))}, np.zeros((4, 3)), np.zeros(4))
+
+
+def test_boundaries_take_models_by_title(make_network, planar):
+    for given in (make_network((2, 3, 2)), [make_network((2, 3, 2))]):
+        with pytest.raises(TypeError, match=f"by title, .* got a {type(given).__name__}"):
+            DecisionBoundariesDisplay.from_estimators(given, *planar)
+    with pytest.raises(ValueError, match="no model to draw"):
+        DecisionBoundariesDisplay.from_estimators({}, *planar)
+    with pytest.raises(ValueError, match="no model to draw"):
+        DecisionBoundariesDisplay.from_data(*planar, activations=[])
