@@ -8,11 +8,14 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+# Bounds and initialisation checks where Cython makes them, and a trap at undefined behaviour where the C compiler does.
 DEBUG = os.environ.get("FASTNET_DEBUG") == "1"
 MSVC = sys.platform == "win32"
 
 # Never -march=native nor -ffast-math: wheels run anywhere, and NaN must stay visible.
 COMMON = ["/O2", "/fp:precise"] if MSVC else ["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wno-unused-function"]
+if DEBUG and not MSVC:
+    COMMON += ["-g", "-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
 LEVELS = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     LEVELS |= {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]} if MSVC else {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)}
@@ -27,14 +30,14 @@ setup(
                 [f"{SOURCES}/{level}.pyx"],
                 include_dirs=[SOURCES, numpy.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-                extra_compile_args=COMMON + flags + (["-g", "-O1"] if DEBUG and not MSVC else []),
+                extra_compile_args=COMMON + flags,
                 extra_link_args=[] if MSVC or sys.platform == "darwin" or DEBUG else ["-Wl,--strip-all"],
                 depends=[f"{SOURCES}/{name}" for name in sorted(os.listdir(SOURCES)) if name.endswith((".pxi", ".h"))],
             )
             for level, flags in LEVELS.items()
         ],
         include_path=["src_pyx"],
-        build_dir="build/cython",
+        build_dir="build/cython-debug" if DEBUG else "build/cython",
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,

@@ -26,7 +26,8 @@ _DIVERGED = 2
 class EpochResult(NamedTuple):
     """What an epoch did.
 
-    `loss` and `penalty` (the L2 term) are means over the rows, each batch's taken before its update; `grad_norm` is the root mean
+    `loss` and `penalty` (the L2 term) are means over the `n_rows` rows of the batches with positive weight, each batch's taken
+    before its update; `grad_norm` is the root mean
     square of the batches' gradient norms, NaN if it was not tracked; `learning_rate` is that of the last update; `seconds` were
     spent in the core.
     """
@@ -81,7 +82,7 @@ class Session:
     epoch : int
         Epochs done.
     step : int
-        Updates done.
+        Batches done; each is an update, unless its weights are all zero.
     state : list of ndarray
         The optimiser's memory.
     result : EpochResult or None
@@ -203,14 +204,15 @@ class Session:
         np.copyto(self._last_finite, network.params)
         started = perf_counter()
         with runtime.single_threaded_blas(network._plan.uses_blas):
-            status, done, rows, loss_sum, penalty_sum, grad_sq_sum = self._trainer.run(order, rates)
+            status, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = self._trainer.run(order, rates)
         seconds = perf_counter() - started
         if status == _DIVERGED or not _finite(network.params):
             np.copyto(network.params, self._last_finite)
             raise self._divergence(done + 1 if status == _DIVERGED else done, float(rates[-1]))
         self.epoch += 1
-        grad_norm = math.sqrt(grad_sq_sum / max(done, 1)) if self._tracks_norm else math.nan
-        self.result = EpochResult(loss_sum / rows, penalty_sum / rows, grad_norm, float(rates[-1]), rows, seconds)
+        grad_norm = math.sqrt(grad_sq_sum / updates) if self._tracks_norm and updates else math.nan
+        loss, penalty = (loss_sum / rows, penalty_sum / rows) if rows else (math.nan, math.nan)
+        self.result = EpochResult(loss, penalty, grad_norm, float(rates[-1]), rows, seconds)
         self.history.append(self.result)
         return self.result
 

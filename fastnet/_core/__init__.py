@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from importlib.machinery import EXTENSION_SUFFIXES
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ def supported_levels() -> tuple[str, ...]:
         "v3": ("AVX2", "FMA3"),
         "v4": ("AVX512_SKX",),
     }
-    built = {name.split(".")[0] for name in os.listdir(os.path.dirname(__file__))}
+    names = os.listdir(os.path.dirname(__file__))
+    built = {name.split(".")[0] for name in names if name.endswith(tuple(EXTENSION_SUFFIXES))}
     return tuple(level for level in LEVELS if level in built and all(features.get(name, False) for name in needs[level]))
 
 

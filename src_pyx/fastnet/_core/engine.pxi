@@ -10,7 +10,8 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.float cimport DBL_MIN, FLT_MIN
-from libc.math cimport INFINITY, fabs, fabsf, isfinite, log as c_log, log1p, pow, sqrt, sqrtf
+from libc.math cimport INFINITY, fabs, fabsf, isfinite, isinf, log as c_log, log1p, pow, sqrt, sqrtf
+from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dgemm, sgemm
@@ -25,6 +26,8 @@ cdef extern from "team.h" nogil:
         int size
     ctypedef void (*TeamWork)(int, void*) noexcept nogil
     long long team_barrier(Team* team)
+    void flag_raise(int* flag)
+    bint flag_is_up(const int* flag)
     void team_run(Team* team, int size, TeamWork work, void* task)
 
 
@@ -44,5 +47,7 @@ include "products.pxi"
 include "random.pxi"
 include "plan.pxi"
 include "inference.pxi"
+include "tiles.pxi"
 include "training.pxi"
+include "trainer.pxi"
 include "entries.pxi"

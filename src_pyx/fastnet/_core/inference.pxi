@@ -98,7 +98,8 @@ cdef int team_size(double work, int n_threads) noexcept nogil:
 
 cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     cdef Py_ssize_t item = 4 if task.width == cnp.NPY_FLOAT else 8
-    cdef int size = team_size(<double> plan.n_weights * task.X.n, n_threads)
+    cdef Py_ssize_t blocks = (task.X.n + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
+    cdef int size = team_size(<double> plan.n_weights * task.X.n, <int> min(n_threads, blocks))
     task.layers = plan.layers
     task.n_layers = plan.n_layers
     task.widest = plan.widest
@@ -152,7 +153,7 @@ def loss(Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, samp
     task.width = width_of(plan, params)
     take_rows(&rows, X, plan.layers[0].n_in, task.width)
     take_loss(&kind, loss, plan.sizes[plan.n_layers])
-    take_targets(&targets, y, sample_weight, rows.n, plan.sizes[plan.n_layers], kind.code, task.width)
+    take_targets(&targets, y, sample_weight, plan, rows.n, kind.code, task.width)
     values = np.empty(rows.n)
     task.X = &rows
     task.params = cnp.PyArray_DATA(params)
@@ -174,7 +175,7 @@ cdef void row_through_layers(const Layer* layers, Py_ssize_t n_layers, Py_ssize_
     for l in range(n_layers):
         layer = layers + l
         Z = out if l == n_layers - 1 else scratch + (l & 1) * widest
-        forward_product(A, params + layer.W, params + layer.b, Z, 1, layer.n_in, layer.n_out, scratch + 2 * widest)
+        forward_product(A, params + layer.W, params + layer.b, Z, 1, layer.n_in, layer.n_out, <real*> NULL)
         if l < n_layers - 1:
             activate(layer.activation, layer.alpha, Z, layer.n_out)
         else:
@@ -196,9 +197,9 @@ def forward_row(Plan plan not None, cnp.ndarray params not None, x):
     """
     cdef int width = cnp.PyArray_TYPE(params)
     cdef Py_ssize_t item = 4 if width == cnp.NPY_FLOAT else 8
-    cdef Py_ssize_t scratch_size = 2 * plan.widest * item + PANEL_BYTES
+    cdef Py_ssize_t scratch_size = 2 * plan.widest * item
     cdef cnp.npy_intp n_out = plan.layers[plan.n_layers - 1].n_out
-    cdef char on_stack[STACK_ROW + 32768]
+    cdef char on_stack[STACK_ROW]
     cdef char* scratch = on_stack
     cdef cnp.ndarray row, out
     if not isinstance(x, cnp.ndarray):
@@ -209,7 +210,7 @@ def forward_row(Plan plan not None, cnp.ndarray params not None, x):
             or cnp.PyArray_DIM(params, 0) != plan.n_params or not cnp.PyArray_ISCARRAY_RO(params)):
         raise TypeError("x is not a contiguous vector of the network's dtype and number of inputs")
     out = cnp.PyArray_SimpleNew(1, &n_out, width)
-    if scratch_size > STACK_ROW + 32768:
+    if scratch_size > STACK_ROW:
         buffer = np.empty(scratch_size, dtype=np.uint8)
         scratch = <char*> cnp.PyArray_DATA(buffer)
     cdef void* theta = cnp.PyArray_DATA(params)

@@ -4,11 +4,6 @@
 # dZ = A - Y and are computed from Z, so that no logarithm of a rounded probability is taken. Every other pair goes through
 # dA = dJ/dA and then g'.
 
-cdef inline bint is_canonical(int activation, int loss) noexcept nogil:
-    return ((activation == SOFTMAX and loss == CROSS_ENTROPY) or (activation == SIGMOID and loss == BINARY_CROSS_ENTROPY)
-            or (activation == EXPONENTIAL and loss == POISSON) or (activation == IDENTITY and loss == SQUARED_ERROR))
-
-
 cdef void softmax_cross_entropy(const Loss* loss, real* restrict A, real* dZ, const int* labels, const real* Y,
                                 double* restrict values, real* restrict log_sum, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
     """values = -sum_j y_j ln a_j with y smoothed: y (1 - s) + s / n. A holds Z and becomes softmax(Z)."""
@@ -61,6 +56,40 @@ cdef void sigmoid_cross_entropy(const Loss* loss, real* restrict A, real* restri
             value = softplus_(-z if z > 0 else z) + ((1 - y) * z if z > 0 else -y * z)
             values[r] += loss.ceiling if value > loss.ceiling else value
     activate(SIGMOID, 0, A, rows * n)
+    if dZ != NULL:
+        for r in range(rows * n):
+            dZ[r] = A[r] - Y[r]
+
+
+cdef void exponential_poisson(real* restrict A, real* restrict dZ, const real* restrict Y, double* restrict values,
+                              Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    """values = sum_j of y ln y - y z - y + e^z. A holds Z and becomes e^Z."""
+    cdef Py_ssize_t r, j
+    cdef double y
+    for r in range(rows):
+        values[r] = 0
+        for j in range(n):
+            y = Y[r * n + j]
+            values[r] += (y * c_log(y) if y > 0 else 0) - y * A[r * n + j] - y
+    activate(EXPONENTIAL, 0, A, rows * n)
+    for r in range(rows):
+        for j in range(n):
+            values[r] += A[r * n + j]
+    if dZ != NULL:
+        for r in range(rows * n):
+            dZ[r] = A[r] - Y[r]
+
+
+cdef void identity_squared(const real* restrict A, real* restrict dZ, const real* restrict Y, double* restrict values,
+                           Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    """values = 1/2 sum_j (a - y)^2, where A is Z."""
+    cdef Py_ssize_t r, j
+    cdef real distance
+    for r in range(rows):
+        values[r] = 0
+        for j in range(n):
+            distance = A[r * n + j] - Y[r * n + j]
+            values[r] += 0.5 * distance * distance
     if dZ != NULL:
         for r in range(rows * n):
             dZ[r] = A[r] - Y[r]
@@ -150,14 +179,15 @@ cdef void output_layer(const Layer* layer, const Loss* loss, real* A, real* D, r
         softmax_cross_entropy(loss, A, dZ, labels, Y, values, log_sum, rows, n)
     elif layer.activation == SIGMOID and loss.code == BINARY_CROSS_ENTROPY:
         sigmoid_cross_entropy(loss, A, dZ, Y, values, rows, n)
+    elif layer.activation == EXPONENTIAL and loss.code == POISSON:
+        exponential_poisson(A, dZ, Y, values, rows, n)
+    elif layer.activation == IDENTITY and loss.code == SQUARED_ERROR:
+        identity_squared(A, dZ, Y, values, rows, n)
     else:
         activate_output(layer, A, D, log_sum, rows)
         general_loss(loss, A, dZ, Y, values, rows, n)
         if dZ == NULL:
             pass
-        elif is_canonical(layer.activation, loss.code):
-            for r in range(rows * n):
-                dZ[r] = A[r] - Y[r]
         elif layer.activation == SOFTMAX:
             softmax_backward(A, dZ, rows, n)
         elif layer.keeps:

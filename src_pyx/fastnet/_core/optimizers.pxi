@@ -6,7 +6,7 @@
 cdef struct Step:
     int optimizer
     double rate                 # learning rate of this step and segment
-    double hyper[4]             # the optimiser's own parameters, in the order of its row in OPTIMIZER_CODES' documentation
+    double hyper[4]             # its own parameters, in the order of `hyper` in fastnet/optimizers.py
     double epsilon              # Adam's, corrected for its bias unless it is the eps-hat of the paper's last paragraph of section 2
     double correction           # of Adam's rate for the bias of both moments
     double scale
@@ -84,7 +84,10 @@ cdef inline real root_(real x) noexcept nogil:
 
 
 cdef double sum_of_squares(const real* restrict x, Py_ssize_t n) noexcept nogil:
-    """In eight sums, so that the compiler may keep them in one vector; blocks of a few thousand, added in double."""
+    """In eight sums, so that the compiler may keep them in one vector; blocks of a few thousand, added in double.
+
+    Squares that overflow float32 are summed again in double: clipping must not turn a large gradient into none.
+    """
     cdef Py_ssize_t i, j, start, stop
     cdef real sums[8]
     cdef double total = 0
@@ -102,4 +105,8 @@ cdef double sum_of_squares(const real* restrict x, Py_ssize_t n) noexcept nogil:
         while i < stop:
             total += <double> x[i] * x[i]
             i += 1
+    if isinf(total):
+        total = 0
+        for i in range(n):
+            total += <double> x[i] * x[i]
     return total

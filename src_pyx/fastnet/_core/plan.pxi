@@ -21,7 +21,7 @@ cdef class Plan:
     cdef readonly Py_ssize_t n_layers
     cdef readonly Py_ssize_t n_params
     cdef readonly Py_ssize_t n_weights
-    cdef readonly Py_ssize_t widest
+    cdef readonly Py_ssize_t widest         # layer; inputs are read where they lie
     cdef readonly tuple sizes
 
     def __cinit__(self, sizes, activations, alphas, dropouts, *, lr_factors=None, decay_factors=None):
@@ -30,6 +30,9 @@ cdef class Plan:
         self.sizes = tuple(int(size) for size in sizes)
         if n < 1 or len(self.sizes) != n + 1 or len(alphas) != n or len(dropouts) != n:
             raise ValueError(f"a plan of {n} activations needs {n + 1} sizes, {n} alphas and {n} dropouts")
+        total = sum(n_in * n_out + n_out for n_in, n_out in zip(self.sizes, self.sizes[1:]))
+        if total > PY_SSIZE_T_MAX // 16:
+            raise ValueError(f"sizes {self.sizes} make {total} parameters, more than can be addressed: take smaller layers")
         if lr_factors is None:
             lr_factors = (1.0,) * (2 * n)
         if decay_factors is None:
@@ -40,7 +43,7 @@ cdef class Plan:
         if self.layers == NULL:
             raise MemoryError(f"no memory for the plan of {n} layers")
         self.n_layers = n
-        self.widest = max(self.sizes)
+        self.widest = max(self.sizes[1:])
         for i in range(n):
             layer = self.layers + i
             if not 1 <= self.sizes[i] <= 2147483647 or not 1 <= self.sizes[i + 1] <= 2147483647:
@@ -119,17 +122,37 @@ cdef int take_rows(Rows* rows, X, Py_ssize_t n_columns, int width) except -1:
     rows.indptr = <const long long*> check(indptr, cnp.NPY_INT64, "indptr", (rows.n + 1,), False)
     rows.data = check(data, width, "data", (-1,), False)
     rows.indices = <const int*> check(indices, cnp.NPY_INT32, "indices", (len(data),), False)
-    if rows.indptr[0] != 0 or rows.indptr[rows.n] > len(data):
-        raise ValueError(f"indptr must go from 0 to at most {len(data)}, the entries there are")
+    check_csr(rows, len(data))
     return 0
 
 
-cdef int take_targets(Targets* targets, y, sample_weight, Py_ssize_t n, Py_ssize_t n_outputs, int code, int width) except -1:
+cdef int check_csr(const Rows* rows, Py_ssize_t n_entries) except -1:
+    """Row ends that do not fall, column numbers that exist and do not fall within a row: the kernels rely on both."""
+    cdef Py_ssize_t r
+    cdef long long e, start, end
+    if rows.indptr[0] != 0 or rows.indptr[rows.n] > n_entries:
+        raise ValueError(f"indptr must go from 0 to at most {n_entries}, the entries there are")
+    for r in range(rows.n):
+        start, end = rows.indptr[r], rows.indptr[r + 1]
+        if start > end or end > n_entries:
+            raise ValueError(f"indptr must not fall: row {r} goes from {start} to {end}")
+        for e in range(start, end):
+            if not 0 <= rows.indices[e] < rows.n_columns:
+                raise ValueError(f"row {r} has an entry in column {rows.indices[e]}: there are {rows.n_columns} columns")
+            if e > start and rows.indices[e] < rows.indices[e - 1]:
+                raise ValueError(f"the column numbers of row {r} must be sorted")
+    return 0
+
+
+cdef int take_targets(Targets* targets, y, sample_weight, Plan plan, Py_ssize_t n, int code,
+                      int width) except -1:
     """Fill `targets` from class numbers (cross-entropy only) or a matrix, and weights or None."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, n_outputs = plan.layers[plan.n_layers - 1].n_out
     targets.labels = NULL
     targets.values = targets.weights = NULL
     if code == CROSS_ENTROPY and y.ndim == 1:
+        if plan.layers[plan.n_layers - 1].activation != SOFTMAX:
+            raise ValueError("class numbers need softmax outputs")
         targets.labels = <const int*> check(y, cnp.NPY_INT32, "y", (n,), False)
         for i in range(n):
             if not 0 <= targets.labels[i] < n_outputs:

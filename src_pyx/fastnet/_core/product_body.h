@@ -150,7 +150,7 @@ static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
     }
 }
 /* c = bias + a B for one row a (k,) and B (k, n) with contiguous rows: up to eight vectors of c in registers, so that the
- * additions of one do not wait for each other. */
+ * additions of one do not wait for each other. Sums run over k in order, as in block_: the bits are the same. */
 FN_INLINE void NAME(row_block_)(const int vectors, ptrdiff_t k, const REAL *restrict a, const REAL *restrict b, ptrdiff_t b_row,
                                 const REAL *bias, REAL *restrict c)
 {
@@ -179,16 +179,15 @@ static void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict a, 
         NAME(row_block_)(4, k, a, b + j, n, bias + j, c + j);
     for (; j + LANES <= n; j += LANES)
         NAME(row_block_)(1, k, a, b + j, n, bias + j, c + j);
-    for (; j < n; j++) {
-        REAL even = bias[j], odd = 0;
-        ptrdiff_t p = 0;
-        for (; p + 2 <= k; p += 2) {
-            even += a[p] * b[p * n + j];
-            odd += a[p + 1] * b[(p + 1) * n + j];
-        }
-        if (p < k)
-            even += a[p] * b[p * n + j];
-        c[j] = even + odd;
+    if (j < n) {
+        REAL sum[VECTOR_BYTES / sizeof(REAL)];
+        for (ptrdiff_t t = j; t < n; t++)
+            sum[t - j] = bias[t];
+        for (ptrdiff_t p = 0; p < k; p++)
+            for (ptrdiff_t t = j; t < n; t++)
+                sum[t - j] += a[p] * b[p * n + t];
+        for (ptrdiff_t t = j; t < n; t++)
+            c[t] = sum[t - j];
     }
 }
 #undef VECTOR

@@ -12,7 +12,8 @@ cdef extern from "product.h" nogil:
     void row_productd(Py_ssize_t n, Py_ssize_t k, const double* a, const double* b, const double* bias, double* c)
 
 
-# Weights from this size on are left to BLAS, which also blocks what exceeds L2 (benchmarks/kernels.py).
+# Weights from this size on are left to BLAS, forward and for dA; dW is made in tiles that own products do best
+# (benchmarks/kernels.py).
 cdef enum:
     OWN_PRODUCT_LIMIT = 1 << 20
 
@@ -46,7 +47,7 @@ cdef void forward_product(const real* A, const real* W, const real* b, real* Z, 
     cdef Py_ssize_t r
     if rows == 0:
         return
-    if HAVE_OWN_PRODUCT and rows == 1:
+    if rows == 1 and HAVE_OWN_PRODUCT:
         if real is float:
             row_productf(n_out, n_in, A, W, b, Z)
         else:

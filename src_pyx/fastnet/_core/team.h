@@ -58,16 +58,21 @@ static long long team_wait(const int *word, int value)
 
 static long long team_barrier(Team *team)
 {
-    if (team->size == 1)
+    const int size = team->size; /* before arriving: after that, member 0 may already make the team smaller */
+    if (size == 1)
         return 0;
     const int generation = __atomic_load_n(&team->generation, __ATOMIC_ACQUIRE);
-    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == team->size) {
+    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == size) {
         __atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&team->generation, generation + 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&team->generation, !generation, __ATOMIC_RELEASE);
         return 0;
     }
     return team_wait(&team->generation, generation);
 }
+
+/* A flag that one member raises and others look at. */
+static inline void flag_raise(int *flag) { __atomic_store_n(flag, 1, __ATOMIC_RELEASE); }
+static inline int flag_is_up(const int *flag) { return __atomic_load_n(flag, __ATOMIC_ACQUIRE); }
 
 static void *team_member(void *argument)
 {
@@ -103,6 +108,9 @@ static void team_run(Team *team, int size, TeamWork work, void *task)
 struct Team {
     int size;
 };
+
+static void flag_raise(int *flag) { *flag = 1; }
+static int flag_is_up(const int *flag) { return *flag; }
 
 static long long team_barrier(Team *team)
 {

@@ -8,31 +8,15 @@
 # Tiles depend on the network alone, sums over rows and tiles are taken in their order: results do not depend on the team's size.
 
 cdef enum:
-    TILE_COLUMNS = 256              # a tile of 96 x 256 floats is 96 KiB: its gradient stays in L2 from product to update
-    TILE_ROWS = 96
-    TILE_ROW_UNIT = 12              # a multiple of the products' row blocks
     WATCH_NANOSECONDS = 50000000    # between looks at Python's signals
-    ROWS_PER_PIECE = 1024           # rows at a time in loss_and_grad
+    ROWS_PER_PIECE = 1024           # rows at a time of a large batch, and of loss_and_grad
     REVIEW_NANOSECONDS = 10000000   # between looks at how well a team's members keep each other busy
     WASTE_PERCENT = 35              # of a team's time spent waiting from which one member alone is faster
 
 cdef enum Status:
     FINISHED
-    INTERRUPTED
+    INTERRUPTED                     # Python never sees it: the exception propagates
     DIVERGED
-
-
-cdef struct Tile:
-    Py_ssize_t layer
-    bint is_bias                    # b[l], else rows x columns of W[l]
-    Py_ssize_t first_row
-    Py_ssize_t rows
-    Py_ssize_t first_column
-    Py_ssize_t columns
-    Py_ssize_t place                # of its first element in the flat vector
-    Py_ssize_t stride               # from one row to the next in the flat vector
-    Py_ssize_t pieces               # contiguous runs in the flat vector, and the length of each
-    Py_ssize_t length
 
 
 cdef struct Training:
@@ -51,7 +35,7 @@ cdef struct Training:
     Py_ssize_t n_batches
     const double* rates             # (n_rates,)
     Py_ssize_t n_rates
-    Py_ssize_t step                 # updates made; members count their own while they run
+    Py_ssize_t step                 # batches so far; members count their own while they run
     # objective and optimiser
     Step optimizer
     void* first
@@ -85,15 +69,19 @@ cdef struct Training:
     double* tile_norms              # squared norms of the tiles' gradients
     double* tile_weights            # squared norms of the tiles' weights before the update
     # results
-    volatile int stop               # set by member 0, read by all after the first barrier of a batch
+    int signalled                   # raised by member 0 at any time: what a member still does of this batch may be left out
+    bint stop                       # member 0's decision before the first barrier of a batch, which all follow after it
     long long last_look
-    int next_size                   # members from the next batch on
-    long long* waited               # (members,) nanoseconds at barriers since the last review
+    bint may_go_alone               # without BLAS results are the same for any team
+    bint go_alone                   # member 0's decision before the second barrier of a batch: the others leave after it
+    long long* waited               # (members,) nanoseconds at barriers so far
+    long long waited_before         # their sum at the last review
     long long last_review
     bint heavy                      # a layer of a batch takes long enough to look at signals between layers
     int status
-    Py_ssize_t done                 # batches
-    Py_ssize_t rows_done
+    Py_ssize_t done                 # batches, those without weight too
+    Py_ssize_t updates
+    Py_ssize_t rows_done            # of the batches with weight
     double loss_sum
     double penalty_sum
     double norm_sum
@@ -104,56 +92,15 @@ cdef extern from "Python.h":
 
 
 cdef void look_at_signals(Training* task) noexcept nogil:
-    """Run Python's signal handlers if 50 ms have gone by. One that raises stops the training; the error stays set."""
+    """Run Python's signal handlers if 50 ms have gone by. One that raises ends the training before the next update that has not
+    begun; the error stays set."""
     cdef long long now = now_nanoseconds()
-    if now - task.last_look < WATCH_NANOSECONDS or task.stop:
+    if now - task.last_look < WATCH_NANOSECONDS or flag_is_up(&task.signalled):
         return
     task.last_look = now
     with gil:
         if PyErr_CheckSignals() != 0:
-            task.stop = 1
-
-
-cdef Py_ssize_t tile_rows(const Layer* layer) noexcept nogil:
-    """Rows of W[l] in a tile: eight tiles in a layer if that leaves them large enough."""
-    cdef Py_ssize_t eighth = (layer.n_in // 8 + TILE_ROW_UNIT - 1) // TILE_ROW_UNIT * TILE_ROW_UNIT
-    return TILE_ROW_UNIT if eighth < TILE_ROW_UNIT else TILE_ROWS if eighth > TILE_ROWS else eighth
-
-
-cdef Py_ssize_t lay_tiles(const Layer* layers, Py_ssize_t n_layers, Tile* tiles) noexcept nogil:
-    """Fill `tiles`, unless it is NULL, and return how many there are."""
-    cdef Py_ssize_t l, row, column, n = 0
-    cdef const Layer* layer
-    cdef Tile tile
-    for l in range(n_layers):
-        layer = layers + l
-        tile.layer = l
-        tile.is_bias = True
-        tile.first_row = tile.first_column = 0
-        tile.rows = tile.pieces = 1
-        tile.columns = tile.stride = tile.length = layer.n_out
-        tile.place = layer.b
-        if tiles != NULL:
-            tiles[n] = tile
-        n += 1
-        tile.is_bias = False
-        row = 0
-        while row < layer.n_in:
-            tile.first_row = row
-            tile.rows = layer.n_in - row if layer.n_in - row < tile_rows(layer) else tile_rows(layer)
-            column = 0
-            while column < layer.n_out:
-                tile.first_column = column
-                tile.columns = layer.n_out - column if layer.n_out - column < TILE_COLUMNS else TILE_COLUMNS
-                tile.place = layer.W + row * layer.n_out + column
-                tile.pieces = 1 if tile.columns == layer.n_out else tile.rows
-                tile.length = tile.rows * tile.columns // tile.pieces
-                if tiles != NULL:
-                    tiles[n] = tile
-                n += 1
-                column += tile.columns
-            row += tile.rows
-    return n
+            flag_raise(&task.signalled)
 
 
 cdef void gather(Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1, real* unused) noexcept nogil:
@@ -162,9 +109,9 @@ cdef void gather(Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1,
     cdef const Py_ssize_t* order = task.order + start
     for r in range(r0, r1):
         number = order[r]
-        if r + 8 < r1 and task.X.dense != NULL:
-            prefetch(<const real*> task.X.dense + order[r + 8] * n_in)
         if task.X.dense != NULL:
+            if r + 8 < r1:
+                prefetch(<const real*> task.X.dense + order[r + 8] * n_in)
             memcpy(<real*> task.A[0] + r * n_in, <const real*> task.X.dense + number * n_in, n_in * sizeof(real))
         if task.y.labels != NULL:
             task.batch_labels[r] = task.y.labels[number]
@@ -232,8 +179,11 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
         else:
             activate(layer.activation, layer.alpha, Z, rows * n_out)
         A = Z
-        if task.heavy and member == 0:
-            look_at_signals(task)
+        if task.heavy:
+            if member == 0:
+                look_at_signals(task)
+            if flag_is_up(&task.signalled):
+                return
 
     for l in range(task.n_layers, 1, -1):
         layer = task.layers + l - 1
@@ -245,8 +195,11 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
             multiply_into(<const real*> task.D[l - 1] + r0 * n_in, dA, rows * n_in)
         else:
             multiply_derivative(layer.activation, layer.alpha, <const real*> task.A[l - 1] + r0 * n_in, dA, rows * n_in)
-        if task.heavy and member == 0:
-            look_at_signals(task)
+        if task.heavy:
+            if member == 0:
+                look_at_signals(task)
+            if flag_is_up(&task.signalled):
+                return
 
 
 cdef void tile_gradient(const Training* task, const Tile* tile, Py_ssize_t start, Py_ssize_t rows, real* gradient, Py_ssize_t stride,
@@ -282,7 +235,8 @@ cdef void gradients_to_vector(Training* task, int member, Py_ssize_t start, Py_s
         tile = task.tiles + i
         gradient = <real*> task.gradient + tile.place
         tile_gradient(task, tile, start, rows, gradient, tile.stride, accumulate, <real*> (task.panels + member * PANEL_BYTES))
-        task.tile_norms[i] = squares_of_pieces(gradient, tile.stride, tile)
+        if task.track_norm:
+            task.tile_norms[i] = squares_of_pieces(gradient, tile.stride, tile)
         if member == 0 and task.heavy:
             look_at_signals(task)
 
@@ -341,6 +295,8 @@ cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t 
             place = tile.place + piece * tile.stride
             update(&step, params + place, gradient + piece * stride, first + place if first != NULL else NULL,
                    second + place if second != NULL else NULL, tile.length)
+        if member == 0 and task.heavy:
+            look_at_signals(task)
 
 
 cdef void account(Training* task, double weight, Py_ssize_t rows, double mean_loss) noexcept nogil:
@@ -356,7 +312,8 @@ cdef void account(Training* task, double weight, Py_ssize_t rows, double mean_lo
     task.loss_sum += rows * mean_loss
     task.penalty_sum += rows * (0.5 * task.l2 * squares / (weight if task.l2_per_batch else 1))
     task.norm_sum += norms
-    task.step += 1
+    task.updates += 1
+    task.rows_done += rows
 
 
 cdef double mean_of_losses(const Training* task, Py_ssize_t rows, double weight) noexcept nogil:
@@ -376,37 +333,50 @@ cdef double mean_of_losses(const Training* task, Py_ssize_t rows, double weight)
 
 
 cdef void review_team(Training* task) noexcept nogil:
-    """Go on with one member if the team wastes its time, because other programs have the cores. Results stay the same."""
-    cdef long long now = now_nanoseconds(), wasted = 0
+    """Go on with one member if the team wastes its time, because other programs have the cores. Results stay the same.
+
+    The members' sums are those they stored before the last barrier.
+    """
+    cdef long long now = now_nanoseconds(), waited = 0
     cdef int i, size = task.team.size
-    if size == 1 or now - task.last_review < REVIEW_NANOSECONDS:
+    if size == 1 or not task.may_go_alone or now - task.last_review < REVIEW_NANOSECONDS:
         return
     for i in range(size):
-        wasted += task.waited[i]
-        task.waited[i] = 0
-    if wasted * 100 > (now - task.last_review) * size * WASTE_PERCENT:
-        task.next_size = 1
+        waited += task.waited[i]
+    task.go_alone = (waited - task.waited_before) * 100 > (now - task.last_review) * size * WASTE_PERCENT
+    task.waited_before = waited
     task.last_review = now
+
+
+cdef void share_forward_and_back(Training* task, int member, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1, double scale,
+                                 Py_ssize_t step, real* unused) noexcept nogil:
+    """A member's share of a batch, in pieces whose layers leave time to look at signals."""
+    cdef Py_ssize_t piece = ROWS_PER_PIECE if task.heavy else r1 - r0
+    while r0 < r1 and not flag_is_up(&task.signalled):
+        rows_forward_and_back(task, member, start, r0, r1 if r1 - r0 < piece else r0 + piece, scale, step, <real*> NULL)
+        r0 += piece
 
 
 cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
     """One member's life: all batches of a pass."""
     cdef Py_ssize_t batch, start, rows, size = task.team.size, step = task.step
     cdef double weight, mean_loss
+    cdef long long waited = 0
     if member == 0:
         divide_tiles(task)
-        task.next_size = <int> size
     team_barrier(&task.team)
     for batch in range(task.n_batches):
         start = batch * task.batch_size
         rows = task.n - start if task.n - start < task.batch_size else task.batch_size
         weight = task.whole_weight if task.only_gradient else weight_of_batch(task, start, rows, <real*> NULL)
         if weight > 0:
-            rows_forward_and_back(task, member, start, rows * member // size, rows * (member + 1) // size, 1 / weight, step,
-                                  <real*> NULL)
+            share_forward_and_back(task, member, start, rows * member // size, rows * (member + 1) // size, 1 / weight, step,
+                                   <real*> NULL)
+        task.waited[member] = waited
         if member == 0:
             look_at_signals(task)
-        task.waited[member] += team_barrier(&task.team)
+            task.stop = flag_is_up(&task.signalled)
+        waited += team_barrier(&task.team)
         if task.stop:
             return
         if weight > 0:
@@ -423,21 +393,21 @@ cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
                 if task.max_norm > 0:
                     gradients_to_vector(task, member, start, rows, False, <real*> NULL)
                     team_barrier(&task.team)
-                step += 1
-                update_tiles(task, member, start, rows, weight, task.rates[batch if task.n_rates > 1 else 0], step, <real*> NULL)
+                update_tiles(task, member, start, rows, weight, task.rates[batch if task.n_rates > 1 else 0], step + 1, <real*> NULL)
+        step += 1
         if member == 0:
             review_team(task)
-        task.waited[member] += team_barrier(&task.team)
-        if member >= task.next_size:
-            return
+        waited += team_barrier(&task.team)
         if member == 0:
             if weight > 0 and not task.only_gradient:
                 account(task, weight, rows, mean_loss)
             task.done += 1
-            task.rows_done += rows
-            if size != task.next_size:
-                size = task.team.size = task.next_size
+            task.step += 1
+            if task.go_alone and size > 1:
+                size = task.team.size = 1
                 divide_tiles(task)
+        elif task.go_alone:
+            return
 
 
 cdef void divide_tiles(Training* task) noexcept nogil:
@@ -463,199 +433,3 @@ cdef void train_team_member(int member, void* argument) noexcept nogil:
         train_member[float](task, member, NULL)
     else:
         train_member[double](task, member, NULL)
-
-
-cdef int raise_what_is_set() except -1:
-    """Let the exception propagate that a signal handler raised."""
-    return -1
-
-
-cdef class Trainer:
-    """Data, parameters, optimiser state and every buffer of the training of one network.
-
-    See the type stub for the parameters. Nothing is allocated after construction: `run` works in the buffers made here.
-    """
-
-    cdef Training task
-    cdef readonly Plan plan
-    cdef readonly Py_ssize_t n_rows
-    cdef readonly int n_threads
-    cdef object held            # the arrays that the task points into
-    cdef list pointers          # buffers of void* and of tiles
-    cdef readonly Py_ssize_t workspace_bytes
-
-    def __cinit__(self, Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, sample_weight, Py_ssize_t batch_size,
-                  int optimizer, tuple hyper, list state, *, double l2=0.0, bint l2_per_batch=False, double weight_decay=0.0,
-                  double max_grad_norm=0.0, bint track_grad_norm=False, unsigned long long seed=0, int n_threads=1,
-                  gradient=None, bint dropout=True):
-        cdef Training* task = &self.task
-        cdef Py_ssize_t n_out = plan.sizes[plan.n_layers], i
-        memset(task, 0, sizeof(Training))
-        self.plan = plan
-        task.width = width_of(plan, params)
-        if not cnp.PyArray_ISWRITEABLE(params):
-            raise ValueError("params must be writable to be trained")
-        task.params = cnp.PyArray_DATA(params)
-        task.layers = plan.layers
-        task.n_layers = plan.n_layers
-        take_loss(&task.loss, loss, n_out)
-        take_rows(&task.X, X, plan.layers[0].n_in, task.width)
-        take_targets(&task.y, y, sample_weight, task.X.n, n_out, task.loss.code, task.width)
-        self.n_rows = task.X.n
-        if batch_size < 1 or self.n_rows < 1:
-            raise ValueError(f"training needs at least one row and a batch of one, got {self.n_rows} rows, batch_size={batch_size}")
-        task.batch_size = min(batch_size, self.n_rows)
-        task.only_gradient = gradient is not None
-        task.optimizer.optimizer = optimizer
-        if not SGD <= optimizer <= ADAM or len(hyper) > 4:
-            raise ValueError(f"unknown optimizer number {optimizer} with {len(hyper)} parameters")
-        for i in range(len(hyper)):
-            task.optimizer.hyper[i] = hyper[i]
-        if len(state) != (2 if optimizer == ADAM else 0 if optimizer == SGD else 1) and not task.only_gradient:
-            raise ValueError(f"optimizer number {optimizer} got {len(state)} state vectors")
-        if len(state) > 0:
-            task.first = check(state[0], task.width, "state[0]", (plan.n_params,), True)
-        if len(state) > 1:
-            task.second = check(state[1], task.width, "state[1]", (plan.n_params,), True)
-        task.l2 = l2
-        task.l2_per_batch = l2_per_batch
-        task.weight_decay = weight_decay
-        task.max_norm = max_grad_norm
-        task.track_norm = track_grad_norm or max_grad_norm > 0
-        task.drops = dropout
-        task.seed = seed
-        self.held = [params, loss, X, y, sample_weight, state, gradient]
-        self.n_threads = self._members(n_threads)
-        self._lay_out(n_out, gradient)
-
-    cdef int _members(self, int n_threads):
-        """As many members as a batch has work for: a barrier costs about a microsecond, so each must have some ten of them."""
-        cdef double work = <double> self.plan.n_weights * 3 * self.task.batch_size
-        cdef int size = n_threads if n_threads < TEAM_MAXIMUM else TEAM_MAXIMUM
-        if work / 250000 < size:
-            size = <int> (work / 250000)
-        if self.task.batch_size < size:
-            size = <int> self.task.batch_size
-        return size if size > 1 else 1
-
-    cdef int _lay_out(self, Py_ssize_t n_out, gradient) except -1:
-        """Place every buffer of a batch in one block of memory."""
-        cdef Training* task = &self.task
-        cdef Py_ssize_t item = 4 if task.width == cnp.NPY_FLOAT else 8
-        cdef Py_ssize_t rows = task.batch_size, L = task.n_layers, l, count, largest = 1
-        cdef char* place
-        cdef int passes
-        task.n_tiles = lay_tiles(task.layers, L, NULL)
-        for l in range(L):
-            largest = max(largest, task.layers[l].n_out, tile_rows(task.layers + l) * min(task.layers[l].n_out, TILE_COLUMNS))
-        task.scratch_size = (largest * item + 127) // 64 * 64
-        needs_vector = task.max_norm > 0 and gradient is None
-        task.heavy = <double> self.plan.n_weights * rows > 3e7
-        buffer = None
-        for passes in range(2):      # the first pass from address 0 measures, the second places
-            place = NULL if buffer is None else <char*> cnp.PyArray_DATA(buffer)
-            task.tiles = <Tile*> part(&place, task.n_tiles * sizeof(Tile))
-            task.tile_bounds = <Py_ssize_t*> part(&place, (self.n_threads + 1) * sizeof(Py_ssize_t))
-            task.waited = <long long*> part(&place, self.n_threads * sizeof(long long))
-            task.tile_norms = <double*> part(&place, task.n_tiles * sizeof(double))
-            task.tile_weights = <double*> part(&place, task.n_tiles * sizeof(double))
-            task.A = <void**> part(&place, (L + 1) * sizeof(void*))
-            task.D = <void**> part(&place, (L + 1) * sizeof(void*))
-            task.dZ = <void**> part(&place, (L + 1) * sizeof(void*))
-            task.losses = <double*> part(&place, rows * sizeof(double))
-            task.log_sums = part(&place, rows * item)
-            task.batch_weights = part(&place, rows * item)
-            task.batch_labels = <int*> part(&place, rows * sizeof(int))
-            task.batch_values = part(&place, rows * n_out * item if task.y.labels == NULL else 0)
-            task.panels = <char*> part(&place, self.n_threads * PANEL_BYTES)
-            task.scratch = <char*> part(&place, self.n_threads * task.scratch_size)
-            for l in range(L + 1):
-                count = rows * <Py_ssize_t> self.plan.sizes[l]
-                activations_here = part(&place, count * item if l > 0 or task.X.dense != NULL else 0)
-                kept_here = part(&place, count * item) if l > 0 and task.layers[l - 1].keeps else NULL
-                gradients_here = part(&place, count * item if l > 0 else 0)
-                if buffer is not None:
-                    task.A[l], task.D[l], task.dZ[l] = activations_here, kept_here, gradients_here
-            if needs_vector:
-                task.gradient = part(&place, self.plan.n_params * item)
-            if buffer is None:
-                self.workspace_bytes = <Py_ssize_t> place + 64
-                buffer = self._allocate(self.workspace_bytes)
-        lay_tiles(task.layers, L, <Tile*> task.tiles)
-        if gradient is not None:
-            task.gradient = check(gradient, task.width, "grads", (self.plan.n_params,), True)
-        self.held.append(buffer)
-        return 0
-
-    def _allocate(self, size):
-        try:
-            return np.empty(size, dtype=np.uint8)
-        except MemoryError:
-            raise MemoryError(
-                f"training needs a workspace of {size:,} bytes for batches of {self.task.batch_size} rows, and there is not "
-                f"enough memory: a smaller batch_size or narrower layers need less"
-            ) from None
-
-    @property
-    def step(self):
-        """Updates made so far."""
-        return self.task.step
-
-    @step.setter
-    def step(self, Py_ssize_t value):
-        self.task.step = value
-
-    def run(self, order, cnp.ndarray rates not None):
-        """One pass over the rows numbered in `order` (intp; None: all, in order), with a learning rate a batch or one for all.
-
-        Returns (status, n_batches, n_rows, loss_sum, penalty_sum, grad_sq_sum); status 0 is finished, 2 diverged.
-        """
-        cdef Training* task = &self.task
-        cdef Py_ssize_t i
-        task.n = self.n_rows
-        task.order = NULL
-        if order is not None:
-            task.order = <const Py_ssize_t*> check(order, cnp.NPY_INTP, "order", (-1,), False)
-            task.n = len(order)
-            for i in range(task.n):
-                if not 0 <= task.order[i] < self.n_rows:
-                    raise IndexError(f"order[{i}] = {task.order[i]} is not a row number: there are {self.n_rows} rows")
-        task.n_batches = (task.n + task.batch_size - 1) // task.batch_size
-        task.rates = <const double*> check(rates, cnp.NPY_DOUBLE, "rates", (-1,), False)
-        task.n_rates = len(rates)
-        if task.n_rates != 1 and task.n_rates < task.n_batches:
-            raise ValueError(f"{task.n_batches} batches need as many learning rates, or one: got {task.n_rates}")
-        self._run()
-        return task.status, task.done, task.rows_done, task.loss_sum, task.penalty_sum, task.norm_sum
-
-    cdef int _run(self) except -1:
-        cdef Training* task = &self.task
-        task.stop = 0
-        task.status = FINISHED
-        task.done = task.rows_done = 0
-        task.loss_sum = task.penalty_sum = task.norm_sum = 0
-        task.last_look = task.last_review = now_nanoseconds()
-        memset(task.waited, 0, self.n_threads * sizeof(long long))
-        with nogil:
-            team_run(&task.team, self.n_threads, train_team_member, task)
-        if task.stop:
-            task.status = INTERRUPTED
-            raise_what_is_set()
-        return 0
-
-
-def loss_and_grad(Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, sample_weight, cnp.ndarray grads not None,
-                  int n_threads=1, seed=None):
-    """The weighted mean loss J, and dJ/d(params) into `grads` (n_params,). With a seed, dropout's masks of step 0 under it."""
-    cdef Trainer trainer
-    weight = None if sample_weight is None else float(sample_weight.sum(dtype=np.float64))
-    if weight is not None and not weight > 0:
-        raise ValueError(f"sample_weight must have a positive sum, got {weight}")
-    trainer = Trainer.__new__(Trainer, plan, params if params.flags.writeable else params.copy(), loss, X, y, sample_weight,
-                              ROWS_PER_PIECE, SGD, (), [], n_threads=n_threads, gradient=grads, dropout=seed is not None,
-                              seed=0 if seed is None else seed)
-    trainer.task.n = trainer.n_rows
-    trainer.task.n_batches = (trainer.n_rows + trainer.task.batch_size - 1) // trainer.task.batch_size
-    trainer.task.whole_weight = trainer.n_rows if weight is None else weight
-    trainer._run()
-    return trainer.task.loss_sum

@@ -1,0 +1,172 @@
+"""Edges of the core: one-row shares, batches without weight, interrupts between barriers, hostile CSR, overflowing norms."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import fastnet as fn
+from fastnet._core import engine
+
+MSE = (engine.LOSS_CODES["squared_error"], 0.0, None)
+
+
+def trained(n_threads: int, X, y, batch_size, **options):
+    net = fn.Network([fn.Dense(300, "tanh"), fn.Dense(y.shape[1], "identity")], X.shape[1], dtype=X.dtype, random_state=0)
+    net.fit(X, y, batch_size=batch_size, epochs=2, random_state=0, n_threads=n_threads, **options)
+    return net.params
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"max_grad_norm": 0.1}, {"l2": 0.1, "weight_decay": 0.1}])
+def test_shares_of_one_row_have_the_same_bits(dtype, options, rng):
+    X, y = rng.standard_normal((99, 300)).astype(dtype), rng.standard_normal((99, 301)).astype(dtype)
+    alone = trained(1, X, y, 32, **options)  # the last batch has three rows
+    for n_threads in (2, 3):
+        assert np.array_equal(trained(n_threads, X, y, 32, **options), alone)
+
+
+class TestBatchesWithoutWeight:
+    X = np.arange(20.0).reshape(20, 1)
+    y = np.ones((20, 1))
+    weight = np.repeat([0.0, 1.0], 10)
+
+    def network(self):
+        return fn.Network([fn.Dense(1, "identity", initializer="zeros")], 1, dtype="float64")
+
+    def test_do_not_count_in_the_loss(self):
+        net = self.network()
+        options = dict(optimizer=fn.SGD(1e-12), batch_size=10, epochs=1, sampling="sequential", track_grad_norm=True)
+        history = net.fit(self.X, self.y, sample_weight=self.weight, **options)
+        assert history.loss == [pytest.approx(0.5)]
+        assert history.n_rows == [10]
+        only = self.network().fit(self.X[10:], self.y[10:], **options)
+        assert history.grad_norm == [pytest.approx(only.grad_norm[0])]
+
+    def test_count_as_iterations(self):
+        history = self.network().fit(
+            self.X, self.y, sample_weight=self.weight, batch_size=10, iterations=3, sampling="sequential", optimizer="sgd"
+        )
+        assert sum(history.n_rows) == 10
+        assert np.isnan(history.loss[-1])
+
+
+def test_an_interrupted_gradient_neither_hangs_nor_returns():
+    """A handler that raises while a team of eight computes gradients, many times, in a process with a bounded life."""
+    code = """
+        import signal, time
+        import numpy as np, fastnet as fn
+        class Alarm(Exception): pass
+        def handler(*_): raise Alarm
+        signal.signal(signal.SIGALRM, handler)
+        net = fn.Network([fn.Dense(256, "tanh"), fn.Dense(256, "tanh"), fn.Dense(1, "identity")], 64, random_state=0)
+        X, y = np.ones((6000, 64), np.float32), np.ones((6000, 1), np.float32)
+        flat, raised, end = np.empty(net.n_params, np.float32), 0, time.monotonic() + 3
+        from fastnet._core import engine
+        from fastnet.losses import SquaredError
+        form = SquaredError().engine_form(1)
+        while time.monotonic() < end and raised < 30:
+            signal.setitimer(signal.ITIMER_REAL, 0.06)
+            try:
+                while True:
+                    engine.loss_and_grad(net._plan, net.params, form, X, y, None, flat, 8)
+            except Alarm:
+                raised += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        print("raised", raised)
+    """
+    if not hasattr(signal, "SIGALRM"):
+        pytest.skip("no SIGALRM on this platform")
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[1]) > 0
+
+
+class TestHostileCSR:
+    """What scipy's constructors take in silence must not reach the kernels."""
+
+    @pytest.mark.parametrize(
+        "indices, indptr, message",
+        [
+            ([0, 10**6, 1], [0, 2, 3], "column"),
+            ([0, -5, 1], [0, 2, 3], "column"),
+            ([2, 0, 1], [0, 2, 3], "sorted"),
+            ([0, 1, 2], [0, 3, 2], "fall|entries"),
+            ([0, 1, 2], [0, 10**6, 3], "fall"),
+            ([0, 1, 2], [0, 1, 4], "entries"),
+        ],
+    )
+    def test_engine_refuses(self, indices, indptr, message):
+        plan = engine.Plan((3, 2), (engine.ACTIVATION_CODES["identity"],), (0.0,), (0.0,))
+        X = (np.ones(3), np.array(indices, np.int32), np.array(indptr, np.int64), (2, 3))
+        with pytest.raises(ValueError, match=message):
+            engine.forward(plan, np.zeros(8), X, np.empty((2, 2)))
+
+    def test_network_refuses(self):
+        net = fn.Network([fn.Dense(2, "identity")], 3, random_state=0)
+        X = sparse.csr_matrix(np.eye(3, dtype=np.float32))
+        X.indices[1] = 10**6
+        with pytest.raises(ValueError, match="column"):
+            net.forward(X)
+
+
+def test_prediction_of_wide_sparse_rows_needs_little_memory():
+    net = fn.Network([fn.Dense(1, "identity", initializer="zeros")], 2_000_000)
+    X = sparse.csr_matrix((3, 2_000_000), dtype=np.float32)
+    net.forward(X)
+    tracemalloc.start()
+    try:
+        net.forward(X)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_clipping_of_a_gradient_whose_squares_overflow():
+    net = fn.Network([fn.Dense(1, "identity", initializer="zeros")], 16)
+    X = np.full((4, 16), 1e15, np.float32)
+    net.fit(X, np.full((4, 1), 1e5, np.float32), optimizer=fn.SGD(1.0), max_grad_norm=1.0, epochs=1, batch_size=4)
+    assert np.linalg.norm(net.params) == pytest.approx(1.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("z", [-110.0, -95.0, -30.0, 0.0, 30.0])
+def test_poisson_loss_is_exact_far_out(z):
+    net = fn.Network([fn.Dense(1, "exponential", initializer="zeros")], 1)
+    net.biases[0][0] = z
+    y = 2.0
+    exact = y * np.log(y) - y * z - y + np.exp(z)
+    assert net.loss([[0.0]], [[y]], loss="poisson") == pytest.approx(exact, rel=1e-6)
+
+
+def test_class_numbers_need_softmax():
+    plan = engine.Plan((3, 2), (engine.ACTIVATION_CODES["sigmoid"],), (0.0,), (0.0,))
+    with pytest.raises(ValueError, match="softmax"):
+        engine.loss(plan, np.zeros(8), (engine.LOSS_CODES["cross_entropy"], 0.0, None), np.ones((2, 3)), np.zeros(2, np.int32))
+
+
+def test_sizes_beyond_the_address_space_are_refused():
+    with pytest.raises(ValueError, match="parameters"):
+        engine.Plan((2**31 - 1,) * 5, (0,) * 4, (0.0,) * 4, (0.0,) * 4)
+
+
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("shape", [(7, 20, 300), (200, 33, 513), (193, 16, 700), (5, 600, 260)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_deeper_and_taller_than_a_panel(shape, transpose_a, transpose_b, dtype, rng):
+    m, n, k = shape
+    A, B, C = rng.standard_normal((m, k)), rng.standard_normal((k, n)), np.full((m, n), np.nan, dtype)
+    a = np.ascontiguousarray((A.T if transpose_a else A).astype(dtype))
+    b = np.ascontiguousarray((B.T if transpose_b else B).astype(dtype))
+    engine.product(a, b, C, transpose_a, transpose_b, blas=False)
+    exact = A.astype(dtype).astype(np.float64) @ B.astype(dtype).astype(np.float64)
+    assert np.abs(C - exact).max() < k * np.finfo(dtype).eps * 20
