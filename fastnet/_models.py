@@ -28,21 +28,11 @@ from .activations import Activation
 from .layers import Dense
 from .losses import Loss
 from .network import Network
+from .optimizers import SGD
 
 __all__ = ["Gradients", "ModelView", "dense_rows", "model_view"]
 
 Array = NDArray[Any]
-
-_SKLEARN_ACTIVATIONS = {"exp": "exponential"}
-_STEPS_NORMALISED = {
-    "sgd": False,
-    "momentum": False,
-    "nesterov": False,
-    "adagrad": True,
-    "rmsprop": True,
-    "adam": True,
-    "adamw": True,
-}
 
 
 @dataclass(frozen=True)
@@ -266,12 +256,12 @@ def _network_view(network: Network) -> ModelView:
 
 
 def _estimator_view(estimator: Any) -> ModelView:
-    n_hidden = len(estimator.coefs_) - 1
-    hidden = estimator.activation
-    hidden = list(hidden) if isinstance(hidden, (list, tuple)) else [hidden] * n_hidden
-    activations = tuple(_activation(spec) for spec in [*hidden, estimator.out_activation_])
+    from .estimators import _parameters, _solver
+
+    hidden = _parameters.hidden_activations(estimator, len(estimator.coefs_) - 1)
+    activations = (*hidden, _activations.get(_parameters.OUTPUT_ACTIVATIONS[estimator.out_activation_]))
     classes = getattr(estimator, "classes_", None)
-    solver = estimator.solver if isinstance(estimator.solver, str) else ""
+    optimizer = None if _solver.uses_lbfgs(estimator) else _solver.mini_batch_optimizer(estimator)
     names = getattr(estimator, "feature_names_in_", None)
     return ModelView(
         name=type(estimator).__name__,
@@ -280,24 +270,11 @@ def _estimator_view(estimator: Any) -> ModelView:
         activations=activations,
         feature_names=None if names is None else tuple(str(name) for name in names),
         output_names=_output_names(classes, estimator.coefs_[-1].shape[1]),
-        loss=_losses.get(None if classes is not None else _regression_loss(estimator), activations[-1]),
+        loss=_losses.get(None if classes is not None else _parameters.regression_loss(estimator), activations[-1]),
         classes=classes,
-        learning_rate=estimator.learning_rate_init if solver in _STEPS_NORMALISED else None,
-        has_normalised_steps=_STEPS_NORMALISED.get(solver, False),
+        learning_rate=None if optimizer is None else float(optimizer.learning_rate.bound(1)(0)),
+        has_normalised_steps=optimizer is not None and not isinstance(optimizer, SGD),
     )
-
-
-def _regression_loss(estimator: Any) -> Any:
-    if estimator.loss == "huber":
-        return _losses.Huber(estimator.huber_delta)
-    if estimator.loss == "quantile":
-        return _losses.Quantile(estimator.quantile)
-    return estimator.loss
-
-
-def _activation(spec: Any) -> Activation:
-    name = _SKLEARN_ACTIVATIONS.get(spec, spec) if isinstance(spec, str) else spec
-    return _activations.get(name)
 
 
 def _output_names(classes: Any, n_outputs: int) -> tuple[str, ...] | None:

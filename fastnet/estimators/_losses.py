@@ -16,24 +16,27 @@ def largest_cross_entropy(dtype: np.dtype) -> float:
     return -math.log(np.finfo(dtype).eps)
 
 
-@dataclass(frozen=True)
-class CappedBinaryCrossEntropy(BinaryCrossEntropy):
-    """Binary cross-entropy of at most `ceiling` an output; the gradient is that of the uncapped loss."""
+class _Capped(Loss):
+    """A loss of at most `ceiling` an output; its gradient is that of the uncapped loss."""
 
-    ceiling: float = math.inf
-
-    def engine_form(self, n_outputs: int) -> tuple[Any, ...]:
-        return (*super().engine_form(n_outputs), self.ceiling)
-
-
-@dataclass(frozen=True)
-class CappedCrossEntropy(CrossEntropy):
-    """Cross-entropy of at most `ceiling` an output; the gradient is that of the uncapped loss."""
-
-    ceiling: float = math.inf
+    ceiling: float
 
     def engine_form(self, n_outputs: int) -> tuple[Any, ...]:
         return (*super().engine_form(n_outputs), self.ceiling)
+
+
+@dataclass(frozen=True)
+class CappedBinaryCrossEntropy(_Capped, BinaryCrossEntropy):
+    """Binary cross-entropy, capped."""
+
+    ceiling: float = math.inf
+
+
+@dataclass(frozen=True)
+class CappedCrossEntropy(_Capped, CrossEntropy):
+    """Cross-entropy, capped."""
+
+    ceiling: float = math.inf
 
 
 def reported_scale(loss: Loss, n_outputs: int) -> float:

@@ -25,7 +25,7 @@ REGRESSION_LOSSES = {"squared_error", "poisson", "absolute_error", "huber", "qua
 
 SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-    "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), Activation, "array-like"],
+    "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), Activation, list, tuple],
     "solver": [StrOptions(SOLVERS), Optimizer],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -109,13 +109,12 @@ def _per_layer(estimator: Any, name: str, n_hidden: int) -> list[Any]:
 
 def hidden_activations(estimator: Any, n_hidden: int) -> list[Activation]:
     """The activation of each hidden layer."""
+    specs = _per_layer(estimator, "activation", n_hidden)
     try:
-        resolved = [activations.get(entry) for entry in _per_layer(estimator, "activation", n_hidden)]
+        resolved = [activations.get(spec) for spec in specs]
     except TypeError as error:
         raise invalid(estimator, "activation", "made of names of activations and Activation objects") from error
     except ValueError as error:
-        if isinstance(error, InvalidParameterError):
-            raise
         raise invalid(estimator, "activation", f"made of names among {sorted(HIDDEN_ACTIVATIONS)}") from error
     if any(activation.name == "softmax" for activation in resolved):
         raise invalid(estimator, "activation", "an elementwise function (softmax is for output layers)")

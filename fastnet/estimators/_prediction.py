@@ -36,7 +36,7 @@ class Engine:
                 if a is not b:
                     return False
         activation = attributes["activation"]
-        return activation is self.activation or activation == self.activation
+        return activation is self.activation or (type(activation) is type(self.activation) and activation == self.activation)
 
 
 def adopt(estimator: Any, network: Network) -> None:
@@ -100,7 +100,10 @@ def plain_outputs(estimator: Any, X: Any) -> np.ndarray | None:
     if kept is None or type(X) is not np.ndarray or X.ndim != 2 or "feature_names_in_" in attributes:
         return None
     network = kept.network
-    if X.dtype != network.dtype or X.shape[1] != network.n_inputs or not X.flags.c_contiguous or not kept.serves(attributes):
+    if X.dtype != network.dtype or X.shape[1] != network.n_inputs or not kept.serves(attributes):
+        return None
+    flags = X.flags
+    if not (flags.c_contiguous and flags.aligned):
         return None
     with np.errstate(over="ignore", invalid="ignore"):
         if not math.isfinite(np.add.reduce(X, axis=None)):

@@ -70,9 +70,8 @@ class EpochTasks:
 
     def end(self) -> bool:
         """The epoch has ended: whether a callback asks to stop."""
-        stop = self._epoch.call_on_fit_task_end(**self._data, reconstruction_attributes=self._state)
-        self._epoch = None
-        return stop
+        epoch, self._epoch = self._epoch, None
+        return epoch.call_on_fit_task_end(**self._data, reconstruction_attributes=self._state)
 
     def close(self) -> None:
         """The fit has ended, possibly in the middle of an epoch."""
@@ -83,7 +82,7 @@ class EpochTasks:
 
 @contextmanager
 def unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """Put the attributes of `estimator` back if the block raises an error: a failed fit leaves the model that was there.
+    """Put the attributes of `estimator` back if the block raises: a failed or interrupted fit leaves the model before it.
 
     A shallow copy is enough: in a fit, arrays are replaced and never modified in place, and lists only grow.
     """
@@ -91,7 +90,7 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
     lengths = {name: len(value) for name, value in before.items() if type(value) is list}
     try:
         yield
-    except Exception:
+    except BaseException:
         for name, length in lengths.items():
             del before[name][length:]
         kept = {name: value for name, value in estimator.__dict__.items() if name in _OF_CALLBACKS}

@@ -137,7 +137,7 @@ def new_solver(estimator: Any, n_steps: int | None) -> Solver:
     ValueError
         A schedule that ends with the run, where `n_steps` is None.
     """
-    optimizer = estimator.solver if isinstance(estimator.solver, GradientRule) else named_optimizer(estimator)
+    optimizer = mini_batch_optimizer(estimator)
     rate = learning_rate(estimator, optimizer)
     ends_with_run = not isinstance(rate, EpochRate) and rate.bound(1) != rate
     if n_steps is not None:
@@ -150,8 +150,10 @@ def new_solver(estimator: Any, n_steps: int | None) -> Solver:
     return Solver(optimizer, rate)
 
 
-def named_optimizer(estimator: Any) -> GradientRule:
-    """The optimiser object for a name of a solver and the parameters that go with it."""
+def mini_batch_optimizer(estimator: Any) -> GradientRule:
+    """The object given as solver, or that for its name and the parameters that go with it; not for L-BFGS."""
+    if isinstance(estimator.solver, GradientRule):
+        return estimator.solver
     rate, momentum = estimator.learning_rate_init, estimator.momentum
     adam = {"beta1": estimator.beta_1, "beta2": estimator.beta_2, "epsilon": estimator.epsilon}
     match estimator.solver:

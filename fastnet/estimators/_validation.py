@@ -78,7 +78,7 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tu
     parts = rows.take(train), rows.take(validation)
     for name, part in zip(("training", "validation"), parts, strict=True):
         if part.sample_weight is not None and not part.sample_weight.any():
-            raise ValueError(f"All {name} rows of the split have the weight 0. Give rows through X_val, y_val or validation_split.")
+            raise ValueError(f"All {name} rows of the split have the weight 0. Set others aside, with validation_split.")
     return parts
 
 

@@ -15,6 +15,7 @@ from sklearn.datasets import make_regression
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnet.estimators import MLPClassifier, MLPRegressor
+from fastnet.estimators._fit import LBFGSProgress
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -212,6 +213,27 @@ def test_failed_fit_leaves_the_model(iris: Data, parameters: dict[str, Any], dat
     clf.set_params(**{name: value for name, value in attributes.items() if name in clf.get_params()})
     assert vars(clf).keys() == attributes.keys()
     np.testing.assert_array_equal(clf.predict_proba(X), expected)
+
+
+def test_interrupted_lbfgs_leaves_the_model(iris: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Ctrl-C in the third iteration."""
+
+    def interrupt(progress: LBFGSProgress, result: Any) -> bool:
+        progress.n_iter += 1
+        if progress.n_iter == 3:
+            raise KeyboardInterrupt
+        return False
+
+    X, y = iris
+    clf = MLPClassifier((4,), solver="lbfgs", max_iter=10, random_state=0).fit(X, y)
+    expected, attributes = clf.predict_proba(X), set(vars(clf))
+    monkeypatch.setattr(LBFGSProgress, "__call__", interrupt)
+    for model in (clf.set_params(random_state=1), MLPClassifier((4,), solver="lbfgs")):
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+    assert not [name for name in vars(model) if name.endswith("_")]
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    assert set(vars(clf)) == attributes
 
 
 def test_failed_partial_fit_leaves_model_and_optimiser(regression: Data) -> None:

@@ -98,6 +98,18 @@ def test_unpickled_model_answers_single_rows_fast_path(fitted: MLPClassifier, ir
     np.testing.assert_array_equal(twin.predict_proba(X[:1]), fitted.predict_proba(X[:1]))
 
 
+def test_rows_of_a_structured_array(fitted: MLPClassifier, iris: Data) -> None:
+    """Contiguous, of the model's type, and unaligned."""
+    X, _ = iris
+    records = np.zeros(len(X), dtype=[("flag", "i1"), ("features", np.float64, X.shape[1])])
+    records["features"] = X
+    row = records["features"][:1]
+    assert not row.flags.aligned
+    assert row.flags.c_contiguous
+    np.testing.assert_array_equal(fitted.predict_proba(row), fitted.predict_proba(X[:1]))
+    np.testing.assert_allclose(fitted.predict_proba(records["features"]), fitted.predict_proba(X), rtol=1e-12)
+
+
 def test_clone_keeps_objects_and_forgets_the_model(fitted: MLPClassifier) -> None:
     model = fitted.set_params(activation=["tanh", fn.LeakyReLU(0.1)], solver=fn.AdamW(fn.Cosine(0.01)), class_weight={0: 2.0})
     twin = clone(model)

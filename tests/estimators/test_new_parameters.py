@@ -10,6 +10,7 @@ from sklearn.datasets import make_classification
 from sklearn.utils.class_weight import compute_sample_weight
 
 import fastnet as fn
+from fastnet._models import model_view
 from fastnet.estimators import MLPClassifier, MLPRegressor
 from fastnet.estimators._parameters import HIDDEN_ACTIVATIONS
 
@@ -51,10 +52,30 @@ def test_equal_activations_in_a_list_are_one(iris: Data) -> None:
         assert _equal(one, listed)
 
 
-@pytest.mark.parametrize("activation", [["relu"], ["relu", "swish"], "softmax", fn.Softmax(), ["tanh", 3], "swish"])
-def test_bad_activation_is_named(iris: Data, activation: Any) -> None:
-    with pytest.raises(ValueError, match="The 'activation' parameter of MLPClassifier must be"):
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [
+        (["relu"], "one value, or a list with one value for each of the 2 hidden layers"),
+        (["relu", "swish"], "made of names among"),
+        (["tanh", 3], "made of names of activations and Activation objects"),
+        ("softmax", "a str among"),
+        (fn.Softmax(), "an elementwise function"),
+        ("swish", "a str among"),
+        (np.array(["relu", "tanh"]), "an instance of 'list'"),
+    ],
+)
+def test_bad_activation_is_named(iris: Data, activation: Any, expected: str) -> None:
+    with pytest.raises(ValueError, match=f"The 'activation' parameter of MLPClassifier must be .*{expected}"):
         MLPClassifier((4, 4), activation).fit(*iris)
+
+
+def test_array_of_activations_set_after_fit(iris: Data) -> None:
+    X, y = iris
+    clf = MLPClassifier((4, 4), ["tanh", "relu"], max_iter=3, random_state=0).fit(X, y)
+    expected = clf.predict_proba(X)
+    clf.set_params(activation=np.array(["tanh", "relu"]))
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    assert [activation.name for activation in model_view(clf).activations] == ["tanh", "relu", "softmax"]
 
 
 # solver and learning_rate
@@ -139,7 +160,7 @@ def test_schedule_of_a_run_is_refused_in_partial_fit(iris: Data) -> None:
         {"solver": fn.AdamW(fn.Cosine(0.01))},
     ):
         clf = MLPClassifier((4,), max_iter=2, random_state=0, **options)
-        with pytest.raises(ValueError, match=r"ends with the run, and partial_fit does not know .*fastnet.Cosine\(0.01, n_steps="):
+        with pytest.raises(ValueError, match=r"ends with the run, and partial_fit .*fastnet.Cosine\(0.01, n_steps="):
             clf.partial_fit(X, y, classes=[0, 1, 2])
         assert not hasattr(clf, "coefs_")
         with pytest.raises(ValueError, match="ends with the run, and partial_fit"):

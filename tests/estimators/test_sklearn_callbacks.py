@@ -82,6 +82,37 @@ def test_hooks_are_torn_down_after_an_error() -> None:
     assert not [name for name in vars(reg) if name.startswith(("_callback", "_skl_callbacks_"))]
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_callback_that_raises_is_told_of_an_epoch_once(solver: str) -> None:
+    class Raises(Recorder):
+        def on_fit_task_end(self, estimator: Any, context: Any) -> bool:  # type: ignore[override]
+            self.events.append(("end", context.task_name, context.task_id))
+            if context.task_name == "epoch" and context.task_id == 1:
+                raise RuntimeError("no more")
+            return False
+
+    recorder = Raises()
+    clf = MLPClassifier((5,), solver=solver, max_iter=5, random_state=0).set_callbacks(recorder)
+    with pytest.raises(RuntimeError, match="no more"):
+        clf.fit(X, y)
+    ended = [event[1:] for event in recorder.events if event[0] == "end"]
+    assert ended == [("epoch", 0), ("epoch", 1), ("fit", 0)]
+    assert recorder.events[-1][0] == "teardown"
+    assert not hasattr(clf, "coefs_")
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_without_callbacks_there_are_no_tasks(solver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        raise AssertionError("a context of callbacks was made")
+
+    monkeypatch.setattr(MLPClassifier, "_init_callback_context", fail)
+    clf = MLPClassifier((5,), solver=solver, max_iter=2, random_state=0)
+    clf.fit(X, y)
+    with pytest.raises(AssertionError, match="a context of callbacks was made"):
+        clf.set_callbacks(Recorder()).fit(X, y)
+
+
 def test_scoring_monitor_with_early_stopping_and_feature_names(recwarn: pytest.WarningsRecorder) -> None:
     pd = pytest.importorskip("pandas")
     monitor = callback.ScoringMonitor(scoring="accuracy")
