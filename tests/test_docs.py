@@ -65,6 +65,7 @@ def test_docstring_examples_run(name):
         run_doctest(test)
 
 
+@pytest.mark.filterwarnings("error::fastnet.inspection.DiagnosisWarning")
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # one recipe is meant to use all of max_iter
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_of_pages_runs(page):

@@ -61,6 +61,18 @@ def test_legible(drawing, style, trained, planar, assert_legible):
     assert_legible(DRAWINGS[drawing](*trained, *planar))
 
 
+def test_what_is_not_legible_is_found(make_network, assert_legible):
+    display = NetworkDisplay.from_estimator(make_network((3, 4, 2)))
+    extra = display.ax_.text(0.5, 0.5, "over", transform=display.ax_.transAxes)
+    assert_legible(display)
+    display.ax_.text(0.52, 0.5, "another", transform=display.ax_.transAxes)
+    with pytest.raises(AssertionError, match="'over' lies over 'another'"):
+        assert_legible(display)
+    extra.set(position=(-5, 0.5), in_layout=False)
+    with pytest.raises(AssertionError, match="'over' is cut off"):
+        assert_legible(display)
+
+
 def test_deep_network(style, make_network, planar, assert_legible):
     net = make_network((2, *[4] * 30, 1), "sigmoid", output="sigmoid")
     X, y = planar
