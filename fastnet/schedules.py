@@ -310,9 +310,16 @@ class Function(Schedule):
     formula = "f(j)"
 
     def __call__(self, j: Any) -> Any:
-        if np.ndim(j) == 0:
-            return float(self.function(int(j)))
-        return np.array([float(self.function(int(k))) for k in j])
+        return self._rate(j) if np.ndim(j) == 0 else np.array([self._rate(k) for k in j])
+
+    def _rate(self, j: Any) -> float:
+        rate = self.function(int(j))
+        try:
+            return float(rate)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"The function given as learning_rate must return a number, got {rate!r} for update {int(j)}."
+            ) from None
 
 
 _ROWS = (Constant, StepDecay, ExponentialDecay, InverseScaling, Cosine, OneCycle, LinearWarmup)

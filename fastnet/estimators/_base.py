@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastnet._checks import positive_int
 from fastnet.losses import Loss
 
 from . import _fit, _interop
@@ -84,7 +86,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
                 sizes = [rows.X.shape[1], *units, self.n_outputs_]
                 self._initialize(sizes, out_activation, random_state, rows.X.dtype)
             else:
-                self._check_sizes([*units, self.n_outputs_])
+                self._check_same_network([*units, self.n_outputs_])
             if incremental and self.early_stopping:
                 raise ValueError("partial_fit does not support early_stopping=True")
             validation = self._given_validation(X_val, y_val, sample_weight_val)
@@ -140,12 +142,18 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         activations = initialization_activations(self, len(sizes) - 2)
         self.coefs_, self.intercepts_ = initial_parameters(sizes, activations, random_state, dtype)
 
-    def _check_sizes(self, wanted: list[int]) -> None:
+    def _check_same_network(self, wanted: list[int]) -> None:
         sizes = [coef.shape[1] for coef in self.coefs_]
         if sizes != wanted:
             raise ValueError(
                 f"The fitted network has layers of {sizes} units, but hidden_layer_sizes={self.hidden_layer_sizes!r} and y ask "
                 f"for {wanted}. Set hidden_layer_sizes back to continue training, or fit anew with warm_start=False."
+            )
+        dtype = self._parameter_dtype()
+        if self.dtype is not None and np.dtype(self.dtype) != dtype:
+            raise ValueError(
+                f"The fitted network has parameters of {dtype.name}, but dtype={self.dtype!r}. Set dtype back to continue "
+                "training, or fit anew with warm_start=False."
             )
 
     def _loss_grad_lbfgs(
@@ -183,16 +191,18 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         hidden = network_for(self, X.dtype).activations(X)[1:-1]
         if layer is None:
             return hidden
-        if not -len(hidden) <= layer < len(hidden):
-            raise ValueError(f"layer must be a number of one of the {len(hidden)} hidden layers, got {layer}.")
+        if not (isinstance(layer, Integral) and -len(hidden) <= layer < len(hidden)):
+            raise ValueError(f"layer must be None or the number of one of the {len(hidden)} hidden layers, got {layer!r}.")
         return hidden[layer]
 
     def _start(self, n_features: int, n_outputs: int, out_activation: str) -> BaseMLP:
         """Initial parameters without data."""
         self._validate_params()
         dtype = np.dtype(np.float64 if self.dtype is None else self.dtype)
-        self.n_features_in_, self.n_outputs_ = n_features, n_outputs
-        sizes = [n_features, *hidden_sizes(self), n_outputs]
+        self.n_features_in_ = positive_int(n_features, "n_features")
+        self.n_outputs_ = n_outputs
+        self.__dict__.pop("feature_names_in_", None)
+        sizes = [self.n_features_in_, *hidden_sizes(self), n_outputs]
         self._initialize(sizes, out_activation, check_random_state(self.random_state), dtype)
         adopt(self, build_network(self))
         return self

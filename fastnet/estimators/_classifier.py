@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from fastnet._checks import positive_int
 from fastnet.losses import Loss
 
 from . import _targets
@@ -233,7 +234,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self : MLPClassifier
         """
         with unchanged_on_error(self):
-            self._label_binarizer = LabelBinarizer().fit(np.arange(n_outputs) if classes is None else classes)
+            labels = np.arange(positive_int(n_outputs, "n_outputs")) if classes is None else classes
+            self._label_binarizer = LabelBinarizer().fit(labels)
             self.classes_ = self._label_binarizer.classes_
             units = _targets.n_outputs(self)
             return self._start(n_features, units, "logistic" if units == 1 else "softmax")

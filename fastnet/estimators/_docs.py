@@ -74,7 +74,8 @@ scoring : str, callable or None, default=None
     None is accuracy for classifiers and R2 for regressors.
 validation_split : splitter, int, iterable of (train, validation) or None, default=None
     What sets validation rows aside instead of `validation_fraction`, such as ``TimeSeriesSplit()`` or
-    ``[(train, validation)]`` with row numbers; of several splits, the last.
+    ``[(train, validation)]`` with row numbers; of several splits, the last. For groups:
+    ``list(GroupKFold().split(X, y, groups))``.
 restore_best : bool or None, default=None
     Keep the parameters of the best epoch (by training loss without `early_stopping`). None: with `early_stopping` only.
 partial_fit_epochs : int, default=1

@@ -11,8 +11,8 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Opt
 
 from fastnet import activations, losses
 from fastnet.activations import ACTIVATIONS, Activation
+from fastnet.layers import Dense
 from fastnet.losses import Loss
-from fastnet.network import Dense
 from fastnet.optimizers import Optimizer
 from fastnet.schedules import SCHEDULES, Schedule
 

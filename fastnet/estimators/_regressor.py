@@ -12,6 +12,7 @@ from sklearn.metrics import d2_pinball_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from fastnet._checks import positive_int
 from fastnet.losses import Loss, Quantile
 
 from ._base import BaseMLP
@@ -201,7 +202,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self : MLPRegressor
         """
         with unchanged_on_error(self):
-            return self._start(n_features, n_outputs * len(self._levels()), self._out_activation())
+            units = positive_int(n_outputs, "n_outputs") * len(self._levels())
+            return self._start(n_features, units, self._out_activation())
 
     def _check_targets(self, X: Any, y: Any, *, role: Role, reset: bool) -> tuple[Any, np.ndarray]:
         X, y = validate_data(

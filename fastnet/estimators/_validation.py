@@ -59,7 +59,8 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tu
     Raises
     ------
     ValueError
-        Fewer than two validation rows; classes too small to be stratified; a splitter that gives no rows for training.
+        Fewer than two validation rows; classes too small to be stratified; a splitter that cannot split these rows, or gives no
+        rows for training; row numbers that do not exist; a part whose rows all have weight zero.
     """
     if estimator.validation_split is None:
         train, validation = train_test_split(
@@ -69,10 +70,7 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tu
             stratify=_strata(estimator, rows),
         )
     else:
-        splitter = check_cv(estimator.validation_split, rows.labels, classifier=is_classifier(estimator))
-        *_, (train, validation) = splitter.split(rows.X, rows.labels)
-        if not len(train):
-            raise ValueError(f"validation_split={estimator.validation_split!r} leaves no rows to train on.")
+        train, validation = _last_split(estimator, rows)
     if len(validation) < SMALLEST_VALIDATION_SET:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     parts = rows.take(train), rows.take(validation)
@@ -80,6 +78,33 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tu
         if part.sample_weight is not None and not part.sample_weight.any():
             raise ValueError(f"All {name} rows of the split have the weight 0. Set others aside, with validation_split.")
     return parts
+
+
+def _last_split(estimator: Any, rows: Rows) -> list[np.ndarray]:
+    """Row numbers of training and validation by `validation_split`; of several splits the last."""
+    spec = estimator.validation_split
+    splitter = check_cv(spec, rows.labels, classifier=is_classifier(estimator))
+    try:
+        *_, (train, validation) = splitter.split(rows.X, rows.labels)
+        numbers = [_row_numbers(part, len(rows)) for part in (train, validation)]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"validation_split={spec!r} gives no split of these {len(rows)} rows: {error} Pass a splitter that needs X and y "
+            "only, or a list of (train, validation) row numbers: list(GroupKFold().split(X, y, groups)) for groups."
+        ) from error
+    if not len(numbers[0]):
+        raise ValueError(f"validation_split={spec!r} leaves no rows to train on.")
+    return numbers
+
+
+def _row_numbers(part: Any, m: int) -> np.ndarray:
+    """Row numbers, or a mask of the m rows, as row numbers."""
+    index = np.asarray(part)
+    if index.dtype == bool and index.shape == (m,):
+        return np.flatnonzero(index)
+    if index.ndim != 1 or (index.size and not (index.dtype.kind in "iu" and -m <= index.min() and index.max() < m)):
+        raise ValueError(f"Row numbers must be integers from 0 to {m - 1}, got {part!r}.")
+    return index.astype(np.intp)
 
 
 def _strata(estimator: Any, rows: Rows) -> np.ndarray | None:

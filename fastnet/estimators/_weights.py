@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,12 @@ def with_class_weight(
     Raises
     ------
     ValueError
-        Weights for a class that does not exist, negative ones, or all rows of weight zero.
+        A list for other than multilabel targets or a dict for those, weights for a class that does not exist, weights that are no
+        finite numbers >= 0, or all rows of weight zero.
     """
     if class_weight is None:
         return sample_weight
-    if isinstance(class_weight, dict):
-        check_class_weight(class_weight, classes)
+    check_class_weight(class_weight, y, classes)
     weights = compute_sample_weight(class_weight, y)
     if sample_weight is not None:
         weights *= sample_weight
@@ -45,14 +46,31 @@ def with_class_weight(
     return weights
 
 
-def check_class_weight(class_weight: dict[Any, float], classes: np.ndarray) -> None:
-    """Raise ValueError unless each key is a known class and each weight a finite number >= 0."""
-    unknown = [label for label in class_weight if label not in classes.tolist()]
+def check_class_weight(class_weight: Any, y: np.ndarray, classes: np.ndarray) -> None:
+    """Raise ValueError unless `class_weight` is "balanced" or weights that fit the targets `y`."""
+    if isinstance(class_weight, str):
+        return
+    if y.ndim == 1 and isinstance(class_weight, dict):
+        _check_weights(class_weight, classes.tolist())
+    elif y.ndim == 2 and isinstance(class_weight, list) and len(class_weight) == y.shape[1] and _all_dicts(class_weight):
+        for weights in class_weight:
+            _check_weights(weights, [0, 1])
+    else:
+        expected = "a dict of class weights" if y.ndim == 1 else f"a list of {y.shape[1]} dicts, one for each label,"
+        raise ValueError(f"class_weight must be {expected} or 'balanced' for these targets, got {class_weight!r}.")
+
+
+def _all_dicts(values: list[Any]) -> bool:
+    return all(isinstance(value, dict) for value in values)
+
+
+def _check_weights(weights: dict[Any, Any], classes: list[Any]) -> None:
+    unknown = [label for label in weights if label not in classes]
     if unknown:
         raise ValueError(
-            f"class_weight has weights for {unknown}, but the classes are {classes.tolist()}. "
+            f"class_weight has weights for {unknown}, but the classes are {classes}. "
             "Remove them, or use the labels as they are in y."
         )
-    wrong = {label: weight for label, weight in class_weight.items() if not (np.isfinite(weight) and weight >= 0)}
+    wrong = {label: weight for label, weight in weights.items() if not (isinstance(weight, Real) and 0 <= weight < np.inf)}
     if wrong:
         raise ValueError(f"class_weight must hold finite weights >= 0, got {wrong}.")

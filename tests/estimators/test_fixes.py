@@ -128,6 +128,15 @@ def test_warm_start_with_another_solver_or_stopping_works(iris: Data, first: dic
     assert clf.set_params(**{**defaults, **second, "max_iter": 60}).fit(X, y).loss_ < loss
 
 
+def test_warm_start_with_another_dtype_is_refused(iris: Data) -> None:
+    X, y = iris
+    clf = MLPClassifier((4,), warm_start=True, max_iter=2, random_state=0).fit(X, y).set_params(dtype="float32")
+    for train in (clf.fit, clf.partial_fit):
+        with pytest.raises(ValueError, match="The fitted network has parameters of float64, but dtype='float32'"):
+            train(X, y)
+    assert clf.set_params(dtype=np.float64).fit(X, y).coefs_[0].dtype == np.float64
+
+
 def test_poisson_refuses_negative_targets(regression: Data) -> None:
     X, y = regression
     with pytest.raises(ValueError, match=r"loss='poisson' needs y >= 0, got a minimum of -\d"):

@@ -182,6 +182,11 @@ def test_too_few_learning_rates(iris: Data) -> None:
         MLPClassifier(learning_rate=[0.1, 0.1, 0.1], max_iter=4).fit(*iris)
 
 
+def test_function_that_gives_no_number(iris: Data) -> None:
+    with pytest.raises(TypeError, match="The function given as learning_rate must return a number, got 'a' for update 0"):
+        MLPClassifier(learning_rate=lambda j: "a").fit(*iris)
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("solver", "newton"), ("solver", 3), ("learning_rate", "sometimes"), ("learning_rate", 0.1)]
 )
@@ -232,10 +237,17 @@ def test_quantiles_of_several_targets(regression: Data) -> None:
 
 def test_one_quantile_has_the_shape_of_the_targets(regression: Data) -> None:
     X, y = regression
-    reg = MLPRegressor("quantile", (4,), quantile=0.5, max_iter=20, random_state=0).fit(X, y)
-    absolute = MLPRegressor("absolute_error", (4,), max_iter=20, random_state=0).fit(X, y)
-    assert reg.predict(X).shape == y.shape
-    np.testing.assert_allclose(np.array(reg.loss_curve_), np.array(absolute.loss_curve_), rtol=0.6)
+    assert MLPRegressor("quantile", (4,), quantile=0.5, max_iter=2, random_state=0).fit(X, y).predict(X).shape == y.shape
+
+
+def test_median_is_half_the_absolute_error(regression: Data) -> None:
+    """Half the loss and twice the learning rate make the same steps."""
+    X, y = regression
+    options = {"hidden_layer_sizes": (4,), "solver": "sgd", "alpha": 0, "max_iter": 20, "random_state": 0}
+    median = MLPRegressor("quantile", quantile=0.5, learning_rate_init=0.02, **options).fit(X, y)
+    absolute = MLPRegressor("absolute_error", learning_rate_init=0.01, **options).fit(X, y)
+    np.testing.assert_allclose(2 * np.array(median.loss_curve_), absolute.loss_curve_, rtol=1e-12)
+    assert absolute.loss_curve_[-1] < 0.9 * absolute.loss_curve_[0]
 
 
 def test_names_and_objects_of_losses_agree(regression: Data) -> None:
@@ -308,12 +320,31 @@ def test_class_weight_finds_the_rare_class() -> None:
         ({"maybe": 2.0}, r"class_weight has weights for \['maybe'\], but the classes are \['no', 'yes'\]"),
         ({"no": -1.0}, r"class_weight must hold finite weights >= 0, got \{'no': -1.0\}"),
         ({"no": 0.0, "yes": 0.0}, "give every row the weight 0"),
+        ({"no": "a"}, r"class_weight must hold finite weights >= 0, got \{'no': 'a'\}"),
+        ({"no": np.nan}, r"class_weight must hold finite weights >= 0, got \{'no': nan\}"),
+        ([{"no": 1.0}], r"class_weight must be a dict of class weights or 'balanced' for these targets, got \[\{"),
         ("even", "The 'class_weight' parameter of MLPClassifier must be"),
     ],
 )
 def test_bad_class_weight(binary: Data, class_weight: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MLPClassifier(class_weight=class_weight).fit(*binary)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({0: 1.0}, "class_weight must be a list of 2 dicts, one for each label, or 'balanced' for these targets"),
+        ([{0: 1.0}], "class_weight must be a list of 2 dicts, one for each label, or 'balanced' for these targets"),
+        ([1.0, 2.0], "class_weight must be a list of 2 dicts, one for each label, or 'balanced' for these targets"),
+        ([{0: 1.0}, {5: 1.0}], r"class_weight has weights for \[5\], but the classes are \[0, 1\]"),
+    ],
+)
+def test_bad_class_weight_of_multilabel_targets(binary: Data, class_weight: Any, message: str) -> None:
+    X, _ = binary
+    Y = np.c_[X[:, 0] > 0, X[:, 1] > 0.5].astype(int)
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(class_weight=class_weight).fit(X, Y)
 
 
 def test_balanced_weights_are_refused_in_partial_fit(binary: Data) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
-from sklearn.model_selection import PredefinedSplit, ShuffleSplit, TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, PredefinedSplit, ShuffleSplit, TimeSeriesSplit
 
 from fastnet.estimators import MLPClassifier, MLPRegressor
 from fastnet.estimators._validation import Rows, r2
@@ -149,6 +149,34 @@ def test_splits_that_cannot_be_used(regression: Data) -> None:
         MLPRegressor(early_stopping=True, validation_split=[(everything[:0], everything)]).fit(X, y)
     with pytest.raises(ValueError, match="The validation set is too small"):
         MLPRegressor(early_stopping=True, validation_split=[(everything, everything[:1])]).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("validation_split", "message"),
+    [
+        (GroupKFold(), r"gives no split of these 120 rows: .*list\(GroupKFold\(\).split\(X, y, groups\)\) for groups"),
+        ([], "gives no split of these 120 rows: not enough values to unpack"),
+        ([(1, 2, 3)], "gives no split of these 120 rows: too many values to unpack"),
+        ([([0, 1], [119, 120])], r"Row numbers must be integers from 0 to 119, got \[119, 120\]"),
+        ([([0.5], [1, 2])], r"Row numbers must be integers from 0 to 119, got \[0.5\]"),
+        ([("a", [1, 2])], "Row numbers must be integers from 0 to 119, got 'a'"),
+    ],
+)
+def test_splits_of_other_rows(regression: Data, validation_split: Any, message: str) -> None:
+    X, y = regression
+    with pytest.raises(ValueError, match=message):
+        MLPRegressor(early_stopping=True, validation_split=validation_split).fit(X, y)
+
+
+def test_groups_and_masks_as_splits(regression: Data) -> None:
+    X, y = regression
+    splits = list(GroupKFold(4).split(X, y, np.arange(120) // 10))
+    masks = [[np.isin(np.arange(120), rows) for rows in splits[-1]]]
+    curves = [
+        MLPRegressor(early_stopping=True, validation_split=split, max_iter=3, random_state=0).fit(X, y).validation_scores_
+        for split in (splits, masks)
+    ]
+    assert curves[0] == curves[1]
 
 
 def test_best_weights_of_early_stopping(iris: Data) -> None:
