@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -205,8 +206,9 @@ def test_hidden_activations(fitted: MLPClassifier, iris: Data) -> None:
     np.testing.assert_allclose(fitted.hidden_activations(X, layer=0), first, rtol=1e-12)
     both = fitted.hidden_activations(scipy.sparse.csr_matrix(X), layer=None)
     assert [a.shape for a in both] == [(len(X), 6), (len(X), 5)]
-    with pytest.raises(ValueError, match="one of the 2 hidden layers, got 2"):
-        fitted.hidden_activations(X, layer=2)
+    for layer in (2, -3, "a", 0.0):
+        with pytest.raises(ValueError, match=f"layer must be None or the number of one of the 2 hidden layers, got {layer!r}"):
+            fitted.hidden_activations(X, layer=layer)
 
 
 def test_initialize_gives_the_weights_that_fit_starts_from(iris: Data) -> None:
@@ -231,6 +233,47 @@ def test_initialize_with_classes_and_outputs() -> None:
     assert MLPRegressor("quantile", (5,), quantile=[0.1, 0.9]).initialize(3).predict(X).shape == (2, 2)
     with pytest.raises(ValueError, match="alpha"):
         MLPClassifier(alpha=-1).initialize(3)
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier(), MLPRegressor()])
+@pytest.mark.parametrize(
+    ("sizes", "error", "message"),
+    [
+        ((-1,), ValueError, "n_features must be at least 1, got -1"),
+        (("a",), TypeError, "n_features must be an integer, got 'a'"),
+        ((3, 0), ValueError, "n_outputs must be at least 1, got 0"),
+        ((3, 1.5), TypeError, "n_outputs must be an integer, got 1.5"),
+    ],
+)
+def test_initialize_with_bad_sizes(estimator: Any, sizes: tuple[Any, ...], error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        estimator.initialize(*sizes)
+    assert not hasattr(estimator, "n_features_in_")
+
+
+def test_initialize_forgets_the_feature_names(iris: Data) -> None:
+    pd = pytest.importorskip("pandas")
+    X, y = iris
+    clf = MLPClassifier((3,), max_iter=1).fit(pd.DataFrame(X, columns=list("abcd")), y)
+    assert hasattr(clf, "feature_names_in_")
+    assert clf.initialize(2).predict(X[:, :2]).shape == y.shape
+    assert not hasattr(clf, "feature_names_in_")
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+def test_sparse_rows_stay_sparse(solver: str) -> None:
+    """Training, its validation and predictions take a small part of the memory of the same rows when dense."""
+    rng = np.random.RandomState(0)
+    X = scipy.sparse.random(800, 20_000, density=1e-3, format="csr", random_state=rng)
+    y = rng.randint(2, size=800)
+    clf = MLPClassifier((2,), solver=solver, max_iter=2, max_fun=3, early_stopping=True, random_state=0)
+    tracemalloc.start()
+    try:
+        clf.fit(X, y).predict_proba(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.15 * 8 * X.shape[0] * X.shape[1]
 
 
 def test_several_passes_of_partial_fit(regression: Data) -> None:

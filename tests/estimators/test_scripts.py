@@ -133,12 +133,15 @@ def test_searches_in_parallel(digits: tuple[np.ndarray, np.ndarray], backend: st
     assert scores.min() > 0.75
 
 
-def test_permutation_importance_in_threads(diabetes_like: tuple[np.ndarray, np.ndarray]) -> None:
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_permutation_importance_in_parallel(diabetes_like: tuple[np.ndarray, np.ndarray], backend: str) -> None:
     X, y = diabetes_like
     X = np.c_[X, np.random.RandomState(1).normal(size=len(X))]
     reg = _regressor().fit(X, y)
-    with joblib.parallel_config("threading"):
+    with joblib.parallel_config(backend):
         importance = permutation_importance(reg, X, y, n_repeats=3, n_jobs=2, random_state=0).importances_mean
+    alone = permutation_importance(reg, X, y, n_repeats=3, random_state=0).importances_mean
+    np.testing.assert_allclose(importance, alone, rtol=1e-10)
     assert importance[:8].max() > 20 * abs(importance[8])
 
 

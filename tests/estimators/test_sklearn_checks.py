@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
+import sklearn
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+from sklearn.utils.fixes import parse_version
 
 from fastnet.estimators import MLPClassifier, MLPRegressor
 
@@ -15,3 +17,9 @@ from fastnet.estimators import MLPClassifier, MLPRegressor
 @parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
 def test_estimator_check(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
+
+
+@pytest.mark.skipif(parse_version(sklearn.__version__) < parse_version("1.9"), reason="earlier versions have fewer checks")
+@pytest.mark.parametrize(("estimator", "n_checks"), [(MLPClassifier(), 67), (MLPRegressor(), 60)])
+def test_no_check_is_left_out(estimator: Any, n_checks: int) -> None:
+    assert len(list(estimator_checks_generator(estimator, mark="skip"))) >= n_checks

@@ -30,6 +30,12 @@ if parse_version(sklearn.__version__) < parse_version("1.7"):
     del globals()["test_gradient"]  # it calls a private method with the arguments of its time
 
 
+@pytest.mark.skipif(parse_version(sklearn.__version__) < parse_version("1.9"), reason="earlier versions have fewer tests")
+def test_no_test_is_left_out() -> None:
+    own = [name for name, value in globals().items() if name.startswith("test_") and value.__code__.co_filename == str(SOURCE)]
+    assert len(own) >= 43
+
+
 def test_the_swapped_names_are_fastnets() -> None:
     """The tests above have run on fastnet's classes."""
     assert globals()["MLPClassifier"].__module__.startswith("fastnet.")
