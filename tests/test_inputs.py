@@ -182,7 +182,7 @@ def test_bad_features(case, data):
     if case == "no rows":
         return
     if case not in ("nan", "inf", "both infinities", "sparse nan", "vector"):
-        with pytest.raises(error, match=message.replace("got (24,); use X.reshape", "")):
+        with pytest.raises(error, match=message):
             net.forward(change(data[0]))
     with pytest.raises(error):
         net.predict(change(data[0]))

@@ -126,10 +126,8 @@ def test_derivative(engine, activation, dtype, rng):
     np.testing.assert_allclose(got, exact, rtol=32 * eps, atol=16 * eps)
 
 
-@pytest.mark.parametrize("activation", ACTIVATION_OBJECTS, ids=label)
+@pytest.mark.parametrize("activation", [a for a in ACTIVATION_OBJECTS if a.name != "softmax"], ids=label)
 def test_activations_of_nan_and_infinity(engine, activation, dtype):
-    if activation.name == "softmax":
-        return
     for z, limit in ((np.nan, np.nan), (np.inf, None)):
         x = np.array([z], dtype)
         got = np.empty_like(x)
