@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
+__all__ = ["CallbackSupport", "EpochTasks", "check_sample_weight", "has_callbacks", "unchanged_on_error"]
+
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupport
 except ImportError:  # scikit-learn < 1.9 has no callbacks

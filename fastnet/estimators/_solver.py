@@ -75,7 +75,7 @@ class Solver:
     state : list of ndarray of shape (n_params,), or None
         Memory of the optimiser after the last update; None before the first.
     step : int
-        Updates made.
+        Batches so far.
     """
 
     def __init__(self, optimizer: GradientRule, rate: Schedule, *, for_one_run: bool = False) -> None:

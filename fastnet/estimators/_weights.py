@@ -71,6 +71,6 @@ def _check_weights(weights: dict[Any, Any], classes: list[Any]) -> None:
             f"class_weight has weights for {unknown}, but the classes are {classes}. "
             "Remove them, or use the labels as they are in y."
         )
-    wrong = {label: weight for label, weight in weights.items() if not (isinstance(weight, Real) and 0 <= weight < np.inf)}
+    wrong = {label: weight for label, weight in weights.items() if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf)}
     if wrong:
         raise ValueError(f"class_weight must hold finite weights >= 0, got {wrong}.")
