@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from comparison import distance, equal
 from sklearn.datasets import make_classification
-from sklearn.utils.class_weight import compute_sample_weight
 
 import fastnet as fn
 from fastnet._models import model_view
@@ -17,14 +17,6 @@ from fastnet.estimators._parameters import HIDDEN_ACTIVATIONS
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 Data = tuple[np.ndarray, np.ndarray]
-
-
-def _equal(a: Any, b: Any) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a.coefs_ + a.intercepts_, b.coefs_ + b.intercepts_, strict=True))
-
-
-def _distance(a: Any, b: Any) -> float:
-    return max(float(np.abs(x - y).max()) for x, y in zip(a.coefs_, b.coefs_, strict=True))
 
 
 # activation
@@ -49,7 +41,7 @@ def test_equal_activations_in_a_list_are_one(iris: Data) -> None:
     X, y = iris
     for name in ("logistic", "relu"):
         one, listed = (MLPClassifier((4, 4), a, max_iter=3, random_state=0).fit(X, y) for a in (name, [name, name]))
-        assert _equal(one, listed)
+        assert equal(one, listed)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +94,7 @@ def test_names_and_objects_of_solvers_agree(iris: Data) -> None:
     ]
     for one, other in pairs:
         a, b = (MLPClassifier((4,), max_iter=4, random_state=0, **options).fit(X, y) for options in (one, other))
-        assert _equal(a, b), one
+        assert equal(a, b), one
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", "rmsprop", "adagrad"])
@@ -114,11 +106,11 @@ def test_learning_rates_of_any_kind(iris: Data, solver: str) -> None:
         return MLPClassifier((4,), learning_rate=rate, **options, **more).fit(X, y)
 
     halves = [0.01 * 0.5**j for j in range(12)]
-    assert _equal(fitted(halves), fitted(lambda j: 0.01 * 0.5**j))
-    assert _equal(fitted(np.array(halves)), fitted(fn.ExponentialDecay(0.01, 0.5)))
-    assert _equal(fitted("constant", learning_rate_init=0.01), fitted(fn.Constant(0.01)))
-    assert _equal(fitted("cosine", learning_rate_init=0.01), fitted(fn.Cosine(0.01, n_steps=12)))
-    assert not _equal(fitted("cosine", learning_rate_init=0.01), fitted("constant", learning_rate_init=0.01))
+    assert equal(fitted(halves), fitted(lambda j: 0.01 * 0.5**j))
+    assert equal(fitted(np.array(halves)), fitted(fn.ExponentialDecay(0.01, 0.5)))
+    assert equal(fitted("constant", learning_rate_init=0.01), fitted(fn.Constant(0.01)))
+    assert equal(fitted("cosine", learning_rate_init=0.01), fitted(fn.Cosine(0.01, n_steps=12)))
+    assert not equal(fitted("cosine", learning_rate_init=0.01), fitted("constant", learning_rate_init=0.01))
     for name in ("step", "exponential", "inverse_scaling", "one_cycle", "linear_warmup"):
         assert np.isfinite(fitted(name).loss_)
 
@@ -129,8 +121,8 @@ def test_schedule_of_an_optimiser_object(iris: Data) -> None:
     own = MLPClassifier((4,), solver=fn.AdamW(fn.Cosine(0.01)), **options).fit(X, y)
     given = MLPClassifier((4,), solver="adamw", learning_rate=fn.Cosine(0.01), **options).fit(X, y)
     replaced = MLPClassifier((4,), solver=fn.AdamW(fn.OneCycle(0.5)), learning_rate=fn.Cosine(0.01), **options).fit(X, y)
-    assert _equal(own, given)
-    assert _equal(own, replaced)
+    assert equal(own, given)
+    assert equal(own, replaced)
 
 
 def test_adaptive_rate_of_a_new_solver(iris: Data) -> None:
@@ -195,178 +187,6 @@ def test_bad_solver_or_rate_is_named(iris: Data, name: str, value: Any) -> None:
         MLPClassifier(**{name: value}).fit(*iris)
 
 
-# losses of the regressor
-
-
-def _constant_fit(**options: Any) -> Any:
-    """The best constant for 0, ..., 9 and 90: no hidden layer, no feature."""
-    y = np.r_[np.arange(10.0), 90.0]
-    X = np.zeros((len(y), 1))
-    options = {"solver": "sgd", "momentum": 0.0, "learning_rate_init": 0.05, "learning_rate": "step", "max_iter": 6000} | options
-    reg = MLPRegressor(hidden_layer_sizes=(), alpha=0, tol=0, n_iter_no_change=np.inf, **options).fit(X, y)
-    return reg.predict(X[:1])
-
-
-def test_losses_estimate_what_they_should() -> None:
-    rate = {"learning_rate": "inverse_scaling", "learning_rate_init": 2.0, "max_iter": 6000}
-    assert _constant_fit(solver="lbfgs") == pytest.approx([135 / 11], abs=1e-3)
-    assert _constant_fit(solver="lbfgs", loss="poisson") == pytest.approx([135 / 11], abs=1e-2)
-    assert _constant_fit(loss="absolute_error", **rate) == pytest.approx([5.0], abs=0.05)
-    # 11 residuals clipped at 2: c with sum of clip(c - y, -2, 2) = 0
-    c = _constant_fit(loss="huber", huber_delta=2.0, **rate)
-    assert np.clip(c - np.r_[np.arange(10.0), 90.0], -2, 2).sum() == pytest.approx(0, abs=0.05)
-    low, high = _constant_fit(loss="quantile", quantile=[0.2, 0.75], **rate)[0]
-    assert low == pytest.approx(2.0, abs=0.1)
-    assert high == pytest.approx(8.0, abs=0.1)
-
-
-def test_quantiles_of_several_targets(regression: Data) -> None:
-    X, y = regression
-    both = np.c_[y, -y]
-    reg = MLPRegressor("quantile", (16,), quantile=[0.1, 0.5, 0.9], learning_rate_init=0.01, max_iter=300, random_state=0).fit(
-        X, both
-    )
-    predicted = reg.predict(X)
-    assert reg.n_outputs_ == 6
-    assert predicted.shape == (len(X), 6)
-    for column in (0, 1):
-        shares = [np.mean(both[:, column] <= predicted[:, 3 * column + level]) for level in range(3)]
-        assert shares == pytest.approx([0.1, 0.5, 0.9], abs=0.12)
-    assert 0.3 < reg.score(X, both) < 1
-
-
-def test_one_quantile_has_the_shape_of_the_targets(regression: Data) -> None:
-    X, y = regression
-    assert MLPRegressor("quantile", (4,), quantile=0.5, max_iter=2, random_state=0).fit(X, y).predict(X).shape == y.shape
-
-
-def test_median_is_half_the_absolute_error(regression: Data) -> None:
-    """Half the loss and twice the learning rate make the same steps."""
-    X, y = regression
-    options = {"hidden_layer_sizes": (4,), "solver": "sgd", "alpha": 0, "max_iter": 20, "random_state": 0}
-    median = MLPRegressor("quantile", quantile=0.5, learning_rate_init=0.02, **options).fit(X, y)
-    absolute = MLPRegressor("absolute_error", learning_rate_init=0.01, **options).fit(X, y)
-    np.testing.assert_allclose(2 * np.array(median.loss_curve_), absolute.loss_curve_, rtol=1e-12)
-    assert absolute.loss_curve_[-1] < 0.9 * absolute.loss_curve_[0]
-
-
-def test_names_and_objects_of_losses_agree(regression: Data) -> None:
-    X, y = regression
-    pairs: list[tuple[dict[str, Any], Any]] = [
-        ({"loss": "huber", "huber_delta": 0.5}, fn.Huber(0.5)),
-        ({"loss": "quantile", "quantile": (0.2, 0.8)}, fn.Quantile((0.2, 0.8))),
-        ({"loss": "squared_error"}, fn.SquaredError()),
-    ]
-    for options, loss in pairs:
-        a = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0, **options).fit(X, y)
-        b = MLPRegressor(loss, hidden_layer_sizes=(4,), max_iter=3, random_state=0).fit(X, y)
-        assert _equal(a, b)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("quantile", 0.0),
-        ("quantile", 1),
-        ("quantile", [0.5, 1.5]),
-        ("quantile", []),
-        ("huber_delta", 0),
-        ("loss", "hinge"),
-        ("loss", fn.CrossEntropy()),
-    ],
-)
-def test_bad_loss_parameter_is_named(regression: Data, name: str, value: Any) -> None:
-    options = {"loss": "quantile" if name == "quantile" else "huber", name: value}
-    with pytest.raises(ValueError, match=f"The '{name}' parameter of MLPRegressor must be"):
-        MLPRegressor(**options).fit(*regression)
-
-
-# class_weight, label_smoothing
-
-
-@pytest.mark.parametrize("class_weight", [{"yes": 3.0}, {"yes": 0.5, "no": 2.0}, "balanced"])
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_class_weight_is_sample_weight(binary: Data, class_weight: Any, solver: str) -> None:
-    X, y = binary
-    X, y = X[20:], y[20:]
-    options = {"hidden_layer_sizes": (4,), "solver": solver, "max_iter": 10, "random_state": 0}
-    rows = np.linspace(0.5, 1.5, len(y))
-    weighted = MLPClassifier(class_weight=class_weight, **options).fit(X, y, sample_weight=rows)
-    expected = MLPClassifier(**options).fit(X, y, sample_weight=rows * compute_sample_weight(class_weight, y))
-    assert _distance(weighted, expected) < 1e-12
-
-
-def test_class_weight_of_multilabel_targets(binary: Data) -> None:
-    X, _ = binary
-    Y = np.c_[X[:, 0] > 0, X[:, 1] > 0.5].astype(int)
-    weights = [{0: 1, 1: 2}, {0: 1, 1: 5}]
-    a = MLPClassifier((4,), class_weight=weights, max_iter=5, random_state=0).fit(X, Y)
-    b = MLPClassifier((4,), max_iter=5, random_state=0).fit(X, Y, sample_weight=compute_sample_weight(weights, Y))
-    assert _distance(a, b) < 1e-12
-
-
-def test_class_weight_finds_the_rare_class() -> None:
-    X, y = make_classification(n_samples=400, weights=[0.95], class_sep=0.5, random_state=1)
-    plain, balanced = (
-        MLPClassifier((4,), class_weight=w, solver="lbfgs", alpha=10, max_iter=50, random_state=0).fit(X, y)
-        for w in (None, "balanced")
-    )
-    assert balanced.predict(X)[y == 1].mean() > plain.predict(X)[y == 1].mean() + 0.2
-
-
-@pytest.mark.parametrize(
-    ("class_weight", "message"),
-    [
-        ({"maybe": 2.0}, r"class_weight has weights for \['maybe'\], but the classes are \['no', 'yes'\]"),
-        ({"no": -1.0}, r"class_weight must hold finite weights >= 0, got \{'no': -1.0\}"),
-        ({"no": 0.0, "yes": 0.0}, "give every row the weight 0"),
-        ({"no": "a"}, r"class_weight must hold finite weights >= 0, got \{'no': 'a'\}"),
-        ({"no": np.nan}, r"class_weight must hold finite weights >= 0, got \{'no': nan\}"),
-        ([{"no": 1.0}], r"class_weight must be a dict of class weights or 'balanced' for these targets, got \[\{"),
-        ("even", "The 'class_weight' parameter of MLPClassifier must be"),
-    ],
-)
-def test_bad_class_weight(binary: Data, class_weight: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        MLPClassifier(class_weight=class_weight).fit(*binary)
-
-
-@pytest.mark.parametrize(
-    ("class_weight", "message"),
-    [
-        ({0: 1.0}, "class_weight must be a list of 2 dicts, one for each label, or 'balanced' for these targets"),
-        ([{0: 1.0}], "class_weight must be a list of 2 dicts, one for each label, or 'balanced' for these targets"),
-        ([1.0, 2.0], "class_weight must be a list of 2 dicts, one for each label, or 'balanced' for these targets"),
-        ([{0: 1.0}, {5: 1.0}], r"class_weight has weights for \[5\], but the classes are \[0, 1\]"),
-    ],
-)
-def test_bad_class_weight_of_multilabel_targets(binary: Data, class_weight: Any, message: str) -> None:
-    X, _ = binary
-    Y = np.c_[X[:, 0] > 0, X[:, 1] > 0.5].astype(int)
-    with pytest.raises(ValueError, match=message):
-        MLPClassifier(class_weight=class_weight).fit(X, Y)
-
-
-def test_balanced_weights_are_refused_in_partial_fit(binary: Data) -> None:
-    X, y = binary
-    with pytest.raises(ValueError, match="class_weight 'balanced' is not supported for partial_fit"):
-        MLPClassifier(class_weight="balanced").partial_fit(X, y, classes=["no", "yes"])
-    clf = MLPClassifier((3,), class_weight={"no": 2.0}, random_state=0).partial_fit(X, y, classes=["no", "yes"])
-    assert _equal(
-        clf, MLPClassifier((3,), random_state=0).partial_fit(X, y, np.where(y == "no", 2.0, 1.0), classes=["no", "yes"])
-    )
-
-
-@pytest.mark.parametrize("solver", ["lbfgs", "sgd"])
-def test_label_smoothing_moves_the_optimum(solver: str) -> None:
-    options = {"solver": solver, "alpha": 0, "tol": 1e-10, "max_iter": 3000, "learning_rate_init": 1.0, "label_smoothing": 0.2}
-    X = np.eye(3)
-    three = MLPClassifier((), n_iter_no_change=np.inf, random_state=0, **options).fit(X, [0, 1, 2])
-    np.testing.assert_allclose(three.predict_proba(X), np.full((3, 3), 0.2 / 3) + 0.8 * np.eye(3), atol=1e-3)
-    two = MLPClassifier((), n_iter_no_change=np.inf, random_state=0, **options).fit(X[:2], [0, 1])
-    np.testing.assert_allclose(two.predict_proba(X[:2]), [[0.9, 0.1], [0.1, 0.9]], atol=1e-3)
-
-
 # dropout, weight_decay, max_grad_norm
 
 
@@ -378,8 +198,8 @@ def test_dropout_is_reproducible_and_leaves_the_random_stream(iris: Data) -> Non
         for rate, stream in zip((0.0, 0.4, [0.4, 0.4]), streams, strict=True)
     ]
     assert len({stream.randint(2**31) for stream in streams}) == 1
-    assert _equal(models[1], models[2])
-    assert not _equal(models[0], models[1])
+    assert equal(models[1], models[2])
+    assert not equal(models[0], models[1])
     np.testing.assert_array_equal(models[1].predict_proba(X), models[1].predict_proba(X))
 
 
@@ -447,7 +267,7 @@ def test_dtype_float32_computes_in_float32(iris: Data, dtype: Any) -> None:
     X, y = iris
     forced = MLPClassifier((4,), dtype=dtype, max_iter=4, random_state=0).fit(X, y)
     native = MLPClassifier((4,), max_iter=4, random_state=0).fit(X.astype(np.float32), y)
-    assert _equal(forced, native)
+    assert equal(forced, native)
     assert forced.predict_proba(X).dtype == np.float32
 
 
@@ -470,4 +290,4 @@ def test_float64_rows_of_a_float32_model_are_not_rounded(iris: Data) -> None:
 def test_number_of_threads_does_not_change_the_model() -> None:
     X, y = make_classification(n_samples=600, n_features=80, random_state=0)
     one, two = (MLPClassifier((150,), max_iter=2, n_threads=n, random_state=0).fit(X, y) for n in (1, 2))
-    assert _distance(one, two) < 1e-12
+    assert distance(one, two) < 1e-12
