@@ -170,3 +170,14 @@ def test_products_deeper_and_taller_than_a_panel(shape, transpose_a, transpose_b
     engine.product(a, b, C, transpose_a, transpose_b, blas=False)
     exact = A.astype(dtype).astype(np.float64) @ B.astype(dtype).astype(np.float64)
     assert np.abs(C - exact).max() < k * np.finfo(dtype).eps * 20
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("transpose_a", [False, True])
+def test_products_whose_strides_are_multiples_of_a_page(dtype, transpose_a, rng):
+    m, n, k = (1024, 100, 70) if transpose_a else (200, 130, 1024)
+    A, B, C = rng.standard_normal((m, k)), rng.standard_normal((k, n)), np.full((m, n), np.nan, dtype)
+    a = np.ascontiguousarray((A.T if transpose_a else A).astype(dtype))
+    engine.product(a, B.astype(dtype), C, transpose_a, blas=False)
+    exact = A.astype(dtype).astype(np.float64) @ B.astype(dtype).astype(np.float64)
+    assert np.abs(C - exact).max() < k * np.finfo(dtype).eps * 20

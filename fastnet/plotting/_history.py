@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -175,9 +176,13 @@ def _line(index: int) -> dict[str, Any]:
     return {"color": series_color(index), "linestyle": _DASHES[(index // 6) % len(_DASHES)], "linewidth": 1.8}
 
 
+def _attribute(history: Any, key: str) -> Any:
+    return getattr(history, key, None)
+
+
 def _curves(name: str, history: Any) -> dict[str, np.ndarray]:
     """Return the recorded lists of a run as arrays, those that are missing or empty left out."""
-    read = history.get if isinstance(history, Mapping) else lambda key: getattr(history, key, None)
+    read: Callable[[str], Any] = history.get if isinstance(history, Mapping) else partial(_attribute, history)
     curves = {}
     for key in ("loss", "val_loss", "val_score", "learning_rate", "grad_norm"):
         values: Sequence[float | None] | None = read(key)

@@ -4,7 +4,8 @@
  *
  * C has contiguous rows; A and B have any strides, so that A^T B and A B^T are the same call. Columns of B are taken in
  * panels of two vectors. A panel is read where it lies when its rows are contiguous and few rows of A use it; otherwise it is
- * copied first (and transposed if need be) into a buffer that fits L1, with zeros beside the last columns.
+ * copied first (and transposed if need be) into a buffer that fits L1, with zeros beside the last columns. A is read where it lies,
+ * unless its strides are bad for the caches.
  * Each element of C is summed over k in the same order whatever the rows and columns it is computed with: a product divided
  * among threads gives the same bits.
  *
@@ -30,12 +31,17 @@
  * ROWS_PER_PASS x DEPTH floats is 192 KiB and stays in L2. */
 #define DEPTH 256
 #define ROWS_PER_PASS 192
-#define PANEL_BYTES (DEPTH * 2 * VECTOR_BYTES)
+#define PANEL_BYTES (DEPTH * 2 * VECTOR_BYTES + ROWS_PER_PASS * DEPTH * sizeof(double))
 
 /* From this many rows of A on, copying a panel of B pays for itself; and always where B's rows are so far apart that
  * reading them would miss the TLB. Measured with benchmarks/kernels.py. */
 #define ROWS_WORTH_PACKING 48
 #define STRIDE_WORTH_PACKING 512
+
+/* Rows of A, or columns of A^T, a multiple of 4 KiB apart fall into one set of the caches and evict each other: they are copied too,
+ * if there are panels enough to use the copy. dW of 1024 x 2048 x 2048: 52 to 64 GFLOP/s; at other strides a copy costs 5 to 10 %. */
+#define BYTES_OF_ALL_SETS 4096
+#define PANELS_WORTH_PACKING 4
 
 #if defined(__GNUC__) || defined(__clang__)
 #define HAVE_OWN_PRODUCT 1

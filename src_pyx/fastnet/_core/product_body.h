@@ -40,11 +40,11 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, ptrdiff_t k, cons
             *(VECTOR *)(c + i * c_row + v * LANES) = sum[i][v];
 }
 
-/* All m rows against one panel of vectors * LANES columns. */
-FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col,
+/* All m rows against one panel of vectors * LANES columns; a_step is from one row to the next across blocks, a_row within one. */
+FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
                            const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
-#define BLOCK(r) NAME(block_)(r, vectors, k, a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate)
+#define BLOCK(r) NAME(block_)(r, vectors, k, a + i * a_step, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate)
     ptrdiff_t i = 0;
     for (; i + BLOCK_ROWS <= m; i += BLOCK_ROWS)
         BLOCK(BLOCK_ROWS);
@@ -67,16 +67,16 @@ FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t m, ptrdiff_t k, const RE
 #undef BLOCK
 }
 
-static void NAME(rows2_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
+static void NAME(rows2_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                          ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
-    NAME(rows_)(2, m, k, a, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
+    NAME(rows_)(2, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
 }
 
-static void NAME(rows1_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
+static void NAME(rows1_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                          ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
-    NAME(rows_)(1, m, k, a, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
+    NAME(rows_)(1, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
 }
 
 /* panel[p, j] = B[p, j] for n columns, zeros beside them up to width. */
@@ -102,8 +102,19 @@ static void NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdif
             panel[p * width + j] = b[p * b_row + j * b_col];
 }
 
+/* Blocks of rows of A, each block's elements for one p side by side. */
+static void NAME(pack_blocks_)(ptrdiff_t m, ptrdiff_t k, const REAL *restrict a, ptrdiff_t a_row, ptrdiff_t a_col, REAL *restrict packed)
+{
+    for (ptrdiff_t i = 0; i < m; i += BLOCK_ROWS, a += BLOCK_ROWS * a_row) {
+        const ptrdiff_t rows = m - i < BLOCK_ROWS ? m - i : BLOCK_ROWS;
+        for (ptrdiff_t p = 0; p < k; p++, packed += BLOCK_ROWS)
+            for (ptrdiff_t r = 0; r < rows; r++)
+                packed[r] = a[r * a_row + p * a_col];
+    }
+}
+
 /* The last columns, fewer than a panel: computed in a full-width buffer, then copied. */
-static void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col,
+static void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
                           const REAL *b, ptrdiff_t width, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
     REAL out[BLOCK_ROWS * 2 * VECTOR_BYTES / sizeof(REAL)] = {0};
@@ -116,7 +127,8 @@ static void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
             for (ptrdiff_t r = 0; r < rows; r++)
                 for (ptrdiff_t j = 0; j < n; j++)
                     out[r * width + j] = c[(i + r) * c_row + j];
-        (width == LANES ? NAME(rows1_) : NAME(rows2_))(rows, k, a + i * a_row, a_row, a_col, b, width, out, width, start, accumulate);
+        (width == LANES ? NAME(rows1_) : NAME(rows2_))(rows, k, a + i * a_step, a_step, a_row, a_col, b, width, out, width, start,
+                                                           accumulate);
         for (ptrdiff_t r = 0; r < rows; r++)
             for (ptrdiff_t j = 0; j < n; j++)
                 c[(i + r) * c_row + j] = out[r * width + j];
@@ -127,28 +139,40 @@ static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
                           ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
     const int direct = b_col == 1 && m < ROWS_WORTH_PACKING && b_row < STRIDE_WORTH_PACKING;
+    const ptrdiff_t a_stride = a_row > a_col ? a_row : a_col;
+    const int pack_a = a_stride * sizeof(REAL) % BYTES_OF_ALL_SETS == 0 && m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH;
+    REAL *packed_a = panel + DEPTH * PANEL_WIDTH;
     for (ptrdiff_t p = 0; p == 0 || p < k; p += DEPTH) {
         const ptrdiff_t depth = k - p < DEPTH ? k - p : DEPTH;
         const int add = accumulate || p > 0;
         for (ptrdiff_t i = 0; i < m; i += ROWS_PER_PASS) {
             const ptrdiff_t rows = m - i < ROWS_PER_PASS ? m - i : ROWS_PER_PASS;
+            const REAL *ap = a + i * a_row + p * a_col;
+            ptrdiff_t step = a_row, row = a_row, column = a_col;
+            if (pack_a) {
+                NAME(pack_blocks_)(rows, depth, ap, a_row, a_col, packed_a);
+                ap = packed_a;
+                step = depth; /* a block of BLOCK_ROWS rows holds BLOCK_ROWS * depth elements */
+                row = 1;
+                column = BLOCK_ROWS;
+            }
             for (ptrdiff_t j = 0; j < n; j += PANEL_WIDTH) {
-                const REAL *ap = a + i * a_row + p * a_col, *bp = b + p * b_row + j * b_col;
-                const REAL *start = bias ? bias + j : NULL;
+                const REAL *bp = b + p * b_row + j * b_col, *start = bias ? bias + j : NULL;
                 REAL *cp = c + i * c_row + j;
                 if (n - j >= PANEL_WIDTH) {
                     if (!direct)
                         NAME(pack_)(depth, PANEL_WIDTH, bp, b_row, b_col, panel, PANEL_WIDTH);
-                    NAME(rows2_)(rows, depth, ap, a_row, a_col, direct ? bp : panel, direct ? b_row : PANEL_WIDTH, cp, c_row, start, add);
+                    NAME(rows2_)(rows, depth, ap, step, row, column, direct ? bp : panel, direct ? b_row : PANEL_WIDTH, cp, c_row, start, add);
                 } else {
                     const ptrdiff_t width = n - j <= LANES ? LANES : PANEL_WIDTH;
                     NAME(pack_)(depth, n - j, bp, b_row, b_col, panel, width);
-                    NAME(narrow_)(rows, n - j, depth, ap, a_row, a_col, panel, width, cp, c_row, start, add);
+                    NAME(narrow_)(rows, n - j, depth, ap, step, row, column, panel, width, cp, c_row, start, add);
                 }
             }
         }
     }
 }
+
 /* c = bias + a B for one row a (k,) and B (k, n) with contiguous rows: up to eight vectors of c in registers, so that the
  * additions of one do not wait for each other. Sums run over k in order, as in block_: the bits are the same. */
 FN_INLINE void NAME(row_block_)(const int vectors, ptrdiff_t k, const REAL *restrict a, const REAL *restrict b, ptrdiff_t b_row,
