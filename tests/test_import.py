@@ -103,3 +103,11 @@ def test_version_is_that_of_the_project():
 
 def test_typed():
     assert (PACKAGE / "py.typed").exists()
+
+
+def test_a_tree_without_a_compiled_core_says_what_to_do(monkeypatch):
+    from fastnet import _core
+
+    monkeypatch.setattr(_core, "supported_levels", lambda: ())
+    with pytest.raises(ImportError, match="pip install -e"):
+        _core._choose()

@@ -42,6 +42,11 @@ def _cpu_features() -> dict[str, bool]:
 
 def _choose() -> tuple[str, ModuleType]:
     levels = supported_levels()
+    if not levels:
+        raise ImportError(
+            "fastnet's compiled core is not beside this file: if this is the source tree, build it there with `pip install -e .`, or "
+            "run Python from another folder to use an installed fastnet"
+        )
     level = os.environ.get("FASTNET_CPU") or levels[-1]
     if level not in levels:
         raise ImportError(f"FASTNET_CPU={level!r}: this machine and build offer {', '.join(levels)}; set one of them or unset it")
