@@ -44,8 +44,8 @@ def _choose() -> tuple[str, ModuleType]:
     levels = supported_levels()
     if not levels:
         raise ImportError(
-            "fastnet's compiled core is not beside this file: if this is the source tree, build it there with `pip install -e .`, "
-            "or run Python from another folder to use an installed fastnet"
+            "fastnet's compiled core is not beside this file. In the source tree, build it with `pip install -e .` or run "
+            "Python from another folder to use an installed fastnet."
         )
     level = os.environ.get("FASTNET_CPU") or levels[-1]
     if level not in levels:
