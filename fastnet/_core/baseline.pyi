@@ -94,5 +94,12 @@ def log(x: Array, out: Array) -> None: ...
 def apply_activation(code: int, alpha: float, Z: Array, A: Array) -> None: ...
 def apply_derivative(code: int, alpha: float, Z: Array, D: Array) -> None: ...
 def product(
-    A: Array, B: Array, C: Array, transpose_a: bool = False, transpose_b: bool = False, *, blas: bool | None = None
+    A: Array,
+    B: Array,
+    C: Array,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    *,
+    accumulate: bool = False,
+    blas: bool | None = None,
 ) -> None: ...

@@ -35,8 +35,9 @@ cdef extern from "clock.h" nogil:
     long long now_nanoseconds()
 
 
-cdef extern from "prefetch.h" nogil:
-    void prefetch(const void* address)
+cdef extern from "memory.h" nogil:
+    void prefetch_line(const void* address)
+    void copy_row(void* to, const void* source, size_t size)
 
 
 include "types.pxi"

@@ -91,8 +91,8 @@ def apply_derivative(int code, double alpha, cnp.ndarray Z not None, cnp.ndarray
 
 
 def product(cnp.ndarray A not None, cnp.ndarray B not None, cnp.ndarray C not None, bint transpose_a=False, bint transpose_b=False,
-            *, blas=None):
-    """C (m, n) = op(A) op(B); blas=True or False chooses the code, None leaves it to the size of B as training does."""
+            *, bint accumulate=False, blas=None):
+    """C (m, n) = op(A) op(B) [+ C]; blas=True or False chooses the code, None leaves it to the size of B as training does."""
     cdef int width = cnp.PyArray_TYPE(C)
     cdef Py_ssize_t m = C.shape[0], n = C.shape[1], k = A.shape[0] if transpose_a else A.shape[1]
     cdef Py_ssize_t a_row = A.shape[1], b_row = B.shape[1]
@@ -108,17 +108,18 @@ def product(cnp.ndarray A not None, cnp.ndarray B not None, cnp.ndarray C not No
         raise NotImplementedError("this build has no products of its own: its compiler has no vector extensions")
     with nogil:
         if width == cnp.NPY_FLOAT:
-            one_product[float](m, n, k, <float*> a, a_row, transpose_a, <float*> b, b_row, transpose_b, <float*> c, by_blas, <float*> panel)
+            one_product[float](m, n, k, <float*> a, a_row, transpose_a, <float*> b, b_row, transpose_b, <float*> c, accumulate, by_blas,
+                               <float*> panel)
         else:
-            one_product[double](m, n, k, <double*> a, a_row, transpose_a, <double*> b, b_row, transpose_b, <double*> c, by_blas,
-                                <double*> panel)
+            one_product[double](m, n, k, <double*> a, a_row, transpose_a, <double*> b, b_row, transpose_b, <double*> c, accumulate,
+                                by_blas, <double*> panel)
 
 
 cdef void one_product(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, bint transpose_a, const real* b,
-                      Py_ssize_t b_row, bint transpose_b, real* c, bint by_blas, real* panel) noexcept nogil:
+                      Py_ssize_t b_row, bint transpose_b, real* c, bint accumulate, bint by_blas, real* panel) noexcept nogil:
     if by_blas:
         gemm(b"T" if transpose_b else b"N", b"T" if transpose_a else b"N", <int> n, <int> m, <int> k, b, <int> b_row, a, <int> a_row,
-             <real> 0, c, <int> n)
+             <real> accumulate, c, <int> n)
     else:
         own(m, n, k, a, 1 if transpose_a else a_row, a_row if transpose_a else 1, b, 1 if transpose_b else b_row,
-            b_row if transpose_b else 1, c, n, <real*> NULL, False, panel)
+            b_row if transpose_b else 1, c, n, <real*> NULL, accumulate, panel)

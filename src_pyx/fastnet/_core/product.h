@@ -4,8 +4,9 @@
  *
  * C has contiguous rows; A and B have any strides, so that A^T B and A B^T are the same call. Columns of B are taken in
  * panels of two vectors. A panel is read where it lies when its rows are contiguous and few rows of A use it; otherwise it is
- * copied first (and transposed if need be) into a buffer that fits L1, with zeros beside the last columns. A is read where it lies,
- * unless its strides are bad for the caches.
+ * copied first (and transposed if need be) into a buffer that fits L1. Of the last columns, too few for a panel, one vector and two
+ * overlapping ones are made; fewer than a vector are computed beside zeros. A is read where it lies, unless its strides are bad for
+ * the caches.
  * Each element of C is summed over k in the same order whatever the rows and columns it is computed with: a product divided
  * among threads gives the same bits.
  *
@@ -14,6 +15,7 @@
 #ifndef FASTNET_PRODUCT_H
 #define FASTNET_PRODUCT_H
 #include <stddef.h>
+#include "memory.h"
 #include "vecmath.h"
 
 #if defined(__AVX512F__)
@@ -28,20 +30,22 @@
 #endif
 
 /* Depth of a panel: 256 rows of it are 16 KiB in AVX2, half of L1. Rows of A per pass over the panels: a slice of A of
- * ROWS_PER_PASS x DEPTH floats is 192 KiB and stays in L2. */
+ * ROWS_PER_PASS x DEPTH floats is 264 KiB and stays in L2. */
 #define DEPTH 256
-#define ROWS_PER_PASS 192
-#define PANEL_BYTES (DEPTH * 2 * VECTOR_BYTES + ROWS_PER_PASS * DEPTH * sizeof(double))
+#define SLICE_BYTES (264 * DEPTH * sizeof(float))
+#define PANEL_BYTES (DEPTH * 2 * VECTOR_BYTES + SLICE_BYTES)
 
 /* From this many rows of A on, copying a panel of B pays for itself; and always where B's rows are so far apart that
  * reading them would miss the TLB. Measured with benchmarks/kernels.py. */
 #define ROWS_WORTH_PACKING 48
 #define STRIDE_WORTH_PACKING 512
 
-/* Rows of A, or columns of A^T, a multiple of 4 KiB apart fall into one set of the caches and evict each other: they are copied too,
- * if there are panels enough to use the copy. dW of 1024 x 2048 x 2048: 52 to 64 GFLOP/s; at other strides a copy costs 5 to 10 %. */
-#define BYTES_OF_ALL_SETS 4096
-#define PANELS_WORTH_PACKING 4
+/* A slice of A is copied where reading it would miss the TLB, its rows or columns being a page or more apart, and where columns of
+ * A^T fall into few sets of L1 and evict each other; provided that there are panels enough to use the copy. Of dW of 512 x 512 and a
+ * batch of 128, 64 to 76 GFLOP/s; of 1024 x 2048 x 2048, 52 to 64. At other strides a copy costs 3 to 10 %. */
+#define PAGE_BYTES 4096
+#define ALIASING_BYTES 1024
+#define PANELS_WORTH_PACKING 8
 
 #if defined(__GNUC__) || defined(__clang__)
 #define HAVE_OWN_PRODUCT 1
@@ -90,7 +94,7 @@ FN_INLINE void transpose_d(const double *from, ptrdiff_t from_row, double *to, p
 #undef NAME
 #else
 #define HAVE_OWN_PRODUCT 0
-#define PLAIN_PRODUCTS(REAL, product, row_product) \
+#define PLAIN_PRODUCTS(REAL, product, row_product, column_sums) \
     static void product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b, \
                         ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel) \
     { \
@@ -106,8 +110,13 @@ FN_INLINE void transpose_d(const double *from, ptrdiff_t from_row, double *to, p
     static void row_product(ptrdiff_t n, ptrdiff_t k, const REAL *a, const REAL *b, const REAL *bias, REAL *c) \
     { \
         product(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, NULL); \
+    } \
+    static void column_sums(ptrdiff_t n, ptrdiff_t k, const REAL *b, REAL *c, int accumulate) \
+    { \
+        const REAL one = 1; \
+        product(1, n, k, &one, 0, 0, b, n, 1, c, n, NULL, accumulate, NULL); \
     }
-PLAIN_PRODUCTS(float, productf, row_productf)
-PLAIN_PRODUCTS(double, productd, row_productd)
+PLAIN_PRODUCTS(float, productf, row_productf, column_sumsf)
+PLAIN_PRODUCTS(double, productd, row_productd, column_sumsd)
 #endif
 #endif

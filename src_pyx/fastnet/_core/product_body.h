@@ -3,13 +3,21 @@
 typedef REAL NAME(vector_) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 #define VECTOR NAME(vector_)
 #define SQUARE ((ptrdiff_t)(16 / sizeof(REAL)))
+#define LINE ((ptrdiff_t)(LINE_BYTES / sizeof(REAL)))
 #define LANES ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
 #define PANEL_WIDTH (2 * LANES)
+#define ROWS_PER_PASS ((ptrdiff_t)(SLICE_BYTES / (DEPTH * sizeof(REAL))))
 #define LOAD(p) (*(const VECTOR *)(p))
 
-/* rows x (vectors * LANES) elements of C in registers: the sum over k of outer products. rows and vectors are
- * constants at every call, so that the loops unroll. */
-FN_INLINE void NAME(block_)(const int rows, const int vectors, ptrdiff_t k, const REAL *restrict a, ptrdiff_t a_row,
+/* A part of B that will be read soon: rows `stride` elements apart, and how many cache lines it has. */
+typedef struct {
+    const REAL *start;
+    ptrdiff_t stride, rows, lines;
+} NAME(ahead_);
+
+/* rows x (vectors * LANES) elements of C in registers: the sum over k of outer products. The second vector of a row of B and C
+ * lies `second` elements after the first. rows and vectors are constants at every call, so that the loops unroll. */
+FN_INLINE void NAME(block_)(const int rows, const int vectors, ptrdiff_t second, ptrdiff_t k, const REAL *restrict a, ptrdiff_t a_row,
                             ptrdiff_t a_col, const REAL *restrict b, ptrdiff_t b_row, REAL *restrict c, ptrdiff_t c_row,
                             const REAL *bias, int accumulate)
 {
@@ -19,10 +27,10 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, ptrdiff_t k, cons
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            sum[i][v] = accumulate ? LOAD(c + i * c_row + v * LANES) : bias ? LOAD(bias + v * LANES) : zero;
+            sum[i][v] = accumulate ? LOAD(c + i * c_row + v * second) : bias ? LOAD(bias + v * second) : zero;
     for (ptrdiff_t p = 0; p < k; p++) {
         const VECTOR b0 = LOAD(b);
-        const VECTOR b1 = vectors == 2 ? LOAD(b + LANES) : b0;
+        const VECTOR b1 = vectors == 2 ? LOAD(b + second) : b0;
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             const REAL x = a[i * a_row];
@@ -37,17 +45,27 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, ptrdiff_t k, cons
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            *(VECTOR *)(c + i * c_row + v * LANES) = sum[i][v];
+            *(VECTOR *)(c + i * c_row + v * second) = sum[i][v];
 }
 
-/* All m rows against one panel of vectors * LANES columns; a_step is from one row to the next across blocks, a_row within one. */
-FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
-                           const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
+/* All m rows against one panel of B; a_step is from one row to the next across blocks, a_row within one. Meanwhile the lines of
+ * `ahead` are fetched. */
+FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row,
+                           ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate,
+                           NAME(ahead_) ahead)
 {
-#define BLOCK(r) NAME(block_)(r, vectors, k, a + i * a_step, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate)
-    ptrdiff_t i = 0;
-    for (; i + BLOCK_ROWS <= m; i += BLOCK_ROWS)
+#define BLOCK(r) NAME(block_)(r, vectors, second, k, a + i * a_step, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate)
+    ptrdiff_t i = 0, line = 0, row = 0;
+    for (; i + BLOCK_ROWS <= m; i += BLOCK_ROWS) {
+        for (; line * m < ahead.lines * (i + BLOCK_ROWS); line++) {
+            prefetch_line(ahead.start + row * ahead.stride);
+            if (++row == ahead.rows) {
+                row = 0;
+                ahead.start += LINE;
+            }
+        }
         BLOCK(BLOCK_ROWS);
+    }
     switch (m - i) {
 #if BLOCK_ROWS > 6
     case 11: BLOCK(11); break;
@@ -67,21 +85,20 @@ FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t m, ptrdiff_t k, const RE
 #undef BLOCK
 }
 
-static void NAME(rows2_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
-                         ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
+static void NAME(rows2_)(ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
+                         const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, NAME(ahead_) ahead)
 {
-    NAME(rows_)(2, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
+    NAME(rows_)(2, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, ahead);
 }
 
 static void NAME(rows1_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                          ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
-    NAME(rows_)(1, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
+    NAME(rows_)(1, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, (NAME(ahead_)){0});
 }
 
-/* panel[p, j] = B[p, j] for n columns, zeros beside them up to width. */
-static void NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdiff_t b_row, ptrdiff_t b_col,
-                        REAL *restrict panel, ptrdiff_t width)
+/* panel[p, j] = B[p, j] for n columns; rows of the panel are PANEL_WIDTH apart. */
+static void NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdiff_t b_row, ptrdiff_t b_col, REAL *restrict panel)
 {
     if (b_col == 1 && n == PANEL_WIDTH) {
         for (ptrdiff_t p = 0; p < k; p++, b += b_row, panel += PANEL_WIDTH) {
@@ -91,34 +108,51 @@ static void NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdif
         return;
     }
     ptrdiff_t p = 0;
-    if (b_row == 1 && n == PANEL_WIDTH)
+    if (b_row == 1 && n == PANEL_WIDTH) {
+        for (; p + LINE <= k; p += LINE) /* all of B's cache lines before the next ones */
+            for (ptrdiff_t j = 0; j < PANEL_WIDTH; j += SQUARE)
+                for (ptrdiff_t q = p; q < p + LINE; q += SQUARE)
+                    NAME(transpose_)(b + j * b_col + q, b_col, panel + q * PANEL_WIDTH + j, PANEL_WIDTH);
         for (; p + SQUARE <= k; p += SQUARE)
             for (ptrdiff_t j = 0; j < PANEL_WIDTH; j += SQUARE)
                 NAME(transpose_)(b + j * b_col + p, b_col, panel + p * PANEL_WIDTH + j, PANEL_WIDTH);
-    if (n < width)
-        memset(panel, 0, k * width * sizeof(REAL));
+    }
     for (; p < k; p++)
         for (ptrdiff_t j = 0; j < n; j++)
-            panel[p * width + j] = b[p * b_row + j * b_col];
+            panel[p * PANEL_WIDTH + j] = b[p * b_row + j * b_col];
 }
 
 /* Blocks of rows of A, each block's elements for one p side by side. */
 static void NAME(pack_blocks_)(ptrdiff_t m, ptrdiff_t k, const REAL *restrict a, ptrdiff_t a_row, ptrdiff_t a_col, REAL *restrict packed)
 {
-    for (ptrdiff_t i = 0; i < m; i += BLOCK_ROWS, a += BLOCK_ROWS * a_row) {
-        const ptrdiff_t rows = m - i < BLOCK_ROWS ? m - i : BLOCK_ROWS;
-        for (ptrdiff_t p = 0; p < k; p++, packed += BLOCK_ROWS)
-            for (ptrdiff_t r = 0; r < rows; r++)
-                packed[r] = a[r * a_row + p * a_col];
-    }
+    const ptrdiff_t whole = m - m % BLOCK_ROWS;
+    if (a_row == 1)
+        for (ptrdiff_t p = 0; p < k; p++)
+            for (ptrdiff_t i = 0; i < whole; i += BLOCK_ROWS)
+                memcpy(packed + i * k + p * BLOCK_ROWS, a + i + p * a_col, BLOCK_ROWS * sizeof(REAL));
+    else
+        for (ptrdiff_t i = 0; i < whole; i += BLOCK_ROWS)
+            for (ptrdiff_t p = 0; p < k; p++)
+#pragma GCC unroll 16
+                for (int r = 0; r < BLOCK_ROWS; r++)
+                    packed[i * k + p * BLOCK_ROWS + r] = a[(i + r) * a_row + p * a_col];
+    for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t i = whole; i < m; i++)
+            packed[whole * k + p * BLOCK_ROWS + i - whole] = a[i * a_row + p * a_col];
 }
 
-/* The last columns, fewer than a panel: computed in a full-width buffer, then copied. */
+/* Fewer columns than a vector: computed in a full one beside zeros, then copied. */
 static void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
-                          const REAL *b, ptrdiff_t width, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
+                          const REAL *b, ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate,
+                          REAL *panel)
 {
-    REAL out[BLOCK_ROWS * 2 * VECTOR_BYTES / sizeof(REAL)] = {0};
-    REAL start[2 * VECTOR_BYTES / sizeof(REAL)] = {0};
+    REAL out[BLOCK_ROWS * VECTOR_BYTES / sizeof(REAL)] = {0};
+    REAL start[VECTOR_BYTES / sizeof(REAL)] = {0};
+    for (ptrdiff_t p = 0; p < k; p++) {
+        *(VECTOR *)(panel + p * LANES) = (VECTOR){0};
+        for (ptrdiff_t j = 0; j < n; j++)
+            panel[p * LANES + j] = b[p * b_row + j * b_col];
+    }
     for (ptrdiff_t j = 0; bias && j < n; j++)
         start[j] = bias[j];
     for (ptrdiff_t i = 0; i < m; i += BLOCK_ROWS) {
@@ -126,21 +160,31 @@ static void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
         if (accumulate)
             for (ptrdiff_t r = 0; r < rows; r++)
                 for (ptrdiff_t j = 0; j < n; j++)
-                    out[r * width + j] = c[(i + r) * c_row + j];
-        (width == LANES ? NAME(rows1_) : NAME(rows2_))(rows, k, a + i * a_step, a_step, a_row, a_col, b, width, out, width, start,
-                                                           accumulate);
+                    out[r * LANES + j] = c[(i + r) * c_row + j];
+        NAME(rows1_)(rows, k, a + i * a_step, a_step, a_row, a_col, panel, LANES, out, LANES, start, accumulate);
         for (ptrdiff_t r = 0; r < rows; r++)
             for (ptrdiff_t j = 0; j < n; j++)
-                c[(i + r) * c_row + j] = out[r * width + j];
+                c[(i + r) * c_row + j] = out[r * LANES + j];
     }
+}
+
+/* Width of the panel of B at column j of n: of the last columns too few for a whole panel, one vector and two overlapping ones. */
+FN_INLINE ptrdiff_t NAME(width_)(ptrdiff_t n, ptrdiff_t j)
+{
+    const ptrdiff_t left = n - j;
+    if (left <= PANEL_WIDTH)
+        return left;
+    return left < PANEL_WIDTH + LANES ? LANES : PANEL_WIDTH;
 }
 
 static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                           ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
     const int direct = b_col == 1 && m < ROWS_WORTH_PACKING && b_row < STRIDE_WORTH_PACKING;
-    const ptrdiff_t a_stride = a_row > a_col ? a_row : a_col;
-    const int pack_a = a_stride * sizeof(REAL) % BYTES_OF_ALL_SETS == 0 && m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH;
+    const ptrdiff_t a_bytes = (a_row > a_col ? a_row : a_col) * (ptrdiff_t)sizeof(REAL);
+    const int pack_a = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH &&
+                       (a_bytes >= PAGE_BYTES || (a_row == 1 && a_bytes % ALIASING_BYTES == 0));
+    const int fetch = b_col == 1 || b_col * (ptrdiff_t)sizeof(REAL) >= PAGE_BYTES;
     REAL *packed_a = panel + DEPTH * PANEL_WIDTH;
     for (ptrdiff_t p = 0; p == 0 || p < k; p += DEPTH) {
         const ptrdiff_t depth = k - p < DEPTH ? k - p : DEPTH;
@@ -156,18 +200,28 @@ static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
                 row = 1;
                 column = BLOCK_ROWS;
             }
-            for (ptrdiff_t j = 0; j < n; j += PANEL_WIDTH) {
+            for (ptrdiff_t j = 0, width; j < n; j += width) {
                 const REAL *bp = b + p * b_row + j * b_col, *start = bias ? bias + j : NULL;
                 REAL *cp = c + i * c_row + j;
-                if (n - j >= PANEL_WIDTH) {
-                    if (!direct)
-                        NAME(pack_)(depth, PANEL_WIDTH, bp, b_row, b_col, panel, PANEL_WIDTH);
-                    NAME(rows2_)(rows, depth, ap, step, row, column, direct ? bp : panel, direct ? b_row : PANEL_WIDTH, cp, c_row, start, add);
-                } else {
-                    const ptrdiff_t width = n - j <= LANES ? LANES : PANEL_WIDTH;
-                    NAME(pack_)(depth, n - j, bp, b_row, b_col, panel, width);
-                    NAME(narrow_)(rows, n - j, depth, ap, step, row, column, panel, width, cp, c_row, start, add);
+                NAME(ahead_) ahead = {0};
+                ptrdiff_t bp_row = b_row;
+                width = NAME(width_)(n, j);
+                if (width < LANES) {
+                    NAME(narrow_)(rows, n - j, depth, ap, step, row, column, bp, b_row, b_col, cp, c_row, start, add, panel);
+                    continue;
                 }
+                if (!direct) {
+                    NAME(pack_)(depth, width, bp, b_row, b_col, panel);
+                    if (fetch && n - j >= 2 * PANEL_WIDTH)
+                        ahead = (NAME(ahead_)){bp + PANEL_WIDTH * b_col, b_col == 1 ? b_row : b_col, b_col == 1 ? depth : PANEL_WIDTH,
+                                               depth * PANEL_WIDTH / LINE};
+                    bp = panel;
+                    bp_row = PANEL_WIDTH;
+                }
+                if (width == LANES)
+                    NAME(rows1_)(rows, depth, ap, step, row, column, bp, bp_row, cp, c_row, start, add);
+                else
+                    NAME(rows2_)(width - LANES, rows, depth, ap, step, row, column, bp, bp_row, cp, c_row, start, add, ahead);
             }
         }
     }
@@ -214,8 +268,44 @@ static void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict a, 
             c[t] = sum[t - j];
     }
 }
+
+/* c (+)= the sums of k rows of B (k, n), each over the rows in order. */
+FN_INLINE void NAME(sums_block_)(const int vectors, ptrdiff_t k, const REAL *restrict b, ptrdiff_t b_row, REAL *restrict c, int accumulate)
+{
+    VECTOR sum[8];
+    const VECTOR zero = {0};
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; v++)
+        sum[v] = accumulate ? LOAD(c + v * LANES) : zero;
+    for (ptrdiff_t p = 0; p < k; p++, b += b_row)
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++)
+            sum[v] += LOAD(b + v * LANES);
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; v++)
+        *(VECTOR *)(c + v * LANES) = sum[v];
+}
+
+static void NAME(column_sums)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict b, REAL *restrict c, int accumulate)
+{
+    ptrdiff_t j = 0;
+    for (; j + 8 * LANES <= n; j += 8 * LANES)
+        NAME(sums_block_)(8, k, b + j, n, c + j, accumulate);
+    for (; j + 2 * LANES <= n; j += 2 * LANES)
+        NAME(sums_block_)(2, k, b + j, n, c + j, accumulate);
+    for (; j + LANES <= n; j += LANES)
+        NAME(sums_block_)(1, k, b + j, n, c + j, accumulate);
+    for (; j < n; j++) {
+        REAL sum = accumulate ? c[j] : 0;
+        for (ptrdiff_t p = 0; p < k; p++)
+            sum += b[p * n + j];
+        c[j] = sum;
+    }
+}
 #undef VECTOR
 #undef SQUARE
+#undef LINE
 #undef LANES
 #undef PANEL_WIDTH
+#undef ROWS_PER_PASS
 #undef LOAD

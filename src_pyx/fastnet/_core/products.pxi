@@ -10,6 +10,8 @@ cdef extern from "product.h" nogil:
                   double* panel)
     void row_productf(Py_ssize_t n, Py_ssize_t k, const float* a, const float* b, const float* bias, float* c)
     void row_productd(Py_ssize_t n, Py_ssize_t k, const double* a, const double* b, const double* bias, double* c)
+    void column_sumsf(Py_ssize_t n, Py_ssize_t k, const float* b, float* c, bint accumulate)
+    void column_sumsd(Py_ssize_t n, Py_ssize_t k, const double* b, double* c, bint accumulate)
 
 
 # Weights from this size on are left to BLAS, forward and for dA; dW is made in tiles that own products do best
@@ -67,6 +69,14 @@ cdef void weight_gradient(const real* A, Py_ssize_t n_in, const real* dZ, Py_ssi
         own(m, n, rows, A, 1, n_in, dZ, n_out, 1, dW, dW_row, <real*> NULL, accumulate, panel)
     else:
         gemm(b"N", b"T", <int> n, <int> m, <int> rows, dZ, <int> n_out, A, <int> n_in, <real> (1 if accumulate else 0), dW, <int> dW_row)
+
+
+cdef void bias_gradient(const real* dZ, real* db, Py_ssize_t rows, Py_ssize_t n_out, bint accumulate) noexcept nogil:
+    """db (n_out,) = the column sums of dZ (rows, n_out)."""
+    if real is float:
+        column_sumsf(n_out, rows, dZ, db, accumulate)
+    else:
+        column_sumsd(n_out, rows, dZ, db, accumulate)
 
 
 cdef void input_gradient(const real* dZ, const real* W, real* dA, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out,

@@ -1,9 +1,11 @@
 # Tiles: the pieces of the parameters that an update is made of. They depend on the network alone.
 
 cdef enum:
-    TILE_COLUMNS = 256              # a tile of 96 x 256 floats is 96 KiB: its gradient stays in L2 from product to update
-    TILE_ROWS = 96
+    TILE_COLUMNS = 512
     TILE_ROW_UNIT = 12              # a multiple of the products' row blocks
+    TILES_OF_NETWORK = 12           # so many, if that leaves them between these sizes
+    TILE_LEAST = 1024
+    TILE_MOST = 192 * TILE_COLUMNS  # 384 KiB of floats: a product of this size, and its gradient stays in L2 until the update
 
 
 cdef struct Tile:
@@ -19,17 +21,14 @@ cdef struct Tile:
     Py_ssize_t length
 
 
-cdef Py_ssize_t tile_rows(const Layer* layer) noexcept nogil:
-    """Rows of W[l] in a tile: eight tiles in a layer if that leaves them large enough."""
-    cdef Py_ssize_t eighth = (layer.n_in // 8 + TILE_ROW_UNIT - 1) // TILE_ROW_UNIT * TILE_ROW_UNIT
-    return TILE_ROW_UNIT if eighth < TILE_ROW_UNIT else TILE_ROWS if eighth > TILE_ROWS else eighth
-
-
-cdef Py_ssize_t lay_tiles(const Layer* layers, Py_ssize_t n_layers, Tile* tiles) noexcept nogil:
-    """Fill `tiles`, unless it is NULL, and return how many there are."""
-    cdef Py_ssize_t l, row, column, n = 0
+cdef Py_ssize_t lay_tiles(const Layer* layers, Py_ssize_t n_layers, Py_ssize_t n_weights, Tile* tiles,
+                          Py_ssize_t* largest) noexcept nogil:
+    """Fill `tiles`, unless it is NULL, and return how many there are and how many elements the largest has."""
+    cdef Py_ssize_t l, row, column, rows, columns, n = 0
+    cdef Py_ssize_t size = max(<Py_ssize_t> TILE_LEAST, min(n_weights // TILES_OF_NETWORK, <Py_ssize_t> TILE_MOST))
     cdef const Layer* layer
     cdef Tile tile
+    largest[0] = 0
     for l in range(n_layers):
         layer = layers + l
         tile.layer = l
@@ -42,14 +41,17 @@ cdef Py_ssize_t lay_tiles(const Layer* layers, Py_ssize_t n_layers, Tile* tiles)
             tiles[n] = tile
         n += 1
         tile.is_bias = False
+        columns = min(layer.n_out, <Py_ssize_t> TILE_COLUMNS)
+        rows = (size // columns + TILE_ROW_UNIT - 1) // TILE_ROW_UNIT * TILE_ROW_UNIT
+        largest[0] = max(largest[0], layer.n_out, min(rows, layer.n_in) * columns)
         row = 0
         while row < layer.n_in:
             tile.first_row = row
-            tile.rows = layer.n_in - row if layer.n_in - row < tile_rows(layer) else tile_rows(layer)
+            tile.rows = min(rows, layer.n_in - row)
             column = 0
             while column < layer.n_out:
                 tile.first_column = column
-                tile.columns = layer.n_out - column if layer.n_out - column < TILE_COLUMNS else TILE_COLUMNS
+                tile.columns = min(columns, layer.n_out - column)
                 tile.place = layer.W + row * layer.n_out + column
                 tile.pieces = 1 if tile.columns == layer.n_out else tile.rows
                 tile.length = tile.rows * tile.columns // tile.pieces

@@ -79,12 +79,11 @@ cdef class Trainer:
         """Place every buffer of a batch in one block of memory."""
         cdef Training* task = &self.task
         cdef Py_ssize_t item = 4 if task.width == cnp.NPY_FLOAT else 8
-        cdef Py_ssize_t rows = task.batch_size, L = task.n_layers, l, count, largest = 1
+        cdef Py_ssize_t rows = task.batch_size, L = task.n_layers, l, count
+        cdef Py_ssize_t largest
         cdef char* place
         cdef int passes
-        task.n_tiles = lay_tiles(task.layers, L, NULL)
-        for l in range(L):
-            largest = max(largest, task.layers[l].n_out, tile_rows(task.layers + l) * min(task.layers[l].n_out, TILE_COLUMNS))
+        task.n_tiles = lay_tiles(task.layers, L, self.plan.n_weights, NULL, &largest)
         task.scratch_size = (largest * item + 127) // 64 * 64
         needs_vector = task.max_norm > 0 and gradient is None
         task.heavy = <double> self.plan.n_weights * rows > 3e7
@@ -118,7 +117,7 @@ cdef class Trainer:
             if buffer is None:
                 self.workspace_bytes = <Py_ssize_t> place + 64
                 buffer = self._allocate(self.workspace_bytes)
-        lay_tiles(task.layers, L, <Tile*> task.tiles)
+        lay_tiles(task.layers, L, self.plan.n_weights, <Tile*> task.tiles, &largest)
         if gradient is not None:
             task.gradient = check(gradient, task.width, "grads", (self.plan.n_params,), True)
         self.held.append(buffer)

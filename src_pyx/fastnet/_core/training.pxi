@@ -111,12 +111,12 @@ cdef void gather(Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1,
         number = order[r]
         if task.X.dense != NULL:
             if r + 8 < r1:
-                prefetch(<const real*> task.X.dense + order[r + 8] * n_in)
-            memcpy(<real*> task.A[0] + r * n_in, <const real*> task.X.dense + number * n_in, n_in * sizeof(real))
+                prefetch_line(<const real*> task.X.dense + order[r + 8] * n_in)
+            copy_row(<real*> task.A[0] + r * n_in, <const real*> task.X.dense + number * n_in, n_in * sizeof(real))
         if task.y.labels != NULL:
             task.batch_labels[r] = task.y.labels[number]
         else:
-            memcpy(<real*> task.batch_values + r * n_out, <const real*> task.y.values + number * n_out, n_out * sizeof(real))
+            copy_row(<real*> task.batch_values + r * n_out, <const real*> task.y.values + number * n_out, n_out * sizeof(real))
         if task.y.weights != NULL:
             (<real*> task.batch_weights)[r] = (<const real*> task.y.weights)[number]
 
@@ -208,12 +208,8 @@ cdef void tile_gradient(const Training* task, const Tile* tile, Py_ssize_t start
     cdef const Layer* layer = task.layers + tile.layer
     cdef const real* dZ = <const real*> task.dZ[tile.layer + 1] + tile.first_column
     cdef const real* A
-    cdef Py_ssize_t r
     if tile.is_bias:
-        if not accumulate:
-            memset(gradient, 0, layer.n_out * sizeof(real))
-        for r in range(rows):
-            add_scaled(gradient, dZ + r * layer.n_out, <real> 1, layer.n_out)
+        bias_gradient(dZ, gradient, rows, layer.n_out, accumulate)
     elif tile.layer == 0 and task.X.dense == NULL:
         sparse_weight_gradient(&task.X, task.order, start, dZ, layer.n_out, gradient, stride, rows, tile.first_row, tile.rows,
                                tile.columns, accumulate)
