@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..inspection import Recorder, Snapshot, snapshot
-from ._style import layer_colors, series_color, single_axes, text_color
+from ._style import is_dark, layer_colors, series_color, single_axes, text_color
 
 __all__ = ["GradientFlowDisplay"]
 
@@ -116,8 +116,8 @@ class GradientFlowDisplay:
         layers = np.arange(1, len(names) + 1)
         thick = min(9.0, 160 / len(layers))
         color = series_color(0)
-        self.ax_.vlines(layers, sizes[:, 0], sizes[:, 4], color=color, linewidth=1.2)
-        self.ax_.vlines(layers, sizes[:, 1], sizes[:, 3], color=color, linewidth=thick)
+        for ends, width in (((0, 4), 1.2), ((1, 3), thick)):
+            self.ax_.plot(np.tile(layers, (2, 1)), sizes[:, ends].T, color=color, linewidth=width, solid_capstyle="butt")
         self.ax_.plot(layers, sizes[:, 2], "o", color=text_color(), markersize=min(5.0, thick), zorder=3)
         for layer in layers[np.isnan(sizes[:, 2])]:
             self.ax_.annotate(
@@ -133,12 +133,13 @@ class GradientFlowDisplay:
     def _draw_epochs(self, sizes: np.ndarray) -> None:
         epochs = [shot.epoch for shot in self.snapshots]
         names = self.snapshots[0].layer_names
+        opacity = 0.4 if is_dark() else 0.2
         for l, (name, color) in enumerate(zip(names, layer_colors(len(names)), strict=True)):
             quantiles = sizes[:, l]
             label = name + (" (all 0)" if np.isnan(quantiles[:, 2]).all() else "")
             self.ax_.plot(epochs, quantiles[:, 2], color=color, linewidth=1.8, label=label)
             if len(names) <= _MOST_BANDS:
-                self.ax_.fill_between(epochs, quantiles[:, 1], quantiles[:, 3], color=color, alpha=0.2, linewidth=0)
+                self.ax_.fill_between(epochs, quantiles[:, 1], quantiles[:, 3], color=color, alpha=opacity, linewidth=0)
         self.ax_.set_xlabel("epoch")
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self._explain_colors(names)

@@ -60,6 +60,9 @@ def test_flow_of_one_moment(make_network, digits):
     np.testing.assert_allclose(medians, [np.median(np.abs(g[g != 0])) for g in shot.gradients])
     assert display.ax_.get_yscale() == "log"
     assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["1\ntanh", "2\nsoftmax"]
+    low, high = display.ax_.get_ylim()
+    ends = np.concatenate([bar.get_ydata() for bar in display.ax_.lines[:-1]])
+    assert low < ends.min() and ends.max() < high, "no bar is cut off"
 
 
 def test_flow_over_training(recorded):
