@@ -14,7 +14,7 @@ try:
     import matplotlib.pyplot as plt
     from matplotlib.transforms import Bbox
 except ImportError:
-    collect_ignore_glob = ["test_*display*.py", "test_style.py", "test_rendering.py"]
+    collect_ignore_glob = ["test_*display*.py", "test_style.py", "test_rendering.py", "test_reference_images.py"]
 else:
     mpl.use("agg")
 
