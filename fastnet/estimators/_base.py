@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from fastnet._checks import positive_int
 from fastnet.losses import Loss
 
 from . import _fit, _interop
+from ._docs import with_shared_parts
 from ._initialization import initial_parameters
 from ._parameters import hidden_sizes, initialization_activations
 from ._prediction import adopt, build_network, network_for
@@ -22,11 +24,15 @@ from ._sklearn import CallbackSupport, check_sample_weight, unchanged_on_error
 from ._solver import uses_lbfgs
 from ._stopping import reset_curves
 from ._targets import Role
-from ._validation import Rows
+from ._validation import Rows, split
 
 
+@with_shared_parts
 class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`; the model is its attributes `coefs_` and `intercepts_`."""
+
+    #: Whether targets are numbers, and no labels.
+    _numeric_targets: ClassVar[bool]
 
     def _store(self, parameters: dict[str, Any]) -> None:
         """Keep the constructor's arguments as they are, one attribute each."""
@@ -34,9 +40,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             if name != "self":
                 setattr(self, name, value)
 
-    @abstractmethod
-    def _check_targets(self, X: Any, y: Any, *, role: Role, reset: bool) -> tuple[Any, np.ndarray]:
-        """Validate data; learn or check the kind of targets."""
+    def _learn_targets(self, y: np.ndarray, role: Role) -> None:  # noqa: B027  regressors have nothing to learn
+        """Learn or check the kind of targets."""
 
     @abstractmethod
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -65,6 +70,42 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     def _accepted_dtypes(self) -> Any:
         return np.dtype(self.dtype) if self.dtype is not None else (np.float64, np.float32)
 
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        {fit_arguments}
+        X_val, y_val : array-like, default=None
+            Validation data of `early_stopping`, in place of rows set aside. In a `Pipeline`, ``transform_input=["X_val"]``
+            transforms `X_val` as `X`.
+        sample_weight_val : array-like, default=None
+            Weights of its rows.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row, for a `validation_split` that keeps the rows of a group together.
+
+        Returns
+        -------
+        self : MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            Parameters or data out of range, or training that diverges; a model that was fitted before is left as it was.
+        """
+        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val, groups=groups)
+
     def _fit(
         self,
         X: Any,
@@ -75,7 +116,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
-    ) -> BaseMLP:
+        groups: Any = None,
+    ) -> Self:
         with unchanged_on_error(self):
             first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
             units = hidden_sizes(self)
@@ -90,9 +132,13 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             if incremental and self.early_stopping:
                 raise ValueError("partial_fit does not support early_stopping=True")
             validation = self._given_validation(X_val, y_val, sample_weight_val)
+            if groups is not None:
+                self._check_groups_are_used(validation)
             if uses_lbfgs(self):
                 _fit.minimise(self, rows, data=(X, y, sample_weight))
             else:
+                if self.early_stopping and validation is None:
+                    rows, validation = split(self, rows, random_state, groups)
                 _fit.train_epochs(
                     self, rows, random_state, validation=validation, incremental=incremental, data=(X, y, sample_weight)
                 )
@@ -100,7 +146,20 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         return self
 
     def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, role: Role, reset: bool) -> Rows:
-        X, labels = self._check_targets(X, y, role=role, reset=reset)
+        X, labels = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            y_numeric=self._numeric_targets,
+            dtype=self._accepted_dtypes(),
+            order="C",
+            reset=reset,
+        )
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = column_or_1d(labels, warn=True)
+        self._learn_targets(labels, role)
         dtype = X.dtype if reset else self._parameter_dtype()
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X, dtype)
@@ -132,6 +191,13 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
                 f"y_val must have as many columns as y, got targets for {rows.y.shape[1]} outputs of {self.n_outputs_}."
             )
         return rows
+
+    def _check_groups_are_used(self, validation: Rows | None) -> None:
+        if not self.early_stopping or self.validation_split is None or uses_lbfgs(self) or validation is not None:
+            raise ValueError(
+                "groups are passed to fit, but nothing is split by them: they need early_stopping=True, a validation_split such "
+                "as GroupShuffleSplit(), a solver other than 'lbfgs', and no X_val. Set these, or leave groups out."
+            )
 
     def _initialize(self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         """Draw initial parameters and forget what belonged to those before."""

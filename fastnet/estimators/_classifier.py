@@ -10,7 +10,6 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
-from sklearn.utils.validation import column_or_1d, validate_data
 
 from fastnet._checks import positive_int
 from fastnet.losses import Loss
@@ -44,7 +43,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Share of each target that is spread over all classes.
     stratify : bool or "auto", default="auto"
         Whether the validation split keeps the shares of the classes: "auto" does so for two classes, as scikit-learn,
-        True for any number.
+        True for any number of them, and for sets of labels.
     {extras}
 
     Attributes
@@ -73,6 +72,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     #: Not a parameter, as in scikit-learn.
     loss = "log_loss"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CLASSIFIER_CONSTRAINTS
+    _numeric_targets = False
 
     def __init__(
         self,
@@ -114,35 +114,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         partial_fit_epochs: int = 1,
     ) -> None:
         self._store(locals())
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: ArrayLike | None = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: ArrayLike | None = None,
-    ) -> MLPClassifier:
-        """Train the network.
-
-        Parameters
-        ----------
-        {fit_arguments}
-        {validation_arguments}
-
-        Returns
-        -------
-        self : MLPClassifier
-
-        Raises
-        ------
-        ValueError
-            Parameters or data out of range, or training that diverges; a model that was fitted before is left as it was.
-        """
-        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
 
     @available_if(partial_fit_available)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -240,21 +211,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             units = _targets.n_outputs(self)
             return self._start(n_features, units, "logistic" if units == 1 else "softmax")
 
-    def _check_targets(self, X: Any, y: Any, *, role: _targets.Role, reset: bool) -> tuple[Any, np.ndarray]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            dtype=self._accepted_dtypes(),
-            order="C",
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+    def _learn_targets(self, y: np.ndarray, role: _targets.Role) -> None:
         _targets.check_classes(self, y, role)
-        return X, y
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return _targets.encode_labels(self, y, dtype)

@@ -73,9 +73,9 @@ scoring : str, callable or None, default=None
     What `early_stopping` looks at: the name of a scorer of scikit-learn or a scorer, or "loss" for the validation loss.
     None is accuracy for classifiers and R2 for regressors.
 validation_split : splitter, int, iterable of (train, validation) or None, default=None
-    What sets validation rows aside instead of `validation_fraction`, such as ``TimeSeriesSplit()`` or
-    ``[(train, validation)]`` with row numbers; of several splits, the last. For groups:
-    ``list(GroupKFold().split(X, y, groups))``.
+    What sets validation rows aside instead of `validation_fraction`: any splitter of scikit-learn, such as
+    ``TimeSeriesSplit()`` or, with ``fit(..., groups=groups)``, ``GroupShuffleSplit(random_state=0)``; a number of folds; or
+    ``[(train, validation)]`` with row numbers. Of several splits, the last.
 restore_best : bool or None, default=None
     Keep the parameters of the best epoch (by training loss without `early_stopping`). None: with `early_stopping` only.
 partial_fit_epochs : int, default=1
@@ -121,19 +121,11 @@ y : array-like of shape (n_samples,) or (n_samples, n_outputs)
 sample_weight : array-like of shape (n_samples,), default=None
     Weight of each row."""
 
-VALIDATION_ARGUMENTS = """\
-X_val, y_val : array-like, default=None
-    Validation data of `early_stopping`, in place of rows set aside. In a `Pipeline`, ``transform_input=["X_val"]``
-    transforms `X_val` as `X`.
-sample_weight_val : array-like, default=None
-    Weights of its rows."""
-
 _PARTS = {
     "parameters": PARAMETERS,
     "extras": EXTRAS,
     "attributes": ATTRIBUTES,
     "fit_arguments": FIT_ARGUMENTS,
-    "validation_arguments": VALIDATION_ARGUMENTS,
 }
 
 

@@ -23,7 +23,7 @@ from ._prediction import adopt, build_network
 from ._sklearn import EpochTasks, has_callbacks
 from ._solver import Solver, lbfgs_options, new_solver
 from ._stopping import EpochRules, open_curves
-from ._validation import Rows, Validation, split
+from ._validation import Rows, Validation
 
 #: Batch size "auto": all rows, but no more than these.
 AUTO_BATCH_SIZE = 200
@@ -46,16 +46,14 @@ def train_epochs(
         Initialised; ends with the fitted attributes.
     rows : Rows
     random_state : RandomState
-        Advanced by the split and by one permutation an epoch.
+        Advanced by one permutation an epoch.
     validation : Rows or None
-        Validation rows that the caller gave.
+        Given with `early_stopping`.
     incremental : bool
         `partial_fit`: continue the optimiser, do not stop early.
     data : (X, y, sample_weight)
         As the caller gave them, for scikit-learn's callbacks.
     """
-    if estimator.early_stopping and validation is None:
-        rows, validation = split(estimator, rows, random_state)
     network = build_network(estimator)
     adopt(estimator, network)
     open_curves(estimator, incremental=incremental)

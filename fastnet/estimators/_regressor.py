@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import d2_pinball_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import column_or_1d, validate_data
 
 from fastnet._checks import positive_int
 from fastnet.losses import Loss, Quantile
@@ -21,7 +20,7 @@ from ._parameters import REGRESSOR_CONSTRAINTS, regression_loss
 from ._prediction import outputs
 from ._sklearn import unchanged_on_error
 from ._solver import partial_fit_available
-from ._targets import Role, encode_values
+from ._targets import encode_values
 from ._validation import Rows, r2
 
 
@@ -64,6 +63,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = REGRESSOR_CONSTRAINTS
+    _numeric_targets = True
 
     def __init__(
         self,
@@ -105,35 +105,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         partial_fit_epochs: int = 1,
     ) -> None:
         self._store(locals())
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: ArrayLike | None = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: ArrayLike | None = None,
-    ) -> MLPRegressor:
-        """Train the network.
-
-        Parameters
-        ----------
-        {fit_arguments}
-        {validation_arguments}
-
-        Returns
-        -------
-        self : MLPRegressor
-
-        Raises
-        ------
-        ValueError
-            Parameters or data out of range, or training that diverges; a model that was fitted before is left as it was.
-        """
-        return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val)
 
     @available_if(partial_fit_available)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -204,22 +175,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         with unchanged_on_error(self):
             units = positive_int(n_outputs, "n_outputs") * len(self._levels())
             return self._start(n_features, units, self._out_activation())
-
-    def _check_targets(self, X: Any, y: Any, *, role: Role, reset: bool) -> tuple[Any, np.ndarray]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=True,
-            dtype=self._accepted_dtypes(),
-            order="C",
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return encode_values(y, regression_loss(self), dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -49,8 +50,17 @@ class Rows:
         return replace(self, X=_safe_indexing(self.X, index), y=self.y[index], labels=self.labels[index], sample_weight=weights)
 
 
-def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
+def split(estimator: Any, rows: Rows, random_state: np.random.RandomState, groups: Any = None) -> tuple[Rows, Rows]:
     """Set validation rows aside, by `validation_split` or else by `validation_fraction` with scikit-learn's draws.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier or MLPRegressor
+    rows : Rows
+    random_state : RandomState
+        Advanced unless `validation_split` is given.
+    groups : array-like of shape (m,) or None
+        Group of each row, for the splitter.
 
     Returns
     -------
@@ -60,7 +70,7 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tu
     ------
     ValueError
         Fewer than two validation rows; classes too small to be stratified; a splitter that cannot split these rows, or gives no
-        rows for training; row numbers that do not exist; a part whose rows all have weight zero.
+        rows for training; row numbers that do not exist; groups that are not one a row; a part whose rows all have weight zero.
     """
     if estimator.validation_split is None:
         train, validation = train_test_split(
@@ -69,10 +79,10 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tu
             test_size=estimator.validation_fraction,
             stratify=_strata(estimator, rows),
         )
+        if len(validation) < SMALLEST_VALIDATION_SET:
+            raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     else:
-        train, validation = _last_split(estimator, rows)
-    if len(validation) < SMALLEST_VALIDATION_SET:
-        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+        train, validation = _last_split(estimator, rows, groups)
     parts = rows.take(train), rows.take(validation)
     for name, part in zip(("training", "validation"), parts, strict=True):
         if part.sample_weight is not None and not part.sample_weight.any():
@@ -80,21 +90,34 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState) -> tu
     return parts
 
 
-def _last_split(estimator: Any, rows: Rows) -> list[np.ndarray]:
+def _last_split(estimator: Any, rows: Rows, groups: Any) -> list[np.ndarray]:
     """Row numbers of training and validation by `validation_split`; of several splits the last."""
-    spec = estimator.validation_split
+    spec, m = estimator.validation_split, len(rows)
     splitter = check_cv(spec, rows.labels, classifier=is_classifier(estimator))
+    arguments = {} if groups is None else {"groups": _checked_groups(groups, m)}
     try:
-        *_, (train, validation) = splitter.split(rows.X, rows.labels)
-        numbers = [_row_numbers(part, len(rows)) for part in (train, validation)]
+        ((train, validation),) = deque(splitter.split(rows.X, rows.labels, **arguments), maxlen=1)
+        numbers = [_row_numbers(part, m) for part in (train, validation)]
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"validation_split={spec!r} gives no split of these {len(rows)} rows: {error} Pass a splitter that needs X and y "
-            "only, or a list of (train, validation) row numbers: list(GroupKFold().split(X, y, groups)) for groups."
+            f"validation_split={spec!r} gives no split of these {m} rows: {error} Pass a splitter of scikit-learn, with "
+            "fit(X, y, groups=groups) where it needs groups, or a list of (train, validation) row numbers."
         ) from error
-    if not len(numbers[0]):
-        raise ValueError(f"validation_split={spec!r} leaves no rows to train on.")
+    n_train, n_validation = map(len, numbers)
+    if n_train < 1 or n_validation < SMALLEST_VALIDATION_SET:
+        raise ValueError(
+            f"validation_split={spec!r} leaves {n_train} rows to train on and {n_validation} to validate on; at least 1 and "
+            f"{SMALLEST_VALIDATION_SET} are needed."
+        )
     return numbers
+
+
+def _checked_groups(groups: Any, m: int) -> np.ndarray:
+    """The group of each of the m rows."""
+    groups = np.asarray(groups)
+    if groups.shape != (m,):
+        raise ValueError(f"groups must name the group of each of the {m} rows of X, got an array of shape {groups.shape}.")
+    return groups
 
 
 def _row_numbers(part: Any, m: int) -> np.ndarray:
@@ -108,12 +131,12 @@ def _row_numbers(part: Any, m: int) -> np.ndarray:
 
 
 def _strata(estimator: Any, rows: Rows) -> np.ndarray | None:
-    """What the split is stratified by: scikit-learn does so for two classes, `stratify=True` for any number of them."""
+    """What the split is stratified by: scikit-learn does so for two classes, `stratify=True` for classes and sets of labels."""
     if not is_classifier(estimator) or estimator.stratify is False:
         return None
     if estimator.n_outputs_ == 1:
         return rows.y.astype(bool)
-    return rows.y if estimator.stratify is True and rows.y.ndim == 1 else None
+    return rows.y if estimator.stratify is True else None
 
 
 class Validation:

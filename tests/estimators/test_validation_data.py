@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
-from sklearn.model_selection import GroupKFold, PredefinedSplit, ShuffleSplit, TimeSeriesSplit
 
 from fastnet.estimators import MLPClassifier, MLPRegressor
 from fastnet.estimators._validation import Rows, r2
@@ -115,68 +114,6 @@ def test_scoring_by_name_and_by_function(binary: Data) -> None:
 def test_unknown_scorer(iris: Data) -> None:
     with pytest.raises(ValueError, match="scoring"):
         MLPClassifier(early_stopping=True, scoring="beauty").fit(*iris)
-
-
-def test_splitters_choose_the_validation_rows(regression: Data) -> None:
-    X, y = regression
-    seen: list[np.ndarray] = []
-
-    def remember(estimator: Any, X: np.ndarray, y: np.ndarray) -> float:
-        seen.append(y)
-        return 0.0
-
-    fold = np.full(len(y), -1)
-    fold[5:25] = 0
-    groups = np.repeat(np.arange(12), 10)
-    by_group = [(np.flatnonzero(groups < 10), np.flatnonzero(groups >= 10))]
-    for splitter, expected in (
-        (TimeSeriesSplit(4), y[96:]),
-        (PredefinedSplit(fold), y[5:25]),
-        (5, y[96:]),
-        (by_group, y[100:]),
-        (ShuffleSplit(1, test_size=0.1, random_state=2), y[next(ShuffleSplit(1, test_size=0.1, random_state=2).split(X))[1]]),
-    ):
-        reg = MLPRegressor(hidden_layer_sizes=(3,), early_stopping=True, validation_split=splitter, scoring=remember, max_iter=1)
-        reg.fit(X, y)
-        np.testing.assert_array_equal(seen[-1], expected)
-        assert reg.t_ == len(y) - len(expected)
-
-
-def test_splits_that_cannot_be_used(regression: Data) -> None:
-    X, y = regression
-    everything = np.arange(len(y))
-    with pytest.raises(ValueError, match="leaves no rows to train on"):
-        MLPRegressor(early_stopping=True, validation_split=[(everything[:0], everything)]).fit(X, y)
-    with pytest.raises(ValueError, match="The validation set is too small"):
-        MLPRegressor(early_stopping=True, validation_split=[(everything, everything[:1])]).fit(X, y)
-
-
-@pytest.mark.parametrize(
-    ("validation_split", "message"),
-    [
-        (GroupKFold(), r"gives no split of these 120 rows: .*list\(GroupKFold\(\).split\(X, y, groups\)\) for groups"),
-        ([], "gives no split of these 120 rows: not enough values to unpack"),
-        ([(1, 2, 3)], "gives no split of these 120 rows: too many values to unpack"),
-        ([([0, 1], [119, 120])], r"Row numbers must be integers from 0 to 119, got \[119, 120\]"),
-        ([([0.5], [1, 2])], r"Row numbers must be integers from 0 to 119, got \[0.5\]"),
-        ([("a", [1, 2])], "Row numbers must be integers from 0 to 119, got 'a'"),
-    ],
-)
-def test_splits_of_other_rows(regression: Data, validation_split: Any, message: str) -> None:
-    X, y = regression
-    with pytest.raises(ValueError, match=message):
-        MLPRegressor(early_stopping=True, validation_split=validation_split).fit(X, y)
-
-
-def test_groups_and_masks_as_splits(regression: Data) -> None:
-    X, y = regression
-    splits = list(GroupKFold(4).split(X, y, np.arange(120) // 10))
-    masks = [[np.isin(np.arange(120), rows) for rows in splits[-1]]]
-    curves = [
-        MLPRegressor(early_stopping=True, validation_split=split, max_iter=3, random_state=0).fit(X, y).validation_scores_
-        for split in (splits, masks)
-    ]
-    assert curves[0] == curves[1]
 
 
 def test_best_weights_of_early_stopping(iris: Data) -> None:
