@@ -40,7 +40,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             if name != "self":
                 setattr(self, name, value)
 
-    def _learn_targets(self, y: np.ndarray, role: Role) -> None:  # noqa: B027  regressors have nothing to learn
+    @abstractmethod
+    def _check_targets(self, y: np.ndarray, role: Role) -> None:
         """Learn or check the kind of targets."""
 
     @abstractmethod
@@ -159,7 +160,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         )
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = column_or_1d(labels, warn=True)
-        self._learn_targets(labels, role)
+        self._check_targets(labels, role)
         dtype = X.dtype if reset else self._parameter_dtype()
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X, dtype)

@@ -211,7 +211,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             units = _targets.n_outputs(self)
             return self._start(n_features, units, "logistic" if units == 1 else "softmax")
 
-    def _learn_targets(self, y: np.ndarray, role: _targets.Role) -> None:
+    def _check_targets(self, y: np.ndarray, role: _targets.Role) -> None:
         _targets.check_classes(self, y, role)
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:

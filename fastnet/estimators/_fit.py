@@ -22,7 +22,7 @@ from ._parameters import dropouts
 from ._prediction import adopt, build_network
 from ._sklearn import EpochTasks, has_callbacks
 from ._solver import Solver, lbfgs_options, new_solver
-from ._stopping import EpochRules, open_curves
+from ._stopping import EpochRules, open_curves, prints_lines
 from ._validation import Rows, Validation
 
 #: Batch size "auto": all rows, but no more than these.
@@ -84,6 +84,12 @@ def train_epochs(
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
                 "converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        if rules.scored_nothing:
+            warnings.warn(
+                "Every score on the validation rows was NaN, so the weights are those before training. Use another scoring.",
                 ConvergenceWarning,
                 stacklevel=5,
             )
@@ -187,8 +193,14 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
         adopt(estimator, build_network(estimator, dtype))
 
 
+def _bar(estimator: Any) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=estimator.max_iter, desc=type(estimator).__name__, unit=" iterations")
+
+
 class LBFGSProgress:
-    """Called after each iteration of L-BFGS: scikit-learn's callbacks, and a line where `verbose` asks for it.
+    """Called after each iteration of L-BFGS: scikit-learn's callbacks, and the line or progress bar that `verbose` asks for.
 
     Attributes
     ----------
@@ -199,15 +211,19 @@ class LBFGSProgress:
     """
 
     def __init__(self, estimator: Any, tasks: EpochTasks | None) -> None:
-        self._verbose, self._tasks = bool(estimator.verbose), tasks
+        self._prints, self._tasks = prints_lines(estimator), tasks
+        self._bar = _bar(estimator) if estimator.verbose == "progress" else None
         self.n_iter, self.stopped = 0, False
         if tasks is not None:
             tasks.begin()
 
     def __call__(self, result: Any) -> bool:
         self.n_iter += 1
-        if self._verbose:
+        if self._prints:
             print(f"Iteration {self.n_iter}, loss = {result.fun:.8f}")
+        if self._bar is not None:
+            self._bar.set_postfix(loss=f"{result.fun:.4g}", refresh=False)
+            self._bar.update()
         if self._tasks is not None:
             self.stopped = self._tasks.end()
             if not self.stopped:
@@ -216,6 +232,8 @@ class LBFGSProgress:
 
     def close(self) -> None:
         """Training has ended."""
+        if self._bar is not None:
+            self._bar.close()
         if self._tasks is not None:
             self._tasks.close()
 

@@ -21,6 +21,7 @@ OUTPUT_ACTIVATIONS = {"identity": "identity", "exp": "exponential", "softmax": "
 HIDDEN_ACTIVATIONS = (ACTIVATIONS.keys() - {"softmax"}) | {"logistic"}
 SOLVERS = {"lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad", "momentum", "nesterov"}
 RATE_POLICIES = {"constant", "invscaling", "adaptive"}
+DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
 REGRESSION_LOSSES = {"squared_error", "poisson", "absolute_error", "huber", "quantile"}
 
 SHARED_CONSTRAINTS: dict[str, list[Any]] = {
@@ -50,7 +51,7 @@ SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
     "weight_decay": [Interval(Real, 0, None, closed="left"), None],
     "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
-    "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), np.dtype, None],
+    "dtype": [StrOptions({"float32", "float64"}), Options(type, {np.float32, np.float64}), Options(np.dtype, DTYPES), None],
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "scoring": [str, callable, None],
     "validation_split": ["cv_object", None],
@@ -88,10 +89,12 @@ def hidden_sizes(estimator: Any) -> list[int]:
     Raises
     ------
     ValueError
-        Sizes below 1.
+        Sizes that are no integers, or below 1.
     """
     sizes = estimator.hidden_layer_sizes
     sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+    if not all(isinstance(size, Integral) for size in sizes):
+        raise invalid(estimator, "hidden_layer_sizes", "an integer, or a list with one for each hidden layer")
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return sizes

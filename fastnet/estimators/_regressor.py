@@ -20,7 +20,7 @@ from ._parameters import REGRESSOR_CONSTRAINTS, regression_loss
 from ._prediction import outputs
 from ._sklearn import unchanged_on_error
 from ._solver import partial_fit_available
-from ._targets import encode_values
+from ._targets import Role, check_values, encode_values
 from ._validation import Rows, r2
 
 
@@ -175,6 +175,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         with unchanged_on_error(self):
             units = positive_int(n_outputs, "n_outputs") * len(self._levels())
             return self._start(n_features, units, self._out_activation())
+
+    def _check_targets(self, y: np.ndarray, role: Role) -> None:
+        check_values(y)
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return encode_values(y, regression_loss(self), dtype)

@@ -51,6 +51,11 @@ def open_curves(estimator: Any, *, incremental: bool) -> None:
         estimator._no_improvement_count = 0
 
 
+def prints_lines(estimator: Any) -> bool:
+    """Whether `verbose` asks for a line an epoch or iteration."""
+    return bool(estimator.verbose) and estimator.verbose != "progress"
+
+
 class EpochRules(Callback):
     """Bookkeeping and stopping rules of a fit, as a callback of the engine's training loop.
 
@@ -89,7 +94,7 @@ class EpochRules(Callback):
         self._estimator, self._solver = estimator, solver
         self._n_rows, self._loss_scale = n_rows, loss_scale
         self._validation, self._best, self._may_stop, self._tasks = validation, best, may_stop, tasks
-        self._prints = bool(estimator.verbose) and estimator.verbose != "progress"
+        self._prints = prints_lines(estimator)
         self.stopped = False
 
     def on_train_begin(self, session: Any) -> None:
@@ -115,6 +120,11 @@ class EpochRules(Callback):
             session.network.params[:] = self._best
         if self._tasks is not None:
             self._tasks.close()
+
+    @property
+    def scored_nothing(self) -> bool:
+        """Whether the best weights are those before training, as every score was NaN."""
+        return self._best is not None and self._validation is not None and self._estimator.best_validation_score_ == -np.inf
 
     def diverged(self, error: DivergenceError) -> None:
         """Training has met a loss that is not finite: go on with the best weights where such are kept.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import unique_labels
 
@@ -22,20 +23,25 @@ def check_classes(estimator: Any, y: np.ndarray, role: Role) -> None:
     Raises
     ------
     ValueError
-        Targets that are no class labels; other classes than those of the call before.
+        Targets that are no class labels; other classes than those of the call before, or sets of labels after single ones.
     """
     if not hasattr(estimator, "classes_") or (role == "fit" and not estimator.warm_start):
         estimator._label_binarizer = LabelBinarizer().fit(y)
         estimator.classes_ = estimator._label_binarizer.classes_
         return
     classes = unique_labels(y)
-    if estimator.warm_start and role != "validation" and set(classes) != set(estimator.classes_):
+    if role == "fit" and set(classes) != set(estimator.classes_):
         raise ValueError(
             "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
             f"Previously got {estimator.classes_}, `y` has {classes}"
         )
     if len(np.setdiff1d(classes, estimator.classes_, assume_unique=True)):
         raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {estimator.classes_}. 'y' has {classes}.")
+    if y.ndim == 2 and not is_multilabel(estimator):
+        raise ValueError(
+            f"The object was not fitted with multilabel input. "
+            f"Expected one class a row, in a `y` of shape (n_samples,), got {y.shape}."
+        )
 
 
 def is_multilabel(estimator: Any) -> bool:
@@ -90,6 +96,14 @@ def class_numbers(outputs: np.ndarray, n_classes: int) -> np.ndarray:
 def smooth_labels(targets: np.ndarray, smoothing: float) -> np.ndarray:
     """Move zeros and ones by half of `smoothing` towards 1/2: label smoothing of sigmoid outputs."""
     return targets * targets.dtype.type(1 - smoothing) + targets.dtype.type(0.5 * smoothing)
+
+
+def check_values(y: Any) -> None:
+    """Raise TypeError for sparse `y`, which scikit-learn's validation lets through."""
+    if issparse(y):
+        raise TypeError(
+            "Sparse data was passed for y, but dense data is required. Use '.toarray()' to convert to a dense numpy array."
+        )
 
 
 def encode_values(y: np.ndarray, loss: Any, dtype: np.dtype) -> np.ndarray:

@@ -100,8 +100,8 @@ def _last_split(estimator: Any, rows: Rows, groups: Any) -> list[np.ndarray]:
         numbers = [_row_numbers(part, m) for part in (train, validation)]
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"validation_split={spec!r} gives no split of these {m} rows: {error} Pass a splitter of scikit-learn, with "
-            "fit(X, y, groups=groups) where it needs groups, or a list of (train, validation) row numbers."
+            f"validation_split={spec!r} gives no split of these {m} rows: {str(error).rstrip('.')}. Pass a splitter of "
+            "scikit-learn, with fit(X, y, groups=groups) where it needs groups, or a list of (train, validation) row numbers."
         ) from error
     n_train, n_validation = map(len, numbers)
     if n_train < 1 or n_validation < SMALLEST_VALIDATION_SET:
@@ -169,7 +169,15 @@ class Validation:
             return self._default_score
         scorer = check_scoring(self._estimator, scoring)
         weights = {} if self._rows.sample_weight is None else {"sample_weight": self._rows.sample_weight}
-        return lambda: float(scorer(_without_feature_names(self._estimator), self._rows.X, self._rows.labels, **weights))
+
+        def score() -> float:
+            value = scorer(_without_feature_names(self._estimator), self._rows.X, self._rows.labels, **weights)
+            try:
+                return float(value)
+            except (TypeError, ValueError) as error:
+                raise TypeError(f"scoring must return a number, got {value!r} from {scoring!r}.") from error
+
+        return score
 
     def _default_score(self) -> float:
         outputs = self._network._forward(self._rows.X, check_finite=False, n_threads=self._estimator.n_threads)

@@ -6,11 +6,12 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.class_weight import compute_sample_weight
 
 
 def with_class_weight(
-    class_weight: Any, y: np.ndarray, classes: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype
+    class_weight: Any, y: Any, classes: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype
 ) -> np.ndarray | None:
     """Multiply `sample_weight` with the weight of each row's class.
 
@@ -18,7 +19,7 @@ def with_class_weight(
     ----------
     class_weight : dict, list of dict, "balanced" or None
         A dict gives classes that it does not name the weight 1; a list has one dict a label of multilabel targets.
-    y : ndarray of shape (m,) or (m, n_labels)
+    y : ndarray of shape (m,), or ndarray or CSR matrix of shape (m, n_labels)
     classes : ndarray
         Known classes.
     sample_weight : ndarray of shape (m,) or None
@@ -37,13 +38,31 @@ def with_class_weight(
     if class_weight is None:
         return sample_weight
     check_class_weight(class_weight, y, classes)
-    weights = compute_sample_weight(class_weight, y)
+    weights = _factors(class_weight, y, classes)
     if sample_weight is not None:
         weights *= sample_weight
     weights = weights.astype(dtype, copy=False)
     if not weights.any():
         raise ValueError("class_weight and sample_weight give every row the weight 0; at least one must be positive.")
     return weights
+
+
+def _factors(class_weight: Any, y: Any, classes: np.ndarray) -> np.ndarray:
+    """What the labels of each row multiply its weight with.
+
+    scikit-learn's function refuses a dict that names classes which are not in `y`, as in a batch of `partial_fit`.
+    """
+    if isinstance(class_weight, str):
+        return compute_sample_weight(class_weight, y)
+    if y.ndim == 1:
+        return _looked_up(class_weight, y, classes)
+    columns = (y.toarray() if issparse(y) else y).T
+    by_label = [_looked_up(weights, column, np.arange(2)) for weights, column in zip(class_weight, columns, strict=True)]
+    return np.prod(by_label, axis=0)
+
+
+def _looked_up(weights: dict[Any, Any], y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    return np.array([float(weights.get(label, 1.0)) for label in classes.tolist()])[np.searchsorted(classes, y)]
 
 
 def check_class_weight(class_weight: Any, y: np.ndarray, classes: np.ndarray) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 import sklearn.neural_network
+from comparison import equal
 from scipy.special import softplus
 from sklearn.datasets import make_regression
 from sklearn.exceptions import ConvergenceWarning
@@ -131,6 +133,14 @@ def test_warm_start_with_another_solver_or_stopping_works(iris: Data, first: dic
     assert clf.set_params(**{**defaults, **second, "max_iter": 60}).fit(X, y).loss_ < loss
 
 
+def test_partial_fit_with_warm_start_takes_batches_that_lack_a_class(iris: Data) -> None:
+    X, y = iris
+    models = [MLPClassifier((4,), warm_start=warm_start, random_state=0) for warm_start in (False, True)]
+    for model in models:
+        model.partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X[:50], y[:50])
+    assert equal(*models)
+
+
 def test_warm_start_with_another_dtype_is_refused(iris: Data) -> None:
     X, y = iris
     clf = MLPClassifier((4,), warm_start=True, max_iter=2, random_state=0).fit(X, y).set_params(dtype="float32")
@@ -138,6 +148,14 @@ def test_warm_start_with_another_dtype_is_refused(iris: Data) -> None:
         with pytest.raises(ValueError, match="The fitted network has parameters of float64, but dtype='float32'"):
             train(X, y)
     assert clf.set_params(dtype=np.float64).fit(X, y).coefs_[0].dtype == np.float64
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_regressor_refuses_sparse_targets(regression: Data, solver: str) -> None:
+    X, y = regression
+    for columns in (y[:, None], np.c_[y, y]):
+        with pytest.raises(TypeError, match="Sparse data was passed.*toarray"):
+            MLPRegressor(solver=solver).fit(X, scipy.sparse.csr_matrix(columns))
 
 
 def test_poisson_refuses_negative_targets(regression: Data) -> None:

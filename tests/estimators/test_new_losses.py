@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 from comparison import distance, equal
 from sklearn.datasets import make_classification
 from sklearn.utils.class_weight import compute_sample_weight
@@ -126,6 +127,24 @@ def test_class_weight_of_multilabel_targets(binary: Data) -> None:
     a = MLPClassifier((4,), class_weight=weights, max_iter=5, random_state=0).fit(X, Y)
     b = MLPClassifier((4,), max_iter=5, random_state=0).fit(X, Y, sample_weight=compute_sample_weight(weights, Y))
     assert distance(a, b) < 1e-12
+
+
+def test_class_weight_may_name_classes_that_some_rows_lack(iris: Data) -> None:
+    """Batches of `partial_fit` and validation rows, with and without weights for the others."""
+    X, y = iris
+    two = y < 2
+    options = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
+    weighted, expected = MLPClassifier(class_weight={0: 2.0, 2: 3.0}, **options), MLPClassifier(**options)
+    weighted.partial_fit(X[two], y[two], classes=[0, 1, 2])
+    expected.partial_fit(X[two], y[two], np.where(y[two] == 0, 2.0, 1.0), classes=[0, 1, 2])
+    assert equal(weighted, expected)
+    weighted.set_params(early_stopping=True).fit(X, y, X_val=X[two], y_val=y[two])
+    assert len(weighted.validation_scores_) == 2
+    labels = np.eye(3, dtype=int)[y]
+    for Y in (labels, scipy.sparse.csr_matrix(labels)):
+        weighted = MLPClassifier(class_weight=[{1: 2.0}] * 3, **options).partial_fit(X[~two], Y[~two], classes=range(3))
+        expected = MLPClassifier(**options).partial_fit(X[~two], Y[~two], np.full(50, 2.0), classes=range(3))
+        assert equal(weighted, expected)
 
 
 def test_class_weight_finds_the_rare_class() -> None:

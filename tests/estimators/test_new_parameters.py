@@ -19,6 +19,17 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 Data = tuple[np.ndarray, np.ndarray]
 
 
+# hidden_layer_sizes
+
+
+@pytest.mark.parametrize("sizes", [(2.5,), [[3, 4]], ["3"], np.array([4.0])])
+def test_sizes_that_are_no_integers(iris: Data, sizes: Any) -> None:
+    with pytest.raises(
+        ValueError, match="'hidden_layer_sizes' parameter of MLPClassifier must be an integer, or a list with one"
+    ):
+        MLPClassifier(sizes).fit(*iris)
+
+
 # activation
 
 
@@ -250,7 +261,8 @@ def test_max_grad_norm_limits_a_step(regression: Data) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("dropout", 1.0), ("dropout", [0.1]), ("dropout", [0.1, 2]), ("weight_decay", -1), ("max_grad_norm", 0),
-     ("label_smoothing", 1), ("dtype", "float16"), ("n_threads", 0), ("scoring", 3), ("restore_best", 2),
+     ("label_smoothing", 1), ("dtype", "float16"),
+     ("dtype", np.dtype("int32")), ("dtype", np.dtype(">f4")), ("n_threads", 0), ("scoring", 3), ("restore_best", 2),
      ("partial_fit_epochs", 0),
      ("validation_split", "half"), ("stratify", "all"), ("verbose", "bar")],
 )  # fmt: skip

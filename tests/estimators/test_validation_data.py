@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from comparison import equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
@@ -71,6 +72,8 @@ def test_validation_data_that_does_not_fit(iris: Data) -> None:
         clf.fit(X, y, X_val=X[:, :3], y_val=y)
     with pytest.raises(ValueError, match="`y` has classes not in `self.classes_`"):
         clf.fit(X, y, X_val=X, y_val=y + 1)
+    with pytest.raises(ValueError, match=r"not fitted with multilabel input. Expected one class a row.*got \(150, 3\)"):
+        clf.fit(X, y, X_val=X, y_val=np.eye(3, dtype=int)[y])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         clf.fit(X, y, X_val=X, y_val=y[:10])
     assert not hasattr(clf, "coefs_")
@@ -109,6 +112,25 @@ def test_scoring_by_name_and_by_function(binary: Data) -> None:
         curves.append(clf.fit(X, y, sample_weight=np.linspace(1, 2, len(y))).validation_scores_)
     assert all(isinstance(score, float) and 0 <= score <= 1 for curve in curves for score in curve)
     assert curves[0] != curves[1]
+
+
+@pytest.mark.parametrize("score", [None, "high", {"accuracy": 1.0}])
+def test_scorer_that_gives_no_number_leaves_the_model(iris: Data, score: Any) -> None:
+    clf = MLPClassifier((3,), max_iter=2, random_state=0).fit(*iris)
+    expected = clf.predict_proba(iris[0])
+    clf.set_params(early_stopping=True, scoring=lambda estimator, X, y: score)
+    with pytest.raises(TypeError, match=f"scoring must return a number, got {score!r} from <function"):
+        clf.fit(*iris)
+    np.testing.assert_array_equal(clf.predict_proba(iris[0]), expected)
+
+
+def test_scores_that_are_all_nan_are_pointed_out(iris: Data) -> None:
+    options = {"early_stopping": True, "scoring": lambda estimator, X, y: np.nan, "max_iter": 3, "random_state": 0}
+    with pytest.warns(ConvergenceWarning, match="Every score on the validation rows was NaN, so the weights are those before"):
+        clf = MLPClassifier((3,), **options).fit(*iris)
+    start = MLPClassifier((3,), random_state=0).initialize(4, 3)
+    assert equal(clf, start)
+    assert not equal(clf.set_params(restore_best=False).fit(*iris), start)
 
 
 def test_unknown_scorer(iris: Data) -> None:
@@ -205,12 +227,13 @@ def test_interrupt_leaves_the_best_model(iris: Data) -> None:
     assert clf.predict(X).shape == y.shape
 
 
-def test_progress_bar_instead_of_lines(iris: Data, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_progress_bar_instead_of_lines(iris: Data, solver: str, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tqdm")
     X, y = iris
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        MLPClassifier((5,), verbose="progress", max_iter=3, early_stopping=True, random_state=0).fit(X, y)
+        MLPClassifier((5,), solver=solver, verbose="progress", max_iter=3, early_stopping=True, random_state=0).fit(X, y)
     captured = capsys.readouterr()
     assert "Iteration" not in captured.out
     assert "MLPClassifier" in captured.err
