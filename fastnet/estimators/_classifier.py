@@ -42,8 +42,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     label_smoothing : float in [0, 1), default=0.0
         Share of each target that is spread over all classes.
     stratify : bool or "auto", default="auto"
-        Whether the validation split keeps the shares of the classes: "auto" does so for two classes, as scikit-learn,
-        True for any number of them, and for sets of labels.
+        Whether the split by `validation_fraction` keeps the shares of the classes: "auto" does so for two classes, as
+        scikit-learn, True for any number of them, and for sets of labels.
     {extras}
 
     Attributes

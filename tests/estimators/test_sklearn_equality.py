@@ -325,15 +325,18 @@ def test_loss_is_the_first_parameter_of_the_regressor() -> None:
 
 
 @pytest.mark.skipif(not SINCE_1_7, reason="the regressor's first parameter came with 1.7")
-def test_signatures_begin_as_scikit_learns() -> None:
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
+def test_signatures_begin_as_scikit_learns(name: str) -> None:
     import inspect
 
-    for name in ("MLPClassifier", "MLPRegressor"):
-        theirs = inspect.signature(getattr(sklearn.neural_network, name)).parameters
-        ours = inspect.signature(getattr(fastnet.estimators, name)).parameters
-        shared = list(ours.values())[: len(theirs)]
-        assert [(p.name, p.default, p.kind) for p in shared] == [(p.name, p.default, p.kind) for p in theirs.values()]
-        assert all(p.kind is p.KEYWORD_ONLY for p in list(ours.values())[len(theirs) :])
+    ours, theirs = (getattr(library, name) for library in (fastnet.estimators, sklearn.neural_network))
+    probabilities = ["predict_proba", "predict_log_proba"] if name == "MLPClassifier" else []
+    for method in ("__init__", "fit", "partial_fit", "predict", "score", *probabilities):
+        expected = list(inspect.signature(getattr(theirs, method)).parameters.values())
+        parameters = list(inspect.signature(getattr(ours, method)).parameters.values())
+        shared, added = parameters[: len(expected)], parameters[len(expected) :]
+        assert [(p.name, p.default, p.kind) for p in shared] == [(p.name, p.default, p.kind) for p in expected], method
+        assert all(p.kind is p.KEYWORD_ONLY for p in added), method
 
 
 def test_fitted_attributes_are_those_of_scikit_learn() -> None:
