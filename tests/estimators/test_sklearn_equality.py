@@ -206,6 +206,46 @@ def test_warm_start_is_equal(task: str, solver: str) -> None:
     _assert_same_run(*pair, "warm start", loss_rtol=1e-10, coef_atol=1e-8)
 
 
+@pytest.mark.parametrize("seed", range(48))
+def test_sequences_of_calls_are_equal(seed: int) -> None:
+    """Fits, batches and changes of parameters, in random order; scikit-learn's stale count of epochs stops no run here."""
+    rng = np.random.RandomState(seed)
+    task = TASKS[seed % len(TASKS)]
+    X, y, weights = _data(task)
+    classes = {"classes": range(3) if task == "multilabel" else np.unique(y)}
+    known = classes if task in ("binary", "multiclass", "multilabel") else {}
+
+    def one_of(*choices: Any) -> Any:
+        return choices[rng.randint(len(choices))]
+
+    pair = _pair(
+        task,
+        hidden_layer_sizes=one_of((), (3,), (4, 2)),
+        solver=one_of("sgd", "adam"),
+        learning_rate=one_of("constant", "invscaling", "adaptive"),
+        batch_size=one_of("auto", 1, 7),
+        shuffle=one_of(True, False),
+        warm_start=one_of(True, False),
+        max_iter=3,
+        n_iter_no_change=np.inf,
+        random_state=5,
+    )
+    for call in ("fit", *(one_of("fit", "partial_fit", "partial_fit", "set_params") for _ in range(4))):
+        part = rng.permutation(len(X))[: one_of(10, 50)]
+        given = {"sample_weight": weights[part]} if SINCE_1_7 and one_of(True, False) else {}
+        change = one_of({"alpha": 0.5}, {"batch_size": 4}, {"max_iter": 2}, {"learning_rate_init": 0.004}, {"momentum": 0.3})
+        for estimator in pair:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if call == "fit":
+                    estimator.fit(X, y)
+                elif call == "partial_fit":
+                    estimator.partial_fit(X[part], y[part], **given, **known)
+                else:
+                    estimator.set_params(**change)
+    _assert_same_run(*pair, "sequences of calls", loss_rtol=1e-10, coef_atol=1e-8)
+
+
 @pytest.mark.parametrize("container", ["csr_matrix", "csc_matrix", "csr_array"])
 def test_sparse_rows_are_equal(container: str) -> None:
     import scipy.sparse
