@@ -120,8 +120,18 @@ cdef void multiply_into(const real* restrict D, real* restrict dA, Py_ssize_t n)
         dA[i] = dA[i] * D[i]
 
 
+# Softmax of two classes has rows too short for the loops over them: with n a constant 2, the compiler takes several rows at a time.
+# Of an epoch of xs: 20 %.
+
 cdef void subtract_largest(real* Z, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
     """Z -= max over each row: the same softmax, and no exponential overflows."""
+    if n == 2:
+        subtract_largest_of(Z, rows, 2)
+    else:
+        subtract_largest_of(Z, rows, n)
+
+
+cdef inline void subtract_largest_of(real* Z, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t r, j
     cdef real* z
     cdef real largest
@@ -136,19 +146,27 @@ cdef void subtract_largest(real* Z, Py_ssize_t rows, Py_ssize_t n) noexcept nogi
 
 cdef void normalise_exponentials(real* restrict Z, Py_ssize_t rows, Py_ssize_t n, real* restrict log_sum) noexcept nogil:
     """A = e^Z / sum(e^Z) by rows, in place; log_sum (rows,) gets ln(sum(e^Z))."""
-    cdef Py_ssize_t i, r, j
-    cdef real* z
-    cdef real total
+    cdef Py_ssize_t i
     for i in range(rows * n):
         Z[i] = exp_(Z[i])
+    if n == 2:
+        divide_by_sum(Z, rows, 2, log_sum)
+    else:
+        divide_by_sum(Z, rows, n, log_sum)
+    for i in range(rows):
+        log_sum[i] = log_(log_sum[i])
+
+
+cdef inline void divide_by_sum(real* restrict Z, Py_ssize_t rows, Py_ssize_t n, real* restrict sums) noexcept nogil:
+    cdef Py_ssize_t r, j
+    cdef real* z
+    cdef real total
     for r in range(rows):
         z = Z + r * n
         total = 0
         for j in range(n):
             total += z[j]
-        log_sum[r] = total
+        sums[r] = total
         total = 1 / total
         for j in range(n):
             z[j] = z[j] * total
-    for r in range(rows):
-        log_sum[r] = log_(log_sum[r])

@@ -32,14 +32,17 @@ cdef void softmax_cross_entropy(const Loss* loss, real* restrict A, real* dZ, co
             mass = smoothing
             for j in range(n):
                 mass += hit * Y[r * n + j]
+            if dZ != NULL:
+                for j in range(n):
+                    dZ[r * n + j] = <real> mass * A[r * n + j] - rest - hit * Y[r * n + j]
         values[r] += mass * log_sum[r]
         if values[r] > loss.ceiling:
             values[r] = loss.ceiling
-        if dZ != NULL:
-            for j in range(n):
-                dZ[r * n + j] = <real> mass * A[r * n + j] - rest - (0 if labels != NULL else hit * Y[r * n + j])
-            if labels != NULL:
-                dZ[r * n + labels[r]] -= hit
+    if labels != NULL and dZ != NULL:
+        for r in range(rows * n):
+            dZ[r] = A[r] - rest
+        for r in range(rows):
+            dZ[r * n + labels[r]] -= hit
 
 
 cdef void sigmoid_cross_entropy(const Loss* loss, real* restrict A, real* restrict dZ, const real* restrict Y,
@@ -194,11 +197,14 @@ cdef void output_layer(const Layer* layer, const Loss* loss, real* A, real* D, r
             multiply_into(D, dZ, rows * n)
         else:
             multiply_derivative(layer.activation, layer.alpha, A, dZ, rows * n)
-    if weights != NULL:
-        for r in range(rows):
-            values[r] *= weights[r]
-    if dZ != NULL:
-        for r in range(rows):
-            factor = <real> (scale * weights[r]) if weights != NULL else <real> scale
+    if weights == NULL:
+        if dZ != NULL:
+            for r in range(rows * n):
+                dZ[r] = dZ[r] * <real> scale
+        return
+    for r in range(rows):
+        values[r] *= weights[r]
+        if dZ != NULL:
+            factor = <real> (scale * weights[r])
             for j in range(n):
                 dZ[r * n + j] = dZ[r * n + j] * factor

@@ -168,6 +168,28 @@ static void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
     }
 }
 
+static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
+                          ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel);
+
+/* C^T (n, m) = B^T A^T instead, where C has fewer columns than a vector and rows of A^T are contiguous: dW of a few outputs. */
+#define SWAPPED_COLUMNS 128
+static void NAME(swapped_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row,
+                           ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, int accumulate, REAL *panel)
+{
+    REAL swapped[SWAPPED_COLUMNS * VECTOR_BYTES / sizeof(REAL)];
+    for (ptrdiff_t i = 0; i < m; i += SWAPPED_COLUMNS) {
+        const ptrdiff_t rows = m - i < SWAPPED_COLUMNS ? m - i : SWAPPED_COLUMNS;
+        if (accumulate)
+            for (ptrdiff_t r = 0; r < rows; r++)
+                for (ptrdiff_t j = 0; j < n; j++)
+                    swapped[j * SWAPPED_COLUMNS + r] = c[(i + r) * c_row + j];
+        NAME(product)(n, rows, k, b, b_col, b_row, a + i, a_col, 1, swapped, SWAPPED_COLUMNS, NULL, accumulate, panel);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            for (ptrdiff_t j = 0; j < n; j++)
+                c[(i + r) * c_row + j] = swapped[j * SWAPPED_COLUMNS + r];
+    }
+}
+
 /* Width of the panel of B at column j of n: of the last columns too few for a whole panel, one vector and two overlapping ones. */
 FN_INLINE ptrdiff_t NAME(width_)(ptrdiff_t n, ptrdiff_t j)
 {
@@ -180,6 +202,10 @@ FN_INLINE ptrdiff_t NAME(width_)(ptrdiff_t n, ptrdiff_t j)
 static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                           ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
+    if (n < LANES && m >= LANES && a_row == 1 && !bias) {
+        NAME(swapped_)(m, n, k, a, a_col, b, b_row, b_col, c, c_row, accumulate, panel);
+        return;
+    }
     const int direct = b_col == 1 && m < ROWS_WORTH_PACKING && b_row < STRIDE_WORTH_PACKING;
     const ptrdiff_t a_bytes = (a_row > a_col ? a_row : a_col) * (ptrdiff_t)sizeof(REAL);
     const int pack_a = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH &&
