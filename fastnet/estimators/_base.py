@@ -25,6 +25,7 @@ from ._solver import uses_lbfgs
 from ._stopping import reset_curves
 from ._targets import Role
 from ._validation import Rows, split
+from ._warnings import as_scikit_learn
 
 
 @with_shared_parts
@@ -159,7 +160,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             reset=reset,
         )
         if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = column_or_1d(labels, warn=True)
+            labels = as_scikit_learn(column_or_1d, labels, warn=True)
         self._check_targets(labels, role)
         dtype = X.dtype if reset else self._parameter_dtype()
         if sample_weight is not None:

@@ -24,6 +24,7 @@ from ._sklearn import EpochTasks, has_callbacks
 from ._solver import Solver, lbfgs_options, new_solver
 from ._stopping import EpochRules, open_curves, prints_lines
 from ._validation import Rows, Validation
+from ._warnings import as_scikit_learn
 
 #: Batch size "auto": all rows, but no more than these.
 AUTO_BATCH_SIZE = 200
@@ -78,20 +79,20 @@ def train_epochs(
     except DivergenceError as error:
         rules.diverged(error)
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        as_scikit_learn(warnings.warn, "Training interrupted by user.")
     else:
         if not incremental and not rules.stopped:
-            warnings.warn(
+            as_scikit_learn(
+                warnings.warn,
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
                 "converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         if rules.scored_nothing:
-            warnings.warn(
+            as_scikit_learn(
+                warnings.warn,
                 "Every score on the validation rows was NaN, so the weights are those before training. Use another scoring.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
     solver.state, solver.step = session.state, session.step
     estimator._optimizer = solver
@@ -101,7 +102,7 @@ def _batch_size(estimator: Any, n_rows: int) -> int:
     if isinstance(estimator.batch_size, str):
         return min(AUTO_BATCH_SIZE, n_rows)
     if estimator.batch_size > n_rows:
-        warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6)
+        as_scikit_learn(warnings.warn, "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return min(int(estimator.batch_size), n_rows)
 
 
@@ -186,7 +187,10 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
         )
     finally:
         progress.close()
-    estimator.n_iter_ = progress.n_iter if progress.stopped else _check_optimize_result("lbfgs", result, estimator.max_iter)
+    if progress.stopped:
+        estimator.n_iter_ = progress.n_iter
+    else:
+        estimator.n_iter_ = as_scikit_learn(_check_optimize_result, "lbfgs", result, estimator.max_iter)
     penalty = 0.5 * estimator.alpha / weight * sum(float(np.vdot(W, W)) for W in network.weights)
     estimator.loss_ = np.float64((result.fun - penalty) * reported_scale(loss, network.n_outputs) + penalty)
     if dtype != network.dtype:

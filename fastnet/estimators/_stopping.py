@@ -14,6 +14,7 @@ from fastnet.exceptions import DivergenceError
 from ._sklearn import EpochTasks
 from ._solver import Solver
 from ._validation import Validation
+from ._warnings import as_scikit_learn
 
 
 def reset_curves(estimator: Any) -> None:
@@ -144,7 +145,7 @@ class EpochRules(Callback):
             self._estimator.validation_scores_.append(float("nan"))
             self._estimator.validation_loss_curve_.append(float("nan"))
         self.stopped = True
-        warnings.warn(f"{error} The best weights before that are kept.", ConvergenceWarning, stacklevel=6)
+        as_scikit_learn(warnings.warn, f"{error} The best weights before that are kept.", ConvergenceWarning)
 
     def _record(self, loss: float) -> None:
         estimator = self._estimator

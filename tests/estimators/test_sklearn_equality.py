@@ -311,26 +311,48 @@ def test_verbose_lines_are_equal(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Training loss did not improve" in lines[4]
 
 
-def _warnings_of(estimator: Any, X: np.ndarray, y: np.ndarray) -> list[tuple[type, str]]:
+def _warnings_of(estimator: Any, X: np.ndarray, y: np.ndarray, action: str) -> list[tuple[type, str]]:
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter(action)
         warnings.filterwarnings("ignore", "scipy.optimize: The `disp`")  # an option that scikit-learn 1.6 gives to SciPy
+        estimator.fit(X, y)
         estimator.fit(X, y)
     return [(w.category, str(w.message)) for w in caught]
 
 
-@pytest.mark.parametrize("options", [{"max_iter": 2}, {"batch_size": 1000, "max_iter": 2}, {"solver": "lbfgs", "max_iter": 2}])
-def test_warnings_are_equal(options: dict[str, Any]) -> None:
-    X, y, _ = _data("binary")
-    ours, theirs = (_warnings_of(estimator, X, y) for estimator in _pair("binary", random_state=0, **options))
+WARNED = [
+    ("binary", {"max_iter": 2}),
+    ("binary", {"batch_size": 1000, "max_iter": 2}),
+    ("binary", {"solver": "lbfgs", "max_iter": 2}),
+    ("binary column", {"solver": "lbfgs", "tol": 1.0}),
+    ("regression column", {"tol": 1.0}),
+]
+
+
+def _warned(case: str, options: dict[str, Any]) -> tuple[tuple[Any, Any], np.ndarray, np.ndarray]:
+    """An estimator of each library, and data with which it warns."""
+    task, _, column = case.partition(" ")
+    X, y, _ = _data(task)
+    return _pair(task, random_state=0, **options), X, y[:, None] if column else y
+
+
+@pytest.mark.parametrize("action", ["always", "default"])
+@pytest.mark.parametrize(("case", "options"), WARNED)
+def test_warnings_are_equal(case: str, options: dict[str, Any], action: str) -> None:
+    pair, X, y = _warned(case, options)
+    ours, theirs = (_warnings_of(estimator, X, y, action) for estimator in pair)
     assert ours == theirs
     assert ours
 
 
-def test_column_vector_warns_as_scikit_learn() -> None:
-    X, y, _ = _data("regression")
-    ours, theirs = (_warnings_of(estimator, X, y[:, None]) for estimator in _pair("regression", max_iter=1))
-    assert ours == theirs
+@pytest.mark.parametrize(("case", "options"), WARNED)
+def test_filters_by_module_meet_the_warnings(case: str, options: dict[str, Any]) -> None:
+    pair, X, y = _warned(case, options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", module=r"sklearn\.neural_network\._multilayer_perceptron")
+        for estimator in pair:
+            estimator.fit(X, y)
 
 
 BAD_PARAMETERS = [
