@@ -7,9 +7,12 @@ does not see tell when to stop. They may be set aside by the estimator, as in sc
 given: measured on another day, say, as rows of one day are alike.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import make_moons
+from sklearn.exceptions import ConvergenceWarning
 
 import fastnet as fn
 
@@ -44,7 +47,9 @@ endless = fn.MLPClassifier(
     restore_best=False,
     max_iter=300,
 )
-endless.fit(X, y, X_val=X_val, y_val=y_val)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is meant to be reached
+    endless.fit(X, y, X_val=X_val, y_val=y_val)
 for name, clf in (("stopped", stopped), ("not stopped", endless)):
     print(f"{name:12} {clf.score(X_test, y_test):.3f} of the test rows right")
 

@@ -52,6 +52,9 @@ _LAZY = {
     "load": "fastnet.persistence",
 }
 
+#: Submodules that are imported when they are first used, for the same reason.
+_SUBMODULES = {"checkpoint", "estimators", "inspection", "onnx", "persistence", "plotting", "torch"}
+
 __all__ = [
     "ELU",
     "GELU",
@@ -114,6 +117,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_LAZY[name]), name)
         globals()[name] = value
         return value
+    if name in _SUBMODULES:
+        return import_module(f"fastnet.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -93,6 +93,12 @@ def test_every_public_name_can_be_had_and_is_documented(name):
     assert name == "__version__" or value.__doc__
 
 
+def test_submodules_come_with_the_package():
+    code = "import fastnet as fn; print(fn.inspection.diagnose.__name__, fn.estimators.MLPClassifier is fn.MLPClassifier)"
+    result = run_python(code)
+    assert result.stdout.strip() == "diagnose True", result.stderr
+
+
 def test_version_is_that_of_the_project():
     tomllib = pytest.importorskip("tomllib")
     project = ROOT / "pyproject.toml"

@@ -7,10 +7,10 @@ from types import FunctionType
 from typing import Any
 
 
-def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return function(*args, **kwargs)
+def _call(warn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    return warn(*args, **kwargs)
 
 
-#: ``as_scikit_learn(function, ...)`` calls a function that warns, `warnings.warn` or one of scikit-learn's own, as if from there.
+#: ``as_scikit_learn(warn, ...)`` calls a function that warns, `warnings.warn` or one of scikit-learn's own, as if from there.
 #: Python takes a warning's module, and what it has shown already, from the globals of the caller.
 as_scikit_learn = FunctionType(_call.__code__, {"__name__": "sklearn.neural_network._multilayer_perceptron"})

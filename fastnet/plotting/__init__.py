@@ -10,7 +10,7 @@ try:
     import matplotlib  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "fastnet.plotting draws with Matplotlib, which is not installed. Install it with: pip install fastnet[plot]"
+        'fastnet.plotting draws with Matplotlib, which is not installed. Install it with: pip install "fastnet[plot]"'
     ) from error
 
 from ._activation import ActivationDisplay

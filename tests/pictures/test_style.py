@@ -82,7 +82,7 @@ def test_without_matplotlib_the_extra_is_named():
         "except ImportError as error:\n    print(error)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install fastnet[plot]" in run.stdout
+    assert 'pip install "fastnet[plot]"' in run.stdout
 
 
 def test_inspection_imports_neither_matplotlib_nor_sklearn():
