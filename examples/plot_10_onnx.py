@@ -40,9 +40,8 @@ session = onnxruntime.InferenceSession(
 )
 label, probabilities = session.run(None, {"X": X_test})
 ours = pipeline.predict_proba(X_test)
-print(
-    f"labels equal: {(label == pipeline.predict(X_test)).all()}, largest difference {np.abs(probabilities - ours).max():.1e}"
-)
+print(f"labels equal: {(label == pipeline.predict(X_test)).all()}")
+print(f"largest difference {np.abs(probabilities - ours).max():.1e}")
 
 # %%
 # Probability for probability:
