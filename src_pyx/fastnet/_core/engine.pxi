@@ -25,7 +25,7 @@ cdef extern from "team.h" nogil:
     ctypedef struct Team:
         int size
     ctypedef void (*TeamWork)(int, void*) noexcept nogil
-    long long team_barrier(Team* team)
+    void team_barrier(Team* team)
     void flag_raise(int* flag)
     bint flag_is_up(const int* flag)
     void team_run(Team* team, int size, TeamWork work, void* task)
@@ -49,6 +49,7 @@ include "random.pxi"
 include "plan.pxi"
 include "inference.pxi"
 include "tiles.pxi"
+include "pace.pxi"
 include "training.pxi"
 include "trainer.pxi"
 include "entries.pxi"

@@ -1,14 +1,12 @@
 /* A team of threads that lives for one call into the core.
  *
  * team_run starts size - 1 threads, lets every member run the same function with its number, and joins them. team_barrier spins
- * for about two microseconds and then yields, so that a team on busy cores waits without holding them; it returns the nanoseconds
- * waited beyond the spinning, by which the caller sees that cores are wanted elsewhere. A thread that cannot be started makes the
+ * for about two microseconds and then yields, so that a team on busy cores waits without holding them. A thread that cannot be started makes the
  * team smaller, never the work incomplete: members read the final size after the start. Platforms without POSIX threads have a
  * team of one.
  */
 #ifndef FASTNET_TEAM_H
 #define FASTNET_TEAM_H
-#include "clock.h"
 
 #define TEAM_MAXIMUM 64
 #define TEAM_SPINS 64
@@ -43,31 +41,28 @@ static inline void team_pause(void)
 #endif
 }
 
-static long long team_wait(const int *word, int value)
+static void team_wait(const int *word, int value)
 {
     for (int spins = 0; spins < TEAM_SPINS; spins++) {
         if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
-            return 0;
+            return;
         team_pause();
     }
-    const long long start = now_nanoseconds();
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
         sched_yield();
-    return now_nanoseconds() - start;
 }
 
-static long long team_barrier(Team *team)
+static void team_barrier(Team *team)
 {
-    const int size = team->size; /* before arriving: after that, member 0 may already make the team smaller */
-    if (size == 1)
-        return 0;
+    if (team->size == 1)
+        return;
     const int generation = __atomic_load_n(&team->generation, __ATOMIC_ACQUIRE);
-    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == size) {
+    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == team->size) {
         __atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&team->generation, !generation, __ATOMIC_RELEASE);
-        return 0;
+    } else {
+        team_wait(&team->generation, generation);
     }
-    return team_wait(&team->generation, generation);
 }
 
 /* A flag that one member raises and others look at. */
@@ -99,7 +94,7 @@ static void team_run(Team *team, int size, TeamWork work, void *task)
     team->size = started;
     __atomic_store_n(&team->started, 1, __ATOMIC_RELEASE);
     work(0, task);
-    for (int i = 1; i < started; i++) /* not team->size: the work may have let members go */
+    for (int i = 1; i < started; i++)
         pthread_join(threads[i], NULL);
 }
 
@@ -112,11 +107,7 @@ struct Team {
 static void flag_raise(int *flag) { *flag = 1; }
 static int flag_is_up(const int *flag) { return *flag; }
 
-static long long team_barrier(Team *team)
-{
-    (void)team;
-    return 0;
-}
+static void team_barrier(Team *team) { (void)team; }
 
 static void team_run(Team *team, int size, TeamWork work, void *task)
 {

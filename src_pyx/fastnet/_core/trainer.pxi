@@ -64,6 +64,7 @@ cdef class Trainer:
         self.held = [params, loss, X, y, sample_weight, state, gradient]
         self.n_threads = self._members(n_threads)
         self._lay_out(n_out, gradient)
+        start_pace(&task.pace, self.n_threads)
 
     cdef int _members(self, int n_threads):
         """As many members as a batch has work for: a barrier costs about a microsecond, so each must have some ten of them."""
@@ -92,7 +93,6 @@ cdef class Trainer:
             place = NULL if buffer is None else <char*> cnp.PyArray_DATA(buffer)
             task.tiles = <Tile*> part(&place, task.n_tiles * sizeof(Tile))
             task.tile_bounds = <Py_ssize_t*> part(&place, (self.n_threads + 1) * sizeof(Py_ssize_t))
-            task.waited = <long long*> part(&place, self.n_threads * sizeof(long long))
             task.tile_norms = <double*> part(&place, task.n_tiles * sizeof(double))
             task.tile_weights = <double*> part(&place, task.n_tiles * sizeof(double))
             task.A = <void**> part(&place, (L + 1) * sizeof(void*))
@@ -167,15 +167,23 @@ cdef class Trainer:
 
     cdef int _run(self) except -1:
         cdef Training* task = &self.task
-        task.signalled = task.stop = task.go_alone = False
-        task.may_go_alone = not self.plan.uses_blas
+        cdef bint may_choose = self.n_threads > 1 and not task.only_gradient and not self.plan.uses_blas
+        cdef double guess = 0.1 * self.plan.n_weights * task.batch_size, started
+        task.signalled = task.stop = False
         task.status = FINISHED
-        task.done = task.updates = task.rows_done = task.waited_before = 0
+        task.done = task.updates = task.rows_done = task.first_batch = task.end_batch = 0
         task.loss_sum = task.penalty_sum = task.norm_sum = 0
-        task.last_look = task.last_review = now_nanoseconds()
-        memset(task.waited, 0, self.n_threads * sizeof(long long))
+        task.last_look = now_nanoseconds()
         with nogil:
-            team_run(&task.team, self.n_threads, train_team_member, task)
+            while task.end_batch < task.n_batches and task.status == FINISHED and not flag_is_up(&task.signalled):
+                task.first_batch = task.end_batch
+                task.end_batch = task.n_batches
+                if may_choose:
+                    task.end_batch = min(task.n_batches, task.first_batch + batches_of_stretch(&task.pace, guess))
+                started = now_nanoseconds()
+                team_run(&task.team, task.pace.members, train_team_member, task)
+                if may_choose:
+                    note_pace(&task.pace, now_nanoseconds() - started, task.end_batch - task.first_batch)
         if flag_is_up(&task.signalled):
             task.status = INTERRUPTED
             raise_what_is_set()

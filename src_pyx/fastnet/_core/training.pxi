@@ -10,8 +10,6 @@
 cdef enum:
     WATCH_NANOSECONDS = 50000000    # between looks at Python's signals
     ROWS_PER_PIECE = 1024           # rows at a time of a large batch, and of loss_and_grad
-    REVIEW_NANOSECONDS = 10000000   # between looks at how well a team's members keep each other busy
-    WASTE_PERCENT = 35              # of a team's time spent waiting from which one member alone is faster
 
 cdef enum Status:
     FINISHED
@@ -33,9 +31,12 @@ cdef struct Training:
     Py_ssize_t n                    # rows of the pass
     Py_ssize_t batch_size
     Py_ssize_t n_batches
+    Py_ssize_t first_batch          # of the stretch that a team runs before the choice of its size is reviewed
+    Py_ssize_t end_batch
     const double* rates             # (n_rates,)
     Py_ssize_t n_rates
     Py_ssize_t step                 # batches so far; members count their own while they run
+    Pace pace
     # objective and optimiser
     Step optimizer
     void* first
@@ -72,11 +73,6 @@ cdef struct Training:
     int signalled                   # raised by member 0 at any time: what a member still does of this batch may be left out
     bint stop                       # member 0's decision before the first barrier of a batch, which all follow after it
     long long last_look
-    bint may_go_alone               # without BLAS results are the same for any team
-    bint go_alone                   # member 0's decision before the second barrier of a batch: the others leave after it
-    long long* waited               # (members,) nanoseconds at barriers so far
-    long long waited_before         # their sum at the last review
-    long long last_review
     bint heavy                      # a layer of a batch takes long enough to look at signals between layers
     int status
     Py_ssize_t done                 # batches, those without weight too
@@ -328,22 +324,6 @@ cdef double mean_of_losses(const Training* task, Py_ssize_t rows, double weight)
     return ((sums[0] + sums[1]) + (sums[2] + sums[3])) / weight
 
 
-cdef void review_team(Training* task) noexcept nogil:
-    """Go on with one member if the team wastes its time, because other programs have the cores. Results stay the same.
-
-    The members' sums are those they stored before the last barrier.
-    """
-    cdef long long now = now_nanoseconds(), waited = 0
-    cdef int i, size = task.team.size
-    if size == 1 or not task.may_go_alone or now - task.last_review < REVIEW_NANOSECONDS:
-        return
-    for i in range(size):
-        waited += task.waited[i]
-    task.go_alone = (waited - task.waited_before) * 100 > (now - task.last_review) * size * WASTE_PERCENT
-    task.waited_before = waited
-    task.last_review = now
-
-
 cdef void share_forward_and_back(Training* task, int member, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1, double scale,
                                  Py_ssize_t step, real* unused) noexcept nogil:
     """A member's share of a batch, in pieces whose layers leave time to look at signals."""
@@ -354,25 +334,23 @@ cdef void share_forward_and_back(Training* task, int member, Py_ssize_t start, P
 
 
 cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
-    """One member's life: all batches of a pass."""
+    """One member's life: the batches of a stretch."""
     cdef Py_ssize_t batch, start, rows, size = task.team.size, step = task.step
     cdef double weight, mean_loss
-    cdef long long waited = 0
     if member == 0:
         divide_tiles(task)
     team_barrier(&task.team)
-    for batch in range(task.n_batches):
+    for batch in range(task.first_batch, task.end_batch):
         start = batch * task.batch_size
         rows = task.n - start if task.n - start < task.batch_size else task.batch_size
         weight = task.whole_weight if task.only_gradient else weight_of_batch(task, start, rows, <real*> NULL)
         if weight > 0:
             share_forward_and_back(task, member, start, rows * member // size, rows * (member + 1) // size, 1 / weight, step,
                                    <real*> NULL)
-        task.waited[member] = waited
         if member == 0:
             look_at_signals(task)
             task.stop = flag_is_up(&task.signalled)
-        waited += team_barrier(&task.team)
+        team_barrier(&task.team)
         if task.stop:
             return
         if weight > 0:
@@ -391,19 +369,12 @@ cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
                     team_barrier(&task.team)
                 update_tiles(task, member, start, rows, weight, task.rates[batch if task.n_rates > 1 else 0], step + 1, <real*> NULL)
         step += 1
-        if member == 0:
-            review_team(task)
-        waited += team_barrier(&task.team)
+        team_barrier(&task.team)
         if member == 0:
             if weight > 0 and not task.only_gradient:
                 account(task, weight, rows, mean_loss)
             task.done += 1
             task.step += 1
-            if task.go_alone and size > 1:
-                size = task.team.size = 1
-                divide_tiles(task)
-        elif task.go_alone:
-            return
 
 
 cdef void divide_tiles(Training* task) noexcept nogil:
