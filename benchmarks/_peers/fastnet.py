@@ -26,17 +26,16 @@ def trainer(task: Training, n_threads: int | None) -> Job:
         [*(fn.Dense(n, task.activation) for n in task.hidden), output], task.n_features, dtype=task.dtype, random_state=0
     )
     seeds = count()
+    options = {"optimizer": _OPTIMIZERS[task.optimizer], "batch_size": task.batch_size, "n_threads": n_threads}
+    options |= dict(task.fit_options)
+    calls = 1
+    if task.call_a_batch:
+        batches = np.array_split(np.random.default_rng(0).permutation(task.n_rows), -(-task.n_rows // task.batch_size))
+        calls = len(batches)
+        options["sampling"] = lambda session: batches[session.epoch % calls]
 
     def train(n: int) -> None:
-        network.fit(
-            X,
-            y,
-            optimizer=_OPTIMIZERS[task.optimizer],
-            batch_size=task.batch_size,
-            epochs=n,
-            random_state=next(seeds),
-            n_threads=n_threads,
-        )
+        network.fit(X, y, epochs=n * calls, random_state=next(seeds), **options)
 
     return train
 

@@ -65,6 +65,7 @@ cdef class Trainer:
         self.n_threads = self._members(n_threads)
         self._lay_out(n_out, gradient)
         start_pace(&task.pace, self.n_threads)
+        task.last_look = now_nanoseconds()
 
     cdef int _members(self, int n_threads):
         """As many members as a batch has work for: a barrier costs about a microsecond, so each must have some ten of them."""
@@ -173,7 +174,6 @@ cdef class Trainer:
         task.status = FINISHED
         task.done = task.updates = task.rows_done = task.first_batch = task.end_batch = 0
         task.loss_sum = task.penalty_sum = task.norm_sum = 0
-        task.last_look = now_nanoseconds()
         with nogil:
             while task.end_batch < task.n_batches and task.status == FINISHED and not flag_is_up(&task.signalled):
                 task.first_batch = task.end_batch

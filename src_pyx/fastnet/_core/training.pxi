@@ -88,8 +88,11 @@ cdef extern from "Python.h":
 
 
 cdef void look_at_signals(Training* task) noexcept nogil:
-    """Run Python's signal handlers if 50 ms have gone by. One that raises ends the training before the next update that has not
-    begun; the error stays set."""
+    """Run Python's signal handlers if 50 ms have gone by, in this pass or in several short ones: the interpreter's own look between
+    passes misses a signal that arrives while another thread ends (a race of CPython 3.11 in computing its "eval breaker").
+
+    A handler that raises ends the training before the next update that has not begun; the error stays set.
+    """
     cdef long long now = now_nanoseconds()
     if now - task.last_look < WATCH_NANOSECONDS or flag_is_up(&task.signalled):
         return
