@@ -19,6 +19,9 @@ from sklearn.utils.fixes import parse_version
 import fastnet.estimators
 from fastnet.estimators import MLPRegressor
 
+# Both libraries warn of batches larger than the data; test_warnings_are_equal looks at it.
+pytestmark = pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1")
+
 VERSION = parse_version(sklearn.__version__)
 #: Sample weights and the Poisson loss came with 1.7.
 SINCE_1_7 = VERSION >= parse_version("1.7")
