@@ -10,6 +10,8 @@ from setuptools import Extension, setup
 
 # Bounds and initialisation checks where Cython makes them, and a trap at undefined behaviour where the C compiler does.
 DEBUG = os.environ.get("FASTNET_DEBUG") == "1"
+# The functions' names, for profiles (tools/profile.sh).
+SYMBOLS = DEBUG or os.environ.get("FASTNET_SYMBOLS") == "1"
 MSVC = sys.platform == "win32"
 
 # Never -march=native nor -ffast-math: wheels run anywhere, and NaN must stay visible.
@@ -31,7 +33,7 @@ setup(
                 include_dirs=[SOURCES, numpy.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
                 extra_compile_args=COMMON + flags,
-                extra_link_args=[] if MSVC or sys.platform == "darwin" or DEBUG else ["-Wl,--strip-all"],
+                extra_link_args=[] if MSVC or sys.platform == "darwin" or SYMBOLS else ["-Wl,--strip-all"],
                 depends=[f"{SOURCES}/{name}" for name in sorted(os.listdir(SOURCES)) if name.endswith((".pxi", ".h"))],
             )
             for level, flags in LEVELS.items()
