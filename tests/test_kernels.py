@@ -136,21 +136,29 @@ def test_activations_of_nan_and_infinity(engine, activation, dtype):
         assert np.array_equal(got, expected, equal_nan=True)
 
 
-@pytest.mark.parametrize("blas", [True, False])
+def check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, **options):
+    """C = op(A) op(B), or that added to C, against NumPy in float64."""
+    A = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
+    B = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
+    exact = (A.T if transpose_a else A).astype(np.float64) @ (B.T if transpose_b else B).astype(np.float64)
+    C = np.full((m, n), np.nan, dtype)
+    if options.get("accumulate"):
+        C = rng.standard_normal((m, n)).astype(dtype)
+        exact += C
+    try:
+        engine.product(A, B, C, transpose_a, transpose_b, **options)
+    except NotImplementedError:
+        pytest.skip("no product of its own in this build")
+    np.testing.assert_allclose(C, exact, rtol=0, atol=16 * np.finfo(dtype).eps * k, err_msg=f"{m} x {k} x {n}")
+
+
+@pytest.mark.parametrize("blas", [False, True])
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
 def test_product(engine, dtype, rng, transpose_a, transpose_b, blas):
     sizes = [1, 2, 3, 5, 7, 8, 16, 17, 33, 64, 100]
     for m, k, n in rng.choice(sizes, (40, 3)):
-        A = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
-        B = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
-        C = np.full((m, n), np.nan, dtype)
-        try:
-            engine.product(A, B, C, transpose_a, transpose_b, blas=blas)
-        except NotImplementedError:
-            pytest.skip("no product of its own in this build")
-        exact = (A.T if transpose_a else A).astype(np.float64) @ (B.T if transpose_b else B).astype(np.float64)
-        np.testing.assert_allclose(C, exact, rtol=0, atol=4 * np.finfo(dtype).eps * k * 4, err_msg=f"{m} x {k} x {n}")
+        check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, blas=blas)
 
 
 @pytest.mark.parametrize("transpose_a", [False, True])
@@ -159,33 +167,15 @@ def test_own_product_of_every_number_of_columns(engine, dtype, rng, transpose_a,
     """Panels, overlapping last vectors, fewer columns than a vector; one and two passes over k; from nothing and added to C."""
     for n in (*range(1, 72), 100, 130, 256):
         m, k = int(rng.choice([1, 2, 5, 6, 7, 11, 13, 24, 50])), int(rng.choice([1, 3, 4, 16, 18, 37, 256, 300]))
-        A = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
-        B = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
-        before = rng.standard_normal((m, n)).astype(dtype)
-        exact = (A.T if transpose_a else A).astype(np.float64) @ (B.T if transpose_b else B).astype(np.float64)
         for accumulate in (False, True):
-            C = before.copy()
-            try:
-                engine.product(A, B, C, transpose_a, transpose_b, accumulate=accumulate, blas=False)
-            except NotImplementedError:
-                pytest.skip("no product of its own in this build")
-            expected = exact + before if accumulate else exact
-            np.testing.assert_allclose(C, expected, rtol=0, atol=16 * np.finfo(dtype).eps * k, err_msg=f"{m} x {k} x {n}")
+            check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, accumulate=accumulate, blas=False)
 
 
 @pytest.mark.parametrize("transpose_a, transpose_b", [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("m, k, n", [(300, 270, 1024), (290, 1030, 272), (530, 512, 256)])
 def test_own_product_of_large_matrices(engine, dtype, rng, m, k, n, transpose_a, transpose_b):
     """Several passes over the rows, copies of A, lines fetched ahead."""
-    A = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
-    B = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
-    C = np.full((m, n), np.nan, dtype)
-    try:
-        engine.product(A, B, C, transpose_a, transpose_b, blas=False)
-    except NotImplementedError:
-        pytest.skip("no product of its own in this build")
-    exact = (A.T if transpose_a else A).astype(np.float64) @ (B.T if transpose_b else B).astype(np.float64)
-    np.testing.assert_allclose(C, exact, rtol=0, atol=16 * np.finfo(dtype).eps * k)
+    check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, blas=False)
 
 
 def test_shuffle_is_a_permutation_and_uniform(engine):
