@@ -121,7 +121,7 @@ cdef void multiply_into(const real* restrict D, real* restrict dA, Py_ssize_t n)
 
 
 # Softmax of two classes has rows too short for the loops over them: with n a constant 2, the compiler takes several rows at a time.
-# Of an epoch of xs: 20 %.
+# With the flat loops of softmax_cross_entropy and dW of few outputs made transposed, an epoch of xs became 1.4 times as fast.
 
 cdef void subtract_largest(real* Z, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
     """Z -= max over each row: the same softmax, and no exponential overflows."""
