@@ -19,9 +19,6 @@ from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.optimizers import GradientRule, Optimizer
 
-#: Status of a pass in the core that met a loss which is not finite.
-_DIVERGED = 2
-
 
 class EpochResult(NamedTuple):
     """What an epoch did.
@@ -204,11 +201,11 @@ class Session:
         np.copyto(self._last_finite, network.params)
         started = perf_counter()
         with runtime.single_threaded_blas(network._plan.uses_blas):
-            status, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = self._trainer.run(order, rates)
+            diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = self._trainer.run(order, rates)
         seconds = perf_counter() - started
-        if status == _DIVERGED or not _finite(network.params):
+        if diverged or not _finite(network.params):
             np.copyto(network.params, self._last_finite)
-            raise self._divergence(done + 1 if status == _DIVERGED else done, float(rates[-1]))
+            raise self._divergence(done + 1 if diverged else done, float(rates[-1]))
         self.epoch += 1
         grad_norm = math.sqrt(grad_sq_sum / updates) if self._tracks_norm and updates else math.nan
         loss, penalty = (loss_sum / rows, penalty_sum / rows) if rows else (math.nan, math.nan)

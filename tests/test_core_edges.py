@@ -10,6 +10,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from helpers import distance, reference_loss_and_grad
 from scipy import sparse
 
 import fastnet as fn
@@ -181,3 +182,65 @@ def test_products_whose_strides_are_multiples_of_a_page(dtype, transpose_a, rng)
     engine.product(a, B.astype(dtype), C, transpose_a, blas=False)
     exact = A.astype(dtype).astype(np.float64) @ B.astype(dtype).astype(np.float64)
     assert np.abs(C - exact).max() < k * np.finfo(dtype).eps * 20
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_long_update_has_the_bits_of_a_short_one(dtype, rng):
+    """One member has so much to do that it makes the whole gradient first; of eight, each makes its tiles' on the way."""
+    X, y = rng.standard_normal((900, 1000)).astype(dtype), rng.standard_normal((900, 1)).astype(dtype)
+    layers = [fn.Dense(1000, "tanh"), fn.Dense(1000, "tanh"), fn.Dense(600, "tanh"), fn.Dense(1, "identity")]
+
+    def after(n_threads):
+        net = fn.Network(layers, 1000, dtype=dtype, random_state=0)
+        net.fit(X, y, batch_size=900, epochs=2, random_state=0, l2=0.1, n_threads=n_threads)
+        return net.params
+
+    assert np.array_equal(after(1), after(8))
+
+
+def test_products_in_slices_of_columns(rng):
+    """A batch for which BLAS works long enough to be watched, forward and for dA, against NumPy."""
+    X, y = rng.standard_normal((1024, 1100)), rng.standard_normal((1024, 2))
+    net = fn.Network(
+        [fn.Dense(1100, "tanh"), fn.Dense(1100, "tanh"), fn.Dense(2, "identity")], 1100, dtype="float64", random_state=0
+    )
+    J, grads = net.loss_and_grad(X, y)
+    J_exact, exact = reference_loss_and_grad(net, fn.SquaredError(), X, y)
+    assert J == pytest.approx(J_exact, rel=1e-12)
+    assert distance(grads.flat, exact) < 1e-12
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGALRM on this platform")
+@pytest.mark.parametrize(
+    "call",
+    [
+        "net.fit(X, y, batch_size=2048, epochs=1000)",
+        "net.fit(X, y, batch_size=2048, epochs=1000, n_threads=1)",
+        "net.fit(X, y, batch_size=2048, epochs=1000, max_grad_norm=1.0)",
+        "net.forward(many)",
+    ],
+)
+def test_a_signal_ends_every_phase_of_a_large_network(call):
+    """Handlers that raise at different moments of batches of half a second; the network stays finite and of use."""
+    code = f"""
+        import signal
+        import numpy as np, fastnet as fn
+        class Alarm(Exception): pass
+        def handler(*_): raise Alarm
+        signal.signal(signal.SIGALRM, handler)
+        X, y = np.ones((2048, 1100), np.float32), np.ones((2048, 2), np.float32)
+        many = np.tile(X, (50, 1))
+        net = fn.Network([fn.Dense(1100, "tanh"), fn.Dense(1100, "tanh"), fn.Dense(2, "identity")], 1100, random_state=0)
+        for number in range(6):
+            signal.setitimer(signal.ITIMER_REAL, 0.1 + 0.05 * number)
+            try:
+                while True:
+                    {call}
+            except Alarm:
+                print("raised")
+            assert np.isfinite(net.params).all()
+            assert np.isfinite(net.forward(X[:3])).all()
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["raised"] * 6

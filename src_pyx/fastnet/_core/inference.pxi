@@ -21,6 +21,7 @@ cdef struct Inference:
     double* values              # (n,) the rows' losses, with loss
     char* scratch               # per member: see `inference_scratch`
     Py_ssize_t scratch_size
+    Watch watch
     int width
 
 
@@ -30,15 +31,15 @@ cdef Py_ssize_t inference_scratch(Py_ssize_t block_rows, Py_ssize_t widest, Py_s
 
 
 cdef void hidden_forward(const Layer* layer, const Rows* X, const Py_ssize_t* numbers, Py_ssize_t start, const real* A,
-                         const real* params, real* Z, Py_ssize_t rows, real* panel) noexcept nogil:
+                         const real* params, real* Z, Py_ssize_t rows, real* panel, Watch* watch, int member) noexcept nogil:
     """Z[l] = A[l-1] W[l] + b[l]; A is NULL where the layer reads sparse rows."""
     if A == NULL:
         sparse_forward_product(X, numbers, start, params + layer.W, params + layer.b, Z, rows, layer.n_out)
     else:
-        forward_product(A, params + layer.W, params + layer.b, Z, rows, layer.n_in, layer.n_out, panel)
+        forward_product(A, params + layer.W, params + layer.b, Z, rows, layer.n_in, layer.n_out, panel, watch, member)
 
 
-cdef void infer_rows(const Inference* task, int member, real* unused) noexcept nogil:
+cdef void infer_rows(Inference* task, int member, real* unused) noexcept nogil:
     """This member's share of the rows, block by block."""
     cdef Py_ssize_t n = task.X.n, size = task.team.size, block_rows = task.block_rows, blocks = (n + block_rows - 1) // block_rows
     cdef Py_ssize_t block, start, rows, l, n_out
@@ -67,7 +68,7 @@ cdef void infer_rows(const Inference* task, int member, real* unused) noexcept n
                 Z = <real*> task.out + start * n_out
             else:
                 Z = halves[l & 1]
-            hidden_forward(layer, task.X, NULL, start, A, params, Z, rows, panel)
+            hidden_forward(layer, task.X, NULL, start, A, params, Z, rows, panel, &task.watch, member)
             if l < task.n_layers - 1:
                 activate(layer.activation, layer.alpha, Z, rows * n_out)
             elif task.loss == NULL:
@@ -79,10 +80,12 @@ cdef void infer_rows(const Inference* task, int member, real* unused) noexcept n
                              <const real*> task.targets.weights + start if task.targets.weights != NULL else NULL,
                              1, task.values + start, log_sum, rows)
             A = Z
+        if ended(&task.watch, member):
+            return
 
 
 cdef void infer_member(int member, void* argument) noexcept nogil:
-    cdef const Inference* task = <const Inference*> argument
+    cdef Inference* task = <Inference*> argument
     if task.width == cnp.NPY_FLOAT:
         infer_rows[float](task, member, NULL)
     else:
@@ -111,9 +114,11 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     task.scratch_size = (inference_scratch(block_rows, plan.widest, item) + 4095) // 4096 * 4096
     cdef cnp.ndarray scratch = np.empty(size * task.scratch_size, dtype=np.uint8)
     task.scratch = <char*> cnp.PyArray_DATA(scratch)
+    start_watch(&task.watch)
+    task.watch.last_look = task.watch.last_chance
     with nogil:
         team_run(&task.team, size, infer_member, task)
-    return 0
+    return raise_if_ended(&task.watch)
 
 
 def forward(Plan plan not None, cnp.ndarray params not None, X, cnp.ndarray out not None, int n_threads=1):
@@ -180,7 +185,7 @@ cdef void row_through_layers(const Layer* layers, Py_ssize_t n_layers, Py_ssize_
     for l in range(n_layers):
         layer = layers + l
         Z = out if l == n_layers - 1 else scratch + (l & 1) * widest
-        forward_product(A, params + layer.W, params + layer.b, Z, 1, layer.n_in, layer.n_out, <real*> NULL)
+        forward_product(A, params + layer.W, params + layer.b, Z, 1, layer.n_in, layer.n_out, <real*> NULL, NULL, 0)
         if l < n_layers - 1:
             activate(layer.activation, layer.alpha, Z, layer.n_out)
         else:

@@ -211,12 +211,14 @@ static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
     const int pack_a = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH &&
                        (a_bytes >= PAGE_BYTES || (a_row == 1 && a_bytes % ALIASING_BYTES == 0));
     const int fetch = b_col == 1 || b_col * (ptrdiff_t)sizeof(REAL) >= PAGE_BYTES;
+    const ptrdiff_t passes = (m + ROWS_PER_PASS - 1) / ROWS_PER_PASS, blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const ptrdiff_t pass = m > ROWS_PER_PASS ? (blocks + passes - 1) / passes * BLOCK_ROWS : m; /* passes of equal rows */
     REAL *packed_a = panel + DEPTH * PANEL_WIDTH;
     for (ptrdiff_t p = 0; p == 0 || p < k; p += DEPTH) {
         const ptrdiff_t depth = k - p < DEPTH ? k - p : DEPTH;
         const int add = accumulate || p > 0;
-        for (ptrdiff_t i = 0; i < m; i += ROWS_PER_PASS) {
-            const ptrdiff_t rows = m - i < ROWS_PER_PASS ? m - i : ROWS_PER_PASS;
+        for (ptrdiff_t i = 0; i < m; i += pass) {
+            const ptrdiff_t rows = m - i < pass ? m - i : pass;
             const REAL *ap = a + i * a_row + p * a_col;
             ptrdiff_t step = a_row, row = a_row, column = a_col;
             if (pack_a) {

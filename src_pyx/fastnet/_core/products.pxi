@@ -20,6 +20,11 @@ cdef enum:
     OWN_PRODUCT_LIMIT = 1 << 20
 
 
+# Operations that BLAS makes between two looks at signals, 20 ms or so. Slices of columns leave it the weights to pack only once.
+cdef enum:
+    SLICE_OPERATIONS = 2000000000
+
+
 cdef inline bint own_product(Py_ssize_t n_in, Py_ssize_t n_out) noexcept nogil:
     return HAVE_OWN_PRODUCT and n_in * n_out < OWN_PRODUCT_LIMIT
 
@@ -43,10 +48,20 @@ cdef inline void own(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py
         productd(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel)
 
 
-cdef void forward_product(const real* A, const real* W, const real* b, real* Z, Py_ssize_t rows, Py_ssize_t n_in,
-                          Py_ssize_t n_out, real* panel) noexcept nogil:
-    """Z (rows, n_out) = A (rows, n_in) W (n_in, n_out) + b, the bias broadcast over the rows."""
-    cdef Py_ssize_t r
+cdef Py_ssize_t slice_width(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, const Watch* watch) noexcept nogil:
+    """Columns to make at a time: all, if nobody watches; else slices of about the same width, a multiple of BLAS's blocks."""
+    cdef Py_ssize_t slices
+    if watch == NULL:
+        return columns
+    slices = <Py_ssize_t> (2.0 * rows * depth * columns / SLICE_OPERATIONS) + 1
+    return ((columns + slices - 1) // slices + 63) // 64 * 64
+
+
+cdef void forward_product(const real* A, const real* W, const real* b, real* Z, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out,
+                          real* panel, Watch* watch, int member) noexcept nogil:
+    """Z (rows, n_out) = A (rows, n_in) W (n_in, n_out) + b, the bias broadcast over the rows. With a watch, a signal leaves it
+    unfinished."""
+    cdef Py_ssize_t r, width, first = 0
     if rows == 0:
         return
     if rows == 1 and HAVE_OWN_PRODUCT:
@@ -59,7 +74,11 @@ cdef void forward_product(const real* A, const real* W, const real* b, real* Z, 
     else:
         for r in range(rows):
             memcpy(Z + r * n_out, b, n_out * sizeof(real))
-        gemm(b"N", b"N", <int> n_out, <int> rows, <int> n_in, W, <int> n_out, A, <int> n_in, <real> 1, Z, <int> n_out)
+        width = slice_width(rows, n_in, n_out, watch)
+        while first < n_out and (first == 0 or not ended(watch, member)):
+            gemm(b"N", b"N", <int> min(width, n_out - first), <int> rows, <int> n_in, W + first, <int> n_out, A, <int> n_in, <real> 1,
+                 Z + first, <int> n_out)
+            first += width
 
 
 cdef void weight_gradient(const real* A, Py_ssize_t n_in, const real* dZ, Py_ssize_t n_out, real* dW, Py_ssize_t dW_row, Py_ssize_t rows,
@@ -80,14 +99,19 @@ cdef void bias_gradient(const real* dZ, real* db, Py_ssize_t rows, Py_ssize_t n_
 
 
 cdef void input_gradient(const real* dZ, const real* W, real* dA, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out,
-                         real* panel) noexcept nogil:
-    """dA (rows, n_in) = dZ (rows, n_out) W^T."""
+                         real* panel, Watch* watch, int member) noexcept nogil:
+    """dA (rows, n_in) = dZ (rows, n_out) W^T. With a watch, a signal leaves it unfinished."""
+    cdef Py_ssize_t width, first = 0
     if rows == 0:
         return
     if own_product(n_in, n_out):
         own(rows, n_in, n_out, dZ, n_out, 1, W, 1, n_out, dA, n_in, <real*> NULL, False, panel)
     else:
-        gemm(b"T", b"N", <int> n_in, <int> rows, <int> n_out, W, <int> n_out, dZ, <int> n_out, <real> 0, dA, <int> n_in)
+        width = slice_width(rows, n_out, n_in, watch)
+        while first < n_in and (first == 0 or not ended(watch, member)):
+            gemm(b"T", b"N", <int> min(width, n_in - first), <int> rows, <int> n_out, W + first * n_out, <int> n_out, dZ, <int> n_out,
+                 <real> 0, dA + first, <int> n_in)
+            first += width
 
 
 cdef void add_scaled(real* restrict y, const real* restrict x, real factor, Py_ssize_t n) noexcept nogil:

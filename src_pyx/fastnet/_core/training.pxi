@@ -8,13 +8,7 @@
 # Tiles depend on the network alone, sums over rows and tiles are taken in their order: results do not depend on the team's size.
 
 cdef enum:
-    WATCH_NANOSECONDS = 50000000    # between looks at Python's signals
     ROWS_PER_PIECE = 1024           # rows at a time of a large batch, and of loss_and_grad
-
-cdef enum Status:
-    FINISHED
-    INTERRUPTED                     # Python never sees it: the exception propagates
-    DIVERGED
 
 
 cdef struct Training:
@@ -46,6 +40,7 @@ cdef struct Training:
     double weight_decay
     double max_norm                 # 0: no clipping
     bint track_norm
+    bint gradient_first             # the whole gradient before any update
     bint drops
     uint64 seed
     # gradient instead of training: dJ is summed over the pieces of the pass into `gradient`, with this sum of weights
@@ -63,43 +58,23 @@ cdef struct Training:
     char* panels                    # one a member
     char* scratch                   # one tile a member
     Py_ssize_t scratch_size
-    void* gradient                  # (n_params,), for clipping and loss_and_grad
+    void* gradient                  # (n_params,), for gradient_first and loss_and_grad
     const Tile* tiles
     Py_ssize_t n_tiles
     Py_ssize_t* tile_bounds         # (team + 1,)
     double* tile_norms              # squared norms of the tiles' gradients
     double* tile_weights            # squared norms of the tiles' weights before the update
     # results
-    int signalled                   # raised by member 0 at any time: what a member still does of this batch may be left out
-    bint stop                       # member 0's decision before the first barrier of a batch, which all follow after it
-    long long last_look
+    Watch watch
+    bint stop                       # member 0's decision before a barrier, which all follow after it
     bint heavy                      # a layer of a batch takes long enough to look at signals between layers
-    int status
+    bint diverged
     Py_ssize_t done                 # batches, those without weight too
     Py_ssize_t updates
     Py_ssize_t rows_done            # of the batches with weight
     double loss_sum
     double penalty_sum
     double norm_sum
-
-
-cdef extern from "Python.h":
-    int PyErr_CheckSignals() nogil
-
-
-cdef void look_at_signals(Training* task) noexcept nogil:
-    """Run Python's signal handlers if 50 ms have gone by, in this pass or in several short ones: the interpreter's own look between
-    passes misses a signal that arrives while another thread ends (a race of CPython 3.11 in computing its "eval breaker").
-
-    A handler that raises ends the training before the next update that has not begun; the error stays set.
-    """
-    cdef long long now = now_nanoseconds()
-    if now - task.last_look < WATCH_NANOSECONDS or flag_is_up(&task.signalled):
-        return
-    task.last_look = now
-    with gil:
-        if PyErr_CheckSignals() != 0:
-            flag_raise(&task.signalled)
 
 
 cdef void gather(Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1, real* unused) noexcept nogil:
@@ -146,6 +121,7 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
     cdef const int* labels = NULL
     cdef const real* Y = NULL
     cdef const real* weights = NULL
+    cdef Watch* watch = &task.watch if task.heavy else NULL
     if task.order != NULL:
         gather(task, start, r0, r1, <real*> NULL)
         A = <const real*> task.A[0] + r0 * task.X.n_columns if task.X.dense != NULL else NULL
@@ -166,7 +142,7 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
         n_out = layer.n_out
         Z = <real*> task.A[l] + r0 * n_out
         D = <real*> task.D[l] + r0 * n_out if layer.keeps else NULL
-        hidden_forward(layer, &task.X, task.order, start + r0, A, params, Z, rows, panel)
+        hidden_forward(layer, &task.X, task.order, start + r0, A, params, Z, rows, panel, watch, member)
         if l == task.n_layers:
             output_layer(layer, &task.loss, Z, D, <real*> task.dZ[l] + r0 * n_out, labels, Y, weights, scale, task.losses + r0,
                          <real*> task.log_sums + r0, rows)
@@ -178,27 +154,22 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
         else:
             activate(layer.activation, layer.alpha, Z, rows * n_out)
         A = Z
-        if task.heavy:
-            if member == 0:
-                look_at_signals(task)
-            if flag_is_up(&task.signalled):
-                return
+        if task.heavy and ended(&task.watch, member):
+            return
 
     for l in range(task.n_layers, 1, -1):
         layer = task.layers + l - 1
         n_in = layer.n_in
         dA = <real*> task.dZ[l - 1] + r0 * n_in
-        input_gradient(<const real*> task.dZ[l] + r0 * layer.n_out, params + layer.W, dA, rows, n_in, layer.n_out, panel)
+        input_gradient(<const real*> task.dZ[l] + r0 * layer.n_out, params + layer.W, dA, rows, n_in, layer.n_out, panel,
+                       watch, member)
         layer = task.layers + l - 2
         if layer.keeps:
             multiply_into(<const real*> task.D[l - 1] + r0 * n_in, dA, rows * n_in)
         else:
             multiply_derivative(layer.activation, layer.alpha, <const real*> task.A[l - 1] + r0 * n_in, dA, rows * n_in)
-        if task.heavy:
-            if member == 0:
-                look_at_signals(task)
-            if flag_is_up(&task.signalled):
-                return
+        if task.heavy and ended(&task.watch, member):
+            return
 
 
 cdef void tile_gradient(const Training* task, const Tile* tile, Py_ssize_t start, Py_ssize_t rows, real* gradient, Py_ssize_t stride,
@@ -222,7 +193,7 @@ cdef void tile_gradient(const Training* task, const Tile* tile, Py_ssize_t start
 
 
 cdef void gradients_to_vector(Training* task, int member, Py_ssize_t start, Py_ssize_t rows, bint accumulate, real* unused) noexcept nogil:
-    """This member's tiles of the gradient into the gradient vector."""
+    """This member's tiles of the gradient into the gradient vector, unless a signal ends the training."""
     cdef Py_ssize_t i
     cdef const Tile* tile
     cdef real* gradient
@@ -232,8 +203,8 @@ cdef void gradients_to_vector(Training* task, int member, Py_ssize_t start, Py_s
         tile_gradient(task, tile, start, rows, gradient, tile.stride, accumulate, <real*> (task.panels + member * PANEL_BYTES))
         if task.track_norm:
             task.tile_norms[i] = squares_of_pieces(gradient, tile.stride, tile)
-        if member == 0 and task.heavy:
-            look_at_signals(task)
+        if task.heavy and ended(&task.watch, member):
+            return
 
 
 cdef double squares_of_pieces(const real* x, Py_ssize_t stride, const Tile* tile) noexcept nogil:
@@ -271,7 +242,7 @@ cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t 
     for i in range(task.tile_bounds[member], task.tile_bounds[member + 1]):
         tile = task.tiles + i
         layer = task.layers + tile.layer
-        if task.max_norm > 0:
+        if task.gradient_first:
             gradient = <real*> task.gradient + tile.place
             stride = tile.stride
         else:
@@ -290,8 +261,6 @@ cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t 
             place = tile.place + piece * tile.stride
             update(&step, params + place, gradient + piece * stride, first + place if first != NULL else NULL,
                    second + place if second != NULL else NULL, tile.length)
-        if member == 0 and task.heavy:
-            look_at_signals(task)
 
 
 cdef void account(Training* task, double weight, Py_ssize_t rows, double mean_loss) noexcept nogil:
@@ -331,9 +300,17 @@ cdef void share_forward_and_back(Training* task, int member, Py_ssize_t start, P
                                  Py_ssize_t step, real* unused) noexcept nogil:
     """A member's share of a batch, in pieces whose layers leave time to look at signals."""
     cdef Py_ssize_t piece = ROWS_PER_PIECE if task.heavy else r1 - r0
-    while r0 < r1 and not flag_is_up(&task.signalled):
+    while r0 < r1 and not flag_is_up(&task.watch.signalled):
         rows_forward_and_back(task, member, start, r0, r1 if r1 - r0 < piece else r0 + piece, scale, step, <real*> NULL)
         r0 += piece
+
+
+cdef bint all_stop(Training* task, int member) noexcept nogil:
+    """A barrier after which all members know whether a signal ends the training."""
+    if member == 0:
+        task.stop = ended(&task.watch, 0)
+    team_barrier(&task.team)
+    return task.stop
 
 
 cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
@@ -350,11 +327,7 @@ cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
         if weight > 0:
             share_forward_and_back(task, member, start, rows * member // size, rows * (member + 1) // size, 1 / weight, step,
                                    <real*> NULL)
-        if member == 0:
-            look_at_signals(task)
-            task.stop = flag_is_up(&task.signalled)
-        team_barrier(&task.team)
-        if task.stop:
+        if all_stop(task, member):
             return
         if weight > 0:
             mean_loss = mean_of_losses(task, rows, weight)
@@ -365,11 +338,12 @@ cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
             else:
                 if not isfinite(mean_loss):
                     if member == 0:
-                        task.status = DIVERGED
+                        task.diverged = True
                     return
-                if task.max_norm > 0:
+                if task.gradient_first:
                     gradients_to_vector(task, member, start, rows, False, <real*> NULL)
-                    team_barrier(&task.team)
+                    if all_stop(task, member):
+                        return
                 update_tiles(task, member, start, rows, weight, task.rates[batch if task.n_rates > 1 else 0], step + 1, <real*> NULL)
         step += 1
         team_barrier(&task.team)
@@ -378,6 +352,8 @@ cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
                 account(task, weight, rows, mean_loss)
             task.done += 1
             task.step += 1
+            if task.heavy:
+                look_at_signals(&task.watch)
 
 
 cdef void divide_tiles(Training* task) noexcept nogil:

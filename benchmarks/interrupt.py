@@ -1,0 +1,73 @@
+"""Ctrl-C: how long until training, or a prediction, of a large network ends with KeyboardInterrupt."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks._pool import Pool
+from benchmarks._results import Series, check, row
+
+TITLE = "Ctrl-C"
+
+_ROOT = Path(__file__).resolve().parent.parent
+_MOST_MILLISECONDS = 100.0
+_TIMES = 30
+
+#: Calls on networks for which one batch takes a good part of a second, or several.
+_CALLS = {
+    "big": "net.fit(X, y, batch_size=1024, epochs=10**6)",
+    "big, one thread": "net.fit(X, y, batch_size=1024, epochs=10**6, n_threads=1)",
+    "big, clipping": "net.fit(X, y, batch_size=1024, epochs=10**6, max_grad_norm=1.0)",
+    "big, batches of 8192": "net.fit(X, y, batch_size=8192, epochs=10**6)",
+    "big, predictions": "net.forward(many)",
+}
+
+# A process of its own, whose main thread is in the call when the signal arrives.
+_CODE = """
+import os, random, signal, sys, threading, time
+import numpy as np, fastnet as fn
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+rng = np.random.default_rng(0)
+X = rng.standard_normal((8192, 1024), dtype=np.float32)
+y = rng.integers(10, size=len(X))
+many = np.tile(X, (16, 1))
+net = fn.Network([fn.Dense(2048, "relu"), fn.Dense(2048, "relu"), fn.Dense(10, "softmax")], 1024, random_state=0)
+random.seed(0)
+
+def interrupt():
+    global sent
+    sent = time.perf_counter()
+    os.kill(os.getpid(), signal.SIGINT)
+
+for _ in range({times}):
+    timer = threading.Timer(random.uniform(1.0, 1.6), interrupt)
+    timer.start()
+    try:
+        while True:
+            {call}
+    except KeyboardInterrupt:
+        print(time.perf_counter() - sent)
+    timer.join()
+"""
+
+
+def run(pool: Pool) -> dict[str, Any]:
+    if os.name == "nt":
+        pool.note("interrupt: skipped, a process cannot send itself Ctrl-C on Windows")
+        return {"rows": []}
+    return {"rows": [_latency(pool, name, call) for name, call in _CALLS.items()]}
+
+
+def _latency(pool: Pool, name: str, call: str) -> dict[str, Any]:
+    code = _CODE.format(times=5 if pool.options.quick else _TIMES, call=call)
+    done = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
+    series = Series([float(line) for line in done.stdout.split()])
+    longest = check("longest, ms", [1e3 * max(series.seconds)], _MOST_MILLISECONDS, at_most=True)
+    result = row(name, "ms until KeyboardInterrupt", 1e3, {"fastnet": series}, [longest])
+    pool.report(result)
+    return result

@@ -1,0 +1,47 @@
+# Ctrl-C, while the core computes without the GIL: member 0 looks at Python's signals where work can end, and all obey.
+
+cdef enum:
+    WATCH_NANOSECONDS = 50000000    # between looks
+    GAP_MEMORY = 64                 # chances to look for which a long gap between two is remembered, about
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() nogil
+
+
+cdef struct Watch:
+    int signalled                   # a handler has raised; its error stays set
+    long long last_look
+    long long last_chance
+    long long longest_gap           # between two chances, of late
+
+
+cdef void start_watch(Watch* watch) noexcept nogil:
+    watch.signalled = False
+    watch.last_chance = now_nanoseconds()
+
+
+cdef void look_at_signals(Watch* watch) noexcept nogil:
+    """Run Python's signal handlers if more than 50 ms will have gone by at the next chance, in this call into the core or in several
+    short ones: the interpreter's own look between them misses a signal that arrives while another thread ends (a race of CPython
+    3.11 in computing its "eval breaker")."""
+    cdef long long now = now_nanoseconds()
+    watch.longest_gap = max(now - watch.last_chance, watch.longest_gap - watch.longest_gap // GAP_MEMORY)
+    watch.last_chance = now
+    if now + watch.longest_gap - watch.last_look < WATCH_NANOSECONDS or flag_is_up(&watch.signalled):
+        return
+    watch.last_look = now
+    with gil:
+        if PyErr_CheckSignals() != 0:
+            flag_raise(&watch.signalled)
+
+
+cdef bint ended(Watch* watch, int member) noexcept nogil:
+    """Whether a signal has ended the work. A chance to look."""
+    if member == 0:
+        look_at_signals(watch)
+    return flag_is_up(&watch.signalled)
+
+
+cdef int raise_if_ended(Watch* watch) except -1:
+    """Let the exception propagate that a signal handler raised."""
+    return -1 if flag_is_up(&watch.signalled) else 0
