@@ -28,6 +28,8 @@ cdef extern from "team.h" nogil:
     void team_barrier(Team* team)
     void flag_raise(int* flag)
     bint flag_is_up(const int* flag)
+    Py_ssize_t take_number(Py_ssize_t* next)
+    int team_calls()
     void team_run(Team* team, int size, TeamWork work, void* task)
 
 

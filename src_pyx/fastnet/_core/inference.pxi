@@ -3,6 +3,7 @@
 cdef enum:
     ROWS_PER_BLOCK = 264            # as many as a product passes over at a time; with 128, 100,000 rows took 5 to 15 % longer
     ROWS_PER_BLOCK_BLAS = 528       # BLAS copies the weights for every block: layers of 2048 units, 21 %
+    BLOCKS_PER_MEMBER = 4           # at least, of a team
     ROW_WORK_WITH_GIL = 1 << 17     # multiply-adds of one row that are not worth releasing the GIL for
 
 
@@ -12,6 +13,7 @@ cdef struct Inference:
     Py_ssize_t n_layers
     Py_ssize_t widest
     Py_ssize_t block_rows
+    Py_ssize_t next_block
     const Rows* X
     const void* params
     void* out                   # (n, n[L]) or NULL
@@ -40,9 +42,8 @@ cdef void hidden_forward(const Layer* layer, const Rows* X, const Py_ssize_t* nu
 
 
 cdef void infer_rows(Inference* task, int member, real* unused) noexcept nogil:
-    """This member's share of the rows, block by block."""
-    cdef Py_ssize_t n = task.X.n, size = task.team.size, block_rows = task.block_rows, blocks = (n + block_rows - 1) // block_rows
-    cdef Py_ssize_t block, start, rows, l, n_out
+    """Blocks of rows, as they come: a helper that slept begins later."""
+    cdef Py_ssize_t n = task.X.n, block_rows = task.block_rows, start, rows, l, n_out
     cdef const Layer* layer
     cdef const real* params = <const real*> task.params
     cdef real* halves[2]
@@ -55,8 +56,10 @@ cdef void infer_rows(Inference* task, int member, real* unused) noexcept nogil:
     halves[1] = <real*> part(&place, block_rows * task.widest * sizeof(real))
     panel = <real*> part(&place, PANEL_BYTES)
     log_sum = <real*> part(&place, block_rows * sizeof(real))
-    for block in range(blocks * member // size, blocks * (member + 1) // size):
-        start = block * block_rows
+    while True:
+        start = take_number(&task.next_block) * block_rows
+        if start >= n or ended(&task.watch, member):
+            return
         rows = min(n - start, block_rows)
         A = <const real*> task.X.dense + start * task.X.n_columns if task.X.dense != NULL else NULL
         for l in range(task.n_layers):
@@ -80,8 +83,6 @@ cdef void infer_rows(Inference* task, int member, real* unused) noexcept nogil:
                              <const real*> task.targets.weights + start if task.targets.weights != NULL else NULL,
                              1, task.values + start, log_sum, rows)
             A = Z
-        if ended(&task.watch, member):
-            return
 
 
 cdef void infer_member(int member, void* argument) noexcept nogil:
@@ -93,10 +94,10 @@ cdef void infer_member(int member, void* argument) noexcept nogil:
 
 
 cdef int team_size(double work, int n_threads) noexcept nogil:
-    """Members worth having for `work` multiply-adds: starting and joining a thread costs 50 to 100 microseconds, so each member must
-    have a few hundred of them to do (inference of 1,000 rows of 20-64-64-2, 5.5 million, is faster alone)."""
-    cdef double worth = work / 1e7
-    cdef int size = n_threads if n_threads < TEAM_MAXIMUM else TEAM_MAXIMUM
+    """Members worth having for `work` multiply-adds, some 50 microseconds' for each, which is what it takes to wake one; the threads
+    are shared with the calls that are running."""
+    cdef double worth = work / 2.5e6
+    cdef int size = min(n_threads, TEAM_MAXIMUM) // (1 + team_calls())
     if worth < size:
         size = <int> worth
     return size if size > 1 else 1
@@ -106,7 +107,8 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     cdef Py_ssize_t item = 4 if task.width == cnp.NPY_FLOAT else 8
     cdef int size = team_size(<double> plan.n_weights * task.X.n, <int> min(n_threads, task.X.n))
     cdef Py_ssize_t most = ROWS_PER_BLOCK_BLAS if plan.uses_blas else ROWS_PER_BLOCK
-    cdef Py_ssize_t block_rows = max(<Py_ssize_t> 1, min(most, (task.X.n + size - 1) // size))
+    cdef Py_ssize_t share = BLOCKS_PER_MEMBER if size > 1 else 1
+    cdef Py_ssize_t block_rows = max(<Py_ssize_t> 1, min(most, (task.X.n + size * share - 1) // (size * share)))
     task.layers = plan.layers
     task.n_layers = plan.n_layers
     task.widest = plan.widest

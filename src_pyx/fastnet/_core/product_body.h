@@ -2,6 +2,7 @@
 
 typedef REAL NAME(vector_) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 #define VECTOR NAME(vector_)
+#define SMALL NAME(small_)
 #define SQUARE ((ptrdiff_t)(16 / sizeof(REAL)))
 #define LINE ((ptrdiff_t)(LINE_BYTES / sizeof(REAL)))
 #define LANES ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
@@ -141,6 +142,73 @@ static void NAME(pack_blocks_)(ptrdiff_t m, ptrdiff_t k, const REAL *restrict a,
             packed[whole * k + p * BLOCK_ROWS + i - whole] = a[i * a_row + p * a_col];
 }
 
+/* The sum of a vector's 16-byte parts. */
+FN_INLINE SMALL NAME(fold_)(VECTOR v)
+{
+    REAL parts[VECTOR_BYTES / sizeof(REAL)];
+    *(VECTOR *)parts = v;
+    SMALL sum = *(SMALL *)parts;
+    for (ptrdiff_t s = SQUARE; s < LANES; s += SQUARE)
+        sum += *(SMALL *)(parts + s);
+    return sum;
+}
+
+/* SQUARE rows x columns (1 to 3) of C as dot products along k, with contiguous rows of A and of the transposed B; of the vectors of
+ * sums, squares are transposed and their rows added. Only the first `rows` are stored; the others repeat the last. */
+FN_INLINE void NAME(dots_block_)(const int columns, ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, const REAL *bt,
+                                 ptrdiff_t bt_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
+{
+    const REAL *row[SQUARE];
+    VECTOR sum[DOTS_COLUMNS][SQUARE] = {{{0}}};
+    ptrdiff_t p = 0;
+    for (ptrdiff_t i = 0; i < SQUARE; i++)
+        row[i] = a + (i < rows ? i : rows - 1) * a_row;
+    for (; p + LANES <= k; p += LANES)
+#pragma GCC unroll 3
+        for (int j = 0; j < columns; j++) {
+            const VECTOR w = LOAD(bt + j * bt_row + p);
+#pragma GCC unroll 4
+            for (int i = 0; i < SQUARE; i++)
+                sum[j][i] += w * LOAD(row[i] + p);
+        }
+#pragma GCC unroll 3
+    for (int j = 0; j < columns; j++) {
+        REAL parts[SQUARE * SQUARE], turned[SQUARE * SQUARE], total[SQUARE];
+#pragma GCC unroll 4
+        for (int i = 0; i < SQUARE; i++)
+            *(SMALL *)(parts + i * SQUARE) = NAME(fold_)(sum[j][i]);
+        NAME(transpose_)(parts, SQUARE, turned, SQUARE);
+        SMALL added = *(SMALL *)turned;
+        for (ptrdiff_t t = 1; t < SQUARE; t++)
+            added += *(SMALL *)(turned + t * SQUARE);
+        *(SMALL *)total = added;
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            REAL *out = c + i * c_row + j;
+            for (ptrdiff_t q = p; q < k; q++)
+                total[i] += row[i][q] * bt[j * bt_row + q];
+            *out = total[i] + (accumulate ? *out : bias ? bias[j] : 0);
+        }
+    }
+}
+
+/* One to three columns, and A's rows contiguous and long. */
+static void NAME(dots_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, const REAL *b, ptrdiff_t b_row,
+                        ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
+{
+    for (ptrdiff_t j = 0; j < n; j++)
+        for (ptrdiff_t p = 0; p < k; p++)
+            panel[j * DEPTH + p] = b[p * b_row + j * b_col];
+#define DOTS(columns) \
+    NAME(dots_block_)(columns, m - i < SQUARE ? m - i : SQUARE, k, a + i * a_row, a_row, panel, DEPTH, c + i * c_row, c_row, bias, accumulate)
+    for (ptrdiff_t i = 0; i < m; i += SQUARE)
+        switch (n) {
+        case 1: DOTS(1); break;
+        case 2: DOTS(2); break;
+        default: DOTS(3); break;
+        }
+#undef DOTS
+}
+
 /* Fewer columns than a vector: computed in a full one beside zeros, then copied. */
 static void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
                           const REAL *b, ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate,
@@ -234,6 +302,10 @@ static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
                 NAME(ahead_) ahead = {0};
                 ptrdiff_t bp_row = b_row;
                 width = NAME(width_)(n, j);
+                if (width <= DOTS_COLUMNS && width < LANES && column == 1 && depth >= DOTS_DEPTH) {
+                    NAME(dots_)(rows, n - j, depth, ap, step, bp, b_row, b_col, cp, c_row, start, add, panel);
+                    continue;
+                }
                 if (width < LANES) {
                     NAME(narrow_)(rows, n - j, depth, ap, step, row, column, bp, b_row, b_col, cp, c_row, start, add, panel);
                     continue;
@@ -275,17 +347,45 @@ FN_INLINE void NAME(row_block_)(const int vectors, ptrdiff_t k, const REAL *rest
         *(VECTOR *)(c + v * LANES) = sum[v];
 }
 
+/* c += rows of B, each times its element of a. */
+FN_INLINE void NAME(add_rows_)(const int rows, ptrdiff_t n, const REAL *restrict a, const REAL *restrict b, REAL *restrict c)
+{
+    ptrdiff_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        VECTOR sum = LOAD(c + j);
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++)
+            sum += a[r] * LOAD(b + r * n + j);
+        *(VECTOR *)(c + j) = sum;
+    }
+    for (; j < n; j++)
+        for (int r = 0; r < rows; r++)
+            c[j] += a[r] * b[r * n + j];
+}
+
 static void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict a, const REAL *restrict b, const REAL *restrict bias,
                               REAL *restrict c)
 {
     ptrdiff_t j = 0;
+    if (n >= LANES && n * k * (ptrdiff_t)sizeof(REAL) >= FAR_BYTES) { /* read B from end to end, with c in cache */
+        ptrdiff_t p = 0;
+        memcpy(c, bias, n * sizeof(REAL));
+        for (; p + 4 <= k; p += 4)
+            NAME(add_rows_)(4, n, a + p, b + p * n, c);
+        for (; p < k; p++)
+            NAME(add_rows_)(1, n, a + p, b + p * n, c);
+        return;
+    }
     for (; j + 8 * LANES <= n; j += 8 * LANES)
         NAME(row_block_)(8, k, a, b + j, n, bias + j, c + j);
     for (; j + 4 * LANES <= n; j += 4 * LANES)
         NAME(row_block_)(4, k, a, b + j, n, bias + j, c + j);
     for (; j + LANES <= n; j += LANES)
         NAME(row_block_)(1, k, a, b + j, n, bias + j, c + j);
-    if (j < n) {
+    if (n < LANES) {
+        REAL panel[DEPTH * VECTOR_BYTES / sizeof(REAL)];
+        NAME(product)(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, panel);
+    } else if (j < n) {
         REAL sum[VECTOR_BYTES / sizeof(REAL)];
         for (ptrdiff_t t = j; t < n; t++)
             sum[t - j] = bias[t];
@@ -331,6 +431,7 @@ static void NAME(column_sums)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict b, 
     }
 }
 #undef VECTOR
+#undef SMALL
 #undef SQUARE
 #undef LINE
 #undef LANES

@@ -175,7 +175,6 @@ cdef class Trainer:
         cdef Training* task = &self.task
         cdef bint may_choose = self.n_threads > 1 and not task.only_gradient and not self.plan.uses_blas
         cdef double guess = 0.1 * self.plan.n_weights * task.batch_size, started
-        task.stop = False
         start_watch(&task.watch)
         task.diverged = False
         task.done = task.updates = task.rows_done = task.first_batch = task.end_batch = 0

@@ -66,7 +66,7 @@ cdef struct Training:
     double* tile_weights            # squared norms of the tiles' weights before the update
     # results
     Watch watch
-    bint stop                       # member 0's decision before a barrier, which all follow after it
+    bint stops[2]                   # member 0's decisions before the barriers of a batch, which all follow after them
     bint heavy                      # a layer of a batch takes long enough to look at signals between layers
     bint diverged
     Py_ssize_t done                 # batches, those without weight too
@@ -305,12 +305,12 @@ cdef void share_forward_and_back(Training* task, int member, Py_ssize_t start, P
         r0 += piece
 
 
-cdef bint all_stop(Training* task, int member) noexcept nogil:
-    """A barrier after which all members know whether a signal ends the training."""
+cdef bint all_stop(Training* task, int member, int barrier) noexcept nogil:
+    """Barrier 0 or 1 of a batch, after which all members know whether a signal ends the training."""
     if member == 0:
-        task.stop = ended(&task.watch, 0)
+        task.stops[barrier] = ended(&task.watch, 0)
     team_barrier(&task.team)
-    return task.stop
+    return task.stops[barrier]
 
 
 cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
@@ -327,7 +327,7 @@ cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
         if weight > 0:
             share_forward_and_back(task, member, start, rows * member // size, rows * (member + 1) // size, 1 / weight, step,
                                    <real*> NULL)
-        if all_stop(task, member):
+        if all_stop(task, member, 0):
             return
         if weight > 0:
             mean_loss = mean_of_losses(task, rows, weight)
@@ -342,7 +342,7 @@ cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
                     return
                 if task.gradient_first:
                     gradients_to_vector(task, member, start, rows, False, <real*> NULL)
-                    if all_stop(task, member):
+                    if all_stop(task, member, 1):
                         return
                 update_tiles(task, member, start, rows, weight, task.rates[batch if task.n_rates > 1 else 0], step + 1, <real*> NULL)
         step += 1
