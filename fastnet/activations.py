@@ -18,6 +18,7 @@ import numpy as np
 
 from fastnet import _checks
 from fastnet._core import engine
+from fastnet._values import fieldless
 
 
 class Outputs(enum.IntEnum):
@@ -82,7 +83,7 @@ def _sigmoid(z: np.ndarray) -> np.ndarray:
     return np.where(z >= 0, 1, e) / (1 + e)
 
 
-@dataclass(frozen=True)
+@fieldless
 class Identity(Activation):
     """``g(z) = z``: regression outputs."""
 
@@ -96,7 +97,7 @@ class Identity(Activation):
         return np.ones_like(_float(z))
 
 
-@dataclass(frozen=True)
+@fieldless
 class Sigmoid(Activation):
     """``g(z) = 1 / (1 + exp(-z))``: binary outputs; its gradient vanishes for large ``|z|``."""
 
@@ -112,7 +113,7 @@ class Sigmoid(Activation):
         return a * (1 - a)
 
 
-@dataclass(frozen=True)
+@fieldless
 class Tanh(Activation):
     """``g(z) = tanh(z)``: zero-centred; its gradient vanishes for large ``|z|``."""
 
@@ -126,7 +127,7 @@ class Tanh(Activation):
         return 1 - np.tanh(_float(z)) ** 2
 
 
-@dataclass(frozen=True)
+@fieldless
 class ReLU(Activation):
     """``g(z) = max(0, z)`` with ``g'(0) = 0``: a unit that is 0 for all data is dead, and gets no gradient."""
 
@@ -204,7 +205,7 @@ class ELU(_WithAlpha):
         return np.where(z > 0, 1, self.alpha * np.exp(np.minimum(z, 0)))
 
 
-@dataclass(frozen=True)
+@fieldless
 class SELU(Activation):
     """``g(z) = scale * ELU(z; alpha)`` with the self-normalising constants (Klambauer et al. 2017)."""
 
@@ -221,7 +222,7 @@ class SELU(Activation):
         return self.scale * ELU(self.alpha).derivative(z)
 
 
-@dataclass(frozen=True)
+@fieldless
 class GELU(Activation):
     """``g(z) = z Phi(z)`` with the normal distribution function (Hendrycks & Gimpel 2016), exact, not the tanh approximation."""
 
@@ -242,7 +243,7 @@ class GELU(Activation):
         return ndtr(z) + z * np.exp(-0.5 * z * z) / z.dtype.type(np.sqrt(2 * np.pi))
 
 
-@dataclass(frozen=True)
+@fieldless
 class SiLU(Activation):
     """``g(z) = z sigmoid(z)``, also called swish (Elfwing, Uchibe & Doya 2018)."""
 
@@ -260,7 +261,7 @@ class SiLU(Activation):
         return s * (1 + z * (1 - s))
 
 
-@dataclass(frozen=True)
+@fieldless
 class Mish(Activation):
     """``g(z) = z tanh(log(1 + exp(z)))`` (Misra 2020)."""
 
@@ -278,7 +279,7 @@ class Mish(Activation):
         return t + z * (1 - t * t) * _sigmoid(z)
 
 
-@dataclass(frozen=True)
+@fieldless
 class Softplus(Activation):
     """``g(z) = log(1 + exp(z))``: a smooth ReLU, and positive outputs (Dugas et al. 2001)."""
 
@@ -294,7 +295,7 @@ class Softplus(Activation):
         return _sigmoid(_float(z))
 
 
-@dataclass(frozen=True)
+@fieldless
 class Exponential(Activation):
     """``g(z) = exp(z)``: rates of a Poisson regression."""
 
@@ -309,7 +310,7 @@ class Exponential(Activation):
         return np.exp(_float(z))
 
 
-@dataclass(frozen=True)
+@fieldless
 class Softmax(Activation):
     """``g(z)_j = exp(z_j) / sum_k exp(z_k)``: class probabilities; for the output layer only."""
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from fastnet import _checks
 from fastnet._core import engine
+from fastnet._values import fieldless
 from fastnet.activations import Activation, Outputs
 
 
@@ -93,7 +94,7 @@ class Loss:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@fieldless
 class SquaredError(Loss):
     """Half the squared error ``(a - y)^2 / 2``: regression to the mean."""
 
@@ -107,7 +108,7 @@ class SquaredError(Loss):
         return a - y
 
 
-@dataclass(frozen=True)
+@fieldless
 class BinaryCrossEntropy(Loss):
     """``-y log a - (1 - y) log(1 - a)``: binary and multi-label classification; targets in [0, 1]."""
 
@@ -172,7 +173,7 @@ class CrossEntropy(Loss):
         return -self._smooth(y) / a
 
 
-@dataclass(frozen=True)
+@fieldless
 class Poisson(Loss):
     """Half the Poisson deviance ``y log(y / a) - y + a``: counts and rates; targets at least 0."""
 
@@ -193,7 +194,7 @@ class Poisson(Loss):
         return 1 - y / a
 
 
-@dataclass(frozen=True)
+@fieldless
 class AbsoluteError(Loss):
     """``|a - y|``, derivative 0 at 0: regression to the median."""
 
