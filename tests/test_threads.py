@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from helpers import network
+import pytest
+from helpers import network, run_python
 
 import fastnet as fn
 from fastnet import runtime
@@ -80,3 +83,39 @@ def test_blas_has_one_thread_until_the_last_caller_leaves():
     leave.set()
     thread.join()
     assert [lib.get() for lib in libraries] == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads cannot be counted on this platform")
+def test_teams_take_the_helpers_that_are_there():
+    """Many calls, from one thread and from four, leave no more threads than took part at once; a forked child makes its own."""
+    code = """
+        import os
+        from concurrent.futures import ThreadPoolExecutor
+        import numpy as np
+        import fastnet as fn
+        from fastnet._core import engine
+
+        X = np.ones((3000, 64), np.float32)
+        net = fn.Network([fn.Dense(64, "relu"), fn.Dense(2, "softmax")], 64, random_state=0)
+
+        def predict(_):
+            out = np.empty((3000, 2), np.float32)
+            engine.forward(net._plan, net.params, X, out, 3)
+            return out
+
+        threads = lambda: len(os.listdir("/proc/self/task"))
+        expected = net.forward(X)
+        before = threads()
+        assert all(np.array_equal(predict(i), expected) for i in range(100))
+        assert threads() <= before + 2, (before, threads())
+        with ThreadPoolExecutor(4) as pool:
+            assert all(np.array_equal(out, expected) for out in pool.map(predict, range(400)))
+        assert threads() <= before + 8, (before, threads())
+        child = os.fork()
+        if child == 0:
+            right = all(np.array_equal(predict(i), expected) for i in range(20))
+            os._exit(0 if right and threads() <= 3 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    """
+    done = run_python(textwrap.dedent(code))
+    assert done.returncode == 0, done.stderr
