@@ -26,34 +26,47 @@ from fastnet.activations import (
     Softplus,
     Tanh,
 )
-from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
 from fastnet.exceptions import DivergenceError
-from fastnet.history import History
 from fastnet.initializers import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, Zeros
 from fastnet.layers import Dense, Gradients
 from fastnet.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Poisson, Quantile, SquaredError
 from fastnet.network import Network
-from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, RMSprop
 from fastnet.runtime import show_config
-from fastnet.schedules import Constant, Cosine, ExponentialDecay, InverseScaling, LinearWarmup, OneCycle, StepDecay
 
 if TYPE_CHECKING:
+    from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
     from fastnet.checkpoint import Checkpoint
     from fastnet.estimators import MLPClassifier, MLPRegressor
+    from fastnet.history import History
+    from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, RMSprop
     from fastnet.persistence import load
+    from fastnet.schedules import Constant, Cosine, ExponentialDecay, InverseScaling, LinearWarmup, OneCycle, StepDecay
 
 __version__ = "0.1.0"
 
-#: Names that are imported when they are first used, because they need more than NumPy and SciPy.
+#: Modules that are imported when one of their names is first used: they need more than NumPy and SciPy, or a prediction does not
+#: need them (a third of what importing fastnet would cost).
 _LAZY = {
-    "MLPClassifier": "fastnet.estimators",
-    "MLPRegressor": "fastnet.estimators",
-    "Checkpoint": "fastnet.checkpoint",
-    "load": "fastnet.persistence",
+    "fastnet.callbacks": ("Callback", "EarlyStopping", "ProgressBar"),
+    "fastnet.checkpoint": ("Checkpoint",),
+    "fastnet.estimators": ("MLPClassifier", "MLPRegressor"),
+    "fastnet.history": ("History",),
+    "fastnet.optimizers": ("LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "RMSprop"),
+    "fastnet.persistence": ("load",),
+    "fastnet.schedules": (
+        "Constant",
+        "Cosine",
+        "ExponentialDecay",
+        "InverseScaling",
+        "LinearWarmup",
+        "OneCycle",
+        "StepDecay",
+    ),
 }
+_HOMES = {name: module for module, names in _LAZY.items() for name in names}
 
-#: Submodules that are imported when they are first used, for the same reason.
-_SUBMODULES = {"checkpoint", "estimators", "inspection", "onnx", "persistence", "plotting", "torch"}
+#: Submodules that are imported when they are first used, for the same reasons.
+_SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {"inspection", "onnx", "plotting", "torch", "training"}
 
 __all__ = [
     "ELU",
@@ -113,8 +126,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        value = getattr(import_module(_LAZY[name]), name)
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
     if name in _SUBMODULES:
