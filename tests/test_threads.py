@@ -113,8 +113,9 @@ def test_teams_take_the_helpers_that_are_there():
         assert threads() <= before + 8, (before, threads())
         child = os.fork()
         if child == 0:
+            before = threads()
             right = all(np.array_equal(predict(i), expected) for i in range(20))
-            os._exit(0 if right and threads() <= 3 else 1)
+            os._exit(0 if right and threads() <= before + 2 else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     """
     done = run_python(textwrap.dedent(code))
