@@ -123,7 +123,7 @@ def targets(y: Any, m: int, n_outputs: int, loss: Loss, dtype: np.dtype) -> np.n
 
     Returns
     -------
-    ndarray of shape (m, n_outputs) and `dtype`, or of int32 and shape (m,)
+    ndarray of shape (m, n_outputs) and `dtype`, or of int32 or int64 and shape (m,)
 
     Raises
     ------
@@ -160,7 +160,7 @@ def _class_numbers(y: np.ndarray, n_classes: int) -> np.ndarray:
         raise ValueError(
             f"Class numbers must be integers from 0 to {n_classes - 1}, one for each output; y[{where}] is {y[where]}."
         )
-    return np.ascontiguousarray(y, np.int32)
+    return np.ascontiguousarray(y, np.int64 if y.dtype == np.int64 else np.int32)
 
 
 def sample_weights(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray | None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 #: What `sampling` accepts besides a callable ``(session) -> row numbers of the next epoch``.
 SAMPLINGS = ("shuffle", "random", "sequential")
 
+_MOST_ROWS = 2**32
+
 
 class Sampler:
     """Row numbers of each epoch.
@@ -37,12 +39,17 @@ class Sampler:
     def __init__(self, sampling: str | Callable[[Session], Any], m: int, batch_size: int, rng: np.random.Generator) -> None:
         if not callable(sampling) and sampling not in SAMPLINGS:
             raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, or a callable, got {sampling!r}.")
+        if m > _MOST_ROWS and sampling != "sequential":
+            raise ValueError(
+                f"X has {m} rows; row numbers have 32 bits, so {_MOST_ROWS} rows can be put in another order at most: "
+                f"give sampling='sequential', or parts of X one after the other."
+            )
         self._sampling = sampling
         self._m = m
         self._batch_size = batch_size
         self.rng = rng.integers(0, 2**64, 4, dtype=np.uint64)
-        self.permutation = np.arange(m, dtype=np.intp) if sampling in ("shuffle", "random") else np.empty(0, np.intp)
-        self._batches = np.empty(-(-m // batch_size) * batch_size, np.intp) if sampling == "random" else self.permutation
+        self.permutation = np.arange(m, dtype=np.uint32) if sampling in ("shuffle", "random") else np.empty(0, np.uint32)
+        self._batches = np.empty(-(-m // batch_size) * batch_size, np.uint32) if sampling == "random" else self.permutation
 
     @property
     def rows_per_epoch(self) -> int:
@@ -50,7 +57,7 @@ class Sampler:
         return self._batches.size if self._sampling == "random" else self._m
 
     def next_order(self, session: Session) -> np.ndarray | None:
-        """Row numbers of the next epoch, of dtype intp; None: all rows as they are."""
+        """Row numbers of the next epoch, of dtype uint32; None: all rows as they are."""
         if callable(self._sampling):
             return self._checked(self._sampling(session))
         if self._sampling == "sequential":
@@ -73,4 +80,4 @@ class Sampler:
             raise ValueError(f"sampling must return a vector of row numbers, got shape {order.shape} and dtype {order.dtype}.")
         if order.min() < 0 or order.max() >= self._m:
             raise ValueError(f"sampling must return row numbers from 0 to {self._m - 1}, got {order.min()} to {order.max()}.")
-        return np.ascontiguousarray(order, np.intp)
+        return np.ascontiguousarray(order, np.uint32)

@@ -45,7 +45,7 @@ class Session:
     network : Network
         What is trained, in place.
     X : ndarray of shape (m, n_inputs), C-contiguous and of the network's dtype, or CSR tuple
-    y : ndarray of shape (m, n_outputs) and the network's dtype, or int32 class numbers (m,)
+    y : ndarray of shape (m, n_outputs) and the network's dtype, or int32 or int64 class numbers (m,)
     loss : str or Loss
     optimizer : str or Optimizer
     batch_size : int
@@ -195,7 +195,8 @@ class Session:
         network = self.network
         order = self._sampler.next_order(self)
         if max_batches is not None:
-            order = (np.arange(self._m, dtype=np.intp) if order is None else order)[: max_batches * self.batch_size]
+            most = max_batches * self.batch_size
+            order = np.arange(min(most, self._m), dtype=np.uint32) if order is None else order[:most]
         n_batches = -(-(self._m if order is None else order.size) // self.batch_size)
         rates = self.schedule.rates(self.step, n_batches)
         np.copyto(self._last_finite, network.params)
@@ -203,9 +204,9 @@ class Session:
         with runtime.single_threaded_blas(network._plan.uses_blas):
             diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = self._trainer.run(order, rates)
         seconds = perf_counter() - started
-        if diverged or not _finite(network.params):
+        if diverged:
             np.copyto(network.params, self._last_finite)
-            raise self._divergence(done + 1 if diverged else done, float(rates[-1]))
+            raise self._divergence(min(done + 1, n_batches), float(rates[-1]))
         self.epoch += 1
         grad_norm = math.sqrt(grad_sq_sum / updates) if self._tracks_norm and updates else math.nan
         loss, penalty = (loss_sum / rows, penalty_sum / rows) if rows else (math.nan, math.nan)
@@ -230,7 +231,7 @@ class Session:
             "step": self.step,
             "seed": self._seed,
             "rng": self._sampler.rng.copy(),
-            "order": self._sampler.permutation.copy(),
+            "order": self._sampler.permutation.astype(np.int64),
             "params": self.network.params.copy(),
             "state": [memory.copy() for memory in self.state],
             **history,
@@ -262,8 +263,3 @@ class Session:
         self.epoch = int(position["epoch"])
         self._start(int(position["seed"]), int(position["step"]))
         self.history = History(**{name: np.asarray(position[f"history.{name}"]).tolist() for name in self.history.as_dict()})
-
-
-def _finite(vector: np.ndarray) -> bool:
-    """Whether all values are finite, without a temporary: the least and the greatest value are NaN if any value is."""
-    return math.isfinite(vector.min()) and math.isfinite(vector.max())

@@ -68,6 +68,18 @@ def test_the_last_update_of_an_epoch_is_looked_at_too():
     assert np.array_equal(net.params, before)
 
 
+@pytest.mark.parametrize("place", range(19))
+def test_one_parameter_that_overflows_in_the_last_update_is_found(dtype, place):
+    """Zeros in all columns but one: all gradients but one and the bias's are zero."""
+    large = 1e30 if dtype == "float32" else 1e200
+    X = np.zeros((1, 19), dtype)
+    X[0, place] = large
+    net = fn.Network([fn.Dense(1, "identity", initializer="zeros")], 19, dtype=dtype)
+    with pytest.raises(fn.DivergenceError, match="epoch 1, batch 1"):
+        net.fit(X, np.ones((1, 1)), optimizer=fn.SGD(large), epochs=1)
+    assert not net.params.any()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_network_that_is_not_finite_does_not_train(bad):
     net = linear()

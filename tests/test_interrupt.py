@@ -24,7 +24,7 @@ X = rng.standard_normal((m, 100), dtype=np.float32)
 y = (X[:, 0] > 0).astype(int)
 net = fn.Network([fn.Dense(200, "relu"), fn.Dense(2, "softmax")], 100, random_state=0)
 before = net.params.copy()
-order = np.tile(np.arange(m), 2000)
+order = np.tile(np.arange(m, dtype=np.uint32), 2000)
 ended = []
 
 class Ends(fn.Callback):

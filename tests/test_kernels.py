@@ -182,7 +182,7 @@ def test_shuffle_is_a_permutation_and_uniform(engine):
     state = np.array([1, 2, 3, 4], np.uint64)
     counts = np.zeros((5, 5))
     for _ in range(20_000):
-        order = np.arange(5, dtype=np.intp)
+        order = np.arange(5, dtype=np.uint32)
         engine.shuffle(order, state)
         counts[np.arange(5), order] += 1
     assert (counts.sum(axis=0) == 20_000).all()
@@ -192,7 +192,7 @@ def test_shuffle_is_a_permutation_and_uniform(engine):
 
 def test_draw_gives_a_uniform_subset(engine):
     state = np.array([5, 6, 7, 8], np.uint64)
-    order = np.arange(10, dtype=np.intp)
+    order = np.arange(10, dtype=np.uint32)
     counts = np.zeros(10)
     for _ in range(20_000):
         engine.draw(order, 3, state)
@@ -206,7 +206,7 @@ def test_draw_gives_a_uniform_subset(engine):
 def test_shuffle_is_the_same_for_the_same_state():
     results = []
     for _ in range(2):
-        order, state = np.arange(100, dtype=np.intp), np.array([1, 2, 3, 4], np.uint64)
+        order, state = np.arange(100, dtype=np.uint32), np.array([1, 2, 3, 4], np.uint64)
         _core.engine.shuffle(order, state)
         results.append((order, state))
     assert np.array_equal(results[0][0], results[1][0])

@@ -11,6 +11,7 @@ from helpers import distance, network
 import fastnet as fn
 from fastnet._data import validated
 from fastnet._loop import train
+from fastnet._sampling import Sampler
 from fastnet._session import Session
 
 M, N = 50, 4
@@ -108,6 +109,30 @@ def test_shuffle_visits_every_row_once_in_a_new_order():
     assert [len(batch) for batch in first] == [3, 3, 3, 3]
     assert first != second
     assert first != [{0, 1, 2}, {3, 4, 5}, {6, 7, 8}, {9, 10, 11}]
+
+
+@pytest.mark.parametrize("numbers", ["int16", "int32", "longlong", "int64", "uint8", "bool", "float64"])
+@pytest.mark.parametrize("sampling", ["shuffle", "sequential"])
+def test_class_numbers_of_any_dtype_train_and_evaluate_alike(data, numbers, sampling):
+    """int32 and int64 are read where they lie, others are converted; longlong may be a dtype of its own beside int64."""
+    X, y = data
+    one, other = small(), small()
+    options = dict(epochs=2, batch_size=8, sampling=sampling, random_state=0, validation_data=(X, y))
+    history = one.fit(X, y.astype(np.int32), **options)
+    other_history = other.fit(X, y.astype(numbers), **(options | {"validation_data": (X, y.astype(numbers))}))
+    assert np.array_equal(one.params, other.params)
+    assert (history.loss, history.val_loss) == (other_history.loss, other_history.val_loss)
+    loss, grads = one.loss_and_grad(X, y.astype(np.int32))
+    other_loss, other_grads = one.loss_and_grad(X, y.astype(numbers))
+    assert loss == other_loss
+    assert np.array_equal(grads.flat, other_grads.flat)
+
+
+@pytest.mark.parametrize("sampling", ["shuffle", "random", lambda session: [0]])
+def test_more_rows_than_row_numbers_are_refused_before_memory_is_taken(sampling):
+    with pytest.raises(ValueError, match="X has 4294967297 rows; row numbers have 32 bits"):
+        Sampler(sampling, 2**32 + 1, 10, np.random.default_rng(0))
+    assert Sampler("sequential", 2**32 + 1, 10, np.random.default_rng(0)).next_order(None) is None
 
 
 def test_sequential_keeps_the_order():

@@ -72,7 +72,7 @@ def _grid_search(task: Concurrent) -> Job:
     from sklearn.model_selection import GridSearchCV
 
     X, y = task.training.data()
-    model = fn.MLPClassifier(task.training.hidden, batch_size=task.training.batch_size, max_iter=2, random_state=0, n_threads=1)
+    model = fn.MLPClassifier(task.training.hidden, batch_size=task.training.batch_size, max_iter=5, random_state=0, n_threads=1)
     search = GridSearchCV(model, {"alpha": [1e-5, 1e-4, 1e-3, 1e-2]}, cv=2, n_jobs=task.fits, refit=False)
 
     def run(n: int) -> None:

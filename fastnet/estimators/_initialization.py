@@ -54,11 +54,11 @@ class EpochOrder:
     """
 
     def __init__(self, n_rows: int, random_state: np.random.RandomState) -> None:
-        self._order = np.arange(n_rows, dtype=np.intp)
+        self._order = np.arange(n_rows, dtype=np.uint32)
         self._random_state = random_state
 
     def __call__(self, session: Any) -> np.ndarray:
-        permutation = np.arange(len(self._order), dtype=np.intp)
+        permutation = np.arange(len(self._order), dtype=np.uint32)
         self._random_state.shuffle(permutation)
         self._order = self._order[permutation]
         return self._order

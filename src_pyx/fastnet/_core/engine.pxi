@@ -9,9 +9,10 @@
 import numpy as np
 
 cimport numpy as cnp
-from libc.float cimport DBL_MIN, FLT_MIN
+from libc.float cimport DBL_MAX, DBL_MIN, FLT_MAX, FLT_MIN
 from libc.math cimport INFINITY, fabs, fabsf, isfinite, isinf, log as c_log, log1p, pow, sqrt, sqrtf
 from cpython.pyport cimport PY_SSIZE_T_MAX
+from libc.stdint cimport uint32_t as uint32, uint64_t as uint64
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dgemm, sgemm

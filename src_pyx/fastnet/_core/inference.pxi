@@ -28,11 +28,11 @@ cdef struct Inference:
 
 
 cdef Py_ssize_t inference_scratch(Py_ssize_t block_rows, Py_ssize_t widest, Py_ssize_t item) noexcept nogil:
-    """Bytes of one member: two blocks of activations, a panel, the logarithms of softmax sums."""
-    return (2 * block_rows * widest + block_rows) * item + PANEL_BYTES + 256
+    """Bytes of one member: two blocks of activations, a panel, the logarithms of softmax sums, class numbers."""
+    return (2 * block_rows * widest + block_rows) * item + PANEL_BYTES + block_rows * sizeof(int) + 320
 
 
-cdef void hidden_forward(const Layer* layer, const Rows* X, const Py_ssize_t* numbers, Py_ssize_t start, const real* A,
+cdef void hidden_forward(const Layer* layer, const Rows* X, const uint32* numbers, Py_ssize_t start, const real* A,
                          const real* params, real* Z, Py_ssize_t rows, real* panel, Watch* watch, int member) noexcept nogil:
     """Z[l] = A[l-1] W[l] + b[l]; A is NULL where the layer reads sparse rows."""
     if A == NULL:
@@ -50,12 +50,14 @@ cdef void infer_rows(Inference* task, int member, real* unused) noexcept nogil:
     cdef real* panel
     cdef real* log_sum
     cdef real* Z
+    cdef int* labels
     cdef const real* A
     cdef char* place = task.scratch + member * task.scratch_size
     halves[0] = <real*> part(&place, block_rows * task.widest * sizeof(real))
     halves[1] = <real*> part(&place, block_rows * task.widest * sizeof(real))
     panel = <real*> part(&place, PANEL_BYTES)
     log_sum = <real*> part(&place, block_rows * sizeof(real))
+    labels = <int*> part(&place, block_rows * sizeof(int))
     while True:
         start = take_number(&task.next_block) * block_rows
         if start >= n or ended(&task.watch, member):
@@ -78,7 +80,7 @@ cdef void infer_rows(Inference* task, int member, real* unused) noexcept nogil:
                 activate_output(layer, Z, <real*> NULL, log_sum, rows)
             else:
                 output_layer(layer, task.loss, Z, <real*> NULL, <real*> NULL,
-                             task.targets.labels + start if task.targets.labels != NULL else NULL,
+                             labels_of(task.targets, NULL, start, rows, labels),
                              <const real*> task.targets.values + start * n_out if task.targets.values != NULL else NULL,
                              <const real*> task.targets.weights + start if task.targets.weights != NULL else NULL,
                              1, task.values + start, log_sum, rows)
@@ -117,7 +119,6 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     cdef cnp.ndarray scratch = np.empty(size * task.scratch_size, dtype=np.uint8)
     task.scratch = <char*> cnp.PyArray_DATA(scratch)
     start_watch(&task.watch)
-    task.watch.last_look = task.watch.last_chance
     with nogil:
         team_run(&task.team, size, infer_member, task)
     return raise_if_ended(&task.watch)

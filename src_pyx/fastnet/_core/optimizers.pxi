@@ -83,6 +83,15 @@ cdef inline real root_(real x) noexcept nogil:
     return sqrtf(x) if real is float else sqrt(x)
 
 
+cdef bint all_finite(const real* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int others = 0
+    cdef real largest = <real> (FLT_MAX if real is float else DBL_MAX)
+    for i in range(n):
+        others |= 0 if absolute(x[i]) <= largest else 1
+    return others == 0
+
+
 cdef double sum_of_squares(const real* restrict x, Py_ssize_t n) noexcept nogil:
     """In eight sums, so that the compiler may keep them in one vector; blocks of a few thousand, added in double.
 

@@ -93,7 +93,7 @@ cdef int width_of(Plan plan, cnp.ndarray params) except -1:
 cdef void* check(cnp.ndarray array, int width, str name, tuple shape, bint writable) except? NULL:
     """The array's data, if it is C-contiguous, of the dtype numbered `width` and of the shape (-1: any length)."""
     cdef int i
-    if cnp.PyArray_TYPE(array) != width:
+    if not cnp.PyArray_EquivTypenums(cnp.PyArray_TYPE(array), width):
         raise TypeError(f"{name} must have dtype {cnp.PyArray_DescrFromType(width)}, got {array.dtype}")
     if not cnp.PyArray_ISCARRAY_RO(array) or (writable and not cnp.PyArray_ISWRITEABLE(array)):
         raise ValueError(f"{name} must be C-contiguous, aligned{' and writable' if writable else ''}")
@@ -153,10 +153,11 @@ cdef int take_targets(Targets* targets, y, sample_weight, Plan plan, Py_ssize_t 
     if code == CROSS_ENTROPY and y.ndim == 1:
         if plan.layers[plan.n_layers - 1].activation != SOFTMAX:
             raise ValueError("class numbers need softmax outputs")
-        targets.labels = <const int*> check(y, cnp.NPY_INT32, "y", (n,), False)
+        targets.wide = y.dtype == np.int64
+        targets.labels = check(y, cnp.NPY_INT64 if targets.wide else cnp.NPY_INT32, "y", (n,), False)
         for i in range(n):
-            if not 0 <= targets.labels[i] < n_outputs:
-                raise ValueError(f"class numbers must lie between 0 and {n_outputs - 1}, got {targets.labels[i]} in row {i}")
+            if not 0 <= class_number(targets, i) < n_outputs:
+                raise ValueError(f"class numbers must lie between 0 and {n_outputs - 1}, got {class_number(targets, i)} in row {i}")
     else:
         targets.values = check(y, width, "y", (n, n_outputs), False)
     if sample_weight is not None:

@@ -121,7 +121,7 @@ cdef void add_scaled(real* restrict y, const real* restrict x, real factor, Py_s
         y[j] = y[j] + factor * x[j]
 
 
-cdef void sparse_forward_product(const Rows* X, const Py_ssize_t* numbers, Py_ssize_t start, const real* W, const real* b,
+cdef void sparse_forward_product(const Rows* X, const uint32* numbers, Py_ssize_t start, const real* W, const real* b,
                                  real* Z, Py_ssize_t rows, Py_ssize_t n_out) noexcept nogil:
     """Z = A W + b for CSR rows `numbers[start : start + rows]` (rows start, start + 1, ... if numbers is NULL)."""
     cdef Py_ssize_t r, number
@@ -133,7 +133,7 @@ cdef void sparse_forward_product(const Rows* X, const Py_ssize_t* numbers, Py_ss
             add_scaled(Z + r * n_out, W + X.indices[e] * n_out, (<const real*> X.data)[e], n_out)
 
 
-cdef void sparse_weight_gradient(const Rows* X, const Py_ssize_t* numbers, Py_ssize_t start, const real* dZ, Py_ssize_t dZ_row, real* dW,
+cdef void sparse_weight_gradient(const Rows* X, const uint32* numbers, Py_ssize_t start, const real* dZ, Py_ssize_t dZ_row, real* dW,
                                  Py_ssize_t dW_row, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t m, Py_ssize_t n,
                                  bint accumulate) noexcept nogil:
     """dW (m, n) = A^T dZ for columns first .. first + m of CSR rows. Indices are sorted: a row's entries are found by bisection."""

@@ -3,9 +3,6 @@
 # A mask depends on (seed, step, layer, row of the batch, unit) and on nothing else, so that it is the same for any number of
 # threads and after a checkpoint.
 
-from libc.stdint cimport uint32_t as uint32, uint64_t as uint64
-
-
 cdef extern from *:
     """
     #include <stdint.h>
@@ -52,9 +49,10 @@ cdef extern from *:
     uint32 fn_mix32(uint32 x) nogil
 
 
-cdef void shuffle_places(Py_ssize_t* order, Py_ssize_t n, Py_ssize_t places, uint64* state) noexcept nogil:
+cdef void shuffle_places(uint32* order, Py_ssize_t n, Py_ssize_t places, uint64* state) noexcept nogil:
     """The first `places` of a Fisher-Yates shuffle: each gets one of the numbers not yet placed, uniformly."""
-    cdef Py_ssize_t i, j, kept
+    cdef Py_ssize_t i, j
+    cdef uint32 kept
     for i in range(places):
         j = i + <Py_ssize_t> fn_below(state, n - i)
         kept = order[i]
@@ -81,18 +79,16 @@ cdef void drop_units(real* restrict A, real* restrict D, Py_ssize_t rows, Py_ssi
 
 
 def shuffle(cnp.ndarray order, cnp.ndarray state):
-    """Shuffle `order` (intp) in place, uniformly; `state` (4,) uint64 is advanced."""
+    """Shuffle `order` (uint32) in place, uniformly; `state` (4,) uint64 is advanced."""
     draw(order, len(order), state)
 
 
 def draw(cnp.ndarray order, Py_ssize_t n, cnp.ndarray state):
-    """Put a uniformly random subset of `order` (intp), in random order, into its first n places."""
-    if order.ndim != 1 or cnp.PyArray_TYPE(order) != cnp.NPY_INTP or not cnp.PyArray_ISCARRAY(order):
-        raise TypeError("order must be a contiguous, writable vector of dtype intp")
+    """Put a uniformly random subset of `order` (uint32), in random order, into its first n places."""
+    if order.ndim != 1 or cnp.PyArray_TYPE(order) != cnp.NPY_UINT32 or not cnp.PyArray_ISCARRAY(order):
+        raise TypeError("order must be a contiguous, writable vector of dtype uint32")
     if state.ndim != 1 or len(state) != 4 or cnp.PyArray_TYPE(state) != cnp.NPY_UINT64 or not cnp.PyArray_ISCARRAY(state):
         raise TypeError("state must be a contiguous, writable vector of 4 uint64")
     if not 0 <= n <= len(order):
         raise ValueError(f"n must lie between 0 and the {len(order)} rows to draw from, got {n}")
-    if len(order) > 4294967296:
-        raise ValueError(f"at most 2^32 rows can be shuffled, got {len(order)}")
-    shuffle_places(<Py_ssize_t*> cnp.PyArray_DATA(order), len(order), n, <uint64*> cnp.PyArray_DATA(state))
+    shuffle_places(<uint32*> cnp.PyArray_DATA(order), len(order), n, <uint64*> cnp.PyArray_DATA(state))

@@ -71,7 +71,6 @@ cdef class Trainer:
         task.gradient_first = max_grad_norm > 0 or operations / self.n_threads > LONG_UPDATE
         self._lay_out(n_out, gradient)
         start_pace(&task.pace, self.n_threads)
-        task.watch.last_look = now_nanoseconds()
 
     cdef int _members(self, int n_threads):
         """As many members as a batch has work for: a barrier costs about a microsecond, so each must have some ten of them."""
@@ -148,20 +147,20 @@ cdef class Trainer:
         self.task.step = value
 
     def run(self, order, cnp.ndarray rates not None):
-        """One pass over the rows numbered in `order` (intp; None: all, in order), with a learning rate a batch or one for all.
+        """One pass over the rows numbered in `order` (uint32; None: all, in order), with a learning rate a batch or one for all.
 
-        Returns (diverged, n_batches, n_updates, n_rows, loss_sum, penalty_sum, grad_sq_sum). Training that diverged did so in batch
-        number n_batches. A batch whose weights are all zero makes no update, and its rows are not in n_rows and the sums.
+        Returns (diverged, n_batches, n_updates, n_rows, loss_sum, penalty_sum, grad_sq_sum). Training diverges with a loss that is
+        not finite, in the batch after the n_batches done, or a parameter that is not after all of them. A batch whose weights are all zero makes no update, and its rows are not in n_rows and the sums.
         """
         cdef Training* task = &self.task
         cdef Py_ssize_t i
         task.n = self.n_rows
         task.order = NULL
         if order is not None:
-            task.order = <const Py_ssize_t*> check(order, cnp.NPY_INTP, "order", (-1,), False)
+            task.order = <const uint32*> check(order, cnp.NPY_UINT32, "order", (-1,), False)
             task.n = len(order)
             for i in range(task.n):
-                if not 0 <= task.order[i] < self.n_rows:
+                if task.order[i] >= self.n_rows:
                     raise IndexError(f"order[{i}] = {task.order[i]} is not a row number: there are {self.n_rows} rows")
         task.n_batches = (task.n + task.batch_size - 1) // task.batch_size
         task.rates = <const double*> check(rates, cnp.NPY_DOUBLE, "rates", (-1,), False)
@@ -189,7 +188,15 @@ cdef class Trainer:
                 team_run(&task.team, task.pace.members, train_team_member, task)
                 if may_choose:
                     note_pace(&task.pace, now_nanoseconds() - started, task.end_batch - task.first_batch)
+            if not task.only_gradient and not params_are_finite(task, self.plan.n_params):
+                task.diverged = True
         return raise_if_ended(&task.watch)
+
+
+cdef bint params_are_finite(const Training* task, Py_ssize_t n_params) noexcept nogil:
+    if task.width == cnp.NPY_FLOAT:
+        return all_finite(<const float*> task.params, n_params)
+    return all_finite(<const double*> task.params, n_params)
 
 
 def loss_and_grad(Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, sample_weight, cnp.ndarray grads not None,

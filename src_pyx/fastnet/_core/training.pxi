@@ -21,7 +21,7 @@ cdef struct Training:
     Targets y
     void* params
     # one pass
-    const Py_ssize_t* order         # (n,) row numbers, or NULL: 0, 1, ...
+    const uint32* order             # (n,) row numbers, or NULL: 0, 1, ...
     Py_ssize_t n                    # rows of the pass
     Py_ssize_t batch_size
     Py_ssize_t n_batches
@@ -80,16 +80,14 @@ cdef struct Training:
 cdef void gather(Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1, real* unused) noexcept nogil:
     """Copy rows order[start + r0 : start + r1] of the data into the batch's buffers."""
     cdef Py_ssize_t r, number, n_in = task.X.n_columns, n_out = task.layers[task.n_layers - 1].n_out
-    cdef const Py_ssize_t* order = task.order + start
+    cdef const uint32* order = task.order + start
     for r in range(r0, r1):
         number = order[r]
         if task.X.dense != NULL:
             if r + 8 < r1:
                 prefetch_line(<const real*> task.X.dense + order[r + 8] * n_in)
             copy_row(<real*> task.A[0] + r * n_in, <const real*> task.X.dense + number * n_in, n_in * sizeof(real))
-        if task.y.labels != NULL:
-            task.batch_labels[r] = task.y.labels[number]
-        else:
+        if task.y.values != NULL:
             copy_row(<real*> task.batch_values + r * n_out, <const real*> task.y.values + number * n_out, n_out * sizeof(real))
         if task.y.weights != NULL:
             (<real*> task.batch_weights)[r] = (<const real*> task.y.weights)[number]
@@ -107,6 +105,11 @@ cdef double weight_of_batch(const Training* task, Py_ssize_t start, Py_ssize_t r
     return total
 
 
+cdef Watch* watch_of(Training* task) noexcept nogil:
+    """For looks at signals between layers, if a batch takes long enough."""
+    return &task.watch if task.heavy else NULL
+
+
 cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1, double scale,
                                 Py_ssize_t step, real* unused) noexcept nogil:
     """A[l], dZ[l] and the losses of rows r0 .. r1 of the batch that starts at row `start` of the pass."""
@@ -118,21 +121,18 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
     cdef real* D
     cdef real* dA
     cdef real* panel = <real*> (task.panels + member * PANEL_BYTES)
-    cdef const int* labels = NULL
+    cdef const int* labels = labels_of(&task.y, task.order, start + r0, rows, task.batch_labels + r0)
     cdef const real* Y = NULL
     cdef const real* weights = NULL
-    cdef Watch* watch = &task.watch if task.heavy else NULL
+    cdef Watch* watch = watch_of(task)
     if task.order != NULL:
         gather(task, start, r0, r1, <real*> NULL)
         A = <const real*> task.A[0] + r0 * task.X.n_columns if task.X.dense != NULL else NULL
-        labels = task.batch_labels + r0 if task.y.labels != NULL else NULL
         Y = <const real*> task.batch_values + r0 * task.layers[task.n_layers - 1].n_out
         weights = <const real*> task.batch_weights + r0 if task.y.weights != NULL else NULL
     else:
         A = <const real*> task.X.dense + (start + r0) * task.X.n_columns if task.X.dense != NULL else NULL
-        if task.y.labels != NULL:
-            labels = task.y.labels + start + r0
-        else:
+        if task.y.values != NULL:
             Y = <const real*> task.y.values + (start + r0) * task.layers[task.n_layers - 1].n_out
         if task.y.weights != NULL:
             weights = <const real*> task.y.weights + start + r0
@@ -154,7 +154,7 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
         else:
             activate(layer.activation, layer.alpha, Z, rows * n_out)
         A = Z
-        if task.heavy and ended(&task.watch, member):
+        if ended(watch, member):
             return
 
     for l in range(task.n_layers, 1, -1):
@@ -168,7 +168,7 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
             multiply_into(<const real*> task.D[l - 1] + r0 * n_in, dA, rows * n_in)
         else:
             multiply_derivative(layer.activation, layer.alpha, <const real*> task.A[l - 1] + r0 * n_in, dA, rows * n_in)
-        if task.heavy and ended(&task.watch, member):
+        if ended(watch, member):
             return
 
 
@@ -197,13 +197,14 @@ cdef void gradients_to_vector(Training* task, int member, Py_ssize_t start, Py_s
     cdef Py_ssize_t i
     cdef const Tile* tile
     cdef real* gradient
+    cdef Watch* watch = watch_of(task)
     for i in range(task.tile_bounds[member], task.tile_bounds[member + 1]):
         tile = task.tiles + i
         gradient = <real*> task.gradient + tile.place
         tile_gradient(task, tile, start, rows, gradient, tile.stride, accumulate, <real*> (task.panels + member * PANEL_BYTES))
         if task.track_norm:
             task.tile_norms[i] = squares_of_pieces(gradient, tile.stride, tile)
-        if task.heavy and ended(&task.watch, member):
+        if ended(watch, member):
             return
 
 

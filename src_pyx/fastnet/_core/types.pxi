@@ -86,10 +86,26 @@ cdef struct Rows:
 
 
 cdef struct Targets:
-    # Either one class number a row, or a row of n_out values.
-    const int* labels
+    # Either one class number a row, int32 or (wide) int64, or a row of n_out values.
+    const void* labels
+    bint wide
     const void* values
     const void* weights         # (n,) or NULL
+
+
+cdef inline long long class_number(const Targets* targets, Py_ssize_t row) noexcept nogil:
+    return (<const long long*> targets.labels)[row] if targets.wide else (<const int*> targets.labels)[row]
+
+
+cdef const int* labels_of(const Targets* targets, const uint32* numbers, Py_ssize_t start, Py_ssize_t rows,
+                          int* labels) noexcept nogil:
+    """labels (rows,) = the class numbers of rows `numbers[start : start + rows]`, or NULL if the targets are values."""
+    cdef Py_ssize_t r
+    if targets.labels == NULL:
+        return NULL
+    for r in range(rows):
+        labels[r] = <int> class_number(targets, numbers[start + r] if numbers != NULL else start + r)
+    return labels
 
 
 cdef extern from "vecmath.h" nogil:

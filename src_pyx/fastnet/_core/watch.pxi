@@ -16,8 +16,11 @@ cdef struct Watch:
 
 
 cdef void start_watch(Watch* watch) noexcept nogil:
+    """At the start of a call; the first of a zeroed watch counts as a look."""
     watch.signalled = False
     watch.last_chance = now_nanoseconds()
+    if watch.last_look == 0:
+        watch.last_look = watch.last_chance
 
 
 cdef void look_at_signals(Watch* watch) noexcept nogil:
@@ -36,7 +39,9 @@ cdef void look_at_signals(Watch* watch) noexcept nogil:
 
 
 cdef bint ended(Watch* watch, int member) noexcept nogil:
-    """Whether a signal has ended the work. A chance to look."""
+    """Whether a signal has ended the work. A chance to look. Never, if nobody watches (NULL)."""
+    if watch == NULL:
+        return False
     if member == 0:
         look_at_signals(watch)
     return flag_is_up(&watch.signalled)
