@@ -19,12 +19,14 @@ def line(row: dict[str, Any]) -> str:
 
 
 def figure(check: dict[str, Any]) -> str:
-    """Median, spread, and the goal with whether it is reached."""
+    """Median, spread, the goal with whether it is reached, and what the products alone would allow."""
     text = _number(check["median"])
     if check["min"] != check["max"]:
         text += f" ({_number(check['min'])}-{_number(check['max'])})"
     if "goal" in check:
-        text += f" [goal {'<=' if check['at_most'] else '>='} {check['goal']:g}: {'reached' if check['reached'] else 'MISSED'}]"
+        limit = f", at the GEMM limit {_number(check['at_limit'])}" if "at_limit" in check else ""
+        goal = f"goal {'<=' if check['at_most'] else '>='} {check['goal']:g}"
+        text += f" [{goal}{limit}: {'reached' if check['reached'] else 'MISSED'}]"
     return text
 
 

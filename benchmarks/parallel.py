@@ -1,4 +1,4 @@
-"""Fits side by side in Python threads: two at once, and a grid search with two jobs."""
+"""Fits side by side in Python threads: two at once, and a grid search with two jobs; and what the cores allow."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks import train
-from benchmarks._pool import Pool, fastnet
+from benchmarks._pool import Entry, Pool, fastnet
 from benchmarks._results import check, ratios, row
-from benchmarks._tasks import Concurrent
+from benchmarks._tasks import Concurrent, Gemm
 
 TITLE = "Fits side by side"
 
@@ -17,7 +17,16 @@ def run(pool: Pool, shape: str = "med") -> dict[str, Any]:
     task = next(task for task in train.SHAPES if task.name == shape)
     if pool.options.quick:
         task = replace(task, n_rows=task.n_rows // 5)
-    return {"rows": [_fits(pool, task), _grid_search(pool, task)]}
+    return {"rows": [_cores(pool), _fits(pool, task), _grid_search(pool, task)]}
+
+
+def _cores(pool: Pool) -> dict[str, Any]:
+    """BLAS's product on one core and on all: on a shared host two cores may be threads of one, and that changes with time."""
+    series = pool.compare([Entry("one core", "blas", Gemm(), (1,)), Entry("all cores", "blas", Gemm(), (None,))])
+    gain = check("one core / all cores", ratios(series["one core"], series["all cores"]))
+    result = row("sgemm, n = 1024", "ms", 1e3, series, [gain])
+    pool.report(result)
+    return result
 
 
 def _fits(pool: Pool, task: Any) -> dict[str, Any]:

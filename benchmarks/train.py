@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 from benchmarks._pool import Entry, Pool, fastnet, peer
@@ -43,13 +44,18 @@ def gemm_limit(pool: Pool, threads: int | None = None, dtype: str = "float32") -
 
 
 def compared(pool: Pool, task: Training, limit: float | None = None) -> dict[str, Any] | None:
-    """fastnet beside the peers that the task has goals for; None if memory does not suffice."""
+    """fastnet beside the peers that the task has goals for; None if memory does not suffice.
+
+    With the rate of the GEMM limit, each peer's figure says what it would be if fastnet took no time but that of its products.
+    """
     series = pool.compare([fastnet(task), *(peer(label, task) for label in task.goals)])
     if not series:
         return None
     own = series["fastnet"]
     checks = [check(label, ratios(series[label], own), goal) for label, goal in task.goals.items() if label in series]
     if limit is not None:
+        for figure in checks:
+            figure["at_limit"] = 1 / median(_shares(task, series[figure["what"]], limit))
         checks.append(check("share of GEMM limit", _shares(task, own, limit), task.limit_goal))
     about = {"rows": task.n_rows, "sizes": task.sizes, "batch_size": task.batch_size, "dtype": task.dtype}
     result = row(task.name, task.unit, task.scale, series, checks, task=about)

@@ -171,6 +171,19 @@ def test_own_product_of_every_number_of_columns(engine, dtype, rng, transpose_a,
             check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, accumulate=accumulate, blas=False)
 
 
+@pytest.mark.parametrize("transpose_a", [False, True])
+def test_own_product_of_every_number_of_rows(engine, dtype, rng, transpose_a):
+    """Whole blocks, and last rows that are too few for one. A row has the same bits, however many others there are."""
+    A, B = (rng.standard_normal(shape).astype(dtype) for shape in ((60, 37), (37, 20)))
+    whole = None
+    for m in (60, *range(1, 60)):
+        check_product(engine, rng, dtype, m, 37, 20, transpose_a, False, blas=False)
+        some = np.zeros((m, 20), dtype)
+        engine.product(np.ascontiguousarray(A[:m].T) if transpose_a else A[:m], B, some, transpose_a, blas=False)
+        whole = some if whole is None else whole
+        assert np.array_equal(some, whole[:m])
+
+
 @pytest.mark.parametrize("transpose_a, transpose_b", [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("m, k, n", [(300, 270, 1024), (290, 1030, 272), (530, 512, 256)])
 def test_own_product_of_large_matrices(engine, dtype, rng, m, k, n, transpose_a, transpose_b):

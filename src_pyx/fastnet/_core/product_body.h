@@ -56,8 +56,11 @@ FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t second, ptrdiff_t m, ptr
                            NAME(ahead_) ahead)
 {
 #define BLOCK(r) NAME(block_)(r, vectors, second, k, a + i * a_step, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate)
+    const ptrdiff_t rest = m % BLOCK_ROWS;
+    const int even = rest && rest <= SHORT_BLOCK && m > BLOCK_ROWS && a_step == a_row; /* packed blocks stay whole */
+    const ptrdiff_t whole = m - rest - (even ? BLOCK_ROWS : 0);
     ptrdiff_t i = 0, line = 0, row = 0;
-    for (; i + BLOCK_ROWS <= m; i += BLOCK_ROWS) {
+    for (; i < whole; i += BLOCK_ROWS) {
         for (; line * m < ahead.lines * (i + BLOCK_ROWS); line++) {
             prefetch_line(ahead.start + row * ahead.stride);
             if (++row == ahead.rows) {
@@ -67,21 +70,23 @@ FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t second, ptrdiff_t m, ptr
         }
         BLOCK(BLOCK_ROWS);
     }
-    switch (m - i) {
+    for (ptrdiff_t rows; i < m; i += rows) {
+        rows = m - i > BLOCK_ROWS ? (m - i + 1) / 2 : m - i;
+        switch (rows) {
 #if BLOCK_ROWS > 6
-    case 11: BLOCK(11); break;
-    case 10: BLOCK(10); break;
-    case 9: BLOCK(9); break;
-    case 8: BLOCK(8); break;
-    case 7: BLOCK(7); break;
-    case 6: BLOCK(6); break;
+        case 11: BLOCK(11); break;
+        case 10: BLOCK(10); break;
+        case 9: BLOCK(9); break;
+        case 8: BLOCK(8); break;
+        case 7: BLOCK(7); break;
+        case 6: BLOCK(6); break;
 #endif
-    case 5: BLOCK(5); break;
-    case 4: BLOCK(4); break;
-    case 3: BLOCK(3); break;
-    case 2: BLOCK(2); break;
-    case 1: BLOCK(1); break;
-    default: break;
+        case 5: BLOCK(5); break;
+        case 4: BLOCK(4); break;
+        case 3: BLOCK(3); break;
+        case 2: BLOCK(2); break;
+        default: BLOCK(1); break;
+        }
     }
 #undef BLOCK
 }
