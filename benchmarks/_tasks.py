@@ -84,6 +84,11 @@ class Inference:
         """Of X and the widest activations."""
         return self.n_rows * (self.sizes[0] + 2 * max(self.sizes[1:])) * np.dtype(self.dtype).itemsize
 
+    @property
+    def flops(self) -> float:
+        """Of the products."""
+        return 2.0 * self.n_rows * sum(n_in * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
     def data(self) -> np.ndarray:
         """One row as a vector, more as a matrix."""
         shape = (self.n_rows, self.sizes[0]) if self.n_rows > 1 else self.sizes[:1]

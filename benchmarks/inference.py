@@ -10,6 +10,7 @@ from benchmarks._peers import PEERS
 from benchmarks._pool import Entry, Pool, fastnet, peer
 from benchmarks._results import check, ratios, row
 from benchmarks._tasks import Inference
+from benchmarks.train import gemm_limit
 
 TITLE = "Inference"
 
@@ -27,10 +28,11 @@ ESTIMATOR = "fastnet estimator"
 
 def run(pool: Pool, tasks: Sequence[Inference] = TASKS, peers: Sequence[str] = tuple(PEERS)) -> dict[str, Any]:
     chosen = pool.options.chosen(tasks, QUICK)
-    return {"rows": [result for task in chosen if (result := _compared(pool, task, peers))]}
+    limit = gemm_limit(pool)
+    return {"gemm_flops": limit, "rows": [result for task in chosen if (result := _compared(pool, task, peers, limit))]}
 
 
-def _compared(pool: Pool, task: Inference, peers: Sequence[str]) -> dict[str, Any] | None:
+def _compared(pool: Pool, task: Inference, peers: Sequence[str], limit: float) -> dict[str, Any] | None:
     estimator = Entry(ESTIMATOR, "fastnet_estimator", task)
     series = pool.compare([fastnet(task), estimator, *(peer(label, task) for label in peers)])
     if not series:
@@ -39,7 +41,8 @@ def _compared(pool: Pool, task: Inference, peers: Sequence[str]) -> dict[str, An
     checks = [check(label, ratios(series[label], own)) for label in present]
     if present:
         best = min(present, key=lambda label: median(series[label].seconds))
-        checks.append(check(f"best peer ({best})", ratios(series[best], own), task.best_goal))
+        figure = check(f"best peer ({best})", ratios(series[best], own), task.best_goal)
+        checks.append(figure | {"at_limit": median(series[best].seconds) * limit / task.flops})
     if "scikit-learn" in series:
         checks.append(check("scikit-learn / estimator", ratios(series["scikit-learn"], series[ESTIMATOR]), task.estimator_goal))
     if task.most_microseconds:

@@ -183,6 +183,11 @@ class TestReport:
         assert _report.with_table(text, _report.readme_table(results, source[1])) == text
 
 
+def test_a_goal_says_what_the_products_alone_would_allow():
+    figure = _report.figure(check("JAX", [1.9, 2.0, 2.1], 7.0) | {"at_limit": 6.04})
+    assert figure == "2 (1.9-2.1) [goal >= 7, at the GEMM limit 6.04: MISSED]"
+
+
 class TestRun:
     def test_a_tiny_run_of_training_and_inference(self, monkeypatch, capsys):
         monkeypatch.setattr("benchmarks._pool.n_cores", lambda: 1)
@@ -206,7 +211,11 @@ class TestRun:
             and checked["min"] <= share * (1 + 1e-9)
             and share <= checked["max"] * (1 + 1e-9)
         )
-        times = predicted["rows"][0]["times"]
+        row = predicted["rows"][0]
+        best = next(figure for figure in row["checks"] if figure["what"] == "best peer (NumPy)")
+        products = 2 * 5 * (3 * 4 + 4 * 2) / predicted["gemm_flops"]
+        assert best["at_limit"] == pytest.approx(row["times"]["NumPy"]["median"] / 1e6 / products)
+        times = row["times"]
         assert set(times) == {"fastnet", "fastnet estimator", "NumPy"} and times["NumPy"]["threads"] == 1
         json.dumps([trained, predicted])
 
