@@ -127,22 +127,32 @@ class Pool:
 
         Entries that cannot take part are left out, with a note. Empty if the machine's memory is too small for all.
         """
+        return self.compare_each([entries])[0]
+
+    def compare_each(self, comparisons: Sequence[Sequence[Entry]]) -> list[dict[str, Series]]:
+        """Several comparisons with common rounds, so that all meet the same good and bad times of a shared machine."""
+        fields = [self._contestants(entries) for entries in comparisons]
+        found = [{c.entry.label: Series(threads=c.threads) for c in contestants} for contestants in fields]
+        for number in range(self.options.rounds):
+            for contestants, series in zip(fields, found, strict=True):
+                for c in contestants if number % 2 == 0 else contestants[::-1]:
+                    time.sleep(_PAUSE)
+                    seconds, others = c.worker.ask("round", c.number, c.n, self.options.retries)
+                    series[c.entry.label].append(seconds, others > DISTURBED)
+            if len(comparisons) > 1:
+                print(f"  round {number + 1} of {self.options.rounds}", flush=True)
+        for c in (c for contestants in fields for c in contestants):
+            c.worker.ask("drop", c.number)
+        return found
+
+    def _contestants(self, entries: Sequence[Entry]) -> list[_Contestant]:
         needed = _COPIES * max(entry.task.n_bytes for entry in entries)
         if needed > available_memory():
             self.note(f"{_name(entries[0])}: skipped, needs {needed / 1e9:.1f} GB of free memory")
-            return {}
+            return []
         entries = [entry for entry in entries if not self._absent(entry)]
         self._start(entries)
-        contestants = [contestant for entry in entries if (contestant := self._contestant(entry))]
-        series = {c.entry.label: Series(threads=c.threads) for c in contestants}
-        for number in range(self.options.rounds):
-            for c in contestants if number % 2 == 0 else contestants[::-1]:
-                time.sleep(_PAUSE)
-                seconds, others = c.worker.ask("round", c.number, c.n, self.options.retries)
-                series[c.entry.label].append(seconds, others > DISTURBED)
-        for c in contestants:
-            c.worker.ask("drop", c.number)
-        return series
+        return [contestant for entry in entries if (contestant := self._contestant(entry))]
 
     def _absent(self, entry: Entry) -> bool:
         absent = missing(entry.label)

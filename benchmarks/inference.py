@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from benchmarks import train
 from benchmarks._peers import PEERS
 from benchmarks._pool import Entry, Pool, fastnet, peer
-from benchmarks._results import check, ratios, row
+from benchmarks._results import Series, check, ratios, row
 from benchmarks._tasks import Inference
-from benchmarks.train import gemm_limit
 
 TITLE = "Inference"
 
@@ -28,15 +28,19 @@ ESTIMATOR = "fastnet estimator"
 
 def run(pool: Pool, tasks: Sequence[Inference] = TASKS, peers: Sequence[str] = tuple(PEERS)) -> dict[str, Any]:
     chosen = pool.options.chosen(tasks, QUICK)
-    limit = gemm_limit(pool)
-    return {"gemm_flops": limit, "rows": [result for task in chosen if (result := _compared(pool, task, peers, limit))]}
+    gemm, *found = pool.compare_each([[train.gemm()], *(_entries(task, peers) for task in chosen)])
+    limit = train.best_rate(gemm)
+    rows = [_row(task, peers, series, limit) for task, series in zip(chosen, found, strict=True) if series]
+    for result in rows:
+        pool.report(result)
+    return {"gemm_flops": limit, "rows": rows}
 
 
-def _compared(pool: Pool, task: Inference, peers: Sequence[str], limit: float) -> dict[str, Any] | None:
-    estimator = Entry(ESTIMATOR, "fastnet_estimator", task)
-    series = pool.compare([fastnet(task), estimator, *(peer(label, task) for label in peers)])
-    if not series:
-        return None
+def _entries(task: Inference, peers: Sequence[str]) -> list[Entry]:
+    return [fastnet(task), Entry(ESTIMATOR, "fastnet_estimator", task), *(peer(label, task) for label in peers)]
+
+
+def _row(task: Inference, peers: Sequence[str], series: dict[str, Series], limit: float) -> dict[str, Any]:
     own, present = series["fastnet"], [label for label in peers if label in series]
     checks = [check(label, ratios(series[label], own)) for label in present]
     if present:
@@ -47,6 +51,4 @@ def _compared(pool: Pool, task: Inference, peers: Sequence[str], limit: float) -
         checks.append(check("scikit-learn / estimator", ratios(series["scikit-learn"], series[ESTIMATOR]), task.estimator_goal))
     if task.most_microseconds:
         checks.append(check("forward, us", [1e6 * seconds for seconds in own.seconds], task.most_microseconds, at_most=True))
-    result = row(task.name, task.unit, task.scale, series, checks, task={"rows": task.n_rows, "sizes": task.sizes})
-    pool.report(result)
-    return result
+    return row(task.name, task.unit, task.scale, series, checks, task={"rows": task.n_rows, "sizes": task.sizes})

@@ -30,37 +30,44 @@ QUICK = ("xs", "tab200", "med")
 
 
 def run(pool: Pool, shapes: Sequence[Training] = SHAPES) -> dict[str, Any]:
-    tasks = pool.options.chosen(shapes, QUICK)
-    limit = gemm_limit(pool)
-    print(f"  limit: sgemm of n = 1024 on all cores, {limit / 1e9:.0f} GFLOP/s", flush=True)
-    return {"gemm_flops": limit, "rows": [result for task in tasks if (result := compared(pool, task, limit))]}
+    limits, rows = compared(pool, pool.options.chosen(shapes, QUICK))
+    return {"gemm_flops": limits["float32"], "rows": rows}
 
 
-def gemm_limit(pool: Pool, threads: int | None = None, dtype: str = "float32") -> float:
-    """Best rate of BLAS's product of square matrices of order 1024, in floating-point operations a second."""
-    task = Gemm(dtype=dtype)
-    series = pool.compare([Entry("GEMM", "blas", task, (threads,))])
-    return task.flops / min(series["GEMM"].seconds)
+def gemm(threads: int | None = None, dtype: str = "float32") -> Entry:
+    """BLAS's product of square matrices of order 1024; its best rate is the limit of products."""
+    return Entry("GEMM", "blas", Gemm(dtype=dtype), (threads,))
 
 
-def compared(pool: Pool, task: Training, limit: float | None = None) -> dict[str, Any] | None:
-    """fastnet beside the peers that the task has goals for; None if memory does not suffice.
+def best_rate(series: dict[str, Series]) -> float:
+    """Of `gemm`, in floating-point operations a second."""
+    return Gemm().flops / min(series["GEMM"].seconds)
 
-    With the rate of the GEMM limit, each peer's figure says what it would be if fastnet took no time but that of its products.
+
+def compared(pool: Pool, tasks: Sequence[Training]) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """The GEMM limit of each dtype, and a row for each task that memory suffices for: fastnet beside the peers it has goals for.
+
+    Each peer's figure says what it would be if fastnet took no time but that of its products at the limit.
     """
-    series = pool.compare([fastnet(task), *(peer(label, task) for label in task.goals)])
-    if not series:
-        return None
+    dtypes = list(dict.fromkeys(["float32", *(task.dtype for task in tasks)]))
+    gemms = [[gemm(dtype=dtype)] for dtype in dtypes]
+    found = pool.compare_each([*gemms, *([fastnet(task), *(peer(label, task) for label in task.goals)] for task in tasks)])
+    limits = {dtype: best_rate(series) for dtype, series in zip(dtypes, found, strict=False)}
+    print(f"  limit: sgemm of n = 1024 on all cores, {limits['float32'] / 1e9:.0f} GFLOP/s", flush=True)
+    rows = [_row(task, s, limits[task.dtype]) for task, s in zip(tasks, found[len(gemms) :], strict=True) if s]
+    for result in rows:
+        pool.report(result)
+    return limits, rows
+
+
+def _row(task: Training, series: dict[str, Series], limit: float) -> dict[str, Any]:
     own = series["fastnet"]
     checks = [check(label, ratios(series[label], own), goal) for label, goal in task.goals.items() if label in series]
-    if limit is not None:
-        for figure in checks:
-            figure["at_limit"] = 1 / median(_shares(task, series[figure["what"]], limit))
-        checks.append(check("share of GEMM limit", _shares(task, own, limit), task.limit_goal))
+    for figure in checks:
+        figure["at_limit"] = 1 / median(_shares(task, series[figure["what"]], limit))
+    checks.append(check("share of GEMM limit", _shares(task, own, limit), task.limit_goal))
     about = {"rows": task.n_rows, "sizes": task.sizes, "batch_size": task.batch_size, "dtype": task.dtype}
-    result = row(task.name, task.unit, task.scale, series, checks, task=about)
-    pool.report(result)
-    return result
+    return row(task.name, task.unit, task.scale, series, checks, task=about)
 
 
 def _shares(task: Training, own: Series, limit: float) -> list[float]:

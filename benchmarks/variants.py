@@ -30,5 +30,4 @@ def tasks(base: Training) -> list[Training]:
 def run(pool: Pool) -> dict[str, Any]:
     variants = [task for base in train.SHAPES if base.name in BASES for task in tasks(base)]
     chosen = pool.options.chosen(variants, QUICK)
-    limits = {dtype: train.gemm_limit(pool, dtype=dtype) for dtype in dict.fromkeys(task.dtype for task in chosen)}
-    return {"rows": [result for task in chosen if (result := train.compared(pool, task, limits[task.dtype]))]}
+    return {"rows": train.compared(pool, chosen)[1]}

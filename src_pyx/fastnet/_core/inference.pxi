@@ -80,7 +80,7 @@ cdef void infer_rows(Inference* task, int member, real* unused) noexcept nogil:
                 activate_output(layer, Z, <real*> NULL, log_sum, rows)
             else:
                 output_layer(layer, task.loss, Z, <real*> NULL, <real*> NULL,
-                             labels_of(task.targets, NULL, start, rows, labels),
+                             labels_of(task.targets, <int> n_out, NULL, start, rows, labels),
                              <const real*> task.targets.values + start * n_out if task.targets.values != NULL else NULL,
                              <const real*> task.targets.weights + start if task.targets.weights != NULL else NULL,
                              1, task.values + start, log_sum, rows)

@@ -150,7 +150,8 @@ cdef class Trainer:
         """One pass over the rows numbered in `order` (uint32; None: all, in order), with a learning rate a batch or one for all.
 
         Returns (diverged, n_batches, n_updates, n_rows, loss_sum, penalty_sum, grad_sq_sum). Training diverges with a loss that is
-        not finite, in the batch after the n_batches done, or a parameter that is not after all of them. A batch whose weights are all zero makes no update, and its rows are not in n_rows and the sums.
+        not finite, in the batch after the n_batches done, or a parameter that is not after all of them. A batch whose weights are
+        all zero makes no update, and its rows are not in n_rows and the sums.
         """
         cdef Training* task = &self.task
         cdef Py_ssize_t i

@@ -121,7 +121,8 @@ cdef void rows_forward_and_back(Training* task, int member, Py_ssize_t start, Py
     cdef real* D
     cdef real* dA
     cdef real* panel = <real*> (task.panels + member * PANEL_BYTES)
-    cdef const int* labels = labels_of(&task.y, task.order, start + r0, rows, task.batch_labels + r0)
+    cdef const int* labels = labels_of(&task.y, <int> task.layers[task.n_layers - 1].n_out, task.order, start + r0, rows,
+                                       task.batch_labels + r0)
     cdef const real* Y = NULL
     cdef const real* weights = NULL
     cdef Watch* watch = watch_of(task)

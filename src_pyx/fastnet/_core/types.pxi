@@ -97,14 +97,19 @@ cdef inline long long class_number(const Targets* targets, Py_ssize_t row) noexc
     return (<const long long*> targets.labels)[row] if targets.wide else (<const int*> targets.labels)[row]
 
 
-cdef const int* labels_of(const Targets* targets, const uint32* numbers, Py_ssize_t start, Py_ssize_t rows,
+cdef const int* labels_of(const Targets* targets, int n_classes, const uint32* numbers, Py_ssize_t start, Py_ssize_t rows,
                           int* labels) noexcept nogil:
-    """labels (rows,) = the class numbers of rows `numbers[start : start + rows]`, or NULL if the targets are values."""
+    """labels (rows,) = the class numbers of rows `numbers[start : start + rows]`, or NULL if the targets are values.
+
+    The array is the caller's, who may have changed it since it was checked: no number leaves the range.
+    """
     cdef Py_ssize_t r
+    cdef long long number
     if targets.labels == NULL:
         return NULL
     for r in range(rows):
-        labels[r] = <int> class_number(targets, numbers[start + r] if numbers != NULL else start + r)
+        number = class_number(targets, numbers[start + r] if numbers != NULL else start + r)
+        labels[r] = <int> min(max(number, <long long> 0), <long long> (n_classes - 1))
     return labels
 
 
