@@ -28,27 +28,31 @@ ESTIMATOR = "fastnet estimator"
 
 def run(pool: Pool, tasks: Sequence[Inference] = TASKS, peers: Sequence[str] = tuple(PEERS)) -> dict[str, Any]:
     chosen = pool.options.chosen(tasks, QUICK)
-    gemm, *found = pool.compare_each([[train.gemm()], *(_entries(task, peers) for task in chosen)])
-    limit = train.best_rate(gemm)
-    rows = [_row(task, peers, series, limit) for task, series in zip(chosen, found, strict=True) if series]
+    measured = pool.compare_each([_entries(task, peers) for task in chosen])
+    rows = [_row(task, peers, series) for task, series in zip(chosen, measured, strict=True) if series]
     for result in rows:
         pool.report(result)
-    return {"gemm_flops": limit, "rows": rows}
+    return {"rows": rows}
 
 
 def _entries(task: Inference, peers: Sequence[str]) -> list[Entry]:
-    return [fastnet(task), Entry(ESTIMATOR, "fastnet_estimator", task), *(peer(label, task) for label in peers)]
+    estimator = Entry(ESTIMATOR, "fastnet_estimator", task)
+    return [train.gemm(), fastnet(task), estimator, *(peer(label, task) for label in peers)]
 
 
-def _row(task: Inference, peers: Sequence[str], series: dict[str, Series], limit: float) -> dict[str, Any]:
+def _row(task: Inference, peers: Sequence[str], series: dict[str, Series]) -> dict[str, Any]:
+    limits = train.rates(series)
+    series = {label: one for label, one in series.items() if label != "GEMM"}
     own, present = series["fastnet"], [label for label in peers if label in series]
     checks = [check(label, ratios(series[label], own)) for label in present]
     if present:
         best = min(present, key=lambda label: median(series[label].seconds))
         figure = check(f"best peer ({best})", ratios(series[best], own), task.best_goal)
-        checks.append(figure | {"at_limit": median(series[best].seconds) * limit / task.flops})
+        at_limit = median(seconds * limit / task.flops for seconds, limit in zip(series[best].seconds, limits, strict=True))
+        checks.append(figure | {"at_limit": at_limit})
     if "scikit-learn" in series:
         checks.append(check("scikit-learn / estimator", ratios(series["scikit-learn"], series[ESTIMATOR]), task.estimator_goal))
     if task.most_microseconds:
         checks.append(check("forward, us", [1e6 * seconds for seconds in own.seconds], task.most_microseconds, at_most=True))
-    return row(task.name, task.unit, task.scale, series, checks, task={"rows": task.n_rows, "sizes": task.sizes})
+    about = {"rows": task.n_rows, "sizes": task.sizes}
+    return row(task.name, task.unit, task.scale, series, checks, task=about, gemm_flops=limits)

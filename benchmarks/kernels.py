@@ -45,7 +45,7 @@ def run(pool: Pool, levels: Sequence[str] | None = None) -> dict[str, Any]:
     from fastnet._core import supported_levels
 
     levels = supported_levels() if levels is None else levels
-    limit = train.best_rate(pool.compare([train.gemm(threads=1)]))
+    limit = max(train.rates(pool.compare([train.gemm(threads=1)])))
     print(f"  limit of products: sgemm of n = 1024 on one core, {limit / 1e9:.0f} GFLOP/s", flush=True)
     quick = pool.options.quick
     rows = [

@@ -30,45 +30,43 @@ QUICK = ("xs", "tab200", "med")
 
 
 def run(pool: Pool, shapes: Sequence[Training] = SHAPES) -> dict[str, Any]:
-    limits, rows = compared(pool, pool.options.chosen(shapes, QUICK))
-    return {"gemm_flops": limits["float32"], "rows": rows}
+    return compared(pool, pool.options.chosen(shapes, QUICK))
 
 
 def gemm(threads: int | None = None, dtype: str = "float32") -> Entry:
-    """BLAS's product of square matrices of order 1024; its best rate is the limit of products."""
+    """BLAS's product of square matrices of order 1024: its rate is the limit of products."""
     return Entry("GEMM", "blas", Gemm(dtype=dtype), (threads,))
 
 
-def best_rate(series: dict[str, Series]) -> float:
-    """Of `gemm`, in floating-point operations a second."""
-    return Gemm().flops / min(series["GEMM"].seconds)
+def rates(series: dict[str, Series]) -> list[float]:
+    """Of `gemm`, in floating-point operations a second, round by round."""
+    return [Gemm().flops / seconds for seconds in series["GEMM"].seconds]
 
 
-def compared(pool: Pool, tasks: Sequence[Training]) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """The GEMM limit of each dtype, and a row for each task that memory suffices for: fastnet beside the peers it has goals for.
+def compared(pool: Pool, tasks: Sequence[Training]) -> dict[str, Any]:
+    """A group of a row for each task that memory suffices for: fastnet beside the GEMM limit and the peers it has goals for.
 
     Each peer's figure says what it would be if fastnet took no time but that of its products at the limit.
     """
-    dtypes = list(dict.fromkeys(["float32", *(task.dtype for task in tasks)]))
-    gemms = [[gemm(dtype=dtype)] for dtype in dtypes]
-    found = pool.compare_each([*gemms, *([fastnet(task), *(peer(label, task) for label in task.goals)] for task in tasks)])
-    limits = {dtype: best_rate(series) for dtype, series in zip(dtypes, found, strict=False)}
-    print(f"  limit: sgemm of n = 1024 on all cores, {limits['float32'] / 1e9:.0f} GFLOP/s", flush=True)
-    rows = [_row(task, s, limits[task.dtype]) for task, s in zip(tasks, found[len(gemms) :], strict=True) if s]
+    entries = [[gemm(dtype=task.dtype), fastnet(task), *(peer(label, task) for label in task.goals)] for task in tasks]
+    rows = [_row(task, series) for task, series in zip(tasks, pool.compare_each(entries), strict=True) if series]
     for result in rows:
         pool.report(result)
-    return limits, rows
+    return {"rows": rows}
 
 
-def _row(task: Training, series: dict[str, Series], limit: float) -> dict[str, Any]:
-    own = series["fastnet"]
-    checks = [check(label, ratios(series[label], own), goal) for label, goal in task.goals.items() if label in series]
+def _row(task: Training, series: dict[str, Series]) -> dict[str, Any]:
+    limits = rates(series)
+    timed = {label: one for label, one in series.items() if label != "GEMM"}
+    own = timed["fastnet"]
+    checks = [check(label, ratios(timed[label], own), goal) for label, goal in task.goals.items() if label in timed]
     for figure in checks:
-        figure["at_limit"] = 1 / median(_shares(task, series[figure["what"]], limit))
-    checks.append(check("share of GEMM limit", _shares(task, own, limit), task.limit_goal))
+        figure["at_limit"] = 1 / median(_shares(task, timed[figure["what"]], limits))
+    checks.append(check("share of GEMM limit", _shares(task, own, limits), task.limit_goal))
     about = {"rows": task.n_rows, "sizes": task.sizes, "batch_size": task.batch_size, "dtype": task.dtype}
-    return row(task.name, task.unit, task.scale, series, checks, task=about)
+    return row(task.name, task.unit, task.scale, timed, checks, task=about, gemm_flops=limits)
 
 
-def _shares(task: Training, own: Series, limit: float) -> list[float]:
-    return [task.flops / limit / seconds for seconds in own.seconds]
+def _shares(task: Training, timed: Series, limits: Sequence[float]) -> list[float]:
+    """Of the limit that was measured in the same round."""
+    return [task.flops / limit / seconds for limit, seconds in zip(limits, timed.seconds, strict=True)]

@@ -30,4 +30,4 @@ def tasks(base: Training) -> list[Training]:
 def run(pool: Pool) -> dict[str, Any]:
     variants = [task for base in train.SHAPES if base.name in BASES for task in tasks(base)]
     chosen = pool.options.chosen(variants, QUICK)
-    return {"rows": train.compared(pool, chosen)[1]}
+    return train.compared(pool, chosen)
