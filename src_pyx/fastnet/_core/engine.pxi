@@ -27,6 +27,7 @@ cdef extern from "team.h" nogil:
         int size
     ctypedef void (*TeamWork)(int, void*) noexcept nogil
     void team_barrier(Team* team)
+    bint team_awaits_me(Team* team)
     void flag_raise(int* flag)
     bint flag_is_up(const int* flag)
     Py_ssize_t take_number(Py_ssize_t* next)

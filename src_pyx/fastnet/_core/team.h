@@ -68,6 +68,15 @@ static void team_barrier(Team *team)
     }
 }
 
+/* Whether all others wait at the barrier; if not, lets them run for a moment. */
+static int team_awaits_me(Team *team)
+{
+    if (__atomic_load_n(&team->arrived, __ATOMIC_ACQUIRE) == team->size - 1)
+        return 1;
+    sched_yield();
+    return 0;
+}
+
 /* A flag that one member raises and others look at. */
 static inline void flag_raise(int *flag) { __atomic_store_n(flag, 1, __ATOMIC_RELEASE); }
 static inline int flag_is_up(const int *flag) { return __atomic_load_n(flag, __ATOMIC_ACQUIRE); }
@@ -219,6 +228,7 @@ static ptrdiff_t take_number(ptrdiff_t *next) { return (*next)++; }
 static int team_calls(void) { return 0; }
 
 static void team_barrier(Team *team) { (void)team; }
+static int team_awaits_me(Team *team) { return (void)team, 1; }
 
 static void team_run(Team *team, int size, TeamWork work, void *task)
 {

@@ -310,7 +310,10 @@ cdef void share_forward_and_back(Training* task, int member, Py_ssize_t start, P
 cdef bint all_stop(Training* task, int member, int barrier) noexcept nogil:
     """Barrier 0 or 1 of a batch, after which all members know whether a signal ends the training."""
     if member == 0:
-        task.stops[barrier] = ended(&task.watch, 0)
+        look_at_signals(&task.watch)
+        if task.heavy:
+            wait_watchfully(&task.watch, &task.team)
+        task.stops[barrier] = flag_is_up(&task.watch.signalled)
     team_barrier(&task.team)
     return task.stops[barrier]
 

@@ -30,12 +30,24 @@ cdef void look_at_signals(Watch* watch) noexcept nogil:
     cdef long long now = now_nanoseconds()
     watch.longest_gap = max(now - watch.last_chance, watch.longest_gap - watch.longest_gap // GAP_MEMORY)
     watch.last_chance = now
-    if now + watch.longest_gap - watch.last_look < WATCH_NANOSECONDS or flag_is_up(&watch.signalled):
+    run_handlers(watch, now, watch.longest_gap)
+
+
+cdef void run_handlers(Watch* watch, long long now, long long ahead) noexcept nogil:
+    """Run Python's signal handlers if 50 ms will have gone by since they last were, `ahead` nanoseconds from now."""
+    if now + ahead - watch.last_look < WATCH_NANOSECONDS or flag_is_up(&watch.signalled):
         return
     watch.last_look = now
     with gil:
         if PyErr_CheckSignals() != 0:
             flag_raise(&watch.signalled)
+
+
+cdef void wait_watchfully(Watch* watch, Team* team) noexcept nogil:
+    """Until all other members wait at the barrier, or a signal has ended the work: they may be slower by more than 100 ms."""
+    while not team_awaits_me(team) and not flag_is_up(&watch.signalled):
+        run_handlers(watch, now_nanoseconds(), 0)
+    watch.last_chance = now_nanoseconds()
 
 
 cdef bint ended(Watch* watch, int member) noexcept nogil:
