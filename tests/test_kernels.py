@@ -184,6 +184,30 @@ def test_own_product_of_every_number_of_rows(engine, dtype, rng, transpose_a):
         assert np.array_equal(some, whole[:m])
 
 
+def test_own_product_of_few_columns(engine, dtype, rng):
+    """Dot products with and without a last part of a vector, from nothing and added to C. A row has the same bits alone."""
+    for n in range(1, 8):
+        for k in (15, 16, 17, 23, 31, 32, 33, 63, 64, 255, 256, 257, 300):
+            check_product(engine, rng, dtype, 9, k, n, False, bool(n % 2), accumulate=bool(k % 2), blas=False)
+            A, B = (rng.standard_normal(shape).astype(dtype) for shape in ((9, k), (k, n)))
+            whole = np.zeros((9, n), dtype)
+            engine.product(A, B, whole, blas=False)
+            for r in range(9):
+                alone = np.zeros((1, n), dtype)
+                engine.product(A[r : r + 1], B, alone, blas=False)
+                assert np.array_equal(alone, whole[r : r + 1])
+
+
+def test_infinity_is_counted_once(engine, dtype):
+    """The last part of a vector is read with elements before it, which must not come in as zero times infinity."""
+    for n in range(1, 8):
+        for k in (17, 33, 39, 70):
+            A, C = np.ones((4, k), dtype), np.zeros((4, n), dtype)
+            A[2, k - k % 16 - 1] = np.inf
+            engine.product(A, np.ones((k, n), dtype), C, blas=False)
+            assert np.array_equal(C, np.where(np.arange(4) == 2, np.inf, k)[:, None] * np.ones(n))
+
+
 @pytest.mark.parametrize("transpose_a, transpose_b", [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("m, k, n", [(300, 270, 1024), (290, 1030, 272), (530, 512, 256)])
 def test_own_product_of_large_matrices(engine, dtype, rng, m, k, n, transpose_a, transpose_b):

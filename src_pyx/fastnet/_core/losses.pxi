@@ -4,45 +4,53 @@
 # dZ = A - Y and are computed from Z, so that no logarithm of a rounded probability is taken. Every other pair goes through
 # dA = dJ/dA and then g'.
 
-cdef void softmax_cross_entropy(const Loss* loss, real* restrict A, real* dZ, const int* labels, const real* Y,
-                                double* restrict values, real* restrict log_sum, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
-    """values = -sum_j y_j ln a_j with y smoothed: y (1 - s) + s / n. A holds Z and becomes softmax(Z)."""
+cdef void class_cross_entropy(const Loss* loss, real* restrict A, real* restrict dZ, const int* restrict labels,
+                              double* restrict values, real* restrict log_sum, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    """`softmax_cross_entropy` with Y the one-hot rows of `labels`."""
     cdef Py_ssize_t r, j
     cdef real smoothing = <real> loss.parameter, rest = smoothing / n, hit = 1 - smoothing
-    cdef real* z
-    cdef double value, mass
+    cdef double value, ceiling = loss.ceiling
     subtract_largest(A, rows, n)
     for r in range(rows):
-        z = A + r * n
-        value = 0
-        if labels != NULL and smoothing == 0:
-            value = -z[labels[r]]
-        elif labels != NULL:
+        values[r] = -hit * A[r * n + labels[r]]
+    if smoothing > 0:
+        for r in range(rows):
             for j in range(n):
-                value -= rest * z[j]
-            value -= hit * z[labels[r]]
-        else:
-            for j in range(n):
-                value -= (hit * Y[r * n + j] + rest) * z[j]
-        values[r] = value
+                values[r] -= rest * A[r * n + j]
     normalise_exponentials(A, rows, n, log_sum)
     for r in range(rows):
-        mass = 1
-        if labels == NULL:
-            mass = smoothing
-            for j in range(n):
-                mass += hit * Y[r * n + j]
-            if dZ != NULL:
-                for j in range(n):
-                    dZ[r * n + j] = <real> mass * A[r * n + j] - rest - hit * Y[r * n + j]
-        values[r] += mass * log_sum[r]
-        if values[r] > loss.ceiling:
-            values[r] = loss.ceiling
-    if labels != NULL and dZ != NULL:
+        value = values[r] + log_sum[r]
+        values[r] = ceiling if value > ceiling else value
+    if dZ != NULL:
         for r in range(rows * n):
             dZ[r] = A[r] - rest
         for r in range(rows):
             dZ[r * n + labels[r]] -= hit
+
+
+cdef void softmax_cross_entropy(const Loss* loss, real* restrict A, real* restrict dZ, const real* restrict Y,
+                                double* restrict values, real* restrict log_sum, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    """values = -sum_j y_j ln a_j with y smoothed: y (1 - s) + s / n. A holds Z and becomes softmax(Z)."""
+    cdef Py_ssize_t r, j
+    cdef real smoothing = <real> loss.parameter, rest = smoothing / n, hit = 1 - smoothing
+    cdef double value, mass
+    subtract_largest(A, rows, n)
+    for r in range(rows):
+        value = 0
+        for j in range(n):
+            value -= (hit * Y[r * n + j] + rest) * A[r * n + j]
+        values[r] = value
+    normalise_exponentials(A, rows, n, log_sum)
+    for r in range(rows):
+        mass = smoothing
+        for j in range(n):
+            mass += hit * Y[r * n + j]
+        if dZ != NULL:
+            for j in range(n):
+                dZ[r * n + j] = <real> mass * A[r * n + j] - rest - hit * Y[r * n + j]
+        values[r] += mass * log_sum[r]
+        if values[r] > loss.ceiling:
+            values[r] = loss.ceiling
 
 
 cdef void sigmoid_cross_entropy(const Loss* loss, real* restrict A, real* restrict dZ, const real* restrict Y,
@@ -178,8 +186,10 @@ cdef void output_layer(const Layer* layer, const Loss* loss, real* A, real* D, r
     """
     cdef Py_ssize_t n = layer.n_out, r, j
     cdef real factor
-    if layer.activation == SOFTMAX and loss.code == CROSS_ENTROPY:
-        softmax_cross_entropy(loss, A, dZ, labels, Y, values, log_sum, rows, n)
+    if labels != NULL:
+        class_cross_entropy(loss, A, dZ, labels, values, log_sum, rows, n)
+    elif layer.activation == SOFTMAX and loss.code == CROSS_ENTROPY:
+        softmax_cross_entropy(loss, A, dZ, Y, values, log_sum, rows, n)
     elif layer.activation == SIGMOID and loss.code == BINARY_CROSS_ENTROPY:
         sigmoid_cross_entropy(loss, A, dZ, Y, values, rows, n)
     elif layer.activation == EXPONENTIAL and loss.code == POISSON:

@@ -12,7 +12,7 @@ static inline void prefetch_line(const void *address) { __builtin_prefetch(addre
 static inline void prefetch_line(const void *address) { (void)address; }
 #endif
 
-/* memcpy of 4 bytes or more; up to 64 by two moves that overlap, since a call costs as much as ten of them. */
+/* memcpy of 4 bytes or more; up to 128 by two moves that overlap, since a call costs as much as ten of them. */
 static inline void copy_row(void *to, const void *from, size_t size)
 {
 #define TWO_MOVES(width) \
@@ -23,8 +23,10 @@ static inline void copy_row(void *to, const void *from, size_t size)
         memcpy(to, first, width); \
         memcpy((char *)to + size - width, last, width); \
     } while (0)
-    if (size > 64)
+    if (size > 128)
         memcpy(to, from, size);
+    else if (size >= 64)
+        TWO_MOVES(64);
     else if (size >= 32)
         TWO_MOVES(32);
     else if (size >= 16)

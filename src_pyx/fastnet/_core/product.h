@@ -5,7 +5,7 @@
  * C has contiguous rows; A and B have any strides, so that A^T B and A B^T are the same call. Columns of B are taken in
  * panels of two vectors. A panel is read where it lies when its rows are contiguous and few rows of A use it; otherwise it is
  * copied first (and transposed if need be) into a buffer that fits L1. Of the last columns, too few for a panel, one vector and two
- * overlapping ones are made. Fewer than a vector are computed beside zeros; one to three, if k is not short, as dot products. A is
+ * overlapping ones are made. Fewer than a vector are dot products, or if k is short computed beside zeros. A is
  * read where it lies, unless its strides are bad for the caches.
  * Each element of C is summed over k in the same order whatever the rows and columns it is computed with: a product divided
  * among threads gives the same bits.
@@ -51,10 +51,13 @@
 #define ALIASING_BYTES 1024
 #define PANELS_WORTH_PACKING 8
 
-/* The narrowest products, of one to three columns, are dot products from this depth on: 1.2 to 4 times as fast as beside zeros for
- * 264 rows and depths of 32 to 256; slower at a depth of 16. */
-#define DOTS_COLUMNS 3
-#define DOTS_DEPTH 32
+/* Fewer columns than a vector are dot products from these depths on, for up to so many columns and for more. Beside zeros instead, 264
+ * rows took, at depths of 16, 64 and 256: 2.4 to 4 times as long for one and two columns, 1.5 to 2.3 times for four, 1.4 to 1.9
+ * for five; for seven 0.7, 1.2 and 1.4 times. */
+#define DOTS_COLUMNS 5
+#define DOTS_DEPTH 16
+#define DOTS_DEPTH_OF_MORE 32
+#define DOTS_BLOCK 3
 
 /* Of one row, weights of so many bytes are read from end to end: 784-512-512-10 takes 47 instead of 59 microseconds. */
 #define FAR_BYTES (1 << 18)

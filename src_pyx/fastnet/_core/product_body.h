@@ -103,6 +103,16 @@ static void NAME(rows1_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_st
     NAME(rows_)(1, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, (NAME(ahead_)){0});
 }
 
+/* panel[p, j] = B[p, j] from row p on, one by one. */
+FN_INLINE void NAME(pack_rows_)(ptrdiff_t p, ptrdiff_t k, const ptrdiff_t n, const REAL *restrict b, ptrdiff_t b_row, ptrdiff_t b_col,
+                                REAL *restrict panel)
+{
+    for (; p < k; p++)
+#pragma GCC unroll 16
+        for (ptrdiff_t j = 0; j < n; j++)
+            panel[p * PANEL_WIDTH + j] = b[p * b_row + j * b_col];
+}
+
 /* panel[p, j] = B[p, j] for n columns; rows of the panel are PANEL_WIDTH apart. */
 static void NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdiff_t b_row, ptrdiff_t b_col, REAL *restrict panel)
 {
@@ -123,9 +133,10 @@ static void NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdif
             for (ptrdiff_t j = 0; j < PANEL_WIDTH; j += SQUARE)
                 NAME(transpose_)(b + j * b_col + p, b_col, panel + p * PANEL_WIDTH + j, PANEL_WIDTH);
     }
-    for (; p < k; p++)
-        for (ptrdiff_t j = 0; j < n; j++)
-            panel[p * PANEL_WIDTH + j] = b[p * b_row + j * b_col];
+    if (n == PANEL_WIDTH)
+        NAME(pack_rows_)(p, k, PANEL_WIDTH, b, b_row, b_col, panel);
+    else
+        NAME(pack_rows_)(p, k, n, b, b_row, b_col, panel);
 }
 
 /* Blocks of rows of A, each block's elements for one p side by side. */
@@ -158,60 +169,87 @@ FN_INLINE SMALL NAME(fold_)(VECTOR v)
     return sum;
 }
 
-/* SQUARE rows x columns (1 to 3) of C as dot products along k, with contiguous rows of A and of the transposed B; of the vectors of
- * sums, squares are transposed and their rows added. Only the first `rows` are stored; the others repeat the last. */
-FN_INLINE void NAME(dots_block_)(const int columns, ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, const REAL *bt,
-                                 ptrdiff_t bt_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
+static const REAL NAME(lane_)[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+/* The last n of the vector that ends at `end`, beside zeros. */
+FN_INLINE VECTOR NAME(last_)(ptrdiff_t n, const REAL *end)
+{
+    const VECTOR v = LOAD(end - LANES);
+    return (VECTOR)((__typeof__(v == v))v & (LOAD(NAME(lane_)) >= (REAL)(LANES - n)));
+}
+
+/* SQUARE rows x columns (1 to 3) of C as dot products along k, at least a vector long, with contiguous rows of A and panels of B's
+ * columns; of the vectors of sums, squares are transposed and their rows added. Only the first `rows` are stored; the others repeat
+ * the last. */
+FN_INLINE void NAME(dots_block_)(const int columns, ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, const REAL *panel,
+                                 REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
     const REAL *row[SQUARE];
-    VECTOR sum[DOTS_COLUMNS][SQUARE] = {{{0}}};
+    VECTOR sum[DOTS_BLOCK][SQUARE] = {{{0}}};
     ptrdiff_t p = 0;
+#define ADD(vector_of_row) \
+    for (int j = 0; j < columns; j++) { \
+        const VECTOR w = LOAD(panel + j * DEPTH + p); \
+        for (int i = 0; i < SQUARE; i++) \
+            sum[j][i] += w * vector_of_row; \
+    }
     for (ptrdiff_t i = 0; i < SQUARE; i++)
         row[i] = a + (i < rows ? i : rows - 1) * a_row;
     for (; p + LANES <= k; p += LANES)
-#pragma GCC unroll 3
-        for (int j = 0; j < columns; j++) {
-            const VECTOR w = LOAD(bt + j * bt_row + p);
-#pragma GCC unroll 4
-            for (int i = 0; i < SQUARE; i++)
-                sum[j][i] += w * LOAD(row[i] + p);
-        }
-#pragma GCC unroll 3
+        ADD(LOAD(row[i] + p))
+    if (p < k)
+        ADD(NAME(last_)(k - p, row[i] + k))
+#undef ADD
     for (int j = 0; j < columns; j++) {
         REAL parts[SQUARE * SQUARE], turned[SQUARE * SQUARE], total[SQUARE];
-#pragma GCC unroll 4
         for (int i = 0; i < SQUARE; i++)
             *(SMALL *)(parts + i * SQUARE) = NAME(fold_)(sum[j][i]);
         NAME(transpose_)(parts, SQUARE, turned, SQUARE);
         SMALL added = *(SMALL *)turned;
         for (ptrdiff_t t = 1; t < SQUARE; t++)
             added += *(SMALL *)(turned + t * SQUARE);
+        if (bias && !accumulate)
+            added += bias[j];
         *(SMALL *)total = added;
-        for (ptrdiff_t i = 0; i < rows; i++) {
-            REAL *out = c + i * c_row + j;
-            for (ptrdiff_t q = p; q < k; q++)
-                total[i] += row[i][q] * bt[j * bt_row + q];
-            *out = total[i] + (accumulate ? *out : bias ? bias[j] : 0);
-        }
+        for (ptrdiff_t i = 0; i < rows; i++)
+            c[i * c_row + j] = total[i] + (accumulate ? c[i * c_row + j] : 0);
     }
 }
 
-/* One to three columns, and A's rows contiguous and long. */
+/* Fewer columns than a vector, and A's rows contiguous and long. */
 static void NAME(dots_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, const REAL *b, ptrdiff_t b_row,
                         ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
-    for (ptrdiff_t j = 0; j < n; j++)
-        for (ptrdiff_t p = 0; p < k; p++)
-            panel[j * DEPTH + p] = b[p * b_row + j * b_col];
-#define DOTS(columns) \
-    NAME(dots_block_)(columns, m - i < SQUARE ? m - i : SQUARE, k, a + i * a_row, a_row, panel, DEPTH, c + i * c_row, c_row, bias, accumulate)
-    for (ptrdiff_t i = 0; i < m; i += SQUARE)
-        switch (n) {
-        case 1: DOTS(1); break;
-        case 2: DOTS(2); break;
-        default: DOTS(3); break;
+    const ptrdiff_t rest = k % LANES, whole = k - rest;
+    for (ptrdiff_t j = 0; j < n; j++) {
+        REAL *column = panel + j * DEPTH;
+        for (ptrdiff_t p = 0; p < whole; p++)
+            column[p] = b[p * b_row + j * b_col];
+        if (rest) /* where `last_` puts A's */
+            *(VECTOR *)(column + whole) = (VECTOR){0};
+        for (ptrdiff_t p = whole; p < k; p++)
+            column[p + LANES - rest] = b[p * b_row + j * b_col];
+    }
+    for (ptrdiff_t j = 0, columns; j < n; j += columns) {
+        const ptrdiff_t left = n - j;
+        const REAL *start = bias ? bias + j : NULL;
+        ptrdiff_t i = 0;
+#define DOTS(columns, rows) \
+    NAME(dots_block_)(columns, rows, k, a + i * a_row, a_row, panel + j * DEPTH, c + i * c_row + j, c_row, start, accumulate)
+#define ALL_DOTS(columns) \
+    for (; i + SQUARE <= m; i += SQUARE) \
+        DOTS(columns, SQUARE); \
+    if (i < m) \
+        DOTS(columns, m - i)
+        columns = left == 4 ? 2 : left < DOTS_BLOCK ? left : DOTS_BLOCK;
+        switch (columns) {
+        case 1: ALL_DOTS(1); break;
+        case 2: ALL_DOTS(2); break;
+        default: ALL_DOTS(DOTS_BLOCK); break;
         }
+#undef ALL_DOTS
 #undef DOTS
+    }
 }
 
 /* Fewer columns than a vector: computed in a full one beside zeros, then copied. */
@@ -236,8 +274,7 @@ static void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
                     out[r * LANES + j] = c[(i + r) * c_row + j];
         NAME(rows1_)(rows, k, a + i * a_step, a_step, a_row, a_col, panel, LANES, out, LANES, start, accumulate);
         for (ptrdiff_t r = 0; r < rows; r++)
-            for (ptrdiff_t j = 0; j < n; j++)
-                c[(i + r) * c_row + j] = out[r * LANES + j];
+            copy_row(c + (i + r) * c_row, out + r * LANES, n * sizeof(REAL));
     }
 }
 
@@ -307,7 +344,7 @@ static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
                 NAME(ahead_) ahead = {0};
                 ptrdiff_t bp_row = b_row;
                 width = NAME(width_)(n, j);
-                if (width <= DOTS_COLUMNS && width < LANES && column == 1 && depth >= DOTS_DEPTH) {
+                if (width < LANES && column == 1 && depth >= (width > DOTS_COLUMNS ? DOTS_DEPTH_OF_MORE : DOTS_DEPTH)) {
                     NAME(dots_)(rows, n - j, depth, ap, step, bp, b_row, b_col, cp, c_row, start, add, panel);
                     continue;
                 }
@@ -419,9 +456,32 @@ FN_INLINE void NAME(sums_block_)(const int vectors, ptrdiff_t k, const REAL *res
         *(VECTOR *)(c + v * LANES) = sum[v];
 }
 
+/* The same where several whole rows fill a vector: a row of each makes a sum of its own, and these are added in the end. */
+static void NAME(short_row_sums_)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict b, REAL *restrict c, int accumulate)
+{
+    REAL sum[VECTOR_BYTES / sizeof(REAL)];
+    VECTOR total = {0};
+    ptrdiff_t i = 0;
+    for (; i + LANES <= n * k; i += LANES)
+        total += LOAD(b + i);
+    *(VECTOR *)sum = total;
+    for (ptrdiff_t j = 0; i + j < n * k; j++)
+        sum[j] += b[i + j];
+    for (ptrdiff_t j = 0; j < n; j++) {
+        REAL all = accumulate ? c[j] : 0;
+        for (ptrdiff_t t = j; t < LANES; t += n)
+            all += sum[t];
+        c[j] = all;
+    }
+}
+
 static void NAME(column_sums)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict b, REAL *restrict c, int accumulate)
 {
     ptrdiff_t j = 0;
+    if (n < LANES && LANES % n == 0) {
+        NAME(short_row_sums_)(n, k, b, c, accumulate);
+        return;
+    }
     for (; j + 8 * LANES <= n; j += 8 * LANES)
         NAME(sums_block_)(8, k, b + j, n, c + j, accumulate);
     for (; j + 2 * LANES <= n; j += 2 * LANES)

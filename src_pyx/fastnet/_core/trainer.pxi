@@ -160,9 +160,8 @@ cdef class Trainer:
         if order is not None:
             task.order = <const uint32*> check(order, cnp.NPY_UINT32, "order", (-1,), False)
             task.n = len(order)
-            for i in range(task.n):
-                if task.order[i] >= self.n_rows:
-                    raise IndexError(f"order[{i}] = {task.order[i]} is not a row number: there are {self.n_rows} rows")
+            if largest_of(task.order, task.n) >= self.n_rows:
+                raise IndexError(f"order holds {largest_of(task.order, task.n)}, which is no row number: there are {self.n_rows} rows")
         task.n_batches = (task.n + task.batch_size - 1) // task.batch_size
         task.rates = <const double*> check(rates, cnp.NPY_DOUBLE, "rates", (-1,), False)
         task.n_rates = len(rates)
@@ -192,6 +191,14 @@ cdef class Trainer:
             if not task.only_gradient and not params_are_finite(task, self.plan.n_params):
                 task.diverged = True
         return raise_if_ended(&task.watch)
+
+
+cdef uint32 largest_of(const uint32* numbers, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef uint32 largest = 0
+    for i in range(n):
+        largest = numbers[i] if numbers[i] > largest else largest
+    return largest
 
 
 cdef bint params_are_finite(const Training* task, Py_ssize_t n_params) noexcept nogil:

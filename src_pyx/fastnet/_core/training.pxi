@@ -79,18 +79,18 @@ cdef struct Training:
 
 cdef void gather(Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1, real* unused) noexcept nogil:
     """Copy rows order[start + r0 : start + r1] of the data into the batch's buffers."""
-    cdef Py_ssize_t r, number, n_in = task.X.n_columns, n_out = task.layers[task.n_layers - 1].n_out
+    cdef Py_ssize_t r, n_in = task.X.n_columns, n_out = task.layers[task.n_layers - 1].n_out
     cdef const uint32* order = task.order + start
-    for r in range(r0, r1):
-        number = order[r]
-        if task.X.dense != NULL:
-            if r + 8 < r1:
-                prefetch_line(<const real*> task.X.dense + order[r + 8] * n_in)
-            copy_row(<real*> task.A[0] + r * n_in, <const real*> task.X.dense + number * n_in, n_in * sizeof(real))
-        if task.y.values != NULL:
-            copy_row(<real*> task.batch_values + r * n_out, <const real*> task.y.values + number * n_out, n_out * sizeof(real))
-        if task.y.weights != NULL:
-            (<real*> task.batch_weights)[r] = (<const real*> task.y.weights)[number]
+    if task.X.dense != NULL:
+        for r in range(r0, r1):
+            prefetch_line(<const real*> task.X.dense + order[min(r + 8, r1 - 1)] * n_in)
+            copy_row(<real*> task.A[0] + r * n_in, <const real*> task.X.dense + order[r] * n_in, n_in * sizeof(real))
+    if task.y.values != NULL:
+        for r in range(r0, r1):
+            copy_row(<real*> task.batch_values + r * n_out, <const real*> task.y.values + order[r] * n_out, n_out * sizeof(real))
+    if task.y.weights != NULL:
+        for r in range(r0, r1):
+            (<real*> task.batch_weights)[r] = (<const real*> task.y.weights)[order[r]]
 
 
 cdef double weight_of_batch(const Training* task, Py_ssize_t start, Py_ssize_t rows, real* unused) noexcept nogil:

@@ -105,10 +105,11 @@ cdef const int* labels_of(const Targets* targets, int n_classes, const uint32* n
     """
     cdef Py_ssize_t r
     cdef long long number
-    if targets.labels == NULL:
+    cdef Targets here = targets[0]
+    if here.labels == NULL:
         return NULL
     for r in range(rows):
-        number = class_number(targets, numbers[start + r] if numbers != NULL else start + r)
+        number = class_number(&here, numbers[start + r] if numbers != NULL else start + r)
         labels[r] = <int> min(max(number, <long long> 0), <long long> (n_classes - 1))
     return labels
 
