@@ -198,6 +198,13 @@ def test_own_product_of_few_columns(engine, dtype, rng):
                 assert np.array_equal(alone, whole[r : r + 1])
 
 
+def test_own_product_of_small_squares(engine, dtype, rng):
+    """A product that may be made transposed, by a product that may be too: rows and columns about a vector, or about a piece more."""
+    for m in (*range(2, 26), 129, 138, 140):
+        for n in range(2, 26):
+            check_product(engine, rng, dtype, m, 20, n, True, False, accumulate=bool(m % 2), blas=False)
+
+
 def test_infinity_is_counted_once(engine, dtype):
     """The last part of a vector is read with elements before it, which must not come in as zero times infinity."""
     for n in range(1, 8):
