@@ -199,7 +199,7 @@ def test_own_product_of_few_columns(engine, dtype, rng):
 
 
 def test_own_product_of_small_squares(engine, dtype, rng):
-    """A product that may be made transposed, by a product that may be too: rows and columns about a vector, or about a piece more."""
+    """Products that may be made transposed, by products that may be too: rows and columns about a vector, or a piece more."""
     for m in (*range(2, 26), 129, 138, 140):
         for n in range(2, 26):
             check_product(engine, rng, dtype, m, 20, n, True, False, accumulate=bool(m % 2), blas=False)
