@@ -105,7 +105,7 @@ cdef const int* labels_of(const Targets* targets, int n_classes, const uint32* n
     """
     cdef Py_ssize_t r
     cdef long long number
-    cdef Targets here = targets[0]
+    cdef Targets here = targets[0]      # which stores into `labels` cannot change: the loop is free of tests
     if here.labels == NULL:
         return NULL
     for r in range(rows):
