@@ -241,7 +241,7 @@ static void NAME(dots_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, pt
         DOTS(columns, SQUARE); \
     if (i < m) \
         DOTS(columns, m - i)
-        columns = left == 4 ? 2 : left < DOTS_BLOCK ? left : DOTS_BLOCK;
+        columns = left == 4 ? 2 : left < DOTS_BLOCK ? left : DOTS_BLOCK; /* none is left alone if it need not be */
         switch (columns) {
         case 1: ALL_DOTS(1); break;
         case 2: ALL_DOTS(2); break;
@@ -345,12 +345,11 @@ static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
                 NAME(ahead_) ahead = {0};
                 ptrdiff_t bp_row = b_row;
                 width = NAME(width_)(n, j);
-                if (width < LANES && column == 1 && depth >= (width > DOTS_COLUMNS ? DOTS_DEPTH_OF_MORE : DOTS_DEPTH)) {
-                    NAME(dots_)(rows, n - j, depth, ap, step, bp, b_row, b_col, cp, c_row, start, add, panel);
-                    continue;
-                }
                 if (width < LANES) {
-                    NAME(narrow_)(rows, n - j, depth, ap, step, row, column, bp, b_row, b_col, cp, c_row, start, add, panel);
+                    if (column == 1 && depth >= (width > DOTS_COLUMNS ? DOTS_DEPTH_OF_MORE : DOTS_DEPTH))
+                        NAME(dots_)(rows, width, depth, ap, step, bp, b_row, b_col, cp, c_row, start, add, panel);
+                    else
+                        NAME(narrow_)(rows, width, depth, ap, step, row, column, bp, b_row, b_col, cp, c_row, start, add, panel);
                     continue;
                 }
                 if (!direct) {
