@@ -15,6 +15,7 @@ from scipy import sparse
 
 import fastnet as fn
 from fastnet._core import engine
+from fastnet._session import Session
 
 MSE = (engine.LOSS_CODES["squared_error"], 0.0, None)
 
@@ -266,3 +267,14 @@ def test_class_numbers_changed_while_training_stay_in_range(numbers, sampling, r
 
     assert np.array_equal(trained(-(10**8), 10**8), trained(0, 2))
     assert not np.array_equal(trained(0, 2), trained(0, 1))
+
+
+def test_the_core_refuses_a_row_that_does_not_exist(rng):
+    """`sampling` is checked before; the core checks for itself, since it would read outside the data."""
+    X, y = rng.standard_normal((40, 3), dtype=np.float32), rng.integers(3, size=40)
+    net = fn.Network([fn.Dense(3, "softmax")], 3, random_state=0)
+    before = net.params.copy()
+    session = Session(net, X, y, loss="cross_entropy", optimizer="sgd", batch_size=2)
+    with pytest.raises(IndexError, match="order holds 40, which is no row number: there are 40 rows"):
+        session._trainer.run(np.array([3, 40, 0], np.uint32), np.array([0.1]))
+    assert np.array_equal(net.params, before)

@@ -28,9 +28,9 @@ PYTHON
     report | awk '
         { share = $1; sub("%", "", share); total += share }
         $NF ~ /rows[12]_|product|pack_|narrow_|dots_|swapped_|gemm/ { part["products"] += share; next }
-        $NF ~ /activate|multiply|softmax|normalise|column_sums|output|loss/ { part["elementwise"] += share; next }
+        $NF ~ /activate|multiply|softmax|cross_entropy|subtract_largest|normalise|_sums|output|loss/ { part["elementwise"] += share; next }
         $NF ~ /memmove|memset|copy|gather/ { part["copies"] += share; next }
-        $NF ~ /train|update|tile|draw|shuffle|clock|forward_and_back/ { part["optimiser, loop"] += share; next }
+        $NF ~ /train|update|tile|draw|shuffle|labels|largest_of|look_at|clock|forward_and_back/ { part["optimiser, loop"] += share; next }
         { part["Python, system"] += share }
         END { for (name in part) printf "%5.1f %%  %s\n", 100 * part[name] / total, name }' | sort -rn
     report --percent-limit 0.5
