@@ -21,6 +21,10 @@ if DEBUG and not MSVC:
 LEVELS = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     LEVELS |= {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]} if MSVC else {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)}
+# Development: build these levels alone, as in FASTNET_LEVELS="v3 v4".
+WANTED = os.environ.get("FASTNET_LEVELS", "").replace(",", " ").split()
+if unknown := sorted(set(WANTED) - set(LEVELS)):
+    sys.exit(f"FASTNET_LEVELS names {', '.join(unknown)}: this platform has {', '.join(LEVELS)}")
 SOURCES = "src_pyx/fastnet/_core"
 
 setup(
@@ -37,6 +41,7 @@ setup(
                 depends=[f"{SOURCES}/{name}" for name in sorted(os.listdir(SOURCES)) if name.endswith((".pxi", ".h"))],
             )
             for level, flags in LEVELS.items()
+            if not WANTED or level in WANTED
         ],
         include_path=["src_pyx"],
         build_dir="build/cython-debug" if DEBUG else "build/cython",
