@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks._environment import header, restart_without_forced_kernels
 
-GROUPS = ("train", "inference", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt")
+GROUPS = ("train", "inference", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
 _ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -120,3 +120,36 @@ def test_teams_take_the_helpers_that_are_there():
     """
     done = run_python(textwrap.dedent(code))
     assert done.returncode == 0, done.stderr
+
+
+def test_weights_that_change_while_a_team_trains_hang_nobody():
+    """Whether a batch has weight decides which barriers its team meets at: one member must decide for all."""
+    code = """
+        import threading
+        import time
+        import numpy as np
+        import fastnet as fn
+
+        X = np.random.default_rng(0).standard_normal((4000, 64)).astype(np.float32)
+        weight = np.ones(4000, np.float32)
+        net = fn.Network([fn.Dense(256, "relu"), fn.Dense(1, "identity")], 64, random_state=0)
+        done = threading.Event()
+
+        def change():
+            while not done.is_set():
+                weight[:] = 0
+                weight[:] = 1
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            try:
+                net.fit(X, X[:, :1].copy(), epochs=10, batch_size=200, sample_weight=weight, max_grad_norm=1.0, n_threads=2)
+            except ValueError as error:  # all zero when they are checked
+                assert "zero everywhere" in str(error)
+        done.set()
+        thread.join()
+    """
+    done = run_python(textwrap.dedent(code), timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@
 cdef enum:
     HEAVY_BATCH = 60
     LONG_UPDATE = 4000
+    ALWAYS_ALL = 300                # a batch that takes longer than a time slice is always worth all members
 
 
 cdef class Trainer:
@@ -19,6 +20,7 @@ cdef class Trainer:
     cdef readonly Plan plan
     cdef readonly Py_ssize_t n_rows
     cdef readonly int n_threads
+    cdef tuple _kind            # of work, for the choice of the team's size
     cdef list held              # the arrays that the task points into
     cdef readonly Py_ssize_t workspace_bytes
 
@@ -70,7 +72,11 @@ cdef class Trainer:
         task.heavy = operations > HEAVY_BATCH
         task.gradient_first = max_grad_norm > 0 or operations / self.n_threads > LONG_UPDATE
         self._lay_out(n_out, gradient)
-        start_pace(&task.pace, self.n_threads)
+        task.n_shares = self.n_threads if self.plan.uses_blas else 0
+        task.stretch.reviewed = self.n_threads > 1 and operations < ALWAYS_ALL
+        self._kind = (plan.sizes, task.batch_size, task.width, self.n_threads, task.only_gradient, isinstance(X, tuple))
+        if not recall_size(&task.sizes, self._kind):
+            start_team_size(&task.sizes, self.n_threads)
 
     cdef int _members(self, int n_threads):
         """As many members as a batch has work for: a barrier costs about a microsecond, so each must have some ten of them."""
@@ -172,24 +178,18 @@ cdef class Trainer:
 
     cdef int _run(self) except -1:
         cdef Training* task = &self.task
-        cdef bint may_choose = self.n_threads > 1 and not task.only_gradient and not self.plan.uses_blas
-        cdef double guess = 0.1 * self.plan.n_weights * task.batch_size, started
         start_watch(&task.watch)
         task.diverged = False
-        task.done = task.updates = task.rows_done = task.first_batch = task.end_batch = 0
+        task.done = task.updates = task.rows_done = task.stretch.batch = 0
         task.loss_sum = task.penalty_sum = task.norm_sum = 0
         with nogil:
-            while task.end_batch < task.n_batches and not task.diverged and not flag_is_up(&task.watch.signalled):
-                task.first_batch = task.end_batch
-                task.end_batch = task.n_batches
-                if may_choose:
-                    task.end_batch = min(task.n_batches, task.first_batch + batches_of_stretch(&task.pace, guess))
-                started = now_nanoseconds()
-                team_run(&task.team, task.pace.members, train_team_member, task)
-                if may_choose:
-                    note_pace(&task.pace, now_nanoseconds() - started, task.end_batch - task.first_batch)
+            while task.stretch.batch < task.n_batches and not task.diverged and not flag_is_up(&task.watch.signalled):
+                team_run(&task.team, begin_stretch(task, self.n_threads), train_team_member, task)
+                end_stretch(task)
             if not task.only_gradient and not params_are_finite(task, self.plan.n_params):
                 task.diverged = True
+        if task.stretch.reviewed:
+            remember_size(&task.sizes, self._kind)
         return raise_if_ended(&task.watch)
 
 
