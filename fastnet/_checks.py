@@ -50,6 +50,40 @@ def lookup(spec: Any, table: Mapping[str, type], base: type, kind: str, *args: A
     )
 
 
+def core_code(choice: Any, table: Mapping[str, type], codes: Mapping[str, int], computed: tuple[str, ...] = ()) -> int:
+    """Number in the compiled core of an activation, a loss or an optimiser.
+
+    Parameters
+    ----------
+    choice : object
+        Of a class in `table`, or derived from one.
+    table : mapping of str to type
+    codes : mapping of str to int
+        The core's numbers.
+    computed : tuple of str
+        Methods that say what the core computes: it would not call those of a derived class.
+
+    Raises
+    ------
+    TypeError
+        A class that is not in the table, or that computes something else than the class it is derived from.
+    """
+    kind, name = type(choice), getattr(choice, "name", "")
+    row = table.get(name)
+    if row is None or not issubclass(kind, row):
+        raise TypeError(
+            f"{kind.__name__} is not in the compiled core, which has {', '.join(sorted(table))}: use one of these, or add "
+            "yours to the core (CONTRIBUTING.md)."
+        )
+    changed = [method for method in computed if getattr(kind, method) is not getattr(row, method)]
+    if changed:
+        raise TypeError(
+            f"{kind.__name__} overrides {', '.join(changed)} of {row.__name__}, but the compiled core computes {name!r} "
+            "itself and would not call it: add the function to the core (CONTRIBUTING.md)."
+        )
+    return codes[getattr(choice, "kernel", name)]
+
+
 def positive_int(value: Any, name: str, *, maximum: int | None = None) -> int:
     """`value` as an int of at least 1."""
     return integer(value, name, minimum=1, maximum=maximum)

@@ -85,6 +85,7 @@ def _sparse_features(X: Any, n_inputs: int, dtype: np.dtype, check_finite: bool)
     if X.ndim != 2:
         raise ValueError(f"X must have shape (rows, {n_inputs}), got {X.shape}.")
     _check_columns(X.shape, n_inputs)
+    _check_compressed(X)
     csr = X.tocsr()
     if not csr.has_canonical_format:
         csr = csr.copy()
@@ -92,7 +93,28 @@ def _sparse_features(X: Any, n_inputs: int, dtype: np.dtype, check_finite: bool)
     data = _converted(_checks.numeric_array(csr.data, "X"), dtype)
     if check_finite:
         _checks.assert_finite(data, "the data of sparse X")
-    return data, np.ascontiguousarray(csr.indices, np.int32), np.ascontiguousarray(csr.indptr, np.int64), csr.shape
+    # The row starts are a copy: the core relies on them, and the caller's may change while it works.
+    return data, np.ascontiguousarray(csr.indices, np.int32), np.array(csr.indptr, np.int64), csr.shape
+
+
+def _check_compressed(X: Any) -> None:
+    """Refuse a compressed matrix (CSR, CSC, BSR) whose index arrays do not fit, before SciPy follows them out of bounds."""
+    if X.format not in ("csr", "csc", "bsr"):
+        return
+    block = X.blocksize if X.format == "bsr" else (1, 1)
+    major, minor = (X.shape[axis] // block[axis] for axis in ((1, 0) if X.format == "csc" else (0, 1)))
+    starts, numbers = X.indptr, X.indices
+    if len(starts) != major + 1 or starts[0] != 0 or starts[-1] > min(len(numbers), len(X.data)) or (np.diff(starts) < 0).any():
+        raise ValueError(
+            f"X.indptr of the sparse matrix must have {major + 1} entries that go up from 0 to at most the "
+            f"{min(len(numbers), len(X.data))} entries there are: build the matrix anew, from coordinates for example."
+        )
+    numbers = numbers[: starts[-1]]
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < minor:
+        raise ValueError(
+            f"X.indices of the sparse matrix holds {'row' if X.format == 'csc' else 'column'} numbers from {numbers.min()} to "
+            f"{numbers.max()}; they must lie between 0 and {minor - 1}."
+        )
 
 
 def _check_columns(shape: tuple[int, ...], n_inputs: int) -> None:

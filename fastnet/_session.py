@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -68,7 +68,7 @@ class Session:
         Seed of the order of rows and of dropout.
     n_threads : int, optional
         Most threads to use.
-    optimizer_state : list of ndarray, optional
+    optimizer_state : sequence of ndarray, optional
         Memory of an earlier run to continue with; it is modified in place.
     step : int
         Updates that the earlier run made.
@@ -80,8 +80,8 @@ class Session:
         Epochs done.
     step : int
         Batches done; each is an update, unless its weights are all zero.
-    state : list of ndarray
-        The optimiser's memory.
+    state : tuple of ndarray
+        The optimiser's memory, into which the core writes: change it in place (``state[0][:] = 0``).
     result : EpochResult or None
         The last epoch.
     history : History
@@ -113,7 +113,7 @@ class Session:
         track_grad_norm: bool = False,
         random_state: Any = None,
         n_threads: int | None = None,
-        optimizer_state: list[np.ndarray] | None = None,
+        optimizer_state: Sequence[np.ndarray] | None = None,
         step: int = 0,
     ) -> None:
         loss = losses.get(loss, network.layers[-1].activation)
@@ -125,7 +125,9 @@ class Session:
         self.network = network
         self.batch_size = min(_checks.positive_int(batch_size, "batch_size"), m)
         self.schedule = optimizer.schedule(learning_rate)
-        self.state = optimizer.init_state(network.n_params, network.dtype) if optimizer_state is None else optimizer_state
+        if optimizer_state is None:
+            optimizer_state = optimizer.init_state(network.n_params, network.dtype)
+        self._state = tuple(optimizer_state)
         self.epoch = 0
         self.result: EpochResult | None = None
         self.history = History()
@@ -169,6 +171,10 @@ class Session:
         return self._trainer.step
 
     @property
+    def state(self) -> tuple[np.ndarray, ...]:
+        return self._state
+
+    @property
     def steps_per_epoch(self) -> int:
         """Updates of an epoch; with a callable as `sampling`, of an epoch that visits every row once."""
         return -(-self._sampler.rows_per_epoch // self.batch_size)
@@ -190,7 +196,8 @@ class Session:
             The loss of a batch, or a parameter after the last one, is NaN or infinite; the parameters are put back to what they
             were before this epoch.
         KeyboardInterrupt
-            Whatever a signal handler raises; the parameters are those of the last completed batch.
+            Whatever a signal handler raises; the parameters are those of the last completed batch. Where there are more than
+            eight million, an update is interrupted too: some are then those after it, the others those before.
         """
         network = self.network
         order = self._sampler.next_order(self)

@@ -57,7 +57,7 @@ class GradientRule(Optimizer):
     @property
     def code(self) -> int:
         """Number of the rule in the compiled core."""
-        return engine.OPTIMIZER_CODES[self.kernel]
+        return _checks.core_code(self, OPTIMIZERS, engine.OPTIMIZER_CODES)
 
     @property
     def n_states(self) -> int:

@@ -107,7 +107,8 @@ def fit(
     DivergenceError
         A loss or parameter became NaN or infinite; the network keeps the parameters of the last epoch that ended finite.
     KeyboardInterrupt
-        Ctrl-C, which is noticed within a tenth of a second; the network keeps the parameters of the last completed batch.
+        Ctrl-C, which is noticed within a tenth of a second; the network keeps the parameters of the last completed batch. Of more
+        than eight million parameters some may be those after the update that was interrupted, the others those before.
     RuntimeError
         The network is being trained already.
     """

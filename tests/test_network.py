@@ -233,3 +233,14 @@ def test_a_network_too_large_for_memory_says_so(n_layers):
 def test_what_cannot_be_built(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+@pytest.mark.parametrize("second", [2, 256, 257, 258])
+def test_dropout_masks_of_deep_layers_are_independent(second):
+    """One row of ones through identities with dropout 1/2 in two layers: a quarter of 400 units is left."""
+    layers = [fn.Dense(400, "identity", dropout=0.5 * (l in (1, second))) for l in range(1, second + 1)]
+    net = fn.Network([*layers, fn.Dense(1, "identity")], 400, dtype="float64")
+    for W in net.weights[:-1]:
+        W[...] = np.eye(400)
+    gradient = net.loss_and_grad(np.ones((1, 400)), [[-1e3]], dropout_seed=3)[1]
+    assert 0.15 < (gradient.weights[-1] != 0).mean() < 0.35

@@ -159,6 +159,7 @@ def activations(Plan plan not None, cnp.ndarray params not None, X, list outs no
     memset(&task, 0, sizeof(task))
     task.width = width_of(plan, params)
     take_rows(&rows, X, plan.layers[0].n_in, task.width)
+    outs = list(outs)               # no one else can replace its matrices, into which the task points
     if len(outs) != plan.n_layers or plan.n_layers > 1024:
         raise ValueError(f"outs must hold {plan.n_layers} matrices, at most 1024: got {len(outs)}")
     for l in range(plan.n_layers):

@@ -6,6 +6,7 @@
 cdef enum:
     HEAVY_BATCH = 60
     LONG_UPDATE = 4000
+    LONG_SWEEP = 1 << 23            # parameters whose update takes some 20 ms, whatever made the gradient
     ALWAYS_ALL = 300                # a batch that takes longer than a time slice is always worth all members
 
 
@@ -25,12 +26,13 @@ cdef class Trainer:
     cdef readonly Py_ssize_t workspace_bytes
 
     def __cinit__(self, Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, sample_weight, Py_ssize_t batch_size,
-                  int optimizer, tuple hyper, list state, *, double l2=0.0, bint l2_per_batch=False, double weight_decay=0.0,
+                  int optimizer, tuple hyper, state, *, double l2=0.0, bint l2_per_batch=False, double weight_decay=0.0,
                   double max_grad_norm=0.0, bint track_grad_norm=False, unsigned long long seed=0, int n_threads=1,
                   gradient=None, bint dropout=True):
         cdef Training* task = &self.task
         cdef Py_ssize_t n_out = plan.sizes[plan.n_layers], i
         memset(task, 0, sizeof(Training))
+        state = tuple(state)        # no one else can replace its arrays, into which the task points
         self.plan = plan
         task.width = width_of(plan, params)
         if gradient is None and not cnp.PyArray_ISWRITEABLE(params):
@@ -71,6 +73,7 @@ cdef class Trainer:
         operations = 1e-6 * self.plan.n_weights * task.batch_size * (2 if task.width == cnp.NPY_FLOAT else 4)
         task.heavy = operations > HEAVY_BATCH
         task.gradient_first = max_grad_norm > 0 or operations / self.n_threads > LONG_UPDATE
+        task.looks_while_updating = plan.n_params > LONG_SWEEP
         self._lay_out(n_out, gradient)
         task.n_shares = self.n_threads if self.plan.uses_blas else 0
         task.stretch.reviewed = self.n_threads > 1 and operations < ALWAYS_ALL
@@ -96,6 +99,8 @@ cdef class Trainer:
         cdef Py_ssize_t largest
         cdef char* place
         cdef int passes
+        if <object> (4 * item) * (sum(self.plan.sizes) + n_out + 16) * rows > PY_SSIZE_T_MAX // 2:
+            raise self._no_memory(f"more than {PY_SSIZE_T_MAX // 2:,}")
         task.n_tiles = lay_tiles(task.layers, L, self.plan.n_weights, NULL, &largest)
         task.scratch_size = (largest * item + 127) // 64 * 64
         needs_vector = task.gradient_first and gradient is None
@@ -138,10 +143,13 @@ cdef class Trainer:
         try:
             return np.empty(size, dtype=np.uint8)
         except MemoryError:
-            raise MemoryError(
-                f"training needs a workspace of {size:,} bytes for batches of {self.task.batch_size} rows, and there is not "
-                f"enough memory: a smaller batch_size or narrower layers need less"
-            ) from None
+            raise self._no_memory(f"{size:,}") from None
+
+    def _no_memory(self, size):
+        return MemoryError(
+            f"training needs a workspace of {size} bytes for batches of {self.task.batch_size} rows, and there is not "
+            f"enough memory: a smaller batch_size or narrower layers need less"
+        )
 
     @property
     def step(self):

@@ -81,6 +81,7 @@ cdef struct Training:
     bint stops[2]                   # member 0's decisions before the first barriers of a batch, which all members then follow
     double weight                   # of the next batch: member 0's sum, since the caller may change sample weights meanwhile
     bint heavy                      # a layer of a batch takes long enough to look at signals between layers
+    bint looks_while_updating       # an update takes so long
     bint diverged
     Py_ssize_t done                 # batches, those without weight too
     Py_ssize_t updates
@@ -248,7 +249,7 @@ cdef double clipping(const Training* task) noexcept nogil:
 
 cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t rows, double weight, double rate,
                        Py_ssize_t number, real* unused) noexcept nogil:
-    """Optimiser step `number` on this member's tiles."""
+    """Optimiser step `number` on this member's tiles; if it takes long, a signal leaves the rest of them as they are."""
     cdef Py_ssize_t i, piece, place, stride
     cdef const Tile* tile
     cdef const Layer* layer
@@ -257,6 +258,7 @@ cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t 
     cdef real* first = <real*> task.first
     cdef real* second = <real*> task.second
     cdef double decay
+    cdef Watch* watch = &task.watch if task.looks_while_updating else NULL
     cdef Step step = task.optimizer
     step.scale = clipping(task) if task.max_norm > 0 else 1
     prepare(&step, number)
@@ -282,6 +284,8 @@ cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t 
             place = tile.place + piece * tile.stride
             update(&step, params + place, gradient + piece * stride, first + place if first != NULL else NULL,
                    second + place if second != NULL else NULL, tile.length)
+        if ended(watch, member):
+            return
 
 
 cdef void account(Training* task, double weight, Py_ssize_t rows, double mean_loss) noexcept nogil:
