@@ -114,7 +114,8 @@ def real(
     below: float = math.inf,
 ) -> float:
     """`value` as a finite float with ``minimum <= value <= maximum`` and ``above < value < below``."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.generic)):
+    is_number = isinstance(value, numbers.Real) or (isinstance(value, np.generic) and value.dtype.kind in "iuf")
+    if isinstance(value, (bool, np.bool_)) or not is_number:
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
     number = float(value)
     if not (math.isfinite(number) and minimum <= number <= maximum and above < number < below):
@@ -156,6 +157,9 @@ def generator(random_state: Any) -> np.random.Generator:
 def numeric_array(values: Any, name: str) -> np.ndarray:
     """`values` as an array of bools, integers or floats, without a copy where there is an array already.
 
+    Columns and frames of pandas and polars may hold bools and numbers side by side, of nullable dtypes too; what is missing in
+    them becomes NaN.
+
     Raises
     ------
     TypeError
@@ -163,13 +167,52 @@ def numeric_array(values: Any, name: str) -> np.ndarray:
     ValueError
         Rows of unequal length.
     """
+    refuse_dates(values, name)
     try:
-        array = np.asarray(values)
+        array = _table(values) if hasattr(values, "to_numpy") else np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; convert it, with astype(float) for example.")
     return array
+
+
+def _table(values: Any) -> np.ndarray:
+    """A column or a frame as an array, of float64 where its dtypes are numbers or bools that NumPy has no common dtype for."""
+    array = np.asarray(values)
+    if array.dtype.kind != "O":
+        return array
+    dtypes = list(values.dtypes) if hasattr(values, "columns") else [values.dtype]
+    if all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes):  # pandas; polars' dtypes have no kind
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return array
+
+
+_DATES = ("date", "time", "duration", "period")
+
+
+def refuse_dates(values: Any, name: str) -> None:
+    """Refuse dates, times and spans of time, in arrays, lists, columns and frames: NumPy converts them to numbers in silence.
+
+    Raises
+    ------
+    TypeError
+    """
+    if hasattr(values, "columns") and hasattr(values, "dtypes"):
+        found = [str(dtype) for dtype in values.dtypes]
+    elif hasattr(values, "dtype"):
+        found = [str(values.dtype)]
+    elif isinstance(values, (list, tuple)) and values:
+        first = values[0][0] if isinstance(values[0], (list, tuple)) and values[0] else values[0]
+        found = [str(first.dtype)] if isinstance(first, (np.generic, np.ndarray)) else []
+    else:
+        found = []
+    dates = [dtype for dtype in found if dtype.lower().startswith(_DATES) or dtype[1:].startswith(("M8", "m8"))]
+    if dates:
+        raise TypeError(
+            f"{name} must hold numbers, got {dates[0]}: turn dates and times into numbers that mean something, such as "
+            "(t - t.min()) / np.timedelta64(1, 'D'), or the year, the month and the weekday as columns of their own."
+        )
 
 
 def assert_finite(array: np.ndarray, name: str) -> None:

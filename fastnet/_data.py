@@ -200,13 +200,20 @@ def sample_weights(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray | 
     array = _checks.numeric_array(sample_weight, "sample_weight")
     if array.shape != (m,):
         raise ValueError(f"sample_weight must have shape ({m},), one weight for each row of X, got {array.shape}.")
-    array = _converted(array, dtype)
+    array = _converted(representable(array, dtype), dtype)
     _checks.assert_finite(array, "sample_weight")
     if m and array.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {array.min():g}.")
     if m and not array.any():
         raise ValueError("sample_weight must not be zero everywhere: at least one weight has to be positive.")
     return array
+
+
+def representable(weights: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Weights whose largest, or whose sum, is outside of what `dtype` can hold, divided by the largest: only ratios matter."""
+    largest, limits = np.max(weights, initial=0), np.finfo(dtype)
+    within = limits.tiny / limits.eps <= largest <= limits.max * limits.eps
+    return weights if within or not 0 < largest < np.inf else weights / largest
 
 
 def validated(X: Any, y: Any, sample_weight: Any, n_inputs: int, n_outputs: int, loss: Loss, dtype: np.dtype) -> Dataset:

@@ -97,7 +97,7 @@ def hidden_sizes(estimator: Any) -> list[int]:
         raise invalid(estimator, "hidden_layer_sizes", "an integer, or a list with one for each hidden layer")
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return sizes
+    return [int(size) for size in sizes]
 
 
 def _per_layer(estimator: Any, name: str, n_hidden: int) -> list[Any]:
