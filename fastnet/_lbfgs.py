@@ -61,6 +61,7 @@ def minimise(
     ----------
     Liu & Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45 (1989).
     """
+    network._make_writable()
     from scipy.optimize import minimize
 
     params = network.params

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnet import _checks, _data, losses, optimizers, runtime
+from fastnet import _checks, _data, _identity, losses, optimizers, runtime
 from fastnet._core import engine
 from fastnet._sampling import Sampler
 from fastnet.exceptions import DivergenceError
@@ -120,6 +120,7 @@ class Session:
         optimizer = optimizers.get(optimizer)
         if not isinstance(optimizer, GradientRule):
             raise TypeError(f"A session needs a rule that works on batches, got {optimizer.name!r}; Network.fit takes it.")
+        network._make_writable()
         m = _data.n_rows(X)
         rng = _checks.generator(random_state)
         self.network = network
@@ -138,6 +139,18 @@ class Session:
         seed = int(rng.integers(2**63))
         self._sampler = Sampler(sampling, m, self.batch_size, rng)
         self._tracks_norm = bool(track_grad_norm)
+        self._data = (X, y, sample_weight)
+        self._options = {
+            "loss": loss,
+            "optimizer": optimizer,
+            "batch_size": self.batch_size,
+            "learning_rate": self.schedule,
+            "sampling": sampling,
+            "l2": float(l2),
+            "l2_per_batch": bool(l2_per_batch),
+            "weight_decay": float(weight_decay),
+            "max_grad_norm": None if max_grad_norm is None else float(max_grad_norm),
+        }
         self._last_finite = network.params.copy()
         self._new_trainer = partial(
             engine.Trainer,
@@ -229,6 +242,12 @@ class Session:
             self.epoch + 1,
             batch,
         )
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What a checkpoint of this run is recognised by: its options, and a checksum of the data as of the first look."""
+        options = {name: _identity.text(option) for name, option in self._options.items()}
+        return {**options, "data": _identity.checksum(self._data)}
 
     def position(self) -> dict[str, Any]:
         """All it takes to continue bit for bit, as copies: ints, arrays, and a list of arrays ("state")."""

@@ -60,8 +60,8 @@ class Network:
     dtype : dtype
     params : ndarray of shape (n_params,)
         All parameters, ``[all W | all b]``: write into it to change them.
-    weights, biases : list of ndarray
-        Writable views of `params`, of shapes (n[l-1], n[l]) and (n[l],).
+    weights, biases : tuple of ndarray
+        Writable views of `params`, of shapes (n[l-1], n[l]) and (n[l],): change them in place, as in ``net.weights[0][:] = W``.
 
     Notes
     -----
@@ -98,8 +98,17 @@ class Network:
             tuple(layer.activation.parameter for layer in layers),
             tuple(layer.dropout for layer in layers),
         )
-        self.weights, self.biases = views(self._params, self.sizes)
         self._exclusive = Exclusive()
+        self._set_views()
+
+    def _set_views(self) -> None:
+        self._weights, self._biases = map(tuple, views(self._params, self.sizes))
+
+    def _make_writable(self) -> None:
+        """Take a copy of parameters that are read-only, as those on joblib's and Ray's memory maps are."""
+        if not self._params.flags.writeable:
+            self._params = self._params.copy()
+            self._set_views()
 
     @classmethod
     def from_parameters(
@@ -160,11 +169,24 @@ class Network:
         return network
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.layers, self.n_inputs, self._params)
+        """Copies and pickles: built anew around the parameters, with what users and subclasses have set besides."""
+        state = object.__getstate__(self)
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        own = {name: value for name, value in attributes.items() if name not in _BUILT}
+        rebuilt = _rebuild, (type(self), self.layers, self.n_inputs, self._params)
+        return (*rebuilt, own if slots is None else (own, slots))
 
     @property
     def params(self) -> np.ndarray:
         return self._params
+
+    @property
+    def weights(self) -> tuple[np.ndarray, ...]:
+        return self._weights
+
+    @property
+    def biases(self) -> tuple[np.ndarray, ...]:
+        return self._biases
 
     @property
     def n_layers(self) -> int:
@@ -389,6 +411,10 @@ class Network:
         from fastnet._summary import html
 
         return html(self)
+
+
+#: Attributes that `Network._build` sets.
+_BUILT = frozenset({"layers", "n_inputs", "sizes", "dtype", "_params", "_plan", "_exclusive", "_weights", "_biases"})
 
 
 def _rebuild(cls: type[Network], layers: tuple[Dense, ...], n_inputs: int, params: np.ndarray) -> Network:
