@@ -1,12 +1,15 @@
 """The compiled core: one extension for each level of vector instructions, from the same source (src_pyx)."""
 
+import hashlib
 import os
 import platform
 import sys
 
+import Cython
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 # Bounds and initialisation checks where Cython makes them, and a trap at undefined behaviour where the C compiler does.
 DEBUG = os.environ.get("FASTNET_DEBUG") == "1"
@@ -18,6 +21,8 @@ MSVC = sys.platform == "win32"
 COMMON = ["/O2", "/fp:precise"] if MSVC else ["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wno-unused-function"]
 if DEBUG and not MSVC:
     COMMON += ["-g", "-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+elif not SYMBOLS and not MSVC:
+    COMMON += ["-g0"]  # most Pythons are built with -g: debug information that would be stripped below takes a third of the time
 LEVELS = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     LEVELS |= {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]} if MSVC else {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)}
@@ -25,33 +30,51 @@ if platform.machine().lower() in ("x86_64", "amd64"):
 WANTED = os.environ.get("FASTNET_LEVELS", "").replace(",", " ").split()
 if unknown := sorted(set(WANTED) - set(LEVELS)):
     sys.exit(f"FASTNET_LEVELS names {', '.join(unknown)}: this platform has {', '.join(LEVELS)}")
+
 SOURCES = "src_pyx/fastnet/_core"
+# A build folder for each configuration: within one, setuptools compiles again only where a source is newer than what it built.
+VARIABLES = [os.environ.get(name) for name in ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")]
+CONFIGURATION = (DEBUG, SYMBOLS, COMMON, LEVELS, VARIABLES, sys.version, numpy.__version__, Cython.__version__)
+BUILD = f"build/{hashlib.sha256(repr(CONFIGURATION).encode()).hexdigest()[:12]}"
+
+
+class BuildExt(build_ext):
+    """Keeps what editable installs compile: setuptools would build them in a temporary folder, from the beginning each time."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.editable_mode:
+            self.build_lib = f"{BUILD}/editable"
+
+
+(engine,) = cythonize(
+    [Extension("fastnet._core.engine", [f"{SOURCES}/engine.pyx"])],
+    include_path=["src_pyx"],
+    build_dir=f"{BUILD}/cython",
+    compiler_directives={
+        "language_level": 3,
+        "boundscheck": DEBUG,
+        "initializedcheck": DEBUG,
+        "wraparound": False,
+        "cdivision": True,
+        "freethreading_compatible": True,
+    },
+)
 
 setup(
-    options={"build_ext": {"parallel": os.cpu_count()}},
-    ext_modules=cythonize(
-        [
-            Extension(
-                f"fastnet._core.{level}",
-                [f"{SOURCES}/{level}.pyx"],
-                include_dirs=[SOURCES, numpy.get_include()],
-                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-                extra_compile_args=COMMON + flags,
-                extra_link_args=[] if MSVC or sys.platform == "darwin" or SYMBOLS else ["-Wl,--strip-all"],
-                depends=[f"{SOURCES}/{name}" for name in sorted(os.listdir(SOURCES)) if name.endswith((".pxi", ".h"))],
-            )
-            for level, flags in LEVELS.items()
-            if not WANTED or level in WANTED
-        ],
-        include_path=["src_pyx"],
-        build_dir="build/cython-debug" if DEBUG else "build/cython",
-        compiler_directives={
-            "language_level": 3,
-            "boundscheck": DEBUG,
-            "initializedcheck": DEBUG,
-            "wraparound": False,
-            "cdivision": True,
-            "freethreading_compatible": True,
-        },
-    ),
+    cmdclass={"build_ext": BuildExt},
+    options={"build": {"build_base": BUILD}, "build_ext": {"parallel": os.cpu_count()}},
+    ext_modules=[
+        Extension(
+            f"fastnet._core.{level}",
+            [f"{SOURCES}/{level}.c"],
+            include_dirs=[SOURCES, os.path.dirname(engine.sources[0]), numpy.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+            extra_compile_args=COMMON + flags,
+            extra_link_args=[] if MSVC or sys.platform == "darwin" or SYMBOLS else ["-Wl,--strip-all"],
+            depends=[f"{SOURCES}/{name}" for name in sorted(os.listdir(SOURCES)) if name.endswith((".pyx", ".pxi", ".h"))],
+        )
+        for level, flags in LEVELS.items()
+        if not WANTED or level in WANTED
+    ],
 )

@@ -1,5 +1,6 @@
 """Train with an installed wheel: run from outside the repository."""
 
+import importlib.metadata
 import pathlib
 import tempfile
 
@@ -8,6 +9,7 @@ import numpy as np
 import fastnet as fn
 
 assert pathlib.Path(fn.__file__).parts[-3] == "site-packages", f"not the installed package: {fn.__file__}"
+assert importlib.metadata.version("fastnet-cpu") == fn.__version__
 rng = np.random.default_rng(0)
 X = rng.normal(size=(400, 5)).astype(np.float32)
 y = (X[:, 0] * X[:, 1] > 0).astype(np.int64)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +19,14 @@ DATASETS = {"digits": (True, "load_digits"), "breast_cancer": (True, "load_breas
 
 #: First learning rate of the rules whose steps have the gradient's size, for standardised data.
 RATES = {"sgd": 0.03, "adagrad": 0.03}
+RATE = 3e-3
+
+BATCH_SIZE = 32
+L2 = 1e-3
+
+#: What scikit-learn has too: fastnet's name, and its own.
+SKLEARN_ACTIVATIONS = {"identity": "identity", "relu": "relu", "sigmoid": "logistic", "tanh": "tanh"}
+SKLEARN_SOLVERS = ("sgd", "adam", "lbfgs")
 
 
 def _positive(text: str) -> int:
@@ -29,17 +39,30 @@ def _positive(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     description = "Train a multilayer perceptron on one of scikit-learn's data sets."
     hidden_activations = sorted(set(ACTIVATIONS) - {"softmax"})
-    parser = argparse.ArgumentParser(
-        prog="python -m fastnet", description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--dataset", choices=DATASETS, default="digits", help="what to learn")
-    parser.add_argument("--epochs", type=_positive, default=60, help="passes over the data")
-    parser.add_argument("--hidden", type=_positive, nargs="*", default=[128], metavar="UNITS", help="units of each hidden layer")
-    parser.add_argument("--activation", choices=hidden_activations, default="relu", help="of the hidden layers")
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="update rule")
-    parser.add_argument("--seed", type=int, default=0, help="of the initial weights and the order of rows")
-    parser.add_argument("--threads", type=_positive, default=None, help="most threads to use; None: what the machine allows")
+    parser = argparse.ArgumentParser(prog="python -m fastnet", description=description)
+    add = parser.add_argument
+    add("--version", action="version", version=f"fastnet {fn.__version__}")
+    add("--dataset", choices=DATASETS, default="digits", help="data to learn (default: %(default)s)")
+    add("--epochs", type=_positive, default=60, metavar="N", help="passes over the data (default: %(default)s)")
+    hidden_help = "units of each hidden layer; none after --hidden: no hidden layer (default: 128)"
+    add("--hidden", type=_positive, nargs="*", default=[128], metavar="UNITS", help=hidden_help)
+    activation_help = f"of the hidden layers: {', '.join(hidden_activations)} (default: %(default)s)"
+    add("--activation", choices=hidden_activations, default="relu", metavar="NAME", help=activation_help)
+    add("--optimizer", choices=OPTIMIZERS, default="adam", help="update rule (default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="of the initial weights and the order of rows (default: %(default)s)")
+    add("--threads", type=_positive, metavar="N", help="most threads to use (default: as many as the machine allows)")
+    add("--compare", action="store_true", help="train scikit-learn's network on the same data, too, and print its time beside")
     return parser
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.compare and options.activation not in SKLEARN_ACTIVATIONS:
+        parser.error(f"--compare: scikit-learn has no {options.activation}; it has {', '.join(SKLEARN_ACTIVATIONS)}")
+    if options.compare and options.optimizer not in SKLEARN_SOLVERS:
+        parser.error(f"--compare: scikit-learn has no {options.optimizer}; it has {', '.join(SKLEARN_SOLVERS)}")
+    return options
 
 
 def _split(dataset: str) -> tuple[np.ndarray, ...]:
@@ -58,32 +81,84 @@ def _split(dataset: str) -> tuple[np.ndarray, ...]:
     return X_train, X_test, y_train, y_test
 
 
-def _score(net: fn.Network, X: np.ndarray, y: np.ndarray, classifies: bool) -> str:
-    predicted = net.predict(X)
+def _score(model: Any, X: np.ndarray, y: np.ndarray, classifies: bool) -> str:
+    predicted = model.predict(X)
     if classifies:
         return f"accuracy {np.mean(predicted == y):.4f}"
     return f"R2 {1 - np.sum((predicted - y) ** 2) / np.sum((y - y.mean()) ** 2):.4f}"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; `arguments` instead of those of the process."""
-    options = _parser().parse_args(arguments)
+def _sklearn_twin(options: argparse.Namespace, n_rows: int) -> Any:
+    """scikit-learn's estimator with the same layers, batches, penalty and epochs, and no early end."""
+    from sklearn import neural_network
+
     classifies = DATASETS[options.dataset][0]
-    X_train, X_test, y_train, y_test = _split(options.dataset)
-    output = fn.Dense(int(y_train.max()) + 1, "softmax") if classifies else fn.Dense(1, "identity")
-    hidden = [fn.Dense(n, options.activation) for n in options.hidden]
-    net = fn.Network([*hidden, output], X_train.shape[1], random_state=options.seed)
-    print(f"{options.dataset}: {len(X_train)} rows to train on, {len(X_test)} held out\n{net.summary()}")
-    optimizer = fn.optimizers.get(options.optimizer)
-    by_batches: dict[str, Any] = (
-        {} if isinstance(optimizer, LBFGS) else {"progress": True, "learning_rate": fn.Cosine(RATES.get(optimizer.name, 3e-3))}
+    batch_size = n_rows if options.optimizer == "lbfgs" else min(BATCH_SIZE, n_rows)
+    return (neural_network.MLPClassifier if classifies else neural_network.MLPRegressor)(
+        hidden_layer_sizes=options.hidden,
+        activation=SKLEARN_ACTIVATIONS[options.activation],
+        solver=options.optimizer,
+        alpha=L2 * batch_size,  # scikit-learn divides it by the rows of a batch
+        batch_size=batch_size,
+        learning_rate_init=RATES.get(options.optimizer, RATE),
+        momentum=0.0,
+        max_iter=options.epochs,
+        tol=0.0,
+        n_iter_no_change=options.epochs + 1,
+        random_state=options.seed,
     )
-    common: dict[str, Any] = {"epochs": options.epochs, "random_state": options.seed, "n_threads": options.threads, "l2": 1e-3}
-    history = net.fit(X_train, y_train, optimizer=optimizer, **common, **by_batches)
-    print(f"held-out data: {_score(net, X_test, y_test, classifies)}")
+
+
+def _compare(options: argparse.Namespace, seconds: float, parts: tuple[np.ndarray, ...]) -> str:
+    """Train scikit-learn's estimator; its time beside fastnet's `seconds`, and its score."""
+    from threadpoolctl import threadpool_limits
+
+    X_train, X_test, y_train, y_test = parts
+    twin = _sklearn_twin(options, len(X_train))
+    start = time.perf_counter()
+    with warnings.catch_warnings(), threadpool_limits(options.threads):
+        warnings.simplefilter("ignore")  # scikit-learn warns where all epochs were used
+        twin.fit(X_train, y_train)
+    theirs = time.perf_counter() - start
+    return (
+        f"training took {seconds:.3g} s; scikit-learn's {type(twin).__name__} took {theirs:.3g} s, {theirs / seconds:.3g} times "
+        f"as long: {_score(twin, X_test, y_test, DATASETS[options.dataset][0])}"
+    )
+
+
+def _network(options: argparse.Namespace, n_features: int, y: np.ndarray) -> fn.Network:
+    output = fn.Dense(int(y.max()) + 1, "softmax") if DATASETS[options.dataset][0] else fn.Dense(1, "identity")
+    hidden = [fn.Dense(n, options.activation) for n in options.hidden]
+    return fn.Network([*hidden, output], n_features, random_state=options.seed)
+
+
+def _train(net: fn.Network, options: argparse.Namespace, X: np.ndarray, y: np.ndarray) -> float:
+    """Train as the options say, show how fast, and return the seconds it took."""
+    optimizer = fn.optimizers.get(options.optimizer)
+    by_batches: dict[str, Any] = {}
+    if not isinstance(optimizer, LBFGS):
+        rate = fn.Cosine(RATES.get(optimizer.name, RATE))
+        by_batches = {"batch_size": BATCH_SIZE, "learning_rate": rate, "progress": not options.compare}  # a bar takes its time
+    common: dict[str, Any] = {"epochs": options.epochs, "random_state": options.seed, "n_threads": options.threads, "l2": L2}
+    start = time.perf_counter()
+    history = net.fit(X, y, optimizer=optimizer, **common, **by_batches)
+    seconds = time.perf_counter() - start
     if by_batches:
         print(f"speed: {sum(history.n_rows) / sum(history.seconds):,.0f} rows per second")
-    print("next: python -m fastnet --help, or with --dataset breast_cancer, --hidden 64 64, --activation gelu, --optimizer lbfgs")
+    return seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; `arguments` instead of those of the process."""
+    options = _options(arguments)
+    parts = X_train, X_test, y_train, y_test = _split(options.dataset)
+    net = _network(options, X_train.shape[1], y_train)
+    print(f"{options.dataset}: {len(X_train)} rows to train on, {len(X_test)} held out\n{net.summary()}")
+    seconds = _train(net, options, X_train, y_train)
+    print(f"held-out data: {_score(net, X_test, y_test, DATASETS[options.dataset][0])}")
+    if options.compare:
+        print(_compare(options, seconds, parts))
+    print("next: --help lists the options; try --compare, --dataset breast_cancer, --hidden 64 64 or --activation gelu")
 
 
 if __name__ == "__main__":

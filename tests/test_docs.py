@@ -6,6 +6,7 @@ import doctest
 import importlib
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,20 @@ def test_reference_lists_every_public_object(name):
 def test_guide_names_every_choice(page, table):
     text = (DOCS / "guide" / f"{page}.md").read_text(encoding="utf-8")
     assert [name for name in table if f'`"{name}"`' not in text] == []
+
+
+def test_install_commands_name_this_project_and_its_extras():
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("not in a source tree")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    pages = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *(ROOT / "examples").glob("*.*")]
+    sources = [*pages, *PACKAGE.rglob("*.py")]
+    commands = [command for path in sources for command in re.findall("pip install [^\n`&]+", path.read_text(encoding="utf-8"))]
+    requirements = [requirement for extra in extras.values() for requirement in extra]
+    for name, _, chosen in re.findall(r"(fastnet[\w-]*|(?<=\")\.)(\[([\w,]+)\])?", "\n".join(commands + requirements)):
+        assert name in (".", project["name"]), f"{name} is another project's distribution"
+        assert set(filter(None, chosen.split(","))) <= set(extras)
 
 
 def test_there_are_ten_examples():

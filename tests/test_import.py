@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,22 @@ def test_import_is_light():
     code = f"import sys, fastnet; print([name for name in {HEAVY} if name in sys.modules])"
     result = run_python(code)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "statement"),
+    [
+        ("matplotlib", "import fastnet.plotting"),
+        ("onnx", "import fastnet.onnx"),
+        ("skl2onnx", "import fastnet.onnx; fastnet.onnx.register_skl2onnx()"),
+        ("tqdm", "import fastnet; fastnet.ProgressBar().on_train_begin(None)"),
+    ],
+)
+def test_what_needs_a_missing_library_names_it(missing, statement):
+    if missing == "skl2onnx":
+        pytest.importorskip("onnx")
+    result = run_python(f"import sys; sys.modules[{missing!r}] = None; {statement}")
+    assert re.search(rf"^ImportError: .* needs .*pip install {missing}\b", result.stderr, re.MULTILINE), result.stderr
 
 
 def imported_on_import(path):

@@ -6,10 +6,12 @@ import re
 
 import pytest
 
+import fastnet as fn
+
 pytest.importorskip("sklearn")
 pytest.importorskip("tqdm")
 
-from fastnet.__main__ import main  # noqa: E402
+from fastnet.__main__ import L2, _network, _options, _sklearn_twin, _split, _train, main  # noqa: E402
 
 
 def test_default_run_is_accurate_and_tells_what_it_did(capsys):
@@ -17,7 +19,7 @@ def test_default_run_is_accurate_and_tells_what_it_did(capsys):
     out, err = capsys.readouterr()
     assert float(re.search(r"held-out data: accuracy (0\.\d+)", out).group(1)) > 0.97
     assert re.search(r"speed: [\d,]+ rows per second", out)
-    assert "next: python -m fastnet" in out
+    assert "next: --help" in out
     assert "100%" in err
     assert "loss=" in err
 
@@ -51,6 +53,39 @@ def test_no_hidden_layer(capsys):
     assert "30 x 2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize(("dataset", "twin"), [("breast_cancer", "MLPClassifier"), ("diabetes", "MLPRegressor")])
+def test_compare_shows_the_time_of_scikit_learn(dataset, twin, optimizer, capsys):
+    main(["--compare", "--dataset", dataset, "--optimizer", optimizer, "--activation", "sigmoid", "--epochs", "2"])
+    out = capsys.readouterr().out
+    score = r"(accuracy 0\.\d+|R2 -?\d\.\d+)"
+    assert re.search(rf"took [\d.e-]+ s; scikit-learn's {twin} took [\d.e-]+ s, [\d.e+]+ times as long: {score}", out)
+
+
+def test_the_compared_network_minimises_the_same_loss():
+    options = _options(["--compare", "--optimizer", "lbfgs", "--hidden", "--epochs", "2000"])
+    X, _, y, _ = _split("digits")
+    net, twin = _network(options, X.shape[1], y), _sklearn_twin(options, len(X))
+    _train(net, options, X, y)
+    loss = net.loss(X, y) + L2 / 2 * sum((W.astype(float) ** 2).sum() for W in net.weights)
+    assert loss == pytest.approx(twin.fit(X, y).loss_, rel=1e-2)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == f"fastnet {fn.__version__}\n"
+
+
+def test_defaults_in_the_help_can_be_typed(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    defaults = re.findall(r"\(default: (.+?)\)", text)
+    assert defaults == ["digits", "60", "128", "relu", "adam", "0", "as many as the machine allows"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -58,6 +93,8 @@ def test_no_hidden_layer(capsys):
         (["--optimizer", "best"], "invalid choice: 'best'"),
         (["--activation", "softmax"], "invalid choice: 'softmax'"),
         (["--epochs", "0"], "must be at least 1, got 0"),
+        (["--compare", "--activation", "gelu"], "scikit-learn has no gelu; it has identity, relu, sigmoid, tanh"),
+        (["--compare", "--optimizer", "adamw"], "scikit-learn has no adamw; it has sgd, adam, lbfgs"),
         (["--hidden", "-3"], "expected|must be at least 1|unrecognized"),
     ],
 )

@@ -1,6 +1,6 @@
 """Exchange with ONNX: `to_onnx`, `from_onnx`, and converters for users of skl2onnx.
 
-Importing this package needs the onnx library: ``pip install "fastnet[onnx]"``.
+Importing this package needs the onnx library: ``pip install onnx``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 try:
     import onnx as _onnx  # noqa: F401
 except ImportError as error:
-    raise ImportError('fastnet.onnx needs the onnx library: pip install "fastnet[onnx]"') from error
+    raise ImportError("fastnet.onnx needs the onnx library, which is not installed: pip install onnx") from error
 
 from fastnet.onnx._export import to_onnx
 from fastnet.onnx._import import from_onnx

@@ -22,8 +22,11 @@ def register_skl2onnx() -> None:
     ImportError
         skl2onnx is not installed.
     """
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+    try:
+        from skl2onnx import update_registered_converter
+        from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+    except ImportError as error:
+        raise ImportError("register_skl2onnx needs skl2onnx, which is not installed: pip install skl2onnx") from error
 
     from fastnet.estimators import MLPClassifier, MLPRegressor
 

@@ -1,7 +1,7 @@
 """Pictures of networks, in scikit-learn's Display style.
 
 Every display has a constructor that takes its data, a ``from_...`` class method that computes them from a model, and
-``plot(ax=None)``, which sets ``ax_`` and ``figure_``. Drawing needs Matplotlib, the extra ``fastnet[plot]``.
+``plot(ax=None)``, which sets ``ax_`` and ``figure_``. Drawing needs Matplotlib: ``pip install matplotlib``.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 try:
     import matplotlib  # noqa: F401
 except ImportError as error:
-    raise ImportError(
-        'fastnet.plotting draws with Matplotlib, which is not installed. Install it with: pip install "fastnet[plot]"'
-    ) from error
+    raise ImportError("fastnet.plotting needs Matplotlib, which is not installed: pip install matplotlib") from error
 
 from ._activation import ActivationDisplay
 from ._boundaries import DecisionBoundariesDisplay

@@ -1,4 +1,4 @@
-"""Colours that can be told apart, and what happens without Matplotlib."""
+"""Colours that can be told apart, and what importing `fastnet.inspection` brings."""
 
 from __future__ import annotations
 
@@ -72,17 +72,6 @@ def test_zero_is_near_the_background(style):
 def test_text_follows_the_style(style):
     assert _style.is_dark() == (style == "dark_background")
     assert _style.text_color() == ("white" if style == "dark_background" else "black")
-
-
-def test_without_matplotlib_the_extra_is_named():
-    code = (
-        "import sys; sys.modules['matplotlib'] = None\n"
-        "import fastnet.inspection\n"
-        "try:\n    import fastnet.plotting\n"
-        "except ImportError as error:\n    print(error)\n"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert 'pip install "fastnet[plot]"' in run.stdout
 
 
 def test_inspection_imports_neither_matplotlib_nor_sklearn():

@@ -1,5 +1,5 @@
-# fastnet's compiled core, in reading order. Each module of this package (baseline, v2, v3, v4) is this text compiled for one
-# level of vector instructions; fastnet/_core/__init__.py takes the best that the machine has.
+# fastnet's compiled core, in reading order. Cython translates it to C once; each module of this package (baseline, v2, v3, v4) is
+# that C compiled for one level of vector instructions, and fastnet/_core/__init__.py takes the best that the machine has.
 #
 # Notation, everywhere: l = 1 .. L layers of n[l] units; rows of a batch; all matrices row-major;
 #     A[0] = X,  Z[l] = A[l-1] W[l] + b[l],  A[l] = g(Z[l]),  dX means d(loss) / dX.
