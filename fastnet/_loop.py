@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,7 +33,7 @@ def train(
     epochs, iterations : int
         Exactly one of them.
     callbacks : iterable of callbacks
-        ``on_epoch_end`` returns True to stop; ``on_train_end`` is called however training ends.
+        ``on_epoch_end`` returns True to stop; ``on_train_end`` is called however training ends, whatever other callbacks raise.
 
     Raises
     ------
@@ -47,7 +48,7 @@ def train(
         session.callbacks = tuple(callbacks)
         session.stop_requested = False
         session.planned_rows = session.rows_of(epochs=epochs, iterations=iterations)
-        begun = []
+        begun: list[CallbackProtocol] = []
         try:
             for callback in session.callbacks:
                 begun.append(callback)
@@ -58,8 +59,25 @@ def train(
                 if any(stops):
                     break
         finally:
-            for callback in begun:
-                callback.on_train_end(session)
+            _end(begun, session)
+
+
+def _end(callbacks: list[CallbackProtocol], session: Session) -> None:
+    """End training for every callback. The first error, training's or a callback's, propagates with notes of those after it."""
+    first = of_training = sys.exception()
+    for callback in callbacks:
+        try:
+            callback.on_train_end(session)
+        except BaseException as error:
+            if first is None:
+                first = error
+            else:
+                first.add_note(f"{type(callback).__name__}.on_train_end then raised {error!r}.")
+    try:
+        if first is not None and first is not of_training:
+            raise first
+    finally:
+        del first, of_training  # a frame that refers to its own error lives on until the garbage is collected
 
 
 def _done(session: Session, epochs: int | None, iterations: int | None) -> bool:

@@ -8,12 +8,13 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from itertools import product
+from time import monotonic
 from typing import Any, NamedTuple
 
-from fastnet import _checks
+from fastnet import _cgroups, _checks
 
 #: CPU level that OpenBLAS's x86-64 cores need; all others run on every x86-64-v2 machine.
 _CORE_LEVELS = {"haswell": 3, "zen": 3, "excavator": 3, "skylakex": 4, "cooperlake": 4, "sapphirerapids": 4}
@@ -114,6 +115,12 @@ def _omp_limit() -> int | None:
     return int(first) if first.isdecimal() and int(first) > 0 else None
 
 
+@lru_cache(maxsize=1)
+def _quota(minute: int) -> int | None:
+    """Read again every minute: containers can be given more or less while they run."""
+    return _cgroups.cpu_limit()
+
+
 def thread_limit(n_threads: int | None = None) -> int:
     """Threads that a call may use.
 
@@ -125,10 +132,10 @@ def thread_limit(n_threads: int | None = None) -> int:
     Returns
     -------
     int
-        The least of `n_threads`, the CPUs this process may run on, OMP_NUM_THREADS, and the limit that BLAS has (threadpoolctl's,
-        or its own environment variable).
+        The least of `n_threads`, the CPUs this process may run on, the CPU quota of its container, OMP_NUM_THREADS, and the limit
+        that BLAS has (threadpoolctl's, or its own environment variable).
     """
-    limits = [_affinity(), _omp_limit(), _single_threaded.threads()]
+    limits = [_affinity(), _quota(int(monotonic() // 60)), _omp_limit(), _single_threaded.threads()]
     if n_threads is not None:
         limits.append(_checks.positive_int(n_threads, "n_threads"))
     return min(limit for limit in limits if limit is not None)

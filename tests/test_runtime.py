@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import lru_cache
 
 import pytest
 from helpers import run_python
 
 import fastnet as fn
-from fastnet import _core, runtime
+from fastnet import _cgroups, _core, runtime
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ def machine(monkeypatch):
     """A machine with 16 CPUs and nothing that limits threads."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(runtime, "_quota", lambda minute: None)
     monkeypatch.setattr(runtime._single_threaded, "threads", lambda: None)
     return monkeypatch
 
@@ -50,6 +52,104 @@ def test_limit_of_blas(machine):
     machine.setattr(runtime._single_threaded, "threads", lambda: 2)
     assert runtime.thread_limit() == 2
     assert runtime.thread_limit(1) == 1
+
+
+def test_quota_of_a_container(machine):
+    machine.setattr(runtime, "_quota", lambda minute: 3)
+    assert runtime.thread_limit() == 3
+    assert runtime.thread_limit(2) == 2
+
+
+def test_the_quota_is_read_once_a_minute(monkeypatch):
+    quotas = iter([5, 7])
+    monkeypatch.setattr(_cgroups, "cpu_limit", lambda: next(quotas))
+    monkeypatch.setattr(runtime, "_quota", lru_cache(maxsize=1)(runtime._quota.__wrapped__))
+    assert [runtime._quota(minute) for minute in (1, 1, 2, 2)] == [5, 5, 7, 7]
+
+
+#: Files below the root, and the CPUs they grant.
+QUOTAS = {
+    "not Linux": ({}, None),
+    "no quota": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}, None),
+    "version 2 in a container": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "200000 100000"}, 2),
+    "rounded up": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "250000 100000"}, 3),
+    "less than one CPU": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "1000 100000"}, 1),
+    "an outer group has less": (
+        {
+            "proc/self/cgroup": "0::/pods/pod1/job",
+            "sys/fs/cgroup/pods/cpu.max": "800000 100000",
+            "sys/fs/cgroup/pods/pod1/cpu.max": "150000 50000",
+            "sys/fs/cgroup/pods/pod1/job/cpu.max": "400000 100000",
+        },
+        3,
+    ),
+    "the inner group has less": (
+        {
+            "proc/self/cgroup": "0::/pods/pod1",
+            "sys/fs/cgroup/pods/cpu.max": "max 100000",
+            "sys/fs/cgroup/pods/pod1/cpu.max": "400000 100000",
+        },
+        4,
+    ),
+    "beside it, not around it": (
+        {
+            "proc/self/cgroup": "0::/a",
+            "sys/fs/cgroup/a/cpu.max": "400000 100000",
+            "sys/fs/cgroup/b/cpu.max": "100000 100000",
+        },
+        4,
+    ),
+    "outside of what the container sees": (
+        {
+            "proc/self/cgroup": "0::/../other",
+            "sys/fs/cgroup/cpu.max": "200000 100000",
+            "sys/fs/other/cpu.max": "100000 100000",
+        },
+        2,
+    ),
+    "version 1": (
+        {
+            "proc/self/cgroup": "12:memory:/x\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/docker/abc",
+            "sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_quota_us": "300000",
+            "sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_period_us": "200000",
+        },
+        2,
+    ),
+    "version 1 in a container that does not see the path": (
+        {
+            "proc/self/cgroup": "4:cpu:/docker/abc",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "500000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        5,
+    ),
+    "version 1 without a quota": (
+        {
+            "proc/self/cgroup": "4:cpu:/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        None,
+    ),
+    "both versions, CPUs by version 1": (
+        {
+            "proc/self/cgroup": "2:cpu:/a\n0::/a",
+            "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "200000",
+            "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000",
+        },
+        2,
+    ),
+    "other words than expected": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "many"}, None),
+}
+
+
+@pytest.mark.parametrize(("files", "expected"), QUOTAS.values(), ids=QUOTAS)
+def test_quotas_of_control_groups(files, expected, tmp_path):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    assert _cgroups.cpu_limit(tmp_path) == expected
 
 
 @pytest.mark.parametrize("n_threads", [0, -1])
