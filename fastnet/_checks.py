@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnet._hints import did_you_mean
+
 #: Dimensions are handed to 32-bit BLAS.
 MAX_DIMENSION = 2**31 - 1
 
@@ -41,7 +43,7 @@ def lookup(spec: Any, table: Mapping[str, type], base: type, kind: str, *args: A
         return spec
     if isinstance(spec, str):
         if spec not in table:
-            raise ValueError(f"Unknown {kind} {spec!r}; known are: {', '.join(sorted(table))}.")
+            raise ValueError(f"Unknown {kind} {spec!r}; known are: {', '.join(sorted(table))}.{did_you_mean(spec, table)}")
         return table[spec](*args)
     if isinstance(spec, type) and issubclass(spec, base):
         return spec(*args)
@@ -173,7 +175,14 @@ def numeric_array(values: Any, name: str) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; convert it, with astype(float) for example.")
+        what_to_do = "convert it, with astype(float) for example"
+        if array.dtype.kind in "USTO":
+            what_to_do = (
+                "number the classes, with np.unique(y, return_inverse=True)[1] for example; MLPClassifier takes text"
+                if name == "y"
+                else "turn text into numbers, with scikit-learn's OneHotEncoder for example"
+            )
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; {what_to_do}.")
     return array
 
 

@@ -387,8 +387,9 @@ class Network:
         >>> net.predict(X).tolist()
         [0, 1, 1, 0]
         """
-        from fastnet.training import fit
+        from fastnet.training import fit, refuse_unknown
 
+        refuse_unknown(options)
         return fit(self, X, y, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:

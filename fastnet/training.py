@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from fastnet import _checks, _data, losses, optimizers
+from fastnet._hints import did_you_mean
 from fastnet._lbfgs import minimise
 from fastnet._loop import CallbackProtocol, train
 from fastnet._session import EpochResult, Session
@@ -117,7 +119,7 @@ def fit(
     data = _validated(network, X, y, sample_weight, loss)
     validation = None if validation_data is None else _validation(network, validation_data, loss)
     limit = _limit(epochs, iterations)
-    callbacks = tuple(callbacks)
+    callbacks = _checked_callbacks(callbacks)
     if isinstance(optimizer, LBFGS):
         _refuse_with_lbfgs(
             network,
@@ -160,6 +162,45 @@ def fit(
         resume(session, resume_from)
     train(session, callbacks=callbacks, **limit)
     return session.history
+
+
+#: What options of `fit` are called by the estimators and elsewhere.
+_ELSEWHERE = {
+    "lr": "learning_rate",
+    "learning_rate_init": "learning_rate",
+    "alpha": "l2",
+    "max_iter": "epochs",
+    "n_epochs": "epochs",
+    "solver": "optimizer",
+    "verbose": "progress",
+    "X_val": "validation_data=(X_val, y_val)",
+    "y_val": "validation_data=(X_val, y_val)",
+    "early_stopping": "callbacks=[fastnet.EarlyStopping()]",
+    "shuffle": "sampling",
+    "seed": "random_state",
+    "n_jobs": "n_threads",
+}
+
+
+def refuse_unknown(options: dict[str, Any]) -> None:
+    """Refuse keyword arguments that `fit` does not have, with the word for them that it has."""
+    known = [name for name, parameter in signature(fit).parameters.items() if parameter.kind is Parameter.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            meant = _ELSEWHERE.get(name)
+            hint = f" Did you mean {meant}?" if meant else did_you_mean(name, known)
+            raise TypeError(f"fit has no option {name!r}; it has {', '.join(known)}.{hint}")
+
+
+def _checked_callbacks(callbacks: Iterable[CallbackProtocol]) -> tuple[CallbackProtocol, ...]:
+    """Callbacks as a tuple of objects: not one alone, and no classes."""
+    if hasattr(callbacks, "on_epoch_end"):
+        raise TypeError(f"callbacks must be a list, got {callbacks!r} alone: give callbacks=[...].")
+    callbacks = tuple(callbacks)
+    classes = [callback.__name__ for callback in callbacks if isinstance(callback, type)]
+    if classes:
+        raise TypeError(f"callbacks must be objects, got the class {classes[0]}: give {classes[0]}(...), with parentheses.")
+    return callbacks
 
 
 def _limit(epochs: int | None, iterations: int | None) -> dict[str, int]:

@@ -15,12 +15,12 @@ PACKAGE = Path(fn.__file__).parent
 
 #: Layers, lowest first; a module imports those of lower rank when it is imported, and others only when a function needs them.
 LAYERS = [
-    {"_cgroups", "_core", "_exclusive", "_values", "exceptions"},
+    {"_cgroups", "_core", "_exclusive", "_hints", "_values", "exceptions"},
     {"_checks"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers"},
     {"_data"},
-    {"network"},
+    {"_identity", "network"},
     {"_lbfgs", "_sampling", "_loop", "callbacks"},
     {"_session"},
     {"training"},

@@ -18,7 +18,7 @@ from fastnet.losses import Loss
 from . import _fit, _interop
 from ._docs import with_shared_parts
 from ._initialization import initial_parameters
-from ._parameters import hidden_sizes, initialization_activations
+from ._parameters import check_names, hidden_sizes, initialization_activations
 from ._prediction import adopt, build_network, network_for
 from ._sklearn import CallbackSupport, check_sample_weight, checked_data, draft_of, replace_state, unchanged_on_error
 from ._solver import uses_lbfgs
@@ -68,6 +68,10 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     def _row_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
         """Weights of the rows of y."""
         return sample_weight
+
+    def _validate_params(self) -> None:
+        check_names(self)
+        super()._validate_params()
 
     def _accepted_dtypes(self) -> Any:
         return np.dtype(self.dtype) if self.dtype is not None else (np.float64, np.float32)

@@ -39,7 +39,12 @@ def checked_data(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         Dates or times among the features.
     """
     refuse_dates(X, "X")
-    return validate_data(estimator, X, *y, accept_sparse="csr", dtype=estimator._accepted_dtypes(), order="C", **options)
+    try:
+        return validate_data(estimator, X, *y, accept_sparse="csr", dtype=estimator._accepted_dtypes(), order="C", **options)
+    except ValueError as error:
+        if "could not convert string" not in str(error):
+            raise
+        raise ValueError(f"{error}. Turn text into numbers before, with OneHotEncoder for example.") from error
 
 
 def check_sample_weight(sample_weight: Any, X: Any, dtype: np.dtype) -> np.ndarray:

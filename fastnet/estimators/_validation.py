@@ -79,12 +79,17 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState, group
         rows for training; row numbers that do not exist; groups that are not one a row; a part whose rows all have weight zero.
     """
     if estimator.validation_split is None:
-        train, validation = train_test_split(
-            np.arange(len(rows)),
-            random_state=random_state,
-            test_size=estimator.validation_fraction,
-            stratify=_strata(estimator, rows),
-        )
+        try:
+            train, validation = train_test_split(
+                np.arange(len(rows)),
+                random_state=random_state,
+                test_size=estimator.validation_fraction,
+                stratify=_strata(estimator, rows),
+            )
+        except ValueError as error:
+            if "least populated class" not in str(error):
+                raise
+            raise ValueError(f"{error}. The validation rows are drawn by class: stratify=False draws them without.") from error
         if len(validation) < SMALLEST_VALIDATION_SET:
             raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     else:
@@ -173,6 +178,8 @@ class Validation:
             return lambda: -self.loss()
         if scoring is None:
             return self._default_score
+        if scoring == "roc_auc" and self._network.n_outputs > 2 and self._rows.y.ndim == 1:
+            raise ValueError("scoring='roc_auc' is for two classes: use 'roc_auc_ovr' or 'roc_auc_ovo' for more.")
         scorer = check_scoring(self._estimator, scoring)
         # A function of the caller's own may take no weights: it gets those that the caller has given.
         own = callable(scoring) and not hasattr(scoring, "_score_func")
