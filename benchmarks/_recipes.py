@@ -128,13 +128,25 @@ _CHANGES: tuple[dict[str, Any], ...] = (
 )
 _CHANGES_OF_CLASSIFIERS: tuple[dict[str, Any], ...] = ({"label_smoothing": 0.05}, {"class_weight": "balanced"})
 _REGULARIZED: dict[str, Any] = {
-    **{"hidden_layer_sizes": (64, 64), "solver": "adamw", "weight_decay": 0.05, "dropout": 0.2, "label_smoothing": 0.05},
-    **{"batch_size": 32, "max_iter": 30},
+    "hidden_layer_sizes": (64, 64),
+    "solver": "adamw",
+    "weight_decay": 0.05,
+    "dropout": 0.2,
+    "label_smoothing": 0.05,
+    "batch_size": 32,
+    "max_iter": 30,
 }
 _MANY_AT_ONCE: dict[str, Any] = {
-    **{"hidden_layer_sizes": (64, 64), "activation": "gelu", "solver": "adamw", "dropout": 0.1, "label_smoothing": 0.05},
-    **{"learning_rate": "one_cycle", "learning_rate_init": 0.02, "max_iter": 40, "n_iter_no_change": 40},
-    **{"class_weight": "balanced"},
+    "hidden_layer_sizes": (64, 64),
+    "activation": "gelu",
+    "solver": "adamw",
+    "dropout": 0.1,
+    "label_smoothing": 0.05,
+    "learning_rate": "one_cycle",
+    "learning_rate_init": 0.02,
+    "max_iter": 40,
+    "n_iter_no_change": 40,
+    "class_weight": "balanced",
 }
 
 
