@@ -10,7 +10,9 @@ from typing import Any
 
 from benchmarks._environment import header, restart_without_forced_kernels
 
-GROUPS = ("train", "inference", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
+#: Groups that measure speed, and all.
+SPEED = ("train", "inference", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
+GROUPS = (*SPEED, "recipes")
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -30,12 +32,13 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="fastnet beside the peers that are installed.")
     add = parser.add_argument
     add("--quick", action="store_true", help="fewer shapes, three short rounds: under two minutes; not for publication")
-    add("--only", type=_names, default=GROUPS, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)}")
+    add("--only", type=_names, default=SPEED, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)}; all but recipes")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
     add("--rounds", type=int, help="interleaved rounds: 5, quick 3")
     add("--results", type=Path, metavar="FILE", help="write JSON; groups of an earlier run of the same environment are kept")
     add("--load", type=Path, metavar="FILE", help="measure nothing: report the results of this file")
     add("--update-readme", action="store_true", help="put the table of a file in benchmarks/results into README.md")
+    add("--update-docs", action="store_true", help="put the tables of recipes of such a file into the pages of docs")
     add("--plots", type=Path, metavar="DIR", help="draw the results (needs matplotlib)")
     options = parser.parse_args()
     unknown = set(options.only) - set(GROUPS)
@@ -44,8 +47,9 @@ def _arguments() -> argparse.Namespace:
     if options.rounds is not None and options.rounds < 1:
         parser.error(f"--rounds must be at least 1, got {options.rounds}")
     source = options.load or options.results
-    if options.update_readme and (options.quick or source is None or source.resolve().parent != _ROOT / "benchmarks" / "results"):
-        parser.error("--update-readme publishes a full run: give --results or --load with a file in benchmarks/results")
+    publishes = options.update_readme or options.update_docs
+    if publishes and (options.quick or source is None or source.resolve().parent != _ROOT / "benchmarks" / "results"):
+        parser.error("--update-... publishes a full run: give --results or --load with a file in benchmarks/results")
     return options
 
 
@@ -81,6 +85,10 @@ def _publish(results: dict[str, Any], options: argparse.Namespace) -> None:
     print("\n" + _report.markdown(results))
     if options.update_readme:
         _report.update_readme(_ROOT / "README.md", results, (options.load or options.results).name)
+    if options.update_docs:
+        from benchmarks._recipes_report import update_docs
+
+        update_docs(_ROOT / "docs", results, (options.load or options.results).name)
     if options.plots:
         from benchmarks._plots import draw
 

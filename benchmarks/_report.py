@@ -89,7 +89,7 @@ def _group_lines(group: dict[str, Any]) -> list[str]:
         (row["name"], row["unit"], "; ".join(f"{label} {_time(t)}" for label, t in row["times"].items()), *_figures(row))
         for row in group["rows"]
     ]
-    return limit + _table(("what", "unit", "medians", "figures: median (min-max)"), rows)
+    return limit + table_lines(("what", "unit", "medians", "figures: median (min-max)"), rows)
 
 
 def _figures(row: dict[str, Any]) -> tuple[str]:
@@ -123,7 +123,7 @@ def _training_table(group: dict[str, Any] | None) -> str | None:
         ratios = (_bare(found.get(peer)) for peer in peers)
         share = f"{100 * found[_SHARE]['median']:.0f} %" if _SHARE in found else ""
         rows.append((row["name"], about, _number(row["times"]["fastnet"]["median"]), *ratios, share))
-    return "\n".join(_table(heads, rows))
+    return "\n".join(table_lines(heads, rows))
 
 
 def _inference_table(group: dict[str, Any] | None) -> str | None:
@@ -135,7 +135,7 @@ def _inference_table(group: dict[str, Any] | None) -> str | None:
     for row in group["rows"]:
         medians = (_number(row["times"][label]["median"]) if label in row["times"] else "" for label in labels)
         rows.append(("-".join(map(str, row["task"]["sizes"])), f"{row['task']['rows']:,}", *medians))
-    return "\n".join(_table(heads, rows))
+    return "\n".join(table_lines(heads, rows))
 
 
 def _columns(group: dict[str, Any], without: set[str]) -> list[str]:
@@ -146,7 +146,8 @@ def _bare(check: dict[str, Any] | None) -> str:
     return "" if check is None else f"{_number(check['median'])} ({_number(check['min'])}-{_number(check['max'])})"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table, line by line."""
     lines = [heads, ["---"] * len(heads), *rows]
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
