@@ -1,4 +1,4 @@
-"""The compiled core: one extension for each level of vector instructions, from the same source (src_pyx)."""
+"""The compiled core (src_pyx): one extension for each level of vector instructions, from the same source, and their guards."""
 
 import os
 import platform
@@ -32,16 +32,16 @@ setup(
     ext_modules=cythonize(
         [
             Extension(
-                f"fastnet._core.{level}",
-                [f"{SOURCES}/{level}.pyx"],
+                f"fastnet._core.{name}",
+                [f"{SOURCES}/{name}.pyx"],
                 include_dirs=[SOURCES, numpy.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
                 extra_compile_args=COMMON + flags,
                 extra_link_args=[] if MSVC or sys.platform == "darwin" or SYMBOLS else ["-Wl,--strip-all"],
-                depends=[f"{SOURCES}/{name}" for name in sorted(os.listdir(SOURCES)) if name.endswith((".pxi", ".h"))],
+                depends=[f"{SOURCES}/{source}" for source in sorted(os.listdir(SOURCES)) if source.endswith((".pxi", ".h"))],
             )
-            for level, flags in LEVELS.items()
-            if not WANTED or level in WANTED
+            for name, flags in {"guards": [], **LEVELS}.items()
+            if not WANTED or name in ("guards", *WANTED)
         ],
         include_path=["src_pyx"],
         build_dir="build/cython-debug" if DEBUG else "build/cython",

@@ -84,11 +84,18 @@ def minimise(
 
     options = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol, "ftol": ftol}
     try:
-        with network._exclusive, runtime.single_threaded_blas():  # scipy's own products are small
-            result = minimize(
-                objective, params.astype(np.float64), jac=True, method="L-BFGS-B", callback=after_iteration, options=options
-            )
-            accepted[:] = result.x
+        result = network._exclusive.updating(
+            runtime.single_threaded_blas,  # scipy's own products are small
+            True,
+            minimize,
+            objective,
+            params.astype(np.float64),
+            jac=True,
+            method="L-BFGS-B",
+            callback=after_iteration,
+            options=options,
+        )
+        accepted[:] = result.x
     finally:
         params[:] = accepted
     return result

@@ -174,7 +174,7 @@ cdef class Trainer:
         cdef Training* task = &self.task
         cdef bint may_choose = self.n_threads > 1 and not task.only_gradient and not self.plan.uses_blas
         cdef double guess = 0.1 * self.plan.n_weights * task.batch_size, started
-        start_watch(&task.watch)
+        start_watch(&task.watch, &task.team)
         task.diverged = False
         task.done = task.updates = task.rows_done = task.first_batch = task.end_batch = 0
         task.loss_sum = task.penalty_sum = task.norm_sum = 0
