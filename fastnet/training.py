@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastnet import _checks, _data, losses, optimizers
-from fastnet._lbfgs import minimise
+from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise
 from fastnet._loop import CallbackProtocol, train
 from fastnet._session import EpochResult, Session
 from fastnet.callbacks import Callback, ProgressBar
@@ -110,6 +111,11 @@ def fit(
         Ctrl-C, which is noticed within a tenth of a second; the network keeps the parameters of the last completed batch.
     RuntimeError
         The network is being trained already.
+
+    Warns
+    -----
+    RuntimeWarning
+        L-BFGS stopped before it reached a minimum, as rounding hides how to go on.
     """
     loss = losses.get(loss, network.layers[-1].activation)
     optimizer = optimizers.get(optimizer)
@@ -230,7 +236,7 @@ def _fit_lbfgs(
         if validation is not None:
             history.val_loss.append(_loss(network, validation, loss, n_threads))
 
-    minimise(
+    result = minimise(
         network,
         X,
         y,
@@ -244,4 +250,11 @@ def _fit_lbfgs(
         callback=record,
         n_threads=n_threads,
     )
+    if result.status == LINE_SEARCH_FAILED:
+        warnings.warn(
+            f"L-BFGS stopped after {result.nit} iterations before it reached a minimum: no step along its direction lowers the "
+            "loss enough to be told from rounding. Standardise the features, or use a network of float64.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
     return history
