@@ -44,22 +44,25 @@ def train(
     """
     if (epochs is None) == (iterations is None):
         raise ValueError(f"Give either epochs or iterations, got epochs={epochs} and iterations={iterations}.")
-    with session.network._exclusive:
-        session.callbacks = tuple(callbacks)
-        session.stop_requested = False
-        session.planned_rows = session.rows_of(epochs=epochs, iterations=iterations)
-        begun: list[CallbackProtocol] = []
-        try:
-            for callback in session.callbacks:
-                begun.append(callback)
-                callback.on_train_begin(session)
-            while not session.stop_requested and not _done(session, epochs, iterations):
-                session.run_epoch(None if iterations is None else iterations - session.step)
-                stops = [callback.on_epoch_end(session) for callback in session.callbacks]
-                if any(stops):
-                    break
-        finally:
-            _end(begun, session)
+    session.network._exclusive.training(_train, session, epochs, iterations, tuple(callbacks))
+
+
+def _train(session: Session, epochs: int | None, iterations: int | None, callbacks: tuple[CallbackProtocol, ...]) -> None:
+    session.callbacks = callbacks
+    session.stop_requested = False
+    session.planned_rows = session.rows_of(epochs=epochs, iterations=iterations)
+    begun: list[CallbackProtocol] = []
+    try:
+        for callback in callbacks:
+            begun.append(callback)
+            callback.on_train_begin(session)
+        while not session.stop_requested and not _done(session, epochs, iterations):
+            session.run_epoch(None if iterations is None else iterations - session.step)
+            stops = [callback.on_epoch_end(session) for callback in callbacks]
+            if any(stops):
+                break
+    finally:
+        _end(begun, session)
 
 
 def _end(callbacks: list[CallbackProtocol], session: Session) -> None:

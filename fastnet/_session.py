@@ -211,7 +211,12 @@ class Session:
         KeyboardInterrupt
             Whatever a signal handler raises; the parameters are those of the last completed batch. Where there are more than
             eight million, an update is interrupted too: some are then those after it, the others those before.
+        RuntimeError
+            The network is being trained by another thread, or is in the middle of an update.
         """
+        return self.network._exclusive.updating(self._run_epoch, max_batches)
+
+    def _run_epoch(self, max_batches: int | None) -> EpochResult:
         network = self.network
         order = self._sampler.next_order(self)
         if max_batches is not None:
@@ -221,8 +226,9 @@ class Session:
         rates = self.schedule.rates(self.step, n_batches)
         np.copyto(self._last_finite, network.params)
         started = perf_counter()
-        with runtime.single_threaded_blas(network._plan.uses_blas):
-            diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = self._trainer.run(order, rates)
+        diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = runtime.single_threaded_blas(
+            network._plan.uses_blas, self._trainer.run, order, rates
+        )
         seconds = perf_counter() - started
         if diverged:
             np.copyto(network.params, self._last_finite)
@@ -270,7 +276,12 @@ class Session:
         ------
         ValueError
             Arrays whose shapes do not fit this session: it was another run's position. Nothing has changed then.
+        RuntimeError
+            The network is being trained.
         """
+        self.network._exclusive.updating(self._restore, position)
+
+    def _restore(self, position: Mapping[str, Any]) -> None:
         pairs = [
             ("params", self.network.params, position["params"]),
             ("rng", self._sampler.rng, position["rng"]),

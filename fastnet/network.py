@@ -14,14 +14,14 @@ Kent, Introduction to Deep Learning (ISE 364/464 lecture slides).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from fastnet import _checks, _data, losses, runtime
 from fastnet._core import engine
-from fastnet._exclusive import Exclusive
+from fastnet._core.guards import Exclusive
 from fastnet.activations import Outputs
 from fastnet.layers import Dense, Gradients, chain, count, views, zeros
 from fastnet.losses import Loss
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import os
 
     from fastnet.history import History
+
+T = TypeVar("T")
 
 _forward_row = engine.forward_row
 
@@ -234,9 +236,12 @@ class Network:
         X = _data.features(X, self.n_inputs, self.dtype, check_finite=check_finite)
         m = _data.n_rows(X)
         out = np.empty((m, self.n_outputs), self.dtype)
-        with runtime.single_threaded_blas(self._plan.uses_blas):
-            engine.forward(self._plan, self._params, X, out, self._threads(m, n_threads))
+        self._compute(engine.forward, X, out, self._threads(m, n_threads))
         return out[0] if single else out
+
+    def _compute(self, kernel: Callable[..., T], *args: Any) -> T:
+        """A call into the core with the network's parameters."""
+        return runtime.single_threaded_blas(self._plan.uses_blas, kernel, self._plan, self._params, *args)
 
     def _threads(self, m: int, n_threads: int | None = None) -> int:
         return 1 if m * self.n_weights < _WORTH_THREADS else runtime.thread_limit(n_threads)
@@ -274,8 +279,7 @@ class Network:
         A0 = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
         m = _data.n_rows(A0)
         outs = [np.empty((m, n), self.dtype) for n in self.sizes[1:]]
-        with runtime.single_threaded_blas(self._plan.uses_blas):
-            engine.activations(self._plan, self._params, A0, outs, self._threads(m))
+        self._compute(engine.activations, A0, outs, self._threads(m))
         layers = [X if isinstance(A0, tuple) else A0, *outs]
         return [A[0] for A in layers] if single else layers
 
@@ -313,8 +317,7 @@ class Network:
     ) -> float:
         """`loss` of data in the core's form."""
         form = loss.engine_form(self.n_outputs)
-        with runtime.single_threaded_blas(self._plan.uses_blas):
-            return engine.loss(self._plan, self._params, form, X, y, sample_weight, self._threads(_data.n_rows(X), n_threads))
+        return self._compute(engine.loss, form, X, y, sample_weight, self._threads(_data.n_rows(X), n_threads))
 
     def _penalty(self, l2: float) -> float:
         W = self._params[: self.n_weights]
@@ -372,8 +375,7 @@ class Network:
         """`loss_and_grad` of data in the core's form, the gradient written into `out`."""
         form = loss.engine_form(self.n_outputs)
         threads = self._threads(_data.n_rows(X), n_threads)
-        with runtime.single_threaded_blas(self._plan.uses_blas):
-            return engine.loss_and_grad(self._plan, self._params, form, X, y, sample_weight, out, threads, seed)
+        return self._compute(engine.loss_and_grad, form, X, y, sample_weight, out, threads, seed)
 
     def fit(self, X: Any, y: Any, **options: Any) -> History:
         """Train the network; see `fastnet.training.fit` for all options.

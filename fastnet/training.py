@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from fastnet import _checks, _data, losses, optimizers
 from fastnet._hints import did_you_mean
-from fastnet._lbfgs import minimise
+from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise
 from fastnet._loop import CallbackProtocol, train
 from fastnet._session import EpochResult, Session
 from fastnet.callbacks import Callback, ProgressBar
@@ -113,6 +114,11 @@ def fit(
         than eight million parameters some may be those after the update that was interrupted, the others those before.
     RuntimeError
         The network is being trained already.
+
+    Warns
+    -----
+    RuntimeWarning
+        L-BFGS stopped before it reached a minimum, as rounding hides how to go on.
     """
     loss = losses.get(loss, network.layers[-1].activation)
     optimizer = optimizers.get(optimizer)
@@ -272,7 +278,7 @@ def _fit_lbfgs(
         if validation is not None:
             history.val_loss.append(_loss(network, validation, loss, n_threads))
 
-    minimise(
+    result = minimise(
         network,
         X,
         y,
@@ -286,4 +292,11 @@ def _fit_lbfgs(
         callback=record,
         n_threads=n_threads,
     )
+    if result.status == LINE_SEARCH_FAILED:
+        warnings.warn(
+            f"L-BFGS stopped after {result.nit} iterations before it reached a minimum: no step along its direction lowers the "
+            "loss enough to be told from rounding. Standardise the features, or use a network of float64.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
     return history

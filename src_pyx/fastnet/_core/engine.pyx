@@ -32,6 +32,8 @@ cdef extern from "team.h" nogil:
     bint flag_is_up(const int* flag)
     Py_ssize_t take_number(Py_ssize_t* next)
     int team_calls()
+    int team_forks()
+    void team_lose_helpers(Team* team)
     void team_run(Team* team, int size, TeamWork work, void* task)
 
 

@@ -126,9 +126,14 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     task.scratch_size = (inference_scratch(block_rows, plan.widest, item) + 4095) // 4096 * 4096
     cdef cnp.ndarray scratch = np.empty(size * task.scratch_size, dtype=np.uint8)
     task.scratch = <char*> cnp.PyArray_DATA(scratch)
-    start_watch(&task.watch)
+    start_watch(&task.watch, &task.team)
     with nogil:
         team_run(&task.team, size, infer_member, task)
+        if task.watch.orphaned:     # this member knows all rows
+            start_watch(&task.watch, &task.team)
+            task.next_block = 0
+            team_run(&task.team, 1, infer_member, task)
+            reviewed = False
     if reviewed:
         now = now_nanoseconds()
         falls_behind(&sizes, now - began, task.X.n)

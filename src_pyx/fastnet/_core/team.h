@@ -152,13 +152,16 @@ typedef struct Helper {
 static pthread_mutex_t helpers_mutex = PTHREAD_MUTEX_INITIALIZER;
 static Helper *idle_helpers;
 static int team_callers;
+static __thread int calls_of_this_thread; /* among them: a signal handler may call what it has interrupted */
+static int forks;
 
-/* A forked child has none of its parent's threads. */
+/* A forked child has none of its parent's threads but the one that forked. */
 static void helpers_forget(void)
 {
     helpers_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     idle_helpers = NULL;
-    team_callers = 0;
+    team_callers = calls_of_this_thread;
+    forks++;
 }
 
 static void helpers_prepare(void) { pthread_atfork(NULL, NULL, helpers_forget); }
@@ -228,14 +231,12 @@ static void *helper_life(void *argument)
 /* A new thread that takes no signals: they are Python's. NULL if the system has none to give. */
 static Helper *helper_new(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     Helper *helper = (Helper *)calloc(1, sizeof(Helper));
     pthread_t thread;
     sigset_t all, before;
     int failed;
     if (helper == NULL)
         return NULL;
-    pthread_once(&once, helpers_prepare);
     pthread_mutex_init(&helper->mutex, NULL);
     pthread_cond_init(&helper->called, NULL);
     sigfillset(&all);
@@ -280,10 +281,22 @@ static void team_await_helpers(Team *team)
     }
 }
 
+/* Forks between the first team and this process. */
+static int team_forks(void) { return forks; }
+
+/* After a fork in the middle of the team's work: the helpers do not exist in the child, and nobody must wait for them. */
+static void team_lose_helpers(Team *team)
+{
+    team->size = 1;
+    team->arrived = team->helping = team->sleepers = 0;
+}
+
 static void team_run(Team *team, int size, TeamWork work, void *task)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     Helper *helpers[TEAM_MAXIMUM];
     int found = 1;
+    pthread_once(&once, helpers_prepare);
     while (found < size && (helpers[found] = helper_take()) != NULL)
         found++;
     team->size = found;
@@ -294,13 +307,15 @@ static void team_run(Team *team, int size, TeamWork work, void *task)
     for (int i = 1; i < found; i++)
         helper_call(helpers[i], team, i);
     __atomic_fetch_add(&team_callers, 1, __ATOMIC_RELAXED);
+    calls_of_this_thread++;
     work(0, task);
     for (int i = 1; i < found; i++)
-        if (helper_leaves(helpers[i], team)) {
+        if (team->size == found && helper_leaves(helpers[i], team)) { /* a forked child has no helpers to call off */
             __atomic_fetch_sub(&team->helping, 1, __ATOMIC_RELAXED);
             helper_is_idle(helpers[i]);
         }
     team_await_helpers(team);
+    calls_of_this_thread--;
     __atomic_fetch_sub(&team_callers, 1, __ATOMIC_RELAXED);
 }
 
@@ -314,6 +329,8 @@ static void flag_raise(int *flag) { *flag = 1; }
 static int flag_is_up(const int *flag) { return *flag; }
 static ptrdiff_t take_number(ptrdiff_t *next) { return (*next)++; }
 static int team_calls(void) { return 0; }
+static int team_forks(void) { return 0; }
+static void team_lose_helpers(Team *team) { (void)team; }
 
 static void team_barrier(Team *team) { (void)team; }
 static int team_awaits_me(Team *team) { return (void)team, 1; }

@@ -186,7 +186,7 @@ cdef class Trainer:
 
     cdef int _run(self) except -1:
         cdef Training* task = &self.task
-        start_watch(&task.watch)
+        start_watch(&task.watch, &task.team)
         task.diverged = False
         task.done = task.updates = task.rows_done = task.stretch.batch = 0
         task.loss_sum = task.penalty_sum = task.norm_sum = 0
