@@ -80,7 +80,7 @@ def invalid(estimator: Any, name: str, expected: str, hint: str = "") -> Invalid
     """The error that scikit-learn raises for a parameter out of its range, for what its tables cannot express."""
     value = getattr(estimator, name)
     return InvalidParameterError(
-        f"The {name!r} parameter of {type(estimator).__name__} must be {expected}. Got {value!r} instead.{hint}"
+        f"The {name!r} parameter of {type(estimator).__name__} must be {expected}.{hint} Got {value!r} instead."
     )
 
 
@@ -92,7 +92,7 @@ def check_names(estimator: Any) -> None:
     InvalidParameterError
     """
     for name, value in estimator.get_params(deep=False).items():
-        constraints = estimator._parameter_constraints[name]
+        constraints = estimator._parameter_constraints.get(name, [])  # derived classes add parameters
         known = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}
         if isinstance(value, str) and known and value not in known:
             raise invalid(estimator, name, f"a str among {', '.join(sorted(known))}", did_you_mean(value, known))
