@@ -207,7 +207,9 @@ def refuse_dates(values: Any, name: str) -> None:
     ------
     TypeError
     """
-    if hasattr(values, "columns") and hasattr(values, "dtypes"):
+    if isinstance(values, np.ndarray):
+        found = [str(values.dtype)] if values.dtype.kind in "mM" else []
+    elif hasattr(values, "columns") and hasattr(values, "dtypes"):
         found = [str(dtype) for dtype in values.dtypes]
     elif hasattr(values, "dtype"):
         found = [str(values.dtype)]

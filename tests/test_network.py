@@ -299,6 +299,7 @@ def test_a_network_of_read_only_buffers_trains_a_copy(optimizer):
     other = pickle.loads(data, buffers=[bytes(buffer) for buffer in buffers])
     assert not other.params.flags.writeable
     X = np.ones((4, 3))
-    history = other.fit(X, X[:, :2], optimizer=optimizer, epochs=2)
-    assert history.loss == net.fit(X, X[:, :2], optimizer=optimizer, epochs=2).loss or optimizer == "adam"
+    for one in (net, other):
+        one.fit(X, X[:, :2], optimizer=optimizer, epochs=2, random_state=0)
+    assert np.array_equal(other.params, net.params)
     assert other.params.flags.writeable

@@ -12,8 +12,16 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from fastnet._checks import refuse_dates
 from fastnet._data import representable
 
-__all__ = ["CallbackSupport", "EpochTasks", "check_sample_weight", "checked_data", "draft_of", "has_callbacks", "replace_state"]
-__all__ += ["unchanged_on_error"]
+__all__ = [
+    "CallbackSupport",
+    "EpochTasks",
+    "check_sample_weight",
+    "checked_data",
+    "draft_of",
+    "has_callbacks",
+    "replace_state",
+    "unchanged_on_error",
+]
 
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupport

@@ -96,7 +96,7 @@ cdef int fastest(const TeamSize* self, int first, int last) noexcept nogil:
 
 
 cdef bint falls_behind(TeamSize* self, double nanoseconds, double rows) noexcept nogil:
-    """Whether the team is late after these rows, compared with the fastest smaller one that was tried."""
+    """Account for these rows in the team's credit, against the fastest smaller team that was tried; whether it is late now."""
     cdef double each = self.times[fastest(self, 0, self.choice - 1)] if self.choice > 0 else 0
     if each > 0:
         self.credit = min(self.credit + rows * each - nanoseconds, <double> MOST_CREDIT)
