@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import sys
+from pathlib import Path
 
 import Cython
 import numpy
@@ -32,6 +33,7 @@ if unknown := sorted(set(WANTED) - set(LEVELS)):
     sys.exit(f"FASTNET_LEVELS names {', '.join(unknown)}: this platform has {', '.join(LEVELS)}")
 
 SOURCES = "src_pyx/fastnet/_core"
+DEPENDS = sorted(str(path) for suffix in ("pyx", "pxi", "h") for path in Path(SOURCES).rglob(f"*.{suffix}"))
 # A build folder for each configuration: within one, setuptools compiles again only where a source is newer than what it built.
 VARIABLES = [os.environ.get(name) for name in ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")]
 CONFIGURATION = (DEBUG, SYMBOLS, COMMON, LEVELS, VARIABLES, sys.version, numpy.__version__, Cython.__version__)
@@ -47,8 +49,8 @@ class BuildExt(build_ext):
             self.build_lib = f"{BUILD}/editable"
 
 
-engine, guards = cythonize(
-    [Extension(f"fastnet._core.{name}", [f"{SOURCES}/{name}.pyx"]) for name in ("engine", "guards")],
+core, guards = cythonize(
+    [Extension(f"fastnet._core.{name}", [f"{SOURCES}/{name}.pyx"]) for name in ("core", "guards")],
     include_path=["src_pyx"],
     build_dir=f"{BUILD}/cython",
     compiler_directives={
@@ -69,11 +71,11 @@ setup(
         Extension(
             f"fastnet._core.{level}",
             [f"{SOURCES}/{level}.c"],
-            include_dirs=[SOURCES, os.path.dirname(engine.sources[0]), numpy.get_include()],
+            include_dirs=[SOURCES, os.path.dirname(core.sources[0]), numpy.get_include()],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
             extra_compile_args=COMMON + flags,
             extra_link_args=[] if MSVC or sys.platform == "darwin" or SYMBOLS else ["-Wl,--strip-all"],
-            depends=[f"{SOURCES}/{name}" for name in sorted(os.listdir(SOURCES)) if name.endswith((".pyx", ".pxi", ".h"))],
+            depends=DEPENDS,
         )
         for level, flags in LEVELS.items()
         if not WANTED or level in WANTED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,14 @@ def real(
         bounds = [f"{words} {limit:g}" for words, limit in limits.items() if math.isfinite(limit)]
         raise ValueError(f"{name} must be {' and '.join(['finite', *bounds])}, got {number!r}.")
     return number
+
+
+def one_of(value: Any, name: str, choices: Iterable[str]) -> str:
+    """`value`, if it is one of the choices."""
+    choices = tuple(choices)
+    if isinstance(value, str) and value in choices:
+        return value
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.{did_you_mean(value, choices)}")
 
 
 def float_dtype(dtype: Any) -> np.dtype:

@@ -1,7 +1,7 @@
 # Single kernels, and the choice of team sizes, for Python: tests and benchmarks.
 
 cdef class TeamSizes:
-    """The sizes that a team takes as it works, up to `limit` members."""
+    """The sizes that a team takes as it works, up to `limit` workers."""
 
     cdef TeamSize sizes
 
@@ -22,7 +22,7 @@ cdef class TeamSizes:
 
 
 def largest_team_at(int n_threads, long long now):
-    """Members that a team may have at this moment, as far as retreats allow."""
+    """Workers that a team may have at this moment, as far as retreats allow."""
     return largest_team(n_threads, 0, now)
 
 
@@ -98,12 +98,14 @@ def apply_activation(int code, double alpha, cnp.ndarray Z not None, cnp.ndarray
     cdef Layer layer
     cdef double log_sum
     memset(&layer, 0, sizeof(layer))
-    layer.activation, layer.alpha, layer.n_out = code, alpha, len(Z)
+    if not IDENTITY <= code <= SOFTMAX:
+        raise ValueError(f"unknown activation number {code}")
+    layer.activation, layer.alpha = code, alpha
     A[...] = Z
     if width == cnp.NPY_FLOAT:
-        activate_output[float](&layer, <float*> cnp.PyArray_DATA(A), NULL, <float*> &log_sum, 1)
+        activate_output[float](&layer, <float*> cnp.PyArray_DATA(A), NULL, <float*> &log_sum, 1, len(Z))
     else:
-        activate_output[double](&layer, <double*> cnp.PyArray_DATA(A), NULL, &log_sum, 1)
+        activate_output[double](&layer, <double*> cnp.PyArray_DATA(A), NULL, &log_sum, 1, len(Z))
 
 
 def apply_derivative(int code, double alpha, cnp.ndarray Z not None, cnp.ndarray D not None):

@@ -3,8 +3,8 @@
 cdef enum:
     ROWS_PER_BLOCK = 264            # as many as a product passes over at a time; with 128, 100,000 rows took 5 to 15 % longer
     ROWS_PER_BLOCK_BLAS = 528       # BLAS copies the weights for every block: layers of 2048 units, 21 %
-    BLOCKS_PER_MEMBER = 4           # at least, of a team
-    LONG_CALL = 1000000000          # multiply-adds that outlast a time slice: members share such a call as fast as each can
+    BLOCKS_PER_WORKER = 4           # at least, of a team
+    LONG_CALL = 1000000000          # multiply-adds that outlast a time slice: workers share such a call as fast as each can
     ROW_WORK_WITH_GIL = 1 << 17     # multiply-adds of one row that are not worth releasing the GIL for
 
 
@@ -12,108 +12,123 @@ cdef struct Inference:
     Team team
     const Layer* layers
     Py_ssize_t n_layers
+    Py_ssize_t n_slots
     Py_ssize_t widest
+    Py_ssize_t n_members
+    Py_ssize_t n_outputs
     Py_ssize_t block_rows
     Py_ssize_t next_block
     const Rows* X
     const void* params
-    void* out                   # (n, n[L]) or NULL
+    void* out                   # (n, n_outputs), or (n, n_members, n_outputs) if each member's are wanted, or NULL
+    bint of_each
     void** kept                 # L matrices (n, n[l]) or NULL
     const Loss* loss            # or NULL
     const Targets* targets
     double* values              # (n,) the rows' losses, with loss
-    char* scratch               # per member: see `inference_scratch`
+    char* scratch               # per worker
     Py_ssize_t scratch_size
-    Watch watch
+    Signals signals
     int width
 
 
-cdef Py_ssize_t inference_scratch(Py_ssize_t block_rows, Py_ssize_t widest, Py_ssize_t item) noexcept nogil:
-    """Bytes of one member: two blocks of activations, a panel, the logarithms of softmax sums, class numbers."""
-    return (2 * block_rows * widest + block_rows) * item + PANEL_BYTES + block_rows * sizeof(int) + 320
+cdef struct Block:
+    # A worker's buffers for a block of rows.
+    void** A                    # (L + 1,)
+    char* slots                 # for outputs of layers
+    Head head
+    char* panel
 
 
-cdef void hidden_forward(const Layer* layer, const Rows* X, const uint32* numbers, Py_ssize_t start, const real* A,
-                         const real* params, real* Z, Py_ssize_t rows, real* panel, Watch* watch, int member) noexcept nogil:
-    """Z[l] = A[l-1] W[l] + b[l]; A is NULL where the layer reads sparse rows."""
-    if A == NULL:
-        sparse_forward_product(X, numbers, start, params + layer.W, params + layer.b, Z, rows, layer.n_out)
-    else:
-        forward_product(A, params + layer.W, params + layer.b, Z, rows, layer.n_in, layer.n_out, panel, watch, member)
+cdef Block lay_block(char** place, const Inference* task) noexcept nogil:
+    cdef Block block
+    cdef Py_ssize_t item = 4 if task.width == cnp.NPY_FLOAT else 8, rows = task.block_rows
+    cdef Loss no_loss
+    cdef Targets no_targets
+    memset(&no_loss, 0, sizeof(no_loss))
+    memset(&no_targets, 0, sizeof(no_targets))
+    no_loss.n_members = task.n_members
+    block.A = <void**> part(place, (task.n_layers + 1) * sizeof(void*))
+    block.slots = <char*> part(place, task.n_slots * rows * task.widest * item)
+    block.panel = <char*> part(place, PANEL_BYTES)
+    block.head = lay_head(place, rows, task.loss if task.loss != NULL else &no_loss,
+                          task.targets if task.loss != NULL else &no_targets, task.n_outputs, item)
+    return block
 
 
-cdef void infer_rows(Inference* task, int member, real* unused) noexcept nogil:
+cdef void infer_rows(Inference* task, Worker* worker, real* unused) noexcept nogil:
     """Blocks of rows, as they come: a helper that slept begins later."""
-    cdef Py_ssize_t n = task.X.n, block_rows = task.block_rows, start, rows, l, n_out
+    cdef Py_ssize_t n = task.X.n, start, l
     cdef const Layer* layer
-    cdef const real* params = <const real*> task.params
-    cdef real* halves[2]
-    cdef real* panel
-    cdef real* log_sum
-    cdef real* Z
-    cdef int* labels
-    cdef const real* A
-    cdef char* place = task.scratch + member * task.scratch_size
-    halves[0] = <real*> part(&place, block_rows * task.widest * sizeof(real))
-    halves[1] = <real*> part(&place, block_rows * task.widest * sizeof(real))
-    panel = <real*> part(&place, PANEL_BYTES)
-    log_sum = <real*> part(&place, block_rows * sizeof(real))
-    labels = <int*> part(&place, block_rows * sizeof(int))
+    cdef char* place = task.scratch + worker.number * task.scratch_size
+    cdef Block block = lay_block(&place, task)
+    cdef Pass here
+    memset(&here, 0, sizeof(here))
+    here.layers, here.n_layers, here.params, here.A, here.X = task.layers, task.n_layers, task.params, block.A, task.X
+    worker.panel = block.panel
     while True:
-        start = take_number(&task.next_block) * block_rows
-        if start >= n or ended(&task.watch, member):
+        start = take_number(&task.next_block) * task.block_rows
+        if start >= n or ended(worker):
             return
-        rows = min(n - start, block_rows)
-        A = <const real*> task.X.dense + start * task.X.n_columns if task.X.dense != NULL else NULL
-        for l in range(task.n_layers):
-            layer = task.layers + l
-            n_out = layer.n_out
+        here.start = start
+        here.rows = min(n - start, task.block_rows)
+        here.inputs = <const real*> task.X.dense + start * task.X.n_columns if task.X.dense != NULL else NULL
+        for l in range(1, task.n_layers + 1):
+            layer = task.layers + l - 1
             if task.kept != NULL:
-                Z = <real*> task.kept[l] + start * n_out
-            elif task.out != NULL and l == task.n_layers - 1:
-                Z = <real*> task.out + start * n_out
+                block.A[l] = <real*> task.kept[l - 1] + start * layer.n_out
+            elif l == task.n_layers and task.out != NULL and (task.of_each or task.n_members == 1):
+                block.A[l] = <real*> task.out + start * layer.n_out
             else:
-                Z = halves[l & 1]
-            hidden_forward(layer, task.X, NULL, start, A, params, Z, rows, panel, &task.watch, member)
-            if l < task.n_layers - 1:
-                activate(layer.activation, layer.alpha, Z, rows * n_out)
-            elif task.loss == NULL:
-                activate_output(layer, Z, <real*> NULL, log_sum, rows)
-            else:
-                output_layer(layer, task.loss, Z, <real*> NULL, <real*> NULL,
-                             labels_of(task.targets, <int> n_out, NULL, start, rows, labels),
-                             <const real*> task.targets.values + start * n_out if task.targets.values != NULL else NULL,
-                             <const real*> task.targets.weights + start if task.targets.weights != NULL else NULL,
-                             1, task.values + start, log_sum, rows)
-            A = Z
+                block.A[l] = <real*> block.slots + layer.slot * task.block_rows * task.widest
+        if not forward_layers(&here, worker, <real*> NULL):
+            return
+        if task.loss == NULL:
+            outputs_of_rows(task, &here, &block.head, <real*> NULL)
+        else:
+            block.head.losses = task.values + start if task.loss.of_mean or task.n_members == 1 else block.head.losses
+            output_losses(&here, task.loss, task.targets, &block.head, 1, <real*> NULL)
+            if block.head.losses != task.values + start:
+                memcpy(task.values + start, block.head.losses, here.rows * sizeof(double))
 
 
-cdef void infer_member(int member, void* argument) noexcept nogil:
+cdef void outputs_of_rows(const Inference* task, const Pass* here, const Head* head, real* unused) noexcept nogil:
+    """A[L] from Z[L], and the mean of the members if it is wanted."""
+    cdef const Layer* layer = task.layers + task.n_layers - 1
+    cdef real* A = <real*> here.A[task.n_layers]
+    activate_output(layer, A, <real*> NULL, <real*> head.log_sums, here.rows * task.n_members, task.n_outputs)
+    if task.out != NULL and A != <real*> task.out + here.start * layer.n_out:
+        mean_of_members(A, <real*> task.out + here.start * task.n_outputs, here.rows, task.n_members, task.n_outputs)
+
+
+cdef void infer_worker(int number, void* argument) noexcept nogil:
     cdef Inference* task = <Inference*> argument
+    cdef Worker worker
+    worker.number, worker.signals, worker.panel, worker.scratch = number, &task.signals, NULL, NULL
     if task.width == cnp.NPY_FLOAT:
-        infer_rows[float](task, member, NULL)
+        infer_rows[float](task, &worker, NULL)
     else:
-        infer_rows[double](task, member, NULL)
+        infer_rows[double](task, &worker, NULL)
 
 
-cdef int members_worth_having(double work, int n_threads) noexcept nogil:
+cdef int workers_worth_having(double work, int n_threads) noexcept nogil:
     """For `work` multiply-adds: some 50 microseconds' for each, which is what it takes to wake one."""
     return max(<int> min(work / 2.5e6, <double> min(n_threads, TEAM_MAXIMUM)), 1)
 
 
 cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
-    cdef Py_ssize_t item = 4 if task.width == cnp.NPY_FLOAT else 8
-    cdef double work = <double> plan.n_weights * task.X.n
-    cdef int worth = members_worth_having(work, <int> min(n_threads, task.X.n)), size
+    cdef double work = plan.cost * task.X.n
+    cdef int worth = workers_worth_having(work, <int> min(n_threads, task.X.n)), size
     cdef bint reviewed = 1 < worth and work < LONG_CALL
     cdef Py_ssize_t most = ROWS_PER_BLOCK_BLAS if plan.uses_blas else ROWS_PER_BLOCK
-    cdef Py_ssize_t blocks = worth * BLOCKS_PER_MEMBER if worth > 1 else 1
+    cdef Py_ssize_t blocks = worth * BLOCKS_PER_WORKER if worth > 1 else 1
     cdef Py_ssize_t block_rows = max(<Py_ssize_t> 1, min(most, (task.X.n + blocks - 1) // blocks))
     cdef TeamSize sizes
     cdef long long began = now_nanoseconds(), now
+    cdef char* place = NULL
     size = min(worth, largest_team(n_threads, team_calls(), began))
     if reviewed:
-        kind = (plan.sizes, (<object> task.X.n).bit_length(), task.width, worth)
+        kind = (plan.kind, (<object> task.X.n).bit_length(), task.width, worth)
         if not recall_size(&sizes, kind):
             start_team_size(&sizes, worth)
             keep(&sizes, sizes.n_choices - 1, TRIALS_APART * TRIAL_NANOSECONDS)
@@ -121,37 +136,48 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
         size = min(size, size_of(&sizes, sizes.choice))
     task.layers = plan.layers
     task.n_layers = plan.n_layers
+    task.n_slots = plan.n_slots if task.kept == NULL else 0
     task.widest = plan.widest
+    task.n_members = plan.n_members
+    task.n_outputs = plan.n_outputs
     task.block_rows = block_rows
-    task.scratch_size = (inference_scratch(block_rows, plan.widest, item) + 4095) // 4096 * 4096
+    lay_block(&place, task)             # from address 0: its size
+    task.scratch_size = (<Py_ssize_t> place + 64 + 4095) // 4096 * 4096
     cdef cnp.ndarray scratch = np.empty(size * task.scratch_size, dtype=np.uint8)
     task.scratch = <char*> cnp.PyArray_DATA(scratch)
-    start_watch(&task.watch, &task.team)
+    start_signals(&task.signals, &task.team)
     with nogil:
-        team_run(&task.team, size, infer_member, task)
-        if task.watch.orphaned:     # this member knows all rows
-            start_watch(&task.watch, &task.team)
+        team_run(&task.team, size, infer_worker, task)
+        if task.signals.orphaned:       # this worker knows all rows
+            start_signals(&task.signals, &task.team)
             task.next_block = 0
-            team_run(&task.team, 1, infer_member, task)
+            team_run(&task.team, 1, infer_worker, task)
             reviewed = False
     if reviewed:
         now = now_nanoseconds()
         falls_behind(&sizes, now - began, task.X.n)
         note_team(&sizes, now - began, task.X.n, now)
         remember_size(&sizes, kind)
-    return raise_if_ended(&task.watch)
+    return raise_if_ended(&task.signals)
 
 
-def forward(Plan plan not None, cnp.ndarray params not None, X, cnp.ndarray out not None, int n_threads=1):
-    """out (m, n[L]) = N(X) for X (m, n[0]), dense or CSR."""
+cdef int start_inference(Inference* task, Rows* rows, Plan plan, cnp.ndarray params, X) except -1:
+    memset(task, 0, sizeof(Inference))
+    task.width = width_of(plan, params)
+    take_rows(rows, X, plan, task.width)
+    task.X = rows
+    task.params = cnp.PyArray_DATA(params)
+    return 0
+
+
+def forward(Plan plan not None, cnp.ndarray params not None, X, cnp.ndarray out not None, int n_threads=1, *, bint of_each=False):
+    """out (m, n_outputs) = N(X) for X (m, n[0]), dense or CSR; of an ensemble the mean of the members' outputs, or those of each
+    (m, n_members * n_outputs)."""
     cdef Inference task
     cdef Rows rows
-    memset(&task, 0, sizeof(task))
-    task.width = width_of(plan, params)
-    take_rows(&rows, X, plan.layers[0].n_in, task.width)
-    task.X = &rows
-    task.params = cnp.PyArray_DATA(params)
-    task.out = check(out, task.width, "out", (rows.n, plan.sizes[plan.n_layers]), True)
+    start_inference(&task, &rows, plan, params, X)
+    task.of_each = of_each
+    task.out = check(out, task.width, "out", (rows.n, plan.n_outputs * (plan.n_members if of_each else 1)), True)
     infer(plan, &task, n_threads)
 
 
@@ -161,16 +187,12 @@ def activations(Plan plan not None, cnp.ndarray params not None, X, list outs no
     cdef Rows rows
     cdef Py_ssize_t l
     cdef void* kept[1024]
-    memset(&task, 0, sizeof(task))
-    task.width = width_of(plan, params)
-    take_rows(&rows, X, plan.layers[0].n_in, task.width)
+    start_inference(&task, &rows, plan, params, X)
     outs = list(outs)               # no one else can replace its matrices, into which the task points
     if len(outs) != plan.n_layers or plan.n_layers > 1024:
         raise ValueError(f"outs must hold {plan.n_layers} matrices, at most 1024: got {len(outs)}")
     for l in range(plan.n_layers):
         kept[l] = check(outs[l], task.width, f"outs[{l}]", (rows.n, plan.sizes[l + 1]), True)
-    task.X = &rows
-    task.params = cnp.PyArray_DATA(params)
     task.kept = kept
     infer(plan, &task, n_threads)
 
@@ -181,14 +203,10 @@ def loss(Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, samp
     cdef Rows rows
     cdef Targets targets
     cdef Loss kind
-    memset(&task, 0, sizeof(task))
-    task.width = width_of(plan, params)
-    take_rows(&rows, X, plan.layers[0].n_in, task.width)
-    take_loss(&kind, loss, plan.sizes[plan.n_layers])
+    start_inference(&task, &rows, plan, params, X)
+    take_loss(&kind, loss, plan)
     take_targets(&targets, y, sample_weight, plan, rows.n, kind.code, task.width)
     values = np.empty(rows.n)
-    task.X = &rows
-    task.params = cnp.PyArray_DATA(params)
     task.loss = &kind
     task.targets = &targets
     task.values = <double*> cnp.PyArray_DATA(values)
@@ -196,31 +214,46 @@ def loss(Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, samp
     return float(values.sum()) / (rows.n if sample_weight is None else float(sample_weight.sum(dtype=np.float64)))
 
 
-cdef void row_through_layers(const Layer* layers, Py_ssize_t n_layers, Py_ssize_t widest, const real* params, const real* x, real* out,
-                             real* scratch) noexcept nogil:
-    """One row through all layers, from one row of scratch (two of `widest`) to the other."""
+cdef Py_ssize_t row_scratch(Plan plan, Py_ssize_t item) noexcept nogil:
+    """Bytes that `infer_row` needs."""
+    return (plan.n_layers + 1) * sizeof(void*) + (plan.n_slots * plan.widest + plan.n_members) * item
+
+
+cdef void infer_row(Plan plan, const void* params, const void* x, void* out, void* scratch, real* unused) noexcept nogil:
+    """One row through all layers, whose outputs and their addresses are kept in `scratch`."""
+    cdef Pass here
+    cdef Worker worker
+    cdef void** A = <void**> scratch
+    cdef real* slots = <real*> (A + plan.n_layers + 1)
+    cdef real* log_sums = slots + plan.n_slots * plan.widest
     cdef Py_ssize_t l
-    cdef const Layer* layer
-    cdef const real* A = x
-    cdef real* Z
-    cdef real log_sum
-    for l in range(n_layers):
-        layer = layers + l
-        Z = out if l == n_layers - 1 else scratch + (l & 1) * widest
-        forward_product(A, params + layer.W, params + layer.b, Z, 1, layer.n_in, layer.n_out, <real*> NULL, NULL, 0)
-        if l < n_layers - 1:
-            activate(layer.activation, layer.alpha, Z, layer.n_out)
-        else:
-            activate_output(layer, Z, <real*> NULL, &log_sum, 1)
-        A = Z
+    cdef const Layer* layer = plan.layers + plan.n_layers - 1
+    memset(&here, 0, sizeof(here))
+    here.layers, here.n_layers, here.params, here.A, here.inputs, here.rows = plan.layers, plan.n_layers, params, A, x, 1
+    worker.number, worker.signals, worker.panel, worker.scratch = 0, NULL, NULL, NULL
+    for l in range(1, plan.n_layers + 1):
+        A[l] = slots + plan.layers[l - 1].slot * plan.widest
+    if plan.n_members == 1:
+        A[plan.n_layers] = out
+    forward_layers(&here, &worker, <real*> NULL)
+    activate_output(layer, <real*> A[plan.n_layers], <real*> NULL, log_sums, plan.n_members, plan.n_outputs)
+    if plan.n_members > 1:
+        mean_of_members(<real*> A[plan.n_layers], <real*> out, 1, plan.n_members, plan.n_outputs)
+
+
+cdef void infer_row_of_width(Plan plan, int width, const void* params, const void* x, void* out, void* scratch) noexcept nogil:
+    if width == cnp.NPY_FLOAT:
+        infer_row[float](plan, params, x, out, scratch, NULL)
+    else:
+        infer_row[double](plan, params, x, out, scratch, NULL)
 
 
 cdef enum:
-    STACK_ROW = 8192
+    STACK_ROW = 1024                # pointers
 
 
 def forward_row(Plan plan not None, cnp.ndarray params not None, x):
-    """N(x) (n[L],) for one datapoint x (n[0],): the short way, for a contiguous vector of the parameters' dtype only.
+    """N(x) (n_outputs,) for one datapoint x (n[0],): the short way, for a contiguous vector of the parameters' dtype only.
 
     Raises
     ------
@@ -228,37 +261,28 @@ def forward_row(Plan plan not None, cnp.ndarray params not None, x):
         If x is anything else; the caller then takes the general way.
     """
     cdef int width = cnp.PyArray_TYPE(params)
-    cdef Py_ssize_t item = 4 if width == cnp.NPY_FLOAT else 8
-    cdef Py_ssize_t scratch_size = 2 * plan.widest * item
-    cdef cnp.npy_intp n_out = plan.layers[plan.n_layers - 1].n_out
-    cdef char on_stack[STACK_ROW]
-    cdef char* scratch = on_stack
+    cdef Py_ssize_t scratch_size = row_scratch(plan, 4 if width == cnp.NPY_FLOAT else 8)
+    cdef cnp.npy_intp n_out = plan.n_outputs
+    cdef void* on_stack[STACK_ROW]      # aligned for pointers
+    cdef void* scratch = on_stack
     cdef cnp.ndarray row, out
-    if not isinstance(x, cnp.ndarray):
-        raise TypeError("x is not an array")
+    if not isinstance(x, cnp.ndarray) or plan.needs_panel:
+        raise TypeError("x is not an array, or the network needs more than this way has")
     row = <cnp.ndarray> x
-    if (cnp.PyArray_NDIM(row) != 1 or cnp.PyArray_TYPE(row) != width or cnp.PyArray_DIM(row, 0) != plan.layers[0].n_in
+    if (cnp.PyArray_NDIM(row) != 1 or cnp.PyArray_TYPE(row) != width or cnp.PyArray_DIM(row, 0) != plan.n_inputs
             or not cnp.PyArray_ISCARRAY_RO(row) or (width != cnp.NPY_FLOAT and width != cnp.NPY_DOUBLE)
             or cnp.PyArray_DIM(params, 0) != plan.n_params or not cnp.PyArray_ISCARRAY_RO(params)):
         raise TypeError("x is not a contiguous vector of the network's dtype and number of inputs")
     out = cnp.PyArray_SimpleNew(1, &n_out, width)
-    if scratch_size > STACK_ROW:
+    if scratch_size > <Py_ssize_t> sizeof(on_stack):
         buffer = np.empty(scratch_size, dtype=np.uint8)
-        scratch = <char*> cnp.PyArray_DATA(buffer)
+        scratch = cnp.PyArray_DATA(buffer)
     cdef void* theta = cnp.PyArray_DATA(params)
     cdef void* data = cnp.PyArray_DATA(row)
     cdef void* result = cnp.PyArray_DATA(out)
-    if plan.n_weights < ROW_WORK_WITH_GIL:
-        row_of_width(plan.layers, plan.n_layers, plan.widest, width, theta, data, result, scratch)
+    if plan.cost < ROW_WORK_WITH_GIL:
+        infer_row_of_width(plan, width, theta, data, result, scratch)
     else:
         with nogil:
-            row_of_width(plan.layers, plan.n_layers, plan.widest, width, theta, data, result, scratch)
+            infer_row_of_width(plan, width, theta, data, result, scratch)
     return out
-
-
-cdef void row_of_width(const Layer* layers, Py_ssize_t n_layers, Py_ssize_t widest, int width, void* params, void* x, void* out,
-                       void* scratch) noexcept nogil:
-    if width == cnp.NPY_FLOAT:
-        row_through_layers[float](layers, n_layers, widest, <float*> params, <float*> x, <float*> out, <float*> scratch)
-    else:
-        row_through_layers[double](layers, n_layers, widest, <double*> params, <double*> x, <double*> out, <double*> scratch)

@@ -122,6 +122,9 @@ cdef double element_loss(const Loss* loss, real a, real y, Py_ssize_t j, real* s
             return 0.5 * distance * distance
         slope[0] = <real> (loss.parameter if distance > 0 else -loss.parameter) if distance == distance else distance
         return loss.parameter * (fabs(distance) - 0.5 * loss.parameter)
+    if loss.code == LOG_COSH:
+        slope[0] = tanh_(distance)
+        return fabs(distance) + log1p(exp_(-2 * fabs(distance))) - 0.6931471805599453
     if loss.code == QUANTILE:
         level = loss.per_output[j]
         slope[0] = <real> (1 - level if distance > 0 else (-level if distance < 0 else 0)) if distance == distance else distance
@@ -142,8 +145,11 @@ cdef double element_loss(const Loss* loss, real a, real y, Py_ssize_t j, real* s
         if y < 1:
             value -= (1 - y) * log1p(-a)
         return loss.ceiling if value > loss.ceiling else value
-    slope[0] = -y / (a if a > smallest else smallest)
-    return -y * c_log(a) if y > 0 else 0
+    if loss.code == CROSS_ENTROPY:
+        slope[0] = -y / (a if a > smallest else smallest)
+        return -y * c_log(a) if y > 0 else 0
+    slope[0] = <real> NAN               # a number that is no loss's must not pass for one
+    return NAN
 
 
 cdef void general_loss(const Loss* loss, const real* restrict A, real* restrict dA, const real* restrict Y,
@@ -171,24 +177,34 @@ cdef void softmax_backward(const real* restrict A, real* restrict dA, Py_ssize_t
             dA[r * n + j] = A[r * n + j] * (dA[r * n + j] - inner)
 
 
-cdef void activate_output(const Layer* layer, real* Z, real* D, real* log_sum, Py_ssize_t rows) noexcept nogil:
-    """A[L] = g(Z[L]) in place; D = g'(Z[L]) if the layer keeps it."""
+cdef void activate_output(const Layer* layer, real* Z, real* D, real* log_sum, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    """A[L] = g(Z[L]) in place, for rows of n outputs; D = g'(Z[L]) if the layer keeps it."""
     if layer.activation == SOFTMAX:
-        subtract_largest(Z, rows, layer.n_out)
-        normalise_exponentials(Z, rows, layer.n_out, log_sum)
+        subtract_largest(Z, rows, n)
+        normalise_exponentials(Z, rows, n, log_sum)
     elif D != NULL and layer.keeps:
-        activate_keeping(layer.activation, layer.alpha, Z, D, rows * layer.n_out)
+        activate_keeping(layer.activation, layer.alpha, Z, D, rows * n)
     else:
-        activate(layer.activation, layer.alpha, Z, rows * layer.n_out)
+        activate(layer.activation, layer.alpha, Z, rows * n)
 
 
-cdef void output_layer(const Layer* layer, const Loss* loss, real* A, real* D, real* dZ, const int* labels, const real* Y,
-                       const real* weights, double scale, double* values, real* log_sum, Py_ssize_t rows) noexcept nogil:
+cdef void output_backward(const Layer* layer, const real* A, const real* D, real* dA, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
+    """dZ[L] from dA[L], in place."""
+    if layer.activation == SOFTMAX:
+        softmax_backward(A, dA, rows, n)
+    elif layer.keeps:
+        multiply_into(D, dA, rows * n)
+    else:
+        multiply_derivative(layer.activation, layer.alpha, A, dA, rows * n)
+
+
+cdef void output_loss(const Layer* layer, const Loss* loss, real* A, real* D, real* dZ, const int* labels, const real* Y,
+                      const real* weights, double scale, double* values, real* log_sum, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
     """From Z[L] (in A) to A[L], the weighted losses of the rows and, unless dZ is NULL, dZ[L] times scale times the weights.
 
     A, dZ, Y (rows, n); D (rows, n) or NULL; labels (rows,) or NULL; weights (rows,) or NULL; values (rows,); log_sum (rows,).
     """
-    cdef Py_ssize_t n = layer.n_out, r, j
+    cdef Py_ssize_t r, j
     cdef real factor
     if labels != NULL:
         class_cross_entropy(loss, A, dZ, labels, values, log_sum, rows, n)
@@ -201,16 +217,10 @@ cdef void output_layer(const Layer* layer, const Loss* loss, real* A, real* D, r
     elif layer.activation == IDENTITY and loss.code == SQUARED_ERROR:
         identity_squared(A, dZ, Y, values, rows, n)
     else:
-        activate_output(layer, A, D, log_sum, rows)
+        activate_output(layer, A, D, log_sum, rows, n)
         general_loss(loss, A, dZ, Y, values, rows, n)
-        if dZ == NULL:
-            pass
-        elif layer.activation == SOFTMAX:
-            softmax_backward(A, dZ, rows, n)
-        elif layer.keeps:
-            multiply_into(D, dZ, rows * n)
-        else:
-            multiply_derivative(layer.activation, layer.alpha, A, dZ, rows * n)
+        if dZ != NULL:
+            output_backward(layer, A, D, dZ, rows, n)
     if weights == NULL:
         if dZ != NULL:
             for r in range(rows * n):

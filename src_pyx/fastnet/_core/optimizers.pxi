@@ -11,6 +11,7 @@ cdef struct Step:
     double correction           # of Adam's rate for the bias of both moments
     double scale
     double l2
+    double decay                # decoupled weight decay
     double keep
 
 
@@ -23,11 +24,11 @@ cdef void prepare(Step* step, Py_ssize_t t) noexcept nogil:
         step.epsilon = step.hyper[2] if step.hyper[3] != 0 else step.hyper[2] * root
 
 
-cdef void update(const Step* step, real* restrict W, const real* restrict gradient, real* restrict first, real* restrict second,
-                 Py_ssize_t n) noexcept nogil:
-    """One step on n parameters; first and second are the optimiser's state (PEERS: divisions and roots decide its cost)."""
+cdef void take_step(const Step* step, real* restrict W, const real* restrict gradient, real* restrict m, real* restrict v,
+                    Py_ssize_t n) noexcept nogil:
+    """One step on n parameters; m and v are the optimiser's state. Divisions and roots decide what it costs."""
     cdef Py_ssize_t i
-    cdef real g, m, v
+    cdef real g, c, new
     cdef real rate = <real> step.rate, scale = <real> step.scale, l2 = <real> step.l2, keep = <real> step.keep
     cdef real a = <real> step.hyper[0], b = <real> step.hyper[1], rest_a = <real> (1 - step.hyper[0])
     cdef real rest_b = <real> (1 - step.hyper[1]), epsilon = <real> step.epsilon, adam_rate = <real> (step.rate * step.correction)
@@ -40,39 +41,50 @@ cdef void update(const Step* step, real* restrict W, const real* restrict gradie
         # v = mu v - lr g; W += v (Polyak 1964; Sutskever et al. 2013)
         for i in range(n):
             g = scale * gradient[i] + l2 * W[i]
-            v = a * first[i] - rate * g
-            first[i] = 0 if absolute(v) < smallest else v
-            W[i] = keep * W[i] + v
+            new = a * m[i] - rate * g
+            m[i] = 0 if absolute(new) < smallest else new
+            W[i] = keep * W[i] + new
     elif step.optimizer == NESTEROV:
         # v = mu v - lr g; W += mu v - lr g (Sutskever et al. 2013)
         for i in range(n):
             g = scale * gradient[i] + l2 * W[i]
-            v = a * first[i] - rate * g
-            first[i] = 0 if absolute(v) < smallest else v
-            W[i] = keep * W[i] + (a * v - rate * g)
+            new = a * m[i] - rate * g
+            m[i] = 0 if absolute(new) < smallest else new
+            W[i] = keep * W[i] + (a * new - rate * g)
     elif step.optimizer == ADAGRAD:
         # s += g^2; W -= lr g / (sqrt(s) + eps) (Duchi, Hazan & Singer 2011)
         for i in range(n):
             g = scale * gradient[i] + l2 * W[i]
-            v = first[i] + g * g
-            first[i] = v
-            W[i] = keep * W[i] - rate * g / (root_(v) + a)
+            new = m[i] + g * g
+            m[i] = new
+            W[i] = keep * W[i] - rate * g / (root_(new) + a)
     elif step.optimizer == RMSPROP:
         # s = rho s + (1 - rho) g^2; W -= lr g / (sqrt(s) + eps) (Tieleman & Hinton 2012)
         for i in range(n):
             g = scale * gradient[i] + l2 * W[i]
-            v = a * first[i] + rest_a * (g * g)
-            first[i] = 0 if v < smallest else v
-            W[i] = keep * W[i] - rate * g / (root_(v) + b)
+            new = a * m[i] + rest_a * (g * g)
+            m[i] = 0 if new < smallest else new
+            W[i] = keep * W[i] - rate * g / (root_(new) + b)
     elif step.optimizer == ADAM:
         # m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; W -= lr m' / (sqrt(v') + eps) (Kingma & Ba 2015)
         for i in range(n):
             g = scale * gradient[i] + l2 * W[i]
-            m = a * first[i] + rest_a * g
-            v = b * second[i] + rest_b * (g * g)
-            first[i] = 0 if absolute(m) < smallest else m
-            second[i] = 0 if v < smallest else v
-            W[i] = keep * W[i] - adam_rate * m / (root_(v) + epsilon)
+            c = a * m[i] + rest_a * g
+            new = b * v[i] + rest_b * (g * g)
+            m[i] = 0 if absolute(c) < smallest else c
+            v[i] = 0 if new < smallest else new
+            W[i] = keep * W[i] - adam_rate * c / (root_(new) + epsilon)
+    elif step.optimizer == LION:
+        # c = b1 m + (1 - b1) g; W -= lr sign(c); m = b2 m + (1 - b2) g (Chen et al. 2023)
+        for i in range(n):
+            g = scale * gradient[i] + l2 * W[i]
+            c = a * m[i] + rest_a * g
+            new = b * m[i] + rest_b * g
+            m[i] = 0 if absolute(new) < smallest else new
+            W[i] = keep * W[i] - (rate if c > 0 else (-rate if c < 0 else c))
+    else:
+        for i in range(n):          # a number that is no rule's must not pass for a rule that does nothing
+            W[i] = <real> NAN
 
 
 cdef inline real absolute(real x) noexcept nogil:

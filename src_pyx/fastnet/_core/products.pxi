@@ -1,4 +1,5 @@
-# The three products of a layer, by the kernel that is fastest for their size: own code or BLAS.
+# The three products of a dense layer, by the kernel that is fastest for their size: own code or BLAS. Rows may lie apart: `a_row`
+# is the distance from one row of A to the next.
 
 cdef extern from "product.h" nogil:
     const bint HAVE_OWN_PRODUCT
@@ -48,19 +49,19 @@ cdef inline void own(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py
         productd(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel)
 
 
-cdef Py_ssize_t slice_width(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, const Watch* watch) noexcept nogil:
-    """Columns to make at a time: all, if nobody watches; else slices of about the same width, a multiple of BLAS's blocks."""
+cdef Py_ssize_t slice_width(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, const Worker* worker) noexcept nogil:
+    """Columns to make at a time: all, if nobody looks at signals; else slices of about the same width, a multiple of BLAS's blocks."""
     cdef Py_ssize_t slices
-    if watch == NULL:
+    if worker.signals == NULL:
         return columns
     slices = <Py_ssize_t> (2.0 * rows * depth * columns / SLICE_OPERATIONS) + 1
     return ((columns + slices - 1) // slices + 63) // 64 * 64
 
 
-cdef void forward_product(const real* A, const real* W, const real* b, real* Z, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out,
-                          real* panel, Watch* watch, int member) noexcept nogil:
-    """Z (rows, n_out) = A (rows, n_in) W (n_in, n_out) + b, the bias broadcast over the rows. With a watch, a signal leaves it
-    unfinished."""
+cdef void forward_product(const real* A, Py_ssize_t a_row, const real* W, const real* b, real* Z, Py_ssize_t z_row, Py_ssize_t rows,
+                          Py_ssize_t n_in, Py_ssize_t n_out, bint by_blas, Worker* worker) noexcept nogil:
+    """Z (rows, n_out) = A (rows, n_in) W (n_in, n_out) + b, the bias broadcast over the rows (NULL: none). A signal that the worker
+    looks for leaves it unfinished."""
     cdef Py_ssize_t r, width, first = 0
     if rows == 0:
         return
@@ -69,48 +70,48 @@ cdef void forward_product(const real* A, const real* W, const real* b, real* Z, 
             row_productf(n_out, n_in, A, W, b, Z)
         else:
             row_productd(n_out, n_in, A, W, b, Z)
-    elif own_product(n_in, n_out):
-        own(rows, n_out, n_in, A, n_in, 1, W, n_out, 1, Z, n_out, b, False, panel)
+    elif not by_blas:
+        own(rows, n_out, n_in, A, a_row, 1, W, n_out, 1, Z, z_row, b, False, <real*> worker.panel)
     else:
-        for r in range(rows):
-            memcpy(Z + r * n_out, b, n_out * sizeof(real))
-        width = slice_width(rows, n_in, n_out, watch)
-        while first < n_out and (first == 0 or not ended(watch, member)):
-            gemm(b"N", b"N", <int> min(width, n_out - first), <int> rows, <int> n_in, W + first, <int> n_out, A, <int> n_in, <real> 1,
-                 Z + first, <int> n_out)
+        for r in range(rows if b != NULL else 0):
+            memcpy(Z + r * z_row, b, n_out * sizeof(real))
+        width = slice_width(rows, n_in, n_out, worker)
+        while first < n_out and (first == 0 or not ended(worker)):
+            gemm(b"N", b"N", <int> min(width, n_out - first), <int> rows, <int> n_in, W + first, <int> n_out, A, <int> a_row,
+                 <real> (b != NULL), Z + first, <int> z_row)
             first += width
 
 
-cdef void weight_gradient(const real* A, Py_ssize_t n_in, const real* dZ, Py_ssize_t n_out, real* dW, Py_ssize_t dW_row, Py_ssize_t rows,
-                          Py_ssize_t m, Py_ssize_t n, bint accumulate, real* panel) noexcept nogil:
-    """dW (m, n) = A^T dZ: a tile of the layer's (n_in, n_out), from m columns of A (rows, n_in) and n of dZ (rows, n_out)."""
+cdef void weight_gradient(const real* A, Py_ssize_t a_row, const real* dZ, Py_ssize_t z_row, real* dW, Py_ssize_t dW_row, Py_ssize_t rows,
+                          Py_ssize_t m, Py_ssize_t n, bint accumulate, Worker* worker) noexcept nogil:
+    """dW (m, n) = A^T dZ from m columns of A (rows, ...) and n of dZ (rows, ...): a tile of a layer's weights."""
     if HAVE_OWN_PRODUCT:
-        own(m, n, rows, A, 1, n_in, dZ, n_out, 1, dW, dW_row, <real*> NULL, accumulate, panel)
+        own(m, n, rows, A, 1, a_row, dZ, z_row, 1, dW, dW_row, <real*> NULL, accumulate, <real*> worker.panel)
     else:
-        gemm(b"N", b"T", <int> n, <int> m, <int> rows, dZ, <int> n_out, A, <int> n_in, <real> (1 if accumulate else 0), dW, <int> dW_row)
+        gemm(b"N", b"T", <int> n, <int> m, <int> rows, dZ, <int> z_row, A, <int> a_row, <real> (1 if accumulate else 0), dW, <int> dW_row)
 
 
-cdef void bias_gradient(const real* dZ, real* db, Py_ssize_t rows, Py_ssize_t n_out, bint accumulate) noexcept nogil:
-    """db (n_out,) = the column sums of dZ (rows, n_out)."""
+cdef void column_sums(const real* x, real* sums, Py_ssize_t rows, Py_ssize_t n, bint accumulate) noexcept nogil:
+    """sums (n,) = the column sums of x (rows, n): db from dZ."""
     if real is float:
-        column_sumsf(n_out, rows, dZ, db, accumulate)
+        column_sumsf(n, rows, x, sums, accumulate)
     else:
-        column_sumsd(n_out, rows, dZ, db, accumulate)
+        column_sumsd(n, rows, x, sums, accumulate)
 
 
-cdef void input_gradient(const real* dZ, const real* W, real* dA, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out,
-                         real* panel, Watch* watch, int member) noexcept nogil:
-    """dA (rows, n_in) = dZ (rows, n_out) W^T. With a watch, a signal leaves it unfinished."""
+cdef void input_gradient(const real* dZ, Py_ssize_t z_row, const real* W, real* dA, Py_ssize_t a_row, Py_ssize_t rows, Py_ssize_t n_in,
+                         Py_ssize_t n_out, bint accumulate, bint by_blas, Worker* worker) noexcept nogil:
+    """dA (rows, n_in) = dZ (rows, n_out) W^T [+ dA]. A signal that the worker looks for leaves it unfinished."""
     cdef Py_ssize_t width, first = 0
     if rows == 0:
         return
-    if own_product(n_in, n_out):
-        own(rows, n_in, n_out, dZ, n_out, 1, W, 1, n_out, dA, n_in, <real*> NULL, False, panel)
+    if not by_blas:
+        own(rows, n_in, n_out, dZ, z_row, 1, W, 1, n_out, dA, a_row, <real*> NULL, accumulate, <real*> worker.panel)
     else:
-        width = slice_width(rows, n_out, n_in, watch)
-        while first < n_in and (first == 0 or not ended(watch, member)):
-            gemm(b"T", b"N", <int> min(width, n_in - first), <int> rows, <int> n_out, W + first * n_out, <int> n_out, dZ, <int> n_out,
-                 <real> 0, dA + first, <int> n_in)
+        width = slice_width(rows, n_out, n_in, worker)
+        while first < n_in and (first == 0 or not ended(worker)):
+            gemm(b"T", b"N", <int> min(width, n_in - first), <int> rows, <int> n_out, W + first * n_out, <int> n_out, dZ, <int> z_row,
+                 <real> accumulate, dA + first, <int> a_row)
             first += width
 
 

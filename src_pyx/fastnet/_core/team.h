@@ -1,13 +1,13 @@
 /* Teams of threads, made of helpers that outlive the call into the core.
  *
- * team_run lets every member of a team, the caller and size - 1 helpers, run the same function with its number, and waits for all;
+ * team_run lets every worker of a team, the caller and size - 1 helpers, run the same function with its number, and waits for all;
  * a helper that has not begun by the time the caller is done is called off.
  * Whoever waits, for the others at a barrier or for the next team, spins for as long as waking it would take, and then sleeps. It
  * never yields: on a busy core that would hand a whole time slice, several milliseconds, to another program, where the wait was to
- * last microseconds. A thread that sleeps is put back on a core soon after it is woken, and leaves its own to a member that the
+ * last microseconds. A thread that sleeps is put back on a core soon after it is woken, and leaves its own to a worker that the
  * system has put aside. On two cores of a virtual machine a team begins after 0.2 microseconds if its helper is awake and 50 if it
  * sleeps; a new thread takes 40 and another 40 to join. A thread that cannot be started makes the team smaller, never the work
- * incomplete: members read the size after the start. Platforms without POSIX threads have a team of one.
+ * incomplete: workers read the size after the start. Platforms without POSIX threads have a team of one.
  */
 #ifndef FASTNET_TEAM_H
 #define FASTNET_TEAM_H
@@ -19,7 +19,7 @@
 #define WATCH_SLEEP_NANOSECONDS 20000000
 
 typedef struct Team Team;
-typedef void (*TeamWork)(int member, void *task);
+typedef void (*TeamWork)(int worker, void *task);
 
 #if (defined(__unix__) || defined(__APPLE__)) && (defined(__GNUC__) || defined(__clang__))
 #include <pthread.h>
@@ -39,7 +39,7 @@ struct Team {
     int size;
     int arrived;
     int generation;
-    int sleepers; /* members that sleep at a barrier */
+    int sleepers; /* workers that sleep at a barrier */
     int helping;  /* helpers that have not finished; with CALLER_SLEEPS once the caller sleeps until they have */
     TeamWork work;
     void *task;
@@ -133,11 +133,11 @@ static int team_awaits_me(Team *team)
     return 0;
 }
 
-/* A flag that one member raises and others look at. */
+/* A flag that one worker raises and others look at. */
 static inline void flag_raise(int *flag) { __atomic_store_n(flag, 1, __ATOMIC_RELEASE); }
 static inline int flag_is_up(const int *flag) { return __atomic_load_n(flag, __ATOMIC_ACQUIRE); }
 
-/* The next number, for members that share work as they come. */
+/* The next number, for workers that share work as they come. */
 static inline ptrdiff_t take_number(ptrdiff_t *next) { return __atomic_fetch_add(next, 1, __ATOMIC_RELAXED); }
 
 typedef struct Helper {
@@ -263,7 +263,7 @@ static Helper *helper_take(void)
     return helper != NULL ? helper : helper_new();
 }
 
-/* How many calls are running a team now, of one member or more. */
+/* How many calls are running a team now, of one worker or more. */
 static int team_calls(void) { return __atomic_load_n(&team_callers, __ATOMIC_RELAXED); }
 
 static void team_await_helpers(Team *team)

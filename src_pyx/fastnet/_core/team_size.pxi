@@ -1,7 +1,7 @@
-# How many members a team has: 1, 2, 4, ... up to a limit. What is fastest depends on the work, on how far apart the cores' caches are
+# How many workers a team has: 1, 2, 4, ... up to a limit. What is fastest depends on the work, on how far apart the cores' caches are
 # and on what else the machine does, so sizes are tried out by measured time, now and then again. Results are the same for any size.
 #
-# A member that the system puts aside holds up the others for a time slice, several milliseconds. A team that loses more time by this
+# A worker that the system puts aside holds up the others for a time slice, several milliseconds. A team that loses more time by this
 # than it had gained gives way at once to one of half its size, for a while and for longer each time: a core that other programs use
 # then costs a few per cent. All calls of the process retreat, since they share the cores.
 
@@ -27,7 +27,7 @@ cdef Retreat retreat                # concurrent calls may overwrite each other'
 cdef struct TeamSize:
     int limit                       # the largest size that the work is worth
     int n_choices
-    int choice                      # now: 2^choice members, at most `limit`
+    int choice                      # now: 2^choice workers, at most `limit`
     int best                        # of the last trials
     bint on_trial
     double times[CHOICES]           # nanoseconds a row, when last measured; 0: not yet

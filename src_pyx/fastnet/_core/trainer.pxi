@@ -7,7 +7,7 @@ cdef enum:
     HEAVY_BATCH = 60
     LONG_UPDATE = 4000
     LONG_SWEEP = 1 << 23            # parameters whose update takes some 20 ms, whatever made the gradient
-    ALWAYS_ALL = 300                # a batch that takes longer than a time slice is always worth all members
+    ALWAYS_ALL = 300                # a batch that takes longer than a time slice is always worth all workers
 
 
 cdef class Trainer:
@@ -28,62 +28,61 @@ cdef class Trainer:
     def __cinit__(self, Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, sample_weight, Py_ssize_t batch_size,
                   int optimizer, tuple hyper, state, *, double l2=0.0, bint l2_per_batch=False, double weight_decay=0.0,
                   double max_grad_norm=0.0, bint track_grad_norm=False, unsigned long long seed=0, int n_threads=1,
-                  gradient=None, bint dropout=True):
+                  gradient=None, bint dropout=True, rate_factors=None, decay_factors=None):
         cdef Training* task = &self.task
-        cdef Py_ssize_t n_out = plan.sizes[plan.n_layers], i
+        cdef Batch* batch = &task.batch
+        cdef Update* update = &task.update
         memset(task, 0, sizeof(Training))
         state = tuple(state)        # no one else can replace its arrays, into which the task points
         self.plan = plan
-        task.width = width_of(plan, params)
+        batch.width = width_of(plan, params)
         if gradient is None and not cnp.PyArray_ISWRITEABLE(params):
             raise ValueError("params must be writable to be trained")
-        task.params = cnp.PyArray_DATA(params)
-        task.layers = plan.layers
-        task.n_layers = plan.n_layers
-        take_loss(&task.loss, loss, n_out)
-        take_rows(&task.X, X, plan.layers[0].n_in, task.width)
-        take_targets(&task.y, y, sample_weight, plan, task.X.n, task.loss.code, task.width)
-        self.n_rows = task.X.n
+        batch.params = cnp.PyArray_DATA(params)
+        batch.layers = plan.layers
+        batch.n_layers = plan.n_layers
+        take_loss(&batch.loss, loss, plan)
+        take_rows(&batch.X, X, plan, batch.width)
+        take_targets(&batch.y, y, sample_weight, plan, batch.X.n, batch.loss.code, batch.width)
+        self.n_rows = batch.X.n
         if min(batch_size, self.n_rows) > 2147483647:
             raise ValueError(f"a batch may have 2^31 - 1 rows, got {min(batch_size, self.n_rows)}: take a smaller batch_size")
         if batch_size < 1 or self.n_rows < 1:
             raise ValueError(f"training needs at least one row and a batch of one, got {self.n_rows} rows, batch_size={batch_size}")
         task.batch_size = min(batch_size, self.n_rows)
-        task.only_gradient = gradient is not None
-        task.optimizer.optimizer = optimizer
-        if not SGD <= optimizer <= ADAM or len(hyper) > 4:
-            raise ValueError(f"unknown optimizer number {optimizer} with {len(hyper)} parameters")
-        for i in range(len(hyper)):
-            task.optimizer.hyper[i] = hyper[i]
-        if len(state) != (2 if optimizer == ADAM else 0 if optimizer == SGD else 1) and not task.only_gradient:
-            raise ValueError(f"optimizer number {optimizer} got {len(state)} state vectors")
+        take_optimizer(&update.step, optimizer, hyper, len(state) if gradient is None else -1)
         if len(state) > 0:
-            task.first = check(state[0], task.width, "state[0]", (plan.n_params,), True)
+            update.m = check(state[0], batch.width, "state[0]", (plan.n_params,), True)
         if len(state) > 1:
-            task.second = check(state[1], task.width, "state[1]", (plan.n_params,), True)
-        task.l2 = l2
-        task.l2_per_batch = l2_per_batch
-        task.weight_decay = weight_decay
-        task.max_norm = max_grad_norm
-        task.track_norm = track_grad_norm or max_grad_norm > 0
-        task.drops = dropout
-        task.seed = seed
+            update.v = check(state[1], batch.width, "state[1]", (plan.n_params,), True)
+        update.l2 = l2
+        update.l2_per_batch = l2_per_batch
+        update.weight_decay = weight_decay
+        update.max_norm = max_grad_norm
+        update.tracks_norm = track_grad_norm or max_grad_norm > 0
+        batch.drops = dropout
+        batch.seed = seed
         self.held = [params, loss, X, y, sample_weight, state, gradient]
-        self.n_threads = self._members(n_threads)
-        operations = 1e-6 * self.plan.n_weights * task.batch_size * (2 if task.width == cnp.NPY_FLOAT else 4)
+        self.n_threads = self._workers(n_threads)
+        operations = 1e-6 * plan.cost * task.batch_size * (2 if batch.width == cnp.NPY_FLOAT else 4)
         task.heavy = operations > HEAVY_BATCH
-        task.gradient_first = max_grad_norm > 0 or operations / self.n_threads > LONG_UPDATE
+        task.path = FUSED
+        if gradient is not None:
+            task.path = GRADIENT
+        elif max_grad_norm > 0 or operations / self.n_threads > LONG_UPDATE:
+            task.path = WHOLE
         task.looks_while_updating = plan.n_params > LONG_SWEEP
-        self._lay_out(n_out, gradient)
-        task.n_shares = self.n_threads if self.plan.uses_blas else 0
+        self._lay_out(gradient)
+        self._take_factors(rate_factors, decay_factors)
+        task.n_shares = self.n_threads if plan.uses_blas else 0
         task.stretch.reviewed = self.n_threads > 1 and operations < ALWAYS_ALL
-        self._kind = (plan.sizes, task.batch_size, task.width, self.n_threads, task.only_gradient, isinstance(X, tuple))
+        self._kind = (plan.kind, task.batch_size, batch.width, self.n_threads, task.path == GRADIENT, isinstance(X, tuple))
         if not recall_size(&task.sizes, self._kind):
             start_team_size(&task.sizes, self.n_threads)
 
-    cdef int _members(self, int n_threads):
-        """As many members as a batch has work for: a barrier costs about a microsecond, so each must have some ten of them."""
-        cdef double work = <double> self.plan.n_weights * 3 * self.task.batch_size
+    cdef int _workers(self, int n_threads):
+        """As many workers as a batch has work for: a barrier costs about a microsecond, so each must have some ten of them."""
+        cdef double work = self.plan.cost * 3 * self.task.batch_size
         cdef int size = n_threads if n_threads < TEAM_MAXIMUM else TEAM_MAXIMUM
         if work / 250000 < size:
             size = <int> (work / 250000)
@@ -91,51 +90,67 @@ cdef class Trainer:
             size = <int> self.task.batch_size
         return size if size > 1 else 1
 
-    cdef int _lay_out(self, Py_ssize_t n_out, gradient) except -1:
+    cdef int _take_factors(self, rate_factors, decay_factors) except -1:
+        """Factors of the learning rate and of the decays for each segment; by default 1, and the decay of penalised segments alone."""
+        cdef Py_ssize_t i, n = self.plan.n_segments
+        for name, factors in (("rate_factors", rate_factors), ("decay_factors", decay_factors)):
+            if factors is not None and len(factors) != n:
+                raise ValueError(f"{name} must hold one factor for each of the {n} segments, got {len(factors)}")
+        for i in range(n):
+            self.task.update.rate_factors[i] = 1 if rate_factors is None else rate_factors[i]
+            self.task.update.decay_factors[i] = self.plan.segments[i].penalised if decay_factors is None else decay_factors[i]
+        return 0
+
+    cdef int _lay_out(self, gradient) except -1:
         """Place every buffer of a batch in one block of memory."""
         cdef Training* task = &self.task
-        cdef Py_ssize_t item = 4 if task.width == cnp.NPY_FLOAT else 8
-        cdef Py_ssize_t rows = task.batch_size, L = task.n_layers, l, count
-        cdef Py_ssize_t largest
+        cdef Batch* batch = &task.batch
+        cdef Plan plan = self.plan
+        cdef Py_ssize_t item = 4 if batch.width == cnp.NPY_FLOAT else 8
+        cdef Py_ssize_t rows = task.batch_size, L = plan.n_layers, l, largest
+        cdef const Layer* layer
         cdef char* place
+        cdef Tile* tiles = NULL
         cdef int passes
-        if <object> (4 * item) * (sum(self.plan.sizes) + n_out + 16) * rows > PY_SSIZE_T_MAX // 2:
+        numbers = sum(plan.sizes) * 4 + sum(plan.layers[l].kept for l in range(L)) + 4 * (plan.n_outputs * plan.n_members + 16)
+        if <object> item * numbers * rows > PY_SSIZE_T_MAX // 2:
             raise self._no_memory(f"more than {PY_SSIZE_T_MAX // 2:,}")
-        task.n_tiles = lay_tiles(task.layers, L, self.plan.n_weights, NULL, &largest)
+        batch.n_tiles = lay_tiles(plan, NULL, &largest)
         task.scratch_size = (largest * item + 127) // 64 * 64
-        needs_vector = task.gradient_first and gradient is None
         buffer = None
         for passes in range(2):      # the first pass from address 0 measures, the second places
             place = NULL if buffer is None else <char*> cnp.PyArray_DATA(buffer)
-            task.tiles = <Tile*> part(&place, task.n_tiles * sizeof(Tile))
+            tiles = <Tile*> part(&place, batch.n_tiles * sizeof(Tile))
             task.tile_bounds = <Py_ssize_t*> part(&place, (self.n_threads + 1) * sizeof(Py_ssize_t))
-            task.tile_norms = <double*> part(&place, task.n_tiles * sizeof(double))
-            task.tile_weights = <double*> part(&place, task.n_tiles * sizeof(double))
-            task.A = <void**> part(&place, (L + 1) * sizeof(void*))
-            task.D = <void**> part(&place, (L + 1) * sizeof(void*))
-            task.dZ = <void**> part(&place, (L + 1) * sizeof(void*))
-            task.losses = <double*> part(&place, rows * sizeof(double))
-            task.log_sums = part(&place, rows * item)
-            task.batch_weights = part(&place, rows * item)
-            task.batch_labels = <int*> part(&place, rows * sizeof(int))
-            task.batch_values = part(&place, rows * n_out * item if task.y.labels == NULL else 0)
+            task.update.tile_norms = <double*> part(&place, batch.n_tiles * sizeof(double))
+            task.update.tile_weights = <double*> part(&place, batch.n_tiles * sizeof(double))
+            task.update.rate_factors = <double*> part(&place, plan.n_segments * sizeof(double))
+            task.update.decay_factors = <double*> part(&place, plan.n_segments * sizeof(double))
+            batch.A = <void**> part(&place, (L + 1) * sizeof(void*))
+            batch.D = <void**> part(&place, (L + 1) * sizeof(void*))
+            batch.dZ = <void**> part(&place, (L + 1) * sizeof(void*))
+            batch.kept = <void**> part(&place, (L + 1) * sizeof(void*))
+            batch.head = lay_head(&place, rows, &batch.loss, &batch.y, plan.n_outputs, item)
             task.panels = <char*> part(&place, self.n_threads * PANEL_BYTES)
             task.scratch = <char*> part(&place, self.n_threads * task.scratch_size)
-            for l in range(L + 1):
-                count = rows * <Py_ssize_t> self.plan.sizes[l]
-                activations_here = part(&place, count * item if l > 0 or task.X.dense != NULL else 0)
-                kept_here = part(&place, count * item) if l > 0 and task.layers[l - 1].keeps else NULL
-                gradients_here = part(&place, count * item if l > 0 else 0)
+            batch.inputs = part(&place, rows * plan.n_inputs * item if batch.X.dense != NULL else 0)
+            for l in range(1, L + 1):
+                layer = plan.layers + l - 1
+                A = part(&place, rows * layer.n_out * item)
+                D = part(&place, rows * layer.n_out * item) if layer.keeps else NULL
+                dZ = part(&place, rows * layer.n_out * item)
+                kept = part(&place, rows * layer.kept * item) if layer.kept > 0 else NULL
                 if buffer is not None:
-                    task.A[l], task.D[l], task.dZ[l] = activations_here, kept_here, gradients_here
-            if needs_vector:
-                task.gradient = part(&place, self.plan.n_params * item)
+                    batch.A[l], batch.D[l], batch.dZ[l], batch.kept[l] = A, D, dZ, kept
+            if task.path == WHOLE:
+                batch.gradient = part(&place, plan.n_params * item)
             if buffer is None:
                 self.workspace_bytes = <Py_ssize_t> place + 64
                 buffer = self._allocate(self.workspace_bytes)
-        lay_tiles(task.layers, L, self.plan.n_weights, <Tile*> task.tiles, &largest)
+        lay_tiles(plan, tiles, &largest)
+        batch.tiles = tiles
         if gradient is not None:
-            task.gradient = check(gradient, task.width, "grads", (self.plan.n_params,), True)
+            batch.gradient = check(gradient, batch.width, "grads", (plan.n_params,), True)
         self.held.append(buffer)
         return 0
 
@@ -160,45 +175,52 @@ cdef class Trainer:
     def step(self, Py_ssize_t value):
         self.task.step = value
 
-    def run(self, order, cnp.ndarray rates not None):
-        """One pass over the rows numbered in `order` (uint32; None: all, in order), with a learning rate a batch or one for all.
+    def run(self, order, cnp.ndarray settings not None):
+        """One pass over the rows numbered in `order` (uint32; None: all, in order).
+
+        `settings` (n, 1) or (n, 5) holds the learning rate of each batch, or of all of them (n = 1), and factors of weight decay,
+        dropout, momentum and label smoothing; a vector holds learning rates.
 
         Returns (diverged, n_batches, n_updates, n_rows, loss_sum, penalty_sum, grad_sq_sum). Training diverges with a loss that is
         not finite, in the batch after the n_batches done, or a parameter that is not after all of them. A batch whose weights are
         all zero makes no update, and its rows are not in n_rows and the sums.
         """
         cdef Training* task = &self.task
-        cdef Py_ssize_t i
         task.n = self.n_rows
-        task.order = NULL
+        task.batch.order = NULL
         if order is not None:
-            task.order = <const uint32*> check(order, cnp.NPY_UINT32, "order", (-1,), False)
+            task.batch.order = <const uint32*> check(order, cnp.NPY_UINT32, "order", (-1,), False)
             task.n = len(order)
-            if largest_of(task.order, task.n) >= self.n_rows:
-                raise IndexError(f"order holds {largest_of(task.order, task.n)}, which is no row number: there are {self.n_rows} rows")
+            if largest_of(task.batch.order, task.n) >= self.n_rows:
+                raise IndexError(f"order holds {largest_of(task.batch.order, task.n)}, which is no row number: "
+                                 f"there are {self.n_rows} rows")
         task.n_batches = (task.n + task.batch_size - 1) // task.batch_size
-        task.rates = <const double*> check(rates, cnp.NPY_DOUBLE, "rates", (-1,), False)
-        task.n_rates = len(rates)
-        if task.n_rates != 1 and task.n_rates < task.n_batches:
-            raise ValueError(f"{task.n_batches} batches need as many learning rates, or one: got {task.n_rates}")
+        if settings.ndim == 1:
+            settings = settings.reshape(-1, 1)
+        task.settings = <const double*> check(settings, cnp.NPY_DOUBLE, "settings", (-1, -1), False)
+        task.n_settings, task.n_columns = settings.shape[0], settings.shape[1]
+        if task.n_columns != 1 and task.n_columns != S_COLUMNS:
+            raise ValueError(f"settings must have 1 or {S_COLUMNS} columns, got {task.n_columns}")
+        if task.n_settings < 1 or (task.n_settings > 1 and task.n_settings < task.n_batches):
+            raise ValueError(f"{task.n_batches} batches need as many learning rates, or one: got {task.n_settings}")
         self._run()
         return bool(task.diverged), task.done, task.updates, task.rows_done, task.loss_sum, task.penalty_sum, task.norm_sum
 
     cdef int _run(self) except -1:
         cdef Training* task = &self.task
-        start_watch(&task.watch, &task.team)
+        start_signals(&task.signals, &task.team)
         task.diverged = False
         task.done = task.updates = task.rows_done = task.stretch.batch = 0
         task.loss_sum = task.penalty_sum = task.norm_sum = 0
         with nogil:
-            while task.stretch.batch < task.n_batches and not task.diverged and not flag_is_up(&task.watch.signalled):
-                team_run(&task.team, begin_stretch(task, self.n_threads), train_team_member, task)
+            while task.stretch.batch < task.n_batches and not task.diverged and not flag_is_up(&task.signals.signalled):
+                team_run(&task.team, begin_stretch(task, self.n_threads), train_worker, task)
                 end_stretch(task)
-            if not task.only_gradient and not params_are_finite(task, self.plan.n_params):
+            if task.path != GRADIENT and not params_are_finite(&task.batch, self.plan.n_params):
                 task.diverged = True
         if task.stretch.reviewed:
             remember_size(&task.sizes, self._kind)
-        return raise_if_ended(&task.watch)
+        return raise_if_ended(&task.signals)
 
 
 cdef uint32 largest_of(const uint32* numbers, Py_ssize_t n) noexcept nogil:
@@ -209,24 +231,28 @@ cdef uint32 largest_of(const uint32* numbers, Py_ssize_t n) noexcept nogil:
     return largest
 
 
-cdef bint params_are_finite(const Training* task, Py_ssize_t n_params) noexcept nogil:
-    if task.width == cnp.NPY_FLOAT:
-        return all_finite(<const float*> task.params, n_params)
-    return all_finite(<const double*> task.params, n_params)
+cdef bint params_are_finite(const Batch* batch, Py_ssize_t n_params) noexcept nogil:
+    if batch.width == cnp.NPY_FLOAT:
+        return all_finite(<const float*> batch.params, n_params)
+    return all_finite(<const double*> batch.params, n_params)
 
 
 def loss_and_grad(Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, sample_weight, cnp.ndarray grads not None,
                   int n_threads=1, seed=None):
     """The weighted mean loss J, and dJ/d(params) into `grads` (n_params,). With a seed, dropout's masks of step 0 under it."""
     cdef Trainer trainer
+    cdef double one = 1
     weight = None if sample_weight is None else float(sample_weight.sum(dtype=np.float64))
     if weight is not None and not weight > 0:
         raise ValueError(f"sample_weight must have a positive sum, got {weight}")
     trainer = Trainer.__new__(Trainer, plan, params, loss, X, y, sample_weight,
                               ROWS_PER_PIECE, SGD, (), [], n_threads=n_threads, gradient=grads, dropout=seed is not None,
                               seed=0 if seed is None else seed)
+    if plan.n_frozen > 0:
+        grads.fill(0)
     trainer.task.n = trainer.n_rows
     trainer.task.n_batches = (trainer.n_rows + trainer.task.batch_size - 1) // trainer.task.batch_size
+    trainer.task.settings, trainer.task.n_settings, trainer.task.n_columns = &one, 1, 1
     trainer.task.whole_weight = trainer.n_rows if weight is None else weight
     trainer._run()
     return trainer.task.loss_sum

@@ -1,4 +1,4 @@
-# The words every other file of the core uses: the two widths, the tables of choices, a layer, the rows of a data set.
+# The words every other file of the core uses: the two widths, the tables of choices, layers and their segments, rows of data.
 
 ctypedef fused real:
     float
@@ -18,6 +18,7 @@ cdef enum ActivationCode:
     MISH
     SOFTPLUS
     EXPONENTIAL
+    HARDSWISH
     SOFTMAX
 
 
@@ -28,6 +29,7 @@ cdef enum LossCode:
     POISSON
     ABSOLUTE_ERROR
     HUBER
+    LOG_COSH
     QUANTILE
 
 
@@ -38,34 +40,96 @@ cdef enum OptimizerCode:
     ADAGRAD
     RMSPROP
     ADAM
+    LION
 
 
 ACTIVATION_CODES = {
     "identity": IDENTITY, "sigmoid": SIGMOID, "tanh": TANH, "relu": RELU, "leaky_relu": LEAKY_RELU, "elu": ELU, "selu": SELU,
-    "gelu": GELU, "silu": SILU, "mish": MISH, "softplus": SOFTPLUS, "exponential": EXPONENTIAL, "softmax": SOFTMAX,
+    "gelu": GELU, "silu": SILU, "mish": MISH, "softplus": SOFTPLUS, "exponential": EXPONENTIAL,
+    "hardswish": HARDSWISH, "softmax": SOFTMAX,
 }
 LOSS_CODES = {
     "squared_error": SQUARED_ERROR, "binary_cross_entropy": BINARY_CROSS_ENTROPY, "cross_entropy": CROSS_ENTROPY,
-    "poisson": POISSON, "absolute_error": ABSOLUTE_ERROR, "huber": HUBER, "quantile": QUANTILE,
+    "poisson": POISSON, "absolute_error": ABSOLUTE_ERROR, "huber": HUBER,
+    "log_cosh": LOG_COSH, "quantile": QUANTILE,
 }
 OPTIMIZER_CODES = {
-    "sgd": SGD, "momentum": MOMENTUM, "nesterov": NESTEROV, "adagrad": ADAGRAD, "rmsprop": RMSPROP, "adam": ADAM,
+    "sgd": SGD, "momentum": MOMENTUM, "nesterov": NESTEROV, "adagrad": ADAGRAD, "rmsprop": RMSPROP, "adam": ADAM, "lion": LION,
 }
+
+
+cdef enum LayerKind:
+    DENSE
+    SCALE
+    NORM
+    PASS
+    SUM
+    CONCAT
+    COLUMNS
+    PERIODIC
+    PIECEWISE
+    EMBEDDING
+    PARAMETRIC
+
+
+LAYER_CODES = {
+    "dense": DENSE, "scale": SCALE, "norm": NORM, "pass": PASS, "sum": SUM, "concat": CONCAT, "columns": COLUMNS,
+    "periodic": PERIODIC, "piecewise": PIECEWISE, "embedding": EMBEDDING, "parametric": PARAMETRIC,
+}
+
+
+cdef enum:
+    MOST_DIMS = 6
+    MOST_SEGMENTS = 2               # of a layer
+
+
+cdef enum:
+    PLAIN = 0
+    PENALISED = 1               # L2 and weight decay are on it, unless factors say otherwise
+    FROZEN = 2                  # it is not trained
+    WHOLE_TILE = 4              # its gradient is made in one piece
+
+
+cdef struct Segment:
+    # Parameters of a layer that have a name, at one place of the flat vector.
+    Py_ssize_t place
+    Py_ssize_t rows
+    Py_ssize_t columns
+    Py_ssize_t layer                # which it belongs to, and its number there
+    int part
+    bint penalised                  # its traits
+    bint frozen
+    bint whole
+
+
+cdef struct Source:
+    Py_ssize_t layer                # whose output is read: 1 .. L, or 0, the inputs
+    Py_ssize_t width                # numbers a row
+    bint accumulates                # the way back adds to its gradient, which a later layer has begun
 
 
 cdef struct Layer:
-    Py_ssize_t n_in
+    int kind
+    Py_ssize_t number               # 1 .. L
+    Py_ssize_t n_in                 # numbers a row that it reads, of all sources, and that it makes
     Py_ssize_t n_out
-    Py_ssize_t W                # offset of W[l] (n_in, n_out) in the flat parameter vector
-    Py_ssize_t b                # offset of b[l] (n_out,)
-    int activation
-    bint keeps                  # the derivative is kept by the forward pass: it cannot be had from A[l], or dropout masks it
-    double alpha                # the activation's parameter
-    double dropout              # probability of dropping a unit of A[l]
-    double W_rate               # factors of the learning rate and of the decay of each segment
-    double b_rate
-    double W_decay
-    double b_decay
+    Py_ssize_t dims[MOST_DIMS]      # what they and the next two mean is the kind's own business: see its file
+    double option
+    const int* constants
+    Py_ssize_t n_constants
+    Py_ssize_t n_sources
+    Source* sources
+    int n_segments
+    Py_ssize_t first_segment
+    Py_ssize_t places[MOST_SEGMENTS]    # of its segments in the flat vector
+    int activation                  # of its output
+    double alpha                    # the activation's parameter
+    double dropout                  # probability of dropping a number of its output
+    bint keeps                      # the derivative is kept by the forward pass: it cannot be had from A[l], or dropout masks it
+    Py_ssize_t kept                 # numbers a row that the way back needs besides
+    double cost                     # multiply-adds a row, of the forward pass
+    bint by_blas                    # BLAS makes its products
+    Py_ssize_t slot                 # where inference keeps its output while later layers need it
 
 
 cdef struct Loss:
@@ -73,6 +137,8 @@ cdef struct Loss:
     double parameter            # delta of Huber, label smoothing of the cross-entropy
     double ceiling              # largest value of one element of a cross-entropy
     const double* per_output    # (n_out,) levels of the quantile loss, or NULL
+    Py_ssize_t n_members        # whose outputs stand side by side in a row
+    bint of_mean                # of the mean of the members' outputs; else the mean of their losses
 
 
 cdef struct Rows:
@@ -133,6 +199,8 @@ cdef extern from "vecmath.h" nogil:
     double normal_d(double, double*)
     float mish_factor_f(float)
     double mish_factor_d(double)
+    float turn_f(float, float*)
+    double turn_d(double, double*)
 
 
 cdef inline real exp_(real x) noexcept nogil:
@@ -168,3 +236,11 @@ cdef inline real normal_(real x, real* density) noexcept nogil:
 
 cdef inline real mish_factor(real x) noexcept nogil:
     return mish_factor_f(x) if real is float else mish_factor_d(x)
+
+
+cdef inline real turn(real x, real* sine) noexcept nogil:
+    """cos(2 pi x), and sin(2 pi x) through `sine`."""
+    if real is float:
+        return turn_f(x, sine)
+    else:
+        return turn_d(x, sine)

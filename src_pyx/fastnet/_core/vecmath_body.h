@@ -5,6 +5,14 @@ FN_INLINE REAL NAME(from_bits_)(INT i) { REAL x; memcpy(&x, &i, sizeof x); retur
 FN_INLINE REAL NAME(abs_)(REAL x) { return NAME(from_bits_)(NAME(bits_)(x) & (INT)(~(UINT)0 >> 1)); }
 FN_INLINE REAL NAME(power_of_two_)(INT n) { return NAME(from_bits_)((INT)((UINT)(n + BIAS) << MANTISSA_BITS)); }
 
+
+/* The nearest integer; numbers too large to have a fraction are their own. */
+FN_INLINE REAL NAME(nearest_)(REAL x)
+{
+    const REAL whole = (x + ROUNDER) - ROUNDER;
+    return NAME(abs_)(x) < LARGE ? whole : x;
+}
+
 /* exp(x) = 2^n (1 + q): returns q, and n through its bits. Cody and Waite's reduction, |r| <= ln(2) / 2. */
 FN_INLINE REAL NAME(exp_reduced_)(REAL x, INT *n)
 {
@@ -105,6 +113,23 @@ FN_INLINE REAL NAME(mish_factor_)(REAL x)
     return w / (w + 2);
 }
 
+/* sin(2 pi x) for |x| <= 1/4. */
+FN_INLINE REAL NAME(quarter_turn_)(REAL x)
+{
+    const REAL t = x * x;
+    return x * ((REAL)6.2831853071795864769 + t * TURN_POLYNOMIAL(t));
+}
+
+/* cos(2 pi x) and, through *sine, sin(2 pi x): an absolute error of 2e-7 (4e-16); NaN for infinities, and for NaN. */
+FN_INLINE REAL NAME(turn_)(REAL x, REAL *sine)
+{
+    const REAL r = x - NAME(nearest_)(x);
+    const REAL a = NAME(abs_)(r);
+    const REAL s = NAME(quarter_turn_)(a > (REAL)0.25 ? (REAL)0.5 - a : a);
+    *sine = r < 0 ? -s : s;
+    return NAME(quarter_turn_)((REAL)0.25 - a);
+}
+
 #undef REAL
 #undef INT
 #undef UINT
@@ -125,3 +150,5 @@ FN_INLINE REAL NAME(mish_factor_)(REAL x)
 #undef EXP_POLYNOMIAL
 #undef LOG_POLYNOMIAL
 #undef TAIL_POLYNOMIAL
+#undef TURN_POLYNOMIAL
+#undef LARGE

@@ -10,7 +10,7 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.float cimport DBL_MAX, DBL_MIN, FLT_MAX, FLT_MIN
-from libc.math cimport INFINITY, fabs, fabsf, isfinite, isinf, log as c_log, log1p, pow, sqrt, sqrtf
+from libc.math cimport INFINITY, NAN, fabs, fabsf, isfinite, isinf, log as c_log, log1p, pow, sqrt, sqrtf
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from libc.stdint cimport uint32_t as uint32, uint64_t as uint64
 from libc.stdlib cimport calloc, free
@@ -50,13 +50,18 @@ include "types.pxi"
 include "activations.pxi"
 include "losses.pxi"
 include "optimizers.pxi"
-include "watch.pxi"
+include "signals.pxi"
 include "products.pxi"
 include "random.pxi"
+include "layers.pxi"
 include "plan.pxi"
+include "arguments.pxi"
 include "team_size.pxi"
+include "output.pxi"
+include "forward.pxi"
 include "inference.pxi"
-include "tiles.pxi"
+include "backward.pxi"
+include "update.pxi"
 include "training.pxi"
 include "trainer.pxi"
 include "entries.pxi"

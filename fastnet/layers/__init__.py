@@ -1,0 +1,84 @@
+"""Layers: what users describe a network with, one file a kind, and the operations of the core that they become."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnet.layers._base import Layer, Operation, Segment
+from fastnet.layers._graph import ENSEMBLES, Graph, Node
+from fastnet.layers.dense import Dense
+from fastnet.layers.embedding import CategoryEmbedding, NumericEmbedding, quantile_bins
+from fastnet.layers.joins import Columns, Concat, Dropout, Residual
+from fastnet.layers.norm import LayerNorm
+from fastnet.layers.parametric import Parametric, PReLU
+from fastnet.layers.scale import Scale
+
+__all__ = [
+    "ENSEMBLES",
+    "LAYERS",
+    "CategoryEmbedding",
+    "Columns",
+    "Concat",
+    "Dense",
+    "Dropout",
+    "Gradients",
+    "Graph",
+    "Layer",
+    "LayerNorm",
+    "Node",
+    "NumericEmbedding",
+    "Operation",
+    "PReLU",
+    "Parametric",
+    "Residual",
+    "Scale",
+    "Segment",
+    "chain",
+    "quantile_bins",
+    "zeros",
+]
+
+_ROWS = (Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, NumericEmbedding, CategoryEmbedding, Parametric, PReLU)
+
+#: Class name -> class, one row a layer.
+LAYERS: dict[str, type[Layer]] = {row.__name__: row for row in _ROWS}
+
+
+def chain(layers: Any) -> tuple[Layer, ...]:
+    """Layers that can follow each other, as a tuple; ValueError or TypeError otherwise."""
+    layers = (layers,) if isinstance(layers, Layer) else tuple(layers)
+    if not layers:
+        raise ValueError("A network needs at least one layer, got none.")
+    for number, layer in enumerate(layers, 1):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"Layer {number} must be a fastnet.Dense or another layer, got {layer!r}; write Dense(n_units, activation).")
+    for number, layer in enumerate(layers[:-1], 1):
+        if getattr(layer, "activation", None) is not None and layer.activation.name == "softmax":
+            raise ValueError(f"softmax is for the output layer only; layer {number} of {len(layers)} has it.")
+    output = layers[-1]
+    if isinstance(output, Dropout) or getattr(output, "dropout", 0):
+        raise ValueError(f"The output layer must have no dropout, got {output!r}.")
+    if isinstance(output, Dense) and output.activation.name == "softmax" and output.n_units == 1:
+        raise ValueError("softmax of one unit is always 1: use 2 units, or one with 'sigmoid'.")
+    return layers
+
+
+class Gradients(NamedTuple):
+    """Gradient of the loss: one flat vector, and views of it in the shapes of the weights and biases."""
+
+    flat: np.ndarray
+    weights: list[np.ndarray]
+    biases: list[np.ndarray]
+
+
+def zeros(n_params: int, dtype: np.dtype) -> np.ndarray:
+    """A parameter vector, or a MemoryError that says how large it would have been."""
+    try:
+        return np.zeros(n_params, dtype)
+    except (MemoryError, ValueError, OverflowError):
+        raise MemoryError(
+            f"A network of {n_params:,} parameters needs {n_params * dtype.itemsize:,} bytes, and there is not enough memory: "
+            "fewer or narrower layers need less."
+        ) from None

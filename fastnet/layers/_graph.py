@@ -1,0 +1,160 @@
+"""From a list of layers to the operations of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from fastnet._core import engine
+from fastnet.layers._base import Arrays, Layer, Operation
+
+#: How the members of an ensemble share parameters; see `fastnet.Network`.
+ENSEMBLES = ("packed", "batch", "mini")
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation in its place.
+
+    Attributes
+    ----------
+    operation : Operation
+    sources : tuple of int
+        Numbers of the operations that it reads, from 1; 0 is X.
+    path : str
+        Number of its layer, and where it is within that, as in "2.1": the beginning of its parameters' names.
+    """
+
+    operation: Operation
+    sources: tuple[int, ...]
+    path: str
+
+
+class Graph:
+    """Operations that read X or each other's outputs.
+
+    Parameters
+    ----------
+    n_inputs : int
+    n_members : int
+        Models side by side.
+    ensemble : {"packed", "batch", "mini"}
+        What they share.
+
+    Attributes
+    ----------
+    nodes : list of Node
+        Operations 1, 2, and so on, each after those it reads.
+    widths : list of int
+        Numbers of an output row, of X first.
+    """
+
+    def __init__(self, n_inputs: int, n_members: int = 1, ensemble: str = "packed") -> None:
+        self.nodes: list[Node] = []
+        self.widths = [n_inputs]
+        self.n_members = n_members
+        self.ensemble = ensemble
+        self.at_output = False
+        self._of_members = [n_members == 1]
+        self._path: list[str] = []
+
+    @classmethod
+    def of(cls, layers: Sequence[Layer], n_inputs: int, n_members: int = 1, ensemble: str = "packed") -> tuple[Graph, list[int]]:
+        """The graph of a chain of layers, and the numbers of the operations that make each layer's output."""
+        graph, ends = cls(n_inputs, n_members, ensemble), [0]
+        for number, layer in enumerate(layers, 1):
+            graph.at_output = number == len(layers)
+            with graph.within(str(number)):
+                ends.append(layer.connect(graph, ends[-1]))
+        return graph, ends[1:]
+
+    def add(self, operation: Operation, *sources: int, of_members: bool | None = None) -> int:
+        """Append an operation and return its number; `of_members` says whether its rows hold numbers of each member."""
+        self.nodes.append(Node(operation, sources, ".".join(self._path)))
+        self.widths.append(operation.n_out)
+        self._of_members.append(all(self._of_members[source] for source in sources) if of_members is None else of_members)
+        return len(self.nodes)
+
+    def chain(self, layers: Iterable[Layer], source: int) -> int:
+        """Append layers one after the other, and return the number of the last operation."""
+        at_output, self.at_output = self.at_output, False
+        for number, layer in enumerate(layers, 1):
+            with self.within(str(number)):
+                source = layer.connect(self, source)
+        self.at_output = at_output
+        return source
+
+    @contextmanager
+    def within(self, name: str) -> Iterator[None]:
+        """Names of what is added begin with `name`."""
+        self._path.append(name)
+        yield
+        self._path.pop()
+
+    def members_of(self, source: int) -> int:
+        """Members whose numbers stand side by side in a row of `source`."""
+        return self.n_members if self._of_members[source] else 1
+
+    def for_each_member(self, source: int) -> int:
+        """An operation whose rows hold a copy of the source's for each member; the source itself if they do already."""
+        if self._of_members[source]:
+            return source
+        from fastnet.layers.joins import Selection
+
+        everything = tuple(range(self.widths[source])) * self.n_members
+        return self.add(Selection(n_in=self.widths[source], columns=everything), source, of_members=True)
+
+    def plan(self) -> engine.Plan:
+        """The core's plan."""
+        layers = [node.operation.core_form(node.sources) for node in self.nodes]
+        return engine.Plan(self.widths[0], layers, n_members=self.n_members)
+
+    def parameters(self, plan: engine.Plan, flat: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Views of a flat parameter vector by name: the path of the operation, a point, and the segment's name ("1.W")."""
+        views = {}
+        for (place, rows, columns, *_), (name, shape) in zip(plan.segment_table(), self.shapes().items(), strict=True):
+            views[name] = flat[place : place + rows * columns].reshape(shape)
+        return MappingProxyType(views)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of all segments."""
+        return {f"{node.path}.{name}": shape for node in self.nodes for name, shape, _ in node.operation.segments}
+
+    def initialise(self, parameters: Mapping[str, np.ndarray], rng: np.random.Generator) -> None:
+        """Draw the initial values of all segments, in their order."""
+        for node in self.nodes:
+            for segment in node.operation.segments:
+                parameters[f"{node.path}.{segment.name}"][...] = segment.initial(rng)
+
+    def arrays(self, node: Node, parameters: Mapping[str, np.ndarray]) -> Arrays:
+        """The parameters of one operation, by the names of its segments."""
+        return {segment.name: parameters[f"{node.path}.{segment.name}"] for segment in node.operation.segments}
+
+    def forward(self, parameters: Mapping[str, np.ndarray], X: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """[Z[1], ..., Z[L]] and [A[0], ..., A[L]] of all operations, in plain NumPy; the last activation goes by members."""
+        Z, A = [], [X]
+        for node in self.nodes:
+            Z.append(node.operation.forward(self.arrays(node, parameters), *(A[source] for source in node.sources)))
+            groups = self.n_members if node is self.nodes[-1] else 1
+            A.append(node.operation.activation(Z[-1].reshape(len(X), groups, -1)).reshape(Z[-1].shape))
+        return Z, A
+
+    def backward(
+        self, parameters: Mapping[str, np.ndarray], Z: list[np.ndarray], A: list[np.ndarray], dZ: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+        """Gradients of all segments by name, and dA of X and all operations, from dZ[L], in plain NumPy."""
+        gradients: dict[str, np.ndarray] = {}
+        dA = [np.zeros_like(a) for a in A]
+        for number in range(len(self.nodes), 0, -1):
+            node = self.nodes[number - 1]
+            if number < len(self.nodes):
+                dZ = dA[number] * node.operation.activation.derivative(Z[number - 1])
+            dA_of, own = node.operation.backward(self.arrays(node, parameters), tuple(A[s] for s in node.sources), dZ)
+            gradients |= {f"{node.path}.{name}": gradient for name, gradient in own.items()}
+            for source, d in zip(node.sources, dA_of, strict=True):
+                dA[source] += d
+        return gradients, dA

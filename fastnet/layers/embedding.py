@@ -1,0 +1,373 @@
+"""Embeddings of numbers and of categories, for tables: each number of a row becomes several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnet import _checks, activations
+from fastnet.activations import Activation
+from fastnet.initializers import Initializer
+from fastnet.layers._base import Arrays, Layer, Operation, Segment
+from fastnet.layers._graph import Graph
+from fastnet.layers.dense import Linear
+from fastnet.layers.joins import Side, column_numbers, select
+
+NUMERIC_KINDS = ("pbld", "plr", "piecewise_linear")
+
+
+@dataclass(frozen=True, init=False)
+class NumericEmbedding(Layer):
+    """Each number x of a row becomes `n_units` numbers, by functions of its own.
+
+    "pbld": ``[cos(2 pi w x + phase) @ W + b, x]`` (Holzmüller, Grinsztajn & Steinwart 2024).
+    "plr": ``relu([cos(2 pi w x), sin(2 pi w x)] @ W + b)`` (Gorishniy, Rubachev & Babenko 2022).
+    "piecewise_linear": ``g(e(x) @ W + b)``, where e(x) has one entry for each bin: 1 for those below x, 0 for those above it, and in
+    between the place of x in its bin (Gorishniy, Rubachev & Babenko 2022).
+
+    Parameters
+    ----------
+    kind : {"pbld", "plr", "piecewise_linear"}
+    n_units : int, optional
+        Numbers that each number becomes; by default 4 for pbld and 16 for the others.
+    n_frequencies : int
+        Entries of w of each number.
+    frequency_scale : float > 0
+        Standard deviation of w at first.
+    columns : sequence of int, optional
+        Which numbers of the row; by default all.
+    bins : sequence of sequences of float
+        Edges of the bins of each number, ascending; `fastnet.quantile_bins` makes them from data. For "piecewise_linear" only.
+    activation : str or Activation, optional
+        g; by default "relu" for plr and "identity" for piecewise_linear. Not for pbld.
+    """
+
+    kind: str
+    n_units: int
+    n_frequencies: int
+    frequency_scale: float
+    columns: tuple[int, ...] | None
+    bins: tuple[tuple[float, ...], ...] | None
+    activation: Activation
+
+    def __init__(
+        self,
+        kind: str = "pbld",
+        *,
+        n_units: int | None = None,
+        n_frequencies: int = 16,
+        frequency_scale: float = 0.1,
+        columns: Iterable[int] | None = None,
+        bins: Iterable[Iterable[float]] | None = None,
+        activation: str | Activation | type[Activation] | None = None,
+    ) -> None:
+        kind = _checks.one_of(kind, "kind", NUMERIC_KINDS)
+        if (bins is None) != (kind != "piecewise_linear"):
+            raise ValueError(
+                "bins are for kind='piecewise_linear', which needs them: give bins=fastnet.quantile_bins(X), with X the training rows."
+            )
+        if kind == "pbld" and activation not in (None, "identity", activations.Identity()):
+            raise ValueError(f"kind='pbld' has no activation, got {activation!r}.")
+        if activation is None:
+            activation = "relu" if kind == "plr" else "identity"
+        values = {
+            "kind": kind,
+            "n_units": _checks.integer(
+                (4 if kind == "pbld" else 16) if n_units is None else n_units,
+                "n_units",
+                minimum=2 if kind == "pbld" else 1,
+                maximum=_checks.MAX_DIMENSION,
+            ),
+            "n_frequencies": _checks.positive_int(n_frequencies, "n_frequencies", maximum=1 << 20),
+            "frequency_scale": _checks.real(frequency_scale, "frequency_scale", above=0.0),
+            "columns": None if columns is None else column_numbers(columns),
+            "bins": None if bins is None else _edges(bins),
+            "activation": activations.get(activation),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def connect(self, graph: Graph, source: int) -> int:
+        if graph.ensemble == "packed":
+            source = graph.for_each_member(source)
+        x = select(graph, source, self.columns)
+        n_features = graph.widths[x]
+        functions = self._functions(graph, x)
+        inputs = graph.widths[functions] // n_features
+        n_units = self.n_units - 1 if self.kind == "pbld" else self.n_units
+        linear = Linear(n_in=inputs, n_units=n_units, groups=n_features, initializer=_FanIn(), activation=self.activation)
+        with graph.within("linear"):
+            values = graph.add(_WithUniformBiases.of(linear), functions)
+        if self.kind != "pbld":
+            return values
+        return graph.add(Side(widths=(graph.widths[values], n_features), groups=n_features), values, x)
+
+    def _functions(self, graph: Graph, x: int) -> int:
+        """The functions of each number that come before the linear map."""
+        n_features = graph.widths[x]
+        if self.bins is None:
+            periodic = Waves(
+                n_in=n_features, n_frequencies=self.n_frequencies, scale=self.frequency_scale, sines=self.kind == "plr"
+            )
+            with graph.within("periodic"):
+                return graph.add(periodic, x)
+        members = graph.members_of(x)
+        if len(self.bins) * members != n_features:
+            raise ValueError(f"bins has edges for {len(self.bins)} numbers, the layer reads {n_features // members} of each row.")
+        with graph.within("bins"):
+            return graph.add(Places(n_in=n_features, edges=self.bins * members), x)
+
+
+def _edges(bins: Iterable[Iterable[float]]) -> tuple[tuple[float, ...], ...]:
+    edges = tuple(tuple(float(edge) for edge in of_feature) for of_feature in bins)
+    for number, of_feature in enumerate(edges):
+        if len(of_feature) < 2 or not all(map(math.isfinite, of_feature)) or list(of_feature) != sorted(set(of_feature)):
+            raise ValueError(f"bins[{number}] must be at least two finite edges in ascending order, got {of_feature!r}.")
+    if not edges:
+        raise ValueError("bins must hold the edges of at least one number, got none.")
+    return edges
+
+
+def quantile_bins(X: Any, n_bins: int = 48) -> list[np.ndarray]:
+    """Edges of bins that hold about as many rows each, for `NumericEmbedding`.
+
+    Parameters
+    ----------
+    X : array-like of shape (m, n_features)
+        Training rows.
+    n_bins : int
+        Most bins of a feature; features of few values have fewer.
+
+    Returns
+    -------
+    list of ndarray
+        Ascending edges of each feature, at least two; a constant feature's are its value and one above it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Not a matrix of finite numbers.
+    """
+    X = _checks.numeric_array(X, "X")
+    if X.ndim != 2 or not len(X):
+        raise ValueError(f"X must have shape (m, n_features) with at least one row, got {X.shape}.")
+    _checks.assert_finite(X, "X")
+    shares = np.linspace(0, 1, _checks.positive_int(n_bins, "n_bins") + 1)
+    edges = [np.unique(np.quantile(column.astype(np.float64), shares)) for column in X.T]
+    return [of_feature if len(of_feature) > 1 else np.array([of_feature[0], of_feature[0] + 1.0]) for of_feature in edges]
+
+
+@dataclass(frozen=True, init=False)
+class CategoryEmbedding(Layer):
+    """Each code of a row becomes the row of a table that is trained: `n_units` numbers, N(0, 1) at first.
+
+    Parameters
+    ----------
+    n_categories : sequence of int
+        Known categories of each code, numbered from 1; 0, and what is out of range or NaN, stands for a category that is not known,
+        and has a row of its own.
+    n_units : int
+        Numbers that each code becomes.
+    columns : sequence of int, optional
+        Which numbers of the row are the codes; by default all.
+    """
+
+    n_categories: tuple[int, ...]
+    n_units: int
+    columns: tuple[int, ...] | None
+
+    def __init__(self, n_categories: Sequence[int], n_units: int = 8, *, columns: Iterable[int] | None = None) -> None:
+        sizes = tuple(_checks.integer(n, "n_categories", minimum=0, maximum=2**24 - 2) for n in n_categories)
+        if not sizes:
+            raise ValueError("n_categories must hold a number for at least one code, got none.")
+        values = {
+            "n_categories": sizes,
+            "n_units": _checks.positive_int(n_units, "n_units", maximum=_checks.MAX_DIMENSION),
+            "columns": None if columns is None else column_numbers(columns),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def connect(self, graph: Graph, source: int) -> int:
+        if graph.ensemble == "packed":
+            source = graph.for_each_member(source)
+        codes = select(graph, source, self.columns)
+        members = graph.members_of(codes)
+        if graph.widths[codes] != len(self.n_categories) * members:
+            raise ValueError(
+                f"n_categories has {len(self.n_categories)} entries, the layer reads {graph.widths[codes] // members} codes a row."
+            )
+        rows = tuple(n + 1 for n in self.n_categories) * members
+        return graph.add(Lookup(rows=rows, n_units=self.n_units), codes)
+
+
+@dataclass(frozen=True)
+class _FanIn(Initializer):
+    """U(-1 / sqrt(n_in), 1 / sqrt(n_in)), PyTorch's initial values of linear layers."""
+
+    name: ClassVar[str] = "fan_in_uniform"
+    formula: ClassVar[str] = "U(-c, c), c = 1 / sqrt(n_in)"
+    uniform: ClassVar[bool] = True
+
+    def variance(self, n_in: int, n_out: int) -> float:
+        return 1.0 / (3 * n_in)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WithUniformBiases(Linear):
+    """A linear map whose biases begin as its weights do."""
+
+    @classmethod
+    def of(cls, linear: Linear) -> _WithUniformBiases:
+        return cls(**vars(linear))
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        W, b = super().segments
+        bound = 1 / math.sqrt(self.n_in)
+        return W, Segment("b", b.shape, lambda rng: rng.uniform(-bound, bound, b.shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waves(Operation):
+    """Cosines of each number at several frequencies: with phases, or with the sines after them."""
+
+    kind: ClassVar[str] = "periodic"
+    n_in: int
+    n_frequencies: int
+    scale: float
+    sines: bool
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in * self.n_frequencies * (2 if self.sines else 1)
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return self.n_frequencies, int(self.sines)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        shape = (self.n_in, self.n_frequencies)
+        w = Segment("w", shape, lambda rng: rng.normal(0.0, self.scale, shape))
+        return (w,) if self.sines else (w, Segment("phase", shape, lambda rng: rng.uniform(-math.pi, math.pi, shape)))
+
+    def _angles(self, params: Arrays, A: np.ndarray) -> np.ndarray:
+        """(m, n_in, n_frequencies)"""
+        angles = 2 * np.pi * params["w"] * A[:, :, None]
+        return angles if self.sines else angles + params["phase"]
+
+    def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        angles = self._angles(params, A[0])
+        functions = [np.cos(angles), np.sin(angles)] if self.sines else [np.cos(angles)]
+        return np.concatenate(functions, axis=2).reshape(len(A[0]), self.n_out)
+
+    def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
+        angles = self._angles(params, A[0])
+        d = dZ.reshape(len(dZ), self.n_in, -1)
+        slopes = -np.sin(angles) * d[:, :, : self.n_frequencies]
+        gradients = {"w": (2 * np.pi * slopes * A[0][:, :, None]).sum(axis=0)}
+        if self.sines:
+            slopes = slopes + np.cos(angles) * d[:, :, self.n_frequencies :]
+            gradients = {"w": (2 * np.pi * slopes * A[0][:, :, None]).sum(axis=0)}
+        else:
+            gradients["phase"] = slopes.sum(axis=0)
+        return ((2 * np.pi * params["w"] * slopes).sum(axis=2),), gradients
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places(Operation):
+    """The place of each number among the edges of its bins; features of fewer bins have zeros in the rest."""
+
+    kind: ClassVar[str] = "piecewise"
+    n_in: int
+    edges: tuple[tuple[float, ...], ...]
+
+    @property
+    def n_bins(self) -> int:
+        """Most bins of a feature."""
+        return max(len(edges) for edges in self.edges) - 1
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in * self.n_bins
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return (self.n_bins,)
+
+    @property
+    def constants(self) -> tuple[int, ...]:
+        return tuple(len(edges) - 1 for edges in self.edges)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        return (Segment("edges", (self.n_in, self.n_bins + 1), lambda rng: self._table()),)
+
+    def _table(self) -> np.ndarray:
+        table = np.zeros((self.n_in, self.n_bins + 1))
+        for row, edges in zip(table, self.edges, strict=True):
+            row[: len(edges)] = edges
+        return table
+
+    def _places(self, params: Arrays, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(m, n_in, n_bins) places in each bin, and their derivatives."""
+        t, last = np.arange(self.n_bins), np.array(self.constants)[:, None] - 1
+        left, right = params["edges"][:, :-1], params["edges"][:, 1:]
+        width = np.where(t <= last, right - left, 1)
+        x = A[:, :, None]
+        inside = ((t == 0) | (x > left)) & ((t == last) | (x <= right)) & (t <= last)
+        beyond = (x > right) & (t < last)
+        return np.where(inside, (x - left) / width, np.where(beyond, 1.0, 0.0)), np.where(inside, 1 / width, 0.0)
+
+    def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        places, _ = self._places(params, A[0])
+        return places.reshape(len(A[0]), self.n_out).astype(A[0].dtype)
+
+    def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
+        _, slopes = self._places(params, A[0])
+        dA = (dZ.reshape(slopes.shape) * slopes).sum(axis=2)
+        return (dA,), {"edges": np.zeros_like(params["edges"])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup(Operation):
+    """The row of each code in its table; row 0 for codes that the table does not have."""
+
+    kind: ClassVar[str] = "embedding"
+    rows: tuple[int, ...]
+    n_units: int
+
+    @property
+    def n_out(self) -> int:
+        return len(self.rows) * self.n_units
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return (self.n_units,)
+
+    @property
+    def constants(self) -> tuple[int, ...]:
+        return self.rows
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        shape = (sum(self.rows), self.n_units)
+        return (Segment("E", shape, lambda rng: rng.normal(0.0, 1.0, shape)),)
+
+    def _places(self, A: np.ndarray) -> np.ndarray:
+        """Rows of E (m, codes)."""
+        known = (A > 0) & (A < np.array(self.rows))
+        return np.where(known, A, 0).astype(np.int64) + np.cumsum([0, *self.rows[:-1]])
+
+    def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        return params["E"][self._places(A[0])].reshape(len(A[0]), self.n_out)
+
+    def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
+        E = np.zeros_like(params["E"])
+        np.add.at(E, self._places(A[0]), dZ.reshape(len(dZ), len(self.rows), self.n_units))
+        return (np.zeros_like(A[0]),), {"E": E}

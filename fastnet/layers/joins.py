@@ -1,0 +1,215 @@
+"""Layers without parameters: dropout, sums and concatenations of branches, choices of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnet import _checks, activations
+from fastnet.activations import Activation
+from fastnet.layers._base import Arrays, Layer, Operation
+from fastnet.layers._graph import Graph
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Numbers of a row become 0 with probability `rate` in training, the others are times ``1 / (1 - rate)`` (Srivastava et al. 2014).
+
+    Parameters
+    ----------
+    rate : float in [0, 1)
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", _checks.real(self.rate, "rate", minimum=0.0, below=1.0))
+
+    def connect(self, graph: Graph, source: int) -> int:
+        return graph.add(Sum(n_in=graph.widths[source], dropout=self.rate), source)
+
+
+@dataclass(frozen=True, init=False)
+class Residual(Layer):
+    """``A[l] = g(A[l-1] + f(A[l-1]))``, with the layers of f inside (He, Zhang, Ren & Sun 2016).
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        f; its output must be as wide as its input.
+    activation : str or Activation
+        g.
+    """
+
+    layers: tuple[Layer, ...]
+    activation: Activation
+
+    def __init__(self, layers: Iterable[Layer] | Layer, activation: str | Activation | type[Activation] = "identity") -> None:
+        object.__setattr__(self, "layers", branch(layers, "Residual"))
+        object.__setattr__(self, "activation", activations.get(activation))
+
+    def connect(self, graph: Graph, source: int) -> int:
+        end = graph.chain(self.layers, source)
+        if graph.members_of(end) > graph.members_of(source):
+            source = graph.for_each_member(source)
+        if graph.widths[end] != graph.widths[source]:
+            raise ValueError(
+                f"Residual adds what its layers make to what they read: both must have the same width, got {graph.widths[end]} and "
+                f"{graph.widths[source]}; end with Dense({graph.widths[source]}, 'identity')."
+            )
+        return graph.add(Sum(n_in=graph.widths[source], sources=2, activation=self.activation), source, end)
+
+
+@dataclass(frozen=True, init=False)
+class Concat(Layer):
+    """The outputs of several branches side by side, each of which reads A[l-1].
+
+    Parameters
+    ----------
+    *branches : sequence of Layer
+        Layers one after the other; an empty one passes A[l-1] on.
+    """
+
+    branches: tuple[tuple[Layer, ...], ...]
+
+    def __init__(self, *branches: Iterable[Layer] | Layer) -> None:
+        if len(branches) == 1 and isinstance(branches[0], tuple) and all(isinstance(part, tuple) for part in branches[0]):
+            branches = branches[0]  # as the attribute holds them
+        if not branches:
+            raise ValueError("Concat needs at least one branch, as in Concat([Dense(8)], [Dense(4)]).")
+        object.__setattr__(self, "branches", tuple(branch(layers, "Concat", may_be_empty=True) for layers in branches))
+
+    def connect(self, graph: Graph, source: int) -> int:
+        ends = []
+        for number, layers in enumerate(self.branches, 1):
+            with graph.within(str(number)):
+                ends.append(graph.chain(layers, source))
+        if any(graph.members_of(end) > 1 for end in ends):
+            ends = [graph.for_each_member(end) for end in ends]
+        groups = graph.members_of(ends[0])
+        return graph.add(Side(widths=tuple(graph.widths[end] for end in ends), groups=groups), *ends)
+
+
+@dataclass(frozen=True, init=False)
+class Columns(Layer):
+    """Some numbers of each row: ``A[l][:, j] = A[l-1][:, columns[j]]``.
+
+    Parameters
+    ----------
+    columns : sequence of int
+        From 0.
+    """
+
+    columns: tuple[int, ...]
+
+    def __init__(self, columns: Iterable[int]) -> None:
+        object.__setattr__(self, "columns", column_numbers(columns))
+
+    def connect(self, graph: Graph, source: int) -> int:
+        return select(graph, source, self.columns)
+
+
+def branch(layers: Any, owner: str, *, may_be_empty: bool = False) -> tuple[Layer, ...]:
+    """Layers of a branch as a tuple; TypeError or ValueError otherwise."""
+    layers = (layers,) if isinstance(layers, Layer) else tuple(layers)
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{owner} takes lists of layers, got {layer!r} in one of them.")
+    if not layers and not may_be_empty:
+        raise ValueError(f"{owner} needs at least one layer.")
+    return layers
+
+
+def column_numbers(columns: Iterable[int]) -> tuple[int, ...]:
+    """Numbers of columns as ints."""
+    numbers = tuple(_checks.integer(column, "columns", minimum=0, maximum=_checks.MAX_DIMENSION) for column in columns)
+    if not numbers:
+        raise ValueError("columns must name at least one column, got none.")
+    return numbers
+
+
+def select(graph: Graph, source: int, columns: tuple[int, ...] | None) -> int:
+    """Columns of each row (of each member's part of it); the source itself where all are wanted."""
+    if columns is None:
+        return source
+    members, width = graph.members_of(source), graph.widths[source] // graph.members_of(source)
+    if max(columns) >= width:
+        raise ValueError(f"There is no column {max(columns)}: the layer before has {width} numbers a row, counted from 0.")
+    everywhere = tuple(member * width + column for member in range(members) for column in columns)
+    return graph.add(Selection(n_in=graph.widths[source], columns=everywhere), source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum(Operation):
+    """The sum of its sources; of one source, what it reads."""
+
+    n_in: int
+    sources: int = 1
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return "pass" if self.sources == 1 else "sum"
+
+    @property
+    def n_out(self) -> int:
+        return self.n_in
+
+    def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        return np.asarray(sum(A))
+
+    def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
+        return (dZ,) * self.sources, {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side(Operation):
+    """Its sources side by side, group by group."""
+
+    kind: ClassVar[str] = "concat"
+    widths: tuple[int, ...]
+    groups: int = 1
+
+    @property
+    def n_out(self) -> int:
+        return sum(self.widths)
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return (self.groups,)
+
+    def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        parts = [a.reshape(len(a), self.groups, -1) for a in A]
+        return np.concatenate(parts, axis=2).reshape(len(A[0]), self.n_out)
+
+    def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
+        ends = np.cumsum([width // self.groups for width in self.widths])
+        parts = np.split(dZ.reshape(len(dZ), self.groups, -1), ends[:-1], axis=2)
+        return tuple(part.reshape(a.shape) for part, a in zip(parts, A, strict=True)), {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection(Operation):
+    """Columns of its source, which may repeat."""
+
+    kind: ClassVar[str] = "columns"
+    n_in: int
+    columns: tuple[int, ...]
+
+    @property
+    def n_out(self) -> int:
+        return len(self.columns)
+
+    @property
+    def constants(self) -> tuple[int, ...]:
+        return self.columns
+
+    def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        return A[0][:, list(self.columns)]
+
+    def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
+        dA = np.zeros_like(A[0])
+        np.add.at(dA.T, list(self.columns), dZ.T)
+        return (dA,), {}

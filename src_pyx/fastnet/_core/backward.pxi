@@ -1,0 +1,97 @@
+# Backpropagation: the one loop from the last layer to the first, and the gradient of the parameters by tiles.
+#
+# Tiles depend on the network alone, sums over rows and tiles are taken in their order: results do not depend on the team's size.
+
+cdef enum:
+    TILE_COLUMNS = 512
+    TILE_ROW_UNIT = 12              # a multiple of the products' row blocks
+    TILES_OF_NETWORK = 12           # so many, if that leaves them between these sizes
+    TILE_LEAST = 1024
+    TILE_MOST = 264 * TILE_COLUMNS  # as many rows as a product passes over at a time; with 192, big took 1 to 4 % longer
+
+
+cdef bint backward_layers(const Pass* here, Worker* worker, real* unused) noexcept nogil:
+    """dZ[L-1] .. dZ[1] of some rows from their dZ[L]; False if a signal has ended the work."""
+    cdef Py_ssize_t l, i
+    cdef const Layer* layer
+    cdef const Source* source
+    cdef real* dZ
+    for l in range(here.n_layers, 0, -1):
+        layer = here.layers + l - 1
+        dZ = rows_at(here.dZ, l, layer.n_out, here, <real*> NULL)
+        if l == here.n_layers:
+            pass
+        elif layer.keeps:
+            multiply_into(rows_at(here.D, l, layer.n_out, here, <real*> NULL), dZ, here.rows * layer.n_out)
+        else:
+            multiply_derivative(layer.activation, layer.alpha, output_rows(layer, here, <real*> NULL), dZ, here.rows * layer.n_out)
+        for i in range(layer.n_sources):
+            source = layer.sources + i
+            if source.layer > 0:
+                layer_backward(layer, here, i, dZ, rows_at(here.dZ, source.layer, source.width, here, <real*> NULL), worker)
+        if ended(worker):
+            return False
+    return True
+
+
+cdef inline void tile_gradient(const Pass* here, const Tile* tile, real* g, Py_ssize_t g_row, bint accumulate,
+                               Worker* worker) noexcept nogil:
+    """A tile of the gradient from all rows of a batch; `g_row` from one of its rows to the next."""
+    cdef const Layer* layer = here.layers + tile.layer - 1
+    layer_gradient(layer, here, tile, source_rows(layer, here, 0, <real*> NULL),
+                   <const real*> rows_at(here.dZ, tile.layer, layer.n_out, here, <real*> NULL), g, g_row, accumulate, worker)
+
+
+cdef double squares_of_pieces(const real* x, Py_ssize_t stride, const Tile* tile) noexcept nogil:
+    """Sum of squares of a tile's elements in x, whose rows are `stride` apart."""
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(tile.pieces):
+        total += sum_of_squares(x + i * stride, tile.length)
+    return total
+
+
+cdef Py_ssize_t lay_tiles(Plan plan, Tile* tiles, Py_ssize_t* largest) noexcept:
+    """Fill `tiles`, unless it is NULL, and return how many there are and how many elements the largest has.
+
+    Layer by layer, its last segment first; frozen segments have none.
+    """
+    cdef Py_ssize_t l, part, n = 0
+    cdef const Layer* layer
+    largest[0] = 0
+    for l in range(plan.n_layers):
+        layer = plan.layers + l
+        for part in range(layer.n_segments - 1, -1, -1):
+            n += lay_tiles_of(plan, layer.first_segment + part, tiles + n if tiles != NULL else NULL, largest)
+    return n
+
+
+cdef Py_ssize_t lay_tiles_of(Plan plan, Py_ssize_t number, Tile* tiles, Py_ssize_t* largest) noexcept:
+    """The tiles of one segment."""
+    cdef const Segment* segment = plan.segments + number
+    cdef Py_ssize_t size = max(<Py_ssize_t> TILE_LEAST, min(plan.n_penalised // TILES_OF_NETWORK, <Py_ssize_t> TILE_MOST))
+    cdef Py_ssize_t row = 0, column, n = 0, rows = segment.rows, columns = segment.columns
+    cdef Tile tile
+    if segment.frozen:
+        return 0
+    if not segment.whole:
+        columns = min(segment.columns, <Py_ssize_t> TILE_COLUMNS)
+        rows = (size // columns + TILE_ROW_UNIT - 1) // TILE_ROW_UNIT * TILE_ROW_UNIT
+    largest[0] = max(largest[0], min(rows, segment.rows) * columns)
+    tile.segment, tile.layer, tile.part, tile.stride = number, segment.layer, segment.part, segment.columns
+    while row < segment.rows:
+        tile.first_row = row
+        tile.rows = min(rows, segment.rows - row)
+        column = 0
+        while column < segment.columns:
+            tile.first_column = column
+            tile.columns = min(columns, segment.columns - column)
+            tile.place = segment.place + row * segment.columns + column
+            tile.pieces = 1 if tile.columns == segment.columns else tile.rows
+            tile.length = tile.rows * tile.columns // tile.pieces
+            if tiles != NULL:
+                tiles[n] = tile
+            n += 1
+            column += tile.columns
+        row += tile.rows
+    return n

@@ -1,0 +1,162 @@
+# The kinds of layers: rows on their way through a network, the files in layers/ (one a kind), and the switch to them.
+#
+# A kind X has X_plan (its segments, and what it costs), X_forward (Z from A), X_backward (dA from dZ) and X_gradient (one tile of the
+# gradient of a segment). To add one, write its file and its lines in the four functions at the end of this one.
+
+cdef struct Pass:
+    # Some rows of a batch, or of the data, in the buffers of the layers.
+    const Layer* layers
+    Py_ssize_t n_layers
+    const void* params
+    void** A                    # A[l] (.., n[l]) for l = 1 .. L
+    void** dZ
+    void** D                    # g'(Z[l]) of the layers that keep it; NULL: there is no way back
+    void** kept                 # (.., layer.kept); NULL: there is no way back
+    Py_ssize_t first            # where these rows begin in all of them
+    Py_ssize_t rows
+    const void* inputs          # these rows of dense X, or NULL
+    const Rows* X
+    const uint32* order         # row numbers, or NULL: 0, 1, ...
+    Py_ssize_t start            # where these rows begin in the order: sparse rows are read from X
+    double dropout              # factor of the layers' probabilities; 0: no dropout
+    uint64 seed
+    uint64 step
+    Py_ssize_t first_mask       # the first row's number for dropout
+
+
+cdef struct Tile:
+    # A rectangle of a segment: the pieces of the parameters that an update is made of.
+    Py_ssize_t segment
+    Py_ssize_t layer                # 1 .. L, and which of its segments
+    int part
+    Py_ssize_t first_row
+    Py_ssize_t rows
+    Py_ssize_t first_column
+    Py_ssize_t columns
+    Py_ssize_t place                # of its first element in the flat vector
+    Py_ssize_t stride               # from one row to the next in the flat vector
+    Py_ssize_t pieces               # contiguous runs in the flat vector, and the length of each
+    Py_ssize_t length
+
+
+cdef inline real* rows_at(void** buffers, Py_ssize_t layer, Py_ssize_t width, const Pass* here, real* unused) noexcept nogil:
+    return <real*> buffers[layer] + here.first * width
+
+
+cdef inline const real* source_rows(const Layer* layer, const Pass* here, Py_ssize_t i, real* unused) noexcept nogil:
+    """What a layer reads; NULL if these are sparse rows of X."""
+    cdef const Source* source = layer.sources + i
+    return <const real*> here.inputs if source.layer == 0 else rows_at(here.A, source.layer, source.width, here, <real*> NULL)
+
+
+cdef inline const real* output_rows(const Layer* layer, const Pass* here, real* unused) noexcept nogil:
+    return rows_at(here.A, layer.number, layer.n_out, here, <real*> NULL)
+
+
+cdef inline real* kept_rows(const Layer* layer, const Pass* here, real* unused) noexcept nogil:
+    """What a layer's forward pass keeps for the way back, or NULL if there is none."""
+    return NULL if here.kept == NULL else rows_at(here.kept, layer.number, layer.kept, here, <real*> NULL)
+
+
+include "layers/dense.pxi"
+include "layers/scale.pxi"
+include "layers/norm.pxi"
+include "layers/joins.pxi"
+include "layers/embedding.pxi"
+include "layers/parametric.pxi"
+
+
+cdef int plan_layer(Plan plan, Layer* layer) except -1:
+    """Fill in what the layer makes of its sources, give it its segments, and estimate its cost."""
+    if layer.kind == DENSE:
+        return dense_plan(plan, layer)
+    if layer.kind == SCALE:
+        return scale_plan(plan, layer)
+    if layer.kind == NORM:
+        return norm_plan(plan, layer)
+    if layer.kind == PASS:
+        return pass_plan(plan, layer)
+    if layer.kind == SUM:
+        return sum_plan(plan, layer)
+    if layer.kind == CONCAT:
+        return concat_plan(plan, layer)
+    if layer.kind == COLUMNS:
+        return columns_plan(plan, layer)
+    if layer.kind == PERIODIC:
+        return periodic_plan(plan, layer)
+    if layer.kind == PIECEWISE:
+        return piecewise_plan(plan, layer)
+    if layer.kind == EMBEDDING:
+        return embedding_plan(plan, layer)
+    if layer.kind == PARAMETRIC:
+        return parametric_plan(plan, layer)
+    raise ValueError(f"layer {layer.number} has the unknown kind {layer.kind}")
+
+
+cdef inline void layer_forward(const Layer* layer, const Pass* here, const real* A, real* Z, Worker* worker) noexcept nogil:
+    """Z (rows, n_out) from A (rows, n_in), what the layer's first source has made."""
+    if layer.kind == DENSE:
+        dense_forward(layer, here, A, Z, worker)
+    elif layer.kind == SCALE:
+        scale_forward(layer, here, A, Z)
+    elif layer.kind == NORM:
+        norm_forward(layer, here, A, Z)
+    elif layer.kind == PASS or layer.kind == SUM:
+        sum_forward(layer, here, Z)
+    elif layer.kind == CONCAT:
+        concat_forward(layer, here, Z)
+    elif layer.kind == COLUMNS:
+        columns_forward(layer, here, A, Z)
+    elif layer.kind == PERIODIC:
+        periodic_forward(layer, here, A, Z)
+    elif layer.kind == PIECEWISE:
+        piecewise_forward(layer, here, A, Z)
+    elif layer.kind == EMBEDDING:
+        embedding_forward(layer, here, A, Z)
+    elif layer.kind == PARAMETRIC:
+        parametric_forward(layer, here, A, Z)
+
+
+cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t source, const real* dZ, real* dA,
+                                Worker* worker) noexcept nogil:
+    """dA (rows, width of the source), or an addition to it, from dZ (rows, n_out)."""
+    cdef bint accumulate = layer.sources[source].accumulates
+    cdef const real* A = source_rows(layer, here, source, <real*> NULL)
+    if layer.kind == DENSE:
+        dense_backward(layer, here, dZ, dA, accumulate, worker)
+    elif layer.kind == SCALE:
+        scale_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == NORM:
+        norm_backward(layer, here, A, dZ, dA, accumulate)
+    elif layer.kind == PASS or layer.kind == SUM:
+        sum_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == CONCAT:
+        concat_backward(layer, here, source, dZ, dA, accumulate)
+    elif layer.kind == COLUMNS:
+        columns_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == PERIODIC:
+        periodic_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == PIECEWISE:
+        piecewise_backward(layer, here, A, dZ, dA, accumulate)
+    elif layer.kind == EMBEDDING:
+        if not accumulate:          # codes have no derivative
+            memset(dA, 0, here.rows * layer.n_in * sizeof(real))
+    elif layer.kind == PARAMETRIC:
+        parametric_backward(layer, here, dZ, dA, accumulate)
+
+
+cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* A, const real* dZ, real* g,
+                                Py_ssize_t g_row, bint accumulate, Worker* worker) noexcept nogil:
+    """A tile of the gradient of a segment into g (or added to it), whose rows are g_row apart, from all rows of a batch."""
+    if layer.kind == DENSE:
+        dense_gradient(layer, here, tile, A, dZ, g, g_row, accumulate, worker)
+    elif layer.kind == SCALE:
+        scale_gradient(layer, here, tile, A, dZ, g, accumulate)
+    elif layer.kind == NORM:
+        norm_gradient(layer, here, tile, A, dZ, g, accumulate)
+    elif layer.kind == PERIODIC:
+        periodic_gradient(layer, here, tile, A, dZ, g, g_row, accumulate)
+    elif layer.kind == EMBEDDING:
+        embedding_gradient(layer, here, tile, A, dZ, g, g_row, accumulate)
+    elif layer.kind == PARAMETRIC:
+        parametric_gradient(layer, here, A, dZ, g, accumulate)

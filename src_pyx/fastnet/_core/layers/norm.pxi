@@ -1,0 +1,124 @@
+# LayerNorm (Ba, Kiros & Hinton 2016): Z = gain * (A - mean) / sqrt(variance + epsilon) + bias, with mean and (biased) variance of each row,
+# or of each group of it.
+#
+#     dims      groups
+#     option    epsilon
+#     segments  gain (n_in,), bias (n_in,)
+#     kept      for each group: the mean, and 1 / sqrt(variance + epsilon)
+
+cdef int norm_plan(Plan plan, Layer* layer) except -1:
+    if layer.dims[0] < 1 or layer.n_in % layer.dims[0] or layer.n_sources != 1:
+        plan.refuse(layer, f"cannot be normalised in {layer.dims[0]} groups")
+    layer.n_out = layer.n_in
+    plan.add_segment(layer, 1, layer.n_in, WHOLE_TILE)
+    plan.add_segment(layer, 1, layer.n_in, WHOLE_TILE)
+    layer.kept = 2 * layer.dims[0]
+    layer.cost = 4 * layer.n_in
+    return 0
+
+
+cdef inline real sum_of(const real* restrict x, Py_ssize_t n) noexcept nogil:
+    """In eight sums, so that the compiler may keep them in one vector."""
+    cdef real sums[8]
+    cdef Py_ssize_t i = 0, j
+    for j in range(8):
+        sums[j] = 0
+    while i + 8 <= n:
+        for j in range(8):
+            sums[j] += x[i + j]
+        i += 8
+    while i < n:
+        sums[0] += x[i]
+        i += 1
+    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
+
+
+cdef inline real product_sum(const real* restrict x, const real* restrict y, Py_ssize_t n) noexcept nogil:
+    """The sum of x * y, in eight sums."""
+    cdef real sums[8]
+    cdef Py_ssize_t i = 0, j
+    for j in range(8):
+        sums[j] = 0
+    while i + 8 <= n:
+        for j in range(8):
+            sums[j] += x[i + j] * y[i + j]
+        i += 8
+    while i < n:
+        sums[0] += x[i] * y[i]
+        i += 1
+    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
+
+
+cdef void norm_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z) noexcept nogil:
+    cdef Py_ssize_t groups = layer.dims[0], n = layer.n_in // groups, r, g, j
+    cdef const real* gain = <const real*> here.params + layer.places[0]
+    cdef const real* bias = <const real*> here.params + layer.places[1]
+    cdef real* kept = kept_rows(layer, here, <real*> NULL)
+    cdef const real* a
+    cdef real* z
+    cdef real mean, inverse
+    for r in range(here.rows):
+        for g in range(groups):
+            a = A + r * layer.n_in + g * n
+            z = Z + r * layer.n_in + g * n
+            mean = sum_of(a, n) / n
+            for j in range(n):
+                z[j] = a[j] - mean
+            inverse = 1 / root_(product_sum(z, z, n) / n + <real> layer.option)
+            for j in range(n):
+                z[j] = gain[g * n + j] * (z[j] * inverse) + bias[g * n + j]
+            if kept != NULL:
+                kept[(r * groups + g) * 2] = mean
+                kept[(r * groups + g) * 2 + 1] = inverse
+
+
+cdef void norm_backward(const Layer* layer, const Pass* here, const real* restrict A, const real* restrict dZ, real* restrict dA,
+                        bint accumulate) noexcept nogil:
+    """With x = (a - mean) inverse and d = gain * dz: da = inverse (d - mean(d) - x mean(x d))."""
+    cdef Py_ssize_t groups = layer.dims[0], n = layer.n_in // groups, r, g, j
+    cdef const real* gain
+    cdef const real* kept = kept_rows(layer, here, <real*> NULL)
+    cdef const real* a
+    cdef const real* dz
+    cdef real* da
+    cdef real mean, inverse, mean_d, mean_xd
+    for r in range(here.rows):
+        for g in range(groups):
+            gain = <const real*> here.params + layer.places[0] + g * n
+            a = A + r * layer.n_in + g * n
+            dz = dZ + r * layer.n_in + g * n
+            da = dA + r * layer.n_in + g * n
+            mean = kept[(r * groups + g) * 2]
+            inverse = kept[(r * groups + g) * 2 + 1]
+            mean_d = mean_xd = 0
+            for j in range(n):
+                mean_d += gain[j] * dz[j]
+                mean_xd += gain[j] * dz[j] * ((a[j] - mean) * inverse)
+            mean_d /= n
+            mean_xd /= n
+            if accumulate:
+                for j in range(n):
+                    da[j] = da[j] + inverse * (gain[j] * dz[j] - mean_d - (a[j] - mean) * inverse * mean_xd)
+            else:
+                for j in range(n):
+                    da[j] = inverse * (gain[j] * dz[j] - mean_d - (a[j] - mean) * inverse * mean_xd)
+
+
+cdef void norm_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* restrict A, const real* restrict dZ,
+                        real* restrict g, bint accumulate) noexcept nogil:
+    """d(gain) = the column sums of x * dZ, d(bias) = those of dZ."""
+    cdef Py_ssize_t groups = layer.dims[0], n = layer.n_in // groups, r, i, j, start
+    cdef const real* kept = kept_rows(layer, here, <real*> NULL)
+    cdef real mean, inverse
+    if tile.part == 1:
+        column_sums(dZ, g, here.rows, layer.n_in, accumulate)
+        return
+    if not accumulate:
+        memset(g, 0, layer.n_in * sizeof(real))
+    for r in range(here.rows):
+        for i in range(groups):
+            mean = kept[(r * groups + i) * 2]
+            inverse = kept[(r * groups + i) * 2 + 1]
+            start = r * layer.n_in + i * n
+            for j in range(n):
+                g[i * n + j] = g[i * n + j] + (A[start + j] - mean) * inverse * dZ[start + j]
