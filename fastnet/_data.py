@@ -6,13 +6,19 @@ Data that is already in the right form is passed on as it is, without a copy. In
 from __future__ import annotations
 
 import sys
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from fastnet import _checks
 from fastnet.losses import CrossEntropy, Loss
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from scipy.sparse import sparray, spmatrix
+
+#: Features as callers have them: arrays, lists, frames, sparse matrices.
+MatrixLike: TypeAlias = "ArrayLike | sparray | spmatrix"
 #: Compressed sparse rows: data, int32 column numbers, int64 row starts, (m, n).
 CSR: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]
 Features: TypeAlias = np.ndarray | CSR

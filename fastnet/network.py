@@ -14,7 +14,7 @@ Kent, Introduction to Deep Learning (ISE 364/464 lecture slides).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ import numpy as np
 from fastnet import _checks, _data, losses, runtime
 from fastnet._core import engine
 from fastnet._core.guards import Exclusive
+from fastnet._hints import takes_other_words
 from fastnet.activations import Outputs
 from fastnet.layers import Dense, Gradients, chain, count, views, zeros
 from fastnet.losses import Loss
@@ -29,7 +30,15 @@ from fastnet.losses import Loss
 if TYPE_CHECKING:
     import os
 
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from fastnet._checks import Seed
+    from fastnet._data import MatrixLike
+    from fastnet._loop import CallbackProtocol
+    from fastnet._sampling import Sampling
     from fastnet.history import History
+    from fastnet.optimizers import Optimizer
+    from fastnet.schedules import LearningRate
 
 T = TypeVar("T")
 
@@ -79,7 +88,10 @@ class Network:
     (3,)
     """
 
-    def __init__(self, layers: Sequence[Dense], n_inputs: int, *, dtype: Any = "float32", random_state: Any = None) -> None:
+    @takes_other_words()
+    def __init__(
+        self, layers: Sequence[Dense], n_inputs: int, *, dtype: DTypeLike = "float32", random_state: Seed = None
+    ) -> None:
         layers = chain(layers)
         n_inputs = _checks.positive_int(n_inputs, "n_inputs", maximum=_checks.MAX_DIMENSION)
         rng = _checks.generator(random_state)
@@ -114,7 +126,12 @@ class Network:
 
     @classmethod
     def from_parameters(
-        cls, layers: Sequence[Dense], weights: Sequence[Any], biases: Sequence[Any], *, dtype: Any = None
+        cls,
+        layers: Sequence[Dense],
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike],
+        *,
+        dtype: DTypeLike | None = None,
     ) -> Network:
         """A network with given parameters, which are copied.
 
@@ -207,7 +224,7 @@ class Network:
         """Length of the prefix of `params` that holds the weights: what the L2 penalty is on."""
         return self._plan.n_weights
 
-    def forward(self, X: Any) -> np.ndarray:
+    def forward(self, X: MatrixLike) -> np.ndarray:
         """A[L] for one datapoint or for a batch.
 
         NaN and infinity are not looked for here: they come out as they must.
@@ -246,7 +263,7 @@ class Network:
     def _threads(self, m: int, n_threads: int | None = None) -> int:
         return 1 if m * self.n_weights < _WORTH_THREADS else runtime.thread_limit(n_threads)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predictions in the form of y.
 
         Parameters
@@ -267,7 +284,7 @@ class Network:
             A = (A > 0.5).astype(np.int64)
         return A[..., 0] if self.n_outputs == 1 else A
 
-    def activations(self, X: Any) -> list[np.ndarray]:
+    def activations(self, X: MatrixLike) -> list[np.ndarray]:
         """A[0], ..., A[L] of a batch (or of one datapoint), without dropout.
 
         Returns
@@ -283,7 +300,15 @@ class Network:
         layers = [X if isinstance(A0, tuple) else A0, *outs]
         return [A[0] for A in layers] if single else layers
 
-    def loss(self, X: Any, y: Any, *, loss: str | Loss | None = None, sample_weight: Any = None, l2: float = 0.0) -> float:
+    def loss(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        *,
+        loss: str | Loss | type[Loss] | None = None,
+        sample_weight: ArrayLike | None = None,
+        l2: float = 0.0,
+    ) -> float:
         """J, the (weighted) mean loss, without dropout.
 
         Parameters
@@ -325,11 +350,11 @@ class Network:
 
     def loss_and_grad(
         self,
-        X: Any,
-        y: Any,
+        X: MatrixLike,
+        y: ArrayLike,
         *,
-        loss: str | Loss | None = None,
-        sample_weight: Any = None,
+        loss: str | Loss | type[Loss] | None = None,
+        sample_weight: ArrayLike | None = None,
         l2: float = 0.0,
         dropout_seed: int | None = None,
     ) -> tuple[float, Gradients]:
@@ -377,8 +402,106 @@ class Network:
         threads = self._threads(_data.n_rows(X), n_threads)
         return self._compute(engine.loss_and_grad, form, X, y, sample_weight, out, threads, seed)
 
-    def fit(self, X: Any, y: Any, **options: Any) -> History:
-        """Train the network; see `fastnet.training.fit` for all options.
+    @takes_other_words(learning_rate_init="learning_rate", max_iter="epochs", verbose="progress")
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        *,
+        loss: str | Loss | type[Loss] | None = None,
+        optimizer: str | Optimizer | type[Optimizer] = "adam",
+        batch_size: int = 32,
+        epochs: int | None = None,
+        iterations: int | None = None,
+        learning_rate: LearningRate | None = None,
+        sampling: Sampling = "shuffle",
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, ArrayLike, ArrayLike | None] | None = None,
+        l2: float = 0.0,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = None,
+        track_grad_norm: bool = False,
+        callbacks: Iterable[CallbackProtocol] = (),
+        progress: bool = False,
+        random_state: Seed = None,
+        n_threads: int | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
+    ) -> History:
+        """Train the network in place.
+
+        Each update takes the next batch of rows, goes forward and backward through the network, and lets the optimiser change the
+        parameters; an epoch runs in the compiled core as one call. All arguments are checked before the first update.
+
+        Parameters
+        ----------
+        X : array-like or scipy.sparse matrix of shape (m, n_inputs)
+            Not copied where it is a C-contiguous array of the network's dtype.
+        y : array-like of shape (m,) or (m, n_targets)
+            Class numbers 0, 1, ... for cross_entropy (or rows of probabilities), 0 or 1 for binary_cross_entropy, values
+            otherwise.
+        loss : str or Loss, optional
+            By default the one that suits the output activation: cross_entropy for softmax, binary_cross_entropy for sigmoid,
+            poisson for exponential, squared_error otherwise.
+        optimizer : str or Optimizer, default="adam"
+            One of `fastnet.optimizers`, by its name or as an object: ``fn.SGD(0.1, momentum=0.9)``.
+        batch_size : int, default=32
+            Rows of a batch, B; all rows where there are fewer.
+        epochs, iterations : int, optional
+            Passes over the data, or updates T. Give at most one; 20 epochs by default.
+        learning_rate : float, str, Schedule, sequence or callable, optional
+            The learning rates ``{alpha_j}``: a number, a schedule or its name, one number for each update, or a function of the
+            update's number. By default the optimiser's own.
+        sampling : {"shuffle", "random", "sequential"} or callable, default="shuffle"
+            "shuffle": every row once an epoch, in random order. "random": a fresh random batch for each update. "sequential": the
+            rows as they are. Or a function of the session that gives the row numbers of the next epoch.
+        sample_weight : array-like of shape (m,), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Its loss is recorded after each epoch.
+        l2 : float, default=0.0
+            Adds ``l2 / 2 * ||W||^2`` to the loss.
+        weight_decay : float, default=0.0
+            Decoupled decay of the weights, ``w -= learning rate * weight_decay * w``; 0: the optimiser's own (AdamW).
+        max_grad_norm : float, optional
+            Longest gradient; longer ones are scaled down to it.
+        track_grad_norm : bool, default=False
+            Record the gradient norm of each epoch.
+        callbacks : iterable of Callback, default=()
+            Called between epochs; see `fastnet.callbacks`.
+        progress : bool, default=False
+            Show a progress bar.
+        random_state : int, SeedSequence, Generator or RandomState, optional
+            Seed of the order of rows and of dropout. The same seed on the same machine gives the same network, bit for bit.
+        n_threads : int, optional
+            Most threads to use.
+        resume_from : path, optional
+            A file written by `fastnet.Checkpoint`: continue from there, bit for bit, with the same data and options.
+
+        Returns
+        -------
+        History
+            One value an epoch (L-BFGS: an iteration).
+
+        Raises
+        ------
+        ValueError, TypeError
+            Arguments or data that do not fit, or options that there are not; nothing has changed then.
+        DivergenceError
+            A loss or parameter became NaN or infinite; the network keeps the parameters of the last epoch that ended finite.
+        KeyboardInterrupt
+            Ctrl-C, which is noticed within a tenth of a second; the network keeps the parameters of the last completed batch. Of
+            more than eight million parameters some may be those after the update that was interrupted, the others those before.
+        RuntimeError
+            The network is being trained already.
+
+        Warns
+        -----
+        RuntimeWarning
+            L-BFGS stopped before it reached a minimum, as rounding hides how to go on.
+
+        Notes
+        -----
+        Three options may have the names that the estimators give them: ``learning_rate_init`` for `learning_rate`, ``max_iter``
+        for `epochs` and ``verbose`` for `progress`. Their `alpha` is ``l2 * batch_size``.
 
         Examples
         --------
@@ -389,10 +512,7 @@ class Network:
         >>> net.predict(X).tolist()
         [0, 1, 1, 0]
         """
-        from fastnet.training import fit, refuse_unknown
-
-        refuse_unknown(options)
-        return fit(self, X, y, **options)
+        return _fit(**locals())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write architecture and parameters to a safetensors file, which `fastnet.load` reads."""
@@ -418,6 +538,13 @@ class Network:
 
 #: Attributes that `Network._build` sets.
 _BUILT = frozenset({"layers", "n_inputs", "sizes", "dtype", "_params", "_plan", "_exclusive", "_weights", "_biases"})
+
+
+def _fit(self: Network, **arguments: Any) -> History:
+    """Import the layer above, and let it do the work of `Network.fit`."""
+    from fastnet.training import fit_network
+
+    return fit_network(self, **arguments)
 
 
 def _rebuild(cls: type[Network], layers: tuple[Dense, ...], n_inputs: int, params: np.ndarray) -> Network:
