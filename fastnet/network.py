@@ -23,6 +23,7 @@ from fastnet import _checks, _data, losses, runtime
 from fastnet._core import engine
 from fastnet._core.guards import Exclusive
 from fastnet._hints import takes_other_words
+from fastnet._outputs import both_classes, r2
 from fastnet.activations import Outputs
 from fastnet.layers import Dense, Gradients, chain, count, views, zeros
 from fastnet.losses import Loss
@@ -248,13 +249,21 @@ class Network:
         except (TypeError, ValueError):
             return self._forward(X, check_finite=False)
 
+    def __call__(self, X: MatrixLike) -> np.ndarray:
+        """The same as `forward`."""
+        return self.forward(X)
+
     def _forward(self, X: Any, *, check_finite: bool, n_threads: int | None = None) -> np.ndarray:
         X, single = _data.batch(X, self.n_inputs)
-        X = _data.features(X, self.n_inputs, self.dtype, check_finite=check_finite)
+        A = self._outputs(_data.features(X, self.n_inputs, self.dtype, check_finite=check_finite), n_threads)
+        return A[0] if single else A
+
+    def _outputs(self, X: _data.Features, n_threads: int | None = None) -> np.ndarray:
+        """A[L] of data in the core's form."""
         m = _data.n_rows(X)
         out = np.empty((m, self.n_outputs), self.dtype)
         self._compute(engine.forward, X, out, self._threads(m, n_threads))
-        return out[0] if single else out
+        return out
 
     def _compute(self, kernel: Callable[..., T], *args: Any) -> T:
         """A call into the core with the network's parameters."""
@@ -276,13 +285,76 @@ class Network:
         ndarray of shape (m,), or (m, n_outputs) where there are several outputs that are no class probabilities
             softmax: class numbers; sigmoid: 0 or 1; otherwise A[L]. One datapoint gives one entry.
         """
-        A = self._forward(X, check_finite=True)
-        output = self.layers[-1].activation.outputs
-        if output is Outputs.SIMPLEX:
-            return A.argmax(axis=-1)
-        if output is Outputs.UNIT:
-            A = (A > 0.5).astype(np.int64)
+        A = self._decide(self._forward(X, check_finite=True))
         return A[..., 0] if self.n_outputs == 1 else A
+
+    def _decide(self, A: np.ndarray) -> np.ndarray:
+        """Class numbers from probabilities of classes, 0 or 1 from single ones, and values as they are."""
+        if self._range is Outputs.SIMPLEX:
+            return A.argmax(axis=-1)
+        return (A > 0.5).astype(np.int64) if self._range is Outputs.UNIT else A
+
+    @property
+    def _range(self) -> Outputs:
+        return self.layers[-1].activation.outputs
+
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like or scipy.sparse matrix
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (m, n_outputs), or (m, 2) of one sigmoid output, of the network's dtype
+            softmax: the probability of each class. One sigmoid output: of the classes 0 and 1. Several: each output's own
+            probability of being 1. One datapoint gives one row.
+
+        Raises
+        ------
+        ValueError
+            Outputs that are no probabilities.
+        """
+        if self._range < Outputs.UNIT:
+            raise ValueError(
+                f"predict_proba needs 'softmax' or 'sigmoid' outputs, got a network with {self.layers[-1].activation.name!r}: "
+                "predict gives its values."
+            )
+        A = self._forward(X, check_finite=True)
+        return A if self.n_outputs > 1 else both_classes(np.atleast_2d(A)).reshape(*A.shape[:-1], 2)
+
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """How well predictions meet targets: accuracy of softmax and sigmoid outputs, R2 of all others.
+
+        Parameters
+        ----------
+        X : array-like or scipy.sparse matrix of shape (m, n_inputs)
+        y : array-like of shape (m,) or (m, n_outputs)
+            As for `fit`. Of rows of probabilities, the largest is the class.
+        sample_weight : array-like of shape (m,), optional
+
+        Returns
+        -------
+        float
+            1 at best. Accuracy: the share of rows whose class is predicted, or all of whose labels are, with several sigmoid
+            outputs. R2: ``1 - sum (y - A[L])^2 / sum (y - mean y)^2``, averaged over the outputs.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit.
+        """
+        loss = losses.get(None, self.layers[-1].activation)
+        X, y, w = _data.validated(
+            X, y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype, target_dtype=np.dtype(np.float64)
+        )
+        A = self._outputs(X)
+        if self._range < Outputs.UNIT:
+            return r2(A, y, w)
+        wrong = self._decide(A) != (self._decide(y) if y.ndim == 2 else y)
+        return float(np.average(~wrong.reshape(len(y), -1).any(axis=1), weights=w))
 
     def activations(self, X: MatrixLike) -> list[np.ndarray]:
         """A[0], ..., A[L] of a batch (or of one datapoint), without dropout.
