@@ -6,11 +6,14 @@ import math
 import numbers
 import operator
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from fastnet._hints import did_you_mean
+
+#: What `generator` takes.
+Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | np.random.RandomState | None
 
 #: Dimensions are handed to 32-bit BLAS.
 MAX_DIMENSION = 2**31 - 1
@@ -152,10 +155,10 @@ def float_dtype(dtype: Any) -> np.dtype:
     return np.dtype(name)
 
 
-def generator(random_state: Any) -> np.random.Generator:
+def generator(random_state: Seed) -> np.random.Generator:
     """A generator from None, an int, a SeedSequence, a Generator or a RandomState (which is advanced by one draw)."""
     if isinstance(random_state, np.random.RandomState):
-        random_state = random_state.randint(2**32, dtype=np.uint64)
+        random_state = int(random_state.randint(2**32, dtype=np.uint64))
     try:
         return np.random.default_rng(random_state)
     except (TypeError, ValueError) as error:

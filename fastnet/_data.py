@@ -6,13 +6,19 @@ Data that is already in the right form is passed on as it is, without a copy. In
 from __future__ import annotations
 
 import sys
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from fastnet import _checks
 from fastnet.losses import CrossEntropy, Loss
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from scipy.sparse import sparray, spmatrix
+
+#: Features as callers have them: arrays, lists, frames, sparse matrices.
+MatrixLike: TypeAlias = "ArrayLike | sparray | spmatrix"
 #: Compressed sparse rows: data, int32 column numbers, int64 row starts, (m, n).
 CSR: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]
 Features: TypeAlias = np.ndarray | CSR
@@ -216,10 +222,20 @@ def representable(weights: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return weights if within or not 0 < largest < np.inf else weights / largest
 
 
-def validated(X: Any, y: Any, sample_weight: Any, n_inputs: int, n_outputs: int, loss: Loss, dtype: np.dtype) -> Dataset:
-    """Features, targets and sample weights of at least one datapoint, all in the core's form."""
+def validated(
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    n_inputs: int,
+    n_outputs: int,
+    loss: Loss,
+    dtype: np.dtype,
+    target_dtype: np.dtype | None = None,
+) -> Dataset:
+    """Features, targets and sample weights of at least one datapoint, in the core's form but for another `target_dtype`."""
     X = features(X, n_inputs, dtype)
     m = n_rows(X)
     if m == 0:
         raise ValueError("X has no rows: at least one datapoint is needed.")
-    return X, targets(y, m, n_outputs, loss, dtype), sample_weights(sample_weight, m, dtype)
+    target_dtype = target_dtype or dtype
+    return X, targets(y, m, n_outputs, loss, target_dtype), sample_weights(sample_weight, m, target_dtype)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from fastnet._core import engine
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from fastnet._session import Session
 
-#: What `sampling` accepts besides a callable ``(session) -> row numbers of the next epoch``.
-SAMPLINGS = ("shuffle", "random", "sequential")
+_Name = Literal["shuffle", "random", "sequential"]
+#: An order by name, or a callable ``(session) -> row numbers of the next epoch``.
+Sampling: TypeAlias = "_Name | Callable[[Session], ArrayLike]"
+SAMPLINGS: tuple[str, ...] = get_args(_Name)
 
 _MOST_ROWS = 2**32
 
@@ -36,7 +40,7 @@ class Sampler:
         Seeds the core's generator.
     """
 
-    def __init__(self, sampling: str | Callable[[Session], Any], m: int, batch_size: int, rng: np.random.Generator) -> None:
+    def __init__(self, sampling: Sampling, m: int, batch_size: int, rng: np.random.Generator) -> None:
         if not callable(sampling) and sampling not in SAMPLINGS:
             raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, or a callable, got {sampling!r}.")
         if m > _MOST_ROWS and sampling != "sequential":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnet import _checks, _data, _identity, losses, optimizers, runtime
+from fastnet._checks import Seed
 from fastnet._core import engine
-from fastnet._sampling import Sampler
+from fastnet._sampling import Sampler, Sampling
 from fastnet.exceptions import DivergenceError
 from fastnet.history import History
 from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.optimizers import GradientRule, Optimizer
+from fastnet.schedules import LearningRate
 
 
 class EpochResult(NamedTuple):
@@ -100,23 +102,23 @@ class Session:
         X: _data.Features,
         y: np.ndarray,
         *,
-        loss: str | Loss,
-        optimizer: str | Optimizer,
+        loss: str | Loss | type[Loss],
+        optimizer: str | Optimizer | type[Optimizer],
         batch_size: int,
-        learning_rate: Any = None,
-        sampling: str | Callable[[Session], Any] = "shuffle",
+        learning_rate: LearningRate | None = None,
+        sampling: Sampling = "shuffle",
         sample_weight: np.ndarray | None = None,
         l2: float = 0.0,
         l2_per_batch: bool = False,
         weight_decay: float = 0.0,
         max_grad_norm: float | None = None,
         track_grad_norm: bool = False,
-        random_state: Any = None,
+        random_state: Seed = None,
         n_threads: int | None = None,
         optimizer_state: Sequence[np.ndarray] | None = None,
         step: int = 0,
     ) -> None:
-        loss = losses.get(loss, network.layers[-1].activation)
+        loss = losses.get(loss, network.output_activation)
         optimizer = optimizers.get(optimizer)
         if not isinstance(optimizer, GradientRule):
             raise TypeError(f"A session needs a rule that works on batches, got {optimizer.name!r}; Network.fit takes it.")
@@ -156,7 +158,7 @@ class Session:
             engine.Trainer,
             network._plan,
             network.params,
-            loss.engine_form(network.n_outputs),
+            network._form(loss),
             X,
             y,
             sample_weight,

@@ -1,11 +1,14 @@
-"""A network as a table, in text and in HTML."""
+"""Networks and histories in short: in text, and as tables in HTML for notebooks."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fastnet.history import History
     from fastnet.network import Network
 
 _HEADER = ("layer", "shape of W", "activation", "dropout", "parameters")
@@ -41,9 +44,58 @@ def text(network: Network) -> str:
 
 def html(network: Network) -> str:
     """The table as HTML, for notebooks."""
-    head = "".join(f"<th>{name}</th>" for name in _HEADER)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(network))
+    return _html(f"Network with {network.n_inputs} inputs", _HEADER, _rows(network), _total(network))
+
+
+def _html(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], foot: str) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return (
-        f"<table><caption>Network with {network.n_inputs} inputs</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody><tfoot><tr><td colspan='{len(_HEADER)}'>{_total(network)}</td></tr></tfoot></table>"
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody><tfoot><tr><td colspan='{len(header)}'>{escape(foot)}</td></tr></tfoot></table>"
     )
+
+
+#: Epochs that a table shows at the beginning and at the end of a history.
+_SHOWN = 5
+
+
+def history_text(history: History) -> str:
+    """One line: how many epochs, the losses from the first to the last, and the least of them."""
+    curves = [f"{name} {values[0]:.4g} -> {values[-1]:.4g}" for name, values in _losses(history).items()]
+    parts = ", ".join([*curves, *_least(history)])
+    return f"<History of {_count(history)}{': ' if parts else ''}{parts}>"
+
+
+def history_html(history: History) -> str:
+    """The first and the last epochs as a table in HTML; columns that hold no number are left out."""
+    curves = {name: values for name, values in history.as_dict().items() if not all(map(math.isnan, values))}
+    n = len(history)
+    epochs = range(n) if n <= 2 * _SHOWN + 1 else [*range(_SHOWN), None, *range(n - _SHOWN, n)]
+    rows = [
+        ["..."] * (len(curves) + 1) if epoch is None else [str(epoch + 1), *(_cell(values, epoch) for values in curves.values())]
+        for epoch in epochs
+    ]
+    return _html(f"History of {_count(history)}", ["epoch", *curves], rows, ", ".join(_least(history)))
+
+
+def _cell(values: Sequence[float], epoch: int) -> str:
+    if epoch >= len(values):
+        return ""
+    value = values[epoch]
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _count(history: History) -> str:
+    return f"{len(history)} epoch{'s' * (len(history) != 1)}"
+
+
+def _losses(history: History) -> dict[str, list[float]]:
+    return {name: values for name in ("loss", "val_loss") if (values := getattr(history, name))}
+
+
+def _least(history: History) -> list[str]:
+    if not len(history):
+        return []
+    name, values = list(_losses(history).items())[-1]
+    return [f"least {name} {values[history.best_epoch]:.4g} in epoch {history.best_epoch + 1}"]

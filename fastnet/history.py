@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fastnet._session import EpochResult
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """One value an epoch in each list.
 
@@ -62,3 +62,13 @@ class History:
     def as_dict(self) -> dict[str, list[float]]:
         """All lists, by name; ``History(**d)`` is the way back."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        from fastnet._summary import history_text
+
+        return history_text(self)
+
+    def _repr_html_(self) -> str:
+        from fastnet._summary import history_html
+
+        return history_html(self)

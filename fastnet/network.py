@@ -5,7 +5,8 @@ b[l] of shape (n[l],)::
 
     A[0] = X        Z[l] = A[l-1] @ W[l] + b[l]        A[l] = g[l](Z[l])        J = mean loss of A[L] against y
 
-The parameters are one vector ``[W[1] ... W[L] | b[1] ... b[L]]``; weights and biases are views of it.
+That is a chain of dense layers; docs/mathematics.md has the equations of the others. The parameters are one vector,
+``[W[1] ... W[L] | b[1] ... b[L]]`` for dense layers; weights and biases are views of it.
 
 References
 ----------
@@ -14,7 +15,10 @@ Kent, Introduction to Deep Learning (ISE 364/464 lecture slides).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -22,14 +26,25 @@ import numpy as np
 from fastnet import _checks, _data, losses, runtime
 from fastnet._core import engine
 from fastnet._core.guards import Exclusive
-from fastnet.activations import Outputs
-from fastnet.layers import Dense, Gradients, chain, count, views, zeros
+from fastnet._hints import takes_other_words
+from fastnet._outputs import both_classes, r2
+from fastnet.activations import Activation, Outputs
+from fastnet.layers import ENSEMBLES, Dense, Gradients, Graph, Layer, chain, zeros
+from fastnet.layers.dense import Linear
 from fastnet.losses import Loss
 
 if TYPE_CHECKING:
     import os
 
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from fastnet._checks import Seed
+    from fastnet._data import MatrixLike
+    from fastnet._loop import CallbackProtocol
+    from fastnet._sampling import Sampling
     from fastnet.history import History
+    from fastnet.optimizers import Optimizer
+    from fastnet.schedules import LearningRate
 
 T = TypeVar("T")
 
@@ -39,15 +54,37 @@ _forward_row = engine.forward_row
 _WORTH_THREADS = 1 << 20
 
 
+@dataclass(frozen=True)
+class Ensemble:
+    """How the members of a network are put together."""
+
+    n_members: int = 1
+    kind: str = "packed"
+    loss: str = "members"
+
+    def __post_init__(self) -> None:
+        _checks.positive_int(self.n_members, "n_members", maximum=1 << 16)
+        _checks.one_of(self.kind, "ensemble", ENSEMBLES)
+        _checks.one_of(self.loss, "ensemble_loss", ("members", "mean"))
+
+
 class Network:
-    """A multilayer perceptron.
+    """A network of layers; of dense layers alone, a multilayer perceptron.
 
     Parameters
     ----------
-    layers : sequence of Dense
-        Layers 1 to L, the output layer last. One layer is a perceptron.
+    layers : sequence of Layer
+        Layers 1 to L, the output layer last: `fastnet.Dense` and others. One dense layer is a perceptron.
     n_inputs : int
         Features n[0].
+    n_members : int
+        Models side by side, an ensemble that is trained and used in one pass; `forward` gives the mean of their outputs.
+    ensemble : {"packed", "batch", "mini"}
+        What the members share. "packed": nothing. "batch": the weights of dense layers, ``A[l] = g(((A[l-1] * r) @ W) * s + b)`` with
+        r, s, b of each member (Wen, Tran & Ba 2020; TabM, Gorishniy, Kotelnikov & Babenko 2024). "mini": all but factors r of the first
+        dense layer's inputs and the output layer (TabM-mini).
+    ensemble_loss : {"members", "mean"}
+        What is minimised: the mean of the members' losses, or the loss of the mean of their outputs.
     dtype : {"float32", "float64"}
         Type of the parameters; everything is computed in it.
     random_state : None, int, SeedSequence, Generator or RandomState
@@ -55,15 +92,19 @@ class Network:
 
     Attributes
     ----------
-    layers : tuple of Dense
-    n_inputs, n_outputs, n_layers, n_params : int
+    layers : tuple of Layer
+    n_inputs, n_outputs, n_layers, n_params, n_members : int
     sizes : tuple of int
-        n[0], ..., n[L].
+        n[0], ..., n[L] of one member.
     dtype : dtype
     params : ndarray of shape (n_params,)
-        All parameters, ``[all W | all b]``: write into it to change them.
+        All parameters, ``[all W | all b]`` of dense layers: write into it to change them.
+    parameters : mapping of str to ndarray
+        Writable views of `params` by name: the number of the layer, a point, and what its documentation calls them, as in "1.W"; inside
+        of layers of layers "2.1.W".
     weights, biases : tuple of ndarray
-        Writable views of `params`, of shapes (n[l-1], n[l]) and (n[l],): change them in place, as in ``net.weights[0][:] = W``.
+        Those of dense layers, of shapes (n[l-1], n[l]) and (n[l],), with the members as first axis if each has its own: change them
+        in place, as in ``net.weights[0][:] = W``.
 
     Notes
     -----
@@ -79,32 +120,52 @@ class Network:
     (3,)
     """
 
-    def __init__(self, layers: Sequence[Dense], n_inputs: int, *, dtype: Any = "float32", random_state: Any = None) -> None:
+    @takes_other_words()
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        n_inputs: int,
+        *,
+        n_members: int = 1,
+        ensemble: str = "packed",
+        ensemble_loss: str = "members",
+        dtype: DTypeLike = "float32",
+        random_state: Seed = None,
+    ) -> None:
         layers = chain(layers)
         n_inputs = _checks.positive_int(n_inputs, "n_inputs", maximum=_checks.MAX_DIMENSION)
         rng = _checks.generator(random_state)
-        self._build(layers, n_inputs, _checks.float_dtype(dtype))
-        for W, layer in zip(self.weights, self.layers, strict=True):
-            W[...] = layer.initializer(rng, *W.shape)
+        together = Ensemble(n_members, ensemble, ensemble_loss)
+        self._build(layers, n_inputs, _checks.float_dtype(dtype), together)
+        self._graph.initialise(self.parameters, rng)
 
-    def _build(self, layers: tuple[Dense, ...], n_inputs: int, params: np.ndarray | np.dtype) -> None:
+    def _build(
+        self, layers: tuple[Layer, ...], n_inputs: int, params: np.ndarray | np.dtype, together: Ensemble | None = None
+    ) -> None:
         """Set all attributes, with the given parameter vector, or with zeros of the given dtype."""
         self.layers = layers
         self.n_inputs = n_inputs
-        self.sizes = (n_inputs, *(layer.n_units for layer in layers))
-        self._params = params if isinstance(params, np.ndarray) else zeros(count(self.sizes), params)
+        self._together = Ensemble() if together is None else together
+        self._graph, self._ends = Graph.of(layers, n_inputs, self._together.n_members, self._together.kind)
+        self._plan = self._graph.plan()
+        widths = [self._graph.widths[end] // self._graph.members_of(end) for end in self._ends]
+        self.sizes = (n_inputs, *widths)
+        self._params = params if isinstance(params, np.ndarray) else zeros(self._plan.n_params, params)
+        if self._params.shape != (self._plan.n_params,) or not self._params.flags.c_contiguous:
+            raise ValueError(f"params must be a contiguous vector of {self._plan.n_params} values, got shape {self._params.shape}.")
         self.dtype = self._params.dtype
-        self._plan = engine.Plan(
-            self.sizes,
-            tuple(layer.activation.code for layer in layers),
-            tuple(layer.activation.parameter for layer in layers),
-            tuple(layer.dropout for layer in layers),
-        )
         self._exclusive = Exclusive()
         self._set_views()
 
     def _set_views(self) -> None:
-        self._weights, self._biases = map(tuple, views(self._params, self.sizes))
+        self._parameters = self.views(self._params)
+        linear = [node.path for node in self._graph.nodes if isinstance(node.operation, Linear)]
+        self._weights = tuple(self._parameters[f"{path}.W"] for path in linear)
+        self._biases = tuple(self._parameters[f"{path}.b"] for path in linear if f"{path}.b" in self._parameters)
+
+    def views(self, flat: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Views of a vector of `n_params` numbers, such as a gradient, by the names of `parameters`."""
+        return self._graph.parameters(self._plan, flat)
 
     def _make_writable(self) -> None:
         """Take a copy of parameters that are read-only, as those on joblib's and Ray's memory maps are."""
@@ -114,7 +175,12 @@ class Network:
 
     @classmethod
     def from_parameters(
-        cls, layers: Sequence[Dense], weights: Sequence[Any], biases: Sequence[Any], *, dtype: Any = None
+        cls,
+        layers: Sequence[Dense],
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike],
+        *,
+        dtype: DTypeLike | None = None,
     ) -> Network:
         """A network with given parameters, which are copied.
 
@@ -153,7 +219,7 @@ class Network:
         return network
 
     @classmethod
-    def _adopt(cls, layers: Sequence[Dense], n_inputs: int, params: np.ndarray) -> Network:
+    def _adopt(cls, layers: Sequence[Layer], n_inputs: int, params: np.ndarray, together: Ensemble | None = None) -> Network:
         """A network on an existing flat vector, which becomes its `params` without a copy and may be read-only.
 
         Raises
@@ -161,13 +227,9 @@ class Network:
         ValueError
             Not a contiguous vector of float32 or float64, or of the wrong length.
         """
-        layers = chain(layers)
-        n_params = count((n_inputs, *(layer.n_units for layer in layers)))
-        _checks.float_dtype(params.dtype)
-        if params.shape != (n_params,) or not params.flags.c_contiguous:
-            raise ValueError(f"params must be a contiguous vector of {n_params} values, got shape {params.shape}.")
         network = cls.__new__(cls)
-        network._build(layers, n_inputs, params)
+        _checks.float_dtype(params.dtype)
+        network._build(chain(layers), n_inputs, params, together)
         return network
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -175,12 +237,16 @@ class Network:
         state = object.__getstate__(self)
         attributes, slots = state if isinstance(state, tuple) else (state, None)
         own = {name: value for name, value in attributes.items() if name not in _BUILT}
-        rebuilt = _rebuild, (type(self), self.layers, self.n_inputs, self._params)
+        rebuilt = _rebuild, (type(self), self.layers, self.n_inputs, self._params, self._together)
         return (*rebuilt, own if slots is None else (own, slots))
 
     @property
     def params(self) -> np.ndarray:
         return self._params
+
+    @property
+    def parameters(self) -> Mapping[str, np.ndarray]:
+        return self._parameters
 
     @property
     def weights(self) -> tuple[np.ndarray, ...]:
@@ -195,8 +261,17 @@ class Network:
         return len(self.layers)
 
     @property
+    def n_members(self) -> int:
+        return self._together.n_members
+
+    @property
     def n_outputs(self) -> int:
-        return self.sizes[-1]
+        return self._plan.n_outputs
+
+    @property
+    def output_activation(self) -> Activation:
+        """g[L]"""
+        return self._graph.nodes[-1].operation.activation
 
     @property
     def n_params(self) -> int:
@@ -205,9 +280,9 @@ class Network:
     @property
     def n_weights(self) -> int:
         """Length of the prefix of `params` that holds the weights: what the L2 penalty is on."""
-        return self._plan.n_weights
+        return self._plan.n_penalised
 
-    def forward(self, X: Any) -> np.ndarray:
+    def forward(self, X: MatrixLike) -> np.ndarray:
         """A[L] for one datapoint or for a batch.
 
         NaN and infinity are not looked for here: they come out as they must.
@@ -231,22 +306,40 @@ class Network:
         except (TypeError, ValueError):
             return self._forward(X, check_finite=False)
 
+    def __call__(self, X: MatrixLike) -> np.ndarray:
+        """The same as `forward`."""
+        return self.forward(X)
+
     def _forward(self, X: Any, *, check_finite: bool, n_threads: int | None = None) -> np.ndarray:
         X, single = _data.batch(X, self.n_inputs)
-        X = _data.features(X, self.n_inputs, self.dtype, check_finite=check_finite)
+        A = self._outputs(_data.features(X, self.n_inputs, self.dtype, check_finite=check_finite), n_threads)
+        return A[0] if single else A
+
+    def _outputs(self, X: _data.Features, n_threads: int | None = None) -> np.ndarray:
+        """A[L] of data in the core's form."""
         m = _data.n_rows(X)
         out = np.empty((m, self.n_outputs), self.dtype)
         self._compute(engine.forward, X, out, self._threads(m, n_threads))
-        return out[0] if single else out
+        return out
 
     def _compute(self, kernel: Callable[..., T], *args: Any) -> T:
         """A call into the core with the network's parameters."""
         return runtime.single_threaded_blas(self._plan.uses_blas, kernel, self._plan, self._params, *args)
 
     def _threads(self, m: int, n_threads: int | None = None) -> int:
-        return 1 if m * self.n_weights < _WORTH_THREADS else runtime.thread_limit(n_threads)
+        return 1 if m * self._plan.cost < _WORTH_THREADS else runtime.thread_limit(n_threads)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def forward_members(self, X: MatrixLike) -> np.ndarray:
+        """A[L] of each member of an ensemble, of shape (m, n_members, n_outputs), for X as for `forward`."""
+        X, single = _data.batch(X, self.n_inputs)
+        features = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
+        m = _data.n_rows(features)
+        out = np.empty((m, self.n_members * self.n_outputs), self.dtype)
+        self._compute(partial(engine.forward, of_each=True), features, out, self._threads(m))
+        A = out.reshape(m, self.n_members, self.n_outputs)
+        return A[0] if single else A
+
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predictions in the form of y.
 
         Parameters
@@ -259,31 +352,106 @@ class Network:
         ndarray of shape (m,), or (m, n_outputs) where there are several outputs that are no class probabilities
             softmax: class numbers; sigmoid: 0 or 1; otherwise A[L]. One datapoint gives one entry.
         """
-        A = self._forward(X, check_finite=True)
-        output = self.layers[-1].activation.outputs
-        if output is Outputs.SIMPLEX:
-            return A.argmax(axis=-1)
-        if output is Outputs.UNIT:
-            A = (A > 0.5).astype(np.int64)
+        A = self._decide(self._forward(X, check_finite=True))
         return A[..., 0] if self.n_outputs == 1 else A
 
-    def activations(self, X: Any) -> list[np.ndarray]:
+    def _decide(self, A: np.ndarray) -> np.ndarray:
+        """Class numbers from probabilities of classes, 0 or 1 from single ones, and values as they are."""
+        if self._range is Outputs.SIMPLEX:
+            return A.argmax(axis=-1)
+        return (A > 0.5).astype(np.int64) if self._range is Outputs.UNIT else A
+
+    @property
+    def _range(self) -> Outputs:
+        return self.output_activation.outputs
+
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like or scipy.sparse matrix
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of shape (m, n_outputs), or (m, 2) of one sigmoid output, of the network's dtype
+            softmax: the probability of each class. One sigmoid output: of the classes 0 and 1. Several: each output's own
+            probability of being 1. One datapoint gives one row.
+
+        Raises
+        ------
+        ValueError
+            Outputs that are no probabilities.
+        """
+        if self._range < Outputs.UNIT:
+            raise ValueError(
+                f"predict_proba needs 'softmax' or 'sigmoid' outputs, got a network with {self.output_activation.name!r}: "
+                "predict gives its values."
+            )
+        A = self._forward(X, check_finite=True)
+        return A if self.n_outputs > 1 else both_classes(np.atleast_2d(A)).reshape(*A.shape[:-1], 2)
+
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """How well predictions meet targets: accuracy of softmax and sigmoid outputs, R2 of all others.
+
+        Parameters
+        ----------
+        X : array-like or scipy.sparse matrix of shape (m, n_inputs)
+        y : array-like of shape (m,) or (m, n_outputs)
+            As for `fit`. Of rows of probabilities, the largest is the class.
+        sample_weight : array-like of shape (m,), optional
+
+        Returns
+        -------
+        float
+            1 at best. Accuracy: the share of rows whose class is predicted, or all of whose labels are, with several sigmoid
+            outputs. R2: ``1 - sum (y - A[L])^2 / sum (y - mean y)^2``, averaged over the outputs.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Data that does not fit.
+        """
+        loss = losses.get(None, self.output_activation)
+        X, y, w = _data.validated(
+            X, y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype, target_dtype=np.dtype(np.float64)
+        )
+        A = self._outputs(X)
+        if self._range < Outputs.UNIT:
+            return r2(A, y, w)
+        wrong = self._decide(A) != (self._decide(y) if y.ndim == 2 else y)
+        return float(np.average(~wrong.reshape(len(y), -1).any(axis=1), weights=w))
+
+    def activations(self, X: MatrixLike) -> list[np.ndarray]:
         """A[0], ..., A[L] of a batch (or of one datapoint), without dropout.
 
         Returns
         -------
-        list of L + 1 arrays of shape (m, n[l])
+        list of L + 1 arrays of shape (m, n[l]), or (m, n_members, n[l]) where members have their own
             A[0] is X itself where it is of the network's dtype and C-contiguous already.
         """
         X, single = _data.batch(X, self.n_inputs)
         A0 = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
         m = _data.n_rows(A0)
-        outs = [np.empty((m, n), self.dtype) for n in self.sizes[1:]]
+        outs = [np.empty((m, n), self.dtype) for n in self._plan.sizes[1:]]
         self._compute(engine.activations, A0, outs, self._threads(m))
-        layers = [X if isinstance(A0, tuple) else A0, *outs]
+        layers = [X if isinstance(A0, tuple) else A0, *(self._by_members(outs[end - 1], end) for end in self._ends)]
         return [A[0] for A in layers] if single else layers
 
-    def loss(self, X: Any, y: Any, *, loss: str | Loss | None = None, sample_weight: Any = None, l2: float = 0.0) -> float:
+    def _by_members(self, A: np.ndarray, operation: int) -> np.ndarray:
+        members = self._graph.members_of(operation)
+        return A if members == 1 else A.reshape(len(A), members, -1)
+
+    def loss(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        *,
+        loss: str | Loss | type[Loss] | None = None,
+        sample_weight: ArrayLike | None = None,
+        l2: float = 0.0,
+    ) -> float:
         """J, the (weighted) mean loss, without dropout.
 
         Parameters
@@ -309,15 +477,23 @@ class Network:
     def _checked(
         self, X: Any, y: Any, loss: Any, sample_weight: Any
     ) -> tuple[Loss, _data.Features, np.ndarray, np.ndarray | None]:
-        loss = losses.get(loss, self.layers[-1].activation)
+        loss = losses.get(loss, self.output_activation)
         return loss, *_data.validated(X, y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype)
 
     def _loss(
         self, X: _data.Features, y: np.ndarray, loss: Loss, sample_weight: np.ndarray | None, n_threads: int | None = None
     ) -> float:
         """`loss` of data in the core's form."""
-        form = loss.engine_form(self.n_outputs)
+        form = self._form(loss)
         return self._compute(engine.loss, form, X, y, sample_weight, self._threads(_data.n_rows(X), n_threads))
+
+    def _form(self, loss: Loss) -> tuple[Any, ...]:
+        """The loss as the core takes it, for this network's outputs."""
+        form = loss.engine_form(self.n_outputs)
+        if self._together.loss == "members":
+            return form
+        ceiling = form[3] if len(form) > 3 else math.inf
+        return (*form[:3], ceiling, True)
 
     def _penalty(self, l2: float) -> float:
         W = self._params[: self.n_weights]
@@ -325,11 +501,11 @@ class Network:
 
     def loss_and_grad(
         self,
-        X: Any,
-        y: Any,
+        X: MatrixLike,
+        y: ArrayLike,
         *,
-        loss: str | Loss | None = None,
-        sample_weight: Any = None,
+        loss: str | Loss | type[Loss] | None = None,
+        sample_weight: ArrayLike | None = None,
         l2: float = 0.0,
         dropout_seed: int | None = None,
     ) -> tuple[float, Gradients]:
@@ -351,7 +527,7 @@ class Network:
         -------
         J : float
         grads : Gradients
-            ``flat`` of shape (n_params,), ``weights`` and ``biases`` views of it.
+            ``flat`` of shape (n_params,), ``weights`` and ``biases`` views of it; ``net.views(grads.flat)`` gives all of them by name.
         """
         loss, X, y, w = self._checked(X, y, loss, sample_weight)
         l2 = _checks.real(l2, "l2", minimum=0.0)
@@ -359,7 +535,13 @@ class Network:
         J = self._loss_and_grad(X, y, loss, w, flat, seed=dropout_seed)
         if l2:
             flat[: self.n_weights] += l2 * self._params[: self.n_weights]
-        return J + self._penalty(l2), Gradients(flat, *views(flat, self.sizes))
+        return J + self._penalty(l2), self._gradients(flat)
+
+    def _gradients(self, flat: np.ndarray) -> Gradients:
+        views = self.views(flat)
+        linear = [node.path for node in self._graph.nodes if isinstance(node.operation, Linear)]
+        weights, biases = ([views[f"{path}.{name}"] for path in linear if f"{path}.{name}" in views] for name in "Wb")
+        return Gradients(flat, weights, biases)
 
     def _loss_and_grad(
         self,
@@ -373,12 +555,110 @@ class Network:
         n_threads: int | None = None,
     ) -> float:
         """`loss_and_grad` of data in the core's form, the gradient written into `out`."""
-        form = loss.engine_form(self.n_outputs)
+        form = self._form(loss)
         threads = self._threads(_data.n_rows(X), n_threads)
         return self._compute(engine.loss_and_grad, form, X, y, sample_weight, out, threads, seed)
 
-    def fit(self, X: Any, y: Any, **options: Any) -> History:
-        """Train the network; see `fastnet.training.fit` for all options.
+    @takes_other_words(learning_rate_init="learning_rate", max_iter="epochs", verbose="progress")
+    def fit(
+        self,
+        X: MatrixLike,
+        y: ArrayLike,
+        *,
+        loss: str | Loss | type[Loss] | None = None,
+        optimizer: str | Optimizer | type[Optimizer] = "adam",
+        batch_size: int = 32,
+        epochs: int | None = None,
+        iterations: int | None = None,
+        learning_rate: LearningRate | None = None,
+        sampling: Sampling = "shuffle",
+        sample_weight: ArrayLike | None = None,
+        validation_data: tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, ArrayLike, ArrayLike | None] | None = None,
+        l2: float = 0.0,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = None,
+        track_grad_norm: bool = False,
+        callbacks: Iterable[CallbackProtocol] = (),
+        progress: bool = False,
+        random_state: Seed = None,
+        n_threads: int | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
+    ) -> History:
+        """Train the network in place.
+
+        Each update takes the next batch of rows, goes forward and backward through the network, and lets the optimiser change the
+        parameters; an epoch runs in the compiled core as one call. All arguments are checked before the first update.
+
+        Parameters
+        ----------
+        X : array-like or scipy.sparse matrix of shape (m, n_inputs)
+            Not copied where it is a C-contiguous array of the network's dtype.
+        y : array-like of shape (m,) or (m, n_targets)
+            Class numbers 0, 1, ... for cross_entropy (or rows of probabilities), 0 or 1 for binary_cross_entropy, values
+            otherwise.
+        loss : str or Loss, optional
+            By default the one that suits the output activation: cross_entropy for softmax, binary_cross_entropy for sigmoid,
+            poisson for exponential, squared_error otherwise.
+        optimizer : str or Optimizer, default="adam"
+            One of `fastnet.optimizers`, by its name or as an object: ``fn.SGD(0.1, momentum=0.9)``.
+        batch_size : int, default=32
+            Rows of a batch, B; all rows where there are fewer.
+        epochs, iterations : int, optional
+            Passes over the data, or updates T. Give at most one; 20 epochs by default.
+        learning_rate : float, str, Schedule, sequence or callable, optional
+            The learning rates ``{alpha_j}``: a number, a schedule or its name, one number for each update, or a function of the
+            update's number. By default the optimiser's own.
+        sampling : {"shuffle", "random", "sequential"} or callable, default="shuffle"
+            "shuffle": every row once an epoch, in random order. "random": a fresh random batch for each update. "sequential": the
+            rows as they are. Or a function of the session that gives the row numbers of the next epoch.
+        sample_weight : array-like of shape (m,), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Its loss is recorded after each epoch.
+        l2 : float, default=0.0
+            Adds ``l2 / 2 * ||W||^2`` to the loss.
+        weight_decay : float, default=0.0
+            Decoupled decay of the weights, ``w -= learning rate * weight_decay * w``; 0: the optimiser's own (AdamW).
+        max_grad_norm : float, optional
+            Longest gradient; longer ones are scaled down to it.
+        track_grad_norm : bool, default=False
+            Record the gradient norm of each epoch.
+        callbacks : iterable of Callback, default=()
+            Called between epochs; see `fastnet.callbacks`.
+        progress : bool, default=False
+            Show a progress bar.
+        random_state : int, SeedSequence, Generator or RandomState, optional
+            Seed of the order of rows and of dropout. The same seed on the same machine gives the same network, bit for bit.
+        n_threads : int, optional
+            Most threads to use.
+        resume_from : path, optional
+            A file written by `fastnet.Checkpoint`: continue from there, bit for bit, with the same data and options.
+
+        Returns
+        -------
+        History
+            One value an epoch (L-BFGS: an iteration).
+
+        Raises
+        ------
+        ValueError, TypeError
+            Arguments or data that do not fit, or options that there are not; nothing has changed then.
+        DivergenceError
+            A loss or parameter became NaN or infinite; the network keeps the parameters of the last epoch that ended finite.
+        KeyboardInterrupt
+            Ctrl-C, which is noticed within a tenth of a second; the network keeps the parameters of the last completed batch. Of
+            more than eight million parameters some may be those after the update that was interrupted, the others those before.
+        RuntimeError
+            The network is being trained already.
+
+        Warns
+        -----
+        RuntimeWarning
+            L-BFGS stopped before it reached a minimum, as rounding hides how to go on.
+
+        Notes
+        -----
+        Three options may have the names that the estimators give them: ``learning_rate_init`` for `learning_rate`, ``max_iter``
+        for `epochs` and ``verbose`` for `progress`. Their `alpha` is ``l2 * batch_size``.
 
         Examples
         --------
@@ -389,10 +669,7 @@ class Network:
         >>> net.predict(X).tolist()
         [0, 1, 1, 0]
         """
-        from fastnet.training import fit, refuse_unknown
-
-        refuse_unknown(options)
-        return fit(self, X, y, **options)
+        return _fit(**locals())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write architecture and parameters to a safetensors file, which `fastnet.load` reads."""
@@ -407,8 +684,12 @@ class Network:
         return text(self)
 
     def __repr__(self) -> str:
-        layers = ", ".join(f"{layer.n_units} {layer.activation.name}" for layer in self.layers)
-        return f"<Network {self.n_inputs} -> {layers}; {self.n_params} parameters, {self.dtype.name}>"
+        layers = ", ".join(
+            f"{layer.n_units} {layer.activation.name}" if isinstance(layer, Dense) else f"{type(layer).__name__} {size}"
+            for layer, size in zip(self.layers, self.sizes[1:], strict=True)
+        )
+        members = f"{self.n_members} {self._together.kind} members, " if self.n_members > 1 else ""
+        return f"<Network {self.n_inputs} -> {layers}; {members}{self.n_params} parameters, {self.dtype.name}>"
 
     def _repr_html_(self) -> str:
         from fastnet._summary import html
@@ -417,9 +698,21 @@ class Network:
 
 
 #: Attributes that `Network._build` sets.
-_BUILT = frozenset({"layers", "n_inputs", "sizes", "dtype", "_params", "_plan", "_exclusive", "_weights", "_biases"})
+_BUILT = frozenset(
+    {"layers", "n_inputs", "sizes", "dtype", "_together", "_graph", "_ends", "_params", "_plan", "_exclusive"}
+    | {"_parameters", "_weights", "_biases"}
+)
 
 
-def _rebuild(cls: type[Network], layers: tuple[Dense, ...], n_inputs: int, params: np.ndarray) -> Network:
+def _fit(self: Network, **arguments: Any) -> History:
+    """Import the layer above, and let it do the work of `Network.fit`."""
+    from fastnet.training import fit_network
+
+    return fit_network(self, **arguments)
+
+
+def _rebuild(
+    cls: type[Network], layers: tuple[Layer, ...], n_inputs: int, params: np.ndarray, together: Ensemble | None = None
+) -> Network:
     """Undo `Network.__reduce__`."""
-    return cls._adopt(layers, n_inputs, params)
+    return cls._adopt(layers, n_inputs, params, together)

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastnet import _checks, schedules
 from fastnet._core import engine
-from fastnet.schedules import Schedule
+from fastnet.schedules import LearningRate, Schedule
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class GradientRule(Optimizer):
         """Vectors of memory the rule keeps."""
         return 1
 
-    def schedule(self, learning_rate: Any = None) -> Schedule:
+    def schedule(self, learning_rate: LearningRate | None = None) -> Schedule:
         """The schedule of a run: `learning_rate`, if given (a name or class starts from the own rate), or the optimiser's own."""
         if learning_rate is None:
             return self.learning_rate

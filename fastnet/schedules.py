@@ -7,9 +7,9 @@ is given, `Network.fit` sets it to the length of the training run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -326,6 +326,10 @@ _ROWS = (Constant, StepDecay, ExponentialDecay, InverseScaling, Cosine, OneCycle
 
 #: Name -> class, one row a schedule.
 SCHEDULES: dict[str, type[Schedule]] = {row.name: row for row in _ROWS}
+
+
+#: What `get` takes: a number, a name, a schedule, the rates of all updates, or a function of the update number.
+LearningRate: TypeAlias = float | str | Schedule | type[Schedule] | Iterable[float] | Callable[[Any], Any]
 
 
 def get(spec: Any, initial: float = 0.001) -> Schedule:

@@ -39,11 +39,18 @@ def test_estimators(mistake):
 
 
 NETWORK_MISTAKES = {
-    "lr": ({"lr": 0.1}, TypeError, "fit has no option 'lr'; it has loss, optimizer.* Did you mean learning_rate"),
-    "X_val": ({"X_val": X}, TypeError, "Did you mean validation_data"),
-    "alpha": ({"alpha": 0.1}, TypeError, "Did you mean l2"),
+    "lr": ({"lr": 0.1}, TypeError, "Network.fit has no option 'lr'; it has X, y, loss, optimizer.* Did you mean 'learning_rate'"),
+    "X_val": ({"X_val": X}, TypeError, r"Did you mean validation_data=\(X_val, y_val\)"),
+    "sample_weight_val": ({"sample_weight_val": y}, TypeError, r"validation_data=\(X_val, y_val, sample_weight_val\)"),
+    "alpha": ({"alpha": 0.1}, TypeError, "Did you mean l2=alpha / batch_size"),
+    "solver": ({"solver": "sgd"}, TypeError, "Did you mean 'optimizer'"),
+    "shuffle": ({"shuffle": False}, TypeError, 'Did you mean sampling="shuffle" or "sequential"'),
+    "early_stopping": ({"early_stopping": True}, TypeError, r"Did you mean callbacks=\[fastnet.EarlyStopping\(\)\]"),
     "misspelt": ({"batchsize": 8}, TypeError, "Did you mean 'batch_size'"),
+    "of the constructor": ({"dtype": "float64"}, TypeError, r"Did you mean Network\(dtype=...\)"),
     "unlike any": ({"zebra": 8}, TypeError, "n_threads, resume_from.$"),
+    "twice": ({"epochs": 2, "max_iter": 3}, TypeError, "epochs was given twice, as epochs and max_iter"),
+    "twice by other names": ({"max_iter": 3, "epochs": 2}, TypeError, "epochs was given twice, as max_iter and epochs"),
     "loss of elsewhere": ({"loss": "categorical_crossentropy"}, ValueError, "Did you mean 'cross_entropy'"),
     "optimiser in capitals": ({"optimizer": "Adam"}, ValueError, "Did you mean 'adam'"),
     "a class": ({"callbacks": [fn.EarlyStopping]}, TypeError, r"give EarlyStopping\(...\), with parentheses"),
@@ -56,6 +63,26 @@ def test_networks(mistake):
     options, error, message = NETWORK_MISTAKES[mistake]
     with pytest.raises(error, match=message):
         network().fit(X, y, **options)
+
+
+def test_options_under_the_estimators_names():
+    fits = [{"learning_rate": 0.1, "epochs": 3}, {"learning_rate_init": 0.1, "max_iter": 3, "verbose": False}]
+    (first, expected), (second, history) = [((net := network()), net.fit(X, y, random_state=0, **options)) for options in fits]
+    assert history.loss == expected.loss and len(history) == 3
+    np.testing.assert_array_equal(second.params, first.params)
+
+
+def test_verbose_shows_the_progress_bar(capsys):
+    network().fit(X, y, epochs=2, verbose=True)
+    assert "training" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "word, meant", [("seed", "'random_state'"), ("n_features", "'n_inputs'"), ("epochs", r"fit\(epochs=...\)")]
+)
+def test_constructors_of_networks(word, meant):
+    with pytest.raises(TypeError, match=f"Network has no option '{word}'; it has layers, n_inputs.* Did you mean {meant}"):
+        fn.Network([fn.Dense(3)], 3, **{word: 1})
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import reference
+import scipy.sparse
 from helpers import HIDDEN, RTOL, distance, label, network, reference_form
 
 import fastnet as fn
@@ -101,6 +102,101 @@ def test_predict_gives_the_form_of_y(rng):
         assert np.array_equal(net.predict(X), net.forward(X)[:, 0])
         net = network([fn.Dense(2, activation)], 4)
         assert np.array_equal(net.predict(X), net.forward(X))
+
+
+def test_a_network_is_called_like_forward(rng):
+    net = network([fn.Dense(3, "softmax")], 4)
+    X = rng.standard_normal((5, 4))
+    assert np.array_equal(net(X), net.forward(X))
+    assert np.array_equal(net(X[0]), net.forward(X[0]))
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_probabilities_of_classes(output, n_outputs, dtype, rng):
+    if output == "softmax":
+        n_outputs += 1
+    net = network([fn.Dense(n_outputs, output)], 4, dtype)
+    X = rng.standard_normal((30, 4))
+    p = net.predict_proba(X)
+    assert p.dtype == dtype
+    if output == "sigmoid" and n_outputs == 1:
+        assert np.array_equal(p, np.column_stack([1 - net.forward(X), net.forward(X)]))
+        assert np.array_equal(p.argmax(axis=1), net.predict(X))
+    else:
+        assert np.array_equal(p, net.forward(X))
+    np.testing.assert_allclose(net.predict_proba(X[0]), p[0], rtol=RTOL[dtype])
+    np.testing.assert_allclose(net.predict_proba(scipy.sparse.csr_array(X)), p, rtol=10 * RTOL[dtype])
+    with pytest.raises(ValueError, match="X holds nan"):
+        net.predict_proba(np.full((1, 4), np.nan))
+
+
+@pytest.mark.parametrize("output", ["identity", "exponential", "tanh"])
+def test_values_are_no_probabilities(output):
+    with pytest.raises(ValueError, match=f"'softmax' or 'sigmoid' outputs, got a network with '{output}': predict gives"):
+        network([fn.Dense(2, output)], 4).predict_proba(np.ones((3, 4)))
+
+
+WEIGHTED = pytest.mark.parametrize("weighted", [False, True])
+
+
+def weights_of(m, weighted, rng):
+    return rng.uniform(0, 3, m) if weighted else None
+
+
+@WEIGHTED
+@pytest.mark.parametrize("layer", [fn.Dense(3, "softmax"), fn.Dense(1, "sigmoid"), fn.Dense(3, "sigmoid")])
+def test_score_of_classes_is_the_accuracy(layer, weighted, dtype, rng):
+    metrics = pytest.importorskip("sklearn.metrics")
+    net = network([layer], 4, dtype)
+    X, w = rng.standard_normal((50, 4)), weights_of(50, weighted, rng)
+    y = rng.integers(0, 3, 50) if layer.activation.name == "softmax" else rng.integers(0, 2, (50, layer.n_units)).squeeze()
+    expected = metrics.accuracy_score(y, net.predict(X), sample_weight=w)
+    assert 0 < expected < 1
+    assert net.score(X, y, w) == pytest.approx(expected, rel=1e-12)
+    assert net.score(scipy.sparse.csr_array(X), y, w) == pytest.approx(expected, rel=1e-12)
+    assert net.score(X, net.predict(X), w) == pytest.approx(1)
+
+
+def test_score_takes_rows_of_probabilities(rng):
+    net = network([fn.Dense(3, "softmax")], 4)
+    X, y = rng.standard_normal((50, 4)), rng.integers(0, 3, 50)
+    assert net.score(X, 0.7 * np.eye(3)[y] + 0.1) == net.score(X, y)
+    assert net.score(X, y.reshape(-1, 1)) == net.score(X, y)
+
+
+@WEIGHTED
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("output", ["identity", "exponential", "tanh"])
+def test_score_of_values_is_r2(output, n_outputs, weighted, dtype, rng):
+    metrics = pytest.importorskip("sklearn.metrics")
+    net = network([fn.Dense(n_outputs, output)], 4, dtype)
+    X, w = rng.standard_normal((50, 4)), weights_of(50, weighted, rng)
+    y = rng.uniform(0, 1, (50, n_outputs)).squeeze()
+    expected = metrics.r2_score(y, net.forward(X).astype(np.float64), sample_weight=w)
+    assert net.score(X, y, w) == pytest.approx(expected, rel=1e-9)
+
+
+def test_score_of_large_targets_is_exact_in_float32(rng):
+    """A million and a little: float32 would round the little away."""
+    net = fn.Network.from_parameters([fn.Dense(1, "identity")], [np.zeros((2, 1), "f4")], [np.array([2.0**20], "f4")])
+    y = 2.0**20 + np.array([-0.001, 0.001])
+    assert net.score(np.zeros((2, 2)), y) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "X, y, message",
+    [
+        (np.ones((3, 4)), [0, 1], "y must have one entry for each of the 3 rows"),
+        (np.ones((3, 4)), [0, 1, 3], "Class numbers must be integers from 0 to 2"),
+        (np.ones((0, 4)), [], "X has no rows"),
+        (np.ones((3, 5)), [0, 1, 2], "X has 5 features"),
+        (np.full((3, 4), np.nan), [0, 1, 2], "X holds nan"),
+    ],
+)
+def test_score_refuses(X, y, message):
+    with pytest.raises(ValueError, match=message):
+        network([fn.Dense(3, "softmax")], 4).score(X, y)
 
 
 def test_predicting_leaves_the_network_as_it_is(rng):

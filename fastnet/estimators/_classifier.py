@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from fastnet._checks import positive_int
+from fastnet._outputs import both_classes
 from fastnet.losses import Loss
 
 from . import _targets
@@ -169,12 +170,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Columns in the order of `classes_`.
         """
         p = outputs(self, X)
-        if p.shape[1] > 1:
-            return p
-        both = np.empty((len(p), 2), p.dtype)
-        both[:, 1:] = p
-        np.subtract(1, p, out=both[:, :1])
-        return both
+        return p if p.shape[1] > 1 else both_classes(p)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of `predict_proba`.

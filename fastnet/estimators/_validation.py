@@ -13,7 +13,7 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv, train_test_split
 from sklearn.utils import _safe_indexing
 
-from fastnet import _data
+from fastnet import _data, _outputs
 from fastnet.network import Network
 
 from ._losses import reported_scale
@@ -219,11 +219,5 @@ def accuracy(outputs: np.ndarray, rows: Rows, n_classes: int) -> float:
 
 
 def r2(outputs: np.ndarray, rows: Rows) -> float:
-    """Coefficient of determination, averaged over the outputs; a constant target counts 1 where it is met and 0 otherwise."""
-    y = rows.labels.reshape(len(rows), -1).astype(np.float64)
-    weights = np.ones(len(rows)) if rows.sample_weight is None else rows.sample_weight
-    spread = weights @ (y - np.average(y, axis=0, weights=weights)) ** 2
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        residual = weights @ (y - outputs) ** 2
-        scores = np.where(spread > 0, 1 - residual / spread, residual == 0)
-    return float(scores.mean())
+    """Weighted coefficient of determination, averaged over the outputs."""
+    return _outputs.r2(outputs, rows.labels, rows.sample_weight)

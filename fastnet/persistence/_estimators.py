@@ -188,7 +188,7 @@ def _sklearn_name(network: Network) -> str:
     from fastnet.estimators._parameters import OUTPUT_ACTIVATIONS
 
     names = {ours: theirs for theirs, ours in OUTPUT_ACTIVATIONS.items()}
-    output = network.layers[-1].activation.name
+    output = network.output_activation.name
     if output not in names:
         raise ValueError(f"broken file: an estimator's output activation cannot be {output}")
     return names[output]
