@@ -28,7 +28,21 @@ from fastnet.activations import (
 )
 from fastnet.exceptions import DivergenceError
 from fastnet.initializers import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, Zeros
-from fastnet.layers import Dense, Gradients
+from fastnet.layers import (
+    CategoryEmbedding,
+    Columns,
+    Concat,
+    Dense,
+    Dropout,
+    Gradients,
+    LayerNorm,
+    NumericEmbedding,
+    Parametric,
+    PReLU,
+    Residual,
+    Scale,
+    quantile_bins,
+)
 from fastnet.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Poisson, Quantile, SquaredError
 from fastnet.network import Network
 from fastnet.runtime import show_config
@@ -69,6 +83,17 @@ _HOMES = {name: module for module, names in _LAZY.items() for name in names}
 _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {"inspection", "onnx", "plotting", "torch", "training"}
 
 __all__ = [
+    "quantile_bins",
+    "Scale",
+    "Residual",
+    "PReLU",
+    "Parametric",
+    "NumericEmbedding",
+    "LayerNorm",
+    "Dropout",
+    "Concat",
+    "Columns",
+    "CategoryEmbedding",
     "ELU",
     "GELU",
     "LBFGS",

@@ -15,13 +15,22 @@ _HEADER = ("layer", "shape of W", "activation", "dropout", "parameters")
 
 
 def _rows(network: Network) -> list[tuple[str, ...]]:
+    """One row an operation; those that are not dense say what they are."""
     rows: list[tuple[str, ...]] = []
-    for number, (layer, W) in enumerate(zip(network.layers, network.weights, strict=True), 1):
-        activation = layer.activation
+    for node in network._graph.nodes:
+        operation, activation = node.operation, node.operation.activation
+        dense = operation.kind == "dense"
+        shapes = [(segment.name, segment.shape) for segment in operation.segments]
+        shape = _shape(shapes[0][1]) if dense else ", ".join(f"{name} {_shape(shape)}" for name, shape in shapes)
         name = f"{activation.name}({activation.parameter:g})" if activation.parameter else activation.name
-        dropout = f"{layer.dropout:g}" if layer.dropout else ""
-        rows.append((str(number), f"{W.shape[0]} x {W.shape[1]}", name, dropout, f"{W.size + layer.n_units:,}"))
+        dropout = f"{operation.dropout:g}" if operation.dropout else ""
+        size = sum(math.prod(shape) for _, shape in shapes)
+        rows.append((node.path if dense else f"{node.path} {operation.kind}", shape, name, dropout, f"{size:,}"))
     return rows
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _total(network: Network) -> str:

@@ -147,13 +147,15 @@ class Network:
         self.n_inputs = n_inputs
         self._together = Ensemble() if together is None else together
         self._graph, self._ends = Graph.of(layers, n_inputs, self._together.n_members, self._together.kind)
+        if not isinstance(params, np.ndarray):
+            params = zeros(sum(map(math.prod, self._graph.shapes().values())), params)
         self._plan = self._graph.plan()
         widths = [self._graph.widths[end] // self._graph.members_of(end) for end in self._ends]
         self.sizes = (n_inputs, *widths)
-        self._params = params if isinstance(params, np.ndarray) else zeros(self._plan.n_params, params)
-        if self._params.shape != (self._plan.n_params,) or not self._params.flags.c_contiguous:
-            raise ValueError(f"params must be a contiguous vector of {self._plan.n_params} values, got shape {self._params.shape}.")
-        self.dtype = self._params.dtype
+        if params.shape != (self._plan.n_params,) or not params.flags.c_contiguous:
+            raise ValueError(f"params must be a contiguous vector of {self._plan.n_params} values, got shape {params.shape}.")
+        self._params = params
+        self.dtype = params.dtype
         self._exclusive = Exclusive()
         self._set_views()
 
@@ -198,6 +200,8 @@ class Network:
             Shapes that do not fit the layers.
         """
         layers = chain(layers)
+        if not all(isinstance(layer, Dense) for layer in layers):
+            raise TypeError("from_parameters takes dense layers; for others make a Network and write into its `parameters`.")
         arrays = {
             name: [_checks.numeric_array(p, name) for p in given] for name, given in (("weights", weights), ("biases", biases))
         }

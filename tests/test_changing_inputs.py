@@ -15,6 +15,7 @@ import fastnet as fn
 from fastnet import _data, optimizers
 from fastnet._core import engine
 from fastnet._sampling import Sampler
+from fastnet.layers import Graph
 
 SQUARED_ERROR = (engine.LOSS_CODES["squared_error"], 0.0, None)
 
@@ -33,7 +34,7 @@ class TestOptimiserState:
         net.fit(np.ones((4, 2)), np.ones(4), epochs=2, callbacks=[Reset()])
 
     def test_the_core_holds_the_arrays(self):
-        plan = engine.Plan((2, 1), (0,), (0.0,), (0.0,))
+        plan = fn.Network([fn.Dense(1, "identity")], 2)._plan
         state = [np.zeros(3), np.zeros(3)]
         watched = weakref.ref(state[0])
         options = (np.zeros(3), SQUARED_ERROR, np.ones((4, 2)), np.ones((4, 1)), None, 2, engine.OPTIMIZER_CODES["adam"])
@@ -116,7 +117,7 @@ def test_a_workspace_beyond_the_address_space_is_refused():
         return np.frombuffer(mmap.mmap(-1, 4 * n, flags=flags), np.float32)
 
     rows, units = 2**30, 2**31 - 8
-    plan = engine.Plan((1, units, 1), (0, 0), (0.0, 0.0), (0.0, 0.0))
+    plan = Graph.of([fn.Dense(units, "identity"), fn.Dense(1, "identity")], 1)[0].plan()
     try:
         params, X, y = zeros(plan.n_params), zeros(rows).reshape(-1, 1), zeros(rows).reshape(-1, 1)
     except (OSError, AttributeError):

@@ -107,7 +107,7 @@ class TestHostileCSR:
         ],
     )
     def test_engine_refuses(self, indices, indptr, message):
-        plan = engine.Plan((3, 2), (engine.ACTIVATION_CODES["identity"],), (0.0,), (0.0,))
+        plan = fn.Network([fn.Dense(2, "identity")], 3)._plan
         X = (np.ones(3), np.array(indices, np.int32), np.array(indptr, np.int64), (2, 3))
         with pytest.raises(ValueError, match=message):
             engine.forward(plan, np.zeros(8), X, np.empty((2, 2)))
@@ -150,14 +150,14 @@ def test_poisson_loss_is_exact_far_out(z):
 
 
 def test_class_numbers_need_softmax():
-    plan = engine.Plan((3, 2), (engine.ACTIVATION_CODES["sigmoid"],), (0.0,), (0.0,))
+    plan = fn.Network([fn.Dense(2, "sigmoid")], 3)._plan
     with pytest.raises(ValueError, match="softmax"):
         engine.loss(plan, np.zeros(8), (engine.LOSS_CODES["cross_entropy"], 0.0, None), np.ones((2, 3)), np.zeros(2, np.int32))
 
 
 def test_sizes_beyond_the_address_space_are_refused():
     with pytest.raises(ValueError, match="parameters"):
-        engine.Plan((2**31 - 1,) * 5, (0,) * 4, (0.0,) * 4, (0.0,) * 4)
+        fn.Network([fn.Dense(2**31 - 1, "identity")] * 4, 2**31 - 1)
 
 
 @pytest.mark.parametrize("transpose_a", [False, True])

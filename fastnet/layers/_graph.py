@@ -108,6 +108,10 @@ class Graph:
         everything = tuple(range(self.widths[source])) * self.n_members
         return self.add(Selection(n_in=self.widths[source], columns=everything), source, of_members=True)
 
+    def own_of_members(self, source: int) -> int:
+        """`for_each_member`, where members share nothing: what is added next has parameters of each member."""
+        return self.for_each_member(source) if self.ensemble == "packed" else source
+
     def plan(self) -> engine.Plan:
         """The core's plan."""
         layers = [node.operation.core_form(node.sources) for node in self.nodes]

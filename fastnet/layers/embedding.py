@@ -92,9 +92,7 @@ class NumericEmbedding(Layer):
             object.__setattr__(self, name, value)
 
     def connect(self, graph: Graph, source: int) -> int:
-        if graph.ensemble == "packed":
-            source = graph.for_each_member(source)
-        x = select(graph, source, self.columns)
+        x = select(graph, graph.own_of_members(source), self.columns)
         n_features = graph.widths[x]
         functions = self._functions(graph, x)
         inputs = graph.widths[functions] // n_features
@@ -193,9 +191,7 @@ class CategoryEmbedding(Layer):
             object.__setattr__(self, name, value)
 
     def connect(self, graph: Graph, source: int) -> int:
-        if graph.ensemble == "packed":
-            source = graph.for_each_member(source)
-        codes = select(graph, source, self.columns)
+        codes = select(graph, graph.own_of_members(source), self.columns)
         members = graph.members_of(codes)
         if graph.widths[codes] != len(self.n_categories) * members:
             raise ValueError(

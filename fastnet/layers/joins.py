@@ -69,18 +69,19 @@ class Concat(Layer):
 
     Parameters
     ----------
-    *branches : sequence of Layer
-        Layers one after the other; an empty one passes A[l-1] on.
+    *layers : sequence of Layer
+        Branches: layers one after the other; an empty one passes A[l-1] on.
+    branches : sequence of sequences of Layer, optional
+        The same as one argument.
     """
 
     branches: tuple[tuple[Layer, ...], ...]
 
-    def __init__(self, *branches: Iterable[Layer] | Layer) -> None:
-        if len(branches) == 1 and isinstance(branches[0], tuple) and all(isinstance(part, tuple) for part in branches[0]):
-            branches = branches[0]  # as the attribute holds them
+    def __init__(self, *layers: Iterable[Layer] | Layer, branches: Iterable[Iterable[Layer] | Layer] = ()) -> None:
+        branches = (*layers, *branches)
         if not branches:
             raise ValueError("Concat needs at least one branch, as in Concat([Dense(8)], [Dense(4)]).")
-        object.__setattr__(self, "branches", tuple(branch(layers, "Concat", may_be_empty=True) for layers in branches))
+        object.__setattr__(self, "branches", tuple(branch(part, "Concat", may_be_empty=True) for part in branches))
 
     def connect(self, graph: Graph, source: int) -> int:
         ends = []

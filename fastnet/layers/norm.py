@@ -30,6 +30,7 @@ class LayerNorm(Layer):
         object.__setattr__(self, "epsilon", _checks.real(self.epsilon, "epsilon", above=0.0))
 
     def connect(self, graph: Graph, source: int) -> int:
+        source = graph.own_of_members(source)
         return graph.add(
             Normalisation(n_in=graph.widths[source], groups=graph.members_of(source), epsilon=self.epsilon), source
         )

@@ -34,6 +34,7 @@ class Parametric(Layer):
         object.__setattr__(self, "activation", g)
 
     def connect(self, graph: Graph, source: int) -> int:
+        source = graph.own_of_members(source)
         return graph.add(Interpolation(n_in=graph.widths[source], g=self.activation, initial=1.0), source)
 
 
@@ -53,6 +54,7 @@ class PReLU(Layer):
         object.__setattr__(self, "slope", _checks.real(self.slope, "slope"))
 
     def connect(self, graph: Graph, source: int) -> int:
+        source = graph.own_of_members(source)
         return graph.add(Interpolation(n_in=graph.widths[source], g=ReLU(), swapped=True, initial=self.slope), source)
 
 

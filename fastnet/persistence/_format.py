@@ -7,7 +7,7 @@ from typing import Any
 
 from fastnet.persistence import _json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEY = "fastnet"
 
 

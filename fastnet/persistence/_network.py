@@ -1,7 +1,8 @@
-"""A network's architecture as JSON, its parameters as one tensor a weight matrix and bias vector.
+"""A network's architecture as JSON, its parameters as one tensor a segment.
 
-Tensors are named `W1`, ..., `WL`, `b1`, ..., `bL` (numbers padded with zeros to one width). The safetensors library orders
-tensors of one dtype by name, so that they lie in the file as in the flat parameter vector, which is then a view of the file.
+Of dense layers alone the tensors are named `W1`, ..., `WL`, `b1`, ..., `bL` (numbers padded with zeros to one width), of other
+networks by their places in the flat vector and their names, as in `003 2.W`. The safetensors library orders tensors of one dtype by
+name, so that they lie in the file as in the flat parameter vector, which is then a view of the file.
 """
 
 from __future__ import annotations
@@ -11,21 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from fastnet.layers import Dense
-from fastnet.network import Network
+from fastnet.layers import Dense, Graph, Layer
+from fastnet.network import Ensemble, Network
 from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, unpack
 
 
 def describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The architecture as a JSON object, and the parameters by their tensors' names."""
-    names = _names(network.n_layers)
-    tensors = dict(zip(names, [*network.weights, *network.biases], strict=True))
-    architecture = {
+    together = network._together
+    tensors = {
+        name: network.params[place : place + size].reshape(shape)
+        for name, (place, size, shape) in _tensors(network._graph, network.layers, together).items()
+    }
+    architecture: dict[str, Any] = {
         "dtype": np.dtype(network.dtype).name,
         "n_inputs": network.n_inputs,
         "layers": pack(list(network.layers), {}, "layers"),
     }
+    if together.n_members > 1:
+        architecture["ensemble"] = [together.n_members, together.kind, together.loss]
     return architecture, tensors
 
 
@@ -43,19 +49,45 @@ def build(architecture: dict[str, Any], file: Container) -> Network:
     if type(n_inputs) is not int or n_inputs < 1:
         raise ValueError(f"broken file: n_inputs is {short(n_inputs)}, expected a positive integer")
     layers = unpack(architecture.get("layers"), file)
-    if not isinstance(layers, list) or not layers or not all(isinstance(layer, Dense) for layer in layers):
-        raise ValueError("broken file: layers must be a list of at least one dense layer")
-    sizes = [n_inputs, *(layer.n_units for layer in layers)]
-    shapes = [*zip(sizes[:-1], sizes[1:], strict=True), *((n,) for n in sizes[1:])]
-    names = _names(len(layers))
-    for name, shape in zip(names, shapes, strict=True):
+    if not isinstance(layers, list) or not layers or not all(isinstance(layer, Layer) for layer in layers):
+        raise ValueError("broken file: layers must be a list of at least one layer")
+    together = _ensemble(architecture.get("ensemble"))
+    try:
+        graph, _ = Graph.of(layers, n_inputs, together.n_members, together.kind)
+        wanted = _tensors(graph, layers, together)
+    except ValueError as error:
+        raise ValueError(f"broken file: its layers do not fit together: {error}") from error
+    for name, (_, _, shape) in wanted.items():
         _check_tensor(name, file.tensors.get(name), shape, np.dtype(dtype).newbyteorder("<"))
-    return Network._adopt(layers, n_inputs, file.flat(names))
+    return Network._adopt(layers, n_inputs, file.flat(list(wanted)), together)
 
 
-def _names(n_layers: int) -> list[str]:
-    width = len(str(n_layers))
-    return [f"{letter}{number:0{width}}" for letter in "Wb" for number in range(1, n_layers + 1)]
+def _ensemble(content: Any) -> Ensemble:
+    if content is None:
+        return Ensemble()
+    if not isinstance(content, list) or len(content) != 3:
+        raise ValueError(f"broken file: ensemble is {short(content)}, expected [members, kind, loss]")
+    try:
+        return Ensemble(*content)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"broken file: {error}") from error
+
+
+def _tensors(graph: Graph, layers: Any, together: Ensemble) -> dict[str, tuple[int, int, tuple[int, ...]]]:
+    """Place, size and (at most two-dimensional) shape of each tensor by its name, in the order of the flat vector."""
+    plain = together.n_members == 1 and all(isinstance(layer, Dense) for layer in layers)
+    table = zip(graph.plan().segment_table(), graph.shapes().items(), strict=True)
+    segments = sorted((place, rows, columns, name, shape) for (place, rows, columns, *_), (name, shape) in table)
+    width, digits = len(str(len(segments) - 1)), len(str(len(layers)))
+    found = {}
+    for number, (place, rows, columns, name, shape) in enumerate(segments):
+        if plain:
+            layer, letter = name.split(".")
+            key = f"{letter}{int(layer):0{digits}}"
+        else:
+            key = f"{number:0{width}} {name}"
+        found[key] = (place, rows * columns, shape if len(shape) < 3 else (rows, columns))
+    return found
 
 
 def _check_tensor(name: str, tensor: np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype) -> None:

@@ -38,13 +38,13 @@ def object_types() -> dict[str, type]:
     """The classes that a file may name: fastnet's public frozen dataclasses of layers and choices."""
     from fastnet.activations import ACTIVATIONS
     from fastnet.initializers import INITIALIZERS
-    from fastnet.layers import Dense
+    from fastnet.layers import LAYERS
     from fastnet.losses import LOSSES
     from fastnet.optimizers import OPTIMIZERS
     from fastnet.schedules import SCHEDULES, Sequence
 
-    tables = (ACTIVATIONS, INITIALIZERS, LOSSES, OPTIMIZERS, SCHEDULES)
-    rows = [Dense, Sequence, *(row for table in tables for row in table.values())]
+    tables = (ACTIVATIONS, INITIALIZERS, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES)
+    rows = [Sequence, *(row for table in tables for row in table.values())]
     return {row.__name__: row for row in rows}
 
 

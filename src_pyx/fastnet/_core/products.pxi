@@ -133,7 +133,10 @@ cdef void sparse_forward_product(const Rows* X, const uint32* numbers, Py_ssize_
     cdef uint32 last = <uint32> (X.n_columns - 1)
     for r in range(rows):
         number = numbers[start + r] if numbers != NULL else start + r
-        memcpy(Z + r * n_out, b, n_out * sizeof(real))
+        if b != NULL:
+            memcpy(Z + r * n_out, b, n_out * sizeof(real))
+        else:
+            memset(Z + r * n_out, 0, n_out * sizeof(real))
         for e in range(X.indptr[number], X.indptr[number + 1]):
             add_scaled(Z + r * n_out, W + <Py_ssize_t> min(<uint32> X.indices[e], last) * n_out, (<const real*> X.data)[e], n_out)
 

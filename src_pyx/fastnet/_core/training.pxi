@@ -293,7 +293,8 @@ cdef void train_stretch(Training* task, Worker* worker, real* unused) noexcept n
                 if worker.number == 0:
                     task.diverged = True
                 return
-            second_half(task, start, rows, weight, step, settings, batch > 0, &stops, worker, <real*> NULL)
+            second_half(task, start, rows, weight, step, settings, task.path == GRADIENT and batch > 0, &stops, worker,
+                        <real*> NULL)
             if stops:
                 return
         step += 1

@@ -1,0 +1,322 @@
+"""Layers of every kind, and ensembles, against their plain NumPy twins and finite differences."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import reference
+from helpers import DTYPES, RTOL, distance, finite_difference
+from scipy import sparse
+
+import fastnet as fn
+from fastnet.layers import LAYERS
+from fastnet.losses import get as get_loss
+
+N_IN = 4
+BINS = [[-1.0, -0.2, 0.3, 2.0], [0.0, 0.5], [-2.0, 0.1, 0.9], [-0.5, 0.5, 0.6, 0.7]]
+
+#: Layers that read N_IN numbers, by a name; the networks of the tests end with a dense layer after them.
+HIDDEN = {
+    "dense": [fn.Dense(5, "tanh")],
+    "dense-ntk": [fn.Dense(5, "tanh", scale="ntk"), fn.Dense(3, "gelu", scale="ntk")],
+    "scale": [fn.Scale(), fn.Dense(5, "tanh")],
+    "scale-bias": [fn.Dense(5, "tanh"), fn.Scale(bias=True)],
+    "norm": [fn.LayerNorm(), fn.Dense(6, "silu"), fn.LayerNorm()],
+    "residual": [fn.Dense(5, "tanh"), fn.Residual([fn.Dense(7, "silu"), fn.Dense(5, "identity")], "tanh")],
+    "residual-of-inputs": [fn.Residual([fn.Residual([fn.Dense(4, "tanh")]), fn.LayerNorm()])],
+    "concat": [fn.Concat([fn.Dense(3, "tanh")], [fn.Dense(2, "elu"), fn.Scale()], [])],
+    "concat-of-hidden": [fn.Dense(4, "tanh"), fn.Concat([], [fn.Columns([2, 0])], [fn.Dense(3, "sigmoid", scale="ntk")])],
+    "columns": [fn.Columns([3, 1, 1]), fn.Dense(3, "tanh")],
+    "columns-of-hidden": [fn.Dense(5, "tanh"), fn.Columns([0, 4, 4, 2])],
+    "pbld": [fn.NumericEmbedding("pbld", n_frequencies=5)],
+    "pbld-of-hidden": [fn.Dense(3, "tanh"), fn.NumericEmbedding("pbld", n_frequencies=9, n_units=3)],
+    "plr": [fn.NumericEmbedding("plr", n_frequencies=3, n_units=5, frequency_scale=0.7, activation="tanh")],
+    "plr-of-hidden": [fn.Dense(3, "tanh"), fn.NumericEmbedding("plr", n_frequencies=3, n_units=2, activation="silu")],
+    "piecewise": [fn.NumericEmbedding("piecewise_linear", bins=BINS, n_units=3)],
+    "piecewise-of-hidden": [fn.Dense(4, "tanh"), fn.NumericEmbedding("piecewise_linear", bins=BINS, n_units=3, activation="tanh")],
+    "categories": [fn.CategoryEmbedding([3, 1, 2, 5], 3)],
+    "table": [
+        fn.Concat([fn.NumericEmbedding(columns=[0, 1], n_frequencies=3)], [fn.CategoryEmbedding([3, 2], 2, columns=[2, 3])]),
+        fn.Scale(),
+        fn.Dense(6, "identity", scale="ntk"),
+        fn.Parametric("selu"),
+    ],
+    "parametric": [fn.Dense(5, "identity"), fn.Parametric("mish"), fn.Dense(3, "identity"), fn.Parametric("tanh")],
+    "prelu": [fn.Dense(5, "identity"), fn.PReLU(0.1)],
+}
+ENSEMBLES = [("packed", "members"), ("packed", "mean"), ("batch", "members"), ("batch", "mean"), ("mini", "members")]
+
+
+def build(hidden, output="identity", n_out=2, *, dtype="float64", seed=0, **options):
+    """A network whose parameters are all random."""
+    net = fn.Network([*HIDDEN[hidden], fn.Dense(n_out, output)], N_IN, dtype=dtype, random_state=seed, **options)
+    rng = np.random.default_rng(seed + 1)
+    for name, view in net.parameters.items():
+        if not name.endswith("edges"):
+            view[...] += 0.3 * rng.standard_normal(view.shape)
+    return net
+
+
+def rows(hidden, m, rng):
+    """Rows that a network can read: codes where it takes categories, one unknown and one out of range among them."""
+    X = rng.standard_normal((m, N_IN))
+    if hidden == "categories":
+        X = rng.integers(-1, 7, (m, N_IN)).astype(float)
+    if hidden == "table":
+        X[:, 2:] = rng.integers(-1, 5, (m, 2))
+    return X
+
+
+def twin_outputs(net, X):
+    """A[L] of each member (m, k, n), by the graph's plain NumPy."""
+    _, A = net._graph.forward(net.parameters, X)
+    return A[-1].reshape(len(X), net.n_members, -1)
+
+
+def twin_gradient(net, X, Y, loss, w):
+    """J and its gradients by name, by the graph's plain NumPy; loss and output activation are elementwise or softmax."""
+    Z, A = net._graph.forward(net.parameters, X)
+    k, n, m = net.n_members, net.n_outputs, len(X)
+    outputs, weights = A[-1].reshape(m, k, n), (w / w.sum())[:, None, None]
+    name, parameter = loss.name, loss.parameter
+    of_members = net._together.loss == "members"
+    seen = outputs if of_members else outputs.mean(axis=1, keepdims=True)
+    targets = np.repeat(Y[:, None], seen.shape[1], axis=1)
+    flat_seen, flat_targets = seen.reshape(-1, n), targets.reshape(-1, n)
+    values = reference.LOSSES[name][0](flat_seen, flat_targets, parameter).reshape(seen.shape)
+    J = (values * weights).sum() / (k if of_members else 1)
+    slopes = reference.LOSSES[name][1](flat_seen, flat_targets, parameter).reshape(seen.shape) * weights / k
+    dA = np.broadcast_to(slopes, outputs.shape).reshape(-1, n)
+    activation = (net.output_activation.name, net.output_activation.parameter)
+    dZ = reference.through(activation, Z[-1].reshape(-1, n), dA).reshape(m, k * n)
+    return J, net._graph.backward(net.parameters, Z, A, dZ)[0]
+
+
+def flat(net, gradients):
+    """Gradients by name as one vector."""
+    vector = np.zeros(net.n_params)
+    for name, view in net.views(vector).items():
+        view[...] = gradients[name]
+    return vector
+
+
+def assert_gradient(net, X, loss, rng, numeric=True):
+    loss = get_loss(loss, net.output_activation)
+    w = rng.uniform(0.5, 2, len(X))
+    Y = np.eye(net.n_outputs)[rng.integers(0, net.n_outputs, len(X))] if loss.name == "cross_entropy" else rng.random((len(X), 2))
+    y = Y.argmax(axis=1) if loss.name == "cross_entropy" else Y
+    J, grads = net.loss_and_grad(X, y, loss=loss, sample_weight=w)
+    J_twin, gradients = twin_gradient(net, X, Y, loss, w)
+    assert J == pytest.approx(J_twin, rel=1e-12)
+    assert net.loss(X, y, loss=loss, sample_weight=w) == pytest.approx(J, rel=1e-12)
+    assert distance(grads.flat, flat(net, gradients)) < 1e-11
+    if numeric:
+        frozen = [name for name in net.parameters if name.endswith("edges")]
+        difference = finite_difference(lambda: net.loss(X, y, loss=loss, sample_weight=w), net.params)
+        for name in frozen:
+            net.views(difference)[name][...] = 0
+        assert distance(grads.flat, difference) < 1e-7
+
+
+def test_every_layer_is_tested():
+    used = repr(HIDDEN)
+    assert [name for name in LAYERS if f"{name}(" not in used and name != "Dropout"] == []
+
+
+class TestCoreAndTwin:
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_outputs(self, hidden, dtype, rng):
+        net = build(hidden, "softmax", 3, dtype=dtype)
+        X = rows(hidden, 300, rng).astype(dtype)
+        A = net.forward(X)
+        wide = {name: view.astype(np.float64) for name, view in net.parameters.items()}
+        _, expected = net._graph.forward(wide, X.astype(np.float64))
+        assert distance(A, expected[-1]) < 10 * RTOL[dtype]
+        assert distance(np.stack([net.forward(x) for x in X[:5]]), A[:5]) < 10 * RTOL[dtype]
+        assert distance(net.activations(X)[-1], A) == 0
+
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    @pytest.mark.parametrize(("output", "loss"), [("identity", "squared_error"), ("softmax", "cross_entropy")])
+    def test_gradients(self, hidden, output, loss, rng):
+        assert_gradient(build(hidden, output), rows(hidden, 9, rng), loss, rng)
+
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    def test_gradients_of_many_rows(self, hidden, rng):
+        """More than a block of predictions and than a piece of a gradient hold."""
+        assert_gradient(build(hidden), rows(hidden, 2500, rng), "squared_error", rng, numeric=False)
+
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    def test_gradients_in_float32(self, hidden, rng):
+        nets = [build(hidden, dtype=dtype) for dtype in DTYPES]
+        nets[1].params[:] = nets[0].params
+        X, y = rows(hidden, 60, rng).astype(np.float32), rng.random((60, 2)).astype(np.float32)
+        narrow, wide = (net.loss_and_grad(X, y)[1].flat for net in nets)
+        assert distance(narrow, wide) < 1e-4
+
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    def test_training(self, hidden, rng):
+        """Updates with L2 and weight decay, which are on the prefix of the vector that holds weights."""
+        net = build(hidden)
+        X, y = rows(hidden, 40, rng), rng.random((40, 2))
+        p, n = net.params.copy(), net.n_weights
+        frozen = np.zeros(net.n_params, bool)
+        for name, view in net.views(frozen).items():
+            view[...] = name.endswith("edges")
+        net.fit(X, y, optimizer=fn.SGD(0.05), batch_size=8, epochs=2, sampling="sequential", l2=0.01, weight_decay=0.1)
+        twin = build(hidden)
+        for _ in range(2):
+            for start in range(0, 40, 8):
+                twin.params[:] = p
+                _, gradients = twin_gradient(twin, X[start : start + 8], y[start : start + 8], fn.SquaredError(), np.ones(8))
+                g = flat(twin, gradients)
+                g[:n] += 0.01 * p[:n]
+                decay = np.where(np.arange(len(p)) < n, 0.05 * 0.1 * p, 0)
+                p = np.where(frozen, p, p - 0.05 * g - decay)
+        assert distance(net.params, p) < 1e-11
+
+
+class TestEnsembles:
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    @pytest.mark.parametrize(("kind", "loss_of"), ENSEMBLES)
+    @pytest.mark.parametrize(("output", "loss"), [("identity", "squared_error"), ("softmax", "cross_entropy"), ("silu", "huber")])
+    def test_outputs_and_gradients(self, hidden, kind, loss_of, output, loss, rng):
+        net = build(hidden, output, n_members=3, ensemble=kind, ensemble_loss=loss_of)
+        X = rows(hidden, 7, rng)
+        expected = twin_outputs(net, X)
+        assert distance(net.forward_members(X), expected) < 1e-12
+        assert distance(net.forward(X), expected.mean(axis=1)) < 1e-12
+        assert distance(net.forward(X[0]), expected[0].mean(axis=0)) < 1e-12
+        assert_gradient(net, X, loss, rng, numeric=hidden in ("dense", "table"))
+
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    def test_packed_members_are_networks_of_their_own(self, hidden, rng):
+        """Each trains as a network alone does that begins with its parameters."""
+        k = 3
+        net = build(hidden, n_members=k)
+        X, y = rows(hidden, 50, rng), rng.random((50, 2))
+        alone = [member_of(net, hidden, i) for i in range(k)]
+        options = {"optimizer": fn.Adam(0.01), "batch_size": 16, "epochs": 3, "sampling": "sequential"}
+        for single in alone:
+            single.fit(X, y, **options)
+        # the mean over members of their losses has a k-th of each member's gradient, to which Adam is blind but for epsilon
+        net.fit(X, y, **options | {"optimizer": fn.Adam(0.01, epsilon=1e-8 / k)})
+        for i, single in enumerate(alone):
+            assert distance(net.forward_members(X)[:, i], single.forward(X)) < 1e-9
+
+    def test_members_begin_apart(self):
+        for kind in ("packed", "batch", "mini"):
+            net = fn.Network([fn.Dense(5, "tanh"), fn.Dense(2, "softmax")], 30, n_members=4, ensemble=kind, random_state=0)
+            A = net.forward_members(np.ones((1, 30)))[0]
+            assert len(np.unique(A[:, 0])) == 4, kind
+
+    def test_dropout_masks_of_members_differ(self):
+        net = fn.Network([fn.Dense(50, "relu", dropout=0.5), fn.Dense(1, "identity")], 3, n_members=2, random_state=0)
+        X, y = np.ones((4, 3)), np.ones((4, 1))
+        gradient = net.loss_and_grad(X, y, dropout_seed=1)[1].weights[1]
+        assert not np.array_equal(gradient[0] == 0, gradient[1] == 0)
+
+    @pytest.mark.parametrize("options", [{"n_members": 0}, {"ensemble": "other"}, {"ensemble_loss": "median"}])
+    def test_bad_options(self, options):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            fn.Network([fn.Dense(1, "identity")], 3, **options)
+
+
+def member_of(net, hidden, i):
+    """Member i of a packed ensemble as a network of its own."""
+    single = build(hidden)
+    for name, view in single.parameters.items():
+        mine = net.parameters[name]
+        view[...] = mine.reshape(net.n_members, *view.shape)[i]
+    return single
+
+
+class TestEverythingElse:
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    @pytest.mark.parametrize("ensemble", [{}, {"n_members": 3, "ensemble": "batch", "ensemble_loss": "mean"}])
+    def test_files_pickles_and_copies(self, hidden, ensemble, rng, tmp_path):
+        net = build(hidden, **ensemble)
+        X = rows(hidden, 6, rng)
+        net.save(tmp_path / "net.safetensors")
+        for other in (fn.load(tmp_path / "net.safetensors"), pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
+            assert other.layers == net.layers
+            assert np.array_equal(other.params, net.params)
+            assert np.array_equal(other.forward(X), net.forward(X))
+            assert list(other.parameters) == list(net.parameters)
+            assert other.loss(X, np.zeros((6, 2))) == net.loss(X, np.zeros((6, 2)))
+
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    def test_threads_do_not_change_bits(self, hidden, rng):
+        X, y = rows(hidden, 600, rng), rng.random((600, 2))
+        results = []
+        for n_threads in (1, 2, 3):
+            net = build(hidden, n_members=24)
+            net.fit(X, y, batch_size=256, epochs=2, random_state=0, n_threads=n_threads)
+            results.append(net.params.copy())
+        assert all(np.array_equal(results[0], other) for other in results[1:])
+
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    def test_summary_and_repr_name_all_layers(self, hidden):
+        net = build(hidden)
+        assert f"{net.n_params:,} parameters" in net.summary()
+        sizes = [int(line.split()[-1].replace(",", "")) for line in net.summary().splitlines()[1:-1]]
+        assert sum(sizes) == net.n_params
+        assert f"{net.n_params} parameters" in repr(net)
+
+    def test_sparse_rows(self, rng):
+        X = sparse.random(30, N_IN, 0.5, "csr", random_state=0)
+        net = fn.Network([fn.Concat([fn.Dense(3, "tanh")], [fn.Dense(2, "tanh", scale="ntk")]), fn.Dense(2, "identity")], N_IN)
+        assert distance(net.forward(X), net.forward(X.toarray())) < 1e-6
+        y = rng.random((30, 2))
+        assert distance(net.loss_and_grad(X, y)[1].flat, net.loss_and_grad(X.toarray(), y)[1].flat) < 1e-5
+        with pytest.raises(ValueError, match="toarray"):
+            build("norm").forward(X)
+
+    def test_dropout_layer_is_the_dropout_of_the_layer_before(self, rng):
+        X, y = rng.standard_normal((20, N_IN)), rng.random((20, 2))
+        layers = [[fn.Dense(9, "tanh"), fn.Dropout(0.4)], [fn.Dense(9, "tanh", dropout=0.4)]]
+        nets = [fn.Network([*hidden, fn.Dense(2, "identity")], N_IN, dtype="float64", random_state=0) for hidden in layers]
+        means = []
+        for net in nets:
+            draws = [net.loss_and_grad(X, y, dropout_seed=seed)[1].flat for seed in range(400)]
+            means.append(np.mean(draws, axis=0))
+            assert np.array_equal(net.forward(X), nets[0].forward(X))
+        assert distance(means[0], means[1]) < 0.1
+
+    def test_wrong_layers(self):
+        with pytest.raises(ValueError, match=r"same width, got 3 and 4; end with Dense\(4"):
+            fn.Network([fn.Residual([fn.Dense(3)]), fn.Dense(1)], N_IN)
+        with pytest.raises(ValueError, match="no column 4"):
+            fn.Network([fn.Columns([4]), fn.Dense(1)], N_IN)
+        with pytest.raises(ValueError, match="4 codes a row"):
+            fn.Network([fn.CategoryEmbedding([3]), fn.Dense(1)], N_IN)
+        with pytest.raises(ValueError, match="output layer must have no dropout"):
+            fn.Network([fn.Dense(1, "identity"), fn.Dropout(0.5)], N_IN)
+        with pytest.raises(ValueError, match="quantile_bins"):
+            fn.NumericEmbedding("piecewise_linear")
+        with pytest.raises(ValueError, match="ascending"):
+            fn.NumericEmbedding("piecewise_linear", bins=[[1.0, 0.0]])
+        with pytest.raises(ValueError, match="elementwise"):
+            fn.Parametric("softmax")
+        with pytest.raises(TypeError, match="Residual takes lists of layers"):
+            fn.Residual([3])
+        with pytest.raises(ValueError, match="one of 'none', 'ntk'"):
+            fn.Dense(3, scale="NTK")
+
+
+class TestQuantileBins:
+    def test_bins_hold_equal_shares(self, rng):
+        X = rng.standard_normal((1000, 2)) ** 3
+        for column, edges in zip(X.T, fn.quantile_bins(X, 10), strict=True):
+            assert np.abs(np.histogram(column, edges)[0] - 100).max() <= 1
+
+    def test_few_values_and_constants(self):
+        X = np.array([[0, 7], [1, 7], [1, 7], [0, 7]])
+        assert [edges.tolist() for edges in fn.quantile_bins(X, 4)] == [[0, 0.5, 1], [7, 8]]
+
+    def test_bad_rows(self):
+        with pytest.raises(ValueError, match="finite"):
+            fn.quantile_bins([[np.nan]])
