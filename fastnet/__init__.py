@@ -16,6 +16,7 @@ from fastnet.activations import (
     GELU,
     SELU,
     Exponential,
+    HardSwish,
     Identity,
     LeakyReLU,
     Mish,
@@ -43,7 +44,7 @@ from fastnet.layers import (
     Scale,
     quantile_bins,
 )
-from fastnet.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Poisson, Quantile, SquaredError
+from fastnet.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, LogCosh, Poisson, Quantile, SquaredError
 from fastnet.network import Network
 from fastnet.runtime import show_config
 
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from fastnet.checkpoint import Checkpoint
     from fastnet.estimators import MLPClassifier, MLPRegressor
     from fastnet.history import History
-    from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, RMSprop
+    from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, RMSprop
     from fastnet.persistence import load
     from fastnet.schedules import Constant, Cosine, ExponentialDecay, InverseScaling, LinearWarmup, OneCycle, StepDecay
 
@@ -65,7 +66,7 @@ _LAZY = {
     "fastnet.checkpoint": ("Checkpoint",),
     "fastnet.estimators": ("MLPClassifier", "MLPRegressor"),
     "fastnet.history": ("History",),
-    "fastnet.optimizers": ("LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "RMSprop"),
+    "fastnet.optimizers": ("LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "RMSprop"),
     "fastnet.persistence": ("load",),
     "fastnet.schedules": (
         "Constant",
@@ -83,6 +84,9 @@ _HOMES = {name: module for module, names in _LAZY.items() for name in names}
 _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {"inspection", "onnx", "plotting", "torch", "training"}
 
 __all__ = [
+    "HardSwish",
+    "LogCosh",
+    "Lion",
     "quantile_bins",
     "Scale",
     "Residual",

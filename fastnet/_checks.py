@@ -135,7 +135,8 @@ def one_of(value: Any, name: str, choices: Iterable[str]) -> str:
     choices = tuple(choices)
     if isinstance(value, str) and value in choices:
         return value
-    raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.{did_you_mean(value, choices)}")
+    hint = did_you_mean(value, choices) if isinstance(value, str) else ""
+    raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.{hint}")
 
 
 def float_dtype(dtype: Any) -> np.dtype:

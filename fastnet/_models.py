@@ -245,7 +245,12 @@ def model_view(model: Any) -> ModelView:
 
 
 def _network_view(network: Network) -> ModelView:
-    activations = tuple(layer.activation for layer in network.layers)
+    activations = tuple(layer.activation for layer in network.layers if isinstance(layer, Dense))
+    if len(activations) != network.n_layers or network.n_members > 1:
+        raise TypeError(
+            f"Expected a network of dense layers alone, without members, got {network!r}: its layers' outputs are those of "
+            "net.activations(X), and its parameters net.parameters."
+        )
     return ModelView(
         name=type(network).__name__,
         weights=tuple(network.weights),

@@ -311,6 +311,23 @@ class Exponential(Activation):
 
 
 @fieldless
+class HardSwish(Activation):
+    """``g(z) = z min(max(z + 3, 0), 6) / 6``: silu without exponentials (Howard et al. 2019)."""
+
+    name = "hardswish"
+    formula = "z min(max(z + 3, 0), 6) / 6"
+    initializer = "he_normal"
+
+    def __call__(self, z: Any) -> np.ndarray:
+        z = _float(z)
+        return z * (np.clip(z + 3, 0, 6) / 6)
+
+    def derivative(self, z: Any) -> np.ndarray:
+        z = _float(z)
+        return np.clip(z + 3, 0, 6) / 6 + np.where(np.abs(z) < 3, z, 0) / 6
+
+
+@fieldless
 class Softmax(Activation):
     """``g(z)_j = exp(z_j) / sum_k exp(z_k)``: class probabilities; for the output layer only."""
 
@@ -328,7 +345,7 @@ class Softmax(Activation):
         raise TypeError("softmax has no elementwise derivative: its Jacobian is diag(a) - a a'.")
 
 
-_ROWS = (Identity, Sigmoid, Tanh, ReLU, LeakyReLU, ELU, SELU, GELU, SiLU, Mish, Softplus, Exponential, Softmax)
+_ROWS = (Identity, Sigmoid, Tanh, ReLU, LeakyReLU, ELU, SELU, GELU, SiLU, Mish, Softplus, Exponential, HardSwish, Softmax)
 
 #: Name -> class, one row a function.
 ACTIVATIONS: dict[str, type[Activation]] = {row.name: row for row in _ROWS}

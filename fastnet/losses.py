@@ -237,6 +237,21 @@ class Huber(Loss):
         return np.clip(a - y, -self.delta, self.delta)
 
 
+@fieldless
+class LogCosh(Loss):
+    """``log cosh(a - y)``: half the squared error near the target, the absolute error far from it, smooth in between."""
+
+    name = "log_cosh"
+    formula = "log(cosh(a - y))"
+
+    def elementwise(self, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        d = np.abs(a - y)
+        return d + np.log1p(np.exp(-2 * d)) - np.log(2)
+
+    def derivative(self, a: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.tanh(a - y)
+
+
 @dataclass(frozen=True)
 class Quantile(Loss):
     """Pinball loss ``max(q (y - a), (q - 1) (y - a))`` (Koenker & Bassett 1978): regression to quantiles.
@@ -283,7 +298,7 @@ class Quantile(Loss):
         return np.where(y > a, -q, np.where(y < a, 1 - q, 0.0))
 
 
-_ROWS = (SquaredError, BinaryCrossEntropy, CrossEntropy, Poisson, AbsoluteError, Huber, Quantile)
+_ROWS = (SquaredError, BinaryCrossEntropy, CrossEntropy, Poisson, AbsoluteError, Huber, LogCosh, Quantile)
 
 #: Name -> class, one row a loss.
 LOSSES: dict[str, type[Loss]] = {row.name: row for row in _ROWS}

@@ -80,9 +80,9 @@ class Network:
     n_members : int
         Models side by side, an ensemble that is trained and used in one pass; `forward` gives the mean of their outputs.
     ensemble : {"packed", "batch", "mini"}
-        What the members share. "packed": nothing. "batch": the weights of dense layers, ``A[l] = g(((A[l-1] * r) @ W) * s + b)`` with
-        r, s, b of each member (Wen, Tran & Ba 2020; TabM, Gorishniy, Kotelnikov & Babenko 2024). "mini": all but factors r of the first
-        dense layer's inputs and the output layer (TabM-mini).
+        What the members share. "packed": nothing. "batch": the weights of dense layers, ``A[l] = g(((A[l-1] * r) @ W) * s + b)``
+        with r, s, b of each member (Wen, Tran & Ba 2020; TabM, Gorishniy, Kotelnikov & Babenko 2024). "mini": all but factors r
+        of the first dense layer's inputs and the output layer (TabM-mini).
     ensemble_loss : {"members", "mean"}
         What is minimised: the mean of the members' losses, or the loss of the mean of their outputs.
     dtype : {"float32", "float64"}
@@ -100,11 +100,11 @@ class Network:
     params : ndarray of shape (n_params,)
         All parameters, ``[all W | all b]`` of dense layers: write into it to change them.
     parameters : mapping of str to ndarray
-        Writable views of `params` by name: the number of the layer, a point, and what its documentation calls them, as in "1.W"; inside
-        of layers of layers "2.1.W".
+        Writable views of `params` by name: the number of the layer, a point, and what its documentation calls them, as in "1.W";
+        inside of layers of layers "2.1.W".
     weights, biases : tuple of ndarray
-        Those of dense layers, of shapes (n[l-1], n[l]) and (n[l],), with the members as first axis if each has its own: change them
-        in place, as in ``net.weights[0][:] = W``.
+        Those of dense layers, of shapes (n[l-1], n[l]) and (n[l],), with the members as first axis if each has its own: change
+        them in place, as in ``net.weights[0][:] = W``.
 
     Notes
     -----
@@ -199,8 +199,9 @@ class Network:
         ValueError
             Shapes that do not fit the layers.
         """
-        layers = chain(layers)
-        if not all(isinstance(layer, Dense) for layer in layers):
+        given_layers = chain(layers)
+        layers = [layer for layer in given_layers if isinstance(layer, Dense)]
+        if len(layers) != len(given_layers):
             raise TypeError("from_parameters takes dense layers; for others make a Network and write into its `parameters`.")
         arrays = {
             name: [_checks.numeric_array(p, name) for p in given] for name, given in (("weights", weights), ("biases", biases))
@@ -214,7 +215,7 @@ class Network:
             dtype = "float32" if all(p.dtype == np.float32 for given in arrays.values() for p in given) else "float64"
         network = cls.__new__(cls)
         n_inputs = _checks.positive_int(arrays["weights"][0].shape[0], "n_inputs", maximum=_checks.MAX_DIMENSION)
-        network._build(layers, n_inputs, _checks.float_dtype(dtype))
+        network._build(tuple(layers), n_inputs, _checks.float_dtype(dtype))
         for name, own in (("weights", network.weights), ("biases", network.biases)):
             for number, (view, array) in enumerate(zip(own, arrays[name], strict=True)):
                 if array.shape != view.shape:
@@ -531,7 +532,8 @@ class Network:
         -------
         J : float
         grads : Gradients
-            ``flat`` of shape (n_params,), ``weights`` and ``biases`` views of it; ``net.views(grads.flat)`` gives all of them by name.
+            ``flat`` of shape (n_params,), ``weights`` and ``biases`` views of it; ``net.views(grads.flat)`` gives all of them by
+            name.
         """
         loss, X, y, w = self._checked(X, y, loss, sample_weight)
         l2 = _checks.real(l2, "l2", minimum=0.0)

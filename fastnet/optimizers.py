@@ -265,6 +265,45 @@ class AdamW(Adam):
 
 
 @dataclass(frozen=True)
+class Lion(GradientRule):
+    """The sign of a running mean of gradients (Chen et al. 2023): steps of one size, half of Adam's memory.
+
+    ``c = beta1 m + (1 - beta1) g; w -= lr sign(c); m = beta2 m + (1 - beta2) g``, and ``w -= lr weight_decay w`` on weights.
+
+    Parameters
+    ----------
+    learning_rate : float, str, Schedule, sequence or callable
+        A third to a tenth of Adam's.
+    beta1, beta2 : float in [0, 1)
+        Shares of the running mean that are kept, for the step and for the memory.
+    weight_decay : float >= 0
+        Of weights, not of biases; three to ten times AdamW's.
+    """
+
+    learning_rate: Any = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+    name = "lion"
+    formula = "c = beta1 m + (1 - beta1) g;  w -= lr sign(c);  m = beta2 m + (1 - beta2) g"
+
+    def __post_init__(self) -> None:
+        _set(
+            self,
+            learning_rate=schedules.get(self.learning_rate),
+            beta1=_checks.real(self.beta1, "beta1", minimum=0.0, below=1.0),
+            beta2=_checks.real(self.beta2, "beta2", minimum=0.0, below=1.0),
+            weight_decay=_checks.real(self.weight_decay, "weight_decay", minimum=0.0),
+        )
+
+    def hyper(self) -> tuple[float, ...]:
+        return (self.beta1, self.beta2)
+
+    def decay(self) -> float:
+        return self.weight_decay
+
+
+@dataclass(frozen=True)
 class LBFGS(Optimizer):
     """Limited-memory BFGS on all data at once, through scipy's L-BFGS-B (Liu & Nocedal 1989): small data, smooth activations.
 
@@ -293,7 +332,7 @@ class LBFGS(Optimizer):
         )
 
 
-_ROWS = (SGD, AdaGrad, RMSprop, Adam, AdamW, LBFGS)
+_ROWS = (SGD, AdaGrad, RMSprop, Adam, AdamW, Lion, LBFGS)
 
 #: Name -> class, one row a rule.
 OPTIMIZERS: dict[str, type[Optimizer]] = {row.name: row for row in _ROWS}

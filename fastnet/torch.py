@@ -103,7 +103,7 @@ def from_torch_state_dict(
 def _dropouts(model: Any, n_layers: int) -> list[float]:
     """The dropout probability of every layer, the output layer's too."""
     if isinstance(model, Network):
-        return [layer.dropout for layer in model.layers]
+        return [layer.dropout for layer in model.layers if isinstance(layer, Dense)]
     if not hasattr(model, "dropout"):  # scikit-learn's own
         return [0.0] * n_layers
     from fastnet.estimators._parameters import dropouts

@@ -61,6 +61,10 @@ ACTIVATIONS = {
     ),
     "softplus": (lambda z, alpha: softplus(z), lambda z, alpha: expit(z)),
     "exponential": (lambda z, alpha: np.exp(z), lambda z, alpha: np.exp(z)),
+    "hardswish": (
+        lambda z, alpha: z * np.minimum(np.maximum(z + 3, 0), 6) / 6,
+        lambda z, alpha: np.where(z <= -3, 0.0, np.where(z >= 3, 1.0, (2 * z + 3) / 6)),
+    ),
 }
 
 
@@ -96,6 +100,7 @@ LOSSES = {
         lambda a, y, p: np.where(np.abs(a - y) <= p, (a - y) ** 2 / 2, p * (np.abs(a - y) - p / 2)),
         lambda a, y, p: np.clip(a - y, -p, p),
     ),
+    "log_cosh": (lambda a, y, p: np.log(np.cosh(a - y)), lambda a, y, p: np.tanh(a - y)),
     "quantile": (
         lambda a, y, p: np.where(y >= a, p * (y - a), (1 - p) * (a - y)),
         lambda a, y, p: np.where(y > a, -p, np.where(y < a, 1 - p, 0.0)),
@@ -172,7 +177,21 @@ def adam(p, g, t, s, lr, beta1, beta2, eps, eps_hat=0.0):
     return p - lr * (s["m"] / (1 - beta1**t)) / (np.sqrt(s["v"] / (1 - beta2**t)) + eps)
 
 
-RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam}
+def lion(p, g, t, s, lr, beta1, beta2):
+    m = s.get("m", 0)
+    s["m"] = beta2 * m + (1 - beta2) * g
+    return p - lr * np.sign(beta1 * m + (1 - beta1) * g)
+
+
+RULES = {
+    "sgd": sgd,
+    "momentum": momentum,
+    "nesterov": nesterov,
+    "adagrad": adagrad,
+    "rmsprop": rmsprop,
+    "adam": adam,
+    "lion": lion,
+}
 
 
 # --- training -------------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ PACKAGE = Path(fn.__file__).parent
 
 #: Layers, lowest first; a module imports those of lower rank when it is imported, and others only when a function needs them.
 LAYERS = [
-    {"_cgroups", "_core", "_hints", "_outputs", "_values", "exceptions"},
+    {"_atomic", "_cgroups", "_core", "_hints", "_outputs", "_summary", "_values", "exceptions"},
     {"_checks"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers"},
@@ -23,7 +23,12 @@ LAYERS = [
     {"_identity", "network"},
     {"_lbfgs", "_sampling", "_loop", "callbacks"},
     {"_session"},
-    {"training"},
+    {"training", "persistence"},
+    {"_models", "checkpoint"},
+    {"torch", "onnx"},
+    {"estimators", "inspection"},
+    {"plotting"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = (
@@ -78,29 +83,45 @@ print(sorted(set(sys.modules) - before))
     assert result.stdout.strip() == "[]", result.stdout + result.stderr
 
 
-def imported_on_import(path):
-    """Modules of fastnet that a file imports at its top level, type checking aside, as names below the package."""
+def modules_of(path):
+    """Names, below the package, of the modules of fastnet that a file imports at its top level, type checking aside."""
+    package = ["fastnet", *path.relative_to(PACKAGE).parts[:-1]]
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            if node.module == "fastnet":
-                yield from (alias.name for alias in node.names)
-            elif node.module.startswith("fastnet."):
-                yield node.module.split(".")[1]
-        elif isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("fastnet."))
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from [f"{module}.{alias.name}" for alias in node.names] if module == "fastnet" else [module]
 
 
-@pytest.mark.parametrize("name", sorted(RANK))
-def test_modules_import_downwards_only(name):
+def imported_on_import(path):
+    """The topmost of them below the package, without the file's own."""
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    found = {name.split(".")[1] for name in modules_of(path) if name.startswith("fastnet.")}
+    return sorted(found - {own})
+
+
+def files_of(name):
+    """The files of a module or package."""
     path = PACKAGE / f"{name}.py"
-    path = path if path.exists() else PACKAGE / name / "__init__.py"
-    for other in imported_on_import(path):
-        assert other in RANK, f"{name} imports {other}, which has no place in the layers"
-        assert RANK[other] < RANK[name], f"{name} imports {other}, which is not below it"
+    return [path] if path.exists() else sorted((PACKAGE / name).rglob("*.py"))
+
+
+EVERY_MODULE = sorted({path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")} - {"__init__"})
+
+
+@pytest.mark.parametrize("name", EVERY_MODULE)
+def test_modules_import_downwards_only(name):
+    assert name in RANK, f"{name} has no place in the layers"
+    for path in files_of(name):
+        for other in imported_on_import(path):
+            assert other in RANK, f"{path.name} imports {other}, which has no place in the layers"
+            assert RANK[other] < RANK[name], f"{path.name} imports {other}, which is not below {name}"
 
 
 def test_the_core_knows_nothing_of_fastnet():
-    assert list(imported_on_import(PACKAGE / "_core" / "__init__.py")) == []
+    assert imported_on_import(PACKAGE / "_core" / "__init__.py") == []
 
 
 def test_public_names():

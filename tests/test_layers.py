@@ -36,7 +36,10 @@ HIDDEN = {
     "plr": [fn.NumericEmbedding("plr", n_frequencies=3, n_units=5, frequency_scale=0.7, activation="tanh")],
     "plr-of-hidden": [fn.Dense(3, "tanh"), fn.NumericEmbedding("plr", n_frequencies=3, n_units=2, activation="silu")],
     "piecewise": [fn.NumericEmbedding("piecewise_linear", bins=BINS, n_units=3)],
-    "piecewise-of-hidden": [fn.Dense(4, "tanh"), fn.NumericEmbedding("piecewise_linear", bins=BINS, n_units=3, activation="tanh")],
+    "piecewise-of-hidden": [
+        fn.Dense(4, "tanh"),
+        fn.NumericEmbedding("piecewise_linear", bins=BINS, n_units=3, activation="tanh"),
+    ],
     "categories": [fn.CategoryEmbedding([3, 1, 2, 5], 3)],
     "table": [
         fn.Concat([fn.NumericEmbedding(columns=[0, 1], n_frequencies=3)], [fn.CategoryEmbedding([3, 2], 2, columns=[2, 3])]),

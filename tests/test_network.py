@@ -315,7 +315,7 @@ def test_a_network_too_large_for_memory_says_so(n_layers):
         (lambda: fn.Dense(3, dropout="half"), TypeError, "dropout must be a number, got 'half'"),
         (lambda: fn.Dense(3, initializer="ones"), ValueError, "Unknown initializer 'ones'"),
         (lambda: fn.Network([], 3), ValueError, "at least one layer"),
-        (lambda: fn.Network([3], 3), TypeError, "Layer 1 must be a fastnet.Dense, got 3"),
+        (lambda: fn.Network([3], 3), TypeError, "Layer 1 must be a layer, got 3"),
         (lambda: fn.Network([fn.Dense(3)], 0), ValueError, "n_inputs must be at least 1, got 0"),
         (lambda: fn.Network([fn.Dense(3)], 2**31), ValueError, "n_inputs must be at most 2147483647"),
         (

@@ -21,6 +21,7 @@ RULES = [
     fn.AdaGrad(0.05),
     fn.RMSprop(0.005),
     fn.RMSprop(0.005, rho=0.99, epsilon=1e-3),
+    fn.Lion(0.002),
     fn.Adam(0.01),
     fn.Adam(0.01, beta1=0.8, beta2=0.95, epsilon=1e-2),
     fn.Adam(0.01, epsilon=1e-2, epsilon_hat=True),
@@ -169,7 +170,7 @@ def test_memory_of_the_rule_is_kept_between_sessions(dtype):
         (lambda: fn.RMSprop(epsilon=0), "epsilon must be finite and above 0"),
         (lambda: fn.AdamW(weight_decay=-1), "weight_decay must be finite and at least 0"),
         (lambda: fn.LBFGS(max_fun=0), "max_fun must be at least 1"),
-        (lambda: optimizers.get("adamax"), "Unknown optimizer 'adamax'; known are: adagrad, adam, adamw, lbfgs, rmsprop, sgd"),
+        (lambda: optimizers.get("adamax"), "'adamax'; known are: adagrad, adam, adamw, lbfgs, lion, rmsprop, sgd"),
     ],
 )
 def test_bad_hyper_parameters(build, message):

@@ -8,30 +8,32 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]  # float32 or float64, one width in a call
 CSR: TypeAlias = tuple[Array, NDArray[np.int32], NDArray[np.int64], tuple[int, int]]  # data, indices, indptr, shape
-LossSpec: TypeAlias = tuple[Any, ...]  # code, parameter, levels of a quantile loss or None[, ceiling]
+LossSpec: TypeAlias = tuple[Any, ...]  # code, parameter, levels of a quantile loss or None[, ceiling[, of_mean]]
 
 ACTIVATION_CODES: dict[str, int]
 LOSS_CODES: dict[str, int]
 OPTIMIZER_CODES: dict[str, int]
+LAYER_CODES: dict[str, int]
 
 class Plan:
+    kind: tuple[int, int, int]
+    n_inputs: int
     n_layers: int
+    n_segments: int
     n_params: int
-    n_weights: int
+    n_penalised: int
+    n_frozen: int
+    n_members: int
+    n_outputs: int
+    n_slots: int
     widest: int
+    cost: float
+    uses_blas: bool
+    takes_sparse: bool
+    needs_panel: bool
     sizes: tuple[int, ...]
-    @property
-    def uses_blas(self) -> bool: ...
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        activations: Sequence[int],
-        alphas: Sequence[float],
-        dropouts: Sequence[float],
-        *,
-        lr_factors: Sequence[float] | None = None,
-        decay_factors: Sequence[float] | None = None,
-    ) -> None: ...
+    def __init__(self, n_inputs: int, layers: Sequence[tuple[Any, ...]], *, n_members: int = 1) -> None: ...
+    def segment_table(self) -> list[tuple[int, int, int, int, int, bool, bool]]: ...
 
 class Trainer:
     """See `fastnet._session.Session`, which makes it."""
@@ -63,12 +65,14 @@ class Trainer:
         n_threads: int = 1,
         gradient: Array | None = None,
         dropout: bool = True,
+        rate_factors: Sequence[float] | None = None,
+        decay_factors: Sequence[float] | None = None,
     ) -> None: ...
     def run(
-        self, order: NDArray[np.uint32] | None, rates: NDArray[np.float64]
+        self, order: NDArray[np.uint32] | None, settings: NDArray[np.float64]
     ) -> tuple[bool, int, int, int, float, float, float]: ...
 
-def forward(plan: Plan, params: Array, X: Array | CSR, out: Array, n_threads: int = 1) -> None: ...
+def forward(plan: Plan, params: Array, X: Array | CSR, out: Array, n_threads: int = 1, *, of_each: bool = False) -> None: ...
 def forward_row(plan: Plan, params: Array, x: Any) -> Array: ...
 def activations(plan: Plan, params: Array, X: Array | CSR, outs: list[Array], n_threads: int = 1) -> None: ...
 def loss(
@@ -85,6 +89,21 @@ def loss_and_grad(
     n_threads: int = 1,
     seed: int | None = None,
 ) -> float: ...
+def update(
+    params: Array,
+    gradient: Array,
+    optimizer: int,
+    hyper: tuple[float, ...],
+    state: Sequence[Array],
+    *,
+    step: int,
+    rate: float,
+    l2: float = 0.0,
+    weight_decay: float = 0.0,
+    n_decayed: int = 0,
+    scale: float = 1.0,
+    n_threads: int = 1,
+) -> None: ...
 def shuffle(order: NDArray[np.uint32], state: NDArray[np.uint64]) -> None: ...
 def draw(order: NDArray[np.uint32], n: int, state: NDArray[np.uint64]) -> None: ...
 def exp(x: Array, out: Array) -> None: ...

@@ -53,13 +53,14 @@ def chain(layers: Any) -> tuple[Layer, ...]:
         raise ValueError("A network needs at least one layer, got none.")
     for number, layer in enumerate(layers, 1):
         if not isinstance(layer, Layer):
-            raise TypeError(f"Layer {number} must be a fastnet.Dense or another layer, got {layer!r}; write Dense(n_units, activation).")
+            raise TypeError(f"Layer {number} must be a layer, got {layer!r}; write fastnet.Dense(n_units, activation), say.")
     for number, layer in enumerate(layers[:-1], 1):
         if getattr(layer, "activation", None) is not None and layer.activation.name == "softmax":
             raise ValueError(f"softmax is for the output layer only; layer {number} of {len(layers)} has it.")
     output = layers[-1]
-    if isinstance(output, Dropout) or getattr(output, "dropout", 0):
-        raise ValueError(f"The output layer must have no dropout, got {output!r}.")
+    dropout = output.rate if isinstance(output, Dropout) else getattr(output, "dropout", 0.0)
+    if dropout:
+        raise ValueError(f"The output layer must have no dropout, got {dropout}.")
     if isinstance(output, Dense) and output.activation.name == "softmax" and output.n_units == 1:
         raise ValueError("softmax of one unit is always 1: use 2 units, or one with 'sigmoid'.")
     return layers

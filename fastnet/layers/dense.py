@@ -93,8 +93,8 @@ class Dense(Layer):
 class Linear(Operation):
     """``Z = factor A W + b``, in groups with weights of their own, or with the same weights at several positions.
 
-    Rows of A are (groups, n_in), or (n_in,) that all groups share, or (positions, n_in); rows of Z (groups or positions, n_units).
-    W is (groups, n_in, n_units) and b (groups, n_units), without the first axis where there is one group.
+    Rows of A are (groups, n_in), or (n_in,) that all groups share, or (positions, n_in); rows of Z (groups or positions,
+    n_units). W is (groups, n_in, n_units) and b (groups, n_units), without the first axis where there is one group.
     """
 
     kind: ClassVar[str] = "dense"

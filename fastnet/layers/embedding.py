@@ -26,8 +26,8 @@ class NumericEmbedding(Layer):
 
     "pbld": ``[cos(2 pi w x + phase) @ W + b, x]`` (Holzmüller, Grinsztajn & Steinwart 2024).
     "plr": ``relu([cos(2 pi w x), sin(2 pi w x)] @ W + b)`` (Gorishniy, Rubachev & Babenko 2022).
-    "piecewise_linear": ``g(e(x) @ W + b)``, where e(x) has one entry for each bin: 1 for those below x, 0 for those above it, and in
-    between the place of x in its bin (Gorishniy, Rubachev & Babenko 2022).
+    "piecewise_linear": ``g(e(x) @ W + b)``, where e(x) has one entry for each bin: 1 for those below x, 0 for those above it, and
+    in between the place of x in its bin (Gorishniy, Rubachev & Babenko 2022).
 
     Parameters
     ----------
@@ -68,7 +68,8 @@ class NumericEmbedding(Layer):
         kind = _checks.one_of(kind, "kind", NUMERIC_KINDS)
         if (bins is None) != (kind != "piecewise_linear"):
             raise ValueError(
-                "bins are for kind='piecewise_linear', which needs them: give bins=fastnet.quantile_bins(X), with X the training rows."
+                "bins are for kind='piecewise_linear', which needs them: give bins=fastnet.quantile_bins(X), with X the training "
+                "rows."
             )
         if kind == "pbld" and activation not in (None, "identity", activations.Identity()):
             raise ValueError(f"kind='pbld' has no activation, got {activation!r}.")
@@ -166,8 +167,8 @@ class CategoryEmbedding(Layer):
     Parameters
     ----------
     n_categories : sequence of int
-        Known categories of each code, numbered from 1; 0, and what is out of range or NaN, stands for a category that is not known,
-        and has a row of its own.
+        Known categories of each code, numbered from 1; 0, and what is out of range or NaN, stands for a category that is not
+        known, and has a row of its own.
     n_units : int
         Numbers that each code becomes.
     columns : sequence of int, optional
@@ -195,7 +196,8 @@ class CategoryEmbedding(Layer):
         members = graph.members_of(codes)
         if graph.widths[codes] != len(self.n_categories) * members:
             raise ValueError(
-                f"n_categories has {len(self.n_categories)} entries, the layer reads {graph.widths[codes] // members} codes a row."
+                f"n_categories has {len(self.n_categories)} entries, the layer reads {graph.widths[codes] // members} "
+                "codes a row."
             )
         rows = tuple(n + 1 for n in self.n_categories) * members
         return graph.add(Lookup(rows=rows, n_units=self.n_units), codes)

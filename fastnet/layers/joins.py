@@ -16,7 +16,8 @@ from fastnet.layers._graph import Graph
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    """Numbers of a row become 0 with probability `rate` in training, the others are times ``1 / (1 - rate)`` (Srivastava et al. 2014).
+    """Numbers of a row become 0 with probability `rate` in training, the others are times ``1 / (1 - rate)`` (Srivastava et al.
+    2014).
 
     Parameters
     ----------
@@ -57,8 +58,8 @@ class Residual(Layer):
             source = graph.for_each_member(source)
         if graph.widths[end] != graph.widths[source]:
             raise ValueError(
-                f"Residual adds what its layers make to what they read: both must have the same width, got {graph.widths[end]} and "
-                f"{graph.widths[source]}; end with Dense({graph.widths[source]}, 'identity')."
+                "Residual adds what its layers make to what they read: both must have the same width, got "
+                f"{graph.widths[end]} and {graph.widths[source]}; end with Dense({graph.widths[source]}, 'identity')."
             )
         return graph.add(Sum(n_in=graph.widths[source], sources=2, activation=self.activation), source, end)
 

@@ -31,9 +31,7 @@ class LayerNorm(Layer):
 
     def connect(self, graph: Graph, source: int) -> int:
         source = graph.own_of_members(source)
-        return graph.add(
-            Normalisation(n_in=graph.widths[source], groups=graph.members_of(source), epsilon=self.epsilon), source
-        )
+        return graph.add(Normalisation(n_in=graph.widths[source], groups=graph.members_of(source), epsilon=self.epsilon), source)
 
 
 @dataclass(frozen=True, kw_only=True)

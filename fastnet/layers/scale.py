@@ -34,7 +34,8 @@ class Scale(Layer):
 
 
 def random_signs(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """-1 or 1 at random: what members of an ensemble that shares its weights begin with (Gorishniy, Kotelnikov & Babenko 2024)."""
+    """-1 or 1 at random: what members of an ensemble that shares its weights begin with (Gorishniy, Kotelnikov & Babenko
+    2024)."""
     return rng.choice([-1.0, 1.0], shape)
 
 

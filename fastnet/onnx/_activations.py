@@ -19,6 +19,7 @@ from fastnet.activations import (
     SELU,
     Activation,
     Exponential,
+    HardSwish,
     Identity,
     LeakyReLU,
     Mish,
@@ -96,6 +97,7 @@ OPERATORS: dict[str, Operator] = {
     "mish": Operator("Mish", _fixed(Mish()), since=18),
     "softplus": Operator("Softplus", _fixed(Softplus())),
     "exponential": Operator("Exp", _fixed(Exponential())),
+    "hardswish": Operator("HardSwish", _fixed(HardSwish()), since=14),
     "softmax": Operator("Softmax", _fixed(Softmax(), axis=(-1, 1)), lambda g: {"axis": 1}),
 }
 
@@ -105,6 +107,7 @@ EXPRESSIONS: dict[str, list[Expression]] = {
     "silu": [("Mul", Z, ("Sigmoid", Z))],
     "mish": [("Mul", Z, ("Tanh", ("Softplus", Z)))],
     "gelu": [("Mul", ("Mul", Z, _TWICE_NORMAL_CDF), 0.5), ("Mul", Z, ("Mul", _TWICE_NORMAL_CDF, 0.5))],
+    "hardswish": [("Mul", Z, ("Div", ("Relu", ("Min", ("Add", Z, 3.0), 6.0)), 6.0))],
     "softplus": [("Where", ("Greater", Z, 20.0), Z, ("Softplus", Z))],
 }
 """Expressions of an activation, by its name; the first is the one that is written."""

@@ -180,7 +180,7 @@ def _check_parameters(estimator: Any, network: Network) -> None:
         wanted = layers(estimator, list(network.sizes[1:]), _sklearn_name(network))
     except TypeError as error:
         raise ValueError(f"broken file: the estimator's parameters are not valid: {error}") from error
-    if [layer.activation for layer in wanted] != [layer.activation for layer in network.layers]:
+    if [layer.activation for layer in wanted] != [getattr(layer, "activation", None) for layer in network.layers]:
         raise ValueError("broken file: the estimator's activation is not that of its network")
 
 

@@ -1,8 +1,8 @@
 """A network's architecture as JSON, its parameters as one tensor a segment.
 
 Of dense layers alone the tensors are named `W1`, ..., `WL`, `b1`, ..., `bL` (numbers padded with zeros to one width), of other
-networks by their places in the flat vector and their names, as in `003 2.W`. The safetensors library orders tensors of one dtype by
-name, so that they lie in the file as in the flat parameter vector, which is then a view of the file.
+networks by their places in the flat vector and their names, as in `003 2.W`. The safetensors library orders tensors of one dtype
+by name, so that they lie in the file as in the flat parameter vector, which is then a view of the file.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ CANONICAL = {
     "poisson": "exponential",
     "absolute_error": "identity",
     "huber": "identity",
+    "log_cosh": "identity",
     "quantile": "identity",
 }
 SATURATING = ["binary_cross_entropy", "cross_entropy"]  # logits of any size give finite losses

@@ -62,7 +62,7 @@ def test_tensors_are_named_by_layer_for_other_readers(n_layers, path):
 def test_header_says_what_the_file_is(network, path):
     network.save(path)
     about = json.loads(_header(path)["__metadata__"]["fastnet"])
-    assert about["format"] == FORMAT_VERSION == 1
+    assert about["format"] == FORMAT_VERSION == 2
     assert about["kind"] == "network"
     assert about["version"] == fn.__version__
     assert about["dtype"] == "float32"
@@ -192,8 +192,8 @@ def test_what_is_not_a_model_file(tmp_path, path):
 
 def test_later_formats_are_refused_with_what_to_do(network, path):
     network.save(path)
-    path.write_bytes(path.read_bytes().replace(b'\\"format\\":1,', b'\\"format\\":2,'))
-    with pytest.raises(ValueError, match=r"format 2.*up to 1: upgrade"):
+    path.write_bytes(path.read_bytes().replace(b'\\"format\\":2,', b'\\"format\\":3,'))
+    with pytest.raises(ValueError, match=r"format 3.*up to 2: upgrade"):
         fn.load(path)
 
 

@@ -22,6 +22,7 @@ MODULES = {
     "silu": "SiLU",
     "mish": "Mish",
     "softplus": "Softplus",
+    "hardswish": "Hardswish",
     "softmax": "Softmax",
 }
 

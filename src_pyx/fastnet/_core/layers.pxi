@@ -1,7 +1,7 @@
 # The kinds of layers: rows on their way through a network, the files in layers/ (one a kind), and the switch to them.
 #
-# A kind X has X_plan (its segments, and what it costs), X_forward (Z from A), X_backward (dA from dZ) and X_gradient (one tile of the
-# gradient of a segment). To add one, write its file and its lines in the four functions at the end of this one.
+# A kind X has X_plan (its segments, and what it costs), X_forward (Z from A), X_backward (dA from dZ) and X_gradient (one tile of
+# the gradient of a segment). To add one, write its file and its lines in the four functions at the end of this one.
 
 cdef struct Pass:
     # Some rows of a batch, or of the data, in the buffers of the layers.

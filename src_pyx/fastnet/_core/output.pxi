@@ -72,7 +72,8 @@ cdef const int* gathered_labels(const Targets* targets, int n_classes, const uin
 
 cdef void output_losses(const Pass* here, const Loss* loss, const Targets* targets, const Head* head, double scale,
                         real* unused) noexcept nogil:
-    """From Z[L] of some rows to A[L], their weighted losses and, on a pass that has a way back, dZ[L] = scale * d(loss) / dZ[L]."""
+    """From Z[L] of some rows to A[L], their weighted losses and, on a pass that has a way back, dZ[L] = scale * d(loss) /
+    dZ[L]."""
     cdef const Layer* layer = here.layers + here.n_layers - 1
     cdef Py_ssize_t k = loss.n_members, n = layer.n_out // k, copies = 1 if loss.of_mean else k, r, c
     cdef real* A = rows_at(here.A, here.n_layers, layer.n_out, here, <real*> NULL)

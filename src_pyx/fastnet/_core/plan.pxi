@@ -10,10 +10,10 @@ cdef class Plan:
     n_inputs : int
         Numbers a row of X.
     layers : sequence of (kind, sources, dims, constants, option, activation, alpha, dropout)
-        Layers 1 to L, the output layer last. `kind` is a code out of LAYER_CODES, whose file in layers/ says what `dims`, `constants`
-        (ints) and `option` (a float) mean; `sources` are numbers of earlier layers, 0 for the inputs; `activation` is a code out of
-        ACTIVATION_CODES and `alpha` its parameter; `dropout` is the probability of dropping a number of the layer's output while
-        training.
+        Layers 1 to L, the output layer last. `kind` is a code out of LAYER_CODES, whose file in layers/ says what `dims`,
+        `constants` (ints) and `option` (a float) mean; `sources` are numbers of earlier layers, 0 for the inputs; `activation` is
+        a code out of ACTIVATION_CODES and `alpha` its parameter; `dropout` is the probability of dropping a number of the layer's
+        output while training.
     n_members : int
         Models that the output layer holds side by side: its numbers a row are (n_members, n_outputs).
     """

@@ -50,7 +50,8 @@ cdef inline void own(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py
 
 
 cdef Py_ssize_t slice_width(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, const Worker* worker) noexcept nogil:
-    """Columns to make at a time: all, if nobody looks at signals; else slices of about the same width, a multiple of BLAS's blocks."""
+    """Columns to make at a time: all, if nobody looks at signals; else slices of about the same width, a multiple of BLAS's
+    blocks."""
     cdef Py_ssize_t slices
     if worker.signals == NULL:
         return columns
@@ -60,8 +61,8 @@ cdef Py_ssize_t slice_width(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t column
 
 cdef void forward_product(const real* A, Py_ssize_t a_row, const real* W, const real* b, real* Z, Py_ssize_t z_row, Py_ssize_t rows,
                           Py_ssize_t n_in, Py_ssize_t n_out, bint by_blas, Worker* worker) noexcept nogil:
-    """Z (rows, n_out) = A (rows, n_in) W (n_in, n_out) + b, the bias broadcast over the rows (NULL: none). A signal that the worker
-    looks for leaves it unfinished."""
+    """Z (rows, n_out) = A (rows, n_in) W (n_in, n_out) + b, the bias broadcast over the rows (NULL: none). A signal that the
+    worker looks for leaves it unfinished."""
     cdef Py_ssize_t r, width, first = 0
     if rows == 0:
         return

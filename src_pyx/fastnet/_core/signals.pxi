@@ -27,9 +27,9 @@ cdef void start_signals(Signals* signals, Team* team) noexcept nogil:
 
 
 cdef void look_at_signals(Signals* signals) noexcept nogil:
-    """Run Python's signal handlers if more than 50 ms will have gone by at the next chance, in this call into the core or in several
-    short ones: the interpreter's own look between them misses a signal that arrives while another thread ends (a race of CPython
-    3.11 in computing its "eval breaker")."""
+    """Run Python's signal handlers if more than 50 ms will have gone by at the next chance, in this call into the core or in
+    several short ones: the interpreter's own look between them misses a signal that arrives while another thread ends (a race of
+    CPython 3.11 in computing its "eval breaker")."""
     cdef long long now = now_nanoseconds()
     signals.longest_gap = max(now - signals.last_chance, signals.longest_gap - signals.longest_gap // GAP_MEMORY)
     signals.last_chance = now
@@ -78,7 +78,8 @@ cdef bint ended(Worker* worker) noexcept nogil:
 
 
 cdef int raise_if_ended(Signals* signals) except -1:
-    """Let the exception propagate that a signal handler raised, or say what the child of a fork in the middle of the work misses."""
+    """Let the exception propagate that a signal handler raised, or say what the child of a fork in the middle of the work
+    misses."""
     if signals.orphaned:
         raise RuntimeError(
             "The process was forked by a signal handler while several threads computed, and the child does not have the others: "

@@ -1,9 +1,10 @@
-# How many workers a team has: 1, 2, 4, ... up to a limit. What is fastest depends on the work, on how far apart the cores' caches are
-# and on what else the machine does, so sizes are tried out by measured time, now and then again. Results are the same for any size.
+# How many workers a team has: 1, 2, 4, ... up to a limit. What is fastest depends on the work, on how far apart the cores' caches
+# are and on what else the machine does, so sizes are tried out by measured time, now and then again. Results are the same for any
+# size.
 #
-# A worker that the system puts aside holds up the others for a time slice, several milliseconds. A team that loses more time by this
-# than it had gained gives way at once to one of half its size, for a while and for longer each time: a core that other programs use
-# then costs a few per cent. All calls of the process retreat, since they share the cores.
+# A worker that the system puts aside holds up the others for a time slice, several milliseconds. A team that loses more time by
+# this than it had gained gives way at once to one of half its size, for a while and for longer each time: a core that other
+# programs use then costs a few per cent. All calls of the process retreat, since they share the cores.
 
 cdef enum:
     TRIAL_NANOSECONDS = 4000000     # least length of a trial

@@ -91,7 +91,8 @@ cdef class Trainer:
         return size if size > 1 else 1
 
     cdef int _take_factors(self, rate_factors, decay_factors) except -1:
-        """Factors of the learning rate and of the decays for each segment; by default 1, and the decay of penalised segments alone."""
+        """Factors of the learning rate and of the decays for each segment; by default 1, and the decay of penalised segments
+        alone."""
         cdef Py_ssize_t i, n = self.plan.n_segments
         for name, factors in (("rate_factors", rate_factors), ("decay_factors", decay_factors)):
             if factors is not None and len(factors) != n:
@@ -181,9 +182,9 @@ cdef class Trainer:
         `settings` (n, 1) or (n, 5) holds the learning rate of each batch, or of all of them (n = 1), and factors of weight decay,
         dropout, momentum and label smoothing; a vector holds learning rates.
 
-        Returns (diverged, n_batches, n_updates, n_rows, loss_sum, penalty_sum, grad_sq_sum). Training diverges with a loss that is
-        not finite, in the batch after the n_batches done, or a parameter that is not after all of them. A batch whose weights are
-        all zero makes no update, and its rows are not in n_rows and the sums.
+        Returns (diverged, n_batches, n_updates, n_rows, loss_sum, penalty_sum, grad_sq_sum). Training diverges with a loss that
+        is not finite, in the batch after the n_batches done, or a parameter that is not after all of them. A batch whose weights
+        are all zero makes no update, and its rows are not in n_rows and the sums.
         """
         cdef Training* task = &self.task
         task.n = self.n_rows

@@ -1,8 +1,8 @@
 # The training of an epoch, by one thread or a team.
 #
 # A batch has two halves. First every worker takes its share of the batch's rows forward through all layers and back again, which
-# leaves A[l] and dZ[l] of all rows. After a barrier the parameters are divided among the workers by tiles, whose gradients are made
-# and used as the path says: see update.pxi.
+# leaves A[l] and dZ[l] of all rows. After a barrier the parameters are divided among the workers by tiles, whose gradients are
+# made and used as the path says: see update.pxi.
 
 cdef enum:
     ROWS_PER_PIECE = 1024           # rows at a time of a large batch, and of loss_and_grad

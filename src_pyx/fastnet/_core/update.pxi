@@ -7,7 +7,8 @@ cdef enum Path:
 
 
 cdef enum:
-    # Columns of the table of an update's settings: the learning rate, and factors of other hyperparameters (1 if it has one column).
+    # Columns of the table of an update's settings: the learning rate, and factors of other hyperparameters (1 if it has one
+    # column).
     S_RATE
     S_DECAY
     S_DROPOUT

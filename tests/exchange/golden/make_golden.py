@@ -33,6 +33,19 @@ def networks() -> dict[str, fn.Network]:
     layers = [*hidden, fn.Dense(3, fn.LeakyReLU(0.25), initializer="zeros"), fn.Dense(3, "softmax")]
     found = {f"network-{dtype}": fn.Network(layers, n_inputs=4, dtype=dtype, random_state=1) for dtype in ("float32", "float64")}
     found["perceptron"] = fn.Network([fn.Dense(1, "exponential")], n_inputs=4, random_state=2)
+    table = fn.Concat([fn.NumericEmbedding(columns=[0, 1])], [fn.CategoryEmbedding([3, 2], 4, columns=[2, 3])])
+    bins = fn.NumericEmbedding("piecewise_linear", bins=fn.quantile_bins(TRAIN, 5), n_units=3)
+    body = [fn.Scale(), fn.Dense(6, "identity", scale="ntk"), fn.Parametric("mish"), fn.Dropout(0.1), fn.Dense(2, "softmax")]
+    found["layers"] = fn.Network([table, *body], n_inputs=4, n_members=3, random_state=3)
+    deep = fn.Residual([fn.LayerNorm(), fn.Dense(12, "silu"), fn.PReLU()])
+    found["layers-shared"] = fn.Network(
+        [bins, deep, fn.Columns([0, 3]), fn.Dense(2, "identity")],
+        n_inputs=4,
+        n_members=2,
+        ensemble="batch",
+        ensemble_loss="mean",
+        random_state=4,
+    )
     for network in found.values():
         network.params[:] += 0.1 * rng.normal(size=network.n_params)
     return found

@@ -1,11 +1,12 @@
-# Dense: Z = factor A W + b, where one row holds several groups of inputs with weights of their own (the members of an ensemble, the
-# features of a table), or several positions with the same weights.
+# Dense: Z = factor A W + b, where one row holds several groups of inputs with weights of their own (the members of an ensemble,
+# the features of a table), or several positions with the same weights.
 #
 #     dims      groups, inputs and outputs of a group, positions, whether there are biases
 #     option    factor
 #     segments  W (groups * inputs, outputs), b (groups * outputs,)
 #
-# A row of A is (groups, inputs), or (inputs,) that all groups share, or (positions, inputs); one of Z (groups or positions, outputs).
+# A row of A is (groups, inputs), or (inputs,) that all groups share, or (positions, inputs); one of Z (groups or positions,
+# outputs).
 
 cdef enum:
     D_GROUPS

@@ -10,7 +10,8 @@
 #     dims      T, the most bins of a feature
 #     constants bins of each feature
 #     segments  edges (features, T + 1), frozen
-#     Z         (a - left edge) / width of each bin, at most 1 but in the last bin and at least 0 but in the first; 0 beyond a feature's bins
+#     Z         (a - left edge) / width of each bin, at most 1 but in the last bin and at least 0 but in the first; 0 beyond a
+#     feature's bins
 #
 # Embedding: a row of a table for each code.
 #     dims      d, the numbers of a code

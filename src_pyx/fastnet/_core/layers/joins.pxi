@@ -1,5 +1,5 @@
-# Layers without parameters that pass numbers on: Pass (Z = A, for an activation or dropout of its own), Sum (of its sources), Concat (of
-# its sources side by side, in each of `dims[0]` groups), Columns (`constants`: those of A that Z takes).
+# Layers without parameters that pass numbers on: Pass (Z = A, for an activation or dropout of its own), Sum (of its sources),
+# Concat (of its sources side by side, in each of `dims[0]` groups), Columns (`constants`: those of A that Z takes).
 
 cdef int pass_plan(Plan plan, Layer* layer) except -1:
     if layer.n_sources != 1:

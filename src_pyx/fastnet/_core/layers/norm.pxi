@@ -1,5 +1,5 @@
-# LayerNorm (Ba, Kiros & Hinton 2016): Z = gain * (A - mean) / sqrt(variance + epsilon) + bias, with mean and (biased) variance of each row,
-# or of each group of it.
+# LayerNorm (Ba, Kiros & Hinton 2016): Z = gain * (A - mean) / sqrt(variance + epsilon) + bias, with mean and (biased) variance of
+# each row, or of each group of it.
 #
 #     dims      groups
 #     option    epsilon

@@ -1,5 +1,6 @@
-# Parametric activations: Z = A + p * (g(A) - A), or Z = g(A) + p * (A - g(A)) if dims say "swapped", with one parameter p a number of the
-# row. The first is the identity at p = 0 and g at p = 1; the second, with relu, is PReLU (He, Zhang, Ren & Sun 2015), p the slope.
+# Parametric activations: Z = A + p * (g(A) - A), or Z = g(A) + p * (A - g(A)) if dims say "swapped", with one parameter p a
+# number of the row. The first is the identity at p = 0 and g at p = 1; the second, with relu, is PReLU (He, Zhang, Ren & Sun
+# 2015), p the slope.
 #
 #     dims      code of g, swapped
 #     option    g's own parameter
