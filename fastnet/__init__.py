@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
     from fastnet.checkpoint import Checkpoint
     from fastnet.estimators import MLPClassifier, MLPRegressor
+    from fastnet.functional import OptimizerState, init_state, update
     from fastnet.history import History
     from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, RMSprop
     from fastnet.persistence import load
@@ -65,6 +66,7 @@ _LAZY = {
     "fastnet.callbacks": ("Callback", "EarlyStopping", "ProgressBar"),
     "fastnet.checkpoint": ("Checkpoint",),
     "fastnet.estimators": ("MLPClassifier", "MLPRegressor"),
+    "fastnet.functional": ("OptimizerState", "init_state", "update"),
     "fastnet.history": ("History",),
     "fastnet.optimizers": ("LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "RMSprop"),
     "fastnet.persistence": ("load",),
@@ -84,6 +86,9 @@ _HOMES = {name: module for module, names in _LAZY.items() for name in names}
 _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {"inspection", "onnx", "plotting", "torch", "training"}
 
 __all__ = [
+    "OptimizerState",
+    "init_state",
+    "update",
     "HardSwish",
     "LogCosh",
     "Lion",

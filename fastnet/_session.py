@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnet import _checks, _data, _identity, losses, optimizers, runtime
+from fastnet import _checks, _data, _factors, _identity, losses, optimizers, runtime
 from fastnet._checks import Seed
 from fastnet._core import engine
 from fastnet._sampling import Sampler, Sampling
@@ -66,6 +66,10 @@ class Session:
         Scale the gradient of a batch down to this norm where it is larger.
     track_grad_norm : bool
         Report the gradient norm of each epoch.
+    learning_rate_factors, decay_factors : mapping of str to float, optional
+        See `Network.fit`.
+    schedules : mapping of str to schedules, optional
+        See `Network.fit`.
     random_state : None, int, SeedSequence, Generator or RandomState
         Seed of the order of rows and of dropout.
     n_threads : int, optional
@@ -113,6 +117,9 @@ class Session:
         weight_decay: float = 0.0,
         max_grad_norm: float | None = None,
         track_grad_norm: bool = False,
+        learning_rate_factors: Mapping[str, float] | None = None,
+        decay_factors: Mapping[str, float] | None = None,
+        schedules: Mapping[str, Any] | None = None,
         random_state: Seed = None,
         n_threads: int | None = None,
         optimizer_state: Sequence[np.ndarray] | None = None,
@@ -153,6 +160,10 @@ class Session:
             "weight_decay": float(weight_decay),
             "max_grad_norm": None if max_grad_norm is None else float(max_grad_norm),
         }
+        further = {"learning_rate_factors": learning_rate_factors, "decay_factors": decay_factors, "schedules": schedules}
+        self._options |= {name: dict(option) for name, option in further.items() if option}
+        self._scheduled = _factors.scheduled(schedules)
+        self._loss, self._optimizer = loss, optimizer
         self._last_finite = network.params.copy()
         self._new_trainer = partial(
             engine.Trainer,
@@ -171,6 +182,8 @@ class Session:
             weight_decay=_checks.real(weight_decay, "weight_decay", minimum=0.0) or optimizer.decay(),
             max_grad_norm=0.0 if max_grad_norm is None else _checks.real(max_grad_norm, "max_grad_norm", above=0.0),
             track_grad_norm=self._tracks_norm,
+            rate_factors=_factors.by_segment(network, learning_rate_factors, "learning_rate_factors"),
+            decay_factors=_factors.by_segment(network, decay_factors, "decay_factors"),
             n_threads=runtime.thread_limit(n_threads),
         )
         self._start(seed, step)
@@ -180,6 +193,11 @@ class Session:
         self._seed = seed
         self._trainer = self._new_trainer(seed=seed)
         self._trainer.step = step
+
+    def bind(self, n_steps: int) -> None:
+        """Let schedules that end with the run know how many updates it has."""
+        self.schedule = self.schedule.bound(n_steps)
+        self._scheduled = {name: schedule.bound(n_steps) for name, schedule in self._scheduled.items()}
 
     @property
     def step(self) -> int:
@@ -226,10 +244,12 @@ class Session:
             order = np.arange(min(most, self._m), dtype=np.uint32) if order is None else order[:most]
         n_batches = -(-(self._m if order is None else order.size) // self.batch_size)
         rates = self.schedule.rates(self.step, n_batches)
+        settings = _factors.settings(rates, self._scheduled, self.step, n_batches)
+        _factors.check_scheduled(settings, network, self._loss, self._optimizer)
         np.copyto(self._last_finite, network.params)
         started = perf_counter()
         diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = runtime.single_threaded_blas(
-            network._plan.uses_blas, self._trainer.run, order, rates
+            network._plan.uses_blas, self._trainer.run, order, settings
         )
         seconds = perf_counter() - started
         if diverged:

@@ -584,6 +584,9 @@ class Network:
         weight_decay: float = 0.0,
         max_grad_norm: float | None = None,
         track_grad_norm: bool = False,
+        learning_rate_factors: Mapping[str, float] | None = None,
+        decay_factors: Mapping[str, float] | None = None,
+        schedules: Mapping[str, LearningRate] | None = None,
         callbacks: Iterable[CallbackProtocol] = (),
         progress: bool = False,
         random_state: Seed = None,
@@ -628,6 +631,14 @@ class Network:
             Longest gradient; longer ones are scaled down to it.
         track_grad_norm : bool, default=False
             Record the gradient norm of each epoch.
+        learning_rate_factors : mapping of str to float, optional
+            Factors of the learning rate for parts of the network, by names of layers ("2"), of parameters in all layers ("b") or
+            of single ones ("2.W"), as in `parameters`; the most specific name counts, and what is not named has 1.
+        decay_factors : mapping of str to float, optional
+            Factors of `l2` and `weight_decay` likewise; what is not named has 1 if it is a dense layer's weights and 0 otherwise.
+        schedules : mapping of str to float, Schedule, sequence or callable, optional
+            Factors, update by update, of "weight_decay", "dropout" (of all layers), "momentum" (Adam's and Lion's beta1,
+            RMSprop's rho) and "label_smoothing", as in ``{"dropout": lambda j: 1 - j / n_updates}``.
         callbacks : iterable of Callback, default=()
             Called between epochs; see `fastnet.callbacks`.
         progress : bool, default=False

@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 _DEFAULT_EPOCHS = 20
 
 #: Options that need batches, which L-BFGS does not have.
-_OF_BATCHES = ("learning_rate", "weight_decay", "max_grad_norm", "track_grad_norm", "callbacks", "progress", "resume_from")
+_OF_BATCHES = (
+    "learning_rate",
+    "weight_decay",
+    "max_grad_norm",
+    "track_grad_norm",
+    "learning_rate_factors",
+    "decay_factors",
+    "schedules",
+    "callbacks",
+    "progress",
+    "resume_from",
+)
 
 
 def fit_network(
@@ -61,7 +72,7 @@ def fit_network(
     session = Session(
         network, X, y, loss=loss, optimizer=optimizer, sample_weight=sample_weight, l2=l2, n_threads=n_threads, **of_session
     )
-    session.schedule = session.schedule.bound(limit.get("iterations") or limit["epochs"] * session.steps_per_epoch)
+    session.bind(limit.get("iterations") or limit["epochs"] * session.steps_per_epoch)
     watchers = () if validation is None else (_Validation(validation, loss, n_threads),)
     bars = (ProgressBar(),) if progress else ()
     callbacks = (*watchers, *bars, *callbacks)

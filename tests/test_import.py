@@ -21,7 +21,7 @@ LAYERS = [
     {"losses", "optimizers", "layers"},
     {"_data"},
     {"_identity", "network"},
-    {"_lbfgs", "_sampling", "_loop", "callbacks"},
+    {"_factors", "_lbfgs", "_sampling", "_loop", "callbacks", "functional"},
     {"_session"},
     {"training", "persistence"},
     {"_models", "checkpoint"},

@@ -36,7 +36,7 @@ cdef Step step_of(const Update* update, const double* settings, Py_ssize_t n_set
     """What all tiles share in optimiser step `number` = 1, 2, ...; `settings` is its row of the table."""
     cdef Step step = update.step
     step.rate = settings[S_RATE]
-    if n_settings > 1:
+    if n_settings > 1 and step.optimizer != ADAGRAD:
         step.hyper[0] *= settings[S_MOMENTUM]
     step.l2 = update.l2 / (weight if update.l2_per_batch else 1)
     step.decay = update.weight_decay * (settings[S_DECAY] if n_settings > 1 else 1)
@@ -84,6 +84,11 @@ cdef struct VectorUpdate:
     void* v
     Py_ssize_t n
     Py_ssize_t n_decayed
+    Py_ssize_t next_part
+
+
+cdef enum:
+    PARAMETERS_OF_PART = 1 << 16    # workers take parts as they come: a helper that slept begins later
 
 
 cdef void update_range(VectorUpdate* task, Py_ssize_t start, Py_ssize_t stop, bint decayed, real* unused) noexcept nogil:
@@ -97,19 +102,22 @@ cdef void update_range(VectorUpdate* task, Py_ssize_t start, Py_ssize_t stop, bi
                   v + start if v != NULL else NULL, stop - start)
 
 
-cdef void update_share(VectorUpdate* task, int worker, real* unused) noexcept nogil:
-    cdef Py_ssize_t start = task.n * worker // task.team.size, stop = task.n * (worker + 1) // task.team.size
-    cdef Py_ssize_t middle = min(max(task.n_decayed, start), stop)
-    update_range(task, start, middle, True, <real*> NULL)
-    update_range(task, middle, stop, False, <real*> NULL)
+cdef void update_parts(VectorUpdate* task, real* unused) noexcept nogil:
+    cdef Py_ssize_t start = take_number(&task.next_part) * PARAMETERS_OF_PART, stop, middle
+    while start < task.n:
+        stop = min(start + PARAMETERS_OF_PART, task.n)
+        middle = min(max(task.n_decayed, start), stop)
+        update_range(task, start, middle, True, <real*> NULL)
+        update_range(task, middle, stop, False, <real*> NULL)
+        start = take_number(&task.next_part) * PARAMETERS_OF_PART
 
 
 cdef void update_worker(int worker, void* argument) noexcept nogil:
     cdef VectorUpdate* task = <VectorUpdate*> argument
     if task.width == cnp.NPY_FLOAT:
-        update_share[float](task, worker, NULL)
+        update_parts[float](task, NULL)
     else:
-        update_share[double](task, worker, NULL)
+        update_parts[double](task, NULL)
 
 
 cdef enum:
