@@ -86,9 +86,7 @@ def scheduled(given: Mapping[str, Any] | None) -> dict[str, Schedule]:
 
 
 def settings(rates: np.ndarray, given: Mapping[str, Schedule], start: int, n: int) -> np.ndarray:
-    """The core's table of n updates from number `start`: learning rates and factors; rates alone if nothing else is scheduled."""
-    if not given:
-        return rates
+    """The core's table of n updates from number `start`: learning rates and the factors of `SCHEDULED`."""
     table = np.ones((n, 1 + len(SCHEDULED)))
     table[:, 0] = rates
     for column, name in enumerate(SCHEDULED, 1):
@@ -99,8 +97,6 @@ def settings(rates: np.ndarray, given: Mapping[str, Schedule], start: int, n: in
 
 def check_scheduled(table: np.ndarray, network: Network, loss: Loss, optimizer: GradientRule) -> None:
     """Refuse, with a ValueError, factors that take a hyperparameter to 1 or beyond where it must stay below."""
-    if table.ndim == 1:
-        return
     most = dict(zip(SCHEDULED, table[:, 1:].max(axis=0), strict=True))
     limits = {
         "dropout": max((node.operation.dropout for node in network._graph.nodes), default=0.0),

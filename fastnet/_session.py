@@ -244,8 +244,7 @@ class Session:
             order = np.arange(min(most, self._m), dtype=np.uint32) if order is None else order[:most]
         n_batches = -(-(self._m if order is None else order.size) // self.batch_size)
         rates = self.schedule.rates(self.step, n_batches)
-        settings = _factors.settings(rates, self._scheduled, self.step, n_batches)
-        _factors.check_scheduled(settings, network, self._loss, self._optimizer)
+        settings = self._settings(rates, n_batches) if self._scheduled else rates
         np.copyto(self._last_finite, network.params)
         started = perf_counter()
         diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = runtime.single_threaded_blas(
@@ -261,6 +260,12 @@ class Session:
         self.result = EpochResult(loss, penalty, grad_norm, float(rates[-1]), rows, seconds)
         self.history.append(self.result)
         return self.result
+
+    def _settings(self, rates: np.ndarray, n_batches: int) -> np.ndarray:
+        """The core's table of the next updates."""
+        table = _factors.settings(rates, self._scheduled, self.step, n_batches)
+        _factors.check_scheduled(table, self.network, self._loss, self._optimizer)
+        return table
 
     def _divergence(self, batch: int, rate: float) -> DivergenceError:
         return DivergenceError(

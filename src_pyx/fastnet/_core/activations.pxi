@@ -172,8 +172,8 @@ cdef void apply_elementwise(Way way, int activation, double parameter, real* res
     cdef Py_ssize_t i
     cdef real alpha = <real> parameter
     if activation == IDENTITY:
-        pass
-    elif activation == SIGMOID:
+        return
+    if activation == SIGMOID:
         sigmoid_activation(way, x, y, n)
     elif activation == TANH:
         tanh_activation(way, x, y, n)

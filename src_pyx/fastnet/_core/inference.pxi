@@ -216,28 +216,34 @@ def loss(Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, samp
 
 cdef Py_ssize_t row_scratch(Plan plan, Py_ssize_t item) noexcept nogil:
     """Bytes that `infer_row` needs."""
-    return (plan.n_layers + 1) * sizeof(void*) + (plan.n_slots * plan.widest + plan.n_members) * item
+    return (plan.n_layers + 1) * sizeof(void*) + 64 + (plan.n_slots * plan.widest + plan.n_members) * item
 
 
 cdef void infer_row(Plan plan, const void* params, const void* x, void* out, void* scratch, real* unused) noexcept nogil:
     """One row through all layers, whose outputs and their addresses are kept in `scratch`."""
-    cdef Pass here
+    cdef Pass here              # all that a pass without a way back, over dense rows, reads of it
     cdef Worker worker
-    cdef void** A = <void**> scratch
-    cdef real* slots = <real*> (A + plan.n_layers + 1)
-    cdef real* log_sums = slots + plan.n_slots * plan.widest
+    cdef char* place = <char*> scratch
+    cdef void** A = <void**> place
+    cdef real* slots
+    cdef real* log_sums
     cdef Py_ssize_t l
     cdef const Layer* layer = plan.layers + plan.n_layers - 1
-    memset(&here, 0, sizeof(here))
-    here.layers, here.n_layers, here.params, here.A, here.inputs, here.rows = plan.layers, plan.n_layers, params, A, x, 1
+    here.layers, here.n_layers, here.params, here.A, here.inputs = plan.layers, plan.n_layers, params, A, x
+    here.first, here.rows, here.D, here.kept = 0, 1, NULL, NULL
     worker.number, worker.signals, worker.panel, worker.scratch = 0, NULL, NULL, NULL
+    place += (plan.n_layers + 1) * sizeof(void*)
+    slots = <real*> part(&place, 0)
+    log_sums = slots + plan.n_slots * plan.widest
     for l in range(1, plan.n_layers + 1):
         A[l] = slots + plan.layers[l - 1].slot * plan.widest
     if plan.n_members == 1:
         A[plan.n_layers] = out
     forward_layers(&here, &worker, <real*> NULL)
-    activate_output(layer, <real*> A[plan.n_layers], <real*> NULL, log_sums, plan.n_members, plan.n_outputs)
-    if plan.n_members > 1:
+    if plan.n_members == 1:         # of one row the compiler makes less code
+        activate_output(layer, <real*> out, <real*> NULL, log_sums, 1, plan.n_outputs)
+    else:
+        activate_output(layer, <real*> A[plan.n_layers], <real*> NULL, log_sums, plan.n_members, plan.n_outputs)
         mean_of_members(<real*> A[plan.n_layers], <real*> out, 1, plan.n_members, plan.n_outputs)
 
 

@@ -369,15 +369,15 @@ static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
     }
 }
 
-/* c = [bias +] a B for one row a (k,) and B (k, n) with contiguous rows: up to eight vectors of c in registers, so that the
- * additions of one do not wait for each other. Sums run over k in order, as in block_: the bits are the same. */
+/* c = bias + a B for one row a (k,) and B (k, n) with contiguous rows: up to eight vectors of c in registers, so that the
+ * additions of one do not wait for each other. Sums run over k in order, as in block_: the bits are the same. The bias may be c. */
 FN_INLINE void NAME(row_block_)(const int vectors, ptrdiff_t k, const REAL *restrict a, const REAL *restrict b, ptrdiff_t b_row,
-                                const REAL *bias, REAL *restrict c)
+                                const REAL *bias, REAL *c)
 {
     VECTOR sum[8];
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; v++)
-        sum[v] = bias ? LOAD(bias + v * LANES) : (VECTOR){0};
+        sum[v] = LOAD(bias + v * LANES);
     for (ptrdiff_t p = 0; p < k; p++, b += b_row) {
         const REAL x = a[p];
 #pragma GCC unroll 8
@@ -405,16 +405,13 @@ FN_INLINE void NAME(add_rows_)(const int rows, ptrdiff_t n, const REAL *restrict
             c[j] += a[r] * b[r * n + j];
 }
 
-static void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict a, const REAL *restrict b, const REAL *restrict bias,
-                              REAL *restrict c)
+static void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict a, const REAL *restrict b, const REAL *bias, REAL *c)
 {
     ptrdiff_t j = 0;
     if (n >= LANES && n * k * (ptrdiff_t)sizeof(REAL) >= FAR_BYTES) { /* read B from end to end, with c in cache */
         ptrdiff_t p = 0;
-        if (bias)
+        if (bias != c)
             memcpy(c, bias, n * sizeof(REAL));
-        else
-            memset(c, 0, n * sizeof(REAL));
         for (; p + 4 <= k; p += 4)
             NAME(add_rows_)(4, n, a + p, b + p * n, c);
         for (; p < k; p++)
@@ -422,18 +419,18 @@ static void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict a, 
         return;
     }
     for (; j + 8 * LANES <= n; j += 8 * LANES)
-        NAME(row_block_)(8, k, a, b + j, n, bias ? bias + j : NULL, c + j);
+        NAME(row_block_)(8, k, a, b + j, n, bias + j, c + j);
     for (; j + 4 * LANES <= n; j += 4 * LANES)
-        NAME(row_block_)(4, k, a, b + j, n, bias ? bias + j : NULL, c + j);
+        NAME(row_block_)(4, k, a, b + j, n, bias + j, c + j);
     for (; j + LANES <= n; j += LANES)
-        NAME(row_block_)(1, k, a, b + j, n, bias ? bias + j : NULL, c + j);
+        NAME(row_block_)(1, k, a, b + j, n, bias + j, c + j);
     if (n < LANES) {
         REAL panel[DEPTH * VECTOR_BYTES / sizeof(REAL)];
         NAME(product)(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, panel);
     } else if (j < n) {
         REAL sum[VECTOR_BYTES / sizeof(REAL)];
         for (ptrdiff_t t = j; t < n; t++)
-            sum[t - j] = bias ? bias[t] : 0;
+            sum[t - j] = bias[t];
         for (ptrdiff_t p = 0; p < k; p++)
             for (ptrdiff_t t = j; t < n; t++)
                 sum[t - j] += a[p] * b[p * n + t];

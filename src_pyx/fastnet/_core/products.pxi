@@ -67,6 +67,9 @@ cdef void forward_product(const real* A, Py_ssize_t a_row, const real* W, const 
     if rows == 0:
         return
     if rows == 1 and HAVE_OWN_PRODUCT:
+        if b == NULL:
+            memset(Z, 0, n_out * sizeof(real))
+            b = Z
         if real is float:
             row_productf(n_out, n_in, A, W, b, Z)
         else:

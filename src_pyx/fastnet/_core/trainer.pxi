@@ -196,10 +196,10 @@ cdef class Trainer:
                 raise IndexError(f"order holds {largest_of(task.batch.order, task.n)}, which is no row number: "
                                  f"there are {self.n_rows} rows")
         task.n_batches = (task.n + task.batch_size - 1) // task.batch_size
-        if settings.ndim == 1:
-            settings = settings.reshape(-1, 1)
-        task.settings = <const double*> check(settings, cnp.NPY_DOUBLE, "settings", (-1, -1), False)
-        task.n_settings, task.n_columns = settings.shape[0], settings.shape[1]
+        any_shape = (-1,) * cnp.PyArray_NDIM(settings)
+        task.settings = <const double*> check(settings, cnp.NPY_DOUBLE, "settings", any_shape, False)
+        task.n_settings = len(settings)
+        task.n_columns = settings.size // max(task.n_settings, <Py_ssize_t> 1)
         if task.n_columns != 1 and task.n_columns != S_COLUMNS:
             raise ValueError(f"settings must have 1 or {S_COLUMNS} columns, got {task.n_columns}")
         if task.n_settings < 1 or (task.n_settings > 1 and task.n_settings < task.n_batches):
