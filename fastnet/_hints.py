@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import wraps
-from inspect import signature
+from inspect import unwrap
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: A word of Keras, PyTorch, scikit-learn, or of the other one of `Network.fit` and the estimators, in lower case and without
-#: underscores; and what it is called here, or what to write for it. Of several words the first that is known in its place.
+_RATES = ("learning_rate_init", "learning_rate", "initial", "peak", "rate")
+
+#: A word of Keras, PyTorch, scikit-learn, or of another class here, in lower case and without underscores; and what is called so,
+#: or what to write for it. Of several the first that is known in its place.
 _CALLED_HERE: dict[str, tuple[str, ...]] = {
     # losses
     "mse": ("squared_error",),
@@ -28,43 +30,64 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "sparsecategoricalcrossentropy": ("cross_entropy",),
     "bce": ("binary_cross_entropy",),
     "bceloss": ("binary_cross_entropy",),
-    # activations
+    "delta": ("huber_delta",),
+    "tau": ("quantile", "quantiles"),
+    # activations and layers
     "swish": ("silu",),
     "linear": ("identity",),
     "none": ("identity",),
-    # optimisers and schedules
+    "negativeslope": ("alpha",),
+    "units": ("n_units",),
+    "outfeatures": ("n_units",),
+    "kernelinitializer": ("initializer",),
+    "p": ("dropout",),
+    "nfeatures": ("n_inputs",),
+    "infeatures": ("n_inputs",),
+    "inputdim": ("n_inputs",),
+    "inputshape": ("n_inputs",),
+    "layers": ("hidden_layer_sizes",),
+    "hiddenlayersizes": ("layers=[fastnet.Dense(n_units, activation), ...]",),
+    # optimisers, learning rates and penalties
     "sgdm": ("sgd",),
-    "cosineannealing": ("cosine",),
-    # options: of the rate and the rule
-    "lr": ("learning_rate_init", "learning_rate"),
-    "eta": ("learning_rate_init", "learning_rate"),
     "optimizer": ("solver",),
     "optim": ("solver", "optimizer"),
     "solver": ("optimizer",),
+    "eps": ("epsilon",),
+    "lr": _RATES,
+    "eta": _RATES,
+    "learningrate": _RATES,
+    "learningrateinit": _RATES,
+    "cosineannealing": ("cosine",),
+    "maxlr": ("peak",),
+    "totalsteps": ("n_steps",),
+    "tmax": ("n_steps",),
+    "stepsize": ("every",),
+    "gamma": ("factor",),
+    "decayrate": ("factor",),
     "alpha": ("l2=alpha / batch_size",),
     "l2": ("alpha=l2 * batch_size",),
     "clipnorm": ("max_grad_norm",),
-    # options: of the length and the order
+    # how long, and in which order
     "epochs": ("max_iter",),
     "nepochs": ("max_iter", "epochs"),
     "iterations": ("max_iter",),
-    "steps": ("iterations", "max_iter"),
     "shuffle": ('sampling="shuffle" or "sequential"',),
     "sampling": ("shuffle",),
     "seed": ("random_state",),
-    # options: of validation
+    # validation
     "validationdata": ("X_val=X_val, y_val=y_val",),
     "xval": ("validation_data=(X_val, y_val)",),
     "yval": ("validation_data=(X_val, y_val)",),
     "sampleweightval": ("validation_data=(X_val, y_val, sample_weight_val)",),
-    "evalset": ("X_val=X_val, y_val=y_val", "validation_data=(X_val, y_val)"),
     "earlystopping": ("callbacks=[fastnet.EarlyStopping()]",),
-    # options: of all else
+    "patience": ("n_iter_no_change",),
+    "niternochange": ("patience",),
+    "mindelta": ("tol",),
+    "tol": ("min_delta",),
+    "restorebestweights": ("restore_best",),
+    # all else
     "progress": ('verbose="progress"',),
     "njobs": ("n_threads",),
-    "nfeatures": ("n_inputs",),
-    "hiddenlayersizes": ("layers=[fastnet.Dense(n_units, activation), ...]",),
-    "layers": ("hidden_layer_sizes",),
 }
 
 
@@ -85,61 +108,66 @@ def _meant(word: str, known: Iterable[str]) -> str:
     return alike.get(key) or next(iter(get_close_matches(folded, known, 1, 0.7)), "")
 
 
-def takes_other_words(**same: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """A decorator of methods: options under names from elsewhere.
+def named_arguments(method: Callable[P, T]) -> Callable[P, T]:
+    """A method that answers a keyword argument which it does not have with what to write for it.
 
-    Parameters
-    ----------
-    **same : str
-        Other names of options that mean the same for every value; they are taken. All other names are refused with a TypeError
-        that says what to write for them, be it for this method, for `fit`, or for the constructor.
+    Raises
+    ------
+    TypeError
     """
+    return also_named()(method)
+
+
+def also_named(**same: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A decorator: `named_arguments`, with other names of arguments which are taken because every value means the same."""
 
     def decorate(method: Callable[P, T]) -> Callable[P, T]:
-        known = _options(method)
+        known = _names(method)
 
         @wraps(method)
-        def called(*args: P.args, **options: P.kwargs) -> T:
-            if options.keys() <= known.keys():
+        def checked(*args: P.args, **options: P.kwargs) -> T:
+            if all(word in known for word in options):
                 return method(*args, **options)
-            return method(*args, **_renamed(options, method, type(args[0]), known, same))
+            return method(*args, **_renamed(options, same, known, method, type(args[0])))
 
-        return called
+        return checked
 
     return decorate
 
 
-def _options(function: Callable[..., Any]) -> dict[str, None]:
-    """Names of parameters, in order."""
-    return dict.fromkeys(name for name in signature(function).parameters if name != "self")
+def _names(method: Callable[..., Any]) -> tuple[str, ...]:
+    """Arguments that a method has, without the first."""
+    code = unwrap(method).__code__
+    return code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
 
 
 def _renamed(
-    options: dict[str, Any], method: Callable[..., Any], owner: Any, known: Iterable[str], same: dict[str, str]
+    options: dict[str, Any], same: dict[str, str], known: tuple[str, ...], method: Callable[..., Any], owner: type
 ) -> dict[str, Any]:
     """The options under the method's own names."""
     renamed: dict[str, Any] = {}
     for word, value in options.items():
         name = same.get(word, word)
         if name not in known:
-            raise TypeError(_refusal(word, method, owner, known))
-        if name in renamed or (name != word and name in options):
-            twice = " and ".join(other for other in options if same.get(other, other) == name)
-            raise TypeError(f"{name} was given twice, as {twice}: give it once.")
+            raise TypeError(_refusal(word, known, method, owner))
+        if name in renamed:
+            twice = [other for other in options if same.get(other, other) == name]
+            raise TypeError(f"{name} was given twice, as {' and '.join(twice)}: give it once.")
         renamed[name] = value
     return renamed
 
 
-def _refusal(word: str, method: Callable[..., Any], owner: Any, known: Iterable[str]) -> str:
-    hint = did_you_mean(word, known) or _belongs_elsewhere(word, owner)
+def _refusal(word: str, known: tuple[str, ...], method: Callable[..., Any], owner: type) -> str:
     name = owner.__name__ if method.__name__ == "__init__" else f"{owner.__name__}.{method.__name__}"
-    return f"{name} has no option {word!r}; it has {', '.join(known)}.{hint}"
+    has = f"it has {', '.join(known)}" if known else "it has none"
+    return f"{name} has no argument {word!r}; {has}.{did_you_mean(word, known) or _meant_elsewhere(word, owner)}"
 
 
-def _belongs_elsewhere(word: str, owner: Any) -> str:
-    """A hint for an option of the constructor that was given to a method, or the other way round."""
-    for name, function in ((owner.__name__, owner.__init__), ("fit", owner.fit)):
-        meant = _meant(word, _options(function))
+def _meant_elsewhere(word: str, owner: Any) -> str:
+    """A hint for an argument of the constructor that was given to a method, or of `fit` to the constructor."""
+    places = {owner.__name__: owner.__init__, "fit": getattr(owner, "fit", owner.__init__)}
+    for place, method in places.items():
+        meant = _meant(word, _names(method))
         if meant:
-            return f" Did you mean {name}({meant if '=' in meant else f'{meant}=...'})?"
+            return f" Did you mean {place}({meant if '=' in meant else f'{meant}=...'})?"
     return ""

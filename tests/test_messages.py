@@ -39,7 +39,7 @@ def test_estimators(mistake):
 
 
 NETWORK_MISTAKES = {
-    "lr": ({"lr": 0.1}, TypeError, "Network.fit has no option 'lr'; it has X, y, loss, optimizer.* Did you mean 'learning_rate'"),
+    "lr": ({"lr": 0.1}, TypeError, "Network.fit has no argument 'lr'; it has X, y, loss, .* Did you mean 'learning_rate'"),
     "X_val": ({"X_val": X}, TypeError, r"Did you mean validation_data=\(X_val, y_val\)"),
     "sample_weight_val": ({"sample_weight_val": y}, TypeError, r"validation_data=\(X_val, y_val, sample_weight_val\)"),
     "alpha": ({"alpha": 0.1}, TypeError, "Did you mean l2=alpha / batch_size"),
@@ -81,7 +81,7 @@ def test_verbose_shows_the_progress_bar(capsys):
     "word, meant", [("seed", "'random_state'"), ("n_features", "'n_inputs'"), ("epochs", r"fit\(epochs=...\)")]
 )
 def test_constructors_of_networks(word, meant):
-    with pytest.raises(TypeError, match=f"Network has no option '{word}'; it has layers, n_inputs.* Did you mean {meant}"):
+    with pytest.raises(TypeError, match=f"Network has no argument '{word}'; it has layers, n_inputs.* Did you mean {meant}"):
         fn.Network([fn.Dense(3)], 3, **{word: 1})
 
 
