@@ -93,19 +93,36 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'relu'?`` for a word that is written or called differently elsewhere; otherwise nothing."""
-    meant = _meant(word, known)
-    return f" Did you mean {meant if '=' in meant else repr(meant)}?" if meant else ""
+    return _hint(word, {"": known})
 
 
-def _meant(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    folded = word.lower().replace("-", "_").replace(" ", "_")
-    key = folded.replace("_", "")
-    for here in _CALLED_HERE.get(key, ()):
-        if here.partition("=")[0] in known:
-            return here
+def _hint(word: str, places: dict[str, Iterable[str]]) -> str:
+    """What was meant, from words that are known in several places; another place than "" is named with it."""
+    for find in (_exactly, _nearly):
+        for place, known in places.items():
+            meant = find(word, list(known))
+            if meant and place:
+                return f" Did you mean {place}({meant if '=' in meant else f'{meant}=...'})?"
+            if meant:
+                return f" Did you mean {meant if '=' in meant else repr(meant)}?"
+    return ""
+
+
+def _folded(word: str) -> str:
+    return word.lower().replace("-", "_").replace(" ", "_")
+
+
+def _exactly(word: str, known: list[str]) -> str:
+    """The known word that is the same but for capitals and underscores, or that the table has."""
+    key = _folded(word).replace("_", "")
     alike = {name.replace("_", "").lower(): name for name in known}
-    return alike.get(key) or next(iter(get_close_matches(folded, known, 1, 0.7)), "")
+    called = (here for here in _CALLED_HERE.get(key, ()) if here.partition("=")[0] in known)
+    return alike.get(key) or next(called, "")
+
+
+def _nearly(word: str, known: list[str]) -> str:
+    """The known word that is spelt most like it."""
+    return next(iter(get_close_matches(_folded(word), known, 1, 0.7)), "")
 
 
 def named_arguments(method: Callable[P, T]) -> Callable[P, T]:
@@ -157,17 +174,10 @@ def _renamed(
     return renamed
 
 
-def _refusal(word: str, known: tuple[str, ...], method: Callable[..., Any], owner: type) -> str:
+def _refusal(word: str, known: tuple[str, ...], method: Callable[..., Any], owner: Any) -> str:
     name = owner.__name__ if method.__name__ == "__init__" else f"{owner.__name__}.{method.__name__}"
     has = f"it has {', '.join(known)}" if known else "it has none"
-    return f"{name} has no argument {word!r}; {has}.{did_you_mean(word, known) or _meant_elsewhere(word, owner)}"
-
-
-def _meant_elsewhere(word: str, owner: Any) -> str:
-    """A hint for an argument of the constructor that was given to a method, or of `fit` to the constructor."""
-    places = {owner.__name__: owner.__init__, "fit": getattr(owner, "fit", owner.__init__)}
-    for place, method in places.items():
-        meant = _meant(word, _names(method))
-        if meant:
-            return f" Did you mean {place}({meant if '=' in meant else f'{meant}=...'})?"
-    return ""
+    places: dict[str, Iterable[str]] = {"": known, owner.__name__: _names(owner.__init__)}
+    if hasattr(owner, "fit"):
+        places["fit"] = _names(owner.fit)
+    return f"{name} has no argument {word!r}; {has}.{_hint(word, places)}"
