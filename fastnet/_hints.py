@@ -125,18 +125,15 @@ def _nearly(word: str, known: list[str]) -> str:
     return next(iter(get_close_matches(_folded(word), known, 1, 0.7)), "")
 
 
-def named_arguments(method: Callable[P, T]) -> Callable[P, T]:
-    """A method that answers a keyword argument which it does not have with what to write for it.
+def takes_other_words(**same: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A decorator of methods: options under names from elsewhere.
 
-    Raises
-    ------
-    TypeError
+    Parameters
+    ----------
+    **same : str
+        Other names of options that mean the same for every value; they are taken. All other names are refused with a TypeError
+        that says what to write for them, be it for this method, for the constructor or for `fit`.
     """
-    return also_named()(method)
-
-
-def also_named(**same: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """A decorator: `named_arguments`, with other names of arguments which are taken because every value means the same."""
 
     def decorate(method: Callable[P, T]) -> Callable[P, T]:
         known = _names(method)
@@ -153,7 +150,7 @@ def also_named(**same: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 def _names(method: Callable[..., Any]) -> tuple[str, ...]:
-    """Arguments that a method has, without the first."""
+    """Options that a method has: its parameters but for the first."""
     code = unwrap(method).__code__
     return code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
 
@@ -180,4 +177,4 @@ def _refusal(word: str, known: tuple[str, ...], method: Callable[..., Any], owne
     places: dict[str, Iterable[str]] = {"": known, owner.__name__: _names(owner.__init__)}
     if hasattr(owner, "fit"):
         places["fit"] = _names(owner.fit)
-    return f"{name} has no argument {word!r}; {has}.{_hint(word, places)}"
+    return f"{name} has no option {word!r}; {has}.{_hint(word, places)}"

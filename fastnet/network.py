@@ -22,7 +22,7 @@ import numpy as np
 from fastnet import _checks, _data, losses, runtime
 from fastnet._core import engine
 from fastnet._core.guards import Exclusive
-from fastnet._hints import also_named, named_arguments
+from fastnet._hints import takes_other_words
 from fastnet._outputs import both_classes, r2
 from fastnet.activations import Outputs
 from fastnet.layers import Dense, Gradients, chain, count, views, zeros
@@ -89,7 +89,7 @@ class Network:
     (3,)
     """
 
-    @named_arguments
+    @takes_other_words()
     def __init__(
         self, layers: Sequence[Dense], n_inputs: int, *, dtype: DTypeLike = "float32", random_state: Seed = None
     ) -> None:
@@ -474,7 +474,7 @@ class Network:
         threads = self._threads(_data.n_rows(X), n_threads)
         return self._compute(engine.loss_and_grad, form, X, y, sample_weight, out, threads, seed)
 
-    @also_named(learning_rate_init="learning_rate", max_iter="epochs", verbose="progress")
+    @takes_other_words(learning_rate_init="learning_rate", max_iter="epochs", verbose="progress")
     def fit(
         self,
         X: MatrixLike,

@@ -54,7 +54,7 @@ ARGUMENTS_OF_ESTIMATORS = {
 @pytest.mark.parametrize("word", ARGUMENTS_OF_ESTIMATORS)
 def test_arguments_of_estimators(cls, word):
     meant = ARGUMENTS_OF_ESTIMATORS[word]
-    with pytest.raises(TypeError, match=f"{cls.__name__} has no argument '{word}'; .* Did you mean {meant}"):
+    with pytest.raises(TypeError, match=f"{cls.__name__} has no option '{word}'; .* Did you mean {meant}"):
         cls(**{word: 1})
 
 
@@ -63,12 +63,12 @@ def test_arguments_of_estimators(cls, word):
 @pytest.mark.parametrize("word", ["epochs", "max_iter"])
 def test_options_of_training_given_to_methods_of_estimators(cls, method, word):
     name = cls.__name__
-    with pytest.raises(TypeError, match=rf"{name}.{method} has no argument '{word}'; .* Did you mean {name}\(max_iter=...\)"):
+    with pytest.raises(TypeError, match=rf"{name}.{method} has no option '{word}'; .* Did you mean {name}\(max_iter=...\)"):
         getattr(cls(), method)(X, y, **{word: 3})
 
 
 def test_validation_data_given_to_an_estimator():
-    with pytest.raises(TypeError, match="fit has no argument 'validation_data'; .* Did you mean X_val=X_val, y_val=y_val"):
+    with pytest.raises(TypeError, match="fit has no option 'validation_data'; .* Did you mean X_val=X_val, y_val=y_val"):
         fn.MLPClassifier().fit(X, y, validation_data=(X, y))
 
 
@@ -81,7 +81,7 @@ def test_parameters_that_there_are_not_to_set():
 
 
 NETWORK_MISTAKES = {
-    "lr": ({"lr": 0.1}, TypeError, "Network.fit has no argument 'lr'; it has X, y, loss, .* Did you mean 'learning_rate'"),
+    "lr": ({"lr": 0.1}, TypeError, "Network.fit has no option 'lr'; it has X, y, loss, .* Did you mean 'learning_rate'"),
     "X_val": ({"X_val": X}, TypeError, r"Did you mean validation_data=\(X_val, y_val\)"),
     "sample_weight_val": ({"sample_weight_val": y}, TypeError, r"validation_data=\(X_val, y_val, sample_weight_val\)"),
     "alpha": ({"alpha": 0.1}, TypeError, "Did you mean l2=alpha / batch_size"),
@@ -123,7 +123,7 @@ def test_verbose_shows_the_progress_bar(capsys):
     "word, meant", [("seed", "'random_state'"), ("n_features", "'n_inputs'"), ("epochs", r"fit\(epochs=...\)")]
 )
 def test_constructors_of_networks(word, meant):
-    with pytest.raises(TypeError, match=f"Network has no argument '{word}'; it has layers, n_inputs.* Did you mean {meant}"):
+    with pytest.raises(TypeError, match=f"Network has no option '{word}'; it has layers, n_inputs.* Did you mean {meant}"):
         fn.Network([fn.Dense(3)], 3, **{word: 1})
 
 

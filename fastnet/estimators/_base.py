@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from fastnet._checks import positive_int, refuse_dates
 from fastnet._data import MatrixLike
-from fastnet._hints import did_you_mean, named_arguments
+from fastnet._hints import did_you_mean, takes_other_words
 from fastnet.losses import Loss
 
 from . import _fit, _interop
@@ -102,7 +102,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             hints = (did_you_mean(name, known) for name in params if name not in known)
             raise ValueError(f"{error}{next(filter(None, hints), '')}") from None
 
-    @named_arguments
+    @takes_other_words()
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,

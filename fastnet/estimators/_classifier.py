@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from fastnet._checks import positive_int
 from fastnet._data import MatrixLike
-from fastnet._hints import named_arguments
+from fastnet._hints import takes_other_words
 from fastnet._outputs import both_classes
 from fastnet.losses import Loss
 
@@ -92,7 +92,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CLASSIFIER_CONSTRAINTS
     _numeric_targets = False
 
-    @named_arguments
+    @takes_other_words()
     def __init__(
         self,
         hidden_layer_sizes: HiddenLayerSizes = (100,),
@@ -135,7 +135,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self._store(locals())
 
     @available_if(partial_fit_available)
-    @named_arguments
+    @takes_other_words()
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None

@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fastnet._checks import positive_int
 from fastnet._data import MatrixLike
-from fastnet._hints import named_arguments
+from fastnet._hints import takes_other_words
 from fastnet.losses import Loss, Quantile
 
 from ._base import BaseMLP
@@ -83,7 +83,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = REGRESSOR_CONSTRAINTS
     _numeric_targets = True
 
-    @named_arguments
+    @takes_other_words()
     def __init__(
         self,
         loss: RegressionLoss = "squared_error",
@@ -126,7 +126,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._store(locals())
 
     @available_if(partial_fit_available)
-    @named_arguments
+    @takes_other_words()
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> MLPRegressor:
         """Train on, for one pass over the rows (or `partial_fit_epochs`), with the optimiser of the call before.
