@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import wraps
-from inspect import signature
+from inspect import unwrap
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: A word of Keras, PyTorch, scikit-learn, or of the other one of `Network.fit` and the estimators, in lower case and without
-#: underscores; and what it is called here, or what to write for it. Of several words the first that is known in its place.
+_RATES = ("learning_rate_init", "learning_rate", "initial", "peak", "rate")
+
+#: A word of Keras, PyTorch, scikit-learn, or of another class here, in lower case and without underscores; and what is called so,
+#: or what to write for it. Of several the first that is known in its place.
 _CALLED_HERE: dict[str, tuple[str, ...]] = {
     # losses
     "mse": ("squared_error",),
@@ -28,61 +30,99 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "sparsecategoricalcrossentropy": ("cross_entropy",),
     "bce": ("binary_cross_entropy",),
     "bceloss": ("binary_cross_entropy",),
-    # activations
+    "delta": ("huber_delta",),
+    "tau": ("quantile", "quantiles"),
+    # activations and layers
     "swish": ("silu",),
     "linear": ("identity",),
     "none": ("identity",),
-    # optimisers and schedules
+    "negativeslope": ("alpha",),
+    "units": ("n_units",),
+    "outfeatures": ("n_units",),
+    "kernelinitializer": ("initializer",),
+    "p": ("dropout",),
+    "nfeatures": ("n_inputs",),
+    "infeatures": ("n_inputs",),
+    "inputdim": ("n_inputs",),
+    "inputshape": ("n_inputs",),
+    "layers": ("hidden_layer_sizes",),
+    "hiddenlayersizes": ("layers=[fastnet.Dense(n_units, activation), ...]",),
+    # optimisers, learning rates and penalties
     "sgdm": ("sgd",),
-    "cosineannealing": ("cosine",),
-    # options: of the rate and the rule
-    "lr": ("learning_rate_init", "learning_rate"),
-    "eta": ("learning_rate_init", "learning_rate"),
     "optimizer": ("solver",),
     "optim": ("solver", "optimizer"),
     "solver": ("optimizer",),
+    "eps": ("epsilon",),
+    "lr": _RATES,
+    "eta": _RATES,
+    "learningrate": _RATES,
+    "learningrateinit": _RATES,
+    "cosineannealing": ("cosine",),
+    "maxlr": ("peak",),
+    "totalsteps": ("n_steps",),
+    "tmax": ("n_steps",),
+    "stepsize": ("every",),
+    "gamma": ("factor",),
+    "decayrate": ("factor",),
     "alpha": ("l2=alpha / batch_size",),
     "l2": ("alpha=l2 * batch_size",),
     "clipnorm": ("max_grad_norm",),
-    # options: of the length and the order
+    # how long, and in which order
     "epochs": ("max_iter",),
     "nepochs": ("max_iter", "epochs"),
     "iterations": ("max_iter",),
-    "steps": ("iterations", "max_iter"),
     "shuffle": ('sampling="shuffle" or "sequential"',),
     "sampling": ("shuffle",),
     "seed": ("random_state",),
-    # options: of validation
+    # validation
     "validationdata": ("X_val=X_val, y_val=y_val",),
     "xval": ("validation_data=(X_val, y_val)",),
     "yval": ("validation_data=(X_val, y_val)",),
     "sampleweightval": ("validation_data=(X_val, y_val, sample_weight_val)",),
-    "evalset": ("X_val=X_val, y_val=y_val", "validation_data=(X_val, y_val)"),
     "earlystopping": ("callbacks=[fastnet.EarlyStopping()]",),
-    # options: of all else
+    "patience": ("n_iter_no_change",),
+    "niternochange": ("patience",),
+    "mindelta": ("tol",),
+    "tol": ("min_delta",),
+    "restorebestweights": ("restore_best",),
+    # all else
     "progress": ('verbose="progress"',),
     "njobs": ("n_threads",),
-    "nfeatures": ("n_inputs",),
-    "hiddenlayersizes": ("layers=[fastnet.Dense(n_units, activation), ...]",),
-    "layers": ("hidden_layer_sizes",),
 }
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'relu'?`` for a word that is written or called differently elsewhere; otherwise nothing."""
-    meant = _meant(word, known)
-    return f" Did you mean {meant if '=' in meant else repr(meant)}?" if meant else ""
+    return _hint(word, {"": known})
 
 
-def _meant(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    folded = word.lower().replace("-", "_").replace(" ", "_")
-    key = folded.replace("_", "")
-    for here in _CALLED_HERE.get(key, ()):
-        if here.partition("=")[0] in known:
-            return here
+def _hint(word: str, places: dict[str, Iterable[str]]) -> str:
+    """What was meant, from words that are known in several places; another place than "" is named with it."""
+    for find in (_exactly, _nearly):
+        for place, known in places.items():
+            meant = find(word, list(known))
+            if meant and place:
+                return f" Did you mean {place}({meant if '=' in meant else f'{meant}=...'})?"
+            if meant:
+                return f" Did you mean {meant if '=' in meant else repr(meant)}?"
+    return ""
+
+
+def _folded(word: str) -> str:
+    return word.lower().replace("-", "_").replace(" ", "_")
+
+
+def _exactly(word: str, known: list[str]) -> str:
+    """The known word that is the same but for capitals and underscores, or that the table has."""
+    key = _folded(word).replace("_", "")
     alike = {name.replace("_", "").lower(): name for name in known}
-    return alike.get(key) or next(iter(get_close_matches(folded, known, 1, 0.7)), "")
+    called = (here for here in _CALLED_HERE.get(key, ()) if here.partition("=")[0] in known)
+    return alike.get(key) or next(called, "")
+
+
+def _nearly(word: str, known: list[str]) -> str:
+    """The known word that is spelt most like it."""
+    return next(iter(get_close_matches(_folded(word), known, 1, 0.7)), "")
 
 
 def takes_other_words(**same: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -92,54 +132,49 @@ def takes_other_words(**same: str) -> Callable[[Callable[P, T]], Callable[P, T]]
     ----------
     **same : str
         Other names of options that mean the same for every value; they are taken. All other names are refused with a TypeError
-        that says what to write for them, be it for this method, for `fit`, or for the constructor.
+        that says what to write for them, be it for this method, for the constructor or for `fit`.
     """
 
     def decorate(method: Callable[P, T]) -> Callable[P, T]:
-        known = _options(method)
+        known = _names(method)
 
         @wraps(method)
-        def called(*args: P.args, **options: P.kwargs) -> T:
-            if options.keys() <= known.keys():
+        def checked(*args: P.args, **options: P.kwargs) -> T:
+            if all(word in known for word in options):
                 return method(*args, **options)
-            return method(*args, **_renamed(options, method, type(args[0]), known, same))
+            return method(*args, **_renamed(options, same, known, method, type(args[0])))
 
-        return called
+        return checked
 
     return decorate
 
 
-def _options(function: Callable[..., Any]) -> dict[str, None]:
-    """Names of parameters, in order."""
-    return dict.fromkeys(name for name in signature(function).parameters if name != "self")
+def _names(method: Callable[..., Any]) -> tuple[str, ...]:
+    """Options that a method has: its parameters but for the first."""
+    code = unwrap(method).__code__
+    return code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
 
 
 def _renamed(
-    options: dict[str, Any], method: Callable[..., Any], owner: Any, known: Iterable[str], same: dict[str, str]
+    options: dict[str, Any], same: dict[str, str], known: tuple[str, ...], method: Callable[..., Any], owner: type
 ) -> dict[str, Any]:
     """The options under the method's own names."""
     renamed: dict[str, Any] = {}
     for word, value in options.items():
         name = same.get(word, word)
         if name not in known:
-            raise TypeError(_refusal(word, method, owner, known))
-        if name in renamed or (name != word and name in options):
-            twice = " and ".join(other for other in options if same.get(other, other) == name)
-            raise TypeError(f"{name} was given twice, as {twice}: give it once.")
+            raise TypeError(_refusal(word, known, method, owner))
+        if name in renamed:
+            twice = [other for other in options if same.get(other, other) == name]
+            raise TypeError(f"{name} was given twice, as {' and '.join(twice)}: give it once.")
         renamed[name] = value
     return renamed
 
 
-def _refusal(word: str, method: Callable[..., Any], owner: Any, known: Iterable[str]) -> str:
-    hint = did_you_mean(word, known) or _belongs_elsewhere(word, owner)
+def _refusal(word: str, known: tuple[str, ...], method: Callable[..., Any], owner: Any) -> str:
     name = owner.__name__ if method.__name__ == "__init__" else f"{owner.__name__}.{method.__name__}"
-    return f"{name} has no option {word!r}; it has {', '.join(known)}.{hint}"
-
-
-def _belongs_elsewhere(word: str, owner: Any) -> str:
-    """A hint for an option of the constructor that was given to a method, or the other way round."""
-    for name, function in ((owner.__name__, owner.__init__), ("fit", owner.fit)):
-        meant = _meant(word, _options(function))
-        if meant:
-            return f" Did you mean {name}({meant if '=' in meant else f'{meant}=...'})?"
-    return ""
+    has = f"it has {', '.join(known)}" if known else "it has none"
+    places: dict[str, Iterable[str]] = {"": known, owner.__name__: _names(owner.__init__)}
+    if hasattr(owner, "fit"):
+        places["fit"] = _names(owner.fit)
+    return f"{name} has no option {word!r}; {has}.{_hint(word, places)}"

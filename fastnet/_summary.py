@@ -70,10 +70,10 @@ _SHOWN = 5
 
 
 def history_text(history: History) -> str:
-    """One line: how many epochs, the losses from the first to the last, and the least of them."""
-    curves = [f"{name} {values[0]:.4g} -> {values[-1]:.4g}" for name, values in _losses(history).items()]
-    parts = ", ".join([*curves, *_least(history)])
-    return f"<History of {_count(history)}{': ' if parts else ''}{parts}>"
+    """One line: how many epochs, the losses of the first and the last, and which was the best."""
+    curves = (f"{name} {values[0]:.4g} -> {values[-1]:.4g}" for name, values in _losses(history).items())
+    parts = "; ".join(filter(None, (", ".join(curves), _best(history))))
+    return f"<{': '.join(filter(None, (f'History of {_count(history)}', parts)))}>"
 
 
 def history_html(history: History) -> str:
@@ -85,7 +85,7 @@ def history_html(history: History) -> str:
         ["..."] * (len(curves) + 1) if epoch is None else [str(epoch + 1), *(_cell(values, epoch) for values in curves.values())]
         for epoch in epochs
     ]
-    return _html(f"History of {_count(history)}", ["epoch", *curves], rows, ", ".join(_least(history)))
+    return _html(f"History of {_count(history)}", ["epoch", *curves], rows, _best(history))
 
 
 def _cell(values: Sequence[float], epoch: int) -> str:
@@ -103,8 +103,9 @@ def _losses(history: History) -> dict[str, list[float]]:
     return {name: values for name in ("loss", "val_loss") if (values := getattr(history, name))}
 
 
-def _least(history: History) -> list[str]:
-    if not len(history):
-        return []
+def _best(history: History) -> str:
+    best = history.best_epoch
+    if best < 0:
+        return ""
     name, values = list(_losses(history).items())[-1]
-    return [f"least {name} {values[history.best_epoch]:.4g} in epoch {history.best_epoch + 1}"]
+    return f"best epoch {best + 1} with {name} {values[best]:.4g}"

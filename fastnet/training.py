@@ -145,6 +145,7 @@ def _refuse_with_lbfgs(network: Network, **options: Any) -> None:
 
 
 def _is_given(option: Any) -> bool:
+    """Whether an option differs from its default; arrays have no truth value."""
     return isinstance(option, np.ndarray) or bool(option)
 
 

@@ -27,11 +27,11 @@ def cells(html):
     "shown, expected",
     [
         (fn.History(), "<History of 0 epochs>"),
-        (history(1), "<History of 1 epoch: loss 1 -> 1, least loss 1 in epoch 1>"),
-        (history(200), "<History of 200 epochs: loss 1 -> 0.5, least loss 0.5 in epoch 200>"),
+        (history(1), "<History of 1 epoch: loss 1 -> 1; best epoch 1 with loss 1>"),
+        (history(200), "<History of 200 epochs: loss 1 -> 0.5; best epoch 200 with loss 0.5>"),
         (
             history(3, val_loss=[2.0, 1 / 3, 1.0]),
-            "<History of 3 epochs: loss 1 -> 0.5, val_loss 2 -> 1, least val_loss 0.3333 in epoch 2>",
+            "<History of 3 epochs: loss 1 -> 0.5, val_loss 2 -> 1; best epoch 2 with val_loss 0.3333>",
         ),
     ],
 )
@@ -43,7 +43,7 @@ def test_table_of_a_short_history():
     header, *rows, foot = cells(history(3, val_loss=[2.0, 1 / 3, 1.0])._repr_html_())
     assert header == ["epoch", "loss", "val_loss", "n_rows"]
     assert rows == [["1", "1", "2", "123,456"], ["2", "0.75", "0.3333", "123,456"], ["3", "0.5", "1", "123,456"]]
-    assert "least val_loss 0.3333 in epoch 2" in history(3, val_loss=[2.0, 1 / 3, 1.0])._repr_html_()
+    assert "best epoch 2 with val_loss 0.3333" in history(3, val_loss=[2.0, 1 / 3, 1.0])._repr_html_()
 
 
 @pytest.mark.parametrize("n", [11, 12, 1000])

@@ -38,8 +38,50 @@ def test_estimators(mistake):
         estimator.fit(X, y)
 
 
+ARGUMENTS_OF_ESTIMATORS = {
+    "l2": r"alpha=l2 \* batch_size",
+    "lr": "'learning_rate_init'",
+    "epochs": "'max_iter'",
+    "optimizer": "'solver'",
+    "progress": 'verbose="progress"',
+    "validation_data": r"fit\(X_val=X_val, y_val=y_val\)",
+    "sampling": "'shuffle'",
+    "max_itr": "'max_iter'",
+}
+
+
+@pytest.mark.parametrize("cls", [fn.MLPClassifier, fn.MLPRegressor])
+@pytest.mark.parametrize("word", ARGUMENTS_OF_ESTIMATORS)
+def test_arguments_of_estimators(cls, word):
+    meant = ARGUMENTS_OF_ESTIMATORS[word]
+    with pytest.raises(TypeError, match=f"{cls.__name__} has no option '{word}'; .* Did you mean {meant}"):
+        cls(**{word: 1})
+
+
+@pytest.mark.parametrize("cls", [fn.MLPClassifier, fn.MLPRegressor])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("word", ["epochs", "max_iter"])
+def test_options_of_training_given_to_methods_of_estimators(cls, method, word):
+    name = cls.__name__
+    with pytest.raises(TypeError, match=rf"{name}.{method} has no option '{word}'; .* Did you mean {name}\(max_iter=...\)"):
+        getattr(cls(), method)(X, y, **{word: 3})
+
+
+def test_validation_data_given_to_an_estimator():
+    with pytest.raises(TypeError, match="fit has no option 'validation_data'; .* Did you mean X_val=X_val, y_val=y_val"):
+        fn.MLPClassifier().fit(X, y, validation_data=(X, y))
+
+
+def test_parameters_that_there_are_not_to_set():
+    with pytest.raises(ValueError, match="Invalid parameter 'epochs' for estimator.* Did you mean 'max_iter'"):
+        fn.MLPClassifier().set_params(epochs=3)
+    with pytest.raises(ValueError, match=r"Invalid parameter 'zebra' for estimator.*\]\.$"):
+        fn.MLPClassifier().set_params(zebra=3)
+    assert fn.MLPClassifier().set_params(max_iter=3).max_iter == 3
+
+
 NETWORK_MISTAKES = {
-    "lr": ({"lr": 0.1}, TypeError, "Network.fit has no option 'lr'; it has X, y, loss, optimizer.* Did you mean 'learning_rate'"),
+    "lr": ({"lr": 0.1}, TypeError, "Network.fit has no option 'lr'; it has X, y, loss, .* Did you mean 'learning_rate'"),
     "X_val": ({"X_val": X}, TypeError, r"Did you mean validation_data=\(X_val, y_val\)"),
     "sample_weight_val": ({"sample_weight_val": y}, TypeError, r"validation_data=\(X_val, y_val, sample_weight_val\)"),
     "alpha": ({"alpha": 0.1}, TypeError, "Did you mean l2=alpha / batch_size"),

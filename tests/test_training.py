@@ -304,6 +304,7 @@ def test_lbfgs(data):
     ("options", "named"),
     [
         ({"learning_rate": 0.1}, "learning_rate"),
+        ({"learning_rate": np.array([0.1, 0.2])}, "learning_rate"),
         ({"callbacks": [fn.Callback()]}, "callbacks"),
         ({"progress": True, "max_grad_norm": 1.0}, "max_grad_norm, progress"),
     ],

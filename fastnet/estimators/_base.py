@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -13,6 +14,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from fastnet._checks import positive_int, refuse_dates
+from fastnet._data import MatrixLike
+from fastnet._hints import did_you_mean, takes_other_words
 from fastnet.losses import Loss
 
 from . import _fit, _interop
@@ -76,15 +79,39 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     def _accepted_dtypes(self) -> Any:
         return np.dtype(self.dtype) if self.dtype is not None else (np.float64, np.float32)
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by their names.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self : MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            Names that there are not, with the right word where it is known.
+        """
+        try:
+            return super().set_params(**params)
+        except ValueError as error:
+            known = self.get_params()
+            hints = (did_you_mean(name, known) for name in params if name not in known)
+            raise ValueError(f"{error}{next(filter(None, hints), '')}") from None
+
+    @takes_other_words()
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X: Any,
-        y: Any,
+        X: MatrixLike,
+        y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
-        X_val: Any = None,
-        y_val: Any = None,
+        X_val: MatrixLike | None = None,
+        y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
@@ -243,7 +270,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         )
         return loss, gradients.flat
 
-    def hidden_activations(self, X: Any, layer: int | None = -1) -> np.ndarray | list[np.ndarray]:
+    def hidden_activations(self, X: MatrixLike, layer: int | None = -1) -> np.ndarray | list[np.ndarray]:
         """Activations of hidden layers: what the network has made of the features.
 
         Parameters
@@ -318,7 +345,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         """
         return _interop.from_sklearn(cls, estimator)
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.
 
         Parameters

@@ -12,6 +12,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from fastnet._checks import positive_int
+from fastnet._data import MatrixLike
+from fastnet._hints import takes_other_words
 from fastnet._outputs import both_classes
 from fastnet.losses import Loss
 
@@ -19,7 +21,22 @@ from . import _targets
 from ._base import BaseMLP
 from ._docs import with_shared_parts
 from ._losses import CappedBinaryCrossEntropy, CappedCrossEntropy, largest_cross_entropy
-from ._parameters import CLASSIFIER_CONSTRAINTS
+from ._parameters import (
+    CLASSIFIER_CONSTRAINTS,
+    BatchSize,
+    ClassWeight,
+    Dropout,
+    HiddenActivation,
+    HiddenLayerSizes,
+    Precision,
+    RandomState,
+    RatePolicy,
+    Scoring,
+    Solver,
+    Stratify,
+    ValidationSplit,
+    Verbose,
+)
 from ._prediction import outputs
 from ._sklearn import unchanged_on_error
 from ._solver import partial_fit_available
@@ -75,22 +92,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CLASSIFIER_CONSTRAINTS
     _numeric_targets = False
 
+    @takes_other_words()
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        hidden_layer_sizes: HiddenLayerSizes = (100,),
+        activation: HiddenActivation = "relu",
         *,
-        solver: Any = "adam",
+        solver: Solver = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: Any = "constant",
+        batch_size: BatchSize = "auto",
+        learning_rate: RatePolicy = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: RandomState = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: Verbose = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -101,25 +119,26 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        class_weight: Any = None,
+        class_weight: ClassWeight = None,
         label_smoothing: float = 0.0,
-        stratify: Any = "auto",
-        dropout: Any = 0.0,
+        stratify: Stratify = "auto",
+        dropout: Dropout = 0.0,
         weight_decay: float | None = None,
         max_grad_norm: float | None = None,
-        dtype: Any = None,
+        dtype: Precision = None,
         n_threads: int | None = None,
-        scoring: Any = None,
-        validation_split: Any = None,
+        scoring: Scoring = None,
+        validation_split: ValidationSplit = None,
         restore_best: bool | None = None,
         partial_fit_epochs: int = 1,
     ) -> None:
         self._store(locals())
 
     @available_if(partial_fit_available)
+    @takes_other_words()
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
-        self, X: Any, y: Any, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
+        self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> MLPClassifier:
         """Train on, for one pass over the rows (or `partial_fit_epochs`), with the optimiser of the call before.
 
@@ -144,7 +163,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 self._label_binarizer = LabelBinarizer().fit(known)
             return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Most probable classes.
 
         Parameters
@@ -157,7 +176,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return _targets.decode_labels(self, outputs(self, X))
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Probabilities of the classes.
 
         Parameters
@@ -172,7 +191,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         p = outputs(self, X)
         return p if p.shape[1] > 1 else both_classes(p)
 
-    def predict_log_proba(self, X: Any) -> np.ndarray:
+    def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Logarithms of `predict_proba`.
 
         Parameters

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
 from fastnet import activations, losses
@@ -15,15 +17,36 @@ from fastnet.activations import ACTIVATIONS, Activation
 from fastnet.layers import Dense
 from fastnet.losses import Loss
 from fastnet.optimizers import Optimizer
-from fastnet.schedules import SCHEDULES, Schedule
+from fastnet.schedules import SCHEDULES, LearningRate, Schedule
 
 #: scikit-learn's names of output activations, and the engine's.
 OUTPUT_ACTIVATIONS = {"identity": "identity", "exp": "exponential", "softmax": "softmax", "logistic": "sigmoid"}
 HIDDEN_ACTIVATIONS = (ACTIVATIONS.keys() - {"softmax"}) | {"logistic"}
-SOLVERS = {"lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad", "momentum", "nesterov"}
-RATE_POLICIES = {"constant", "invscaling", "adaptive"}
 DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
-REGRESSION_LOSSES = {"squared_error", "poisson", "absolute_error", "huber", "quantile"}
+
+_SolverName = Literal["lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad", "momentum", "nesterov"]
+_RatePolicy = Literal["constant", "invscaling", "adaptive"]
+_RegressionLossName = Literal["squared_error", "poisson", "absolute_error", "huber", "quantile"]
+SOLVERS: set[str] = set(get_args(_SolverName))
+RATE_POLICIES: set[str] = set(get_args(_RatePolicy))
+REGRESSION_LOSSES: set[str] = set(get_args(_RegressionLossName))
+
+# Types of the constructors' parameters. Names that come from a table which grows (activations, schedules) are strings.
+HiddenLayerSizes: TypeAlias = int | Sequence[int] | np.ndarray
+HiddenActivation: TypeAlias = str | Activation | Sequence[str | Activation]
+Solver: TypeAlias = _SolverName | Optimizer
+BatchSize: TypeAlias = int | Literal["auto"]
+RatePolicy: TypeAlias = _RatePolicy | LearningRate
+RegressionLoss: TypeAlias = _RegressionLossName | Loss
+RandomState: TypeAlias = int | np.random.RandomState | None
+Verbose: TypeAlias = bool | int | Literal["progress"]
+Dropout: TypeAlias = float | Sequence[float] | np.ndarray
+Quantiles: TypeAlias = float | Sequence[float] | np.ndarray
+Precision: TypeAlias = Literal["float32", "float64"] | type[np.float32] | type[np.float64] | np.dtype | None
+Scoring: TypeAlias = str | Callable[..., float] | None
+ValidationSplit: TypeAlias = int | BaseCrossValidator | BaseShuffleSplit | Iterable[tuple[ArrayLike, ArrayLike]] | None
+ClassWeight: TypeAlias = Mapping[Any, float] | Sequence[Mapping[Any, float]] | Literal["balanced"] | None
+Stratify: TypeAlias = bool | Literal["auto"]
 
 SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],

@@ -12,11 +12,29 @@ from sklearn.metrics import d2_pinball_score
 from sklearn.utils.metaestimators import available_if
 
 from fastnet._checks import positive_int
+from fastnet._data import MatrixLike
+from fastnet._hints import takes_other_words
 from fastnet.losses import Loss, Quantile
 
 from ._base import BaseMLP
 from ._docs import with_shared_parts
-from ._parameters import REGRESSOR_CONSTRAINTS, regression_loss
+from ._parameters import (
+    REGRESSOR_CONSTRAINTS,
+    BatchSize,
+    Dropout,
+    HiddenActivation,
+    HiddenLayerSizes,
+    Precision,
+    Quantiles,
+    RandomState,
+    RatePolicy,
+    RegressionLoss,
+    Scoring,
+    Solver,
+    ValidationSplit,
+    Verbose,
+    regression_loss,
+)
 from ._prediction import outputs
 from ._sklearn import unchanged_on_error
 from ._solver import partial_fit_available
@@ -65,23 +83,24 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = REGRESSOR_CONSTRAINTS
     _numeric_targets = True
 
+    @takes_other_words()
     def __init__(
         self,
-        loss: Any = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        loss: RegressionLoss = "squared_error",
+        hidden_layer_sizes: HiddenLayerSizes = (100,),
+        activation: HiddenActivation = "relu",
         *,
-        solver: Any = "adam",
+        solver: Solver = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: Any = "constant",
+        batch_size: BatchSize = "auto",
+        learning_rate: RatePolicy = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: RandomState = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: Verbose = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -92,23 +111,24 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        quantile: Any = 0.5,
+        quantile: Quantiles = 0.5,
         huber_delta: float = 1.0,
-        dropout: Any = 0.0,
+        dropout: Dropout = 0.0,
         weight_decay: float | None = None,
         max_grad_norm: float | None = None,
-        dtype: Any = None,
+        dtype: Precision = None,
         n_threads: int | None = None,
-        scoring: Any = None,
-        validation_split: Any = None,
+        scoring: Scoring = None,
+        validation_split: ValidationSplit = None,
         restore_best: bool | None = None,
         partial_fit_epochs: int = 1,
     ) -> None:
         self._store(locals())
 
     @available_if(partial_fit_available)
+    @takes_other_words()
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> MLPRegressor:
+    def partial_fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> MLPRegressor:
         """Train on, for one pass over the rows (or `partial_fit_epochs`), with the optimiser of the call before.
 
         Parameters
@@ -121,7 +141,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predicted values.
 
         Parameters
@@ -135,7 +155,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y = outputs(self, X)
         return y.ravel() if y.shape[1] == 1 else y
 
-    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination R2; with several quantiles, their mean D2 pinball score.
 
         Parameters

@@ -32,4 +32,4 @@ def test_methods_are_documented(cls: type) -> None:
         assert not re.search(r"^\{\w+\}$", doc, re.M), name
         for parameter in inspect.signature(method).parameters:
             if parameter not in ("self", "cls", "args", "options"):
-                assert re.search(rf"^[\w, ]*\b{parameter}\b[\w, ]* : ", doc, re.M), f"{name}: {parameter}"
+                assert re.search(rf"^[\w, *]*\b{parameter}\b[\w, ]* : ", doc, re.M), f"{name}: {parameter}"
