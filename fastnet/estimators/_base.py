@@ -236,6 +236,13 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         )
         return loss, gradients.flat
 
+    @property
+    def best_epoch_(self) -> int:
+        """Number of the epoch with the best validation score, or else the least training loss."""
+        scored = self.validation_scores_ is not None
+        best, curve = (self.best_validation_score_, self.validation_scores_) if scored else (self.best_loss_, self.loss_curve_)
+        return curve.index(best) + 1 if best in curve and np.isfinite(best) else 0
+
     def hidden_activations(self, X: Any, layer: int | None = -1) -> np.ndarray | list[np.ndarray]:
         """Activations of hidden layers: what the network has made of the features.
 
