@@ -65,6 +65,10 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         """What the network is trained on, for targets in the engine's form."""
         return targets
 
+    def _scale_targets(self, rows: Rows, validation: Rows | None, *, incremental: bool) -> tuple[Rows, Rows | None]:
+        """The rows, with targets on the scale that the network is trained on."""
+        return rows, validation
+
     def _row_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
         """Weights of the rows of y."""
         return sample_weight
@@ -136,11 +140,12 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             validation = self._given_validation(X_val, y_val, sample_weight_val)
             if groups is not None:
                 self._check_groups_are_used(validation)
+            if self.early_stopping and validation is None and not uses_lbfgs(self):
+                rows, validation = split(self, rows, random_state, groups)
+            rows, validation = self._scale_targets(rows, validation, incremental=incremental)
             if uses_lbfgs(self):
                 _fit.minimise(self, rows, data=(X, y, sample_weight))
             else:
-                if self.early_stopping and validation is None:
-                    rows, validation = split(self, rows, random_state, groups)
                 _fit.train_epochs(
                     self, rows, random_state, validation=validation, incremental=incremental, data=(X, y, sample_weight)
                 )
@@ -203,7 +208,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
 
     def _initialize(self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         """Draw initial parameters and forget what belonged to those before."""
-        self.__dict__.pop("_optimizer", None)
+        for name in ("_optimizer", "target_scaler_"):
+            self.__dict__.pop(name, None)
         reset_curves(self)
         self.n_iter_ = self.t_ = 0
         self.n_layers_, self.out_activation_ = len(sizes), out_activation
@@ -293,7 +299,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            scikit-learn has no such network: another activation, or several of them.
+            scikit-learn has no such network: another activation, or several of them, or quantiles that are sorted.
         """
         check_is_fitted(self)
         return _interop.to_sklearn(self)

@@ -147,7 +147,8 @@ def diagnose(
         Data as the network sees it (scaled, if it is trained on scaled data). Of more than 1000 rows, 1000 evenly spaced
         ones are used; dead and saturated units take at least 20.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
-        Targets or class labels. Without them, gradients are those of a random sum of the outputs.
+        Targets or class labels, in the units that the model predicts. Without them, gradients are those of a random sum of the
+        outputs.
     loss : str or Loss, default=None
         None takes the one the estimator was trained on; for a `Network` the canonical one of its output activation.
     learning_rate : float, default=None
@@ -171,7 +172,8 @@ def diagnose(
     -----
     A unit is dead if its derivative is 0 on all rows, saturated if it is below 5 % of its largest value on 95 % of them;
     a layer is reported from 30 % of such units on. Gradients vanish or explode where ``|dZ[1]| / |dZ[L]|`` leaves
-    1e-3 to 1e3. One forward and one backward pass in float64.
+    1e-3 to 1e3. An estimator with `scale_target` is looked at as it is trained, on standardised targets. One forward and one
+    backward pass in float64.
 
     References
     ----------
@@ -192,7 +194,7 @@ def diagnose(
     >>> [finding.kind for finding in diagnose(net, X).findings]
     ['dead_units']
     """
-    view = model_view(model)
+    view = model_view(model, as_trained=True)
     rows, targets = sample_rows(X, y)
     rows = view.inputs(rows)
     layers = layer_statistics(view, rows, targets, loss=loss, learning_rate=learning_rate, update_ratios=update_ratios)

@@ -21,7 +21,8 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
 
     The input is `X` (n_rows, n_features). A classifier's outputs are `label` (n_rows,), int64 or strings, and
     `probabilities` (n_rows, n_classes), two columns for two classes; a multilabel classifier's `label` is (n_rows, n_labels)
-    of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), a network's `output` (n_rows, n_outputs).
+    of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), what its `predict` gives; a network's is `output`
+    (n_rows, n_outputs).
 
     Parameters
     ----------
@@ -71,8 +72,18 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
 
 def _plain_output(graph: GraphBuilder, view: ModelView, model: Any, A: str, real: np.dtype) -> list[onnx.ValueInfoProto]:
     name = "variable" if hasattr(model, "coefs_") else "output"
-    graph.add("Identity", A, output=name)
+    graph.add("Identity", _sorted(graph, view, A) if view.sorted_levels else A, output=name)
     return [_matrix(name, real, view.sizes[-1])]
+
+
+def _sorted(graph: GraphBuilder, view: ModelView, A: str) -> str:
+    """The quantiles of each target, sorted so that they rise with their levels; a shape's 0 keeps the number of rows."""
+    k, n_outputs = len(view.sorted_levels), view.sizes[-1]
+    by_target = graph.add("Reshape", A, graph.constant(np.array([0, n_outputs // k, k])))
+    ascending = graph.add("TopK", by_target, graph.constant(np.array([k])), n_unused=1, axis=2, largest=0, sorted=1)
+    rank = graph.constant(np.argsort(np.argsort(view.sorted_levels)))
+    in_order = graph.add("Gather", ascending, rank, axis=2)
+    return graph.add("Reshape", in_order, graph.constant(np.array([0, n_outputs])))
 
 
 def _classifier_outputs(graph: GraphBuilder, view: ModelView, A: str, real: np.dtype, zipmap: bool) -> list[onnx.ValueInfoProto]:
