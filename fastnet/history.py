@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fastnet._session import EpochResult
+
+#: Growth of the loss that is called divergence; what lies below the second number counts as that.
+_GROWTH, _SMALLEST_LOSS = 1e3, 1e-6
 
 
 @dataclass
@@ -62,3 +66,13 @@ class History:
     def as_dict(self) -> dict[str, list[float]]:
         """All lists, by name; ``History(**d)`` is the way back."""
         return asdict(self)
+
+
+def growth(losses: Sequence[float]) -> str | None:
+    """What to say of losses of which the last is far above the first; None where it is not."""
+    if not losses or not losses[-1] > _GROWTH * max(losses[0], _SMALLEST_LOSS):
+        return None
+    return (
+        f"Training diverged: the loss grew from {losses[0]:.3g} in the first epoch to {losses[-1]:.3g} in the last. Lower the "
+        "learning rate, standardise the features (and the targets of a regression), or set max_grad_norm."
+    )

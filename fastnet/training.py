@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from fastnet._lbfgs import minimise
 from fastnet._loop import CallbackProtocol, train
 from fastnet._session import EpochResult, Session
 from fastnet.callbacks import Callback, ProgressBar
-from fastnet.history import History
+from fastnet.exceptions import DivergenceWarning
+from fastnet.history import History, growth
 from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.optimizers import LBFGS, Optimizer
@@ -110,6 +112,11 @@ def fit(
         Ctrl-C, which is noticed within a tenth of a second; the network keeps the parameters of the last completed batch.
     RuntimeError
         The network is being trained already.
+
+    Warns
+    -----
+    DivergenceWarning
+        The loss is finite, but ends far above that of the first epoch.
     """
     loss = losses.get(loss, network.layers[-1].activation)
     optimizer = optimizers.get(optimizer)
@@ -158,6 +165,9 @@ def fit(
         session.callbacks = callbacks
         resume(session, resume_from)
     train(session, callbacks=callbacks, **limit)
+    grown = growth(session.history.loss)
+    if grown is not None:
+        warnings.warn(grown, DivergenceWarning, stacklevel=3)
     return session.history
 
 

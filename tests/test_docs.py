@@ -66,7 +66,6 @@ def test_docstring_examples_run(name):
 
 
 @pytest.mark.filterwarnings("error::fastnet.inspection.DiagnosisWarning")
-@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # one recipe is meant to use all of max_iter
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_of_pages_runs(page):
     text = page.read_text(encoding="utf-8")

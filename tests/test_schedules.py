@@ -148,3 +148,27 @@ def test_bad_rates_of_a_function_stop_the_run_before_it_changes_anything():
     with pytest.raises(ValueError, match="holds 3 learning rates, the run makes 20 updates"):
         net.fit(np.eye(2), [1.0, 2.0], learning_rate=[0.1] * 3)
     assert np.array_equal(net.params, before)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "end"),
+    [
+        (fn.Cosine(n_steps=50), 50),
+        (fn.OneCycle().bound(50), 50),
+        (fn.LinearWarmup(fn.Cosine(), 10).bound(50), 50),
+        (schedules.get([0.1] * 50), 50),
+        (fn.LinearWarmup([0.1] * 40, 10), 50),
+        (fn.Cosine(), np.inf),
+        (fn.LinearWarmup(0.1, 10), np.inf),
+        (fn.StepDecay(0.1), np.inf),
+        (schedules.get(lambda j: 0.1), np.inf),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_end_of_a_schedule(schedule, end):
+    for n_steps in (4, 49, 50, 51, 10**9):
+        assert schedule.ends_by(n_steps) == (n_steps >= end)
+
+
+def test_warmup_longer_than_the_run_ends_with_it():
+    assert fn.LinearWarmup(fn.Cosine(), 10).bound(5).ends_by(5)

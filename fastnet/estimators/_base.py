@@ -25,7 +25,7 @@ from ._solver import uses_lbfgs
 from ._stopping import reset_curves
 from ._targets import Role
 from ._validation import Rows, split
-from ._warnings import as_scikit_learn
+from ._warnings import as_scikit_learn, warn_of_other_units, warn_of_unused_parameters
 
 
 @with_shared_parts
@@ -125,6 +125,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         groups: Any = None,
     ) -> Self:
         with unchanged_on_error(self):
+            warn_of_unused_parameters(self)
             first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
             units = hidden_sizes(self)
             rows = self._checked_rows(X, y, sample_weight, role="partial_fit" if incremental else "fit", reset=first)
@@ -138,6 +139,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             if incremental and self.early_stopping:
                 raise ValueError("partial_fit does not support early_stopping=True")
             validation = self._given_validation(X_val, y_val, sample_weight_val)
+            if validation is not None and self._numeric_targets:
+                warn_of_other_units(rows.labels, validation.labels)
             if groups is not None:
                 self._check_groups_are_used(validation)
             if self.early_stopping and validation is None and not uses_lbfgs(self):
