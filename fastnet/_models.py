@@ -77,6 +77,10 @@ class ModelView:
         The estimator's initial learning rate.
     has_normalised_steps : bool
         Whether a step's size is about the learning rate whatever the gradient's, as Adam's is.
+    n_epochs : int or None
+        Epochs (L-BFGS: iterations) that an estimator was trained for.
+    tol : float or None
+        An estimator's `tol`, where training ended because the loss no longer fell by so much.
     target_scaler : StandardScaler or None
         What standardises the targets, where the view is of a network trained on such.
     sorted_levels : tuple of float
@@ -93,6 +97,8 @@ class ModelView:
     classes: Array | None = field(default=None, repr=False)
     learning_rate: float | None = None
     has_normalised_steps: bool = False
+    n_epochs: int | None = None
+    tol: float | None = None
     target_scaler: Any = field(default=None, repr=False)
     sorted_levels: tuple[float, ...] = ()
 
@@ -288,9 +294,17 @@ def _estimator_view(estimator: Any, as_trained: bool) -> ModelView:
         classes=classes,
         learning_rate=None if optimizer is None else float(optimizer.learning_rate.bound(1)(0)),
         has_normalised_steps=optimizer is not None and not isinstance(optimizer, SGD),
+        n_epochs=len(getattr(estimator, "loss_curve_", ())) or getattr(estimator, "n_iter_", None),
+        tol=estimator.tol if optimizer is not None and _ended_by_tol(estimator) else None,
         target_scaler=getattr(estimator, "target_scaler_", None) if as_trained else None,
         sorted_levels=_sorted_levels(estimator, loss),
     )
+
+
+def _ended_by_tol(estimator: Any) -> bool:
+    watches_loss = not estimator.early_stopping or getattr(estimator, "scoring", None) == "loss"
+    n_stalled = getattr(estimator, "_no_improvement_count", 0)
+    return watches_loss and estimator.n_iter_no_change < n_stalled < estimator.n_iter_ < estimator.max_iter
 
 
 def _sorted_levels(estimator: Any, loss: Loss) -> tuple[float, ...]:
