@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +35,8 @@ class History:
         Time spent in the core.
     n_rows : list of int
         Datapoints seen.
+    kept_epoch : int or None
+        Index of the epoch whose parameters `EarlyStopping` put back; None where the last ones are kept.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -44,6 +46,7 @@ class History:
     grad_norm: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     n_rows: list[int] = field(default_factory=list)
+    kept_epoch: int | None = None
 
     def append(self, result: EpochResult) -> None:
         """Add one epoch."""
@@ -59,13 +62,16 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """Index of the epoch with the least validation loss (training loss where there is none); -1 for an empty history."""
-        values = self.val_loss or self.loss
-        return int(np.argmin(values)) if values else -1
+        """Index of the best epoch, from 0: the one that was kept, or else that of the least validation loss (training loss where
+        there is none); -1 without any."""
+        if self.kept_epoch is not None:
+            return self.kept_epoch
+        values = np.array(self.val_loss or self.loss)
+        return int(np.nanargmin(values)) if not np.isnan(values).all() else -1
 
     def as_dict(self) -> dict[str, list[float]]:
         """All lists, by name; ``History(**d)`` is the way back."""
-        return asdict(self)
+        return {name: list(values) for name, values in vars(self).items() if isinstance(values, list)}
 
 
 def growth(losses: Sequence[float]) -> str | None:
