@@ -26,7 +26,7 @@ from fastnet.activations import (
     Softplus,
     Tanh,
 )
-from fastnet.exceptions import DivergenceError
+from fastnet.exceptions import DivergenceError, DivergenceWarning
 from fastnet.initializers import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, Zeros
 from fastnet.layers import Dense, Gradients
 from fastnet.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, Poisson, Quantile, SquaredError
@@ -86,6 +86,7 @@ __all__ = [
     "CrossEntropy",
     "Dense",
     "DivergenceError",
+    "DivergenceWarning",
     "EarlyStopping",
     "Exponential",
     "ExponentialDecay",

@@ -26,7 +26,7 @@ from . import activations as _activations
 from . import losses as _losses
 from .activations import Activation
 from .layers import Dense
-from .losses import Loss
+from .losses import Loss, Quantile
 from .network import Network
 from .optimizers import SGD
 
@@ -77,6 +77,14 @@ class ModelView:
         The estimator's initial learning rate.
     has_normalised_steps : bool
         Whether a step's size is about the learning rate whatever the gradient's, as Adam's is.
+    n_epochs : int or None
+        Epochs (L-BFGS: iterations) that an estimator was trained for.
+    tol : float or None
+        An estimator's `tol`, where training ended because the loss no longer fell by so much.
+    target_scaler : StandardScaler or None
+        What standardises the targets, where the view is of a network trained on such.
+    sorted_levels : tuple of float
+        Levels of the quantiles that the model predicts of each target and sorts; empty where it sorts nothing.
     """
 
     name: str
@@ -89,6 +97,10 @@ class ModelView:
     classes: Array | None = field(default=None, repr=False)
     learning_rate: float | None = None
     has_normalised_steps: bool = False
+    n_epochs: int | None = None
+    tol: float | None = None
+    target_scaler: Any = field(default=None, repr=False)
+    sorted_levels: tuple[float, ...] = ()
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -153,6 +165,8 @@ class ModelView:
             If `y` holds a label that the classifier was not fitted on.
         """
         y = np.asarray(y)
+        if self.target_scaler is not None:
+            return (y - self.target_scaler.mean_) / self.target_scaler.scale_
         if self.classes is None or y.ndim == 2 and y.shape[1] > 1:
             return y
         y = y.ravel()
@@ -209,13 +223,16 @@ def dense_rows(X: Any) -> Array:
     return np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
 
 
-def model_view(model: Any) -> ModelView:
+def model_view(model: Any, *, as_trained: bool = False) -> ModelView:
     """Look at a `Network` or at a fitted estimator in one way.
 
     Parameters
     ----------
     model : Network, or estimator with ``coefs_``, ``intercepts_``, ``activation`` and ``out_activation_``
         fastnet's estimators and scikit-learn's MLPs.
+    as_trained : bool
+        Of an estimator that was trained on standardised targets, whether the outputs are those of its training, or else
+        predictions in the units of y.
 
     Returns
     -------
@@ -231,7 +248,7 @@ def model_view(model: Any) -> ModelView:
     if isinstance(model, Network):
         return _network_view(model)
     if hasattr(model, "coefs_"):
-        return _estimator_view(model)
+        return _estimator_view(model, as_trained)
     if hasattr(model, "steps"):
         raise TypeError(
             f"Got a {type(model).__name__}. Look at its last step, with the data that reaches it: "
@@ -255,26 +272,45 @@ def _network_view(network: Network) -> ModelView:
     )
 
 
-def _estimator_view(estimator: Any) -> ModelView:
-    from .estimators import _parameters, _solver
+def _estimator_view(estimator: Any, as_trained: bool) -> ModelView:
+    from .estimators import _parameters, _scaling, _solver
 
     hidden = _parameters.hidden_activations(estimator, len(estimator.coefs_) - 1)
     activations = (*hidden, _activations.get(_parameters.OUTPUT_ACTIVATIONS[estimator.out_activation_]))
     classes = getattr(estimator, "classes_", None)
     optimizer = None if _solver.uses_lbfgs(estimator) else _solver.mini_batch_optimizer(estimator)
     names = getattr(estimator, "feature_names_in_", None)
+    own = estimator.coefs_, estimator.intercepts_
+    coefs, intercepts = own if as_trained else _scaling.parameters_in_units_of_y(estimator)
+    loss = _losses.get(None if classes is not None else _parameters.regression_loss(estimator), activations[-1])
     return ModelView(
         name=type(estimator).__name__,
-        weights=tuple(estimator.coefs_),
-        biases=tuple(estimator.intercepts_),
+        weights=tuple(coefs),
+        biases=tuple(intercepts),
         activations=activations,
         feature_names=None if names is None else tuple(str(name) for name in names),
         output_names=_output_names(classes, estimator.coefs_[-1].shape[1]),
-        loss=_losses.get(None if classes is not None else _parameters.regression_loss(estimator), activations[-1]),
+        loss=loss,
         classes=classes,
         learning_rate=None if optimizer is None else float(optimizer.learning_rate.bound(1)(0)),
         has_normalised_steps=optimizer is not None and not isinstance(optimizer, SGD),
+        n_epochs=len(getattr(estimator, "loss_curve_", ())) or getattr(estimator, "n_iter_", None),
+        tol=estimator.tol if optimizer is not None and _ended_by_tol(estimator) else None,
+        target_scaler=getattr(estimator, "target_scaler_", None) if as_trained else None,
+        sorted_levels=_sorted_levels(estimator, loss),
     )
+
+
+def _ended_by_tol(estimator: Any) -> bool:
+    watches_loss = not estimator.early_stopping or getattr(estimator, "scoring", None) == "loss"
+    n_stalled = getattr(estimator, "_no_improvement_count", 0)
+    return watches_loss and estimator.n_iter_no_change < n_stalled < estimator.n_iter_ < estimator.max_iter
+
+
+def _sorted_levels(estimator: Any, loss: Loss) -> tuple[float, ...]:
+    if isinstance(loss, Quantile) and len(loss.levels) > 1 and estimator.sort_quantiles:
+        return loss.levels
+    return ()
 
 
 def _output_names(classes: Any, n_outputs: int) -> tuple[str, ...] | None:

@@ -98,6 +98,7 @@ class EarlyStopping(Callback):
     def on_train_end(self, session: Session) -> None:
         if self._best_params is not None:
             np.copyto(session.network.params, self._best_params)
+            session.history.kept_epoch = self.best_epoch
 
     def state_dict(self) -> dict[str, Any]:
         """What has to survive a restart."""

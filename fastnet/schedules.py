@@ -39,6 +39,10 @@ class Schedule:
         """The same schedule for a run of `n_steps` updates, where it left its length open."""
         return self
 
+    def ends_by(self, n_steps: int) -> bool:
+        """Whether the schedule has come to its end after `n_steps` updates; most go on for ever."""
+        return False
+
     def rates(self, start: int, n: int) -> np.ndarray:
         """Learning rates of n updates from number `start`, a float64 vector of n values, or of one for all.
 
@@ -172,6 +176,9 @@ class _Ending(Schedule):
     def bound(self, n_steps: int) -> Schedule:
         return replace(self, n_steps=n_steps) if self.n_steps is None else self  # type: ignore[call-arg]
 
+    def ends_by(self, n_steps: int) -> bool:
+        return self.n_steps is not None and self.n_steps <= n_steps
+
     def _progress(self, j: Any) -> Any:
         """Share of the run that lies before update j: 0 at the first update, 1 at the last and after it."""
         if self.n_steps is None:
@@ -270,7 +277,13 @@ class LinearWarmup(Schedule):
         object.__setattr__(self, "n_steps", _checks.positive_int(self.n_steps, "n_steps"))
 
     def bound(self, n_steps: int) -> Schedule:
-        return replace(self, schedule=self.schedule.bound(max(n_steps - self.n_steps, 1)))
+        return replace(self, schedule=self.schedule.bound(self._after_warmup(n_steps)))
+
+    def ends_by(self, n_steps: int) -> bool:
+        return self.schedule.ends_by(self._after_warmup(n_steps))
+
+    def _after_warmup(self, n_steps: int) -> int:
+        return max(n_steps - self.n_steps, 1)
 
     def __call__(self, j: Any) -> Any:
         rising = self.schedule(0) * (np.minimum(j, self.n_steps) + 1.0) / (self.n_steps + 1.0)
@@ -299,6 +312,9 @@ class Sequence(Schedule):
         if n_steps > len(self.values):
             raise ValueError(f"The sequence holds {len(self.values)} learning rates, the run makes {n_steps} updates.")
         return self
+
+    def ends_by(self, n_steps: int) -> bool:
+        return len(self.values) <= n_steps
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise
 from fastnet._loop import CallbackProtocol, train
 from fastnet._session import EpochResult, Session
 from fastnet.callbacks import Callback, ProgressBar
-from fastnet.history import History
+from fastnet.exceptions import DivergenceWarning
+from fastnet.history import History, growth
 from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.optimizers import LBFGS, Optimizer
@@ -119,6 +120,8 @@ def fit(
     -----
     RuntimeWarning
         L-BFGS stopped before it reached a minimum, as rounding hides how to go on.
+    DivergenceWarning
+        The loss is finite, but ends far above that of the first epoch.
     """
     loss = losses.get(loss, network.layers[-1].activation)
     optimizer = optimizers.get(optimizer)
@@ -167,6 +170,9 @@ def fit(
         session.callbacks = callbacks
         resume(session, resume_from)
     train(session, callbacks=callbacks, **limit)
+    grown = growth(session.history.loss)
+    if grown is not None:
+        warnings.warn(grown, DivergenceWarning, stacklevel=3)
     return session.history
 
 

@@ -89,7 +89,10 @@ intercepts_ : list of ndarray of shape (n[l],)
 loss_ : float
     Loss of the last epoch, with the L2 penalty.
 best_loss_ : float or None
-    Least of `loss_curve_`; None with `early_stopping`. Mini-batch solvers only, as the next four.
+    Least of `loss_curve_`; None with `early_stopping`. Mini-batch solvers only, as the next five.
+best_epoch_ : int
+    Number of the epoch, from 1, with the greatest of `validation_scores_`, or else the least of `loss_curve_`: the one whose
+    weights are kept with `early_stopping` or `restore_best`. 0 where no epoch had a score that is a number.
 loss_curve_ : list of float
     Loss of every epoch.
 validation_scores_ : list of float or None

@@ -14,6 +14,7 @@ from fastnet._loop import train
 from fastnet._session import Session
 from fastnet.callbacks import ProgressBar
 from fastnet.exceptions import DivergenceError
+from fastnet.history import growth
 from fastnet.network import Network
 
 from ._initialization import EpochOrder, side_seed
@@ -81,21 +82,34 @@ def train_epochs(
     except KeyboardInterrupt:
         as_scikit_learn(warnings.warn, "Training interrupted by user.")
     else:
-        if not incremental and not rules.stopped:
-            as_scikit_learn(
-                warnings.warn,
-                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
-                "converged yet.",
-                ConvergenceWarning,
-            )
-        if rules.scored_nothing:
-            as_scikit_learn(
-                warnings.warn,
-                "Every score on the validation rows was NaN, so the weights are those before training. Use another scoring.",
-                ConvergenceWarning,
-            )
+        _warn_of_failure(estimator, rules, incremental or rules.stopped or _asks_for_all_epochs(estimator, solver, session.step))
     solver.state, solver.step = session.state, session.step
     estimator._optimizer = solver
+
+
+def _asks_for_all_epochs(estimator: Any, solver: Solver, n_steps: int) -> bool:
+    """Whether `max_iter` is meant to be reached, by `n_steps` updates.
+
+    The learning rate has come to its end, or epochs are watched without an end; ``n_iter_no_change=np.inf`` alone does not keep
+    scikit-learn from warning.
+    """
+    watched = estimator.early_stopping or estimator.restore_best
+    return solver.rate.ends_by(n_steps) or (estimator.n_iter_no_change == np.inf and watched)
+
+
+def _warn_of_failure(estimator: Any, rules: EpochRules, complete: bool) -> None:
+    """Say what is wrong with a run that has ended without an error; one that is not `complete` had too few epochs."""
+    messages = [growth(estimator.loss_curve_)]
+    if not complete:
+        messages.append(
+            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't converged yet."
+        )
+    if rules.scored_nothing:
+        messages.append(
+            "Every score on the validation rows was NaN, so the weights are those before training. Use another scoring."
+        )
+    for message in filter(None, messages):
+        as_scikit_learn(warnings.warn, message, ConvergenceWarning)
 
 
 def _batch_size(estimator: Any, n_rows: int) -> int:

@@ -72,6 +72,8 @@ REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = (
     | {
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
+        "scale_target": ["boolean"],
+        "sort_quantiles": ["boolean"],
     }
 )
 

@@ -145,3 +145,16 @@ def encode_values(y: np.ndarray, loss: Any, dtype: np.dtype) -> np.ndarray:
     if isinstance(loss, Quantile):
         y = np.repeat(y, len(loss.levels), axis=1)
     return np.ascontiguousarray(y, dtype=dtype)
+
+
+def in_order(y: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+    """Predicted quantiles (m, n_targets * k), sorted within each target so that they rise with their k levels.
+
+    References
+    ----------
+    Chernozhukov, Fernandez-Val and Galichon, Quantile and probability curves without crossing (2010): sorted, they are no
+    further from the true quantiles.
+    """
+    rank = np.argsort(np.argsort(levels))
+    by_target = y.reshape(len(y), Quantile(levels).n_targets(y.shape[1]), len(levels))
+    return np.sort(by_target, axis=2)[:, :, rank].reshape(y.shape)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
 CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
+TARGET_SCALER = ("mean_", "var_", "scale_", "n_samples_seen_")
 TARGET_TYPES = ("binary", "multiclass", "multilabel-indicator")
 
 
@@ -60,11 +61,16 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     content["curves"] = {name: _curve(fitted[name], tensors, name) for name in CURVES if name in fitted}
     if "feature_names_in_" in fitted:
         content["feature_names"] = pack_labels(estimator.feature_names_in_)
+    if "target_scaler_" in fitted:
+        scaler = estimator.target_scaler_
+        content["target_scaler"] = {name: _vector(getattr(scaler, name), tensors, name) for name in TARGET_SCALER}
     if "classes_" in fitted:
         binarizer = estimator._label_binarizer
         content["classes"] = pack_labels(estimator.classes_)
         content["target_type"] = binarizer.y_type_
         content["sparse_targets"] = bool(binarizer.sparse_input_)
+    else:
+        _check_quantiles(estimator)
     return content, tensors
 
 
@@ -94,6 +100,10 @@ def build(content: dict[str, Any], file: Container) -> Any:
         estimator.feature_names_in_ = _labels(content["feature_names"], file, network.n_inputs, "feature names")
     if content["kind"] == "classifier":
         _restore_classes(estimator, content, file)
+    else:
+        _check_quantiles(estimator)
+    if "target_scaler" in content:
+        estimator.target_scaler_ = _target_scaler(_object(content, "target_scaler"), file, network.n_outputs)
     adopt(estimator, network)
     return estimator
 
@@ -114,7 +124,11 @@ def _parameter(name: str, value: Any, tensors: dict[str, np.ndarray]) -> Any:
 
 
 def _curve(values: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
-    return None if values is None else pack(np.asarray(values, np.float64), tensors, name)
+    return None if values is None else _vector(values, tensors, name)
+
+
+def _vector(values: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
+    return pack(np.atleast_1d(np.asarray(values, np.float64)), tensors, name)
 
 
 def _object(content: dict[str, Any], name: str) -> dict[str, Any]:
@@ -169,6 +183,29 @@ def _restore_classes(estimator: Any, content: dict[str, Any], file: Container) -
     binarizer = LabelBinarizer()
     binarizer.classes_, binarizer.y_type_, binarizer.sparse_input_ = classes, kind, sparse
     estimator.classes_, estimator._label_binarizer = classes, binarizer
+
+
+def _check_quantiles(estimator: Any) -> None:
+    """Raise ValueError unless the regressor's outputs are as many for each target as it predicts quantiles."""
+    from fastnet.estimators._parameters import regression_loss
+
+    regression_loss(estimator).n_targets(estimator.n_outputs_)
+
+
+def _target_scaler(packed: dict[str, Any], file: Container, n_outputs: int) -> Any:
+    from sklearn.preprocessing import StandardScaler
+
+    vectors = {name: unpack(value, file) for name, value in packed.items() if name in TARGET_SCALER}
+    if len(vectors) < len(TARGET_SCALER) or not all(_is_curve(v) and np.isfinite(v).all() for v in vectors.values()):
+        raise ValueError(f"broken file: the target scaler must have finite float64 vectors {', '.join(TARGET_SCALER)}")
+    mean, variance, scale, n_seen = (vectors[name].copy() for name in TARGET_SCALER)
+    fits = len(mean) == len(variance) == len(scale) > 0 and n_outputs % len(mean) == 0 and len(n_seen) == 1
+    if not fits or (variance < 0).any() or not (scale > 0).all() or n_seen[0] <= 0:
+        raise ValueError(f"broken file: the target scaler does not fit a network of {n_outputs} outputs")
+    scaler = StandardScaler()
+    scaler.mean_, scaler.var_, scaler.scale_, scaler.n_samples_seen_ = mean, variance, scale, n_seen[0]
+    scaler.n_features_in_ = len(mean)
+    return scaler
 
 
 def _check_parameters(estimator: Any, network: Network) -> None:
