@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnet import _checks
+from fastnet._hints import named_arguments
 
 if TYPE_CHECKING:
     from fastnet._session import Session
@@ -54,6 +55,7 @@ class EarlyStopping(Callback):
         Its loss.
     """
 
+    @named_arguments
     def __init__(
         self, monitor: str = "val_loss", *, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:

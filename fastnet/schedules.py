@@ -8,15 +8,16 @@ is given, `Network.fit` sets it to the length of the training run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnet import _checks
+from fastnet._values import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Schedule:
     """A learning rate for each update.
 
@@ -65,7 +66,7 @@ def _positive(schedule: Schedule, *names: str) -> None:
         object.__setattr__(schedule, name, _checks.real(getattr(schedule, name), name, above=0.0))
 
 
-@dataclass(frozen=True)
+@frozen
 class Constant(Schedule):
     """``alpha_j = rate``.
 
@@ -88,7 +89,7 @@ class Constant(Schedule):
         return np.array([self.rate])
 
 
-@dataclass(frozen=True)
+@frozen
 class StepDecay(Schedule):
     """``alpha_j = initial * factor^floor(j / every)``.
 
@@ -116,7 +117,7 @@ class StepDecay(Schedule):
         return self.initial * self.factor ** (j // self.every)
 
 
-@dataclass(frozen=True)
+@frozen
 class ExponentialDecay(Schedule):
     """``alpha_j = initial * factor^j``.
 
@@ -140,7 +141,7 @@ class ExponentialDecay(Schedule):
         return self.initial * self.factor**j
 
 
-@dataclass(frozen=True)
+@frozen
 class InverseScaling(Schedule):
     """``alpha_j = initial / (j + 1)^power`` (Robbins & Monro 1951).
 
@@ -190,7 +191,7 @@ def _cosine(start: Any, end: Any, share: Any) -> Any:
     return end + (start - end) * (1 + np.cos(np.pi * share)) / 2
 
 
-@dataclass(frozen=True)
+@frozen
 class Cosine(_Ending):
     """Half a cosine from `initial` at the first update to `final` at update `n_steps` (Loshchilov & Hutter 2017).
 
@@ -217,7 +218,7 @@ class Cosine(_Ending):
         return _cosine(self.initial, self.final, self._progress(j))
 
 
-@dataclass(frozen=True)
+@frozen
 class OneCycle(_Ending):
     """Half a cosine up from ``peak / start_divisor`` to `peak`, then half a cosine down to ``peak / end_divisor``.
 
@@ -255,7 +256,7 @@ class OneCycle(_Ending):
         return np.where(share < self.warmup, up, down)[()]
 
 
-@dataclass(frozen=True)
+@frozen
 class LinearWarmup(Schedule):
     """Rise in a straight line over `n_steps` updates to the first rate of `schedule`, then follow it.
 
@@ -290,7 +291,7 @@ class LinearWarmup(Schedule):
         return np.where(np.asarray(j) < self.n_steps, rising, self.schedule(np.maximum(j - self.n_steps, 0)))[()]
 
 
-@dataclass(frozen=True)
+@frozen
 class Sequence(Schedule):
     """The learning rates ``values[0], values[1], ...`` themselves; training cannot be longer than they are."""
 
@@ -317,7 +318,7 @@ class Sequence(Schedule):
         return len(self.values) <= n_steps
 
 
-@dataclass(frozen=True)
+@frozen
 class Function(Schedule):
     """Any Python callable ``f(j) -> float``, called once an update, before the epoch."""
 
