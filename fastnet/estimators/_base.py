@@ -254,6 +254,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     @property
     def best_epoch_(self) -> int:
         """Number of the epoch with the best validation score, or else the least training loss."""
+        if not hasattr(self, "loss_curve_"):
+            raise AttributeError("best_epoch_ is known after a fit with a mini-batch solver, which sets loss_curve_.")
         scored = self.validation_scores_ is not None
         best, curve = (self.best_validation_score_, self.validation_scores_) if scored else (self.best_loss_, self.loss_curve_)
         return curve.index(best) + 1 if best in curve and np.isfinite(best) else 0

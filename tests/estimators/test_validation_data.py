@@ -203,8 +203,9 @@ def test_no_best_epoch(iris: Data) -> None:
     X, y = iris
     nothing = {"early_stopping": True, "scoring": lambda estimator, X, y: np.nan, "max_iter": 3}
     assert MLPClassifier((3,), **nothing).fit(X, y).best_epoch_ == 0
-    assert not hasattr(MLPClassifier((3,), solver="lbfgs", max_iter=3).fit(X, y), "best_epoch_")
-    assert not hasattr(MLPClassifier(), "best_epoch_")
+    for without in (MLPClassifier((3,), solver="lbfgs", max_iter=3).fit(X, y), MLPClassifier()):
+        with pytest.raises(AttributeError, match="best_epoch_ is known after a fit with a mini-batch solver"):
+            without.best_epoch_  # noqa: B018
 
 
 def test_best_epoch_of_models_from_elsewhere(iris: Data, tmp_path: Path) -> None:
