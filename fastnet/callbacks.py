@@ -83,7 +83,8 @@ class EarlyStopping(Callback):
         values = getattr(session.history, self.monitor)
         if not values:
             raise ValueError(
-                "EarlyStopping watches val_loss, but there is none: give fit validation_data=(X, y), or monitor='loss'."
+                "EarlyStopping watches val_loss, but there is none: give Network.fit validation_data=(X, y), or an estimator "
+                "early_stopping=True, or use monitor='loss'."
             )
         self._waited += 1
         if values[-1] < self.best_value - self.min_delta:
@@ -118,7 +119,7 @@ class EarlyStopping(Callback):
 
 
 class ProgressBar(Callback):
-    """A tqdm bar of the rows seen, with loss, rows per second and time left.
+    """A tqdm bar of the rows seen, with losses, validation score, rows per second and time left.
 
     Parameters
     ----------
@@ -140,10 +141,9 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, session: Session) -> None:
         history = session.history
-        losses = {"epoch": session.epoch, "loss": f"{history.loss[-1]:.4g}"}
-        if history.val_loss:
-            losses["val_loss"] = f"{history.val_loss[-1]:.4g}"
-        self._bar.set_postfix(losses, refresh=False)
+        curves = {name: getattr(history, name) for name in ("loss", "val_loss", "val_score")}
+        last = {name: f"{values[-1]:.4g}" for name, values in curves.items() if values}
+        self._bar.set_postfix({"epoch": session.epoch, **last}, refresh=False)
         self._bar.update(history.n_rows[-1])
 
     def on_train_end(self, session: Session) -> None:

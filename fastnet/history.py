@@ -27,6 +27,8 @@ class History:
         Mean L2 term.
     val_loss : list of float
         Loss on the validation data after the epoch; empty without validation data.
+    val_score : list of float
+        Score on the validation data after the epoch, by which an estimator stops early; empty where the loss decides.
     learning_rate : list of float
         Learning rate of the last update.
     grad_norm : list of float
@@ -42,6 +44,7 @@ class History:
     loss: list[float] = field(default_factory=list)
     penalty: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
+    val_score: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
     grad_norm: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -62,11 +65,11 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """Index of the best epoch, from 0: the one that was kept, or else that of the least validation loss (training loss where
-        there is none); -1 without any."""
+        """Index of the best epoch, from 0: the one that was kept, or else that of the greatest validation score, of the least
+        validation loss, or of the least training loss, whichever there is first; -1 without any."""
         if self.kept_epoch is not None:
             return self.kept_epoch
-        values = np.array(self.val_loss or self.loss)
+        values = -np.array(self.val_score) if self.val_score else np.array(self.val_loss or self.loss)
         return int(np.nanargmin(values)) if not np.isnan(values).all() else -1
 
     def as_dict(self) -> dict[str, list[float]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastnet import _checks, _data, losses, optimizers
 from fastnet._hints import did_you_mean
 from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise
-from fastnet._loop import CallbackProtocol, train
+from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._session import EpochResult, Session
 from fastnet.callbacks import Callback, ProgressBar
 from fastnet.exceptions import DivergenceWarning
@@ -46,6 +46,7 @@ def fit(
     track_grad_norm: bool = False,
     callbacks: Iterable[CallbackProtocol] = (),
     progress: bool = False,
+    max_time: float | None = None,
     random_state: Any = None,
     n_threads: int | None = None,
     resume_from: str | os.PathLike[str] | None = None,
@@ -92,6 +93,9 @@ def fit(
         Called between epochs; see `fastnet.callbacks`.
     progress : bool
         Show a progress bar.
+    max_time : float, optional
+        Most seconds of training: it ends after the epoch (L-BFGS: iteration) that another one would take beyond them, judged by
+        the time of the last.
     random_state : None, int, SeedSequence, Generator or RandomState
         Seed of the order of rows and of dropout. The same seed on the same machine gives the same network, bit for bit.
     n_threads : int, optional
@@ -128,7 +132,8 @@ def fit(
     data = _validated(network, X, y, sample_weight, loss)
     validation = None if validation_data is None else _validation(network, validation_data, loss)
     limit = _limit(epochs, iterations)
-    callbacks = _checked_callbacks(callbacks)
+    callbacks = checked_callbacks(callbacks)
+    max_time = None if max_time is None else _checks.real(max_time, "max_time", above=0.0)
     if isinstance(optimizer, LBFGS):
         _refuse_with_lbfgs(
             network,
@@ -140,7 +145,7 @@ def fit(
             progress=progress,
             resume_from=resume_from,
         )
-        return _fit_lbfgs(network, data, loss, optimizer, validation, l2, max(limit.values()), n_threads)
+        return _fit_lbfgs(network, data, loss, optimizer, validation, l2, max(limit.values()), max_time, n_threads)
 
     X, y, sample_weight = data
     session = Session(
@@ -169,7 +174,7 @@ def fit(
 
         session.callbacks = callbacks
         resume(session, resume_from)
-    train(session, callbacks=callbacks, **limit)
+    train(session, max_time=max_time, callbacks=callbacks, **limit)
     grown = growth(session.history.loss)
     if grown is not None:
         warnings.warn(grown, DivergenceWarning, stacklevel=3)
@@ -202,17 +207,6 @@ def refuse_unknown(options: dict[str, Any]) -> None:
             meant = _ELSEWHERE.get(name)
             hint = f" Did you mean {meant}?" if meant else did_you_mean(name, known)
             raise TypeError(f"fit has no option {name!r}; it has {', '.join(known)}.{hint}")
-
-
-def _checked_callbacks(callbacks: Iterable[CallbackProtocol]) -> tuple[CallbackProtocol, ...]:
-    """Callbacks as a tuple of objects: not one alone, and no classes."""
-    if hasattr(callbacks, "on_epoch_end"):
-        raise TypeError(f"callbacks must be a list, got {callbacks!r} alone: give callbacks=[...].")
-    callbacks = tuple(callbacks)
-    classes = [callback.__name__ for callback in callbacks if isinstance(callback, type)]
-    if classes:
-        raise TypeError(f"callbacks must be objects, got the class {classes[0]}: give {classes[0]}(...), with parentheses.")
-    return callbacks
 
 
 def _limit(epochs: int | None, iterations: int | None) -> dict[str, int]:
@@ -271,6 +265,7 @@ def _fit_lbfgs(
     validation: _data.Dataset | None,
     l2: float,
     max_iter: int,
+    max_time: float | None,
     n_threads: int | None,
 ) -> History:
     X, y, sample_weight = data
@@ -295,6 +290,7 @@ def _fit_lbfgs(
         max_fun=optimizer.max_fun,
         tol=optimizer.tol,
         ftol=optimizer.ftol,
+        max_time=max_time,
         callback=record,
         n_threads=n_threads,
     )

@@ -15,7 +15,7 @@ PACKAGE = Path(fn.__file__).parent
 
 #: Layers, lowest first; a module imports those of lower rank when it is imported, and others only when a function needs them.
 LAYERS = [
-    {"_cgroups", "_core", "_hints", "exceptions"},
+    {"_cgroups", "_clock", "_core", "_hints", "exceptions"},
     {"_checks", "_values"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers"},

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from fastnet._checks import positive_int
 from fastnet._hints import named_arguments
+from fastnet.callbacks import Callback
 from fastnet.losses import Loss
 
 from . import _targets
@@ -114,6 +115,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         validation_split: Any = None,
         restore_best: bool | None = None,
         partial_fit_epochs: int = 1,
+        callbacks: list[Callback] | tuple[Callback, ...] | None = None,
+        max_time: float | None = None,
     ) -> None:
         self._store(locals())
 

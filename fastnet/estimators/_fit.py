@@ -74,15 +74,16 @@ def train_epochs(
         may_stop=not incremental,
         tasks=None if incremental else _tasks(estimator, estimator.max_iter, data),
     )
-    callbacks = [rules, ProgressBar(desc=type(estimator).__name__)] if estimator.verbose == "progress" else [rules]
+    bars = [ProgressBar(desc=type(estimator).__name__)] if estimator.verbose == "progress" else []
+    own, max_time = ((), None) if incremental else (estimator.callbacks or (), estimator.max_time)
     try:
-        train(session, epochs=epochs, callbacks=callbacks)
+        stopped = train(session, epochs=epochs, max_time=max_time, callbacks=[rules, *bars, *own])
     except DivergenceError as error:
         rules.diverged(error)
     except KeyboardInterrupt:
         as_scikit_learn(warnings.warn, "Training interrupted by user.")
     else:
-        _warn_of_failure(estimator, rules, incremental or rules.stopped or _asks_for_all_epochs(estimator, solver, session.step))
+        _warn_of_failure(estimator, rules, incremental or stopped or _asks_for_all_epochs(estimator, solver, session.step))
     solver.state, solver.step = session.state, session.step
     estimator._optimizer = solver
 
@@ -195,6 +196,7 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
             sample_weight=None if rows.sample_weight is None else rows.sample_weight.astype(np.float64),
             l2=estimator.alpha / weight,
             max_iter=estimator.max_iter,
+            max_time=estimator.max_time,
             callback=progress,
             n_threads=estimator.n_threads,
             **lbfgs_options(estimator),
@@ -203,8 +205,8 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
         raise ValueError(f"{NON_FINITE} ({error})") from error
     finally:
         progress.close()
-    if progress.stopped:
-        estimator.n_iter_ = progress.n_iter
+    if result.status == _lbfgs.STOPPED:
+        estimator.n_iter_ = result.nit
     else:
         estimator.n_iter_ = as_scikit_learn(_check_optimize_result, "lbfgs", result, estimator.max_iter)
     penalty = 0.5 * estimator.alpha / weight * sum(float(np.vdot(W, W)) for W in network.weights)
@@ -226,14 +228,12 @@ class LBFGSProgress:
     ----------
     n_iter : int
         Iterations done.
-    stopped : bool
-        Whether a callback asked to stop.
     """
 
     def __init__(self, estimator: Any, tasks: EpochTasks | None) -> None:
         self._prints, self._tasks = prints_lines(estimator), tasks
         self._bar = _bar(estimator) if estimator.verbose == "progress" else None
-        self.n_iter, self.stopped = 0, False
+        self.n_iter = 0
         if tasks is not None:
             tasks.begin()
 
@@ -244,11 +244,12 @@ class LBFGSProgress:
         if self._bar is not None:
             self._bar.set_postfix(loss=f"{result.fun:.4g}", refresh=False)
             self._bar.update()
-        if self._tasks is not None:
-            self.stopped = self._tasks.end()
-            if not self.stopped:
-                self._tasks.begin()
-        return self.stopped
+        if self._tasks is None:
+            return False
+        stop = self._tasks.end()
+        if not stop:
+            self._tasks.begin()
+        return stop
 
     def close(self) -> None:
         """Training has ended."""

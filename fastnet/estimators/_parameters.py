@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Opt
 
 from fastnet import activations, losses
 from fastnet._hints import did_you_mean
+from fastnet._loop import checked_callbacks
 from fastnet.activations import ACTIVATIONS, Activation
 from fastnet.layers import Dense
 from fastnet.losses import Loss
@@ -58,6 +59,8 @@ SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "validation_split": ["cv_object", None],
     "restore_best": ["boolean", None],
     "partial_fit_epochs": [Interval(Integral, 1, None, closed="left")],
+    "callbacks": [list, tuple, None],
+    "max_time": [Interval(Real, 0, None, closed="neither"), None],
 }
 
 CLASSIFIER_CONSTRAINTS: dict[str, list[Any]] = SHARED_CONSTRAINTS | {
@@ -92,6 +95,8 @@ def check_names(estimator: Any) -> None:
     Raises
     ------
     InvalidParameterError
+    TypeError
+        Callbacks that are none.
     """
     for name, value in estimator.get_params(deep=False).items():
         constraints = estimator._parameter_constraints.get(name, [])  # derived classes add parameters
@@ -107,6 +112,8 @@ def check_names(estimator: Any) -> None:
     if isinstance(estimator.validation_split, float):
         hint = " The share of the rows goes to validation_fraction."
         raise invalid(estimator, "validation_split", "a number of folds or a splitter of scikit-learn", hint)
+    if estimator.callbacks is not None:
+        checked_callbacks(estimator.callbacks)
 
 
 def _is_number(value: Any) -> bool:

@@ -14,6 +14,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fastnet._checks import positive_int
 from fastnet._hints import named_arguments
+from fastnet.callbacks import Callback
 from fastnet.losses import Loss, Quantile
 
 from ._base import BaseMLP
@@ -117,6 +118,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         validation_split: Any = None,
         restore_best: bool | None = None,
         partial_fit_epochs: int = 1,
+        callbacks: list[Callback] | tuple[Callback, ...] | None = None,
+        max_time: float | None = None,
     ) -> None:
         self._store(locals())
 

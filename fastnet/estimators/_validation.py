@@ -151,7 +151,7 @@ def _strata(estimator: Any, rows: Rows) -> np.ndarray | None:
 
 
 class Validation:
-    """Scores of a network on validation rows.
+    """Loss and score of a network on validation rows.
 
     Parameters
     ----------
@@ -159,23 +159,31 @@ class Validation:
         Its parameters are views of the network's.
     network : Network
     rows : Rows
+
+    Attributes
+    ----------
+    watches_loss : bool
+        Whether the score is the loss with its sign changed.
     """
 
     def __init__(self, estimator: Any, network: Network, rows: Rows) -> None:
         self._estimator, self._network, self._rows = estimator, network, rows
         self._loss = estimator._validation_loss(network.dtype)
         self._X = _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False)
-        self.score = self._scorer()
+        self._score = self._scorer()
+        self.watches_loss = self._score is None
 
-    def loss(self) -> float:
-        """Mean loss, without penalties and label smoothing, on scikit-learn's scale."""
+    def judge(self) -> tuple[float, float]:
+        """Mean loss, without penalties and label smoothing, on scikit-learn's scale; and the score."""
         J = self._network._loss(self._X, self._rows.y, self._loss, self._rows.sample_weight, self._estimator.n_threads)
-        return J * reported_scale(self._loss, self._network.n_outputs)
+        loss = J * reported_scale(self._loss, self._network.n_outputs)
+        return loss, -loss if self._score is None else self._score()
 
-    def _scorer(self) -> Callable[[], float]:
+    def _scorer(self) -> Callable[[], float] | None:
+        """What gives the score; None where that is the loss."""
         scoring = self._estimator.scoring
         if scoring == "loss" or (scoring is None and self._estimator._default_metric is None):
-            return lambda: -self.loss()
+            return None
         if scoring is None:
             return self._default_score
         if scoring == "roc_auc" and self._network.n_outputs > 2 and self._rows.y.ndim == 1:

@@ -49,6 +49,7 @@ def _unused(estimator: Any) -> Iterator[tuple[str, str]]:
         "learning_rate": RATE_POLICIES,
         "weight_decay": (None, 0),
         "max_grad_norm": (None,),
+        "callbacks": (None,),
     }
     rules: list[tuple[bool, dict[str, Container[Any]], str]] = [
         (lbfgs, mini_batches | validation, "with solver='lbfgs', which takes no mini-batches and never stops early"),

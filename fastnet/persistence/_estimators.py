@@ -56,7 +56,8 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     estimator._validate_params()
     content, tensors = _network.describe(fitted_network(estimator))
     fitted = vars(estimator)
-    content["parameters"] = {name: _parameter(name, value, tensors) for name, value in estimator.get_params(deep=False).items()}
+    parameters = {**estimator.get_params(deep=False), "callbacks": None}  # they belong to a training, and may hold anything
+    content["parameters"] = {name: _parameter(name, value, tensors) for name, value in parameters.items()}
     content["numbers"] = {name: pack(fitted[name], tensors, name) for name in NUMBERS if name in fitted}
     content["curves"] = {name: _curve(fitted[name], tensors, name) for name in CURVES if name in fitted}
     if "feature_names_in_" in fitted:
