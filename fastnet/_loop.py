@@ -104,7 +104,8 @@ def _train(
         while not session.stop_requested and not _done(session, epochs, iterations):
             session.run_epoch(None if iterations is None else iterations - session.step)
             stops = [callback.on_epoch_end(session) for callback in callbacks]
-            session.stop_requested |= any(stops) or clock.ends()
+            if any(stops) or clock.ends():
+                session.stop_requested = True
     finally:
         _end(begun, session)
     return session.stop_requested
