@@ -22,13 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import activations as _activations
 from . import losses as _losses
 from .activations import Activation
 from .layers import Dense
-from .losses import Loss, Quantile
+from .losses import Loss
 from .network import Network
-from .optimizers import SGD
 
 __all__ = ["Gradients", "ModelView", "dense_rows", "model_view"]
 
@@ -67,6 +65,8 @@ class ModelView:
         The model's own arrays, not copies.
     activations : tuple of Activation
         One a layer.
+    dropouts : tuple of float
+        Probability with which a unit is dropped in training, one a layer.
     feature_names, output_names : tuple of str, or None
         Names of the inputs and outputs, where the model knows them.
     loss : Loss
@@ -91,6 +91,7 @@ class ModelView:
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
     activations: tuple[Activation, ...]
+    dropouts: tuple[float, ...]
     loss: Loss
     feature_names: tuple[str, ...] | None = None
     output_names: tuple[str, ...] | None = None
@@ -248,7 +249,9 @@ def model_view(model: Any, *, as_trained: bool = False) -> ModelView:
     if isinstance(model, Network):
         return _network_view(model)
     if hasattr(model, "coefs_"):
-        return _estimator_view(model, as_trained)
+        from .estimators import models
+
+        return models.view(model, as_trained=as_trained)
     if hasattr(model, "steps"):
         raise TypeError(
             f"Got a {type(model).__name__}. Look at its last step, with the data that reaches it: "
@@ -268,54 +271,6 @@ def _network_view(network: Network) -> ModelView:
         weights=tuple(network.weights),
         biases=tuple(network.biases),
         activations=activations,
+        dropouts=tuple(layer.dropout for layer in network.layers),
         loss=_losses.get(None, activations[-1]),
     )
-
-
-def _estimator_view(estimator: Any, as_trained: bool) -> ModelView:
-    from .estimators import _parameters, _scaling, _solver
-
-    hidden = _parameters.hidden_activations(estimator, len(estimator.coefs_) - 1)
-    activations = (*hidden, _activations.get(_parameters.OUTPUT_ACTIVATIONS[estimator.out_activation_]))
-    classes = getattr(estimator, "classes_", None)
-    optimizer = None if _solver.uses_lbfgs(estimator) else _solver.mini_batch_optimizer(estimator)
-    names = getattr(estimator, "feature_names_in_", None)
-    own = estimator.coefs_, estimator.intercepts_
-    coefs, intercepts = own if as_trained else _scaling.parameters_in_units_of_y(estimator)
-    loss = _losses.get(None if classes is not None else _parameters.regression_loss(estimator), activations[-1])
-    return ModelView(
-        name=type(estimator).__name__,
-        weights=tuple(coefs),
-        biases=tuple(intercepts),
-        activations=activations,
-        feature_names=None if names is None else tuple(str(name) for name in names),
-        output_names=_output_names(classes, estimator.coefs_[-1].shape[1]),
-        loss=loss,
-        classes=classes,
-        learning_rate=None if optimizer is None else float(optimizer.learning_rate.bound(1)(0)),
-        has_normalised_steps=optimizer is not None and not isinstance(optimizer, SGD),
-        n_epochs=len(getattr(estimator, "loss_curve_", ())) or getattr(estimator, "n_iter_", None),
-        tol=estimator.tol if optimizer is not None and _ended_by_tol(estimator) else None,
-        target_scaler=getattr(estimator, "target_scaler_", None) if as_trained else None,
-        sorted_levels=_sorted_levels(estimator, loss),
-    )
-
-
-def _ended_by_tol(estimator: Any) -> bool:
-    watches_loss = not estimator.early_stopping or getattr(estimator, "scoring", None) == "loss"
-    n_stalled = getattr(estimator, "_no_improvement_count", 0)
-    return watches_loss and estimator.n_iter_no_change < n_stalled < estimator.n_iter_ < estimator.max_iter
-
-
-def _sorted_levels(estimator: Any, loss: Loss) -> tuple[float, ...]:
-    if isinstance(loss, Quantile) and len(loss.levels) > 1 and estimator.sort_quantiles:
-        return loss.levels
-    return ()
-
-
-def _output_names(classes: Any, n_outputs: int) -> tuple[str, ...] | None:
-    if classes is None:
-        return None
-    if n_outputs == 1:
-        return (str(classes[-1]),)
-    return tuple(str(label) for label in classes)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fastnet import _atomic, _checks
 from fastnet._hints import named_arguments
 from fastnet.callbacks import Callback
-from fastnet.persistence._training import callback_name, load, resume, save, with_state
+from fastnet.persistence.runs import callback_name, load, resume, save, with_state
 
 if TYPE_CHECKING:
     from fastnet._session import Session

@@ -7,16 +7,13 @@ contradict it. The optimiser's memory is not stored either: `partial_fit` on a l
 from __future__ import annotations
 
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastnet.persistence import _network
 from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, pack_labels, unpack
-
-if TYPE_CHECKING:
-    from fastnet.network import Network
 
 NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
 CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
@@ -50,7 +47,7 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """
     from sklearn.utils.validation import check_is_fitted
 
-    from fastnet.estimators._prediction import fitted_network
+    from fastnet.estimators.models import check_outputs, fitted_network
 
     check_is_fitted(estimator)
     estimator._validate_params()
@@ -70,8 +67,7 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         content["classes"] = pack_labels(estimator.classes_)
         content["target_type"] = binarizer.y_type_
         content["sparse_targets"] = bool(binarizer.sparse_input_)
-    else:
-        _check_quantiles(estimator)
+    check_outputs(estimator)
     return content, tensors
 
 
@@ -83,7 +79,7 @@ def build(content: dict[str, Any], file: Container) -> Any:
     ValueError
         The description is not one, or does not fit the network.
     """
-    from fastnet.estimators._prediction import adopt
+    from fastnet.estimators.models import install
 
     network = _network.build(content, file)
     parameters = {name: unpack(value, file) for name, value in _object(content, "parameters").items()}
@@ -92,20 +88,17 @@ def build(content: dict[str, Any], file: Container) -> Any:
     if unknown:
         raise ValueError(f"broken file: {cls.__name__} has no parameters {short(unknown)}")
     estimator = cls(**parameters)
-    _check_parameters(estimator, network)
-    estimator.n_features_in_, estimator.n_outputs_ = network.n_inputs, network.n_outputs
-    estimator.n_layers_ = network.n_layers + 1
-    estimator.out_activation_ = _sklearn_name(network)
+    try:
+        install(estimator, network)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"broken file: {error}") from error
     vars(estimator).update(_numbers(_object(content, "numbers"), file), **_curves(_object(content, "curves"), file))
     if "feature_names" in content:
         estimator.feature_names_in_ = _labels(content["feature_names"], file, network.n_inputs, "feature names")
     if content["kind"] == "classifier":
         _restore_classes(estimator, content, file)
-    else:
-        _check_quantiles(estimator)
     if "target_scaler" in content:
         estimator.target_scaler_ = _target_scaler(_object(content, "target_scaler"), file, network.n_outputs)
-    adopt(estimator, network)
     return estimator
 
 
@@ -186,13 +179,6 @@ def _restore_classes(estimator: Any, content: dict[str, Any], file: Container) -
     estimator.classes_, estimator._label_binarizer = classes, binarizer
 
 
-def _check_quantiles(estimator: Any) -> None:
-    """Raise ValueError unless the regressor's outputs are as many for each target as it predicts quantiles."""
-    from fastnet.estimators._parameters import regression_loss
-
-    regression_loss(estimator).n_targets(estimator.n_outputs_)
-
-
 def _target_scaler(packed: dict[str, Any], file: Container, n_outputs: int) -> Any:
     from sklearn.preprocessing import StandardScaler
 
@@ -207,26 +193,3 @@ def _target_scaler(packed: dict[str, Any], file: Container, n_outputs: int) -> A
     scaler.mean_, scaler.var_, scaler.scale_, scaler.n_samples_seen_ = mean, variance, scale, n_seen[0]
     scaler.n_features_in_ = len(mean)
     return scaler
-
-
-def _check_parameters(estimator: Any, network: Network) -> None:
-    """The parameters must be valid, and ask for the activations that the network has."""
-    from fastnet.estimators._parameters import layers
-
-    try:
-        estimator._validate_params()
-        wanted = layers(estimator, list(network.sizes[1:]), _sklearn_name(network))
-    except TypeError as error:
-        raise ValueError(f"broken file: the estimator's parameters are not valid: {error}") from error
-    if [layer.activation for layer in wanted] != [layer.activation for layer in network.layers]:
-        raise ValueError("broken file: the estimator's activation is not that of its network")
-
-
-def _sklearn_name(network: Network) -> str:
-    from fastnet.estimators._parameters import OUTPUT_ACTIVATIONS
-
-    names = {ours: theirs for theirs, ours in OUTPUT_ACTIVATIONS.items()}
-    output = network.layers[-1].activation.name
-    if output not in names:
-        raise ValueError(f"broken file: an estimator's output activation cannot be {output}")
-    return names[output]
