@@ -24,6 +24,7 @@ from ._prediction import adopt, build_network
 from ._sklearn import EpochTasks, has_callbacks
 from ._solver import Solver, lbfgs_options, new_solver
 from ._stopping import NON_FINITE, EpochRules, open_curves, prints_lines
+from ._types import MLP
 from ._validation import Rows, Validation
 from ._warnings import as_scikit_learn
 
@@ -32,7 +33,7 @@ AUTO_BATCH_SIZE = 200
 
 
 def train_epochs(
-    estimator: Any,
+    estimator: MLP,
     rows: Rows,
     random_state: np.random.RandomState,
     *,
@@ -88,17 +89,17 @@ def train_epochs(
     estimator._optimizer = solver
 
 
-def _asks_for_all_epochs(estimator: Any, solver: Solver, n_steps: int) -> bool:
+def _asks_for_all_epochs(estimator: MLP, solver: Solver, n_steps: int) -> bool:
     """Whether `max_iter` is meant to be reached, by `n_steps` updates.
 
     The learning rate has come to its end, or epochs are watched without an end; ``n_iter_no_change=np.inf`` alone does not keep
     scikit-learn from warning.
     """
-    watched = estimator.early_stopping or estimator.restore_best
+    watched = bool(estimator.early_stopping or estimator.restore_best)
     return solver.rate.ends_by(n_steps) or (estimator.n_iter_no_change == np.inf and watched)
 
 
-def _warn_of_failure(estimator: Any, rules: EpochRules, complete: bool) -> None:
+def _warn_of_failure(estimator: MLP, rules: EpochRules, complete: bool) -> None:
     """Say what is wrong with a run that has ended without an error; one that is not `complete` had too few epochs."""
     messages = [growth(estimator.loss_curve_)]
     if not complete:
@@ -113,7 +114,7 @@ def _warn_of_failure(estimator: Any, rules: EpochRules, complete: bool) -> None:
         as_scikit_learn(warnings.warn, message, ConvergenceWarning)
 
 
-def _batch_size(estimator: Any, n_rows: int) -> int:
+def _batch_size(estimator: MLP, n_rows: int) -> int:
     if isinstance(estimator.batch_size, str):
         return min(AUTO_BATCH_SIZE, n_rows)
     if estimator.batch_size > n_rows:
@@ -121,11 +122,11 @@ def _batch_size(estimator: Any, n_rows: int) -> int:
     return min(int(estimator.batch_size), n_rows)
 
 
-def _keeps_best(estimator: Any) -> bool:
+def _keeps_best(estimator: MLP) -> bool:
     return estimator.early_stopping if estimator.restore_best is None else estimator.restore_best
 
 
-def _solver(estimator: Any, network: Network, n_steps: int | None) -> Solver:
+def _solver(estimator: MLP, network: Network, n_steps: int | None) -> Solver:
     """A new solver for a run of `n_steps`; None: the one of the call before, if it can go on."""
     before = getattr(estimator, "_optimizer", None)
     if n_steps is None and before is not None and before.can_continue(network.params):
@@ -134,7 +135,7 @@ def _solver(estimator: Any, network: Network, n_steps: int | None) -> Solver:
 
 
 def _session(
-    estimator: Any,
+    estimator: MLP,
     network: Network,
     rows: Rows,
     random_state: np.random.RandomState,
@@ -163,7 +164,7 @@ def _session(
     )
 
 
-def _tasks(estimator: Any, max_tasks: int, data: tuple[Any, Any, Any]) -> EpochTasks | None:
+def _tasks(estimator: MLP, max_tasks: int, data: tuple[Any, Any, Any]) -> EpochTasks | None:
     if not has_callbacks(estimator):
         return None
     X, y, sample_weight = data
@@ -178,7 +179,7 @@ def _tasks(estimator: Any, max_tasks: int, data: tuple[Any, Any, Any]) -> EpochT
     return EpochTasks(estimator, max_tasks, X, y, metadata, state)
 
 
-def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
+def minimise(estimator: MLP, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
     """Train with L-BFGS on all rows: computed in float64, whose last digits its line search needs, and then rounded."""
     dtype = estimator._parameter_dtype()
     network = build_network(estimator, np.float64)
@@ -215,7 +216,7 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
         adopt(estimator, build_network(estimator, dtype))
 
 
-def _bar(estimator: Any) -> Any:
+def _bar(estimator: MLP) -> Any:
     from tqdm.auto import tqdm
 
     return tqdm(total=estimator.max_iter, desc=type(estimator).__name__, unit=" iterations")
@@ -230,7 +231,7 @@ class LBFGSProgress:
         Iterations done.
     """
 
-    def __init__(self, estimator: Any, tasks: EpochTasks | None) -> None:
+    def __init__(self, estimator: MLP, tasks: EpochTasks | None) -> None:
         self._prints, self._tasks = prints_lines(estimator), tasks
         self._bar = _bar(estimator) if estimator.verbose == "progress" else None
         self.n_iter = 0
@@ -259,7 +260,7 @@ class LBFGSProgress:
             self._tasks.close()
 
 
-def check_finite(estimator: Any) -> None:
+def check_finite(estimator: MLP) -> None:
     """Raise ValueError if a parameter is NaN or infinite."""
     if not all(np.isfinite(parameters).all() for parameters in (*estimator.coefs_, *estimator.intercepts_)):
         raise ValueError(NON_FINITE)

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 from ._targets import encode_values
+from ._types import Regressor
 from ._validation import Rows
 
 
@@ -43,7 +44,7 @@ def _columns(y: np.ndarray) -> np.ndarray:
     return y.reshape(len(y), -1).astype(np.float64)
 
 
-def in_units_of_y(estimator: Any, outputs: np.ndarray) -> np.ndarray:
+def in_units_of_y(estimator: Regressor, outputs: np.ndarray) -> np.ndarray:
     """What the outputs (m, n_outputs) of the estimator's network predict, rounded once."""
     if not hasattr(estimator, "target_scaler_"):
         return outputs
@@ -51,7 +52,7 @@ def in_units_of_y(estimator: Any, outputs: np.ndarray) -> np.ndarray:
     return (outputs * scale + mean).astype(outputs.dtype, copy=False)
 
 
-def parameters_in_units_of_y(estimator: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def parameters_in_units_of_y(estimator: Regressor) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Weights and biases of a network whose outputs are in the units of y: the estimator's own, but for the last layer."""
     if not hasattr(estimator, "target_scaler_"):
         return estimator.coefs_, estimator.intercepts_
@@ -60,7 +61,7 @@ def parameters_in_units_of_y(estimator: Any) -> tuple[list[np.ndarray], list[np.
     return [*coefs, (W * scale).astype(W.dtype)], [*intercepts, (b * scale + mean).astype(b.dtype)]
 
 
-def _per_output(estimator: Any) -> tuple[np.ndarray, np.ndarray]:
+def _per_output(estimator: Regressor) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation for each output; a target has several, where several quantiles are predicted."""
     scaler = estimator.target_scaler_
     n_each = estimator.n_outputs_ // len(scaler.mean_)

@@ -14,6 +14,7 @@ from fastnet.history import History
 
 from ._sklearn import EpochTasks
 from ._solver import Solver
+from ._types import MLP
 from ._validation import Validation
 from ._warnings import as_scikit_learn
 
@@ -21,7 +22,7 @@ from ._warnings import as_scikit_learn
 NON_FINITE = "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 
 
-def reset_curves(estimator: Any) -> None:
+def reset_curves(estimator: MLP) -> None:
     """Forget the training runs before: the attributes that grow with every epoch start anew."""
     for name in (
         "loss_curve_",
@@ -34,7 +35,7 @@ def reset_curves(estimator: Any) -> None:
         estimator.__dict__.pop(name, None)
 
 
-def open_curves(estimator: Any, *, incremental: bool) -> None:
+def open_curves(estimator: MLP, *, incremental: bool) -> None:
     """Make the attributes that `EpochRules` continues, where they do not exist or belong to the other kind of stopping.
 
     Epochs without improvement are counted over the calls of `partial_fit`, and anew in every `fit`.
@@ -56,7 +57,7 @@ def open_curves(estimator: Any, *, incremental: bool) -> None:
         estimator._no_improvement_count = 0
 
 
-def prints_lines(estimator: Any) -> bool:
+def prints_lines(estimator: MLP) -> bool:
     """Whether `verbose` asks for a line an epoch or iteration."""
     return bool(estimator.verbose) and estimator.verbose != "progress"
 
@@ -86,7 +87,7 @@ class EpochRules(Callback):
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: MLP,
         solver: Solver,
         *,
         n_rows: int,

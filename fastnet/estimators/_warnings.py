@@ -15,6 +15,7 @@ from fastnet.optimizers import Optimizer
 
 from ._parameters import RATE_POLICIES
 from ._solver import uses_lbfgs
+from ._types import MLP
 
 #: Quartiles of fewer targets than this are not compared.
 _FEWEST_TARGETS = 20
@@ -34,14 +35,14 @@ def _call(warn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
 as_scikit_learn = FunctionType(_call.__code__, {"__name__": "sklearn.neural_network._multilayer_perceptron"})
 
 
-def warn_of_unused_parameters(estimator: Any) -> None:
+def warn_of_unused_parameters(estimator: MLP) -> None:
     """Warn of each of fastnet's own parameters that is set, and changes nothing beside the others."""
     for name, reason in _unused(estimator):
         message = f"{name}={short(getattr(estimator, name))} has no effect {reason}."
         warnings.warn(message, UserWarning, stacklevel=_TO_THE_CALLER)
 
 
-def _unused(estimator: Any) -> Iterator[tuple[str, str]]:
+def _unused(estimator: MLP) -> Iterator[tuple[str, str]]:
     lbfgs, own_rate = uses_lbfgs(estimator), isinstance(estimator.solver, Optimizer)
     validation: dict[str, Container[Any]] = {"scoring": (None,), "validation_split": (None,)}
     mini_batches: dict[str, Container[Any]] = {

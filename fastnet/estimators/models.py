@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastnet import activations, losses
 from fastnet._models import ModelView
 from fastnet.losses import Loss, Quantile
+from fastnet.network import Network
 from fastnet.optimizers import SGD
 
 from ._parameters import OUTPUT_ACTIVATIONS, dropouts, hidden_activations, layers, regression_loss
 from ._prediction import adopt, fitted_network
 from ._scaling import parameters_in_units_of_y
 from ._solver import mini_batch_optimizer, uses_lbfgs
-
-if TYPE_CHECKING:
-    from fastnet.network import Network
-
-    from ._base import BaseMLP
+from ._types import MLP
 
 __all__ = ["check_outputs", "fitted_network", "install", "view"]
 
@@ -71,7 +68,7 @@ def _output_names(classes: Any, n_outputs: int) -> tuple[str, ...] | None:
     return tuple(str(label) for label in classes)
 
 
-def install(estimator: BaseMLP, network: Network) -> None:
+def install(estimator: MLP, network: Network) -> None:
     """Make a network the model of an estimator that is not fitted, and set the attributes that follow from it.
 
     Raises
@@ -89,11 +86,10 @@ def install(estimator: BaseMLP, network: Network) -> None:
         raise ValueError("the estimator's activation is not that of its network")
     estimator.n_features_in_, estimator.n_outputs_ = network.n_inputs, network.n_outputs
     estimator.n_layers_, estimator.out_activation_ = network.n_layers + 1, names[output]
-    check_outputs(estimator)
     adopt(estimator, network)
+    check_outputs(estimator)
 
 
-def check_outputs(estimator: BaseMLP) -> None:
+def check_outputs(estimator: MLP) -> None:
     """Raise ValueError unless a regressor's outputs are as many for each target as it predicts quantiles."""
-    if estimator._numeric_targets:
-        regression_loss(estimator).n_targets(estimator.n_outputs_)
+    estimator._engine_loss(estimator._parameter_dtype()).n_targets(estimator.n_outputs_)
