@@ -1,105 +1,161 @@
-"""The right word after a wrong one, for error messages."""
+"""The right word after a wrong one: what choices and options are called here and elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
-S = TypeVar("S")
+T = TypeVar("T")
 
-#: What choices are called elsewhere, without underscores: Keras, PyTorch, scikit-learn.
-_CHOICES = {
-    "mse": "squared_error",
-    "mseloss": "squared_error",
-    "meansquarederror": "squared_error",
-    "mae": "absolute_error",
-    "l1loss": "absolute_error",
-    "meanabsoluteerror": "absolute_error",
-    "pinball": "quantile",
-    "logloss": "cross_entropy",
-    "nll": "cross_entropy",
-    "categoricalcrossentropy": "cross_entropy",
-    "sparsecategoricalcrossentropy": "cross_entropy",
-    "bce": "binary_cross_entropy",
-    "bceloss": "binary_cross_entropy",
-    "swish": "silu",
-    "linear": "identity",
-    "none": "identity",
-    "sgdm": "sgd",
-    "cosineannealing": "cosine",
-}
-
-_RATES = ("learning_rate_init", "learning_rate", "initial", "peak", "rate")
-#: What arguments are called elsewhere, and by which names classes here have them.
-_ARGUMENTS = {
-    "lr": _RATES,
-    "eta": _RATES,
-    "learning_rate": _RATES,
-    "learning_rate_init": _RATES,
-    "max_lr": ("peak",),
-    "total_steps": ("n_steps",),
-    "T_max": ("n_steps",),
-    "step_size": ("every",),
+#: A word of Keras, PyTorch, scikit-learn, or of the other one of `Network.fit` and the estimators, in lower case and without
+#: underscores; and what it is called here, or what to write for it. Of several words the first that is known in its place.
+_CALLED_HERE: dict[str, tuple[str, ...]] = {
+    # losses
+    "mse": ("squared_error",),
+    "mseloss": ("squared_error",),
+    "meansquarederror": ("squared_error",),
+    "mae": ("absolute_error",),
+    "l1loss": ("absolute_error",),
+    "meanabsoluteerror": ("absolute_error",),
+    "pinball": ("quantile",),
+    "logloss": ("cross_entropy",),
+    "nll": ("cross_entropy",),
+    "categoricalcrossentropy": ("cross_entropy",),
+    "sparsecategoricalcrossentropy": ("cross_entropy",),
+    "bce": ("binary_cross_entropy",),
+    "bceloss": ("binary_cross_entropy",),
+    # activations
+    "swish": ("silu",),
+    "linear": ("identity",),
+    "none": ("identity",),
+    # optimisers and schedules
+    "sgdm": ("sgd",),
+    "cosineannealing": ("cosine",),
+    # options: of the rate and the rule
+    "lr": ("learning_rate_init", "learning_rate", "initial", "peak", "rate"),
+    "eta": ("learning_rate_init", "learning_rate", "initial", "peak", "rate"),
+    "learningrate": ("initial", "peak", "rate"),
+    "maxlr": ("peak",),
+    "stepsize": ("every",),
     "gamma": ("factor",),
-    "decay_rate": ("factor",),
+    "tmax": ("n_steps",),
+    "totalsteps": ("n_steps",),
     "eps": ("epsilon",),
-    "units": ("n_units",),
-    "out_features": ("n_units",),
-    "n_features": ("n_inputs",),
-    "in_features": ("n_inputs",),
-    "input_dim": ("n_inputs",),
-    "input_shape": ("n_inputs",),
-    "kernel_initializer": ("initializer",),
-    "p": ("dropout",),
-    "negative_slope": ("alpha",),
-    "delta": ("huber_delta",),
-    "tau": ("quantile", "quantiles"),
-    "l2": ("alpha",),
-    "epochs": ("max_iter",),
-    "n_epochs": ("max_iter",),
     "optimizer": ("solver",),
-    "layers": ("hidden_layer_sizes",),
+    "optim": ("solver", "optimizer"),
+    "solver": ("optimizer",),
+    "alpha": ("l2=alpha / batch_size",),
+    "l2": ("alpha=l2 * batch_size",),
+    "clipnorm": ("max_grad_norm",),
+    # options: of the length and the order
+    "epochs": ("max_iter",),
+    "nepochs": ("max_iter", "epochs"),
+    "iterations": ("max_iter",),
+    "steps": ("iterations", "max_iter"),
+    "shuffle": ('sampling="shuffle" or "sequential"',),
+    "sampling": ("shuffle",),
     "seed": ("random_state",),
-    "n_jobs": ("n_threads",),
-    "progress": ("verbose",),
+    # options: of validation
+    "validationdata": ("X_val=X_val, y_val=y_val",),
+    "xval": ("validation_data=(X_val, y_val)",),
+    "yval": ("validation_data=(X_val, y_val)",),
+    "sampleweightval": ("validation_data=(X_val, y_val, sample_weight_val)",),
+    "evalset": ("X_val=X_val, y_val=y_val", "validation_data=(X_val, y_val)"),
+    "earlystopping": ("callbacks=[fastnet.EarlyStopping()]",),
     "patience": ("n_iter_no_change",),
-    "n_iter_no_change": ("patience",),
-    "min_delta": ("tol",),
-    "tol": ("min_delta",),
-    "restore_best_weights": ("restore_best",),
+    "niternochange": ("patience",),
+    # options: of layers and their functions
+    "units": ("n_units",),
+    "outfeatures": ("n_units",),
+    "kernelinitializer": ("initializer",),
+    "p": ("dropout",),
+    "negativeslope": ("alpha",),
+    "tau": ("quantile", "quantiles"),
+    # options: of all else
+    "progress": ('verbose="progress"',),
+    "njobs": ("n_threads",),
+    "nfeatures": ("n_inputs",),
+    "hiddenlayersizes": ("layers=[fastnet.Dense(n_units, activation), ...]",),
+    "layers": ("hidden_layer_sizes",),
 }
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'relu'?`` for a word that is written or called differently elsewhere; otherwise nothing."""
+    meant = _meant(word, known)
+    return f" Did you mean {meant if '=' in meant else repr(meant)}?" if meant else ""
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
     known = list(known)
     folded = word.lower().replace("-", "_").replace(" ", "_")
-    plain = {name.replace("_", ""): name for name in known}
     key = folded.replace("_", "")
-    candidates = [_CHOICES.get(key), plain.get(key), *_ARGUMENTS.get(word, ()), *get_close_matches(folded, known, 1, 0.7)]
-    meant = next((name for name in candidates if name in known), None)
-    return f" Did you mean {meant!r}?" if meant else ""
+    for here in _CALLED_HERE.get(key, ()):
+        if here.partition("=")[0] in known:
+            return here
+    alike = {name.replace("_", "").lower(): name for name in known}
+    return alike.get(key) or next(iter(get_close_matches(folded, known, 1, 0.7)), "")
 
 
-def named_arguments(init: Callable[Concatenate[S, P], None]) -> Callable[Concatenate[S, P], None]:
-    """A constructor that answers a keyword argument which it does not have with the name of the one that it has.
+def takes_other_words(**same: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A decorator of methods: options under names from elsewhere.
 
-    Raises
-    ------
-    TypeError
+    Parameters
+    ----------
+    **same : str
+        Other names of options that mean the same for every value; they are taken. All other names are refused with a TypeError
+        that says what to write for them, be it for this method, for `fit`, or for the constructor.
     """
-    code = init.__code__
-    known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
 
-    @wraps(init)
-    def checked(self: S, /, *args: P.args, **options: P.kwargs) -> None:
-        unknown = next((name for name in options if name not in known), None)
-        if unknown is not None:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            raise TypeError(f"{type(self).__name__} has no argument {unknown!r}; {has}.{did_you_mean(unknown, known)}")
-        init(self, *args, **options)
+    def decorate(method: Callable[P, T]) -> Callable[P, T]:
+        known = _options(method)
 
-    return checked
+        @wraps(method)
+        def called(*args: P.args, **options: P.kwargs) -> T:
+            if options.keys() <= known.keys():
+                return method(*args, **options)
+            return method(*args, **_renamed(options, method, type(args[0]), known, same))
+
+        return called
+
+    return decorate
+
+
+def _options(function: Callable[..., Any]) -> dict[str, None]:
+    """Names of parameters, in order."""
+    return dict.fromkeys(name for name in signature(function).parameters if name != "self")
+
+
+def _renamed(
+    options: dict[str, Any], method: Callable[..., Any], owner: Any, known: Iterable[str], same: dict[str, str]
+) -> dict[str, Any]:
+    """The options under the method's own names."""
+    renamed: dict[str, Any] = {}
+    for word, value in options.items():
+        name = same.get(word, word)
+        if name not in known:
+            raise TypeError(_refusal(word, method, owner, known))
+        if name in renamed or (name != word and name in options):
+            twice = " and ".join(other for other in options if same.get(other, other) == name)
+            raise TypeError(f"{name} was given twice, as {twice}: give it once.")
+        renamed[name] = value
+    return renamed
+
+
+def _refusal(word: str, method: Callable[..., Any], owner: Any, known: Iterable[str]) -> str:
+    hint = did_you_mean(word, known) or _belongs_elsewhere(word, owner)
+    name = owner.__name__ if method.__name__ == "__init__" else f"{owner.__name__}.{method.__name__}"
+    return f"{name} has no option {word!r}; it has {', '.join(known) or 'none'}.{hint}"
+
+
+def _belongs_elsewhere(word: str, owner: Any) -> str:
+    """A hint for an option of the constructor that was given to a method, or the other way round."""
+    for name, function in ((owner.__name__, owner.__init__), ("fit", getattr(owner, "fit", owner.__init__))):
+        meant = _meant(word, _options(function))
+        if meant:
+            return f" Did you mean {name}({meant if '=' in meant else f'{meant}=...'})?"
+    return ""

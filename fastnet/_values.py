@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar, dataclass_transform
 
-from fastnet._hints import named_arguments
+from fastnet._hints import takes_other_words
 
 T = TypeVar("T")
 
@@ -18,5 +18,5 @@ fieldless = dataclass(frozen=True, init=False, repr=False, eq=False)
 def frozen(cls: type[T]) -> type[T]:
     """A frozen dataclass, whose constructor knows the names that arguments have elsewhere."""
     cls = dataclass(frozen=True)(cls)
-    cls.__init__ = named_arguments(cls.__init__)  # type: ignore[assignment]
+    cls.__init__ = takes_other_words()(cls.__init__)  # type: ignore[method-assign]
     return cls

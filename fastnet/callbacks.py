@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnet import _checks
-from fastnet._hints import named_arguments
+from fastnet._hints import takes_other_words
 
 if TYPE_CHECKING:
     from fastnet._session import Session
@@ -55,7 +55,7 @@ class EarlyStopping(Callback):
         Its loss.
     """
 
-    @named_arguments
+    @takes_other_words()
     def __init__(
         self, monitor: str = "val_loss", *, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:

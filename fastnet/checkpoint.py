@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastnet import _atomic, _checks
-from fastnet._hints import named_arguments
+from fastnet._hints import takes_other_words
 from fastnet.callbacks import Callback
 from fastnet.persistence.runs import callback_name, load, resume, save, with_state
 
@@ -53,7 +53,7 @@ class Checkpoint(Callback):
     the parameters and as many vectors of their size as the optimiser keeps, and a flush to the disk.
     """
 
-    @named_arguments
+    @takes_other_words()
     def __init__(
         self,
         folder: str | os.PathLike[str],

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnet import _checks, activations, initializers
-from fastnet._hints import named_arguments
+from fastnet._hints import takes_other_words
 from fastnet.activations import Activation
 from fastnet.initializers import Initializer
 
@@ -37,7 +37,7 @@ class Dense:
     initializer: Initializer
     dropout: float
 
-    @named_arguments
+    @takes_other_words()
     def __init__(
         self,
         n_units: int,

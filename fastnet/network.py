@@ -22,7 +22,7 @@ import numpy as np
 from fastnet import _checks, _data, losses, runtime
 from fastnet._core import engine
 from fastnet._core.guards import Exclusive
-from fastnet._hints import named_arguments
+from fastnet._hints import takes_other_words
 from fastnet.activations import Outputs
 from fastnet.layers import Dense, Gradients, chain, count, views, zeros
 from fastnet.losses import Loss
@@ -80,7 +80,7 @@ class Network:
     (3,)
     """
 
-    @named_arguments
+    @takes_other_words()
     def __init__(self, layers: Sequence[Dense], n_inputs: int, *, dtype: Any = "float32", random_state: Any = None) -> None:
         layers = chain(layers)
         n_inputs = _checks.positive_int(n_inputs, "n_inputs", maximum=_checks.MAX_DIMENSION)

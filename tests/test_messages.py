@@ -96,13 +96,13 @@ def test_a_pickle_is_no_model_file(tmp_path):
 
 
 ARGUMENT_MISTAKES = {
-    "lr": (fn.Adam, {"lr": 0.1}, "Adam has no argument 'lr'; it has learning_rate, .* Did you mean 'learning_rate'"),
+    "lr": (fn.Adam, {"lr": 0.1}, "Adam has no option 'lr'; it has learning_rate, .* Did you mean 'learning_rate'"),
     "rate of a schedule": (fn.Cosine, {"learning_rate": 0.1}, "Did you mean 'initial'"),
     "peak of a schedule": (fn.OneCycle, {"max_lr": 0.1}, "Did you mean 'peak'"),
     "alpha of an activation": (fn.LeakyReLU, {"negative_slope": 0.1}, "Did you mean 'alpha'"),
     "parameter of a loss": (fn.Quantile, {"quantle": 0.1}, "Did you mean 'quantiles'"),
-    "nothing to give": (fn.SquaredError, {"reduction": "sum"}, "SquaredError has no argument 'reduction'; it has none.$"),
-    "initialiser": (fn.HeNormal, {"gain": 2}, "HeNormal has no argument 'gain'; it has none.$"),
+    "nothing to give": (fn.SquaredError, {"reduction": "sum"}, "SquaredError has no option 'reduction'; it has none.$"),
+    "initialiser": (fn.HeNormal, {"gain": 2}, "HeNormal has no option 'gain'; it has none.$"),
     "units": (fn.Dense, {"units": 3}, "Did you mean 'n_units'"),
     "features": (fn.Network, {"layers": [fn.Dense(1)], "n_features": 3}, "Did you mean 'n_inputs'"),
     "lr of an estimator": (fn.MLPClassifier, {"lr": 0.1}, "Did you mean 'learning_rate_init'"),
@@ -138,5 +138,5 @@ def test_derived_classes_have_arguments_of_their_own():
             self.label = label
 
     assert Named([fn.Dense(1)], 2, label="a", dtype="float64").dtype == np.float64
-    with pytest.raises(TypeError, match="Named has no argument 'seed'; it has layers.* Did you mean 'random_state'"):
+    with pytest.raises(TypeError, match="Named has no option 'seed'; it has layers.* Did you mean 'random_state'"):
         Named([fn.Dense(1)], 2, label="a", seed=0)

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from fastnet._checks import positive_int
-from fastnet._hints import named_arguments
+from fastnet._hints import takes_other_words
 from fastnet.callbacks import Callback
 from fastnet.losses import Loss
 
@@ -76,7 +76,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CLASSIFIER_CONSTRAINTS
     _numeric_targets = False
 
-    @named_arguments
+    @takes_other_words()
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),

@@ -13,7 +13,7 @@ from sklearn.metrics import d2_pinball_score
 from sklearn.utils.metaestimators import available_if
 
 from fastnet._checks import positive_int
-from fastnet._hints import named_arguments
+from fastnet._hints import takes_other_words
 from fastnet.callbacks import Callback
 from fastnet.losses import Loss, Quantile
 
@@ -77,7 +77,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = REGRESSOR_CONSTRAINTS
     _numeric_targets = True
 
-    @named_arguments
+    @takes_other_words()
     def __init__(
         self,
         loss: Any = "squared_error",
