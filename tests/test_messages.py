@@ -84,7 +84,7 @@ def test_text():
 def test_a_class_of_one_row_that_should_be_split_off():
     classes = np.zeros(60, int)
     classes[0] = 1
-    with pytest.raises(ValueError, match="least populated classes.*stratify=False"):
+    with pytest.raises(ValueError, match="least populated class.*stratify=False"):
         fn.MLPClassifier(early_stopping=True).fit(X, classes)
 
 
