@@ -60,27 +60,29 @@ def preparation(**changes: Any) -> ColumnTransformer:
     return prepare.set_params(**changes)
 
 
-def prepared(net: BaseEstimator, regression: bool, *, scale_target: bool = True, **changes: Any) -> BaseEstimator:
-    """`net` behind the preparation and, in a regression, the scaling of the target."""
-    pipeline = Pipeline([("prepare", preparation(**changes)), ("net", net)])
-    return TransformedTargetRegressor(pipeline, transformer=StandardScaler()) if regression and scale_target else pipeline
+def prepared(net: BaseEstimator, **changes: Any) -> Pipeline:
+    """`net` behind the preparation of features."""
+    return Pipeline([("prepare", preparation(**changes)), ("net", net)])
 
 
-def network(options: dict[str, Any], members: int = 1, **preparing: Any) -> Make:
+def network(options: dict[str, Any], members: int = 1, *, scale_target: bool = True, **preparing: Any) -> Make:
     """fastnet's estimator; of several members the average, each with a seed and validation rows of its own."""
 
     def make(regression: bool, seed: int) -> BaseEstimator:
-        net = (fastnet.MLPRegressor if regression else fastnet.MLPClassifier)(random_state=seed, n_threads=1, **options)
+        net: BaseEstimator = fastnet.MLPRegressor(scale_target=scale_target) if regression else fastnet.MLPClassifier()
+        net.set_params(random_state=seed, n_threads=1, **options)
         if members > 1:
             averaging = BaggingRegressor if regression else BaggingClassifier
             net = averaging(net, n_estimators=members, bootstrap=False, random_state=seed)
-        return prepared(net, regression, **preparing)
+        return prepared(net, **preparing)
 
     return make
 
 
 def scikit_learn(regression: bool, seed: int) -> BaseEstimator:
-    return prepared((MLPRegressor if regression else MLPClassifier)(random_state=seed), regression)
+    if not regression:
+        return prepared(MLPClassifier(random_state=seed))
+    return TransformedTargetRegressor(prepared(MLPRegressor(random_state=seed)), transformer=StandardScaler())
 
 
 def lightgbm(regression: bool, seed: int) -> BaseEstimator:

@@ -27,7 +27,7 @@ from fastnet.activations import (
     Softplus,
     Tanh,
 )
-from fastnet.exceptions import DivergenceError
+from fastnet.exceptions import DivergenceError, DivergenceWarning
 from fastnet.initializers import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, Zeros
 from fastnet.layers import (
     CategoryEmbedding,
@@ -120,6 +120,7 @@ __all__ = [
     "CrossEntropy",
     "Dense",
     "DivergenceError",
+    "DivergenceWarning",
     "EarlyStopping",
     "Exponential",
     "ExponentialDecay",

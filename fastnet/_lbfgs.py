@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnet import _data, runtime
+from fastnet._clock import Clock
 from fastnet.exceptions import DivergenceError
 from fastnet.losses import Loss
 from fastnet.network import Network
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: scipy's status of an end that is neither a minimum nor a limit: no step in the last direction lowers the loss enough.
 LINE_SEARCH_FAILED = 2
+#: Status of an end that the callback or the time has brought about.
+STOPPED = 99
 
 
 class _Point(NamedTuple):
@@ -49,6 +52,7 @@ def minimise(
     max_fun: int = 15000,
     tol: float = 1e-4,
     ftol: float = 1e7 * 2.220446049250313e-16,
+    max_time: float | None = None,
     callback: Callable[[OptimizeResult], Any] | None = None,
     n_threads: int | None = None,
 ) -> OptimizeResult:
@@ -68,6 +72,8 @@ def minimise(
         Stop when no component of the gradient exceeds this.
     ftol : float
         Stop when an iteration lowers the loss by less than this share of it.
+    max_time : float, optional
+        Seconds: no iteration begins that would end later, if it took as long as the one before.
     callback : callable, optional
         Called after each iteration with scipy's intermediate result (``x``, ``fun``), the network's parameters being those of the
         iterate; True stops.
@@ -77,8 +83,8 @@ def minimise(
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x`` in float64, ``fun`` with the penalty, ``nit``, ``status`` (1: a limit was reached; or
-        `LINE_SEARCH_FAILED`), ``message``.
+        ``x`` in float64, ``fun`` with the penalty, ``nit``, ``status`` (1: a limit was reached;
+        `LINE_SEARCH_FAILED`; `STOPPED`), ``message``.
 
     Raises
     ------
@@ -102,6 +108,8 @@ def minimise(
     iterate: _Point | None = None
     tried: _Point | None = None  # last, of the points that are finite
     overflowed = False  # since the last iterate
+    stopped = False
+    clock = Clock(max_time)
 
     def loss_and_grad(w: np.ndarray) -> _Point:
         with np.errstate(over="ignore"):
@@ -127,10 +135,11 @@ def minimise(
         return point.J, point.grad.copy()
 
     def after_iteration(intermediate_result: OptimizeResult) -> None:
-        nonlocal iterations, iterate, overflowed
+        nonlocal iterations, iterate, overflowed, stopped
         iterations, iterate, overflowed = iterations + 1, tried, False
         params[:] = intermediate_result.x
-        if callback is not None and callback(intermediate_result):
+        stopped = bool(callback is not None and callback(intermediate_result)) or clock.ends()
+        if stopped:
             raise StopIteration
 
     result = network._exclusive.updating(
@@ -144,6 +153,8 @@ def minimise(
         callback=after_iteration,
         options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol, "ftol": ftol},
     )
+    if stopped:
+        result.status = STOPPED
     if result.status == LINE_SEARCH_FAILED and overflowed:
         raise _divergence(iterations + 1)
     return result

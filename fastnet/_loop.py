@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastnet._clock import Clock
 
 if TYPE_CHECKING:
     from fastnet._session import Session
@@ -20,10 +22,39 @@ class CallbackProtocol(Protocol):
     def on_train_end(self, session: Session) -> None: ...
 
 
+def checked_callbacks(callbacks: Any) -> tuple[CallbackProtocol, ...]:
+    """Callbacks as a tuple of objects.
+
+    Raises
+    ------
+    TypeError
+        One callback alone, a class, or an object that is no callback of fastnet's.
+    """
+    if hasattr(callbacks, "on_epoch_end"):
+        raise TypeError(f"callbacks must be a list, got {callbacks!r} alone: give callbacks=[...].")
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks must be a list of callbacks, got {callbacks!r}.")
+    callbacks = tuple(callbacks)
+    for callback in callbacks:
+        if isinstance(callback, type):
+            name = callback.__name__
+            raise TypeError(f"callbacks must be objects, got the class {name}: give {name}(...), with parentheses.")
+        if hasattr(callback, "on_fit_task_begin"):
+            raise TypeError(f"callbacks are those of fastnet, got {callback!r} of scikit-learn: give it to set_callbacks.")
+        if not hasattr(callback, "on_epoch_end"):
+            raise TypeError(f"callbacks must be objects of classes derived from fastnet.Callback, got {callback!r}.")
+    return callbacks
+
+
 def train(
-    session: Session, *, epochs: int | None = None, iterations: int | None = None, callbacks: Iterable[CallbackProtocol] = ()
-) -> None:
-    """Run epochs until the session has done `epochs` of them, or `iterations` updates, or until a callback stops it.
+    session: Session,
+    *,
+    epochs: int | None = None,
+    iterations: int | None = None,
+    max_time: float | None = None,
+    callbacks: Iterable[CallbackProtocol] = (),
+) -> bool:
+    """Run epochs until the session has done `epochs` of them, or `iterations` updates, or until a callback or the time stops it.
 
     Epochs and updates that the session did before count. All callbacks see the end of every epoch, in the order given.
 
@@ -32,8 +63,15 @@ def train(
     session : Session
     epochs, iterations : int
         Exactly one of them.
+    max_time : float, optional
+        Seconds: no epoch begins that would end later, if it took as long as the one before.
     callbacks : iterable of callbacks
         ``on_epoch_end`` returns True to stop; ``on_train_end`` is called however training ends, whatever other callbacks raise.
+
+    Returns
+    -------
+    bool
+        Whether it was stopped.
 
     Raises
     ------
@@ -44,14 +82,21 @@ def train(
     """
     if (epochs is None) == (iterations is None):
         raise ValueError(f"Give either epochs or iterations, got epochs={epochs} and iterations={iterations}.")
-    session.network._exclusive.training(_train, session, epochs, iterations, tuple(callbacks))
+    return session.network._exclusive.training(_train, session, epochs, iterations, max_time, tuple(callbacks))
 
 
-def _train(session: Session, epochs: int | None, iterations: int | None, callbacks: tuple[CallbackProtocol, ...]) -> None:
+def _train(
+    session: Session,
+    epochs: int | None,
+    iterations: int | None,
+    max_time: float | None,
+    callbacks: tuple[CallbackProtocol, ...],
+) -> bool:
     session.callbacks = callbacks
     session.stop_requested = False
     session.planned_rows = session.rows_of(epochs=epochs, iterations=iterations)
     begun: list[CallbackProtocol] = []
+    clock = Clock(max_time)
     try:
         for callback in callbacks:
             begun.append(callback)
@@ -59,10 +104,11 @@ def _train(session: Session, epochs: int | None, iterations: int | None, callbac
         while not session.stop_requested and not _done(session, epochs, iterations):
             session.run_epoch(None if iterations is None else iterations - session.step)
             stops = [callback.on_epoch_end(session) for callback in callbacks]
-            if any(stops):
-                break
+            if any(stops) or clock.ends():
+                session.stop_requested = True
     finally:
         _end(begun, session)
+    return session.stop_requested
 
 
 def _end(callbacks: list[CallbackProtocol], session: Session) -> None:

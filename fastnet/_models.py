@@ -22,13 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import activations as _activations
 from . import losses as _losses
 from .activations import Activation
 from .layers import Dense
 from .losses import Loss
 from .network import Network
-from .optimizers import SGD
 
 __all__ = ["Gradients", "ModelView", "dense_rows", "model_view"]
 
@@ -67,6 +65,8 @@ class ModelView:
         The model's own arrays, not copies.
     activations : tuple of Activation
         One a layer.
+    dropouts : tuple of float
+        Probability with which a unit is dropped in training, one a layer.
     feature_names, output_names : tuple of str, or None
         Names of the inputs and outputs, where the model knows them.
     loss : Loss
@@ -77,18 +77,31 @@ class ModelView:
         The estimator's initial learning rate.
     has_normalised_steps : bool
         Whether a step's size is about the learning rate whatever the gradient's, as Adam's is.
+    n_epochs : int or None
+        Epochs (L-BFGS: iterations) that an estimator was trained for.
+    tol : float or None
+        An estimator's `tol`, where training ended because the loss no longer fell by so much.
+    target_scaler : StandardScaler or None
+        What standardises the targets, where the view is of a network trained on such.
+    sorted_levels : tuple of float
+        Levels of the quantiles that the model predicts of each target and sorts; empty where it sorts nothing.
     """
 
     name: str
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
     activations: tuple[Activation, ...]
+    dropouts: tuple[float, ...]
     loss: Loss
     feature_names: tuple[str, ...] | None = None
     output_names: tuple[str, ...] | None = None
     classes: Array | None = field(default=None, repr=False)
     learning_rate: float | None = None
     has_normalised_steps: bool = False
+    n_epochs: int | None = None
+    tol: float | None = None
+    target_scaler: Any = field(default=None, repr=False)
+    sorted_levels: tuple[float, ...] = ()
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -153,6 +166,8 @@ class ModelView:
             If `y` holds a label that the classifier was not fitted on.
         """
         y = np.asarray(y)
+        if self.target_scaler is not None:
+            return (y - self.target_scaler.mean_) / self.target_scaler.scale_
         if self.classes is None or y.ndim == 2 and y.shape[1] > 1:
             return y
         y = y.ravel()
@@ -209,13 +224,16 @@ def dense_rows(X: Any) -> Array:
     return np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
 
 
-def model_view(model: Any) -> ModelView:
+def model_view(model: Any, *, as_trained: bool = False) -> ModelView:
     """Look at a `Network` or at a fitted estimator in one way.
 
     Parameters
     ----------
     model : Network, or estimator with ``coefs_``, ``intercepts_``, ``activation`` and ``out_activation_``
         fastnet's estimators and scikit-learn's MLPs.
+    as_trained : bool
+        Of an estimator that was trained on standardised targets, whether the outputs are those of its training, or else
+        predictions in the units of y.
 
     Returns
     -------
@@ -231,7 +249,9 @@ def model_view(model: Any) -> ModelView:
     if isinstance(model, Network):
         return _network_view(model)
     if hasattr(model, "coefs_"):
-        return _estimator_view(model)
+        from .estimators import models
+
+        return models.view(model, as_trained=as_trained)
     if hasattr(model, "steps"):
         raise TypeError(
             f"Got a {type(model).__name__}. Look at its last step, with the data that reaches it: "
@@ -245,8 +265,8 @@ def model_view(model: Any) -> ModelView:
 
 
 def _network_view(network: Network) -> ModelView:
-    activations = tuple(layer.activation for layer in network.layers if isinstance(layer, Dense))
-    if len(activations) != network.n_layers or network.n_members > 1:
+    dense = [layer for layer in network.layers if isinstance(layer, Dense)]
+    if len(dense) != network.n_layers or network.n_members > 1:
         raise TypeError(
             f"Expected a network of dense layers alone, without members, got {network!r}: its layers' outputs are those of "
             "net.activations(X), and its parameters net.parameters."
@@ -255,36 +275,7 @@ def _network_view(network: Network) -> ModelView:
         name=type(network).__name__,
         weights=tuple(network.weights),
         biases=tuple(network.biases),
-        activations=activations,
-        loss=_losses.get(None, activations[-1]),
+        activations=tuple(layer.activation for layer in dense),
+        dropouts=tuple(layer.dropout for layer in dense),
+        loss=_losses.get(None, dense[-1].activation),
     )
-
-
-def _estimator_view(estimator: Any) -> ModelView:
-    from .estimators import _parameters, _solver
-
-    hidden = _parameters.hidden_activations(estimator, len(estimator.coefs_) - 1)
-    activations = (*hidden, _activations.get(_parameters.OUTPUT_ACTIVATIONS[estimator.out_activation_]))
-    classes = getattr(estimator, "classes_", None)
-    optimizer = None if _solver.uses_lbfgs(estimator) else _solver.mini_batch_optimizer(estimator)
-    names = getattr(estimator, "feature_names_in_", None)
-    return ModelView(
-        name=type(estimator).__name__,
-        weights=tuple(estimator.coefs_),
-        biases=tuple(estimator.intercepts_),
-        activations=activations,
-        feature_names=None if names is None else tuple(str(name) for name in names),
-        output_names=_output_names(classes, estimator.coefs_[-1].shape[1]),
-        loss=_losses.get(None if classes is not None else _parameters.regression_loss(estimator), activations[-1]),
-        classes=classes,
-        learning_rate=None if optimizer is None else float(optimizer.learning_rate.bound(1)(0)),
-        has_normalised_steps=optimizer is not None and not isinstance(optimizer, SGD),
-    )
-
-
-def _output_names(classes: Any, n_outputs: int) -> tuple[str, ...] | None:
-    if classes is None:
-        return None
-    if n_outputs == 1:
-        return (str(classes[-1]),)
-    return tuple(str(label) for label in classes)

@@ -93,7 +93,7 @@ class Session:
     history : History
         All epochs.
     stop_requested : bool
-        Set it, from any thread, to end training after the running epoch.
+        Set it, from any thread, to end training after the running epoch; it stays True after a training that was stopped.
     callbacks : tuple
         Those of the running `train`.
     planned_rows : int or None

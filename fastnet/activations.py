@@ -11,14 +11,13 @@ Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): sigmoid, tanh,
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnet import _checks
 from fastnet._core import engine
-from fastnet._values import fieldless
+from fastnet._values import fieldless, frozen
 
 
 class Outputs(enum.IntEnum):
@@ -30,7 +29,7 @@ class Outputs(enum.IntEnum):
     SIMPLEX = 3  #: each row a probability distribution
 
 
-@dataclass(frozen=True)
+@frozen
 class Activation:
     """An elementwise function and its derivative.
 
@@ -143,7 +142,7 @@ class ReLU(Activation):
         return (z > 0).astype(z.dtype)
 
 
-@dataclass(frozen=True)
+@frozen
 class _WithAlpha(Activation):
     """An activation with a slope or scale ``alpha >= 0`` for negative z."""
 
@@ -157,7 +156,7 @@ class _WithAlpha(Activation):
         return self.alpha
 
 
-@dataclass(frozen=True)
+@frozen
 class LeakyReLU(_WithAlpha):
     """``g(z) = z`` for ``z > 0``, ``alpha z`` otherwise: no unit dies (Maas, Hannun & Ng 2013).
 
@@ -181,7 +180,7 @@ class LeakyReLU(_WithAlpha):
         return np.where(z > 0, 1, self.alpha).astype(z.dtype)
 
 
-@dataclass(frozen=True)
+@frozen
 class ELU(_WithAlpha):
     """``g(z) = z`` for ``z > 0``, ``alpha (exp(z) - 1)`` otherwise (Clevert, Unterthiner & Hochreiter 2016).
 

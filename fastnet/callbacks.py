@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnet import _checks
+from fastnet._hints import takes_other_words
 
 if TYPE_CHECKING:
     from fastnet._session import Session
@@ -54,6 +55,7 @@ class EarlyStopping(Callback):
         Its loss.
     """
 
+    @takes_other_words()
     def __init__(
         self, monitor: str = "val_loss", *, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
     ) -> None:
@@ -81,7 +83,8 @@ class EarlyStopping(Callback):
         values = getattr(session.history, self.monitor)
         if not values:
             raise ValueError(
-                "EarlyStopping watches val_loss, but there is none: give fit validation_data=(X, y), or monitor='loss'."
+                "EarlyStopping watches val_loss, but there is none: give Network.fit validation_data=(X, y), or an estimator "
+                "early_stopping=True, or use monitor='loss'."
             )
         self._waited += 1
         if values[-1] < self.best_value - self.min_delta:
@@ -98,6 +101,7 @@ class EarlyStopping(Callback):
     def on_train_end(self, session: Session) -> None:
         if self._best_params is not None:
             np.copyto(session.network.params, self._best_params)
+            session.history.kept_epoch = self.best_epoch
 
     def state_dict(self) -> dict[str, Any]:
         """What has to survive a restart."""
@@ -115,7 +119,7 @@ class EarlyStopping(Callback):
 
 
 class ProgressBar(Callback):
-    """A tqdm bar of the rows seen, with loss, rows per second and time left.
+    """A tqdm bar of the rows seen, with losses, validation score, rows per second and time left.
 
     Parameters
     ----------
@@ -137,10 +141,9 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, session: Session) -> None:
         history = session.history
-        losses = {"epoch": session.epoch, "loss": f"{history.loss[-1]:.4g}"}
-        if history.val_loss:
-            losses["val_loss"] = f"{history.val_loss[-1]:.4g}"
-        self._bar.set_postfix(losses, refresh=False)
+        curves = {name: getattr(history, name) for name in ("loss", "val_loss", "val_score")}
+        last = {name: f"{values[-1]:.4g}" for name, values in curves.items() if values}
+        self._bar.set_postfix({"epoch": session.epoch, **last}, refresh=False)
         self._bar.update(history.n_rows[-1])
 
     def on_train_end(self, session: Session) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastnet import _atomic, _checks
+from fastnet._hints import takes_other_words
 from fastnet.callbacks import Callback
-from fastnet.persistence._training import callback_name, load, resume, save, with_state
+from fastnet.persistence.runs import callback_name, load, resume, save, with_state
 
 if TYPE_CHECKING:
     from fastnet._session import Session
@@ -52,6 +53,7 @@ class Checkpoint(Callback):
     the parameters and as many vectors of their size as the optimiser keeps, and a flush to the disk.
     """
 
+    @takes_other_words()
     def __init__(
         self,
         folder: str | os.PathLike[str],

@@ -1,4 +1,4 @@
-"""The errors that fastnet adds to Python's own."""
+"""The errors and warnings that fastnet adds to Python's own."""
 
 from __future__ import annotations
 
@@ -23,3 +23,7 @@ class DivergenceError(ArithmeticError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class DivergenceWarning(UserWarning):
+    """Training ended with a loss that is finite, but far above that of its first epoch."""

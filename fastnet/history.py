@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from fastnet._session import EpochResult
+
+#: Growth of the loss that is called divergence; what lies below the second number counts as that.
+_GROWTH, _SMALLEST_LOSS = 1e3, 1e-6
 
 
 @dataclass(repr=False)
@@ -23,6 +27,8 @@ class History:
         Mean L2 term.
     val_loss : list of float
         Loss on the validation data after the epoch; empty without validation data.
+    val_score : list of float
+        Score on the validation data after the epoch, by which an estimator stops early; empty where the loss decides.
     learning_rate : list of float
         Learning rate of the last update.
     grad_norm : list of float
@@ -31,15 +37,19 @@ class History:
         Time spent in the core.
     n_rows : list of int
         Datapoints seen.
+    kept_epoch : int or None
+        Index of the epoch whose parameters `EarlyStopping` put back; None where the last ones are kept.
     """
 
     loss: list[float] = field(default_factory=list)
     penalty: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
+    val_score: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
     grad_norm: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     n_rows: list[int] = field(default_factory=list)
+    kept_epoch: int | None = None
 
     def append(self, result: EpochResult) -> None:
         """Add one epoch."""
@@ -55,13 +65,16 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """Index of the epoch with the least validation loss (training loss where there is none); -1 for an empty history."""
-        values = self.val_loss or self.loss
-        return int(np.argmin(values)) if values else -1
+        """Index of the best epoch, from 0: the one that was kept, or else that of the greatest validation score, of the least
+        validation loss, or of the least training loss, whichever there is first; -1 without any."""
+        if self.kept_epoch is not None:
+            return self.kept_epoch
+        values = -np.array(self.val_score) if self.val_score else np.array(self.val_loss or self.loss)
+        return int(np.nanargmin(values)) if not np.isnan(values).all() else -1
 
     def as_dict(self) -> dict[str, list[float]]:
         """All lists, by name; ``History(**d)`` is the way back."""
-        return asdict(self)
+        return {name: list(values) for name, values in vars(self).items() if isinstance(values, list)}
 
     def __repr__(self) -> str:
         from fastnet._summary import history_text
@@ -72,3 +85,13 @@ class History:
         from fastnet._summary import history_html
 
         return history_html(self)
+
+
+def growth(losses: Sequence[float]) -> str | None:
+    """What to say of losses of which the last is far above the first; None where it is not."""
+    if not losses or not losses[-1] > _GROWTH * max(losses[0], _SMALLEST_LOSS):
+        return None
+    return (
+        f"Training diverged: the loss grew from {losses[0]:.3g} in the first epoch to {losses[-1]:.3g} in the last. Lower the "
+        "learning rate, standardise the features (and the targets of a regression), or set max_grad_norm."
+    )

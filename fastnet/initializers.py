@@ -6,15 +6,15 @@ float64 and then rounded, so that the same seed gives the same network in both d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from fastnet import _checks
+from fastnet._values import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Initializer:
     """A distribution of mean 0 and variance `variance(n_in, n_out)`."""
 
@@ -35,7 +35,7 @@ class Initializer:
         return rng.normal(0.0, deviation, (n_in, n_out))
 
 
-@dataclass(frozen=True)
+@frozen
 class GlorotNormal(Initializer):
     """Variance ``2 / (n_in + n_out)``, normal (Glorot & Bengio 2010): for sigmoid, tanh and linear layers."""
 
@@ -46,7 +46,7 @@ class GlorotNormal(Initializer):
         return 2.0 / (n_in + n_out)
 
 
-@dataclass(frozen=True)
+@frozen
 class GlorotUniform(GlorotNormal):
     """Variance ``2 / (n_in + n_out)``, uniform (Glorot & Bengio 2010): for sigmoid, tanh and linear layers."""
 
@@ -55,7 +55,7 @@ class GlorotUniform(GlorotNormal):
     uniform = True
 
 
-@dataclass(frozen=True)
+@frozen
 class HeNormal(Initializer):
     """Variance ``2 / n_in``, normal (He, Zhang, Ren & Sun 2015): for the ReLU family."""
 
@@ -66,7 +66,7 @@ class HeNormal(Initializer):
         return 2.0 / n_in
 
 
-@dataclass(frozen=True)
+@frozen
 class HeUniform(HeNormal):
     """Variance ``2 / n_in``, uniform (He, Zhang, Ren & Sun 2015): for the ReLU family."""
 
@@ -75,7 +75,7 @@ class HeUniform(HeNormal):
     uniform = True
 
 
-@dataclass(frozen=True)
+@frozen
 class LeCunNormal(Initializer):
     """Variance ``1 / n_in``, normal (LeCun, Bottou, Orr & Müller 1998): for SELU."""
 
@@ -86,7 +86,7 @@ class LeCunNormal(Initializer):
         return 1.0 / n_in
 
 
-@dataclass(frozen=True)
+@frozen
 class Zeros(Initializer):
     """All weights 0: right for a network of one layer only, whose loss is convex; units of a hidden layer would stay equal."""
 

@@ -11,18 +11,17 @@ Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): half the squar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnet import _checks
 from fastnet._core import engine
-from fastnet._values import fieldless
+from fastnet._values import fieldless, frozen
 from fastnet.activations import Activation, Outputs
 
 
-@dataclass(frozen=True)
+@frozen
 class Loss:
     """A loss per datapoint.
 
@@ -131,7 +130,7 @@ class BinaryCrossEntropy(Loss):
         return (a - y) / (a * (1 - a))
 
 
-@dataclass(frozen=True)
+@frozen
 class CrossEntropy(Loss):
     """``-sum_j y_j log a_j``: multi-class classification, with softmax outputs.
 
@@ -208,7 +207,7 @@ class AbsoluteError(Loss):
         return np.sign(a - y)
 
 
-@dataclass(frozen=True)
+@frozen
 class Huber(Loss):
     """Squared error near the target, absolute error beyond `delta` (Huber 1964): regression with outliers.
 
@@ -252,7 +251,7 @@ class LogCosh(Loss):
         return np.tanh(a - y)
 
 
-@dataclass(frozen=True)
+@frozen
 class Quantile(Loss):
     """Pinball loss ``max(q (y - a), (q - 1) (y - a))`` (Koenker & Bassett 1978): regression to quantiles.
 

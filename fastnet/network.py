@@ -589,6 +589,7 @@ class Network:
         schedules: Mapping[str, LearningRate] | None = None,
         callbacks: Iterable[CallbackProtocol] = (),
         progress: bool = False,
+        max_time: float | None = None,
         random_state: Seed = None,
         n_threads: int | None = None,
         resume_from: str | os.PathLike[str] | None = None,
@@ -643,6 +644,9 @@ class Network:
             Called between epochs; see `fastnet.callbacks`.
         progress : bool, default=False
             Show a progress bar.
+        max_time : float, optional
+            Most seconds of training: it ends after the epoch (L-BFGS: iteration) that another one would take beyond them, judged
+            by the time of the last.
         random_state : int, SeedSequence, Generator or RandomState, optional
             Seed of the order of rows and of dropout. The same seed on the same machine gives the same network, bit for bit.
         n_threads : int, optional
@@ -671,6 +675,8 @@ class Network:
         -----
         RuntimeWarning
             L-BFGS stopped before it reached a minimum, as rounding hides how to go on.
+        DivergenceWarning
+            The loss is finite, but ends far above that of the first epoch.
 
         Notes
         -----

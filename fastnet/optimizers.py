@@ -11,17 +11,17 @@ Kent, Introduction to Deep Learning (ISE 364/464 lecture slides): all but L-BFGS
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastnet import _checks, schedules
 from fastnet._core import engine
+from fastnet._values import frozen
 from fastnet.schedules import LearningRate, Schedule
 
 
-@dataclass(frozen=True)
+@frozen
 class Optimizer:
     """A way of minimising the loss.
 
@@ -37,7 +37,7 @@ class Optimizer:
     formula: ClassVar[str]
 
 
-@dataclass(frozen=True)
+@frozen
 class GradientRule(Optimizer):
     """An update from the gradient of a batch.
 
@@ -92,7 +92,7 @@ def _set(optimizer: Optimizer, **values: Any) -> None:
         object.__setattr__(optimizer, name, value)
 
 
-@dataclass(frozen=True)
+@frozen
 class SGD(GradientRule):
     """Stochastic gradient descent: plain, with momentum (Polyak 1964), or Nesterov's accelerated form (Sutskever et al. 2013).
 
@@ -134,7 +134,7 @@ class SGD(GradientRule):
         return (self.momentum,) if self.momentum else ()
 
 
-@dataclass(frozen=True)
+@frozen
 class AdaGrad(GradientRule):
     """Learning rates that shrink with the squared gradients seen (Duchi, Hazan & Singer 2011).
 
@@ -159,7 +159,7 @@ class AdaGrad(GradientRule):
         return (self.epsilon,)
 
 
-@dataclass(frozen=True)
+@frozen
 class RMSprop(GradientRule):
     """Learning rates divided by a running mean of squared gradients (Tieleman & Hinton 2012).
 
@@ -192,7 +192,7 @@ class RMSprop(GradientRule):
         return (self.rho, self.epsilon)
 
 
-@dataclass(frozen=True)
+@frozen
 class Adam(GradientRule):
     """Adaptive moments (Kingma & Ba 2015).
 
@@ -236,7 +236,7 @@ class Adam(GradientRule):
         return (self.beta1, self.beta2, self.epsilon, float(self.epsilon_hat))
 
 
-@dataclass(frozen=True)
+@frozen
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``w -= lr weight_decay w`` on weights, beside Adam's step.
 
@@ -264,7 +264,7 @@ class AdamW(Adam):
         return self.weight_decay
 
 
-@dataclass(frozen=True)
+@frozen
 class Lion(GradientRule):
     """The sign of a running mean of gradients (Chen et al. 2023): steps of one size, half of Adam's memory.
 
@@ -303,7 +303,7 @@ class Lion(GradientRule):
         return self.weight_decay
 
 
-@dataclass(frozen=True)
+@frozen
 class LBFGS(Optimizer):
     """Limited-memory BFGS on all data at once, through scipy's L-BFGS-B (Liu & Nocedal 1989): small data, smooth activations.
 

@@ -8,15 +8,16 @@ is given, `Network.fit` sets it to the length of the training run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from fastnet import _checks
+from fastnet._values import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Schedule:
     """A learning rate for each update.
 
@@ -38,6 +39,10 @@ class Schedule:
     def bound(self, n_steps: int) -> Schedule:
         """The same schedule for a run of `n_steps` updates, where it left its length open."""
         return self
+
+    def ends_by(self, n_steps: int) -> bool:
+        """Whether the schedule has come to its end after `n_steps` updates; most go on for ever."""
+        return False
 
     def rates(self, start: int, n: int) -> np.ndarray:
         """Learning rates of n updates from number `start`, a float64 vector of n values, or of one for all.
@@ -61,7 +66,7 @@ def _positive(schedule: Schedule, *names: str) -> None:
         object.__setattr__(schedule, name, _checks.real(getattr(schedule, name), name, above=0.0))
 
 
-@dataclass(frozen=True)
+@frozen
 class Constant(Schedule):
     """``alpha_j = rate``.
 
@@ -84,7 +89,7 @@ class Constant(Schedule):
         return np.array([self.rate])
 
 
-@dataclass(frozen=True)
+@frozen
 class StepDecay(Schedule):
     """``alpha_j = initial * factor^floor(j / every)``.
 
@@ -112,7 +117,7 @@ class StepDecay(Schedule):
         return self.initial * self.factor ** (j // self.every)
 
 
-@dataclass(frozen=True)
+@frozen
 class ExponentialDecay(Schedule):
     """``alpha_j = initial * factor^j``.
 
@@ -136,7 +141,7 @@ class ExponentialDecay(Schedule):
         return self.initial * self.factor**j
 
 
-@dataclass(frozen=True)
+@frozen
 class InverseScaling(Schedule):
     """``alpha_j = initial / (j + 1)^power`` (Robbins & Monro 1951).
 
@@ -172,6 +177,9 @@ class _Ending(Schedule):
     def bound(self, n_steps: int) -> Schedule:
         return replace(self, n_steps=n_steps) if self.n_steps is None else self  # type: ignore[call-arg]
 
+    def ends_by(self, n_steps: int) -> bool:
+        return self.n_steps is not None and self.n_steps <= n_steps
+
     def _progress(self, j: Any) -> Any:
         """Share of the run that lies before update j: 0 at the first update, 1 at the last and after it."""
         if self.n_steps is None:
@@ -183,7 +191,7 @@ def _cosine(start: Any, end: Any, share: Any) -> Any:
     return end + (start - end) * (1 + np.cos(np.pi * share)) / 2
 
 
-@dataclass(frozen=True)
+@frozen
 class Cosine(_Ending):
     """Half a cosine from `initial` at the first update to `final` at update `n_steps` (Loshchilov & Hutter 2017).
 
@@ -210,7 +218,7 @@ class Cosine(_Ending):
         return _cosine(self.initial, self.final, self._progress(j))
 
 
-@dataclass(frozen=True)
+@frozen
 class OneCycle(_Ending):
     """Half a cosine up from ``peak / start_divisor`` to `peak`, then half a cosine down to ``peak / end_divisor``.
 
@@ -248,7 +256,7 @@ class OneCycle(_Ending):
         return np.where(share < self.warmup, up, down)[()]
 
 
-@dataclass(frozen=True)
+@frozen
 class LinearWarmup(Schedule):
     """Rise in a straight line over `n_steps` updates to the first rate of `schedule`, then follow it.
 
@@ -270,14 +278,20 @@ class LinearWarmup(Schedule):
         object.__setattr__(self, "n_steps", _checks.positive_int(self.n_steps, "n_steps"))
 
     def bound(self, n_steps: int) -> Schedule:
-        return replace(self, schedule=self.schedule.bound(max(n_steps - self.n_steps, 1)))
+        return replace(self, schedule=self.schedule.bound(self._after_warmup(n_steps)))
+
+    def ends_by(self, n_steps: int) -> bool:
+        return self.schedule.ends_by(self._after_warmup(n_steps))
+
+    def _after_warmup(self, n_steps: int) -> int:
+        return max(n_steps - self.n_steps, 1)
 
     def __call__(self, j: Any) -> Any:
         rising = self.schedule(0) * (np.minimum(j, self.n_steps) + 1.0) / (self.n_steps + 1.0)
         return np.where(np.asarray(j) < self.n_steps, rising, self.schedule(np.maximum(j - self.n_steps, 0)))[()]
 
 
-@dataclass(frozen=True)
+@frozen
 class Sequence(Schedule):
     """The learning rates ``values[0], values[1], ...`` themselves; training cannot be longer than they are."""
 
@@ -300,8 +314,11 @@ class Sequence(Schedule):
             raise ValueError(f"The sequence holds {len(self.values)} learning rates, the run makes {n_steps} updates.")
         return self
 
+    def ends_by(self, n_steps: int) -> bool:
+        return len(self.values) <= n_steps
 
-@dataclass(frozen=True)
+
+@frozen
 class Function(Schedule):
     """Any Python callable ``f(j) -> float``, called once an update, before the epoch."""
 

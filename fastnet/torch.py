@@ -52,7 +52,7 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
     """
     view = model_view(model)
     state, index = {}, 0
-    for W, b, dropout in zip(view.weights, view.biases, _dropouts(model, view.n_layers), strict=True):
+    for W, b, dropout in zip(view.weights, view.biases, view.dropouts, strict=True):
         state[f"{index}.weight"] = np.array(W.T, order="C")
         state[f"{index}.bias"] = np.array(b)
         index += 3 if dropout else 2
@@ -98,17 +98,6 @@ def from_torch_state_dict(
         biases.append(b)
     layers = [Dense(W.shape[1], _activations.get(spec)) for W, spec in zip(weights, activations, strict=True)]
     return Network.from_parameters(layers, weights, biases, dtype=dtype)
-
-
-def _dropouts(model: Any, n_layers: int) -> list[float]:
-    """The dropout probability of every layer, the output layer's too."""
-    if isinstance(model, Network):
-        return [layer.dropout for layer in model.layers if isinstance(layer, Dense)]
-    if not hasattr(model, "dropout"):  # scikit-learn's own
-        return [0.0] * n_layers
-    from fastnet.estimators._parameters import dropouts
-
-    return [*dropouts(model, n_layers - 1), 0.0]
 
 
 def _linear_layers(state_dict: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:

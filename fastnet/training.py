@@ -11,10 +11,11 @@ import numpy as np
 
 from fastnet import _checks, _data, losses, optimizers
 from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise
-from fastnet._loop import CallbackProtocol, train
+from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._session import EpochResult, Session
 from fastnet.callbacks import Callback, ProgressBar
-from fastnet.history import History
+from fastnet.exceptions import DivergenceWarning
+from fastnet.history import History, growth
 from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.optimizers import LBFGS, Optimizer
@@ -52,6 +53,7 @@ def fit_network(
     validation_data: Sequence[Any] | None,
     callbacks: Iterable[CallbackProtocol],
     progress: bool,
+    max_time: float | None,
     resume_from: str | os.PathLike[str] | None,
     l2: float,
     n_threads: int | None,
@@ -63,10 +65,11 @@ def fit_network(
     data = _validated(network, X, y, sample_weight, loss)
     validation = None if validation_data is None else _validation(network, validation_data, loss)
     limit = _limit(epochs, iterations)
-    callbacks = _checked_callbacks(callbacks)
+    callbacks = checked_callbacks(callbacks)
+    max_time = None if max_time is None else _checks.real(max_time, "max_time", above=0.0)
     if isinstance(optimizer, LBFGS):
         _refuse_with_lbfgs(network, callbacks=callbacks, progress=progress, resume_from=resume_from, **of_session)
-        return _fit_lbfgs(network, data, loss, optimizer, validation, l2, max(limit.values()), n_threads)
+        return _fit_lbfgs(network, data, loss, optimizer, validation, l2, max(limit.values()), max_time, n_threads)
 
     X, y, sample_weight = data
     session = Session(
@@ -81,19 +84,11 @@ def fit_network(
 
         session.callbacks = callbacks
         resume(session, resume_from)
-    train(session, callbacks=callbacks, **limit)
+    train(session, max_time=max_time, callbacks=callbacks, **limit)
+    grown = growth(session.history.loss)
+    if grown is not None:
+        warnings.warn(grown, DivergenceWarning, stacklevel=5)
     return session.history
-
-
-def _checked_callbacks(callbacks: Iterable[CallbackProtocol]) -> tuple[CallbackProtocol, ...]:
-    """Callbacks as a tuple of objects: not one alone, and no classes."""
-    if hasattr(callbacks, "on_epoch_end"):
-        raise TypeError(f"callbacks must be a list, got {callbacks!r} alone: give callbacks=[...].")
-    callbacks = tuple(callbacks)
-    classes = [callback.__name__ for callback in callbacks if isinstance(callback, type)]
-    if classes:
-        raise TypeError(f"callbacks must be objects, got the class {classes[0]}: give {classes[0]}(...), with parentheses.")
-    return callbacks
 
 
 def _limit(epochs: int | None, iterations: int | None) -> dict[str, int]:
@@ -157,6 +152,7 @@ def _fit_lbfgs(
     validation: _data.Dataset | None,
     l2: float,
     max_iter: int,
+    max_time: float | None,
     n_threads: int | None,
 ) -> History:
     X, y, sample_weight = data
@@ -181,6 +177,7 @@ def _fit_lbfgs(
         max_fun=optimizer.max_fun,
         tol=optimizer.tol,
         ftol=optimizer.ftol,
+        max_time=max_time,
         callback=record,
         n_threads=n_threads,
     )

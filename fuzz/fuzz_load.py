@@ -14,7 +14,7 @@ import atheris
 
 with atheris.instrument_imports(include=["fastnet", "json"]):
     import fastnet as fn
-    from fastnet.persistence import _container, _format, _load, _training
+    from fastnet.persistence import _container, _format, _load, runs
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def load(raw: bytes) -> None:
         kind, content = _format.parse(file.metadata)
         model = _load.build(file, kind, content)
         if kind == "checkpoint":
-            _training.parts(file, kind, content)
+            runs.parts(file, kind, content)
     except ValueError:
         return
     n_inputs = model.n_inputs if isinstance(model, fn.Network) else model.n_features_in_

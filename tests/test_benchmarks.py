@@ -321,11 +321,11 @@ class TestRecipes:
             exec(block.partition("model.fit")[0], namespace)
             if "model" in namespace:
                 break
-        measured = network(RECOMMENDED)(True, 0).set_params(regressor__net__n_threads=None)
+        measured = network(RECOMMENDED)(True, 0).set_params(net__n_threads=None)
         models = [namespace["model"], measured]
         page, recipe = (re.sub(" object at 0x[0-9a-f]+", "", model.__repr__(N_CHAR_MAX=10_000)) for model in models)
         assert "SimpleImputer" in page and page == recipe
-        selectors = [[vars(select) for _, _, select in model.regressor["prepare"].transformers] for model in models]
+        selectors = [[vars(select) for _, _, select in model["prepare"].transformers] for model in models]
         assert selectors[0] == selectors[1]
 
     def test_a_tiny_run(self, monkeypatch, capsys):

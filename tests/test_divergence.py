@@ -4,6 +4,7 @@ that ended finite."""
 from __future__ import annotations
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -197,3 +198,37 @@ def test_lbfgs_that_finds_no_lower_loss_warns(monkeypatch):
         assert len(net.fit(X, Y, optimizer="lbfgs", epochs=10)) == 0
     assert [warning.filename for warning in caught] == [__file__]
     assert np.array_equal(net.params, before)
+
+
+@pytest.mark.parametrize("rate", [3.0, 0.01])
+def test_growth_of_a_loss_that_stays_finite_is_said(rate):
+    """Plain gradient descent at far too high a rate: the loss grows by a factor an epoch, and is finite for hundreds of them."""
+    net = linear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        history = net.fit(X, Y, optimizer=fn.SGD(rate), batch_size=40, epochs=200)
+    assert np.isfinite(history.loss).all()
+    messages = [str(warning.message) for warning in caught if warning.category is fn.DivergenceWarning]
+    if rate == 0.01:
+        assert messages == []
+    else:
+        assert history.loss[-1] > 1e100
+        assert len(messages) == 1
+        assert messages[0].startswith(f"Training diverged: the loss grew from {history.loss[0]:.3g} in the first epoch to ")
+        assert caught[-1].filename == __file__
+
+
+def test_noise_of_a_loss_near_zero_is_no_growth():
+    net = linear()
+    net.fit(X, X @ [1.0, 2.0, 3.0], optimizer="lbfgs", epochs=100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(X, X @ [1.0, 2.0, 3.0], optimizer=fn.Adam(1e-5), epochs=3)
+
+
+def test_no_epoch_is_no_growth():
+    class Stop(fn.Callback):
+        def on_train_begin(self, session):
+            session.stop_requested = True
+
+    assert len(linear().fit(X, Y, callbacks=[Stop()])) == 0

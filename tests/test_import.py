@@ -13,24 +13,24 @@ import fastnet as fn
 
 PACKAGE = Path(fn.__file__).parent
 
-#: Layers, lowest first; a module imports those of lower rank when it is imported, and others only when a function needs them.
+#: Modules and packages, lowest first; one imports those of lower rank when it is imported, and others only when a function needs
+#: them.
 LAYERS = [
-    {"_atomic", "_cgroups", "_core", "_hints", "_outputs", "_summary", "_values", "exceptions"},
-    {"_checks"},
+    {"_atomic", "_cgroups", "_clock", "_core", "_hints", "_outputs", "_summary", "exceptions"},
+    {"_checks", "_values"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers"},
-    {"_data"},
+    {"_atomic", "_data", "_summary"},
     {"_identity", "network"},
-    {"_factors", "_lbfgs", "_sampling", "_loop", "callbacks", "functional"},
+    {"_factors", "_lbfgs", "_loop", "_models", "_sampling", "callbacks", "functional"},
     {"_session"},
-    {"training", "persistence"},
-    {"_models", "checkpoint"},
-    {"torch", "onnx"},
-    {"estimators", "inspection"},
-    {"plotting"},
-    {"__main__"},
+    {"training"},
+    {"estimators", "inspection", "onnx", "persistence", "torch"},
+    {"checkpoint", "plotting"},
+    {"__init__", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = (
     "sklearn",
     "matplotlib",
@@ -83,45 +83,74 @@ print(sorted(set(sys.modules) - before))
     assert result.stdout.strip() == "[]", result.stdout + result.stderr
 
 
-def modules_of(path):
-    """Names, below the package, of the modules of fastnet that a file imports at its top level, type checking aside."""
-    package = ["fastnet", *path.relative_to(PACKAGE).parts[:-1]]
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) + 1 - node.level] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            yield from [f"{module}.{alias.name}" for alias in node.names] if module == "fastnet" else [module]
+def place_of(path):
+    """Where a file is in the package: ("estimators", "_fit")."""
+    return path.relative_to(PACKAGE).with_suffix("").parts
 
 
-def imported_on_import(path):
-    """The topmost of them below the package, without the file's own."""
-    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    found = {name.split(".")[1] for name in modules_of(path) if name.startswith("fastnet.")}
-    return sorted(found - {own})
+def imports_of(path, nodes):
+    """What the import statements among `nodes` of a file take from fastnet, as ("network", "Network")."""
+    package = ("fastnet", *place_of(path)[:-1])
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else ()
+            module = (*base, *(node.module or "").split(".")) if node.module else base
+            names = [(*module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [tuple(alias.name.split(".")) for alias in node.names]
+        else:
+            continue
+        yield from (name[1:] for name in names if name[0] == "fastnet" and len(name) > 1)
 
 
-def files_of(name):
-    """The files of a module or package."""
-    path = PACKAGE / f"{name}.py"
-    return [path] if path.exists() else sorted((PACKAGE / name).rglob("*.py"))
+def on_import(path):
+    """What a file imports at its top level, type checking aside."""
+    return imports_of(path, ast.parse(path.read_text(encoding="utf-8")).body)
 
 
-EVERY_MODULE = sorted({path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")} - {"__init__"})
+def anywhere(path):
+    """What a file imports at its top level, in functions, or for type checking."""
+    return imports_of(path, ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
-@pytest.mark.parametrize("name", EVERY_MODULE)
-def test_modules_import_downwards_only(name):
-    assert name in RANK, f"{name} has no place in the layers"
-    for path in files_of(name):
-        for other in imported_on_import(path):
-            assert other in RANK, f"{path.name} imports {other}, which has no place in the layers"
-            assert RANK[other] < RANK[name], f"{path.name} imports {other}, which is not below {name}"
+def name_of(path):
+    return "/".join(place_of(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_import_downwards_only(path):
+    own = place_of(path)[0]
+    assert own in RANK, f"{own} has no place in the layers"
+    for other, *_ in on_import(path):
+        assert other in RANK, f"{own} imports {other}, which has no place in the layers"
+        assert other == own or RANK[other] < RANK[own], f"{own} imports {other}, which is not below it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_what_is_private_to_a_package_is_not_imported_elsewhere(path):
+    for other, *inside in anywhere(path):
+        private = [name for name in inside if name.startswith("_")]
+        is_package = (PACKAGE / other).is_dir() and other not in ("_core", place_of(path)[0])
+        assert not (is_package and private), f"{name_of(path)} imports {private} of {other}"
+
+
+def test_relative_imports_are_seen():
+    path = PACKAGE / "estimators" / "_fit.py"
+    seen = {
+        "from . import _targets": ("estimators", "_targets"),
+        "from ._solver import Solver": ("estimators", "_solver", "Solver"),
+        "from .. import _data": ("_data",),
+        "from ..network import Network": ("network", "Network"),
+        "from fastnet.network import Network": ("network", "Network"),
+        "import fastnet.losses": ("losses",),
+    }
+    for statement, name in seen.items():
+        assert list(imports_of(path, ast.parse(statement).body)) == [name]
+    assert list(imports_of(PACKAGE / "__init__.py", ast.parse("from .network import Network").body)) == [("network", "Network")]
 
 
 def test_the_core_knows_nothing_of_fastnet():
-    assert imported_on_import(PACKAGE / "_core" / "__init__.py") == []
+    assert list(on_import(PACKAGE / "_core" / "__init__.py")) == []
 
 
 def test_public_names():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 
 import numpy as np
@@ -152,7 +153,7 @@ def test_text():
 def test_a_class_of_one_row_that_should_be_split_off():
     classes = np.zeros(60, int)
     classes[0] = 1
-    with pytest.raises(ValueError, match="least populated classes.*stratify=False"):
+    with pytest.raises(ValueError, match="least populated class.*stratify=False"):
         fn.MLPClassifier(early_stopping=True).fit(X, classes)
 
 
@@ -161,3 +162,50 @@ def test_a_pickle_is_no_model_file(tmp_path):
     path.write_bytes(pickle.dumps(X))
     with pytest.raises(ValueError, match="not a safetensors file: a pickle or an archive, as joblib"):
         fn.load(path)
+
+
+ARGUMENT_MISTAKES = {
+    "lr": (fn.Adam, {"lr": 0.1}, "Adam has no option 'lr'; it has learning_rate, .* Did you mean 'learning_rate'"),
+    "rate of a schedule": (fn.Cosine, {"learning_rate": 0.1}, "Did you mean 'initial'"),
+    "peak of a schedule": (fn.OneCycle, {"max_lr": 0.1}, "Did you mean 'peak'"),
+    "alpha of an activation": (fn.LeakyReLU, {"negative_slope": 0.1}, "Did you mean 'alpha'"),
+    "parameter of a loss": (fn.Quantile, {"quantle": 0.1}, "Did you mean 'quantiles'"),
+    "nothing to give": (fn.SquaredError, {"reduction": "sum"}, "SquaredError has no option 'reduction'; it has none.$"),
+    "initialiser": (fn.HeNormal, {"gain": 2}, "HeNormal has no option 'gain'; it has none.$"),
+    "units": (fn.Dense, {"units": 3}, "Did you mean 'n_units'"),
+    "features": (fn.Network, {"layers": [fn.Dense(1)], "n_features": 3}, "Did you mean 'n_inputs'"),
+    "lr of an estimator": (fn.MLPClassifier, {"lr": 0.1}, "Did you mean 'learning_rate_init'"),
+    "epochs of an estimator": (fn.MLPRegressor, {"epochs": 3}, "Did you mean 'max_iter'"),
+    "callback": (fn.EarlyStopping, {"n_iter_no_change": 3}, "Did you mean 'patience'"),
+    "checkpoint": (fn.Checkpoint, {"folder": "x", "every_epoch": 3}, "Did you mean 'every_epochs'"),
+}
+
+
+@pytest.mark.parametrize("mistake", ARGUMENT_MISTAKES)
+def test_arguments(mistake):
+    cls, arguments, message = ARGUMENT_MISTAKES[mistake]
+    with pytest.raises(TypeError, match=message):
+        cls(**arguments)
+
+
+def test_other_mistakes_in_calls_are_pythons():
+    with pytest.raises(TypeError, match="from 1 to 6 positional arguments but 7 were given"):
+        fn.Adam(0.1, 0.9, 0.9, 1e-8, True, 1)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'n_inputs'"):
+        fn.Network([fn.Dense(1)])
+
+
+def test_signatures_are_those_of_the_arguments():
+    assert list(inspect.signature(fn.Adam).parameters) == ["learning_rate", "beta1", "beta2", "epsilon", "epsilon_hat"]
+    assert list(inspect.signature(fn.Dense).parameters) == ["n_units", "activation", "initializer", "dropout"]
+
+
+def test_derived_classes_have_arguments_of_their_own():
+    class Named(fn.Network):
+        def __init__(self, *args, label, **options):
+            super().__init__(*args, **options)
+            self.label = label
+
+    assert Named([fn.Dense(1)], 2, label="a", dtype="float64").dtype == np.float64
+    with pytest.raises(TypeError, match="Named has no option 'seed'; it has layers.* Did you mean 'random_state'"):
+        Named([fn.Dense(1)], 2, label="a", seed=0)

@@ -167,3 +167,27 @@ def test_a_class_is_taken_as_its_name(name):
 def test_other_classes_are_refused():
     with pytest.raises(TypeError, match="Schedule"):
         schedules.get(fn.Adam)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "end"),
+    [
+        (fn.Cosine(n_steps=50), 50),
+        (fn.OneCycle().bound(50), 50),
+        (fn.LinearWarmup(fn.Cosine(), 10).bound(50), 50),
+        (schedules.get([0.1] * 50), 50),
+        (fn.LinearWarmup([0.1] * 40, 10), 50),
+        (fn.Cosine(), np.inf),
+        (fn.LinearWarmup(0.1, 10), np.inf),
+        (fn.StepDecay(0.1), np.inf),
+        (schedules.get(lambda j: 0.1), np.inf),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_end_of_a_schedule(schedule, end):
+    for n_steps in (4, 49, 50, 51, 10**9):
+        assert schedule.ends_by(n_steps) == (n_steps >= end)
+
+
+def test_warmup_longer_than_the_run_ends_with_it():
+    assert fn.LinearWarmup(fn.Cosine(), 10).bound(5).ends_by(5)

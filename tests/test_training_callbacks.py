@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -175,7 +177,7 @@ def test_early_stopping_on_the_training_loss_and_again():
 
 
 def test_early_stopping_needs_something_to_watch():
-    with pytest.raises(ValueError, match="EarlyStopping watches val_loss, but there is none: give fit validation_data"):
+    with pytest.raises(ValueError, match="EarlyStopping watches val_loss, but there is none: give Network.fit validation_data"):
         small().fit(X, Y, callbacks=[fn.EarlyStopping()])
     with pytest.raises(ValueError, match="monitor must be 'val_loss' or 'loss', got 'accuracy'"):
         fn.EarlyStopping("accuracy")
@@ -226,3 +228,33 @@ def test_progress_is_quiet_by_default(capsys):
     pytest.importorskip("tqdm")
     small().fit(X, Y, epochs=1, progress=True)
     assert "100%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("max_time", "n_epochs"), [(0.1, 1), (3, 3), (3.5, 3), (4.0, 4), (None, 6)])
+@pytest.mark.parametrize("limit", [{"epochs": 6}, {"iterations": 18}])
+def test_no_epoch_begins_that_would_end_too_late(monkeypatch, max_time, n_epochs, limit):
+    seconds = itertools.count()  # one an epoch
+    monkeypatch.setattr("fastnet._clock.monotonic", lambda: float(next(seconds)))
+    log = []
+    timed, counted = small(), small()
+    options = {"batch_size": 4, "random_state": 0, "optimizer": fn.SGD(0.1)}
+    history = timed.fit(X, Y, max_time=max_time, callbacks=[Recorder(log)], **limit, **options)
+    assert len(history) == n_epochs
+    assert log[-1] == f"end {n_epochs}"
+    counted.fit(X, Y, epochs=n_epochs, **options)
+    assert np.array_equal(timed.params, counted.params)
+
+
+def test_time_ends_lbfgs(monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr("fastnet._clock.monotonic", lambda: float(next(seconds)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(small().fit(X, Y, optimizer="lbfgs", epochs=50, max_time=3.5)) == 3
+
+
+@pytest.mark.parametrize("max_time", [0, -1, np.inf, "1"])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_times_that_are_none(max_time, optimizer):
+    with pytest.raises((TypeError, ValueError), match="max_time must be"):
+        small().fit(X, Y, optimizer=optimizer, max_time=max_time)

@@ -28,7 +28,7 @@ from ._solver import uses_lbfgs
 from ._stopping import reset_curves
 from ._targets import Role
 from ._validation import Rows, split
-from ._warnings import as_scikit_learn
+from ._warnings import as_scikit_learn, warn_of_other_units, warn_of_unused_parameters
 
 
 @with_shared_parts
@@ -67,6 +67,10 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     def _training_targets(self, targets: np.ndarray) -> np.ndarray:
         """What the network is trained on, for targets in the engine's form."""
         return targets
+
+    def _scale_targets(self, rows: Rows, validation: Rows | None, *, incremental: bool) -> tuple[Rows, Rows | None]:
+        """The rows, with targets on the scale that the network is trained on."""
+        return rows, validation
 
     def _row_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
         """Weights of the rows of y."""
@@ -170,6 +174,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation_data: tuple[Any, Any, Any], groups: Any
     ) -> tuple[Rows, Rows | None, np.random.RandomState]:
         """Check everything that a fit can refuse and set the initial parameters; rows to train on, to validate on, and draws."""
+        warn_of_unused_parameters(self)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         units = hidden_sizes(self)
         rows = self._checked_rows(X, y, sample_weight, role="partial_fit" if incremental else "fit", reset=first)
@@ -183,11 +188,13 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         validation = self._given_validation(*validation_data)
+        if validation is not None and self._numeric_targets:
+            warn_of_other_units(rows.labels, validation.labels)
         if groups is not None:
             self._check_groups_are_used(validation)
         if self.early_stopping and validation is None and not uses_lbfgs(self):
             rows, validation = split(self, rows, random_state, groups)
-        return rows, validation, random_state
+        return *self._scale_targets(rows, validation, incremental=incremental), random_state
 
     def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, role: Role, reset: bool) -> Rows:
         if self._numeric_targets:
@@ -237,7 +244,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
 
     def _initialize(self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         """Draw initial parameters and forget what belonged to those before."""
-        self.__dict__.pop("_optimizer", None)
+        for name in ("_optimizer", "target_scaler_"):
+            self.__dict__.pop(name, None)
         reset_curves(self)
         self.n_iter_ = self.t_ = 0
         self.n_layers_, self.out_activation_ = len(sizes), out_activation
@@ -269,6 +277,15 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             X, y, loss=self._engine_loss(network.dtype), sample_weight=sample_weight, l2=self.alpha / weight
         )
         return loss, gradients.flat
+
+    @property
+    def best_epoch_(self) -> int:
+        """Number of the epoch with the best validation score, or else the least training loss."""
+        if not hasattr(self, "loss_curve_"):
+            raise AttributeError("best_epoch_ is known after a fit with a mini-batch solver, which sets loss_curve_.")
+        scored = self.validation_scores_ is not None
+        best, curve = (self.best_validation_score_, self.validation_scores_) if scored else (self.best_loss_, self.loss_curve_)
+        return curve.index(best) + 1 if best in curve and np.isfinite(best) else 0
 
     def hidden_activations(self, X: MatrixLike, layer: int | None = -1) -> np.ndarray | list[np.ndarray]:
         """Activations of hidden layers: what the network has made of the features.
@@ -320,7 +337,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            scikit-learn has no such network: another activation, or several of them.
+            scikit-learn has no such network: another activation, or several of them, or quantiles that are sorted.
         """
         check_is_fitted(self)
         return _interop.to_sklearn(self)

@@ -15,6 +15,7 @@ from fastnet._checks import positive_int
 from fastnet._data import MatrixLike
 from fastnet._hints import takes_other_words
 from fastnet._outputs import both_classes
+from fastnet.callbacks import Callback
 from fastnet.losses import Loss
 
 from . import _targets
@@ -131,6 +132,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         validation_split: ValidationSplit = None,
         restore_best: bool | None = None,
         partial_fit_epochs: int = 1,
+        callbacks: list[Callback] | tuple[Callback, ...] | None = None,
+        max_time: float | None = None,
     ) -> None:
         self._store(locals())
 

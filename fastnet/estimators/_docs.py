@@ -79,7 +79,13 @@ validation_split : splitter, int, iterable of (train, validation) or None, defau
 restore_best : bool or None, default=None
     Keep the parameters of the best epoch (by training loss without `early_stopping`). None: with `early_stopping` only.
 partial_fit_epochs : int, default=1
-    Passes over the rows in each call of `partial_fit`."""
+    Passes over the rows in each call of `partial_fit`.
+callbacks : list of Callback or None, default=None
+    What `fit` calls between epochs: `fastnet.EarlyStopping`, `fastnet.Checkpoint` or your own, see `fastnet.callbacks`. The
+    history that they see holds the validation loss and score where there are validation rows. Mini-batch solvers only.
+max_time : float > 0 or None, default=None
+    Most seconds that `fit` trains: it ends after the epoch (lbfgs: iteration) that another one would take beyond them, judged
+    by the time of the last."""
 
 ATTRIBUTES = """\
 coefs_ : list of ndarray of shape (n[l-1], n[l])
@@ -89,7 +95,10 @@ intercepts_ : list of ndarray of shape (n[l],)
 loss_ : float
     Loss of the last epoch, with the L2 penalty.
 best_loss_ : float or None
-    Least of `loss_curve_`; None with `early_stopping`. Mini-batch solvers only, as the next four.
+    Least of `loss_curve_`; None with `early_stopping`. Mini-batch solvers only, as the next five.
+best_epoch_ : int
+    Number of the epoch, from 1, with the greatest of `validation_scores_`, or else the least of `loss_curve_`: the one whose
+    weights are kept with `early_stopping` or `restore_best`. 0 where no epoch had a score that is a number.
 loss_curve_ : list of float
     Loss of every epoch.
 validation_scores_ : list of float or None

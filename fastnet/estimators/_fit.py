@@ -14,6 +14,7 @@ from fastnet._loop import train
 from fastnet._session import Session
 from fastnet.callbacks import ProgressBar
 from fastnet.exceptions import DivergenceError
+from fastnet.history import growth
 from fastnet.network import Network
 
 from ._initialization import EpochOrder, side_seed
@@ -23,6 +24,7 @@ from ._prediction import adopt, build_network
 from ._sklearn import EpochTasks, has_callbacks
 from ._solver import Solver, lbfgs_options, new_solver
 from ._stopping import NON_FINITE, EpochRules, open_curves, prints_lines
+from ._types import MLP
 from ._validation import Rows, Validation
 from ._warnings import as_scikit_learn
 
@@ -31,7 +33,7 @@ AUTO_BATCH_SIZE = 200
 
 
 def train_epochs(
-    estimator: Any,
+    estimator: MLP,
     rows: Rows,
     random_state: np.random.RandomState,
     *,
@@ -73,32 +75,46 @@ def train_epochs(
         may_stop=not incremental,
         tasks=None if incremental else _tasks(estimator, estimator.max_iter, data),
     )
-    callbacks = [rules, ProgressBar(desc=type(estimator).__name__)] if estimator.verbose == "progress" else [rules]
+    bars = [ProgressBar(desc=type(estimator).__name__)] if estimator.verbose == "progress" else []
+    own, max_time = ((), None) if incremental else (estimator.callbacks or (), estimator.max_time)
     try:
-        train(session, epochs=epochs, callbacks=callbacks)
+        stopped = train(session, epochs=epochs, max_time=max_time, callbacks=[rules, *bars, *own])
     except DivergenceError as error:
         rules.diverged(error)
     except KeyboardInterrupt:
         as_scikit_learn(warnings.warn, "Training interrupted by user.")
     else:
-        if not incremental and not rules.stopped:
-            as_scikit_learn(
-                warnings.warn,
-                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't "
-                "converged yet.",
-                ConvergenceWarning,
-            )
-        if rules.scored_nothing:
-            as_scikit_learn(
-                warnings.warn,
-                "Every score on the validation rows was NaN, so the weights are those before training. Use another scoring.",
-                ConvergenceWarning,
-            )
+        _warn_of_failure(estimator, rules, incremental or stopped or _asks_for_all_epochs(estimator, solver, session.step))
     solver.state, solver.step = session.state, session.step
     estimator._optimizer = solver
 
 
-def _batch_size(estimator: Any, n_rows: int) -> int:
+def _asks_for_all_epochs(estimator: MLP, solver: Solver, n_steps: int) -> bool:
+    """Whether `max_iter` is meant to be reached, by `n_steps` updates.
+
+    The learning rate has come to its end, or epochs are watched without an end; ``n_iter_no_change=np.inf`` alone does not keep
+    scikit-learn from warning.
+    """
+    watched = bool(estimator.early_stopping or estimator.restore_best)
+    return solver.rate.ends_by(n_steps) or (estimator.n_iter_no_change == np.inf and watched)
+
+
+def _warn_of_failure(estimator: MLP, rules: EpochRules, complete: bool) -> None:
+    """Say what is wrong with a run that has ended without an error; one that is not `complete` had too few epochs."""
+    messages = [growth(estimator.loss_curve_)]
+    if not complete:
+        messages.append(
+            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization hasn't converged yet."
+        )
+    if rules.scored_nothing:
+        messages.append(
+            "Every score on the validation rows was NaN, so the weights are those before training. Use another scoring."
+        )
+    for message in filter(None, messages):
+        as_scikit_learn(warnings.warn, message, ConvergenceWarning)
+
+
+def _batch_size(estimator: MLP, n_rows: int) -> int:
     if isinstance(estimator.batch_size, str):
         return min(AUTO_BATCH_SIZE, n_rows)
     if estimator.batch_size > n_rows:
@@ -106,11 +122,11 @@ def _batch_size(estimator: Any, n_rows: int) -> int:
     return min(int(estimator.batch_size), n_rows)
 
 
-def _keeps_best(estimator: Any) -> bool:
+def _keeps_best(estimator: MLP) -> bool:
     return estimator.early_stopping if estimator.restore_best is None else estimator.restore_best
 
 
-def _solver(estimator: Any, network: Network, n_steps: int | None) -> Solver:
+def _solver(estimator: MLP, network: Network, n_steps: int | None) -> Solver:
     """A new solver for a run of `n_steps`; None: the one of the call before, if it can go on."""
     before = getattr(estimator, "_optimizer", None)
     if n_steps is None and before is not None and before.can_continue(network.params):
@@ -119,7 +135,7 @@ def _solver(estimator: Any, network: Network, n_steps: int | None) -> Solver:
 
 
 def _session(
-    estimator: Any,
+    estimator: MLP,
     network: Network,
     rows: Rows,
     random_state: np.random.RandomState,
@@ -148,7 +164,7 @@ def _session(
     )
 
 
-def _tasks(estimator: Any, max_tasks: int, data: tuple[Any, Any, Any]) -> EpochTasks | None:
+def _tasks(estimator: MLP, max_tasks: int, data: tuple[Any, Any, Any]) -> EpochTasks | None:
     if not has_callbacks(estimator):
         return None
     X, y, sample_weight = data
@@ -163,7 +179,7 @@ def _tasks(estimator: Any, max_tasks: int, data: tuple[Any, Any, Any]) -> EpochT
     return EpochTasks(estimator, max_tasks, X, y, metadata, state)
 
 
-def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
+def minimise(estimator: MLP, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
     """Train with L-BFGS on all rows: computed in float64, whose last digits its line search needs, and then rounded."""
     dtype = estimator._parameter_dtype()
     network = build_network(estimator, np.float64)
@@ -181,6 +197,7 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
             sample_weight=None if rows.sample_weight is None else rows.sample_weight.astype(np.float64),
             l2=estimator.alpha / weight,
             max_iter=estimator.max_iter,
+            max_time=estimator.max_time,
             callback=progress,
             n_threads=estimator.n_threads,
             **lbfgs_options(estimator),
@@ -189,8 +206,8 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
         raise ValueError(f"{NON_FINITE} ({error})") from error
     finally:
         progress.close()
-    if progress.stopped:
-        estimator.n_iter_ = progress.n_iter
+    if result.status == _lbfgs.STOPPED:
+        estimator.n_iter_ = result.nit
     else:
         estimator.n_iter_ = as_scikit_learn(_check_optimize_result, "lbfgs", result, estimator.max_iter)
     penalty = 0.5 * estimator.alpha / weight * sum(float(np.vdot(W, W)) for W in network.weights)
@@ -199,7 +216,7 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
         adopt(estimator, build_network(estimator, dtype))
 
 
-def _bar(estimator: Any) -> Any:
+def _bar(estimator: MLP) -> Any:
     from tqdm.auto import tqdm
 
     return tqdm(total=estimator.max_iter, desc=type(estimator).__name__, unit=" iterations")
@@ -212,14 +229,12 @@ class LBFGSProgress:
     ----------
     n_iter : int
         Iterations done.
-    stopped : bool
-        Whether a callback asked to stop.
     """
 
-    def __init__(self, estimator: Any, tasks: EpochTasks | None) -> None:
+    def __init__(self, estimator: MLP, tasks: EpochTasks | None) -> None:
         self._prints, self._tasks = prints_lines(estimator), tasks
         self._bar = _bar(estimator) if estimator.verbose == "progress" else None
-        self.n_iter, self.stopped = 0, False
+        self.n_iter = 0
         if tasks is not None:
             tasks.begin()
 
@@ -230,11 +245,12 @@ class LBFGSProgress:
         if self._bar is not None:
             self._bar.set_postfix(loss=f"{result.fun:.4g}", refresh=False)
             self._bar.update()
-        if self._tasks is not None:
-            self.stopped = self._tasks.end()
-            if not self.stopped:
-                self._tasks.begin()
-        return self.stopped
+        if self._tasks is None:
+            return False
+        stop = self._tasks.end()
+        if not stop:
+            self._tasks.begin()
+        return stop
 
     def close(self) -> None:
         """Training has ended."""
@@ -244,7 +260,7 @@ class LBFGSProgress:
             self._tasks.close()
 
 
-def check_finite(estimator: Any) -> None:
+def check_finite(estimator: MLP) -> None:
     """Raise ValueError if a parameter is NaN or infinite."""
     if not all(np.isfinite(parameters).all() for parameters in (*estimator.coefs_, *estimator.intercepts_)):
         raise ValueError(NON_FINITE)

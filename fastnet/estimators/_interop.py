@@ -11,6 +11,7 @@ from sklearn import neural_network
 from sklearn.base import ClassifierMixin
 
 from ._parameters import hidden_activations
+from ._scaling import parameters_in_units_of_y
 
 if TYPE_CHECKING:
     from ._base import BaseMLP
@@ -55,6 +56,11 @@ def to_sklearn(estimator: BaseMLP) -> Any:
                 "scikit-learn has networks with an exponential output (loss='poisson') from version 1.7 on: upgrade it."
             )
         parameters["loss"] = "poisson"
+    if getattr(estimator, "sort_quantiles", False) and len(estimator._levels()) > 1:
+        raise ValueError(
+            "scikit-learn's network does not sort the quantiles that it predicts: set sort_quantiles=False first, and sort its "
+            "predictions where they must not cross."
+        )
     twin.set_params(**parameters)
     _copy_model(estimator, twin)
     return twin
@@ -63,8 +69,9 @@ def to_sklearn(estimator: BaseMLP) -> Any:
 def _copy_model(source: Any, target: Any) -> None:
     """Copy the fitted attributes that both libraries have."""
     target.__dict__.update(copy.deepcopy({name: value for name, value in vars(source).items() if name in FITTED}))
-    target.coefs_ = [np.array(coef) for coef in source.coefs_]
-    target.intercepts_ = [np.array(intercept) for intercept in source.intercepts_]
+    coefs, intercepts = parameters_in_units_of_y(source)
+    target.coefs_ = [np.array(coef) for coef in coefs]
+    target.intercepts_ = [np.array(intercept) for intercept in intercepts]
 
 
 def _activation(estimator: BaseMLP) -> str:

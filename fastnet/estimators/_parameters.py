@@ -13,11 +13,14 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Opt
 
 from fastnet import activations, losses
 from fastnet._hints import did_you_mean
+from fastnet._loop import checked_callbacks
 from fastnet.activations import ACTIVATIONS, Activation
 from fastnet.layers import Dense
 from fastnet.losses import Loss
 from fastnet.optimizers import Optimizer
 from fastnet.schedules import SCHEDULES, LearningRate, Schedule
+
+from ._types import MLP, Regressor
 
 #: scikit-learn's names of output activations, and the engine's.
 OUTPUT_ACTIVATIONS = {"identity": "identity", "exp": "exponential", "softmax": "softmax", "logistic": "sigmoid"}
@@ -81,6 +84,8 @@ SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "validation_split": ["cv_object", None],
     "restore_best": ["boolean", None],
     "partial_fit_epochs": [Interval(Integral, 1, None, closed="left")],
+    "callbacks": [list, tuple, None],
+    "max_time": [Interval(Real, 0, None, closed="neither"), None],
 }
 
 CLASSIFIER_CONSTRAINTS: dict[str, list[Any]] = SHARED_CONSTRAINTS | {
@@ -95,11 +100,13 @@ REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = (
     | {
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
+        "scale_target": ["boolean"],
+        "sort_quantiles": ["boolean"],
     }
 )
 
 
-def invalid(estimator: Any, name: str, expected: str, hint: str = "") -> InvalidParameterError:
+def invalid(estimator: MLP, name: str, expected: str, hint: str = "") -> InvalidParameterError:
     """The error that scikit-learn raises for a parameter out of its range, for what its tables cannot express."""
     value = getattr(estimator, name)
     return InvalidParameterError(
@@ -107,12 +114,14 @@ def invalid(estimator: Any, name: str, expected: str, hint: str = "") -> Invalid
     )
 
 
-def check_names(estimator: Any) -> None:
+def check_names(estimator: MLP) -> None:
     """Refuse values that are often given to the wrong parameter, and names that no table has, with the right word.
 
     Raises
     ------
     InvalidParameterError
+    TypeError
+        Callbacks that are none.
     """
     for name, value in estimator.get_params(deep=False).items():
         constraints = estimator._parameter_constraints.get(name, [])  # derived classes add parameters
@@ -128,13 +137,15 @@ def check_names(estimator: Any) -> None:
     if isinstance(estimator.validation_split, float):
         hint = " The share of the rows goes to validation_fraction."
         raise invalid(estimator, "validation_split", "a number of folds or a splitter of scikit-learn", hint)
+    if estimator.callbacks is not None:
+        checked_callbacks(estimator.callbacks)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def hidden_sizes(estimator: Any) -> list[int]:
+def hidden_sizes(estimator: MLP) -> list[int]:
     """Units of each hidden layer.
 
     Raises
@@ -151,7 +162,7 @@ def hidden_sizes(estimator: Any) -> list[int]:
     return [int(size) for size in sizes]
 
 
-def _per_layer(estimator: Any, name: str, n_hidden: int) -> list[Any]:
+def _per_layer(estimator: MLP, name: str, n_hidden: int) -> list[Any]:
     """The parameter `name` as a list with one entry a hidden layer."""
     value = getattr(estimator, name)
     if isinstance(value, str) or not hasattr(value, "__len__"):
@@ -161,7 +172,7 @@ def _per_layer(estimator: Any, name: str, n_hidden: int) -> list[Any]:
     return list(value)
 
 
-def hidden_activations(estimator: Any, n_hidden: int) -> list[Activation]:
+def hidden_activations(estimator: MLP, n_hidden: int) -> list[Activation]:
     """The activation of each hidden layer."""
     specs = _per_layer(estimator, "activation", n_hidden)
     try:
@@ -175,15 +186,15 @@ def hidden_activations(estimator: Any, n_hidden: int) -> list[Activation]:
     return resolved
 
 
-def initialization_activations(estimator: Any, n_hidden: int) -> list[Activation]:
+def initialization_activations(estimator: MLP, n_hidden: int) -> list[Activation]:
     """The activations that decide the initial weights of each layer: the output layer follows the last hidden one."""
     hidden = hidden_activations(estimator, n_hidden)
-    single = isinstance(estimator.activation, (str, Activation))
-    last = activations.get(estimator.activation) if single else (hidden or [activations.get("relu")])[-1]
+    spec = estimator.activation
+    last = activations.get(spec) if isinstance(spec, (str, Activation)) else (hidden or [activations.get("relu")])[-1]
     return [*hidden, last]
 
 
-def dropouts(estimator: Any, n_hidden: int) -> list[float]:
+def dropouts(estimator: MLP, n_hidden: int) -> list[float]:
     """The dropout probability of each hidden layer."""
     rates = _per_layer(estimator, "dropout", n_hidden)
     if not all(isinstance(rate, Real) and 0 <= float(rate) < 1 for rate in rates):
@@ -191,7 +202,7 @@ def dropouts(estimator: Any, n_hidden: int) -> list[float]:
     return [float(rate) for rate in rates]
 
 
-def layers(estimator: Any, sizes: list[int], out_activation: str) -> list[Dense]:
+def layers(estimator: MLP, sizes: list[int], out_activation: str) -> list[Dense]:
     """The engine's layers for units `sizes` (hidden and output) and scikit-learn's name of the output activation."""
     n_hidden = len(sizes) - 1
     hidden = zip(sizes, hidden_activations(estimator, n_hidden), dropouts(estimator, n_hidden), strict=False)
@@ -199,7 +210,7 @@ def layers(estimator: Any, sizes: list[int], out_activation: str) -> list[Dense]
     return [*(Dense(int(size), activation, dropout=rate) for size, activation, rate in hidden), output]
 
 
-def regression_loss(estimator: Any) -> Loss:
+def regression_loss(estimator: Regressor) -> Loss:
     """The loss object that `loss`, `quantile` and `huber_delta` name."""
     if isinstance(estimator.loss, Loss):
         if estimator.loss.name not in REGRESSION_LOSSES:
@@ -212,7 +223,7 @@ def regression_loss(estimator: Any) -> Loss:
     return arguments.get(estimator.loss, losses.LOSSES[estimator.loss])()
 
 
-def _quantile_loss(estimator: Any) -> Loss:
+def _quantile_loss(estimator: Regressor) -> Loss:
     try:
         return losses.Quantile(estimator.quantile)
     except (TypeError, ValueError) as error:

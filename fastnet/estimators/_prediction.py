@@ -13,6 +13,7 @@ from fastnet.network import Network
 
 from ._parameters import layers
 from ._sklearn import checked_data
+from ._types import MLP
 
 
 class Engine:
@@ -24,7 +25,7 @@ class Engine:
 
     __slots__ = ("activation", "biases", "network", "weights")
 
-    def __init__(self, estimator: Any, network: Network) -> None:
+    def __init__(self, estimator: MLP, network: Network) -> None:
         self.network, self.activation = network, estimator.activation
         self.weights, self.biases = tuple(network.weights), tuple(network.biases)
 
@@ -40,13 +41,13 @@ class Engine:
         return activation is self.activation or (type(activation) is type(self.activation) and activation == self.activation)
 
 
-def adopt(estimator: Any, network: Network) -> None:
+def adopt(estimator: MLP, network: Network) -> None:
     """Make the network's parameters the attributes of `estimator`."""
     estimator.coefs_, estimator.intercepts_ = list(network.weights), list(network.biases)
     estimator._engine = Engine(estimator, network)
 
 
-def build_network(estimator: Any, dtype: Any = None) -> Network:
+def build_network(estimator: MLP, dtype: Any = None) -> Network:
     """A network with copies of the estimator's parameters."""
     sizes = [coef.shape[1] for coef in estimator.coefs_]
     return Network.from_parameters(
@@ -54,13 +55,13 @@ def build_network(estimator: Any, dtype: Any = None) -> Network:
     )
 
 
-def fitted_network(estimator: Any) -> Network:
+def fitted_network(estimator: MLP) -> Network:
     """The network of the fitted estimator."""
     kept = estimator.__dict__.get("_engine")
     return kept.network if kept is not None and kept.serves(estimator.__dict__) else build_network(estimator)
 
 
-def outputs(estimator: Any, X: Any) -> np.ndarray:
+def outputs(estimator: MLP, X: Any) -> np.ndarray:
     """Activations of the output layer for data as a user gives it.
 
     Returns
@@ -83,7 +84,7 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
     return network_for(estimator, X.dtype)._forward(X, check_finite=False, n_threads=estimator.n_threads)
 
 
-def network_for(estimator: Any, dtype: np.dtype) -> Network:
+def network_for(estimator: MLP, dtype: np.dtype) -> Network:
     """The fitted network, in float64 where the data is and its parameters are not."""
     network = fitted_network(estimator)
     if estimator.dtype is None and dtype == np.float64 and network.dtype != np.float64:
@@ -91,7 +92,7 @@ def network_for(estimator: Any, dtype: np.dtype) -> Network:
     return network
 
 
-def plain_outputs(estimator: Any, X: Any) -> np.ndarray | None:
+def plain_outputs(estimator: MLP, X: Any) -> np.ndarray | None:
     """`outputs` of plain arrays that need no conversion; None leaves all other data, and every error, to validation.
 
     For one row, validation takes ten times as long as the network.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from fastnet._checks import positive_int
 from fastnet._data import MatrixLike
 from fastnet._hints import takes_other_words
+from fastnet.callbacks import Callback
 from fastnet.losses import Loss, Quantile
 
 from ._base import BaseMLP
@@ -36,9 +38,10 @@ from ._parameters import (
     regression_loss,
 )
 from ._prediction import outputs
+from ._scaling import in_units_of_y, learn, standardised
 from ._sklearn import unchanged_on_error
 from ._solver import partial_fit_available
-from ._targets import Role, check_values, encode_values
+from ._targets import Role, check_values, encode_values, in_order
 from ._validation import Rows, r2
 
 
@@ -58,12 +61,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     quantile : float in (0, 1) or list of them, default=0.5
         Levels of loss "quantile". With k levels, `predict` gives k columns for each column of y.
     huber_delta : float > 0, default=1.0
-        Residual at which loss "huber" turns from quadratic to linear.
+        Residual at which loss "huber" turns from quadratic to linear, in units of y (of its deviation with `scale_target`).
+    scale_target : bool, default=False
+        Train on standardised targets. Predictions, scores and scorers are in units of y as ever; losses, `tol` and `coefs_`
+        belong to the standardised targets. Mean and deviation are those of the rows that `fit` trains on, or of all that
+        `partial_fit` has seen. Not for loss "poisson".
+    sort_quantiles : bool, default=True
+        Sort the predicted quantiles of each row, so that they do not cross; this never makes their mean loss larger.
     {extras}
 
     Attributes
     ----------
     {attributes}
+    target_scaler_ : StandardScaler
+        Mean and deviation of each column of y, with `scale_target`.
 
     See Also
     --------
@@ -113,6 +124,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         max_fun: int = 15000,
         quantile: Quantiles = 0.5,
         huber_delta: float = 1.0,
+        scale_target: bool = False,
+        sort_quantiles: bool = True,
         dropout: Dropout = 0.0,
         weight_decay: float | None = None,
         max_grad_norm: float | None = None,
@@ -122,6 +135,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         validation_split: ValidationSplit = None,
         restore_best: bool | None = None,
         partial_fit_epochs: int = 1,
+        callbacks: list[Callback] | tuple[Callback, ...] | None = None,
+        max_time: float | None = None,
     ) -> None:
         self._store(locals())
 
@@ -152,8 +167,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        y = outputs(self, X)
+        y = self._predictions(outputs(self, X))
         return y.ravel() if y.shape[1] == 1 else y
+
+    def _predictions(self, outputs: np.ndarray) -> np.ndarray:
+        """What the outputs (m, n_outputs) of the network predict: in units of y, quantiles in their order."""
+        y = in_units_of_y(self, outputs)
+        return in_order(y, self._levels()) if self.sort_quantiles and y.shape[1] > 1 else y
 
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination R2; with several quantiles, their mean D2 pinball score.
@@ -198,7 +218,28 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _checked_targets(self, y: np.ndarray, role: Role) -> np.ndarray:
         check_values(y)
+        if self.scale_target and regression_loss(self).name == "poisson":
+            raise ValueError(
+                "scale_target=True standardises y, but loss='poisson' needs y >= 0, such as counts. Use scale_target=False, or "
+                "another loss."
+            )
         return y
+
+    def _check_same_network(self, wanted: list[int]) -> None:
+        super()._check_same_network(wanted)
+        scaled = hasattr(self, "target_scaler_")
+        if scaled != self.scale_target and getattr(self, "n_iter_", 0) > 0:
+            raise ValueError(
+                f"The fitted network was trained with scale_target={scaled}, but scale_target={self.scale_target}. Set it back "
+                "to continue training, or fit anew with warm_start=False."
+            )
+
+    def _scale_targets(self, rows: Rows, validation: Rows | None, *, incremental: bool) -> tuple[Rows, Rows | None]:
+        if not self.scale_target:
+            return rows, validation
+        self.target_scaler_ = learn(getattr(self, "target_scaler_", None) if incremental else None, rows)
+        scale = partial(standardised, self.target_scaler_, loss=regression_loss(self))
+        return scale(rows), None if validation is None else scale(validation)
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return encode_values(y, regression_loss(self), dtype)
@@ -220,4 +261,4 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @property
     def _default_metric(self) -> Callable[[np.ndarray, Rows], float] | None:
         """R2 of the predictions; None where there are several for each target."""
-        return r2 if len(self._levels()) == 1 else None
+        return None if len(self._levels()) > 1 else lambda outputs, rows: r2(self._predictions(outputs), rows)

@@ -12,6 +12,8 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from fastnet._checks import refuse_dates
 from fastnet._data import representable
 
+from ._types import MLP
+
 __all__ = [
     "CallbackSupport",
     "EpochTasks",
@@ -31,12 +33,12 @@ except ImportError:  # scikit-learn < 1.9 has no callbacks
         """Stands in for the mixin of scikit-learn 1.9: no `set_callbacks`, so `has_callbacks` is always False."""
 
 
-def has_callbacks(estimator: Any) -> bool:
+def has_callbacks(estimator: MLP) -> bool:
     """Whether scikit-learn callbacks are set on `estimator`, by the user or by a meta-estimator."""
     return bool(getattr(estimator, "_skl_callbacks", None))
 
 
-def checked_data(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
+def checked_data(estimator: MLP, X: Any, *y: Any, **options: Any) -> Any:
     """scikit-learn's `validate_data` for sparse or dense rows, which would take dates for numbers.
 
     Raises
@@ -88,7 +90,7 @@ class EpochTasks:
     """
 
     def __init__(
-        self, estimator: Any, max_tasks: int, X: Any, y: Any, metadata: dict[str, Any] | None, state: Callable[[], dict[str, Any]]
+        self, estimator: MLP, max_tasks: int, X: Any, y: Any, metadata: dict[str, Any] | None, state: Callable[[], dict[str, Any]]
     ) -> None:
         self._data = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._state = state
@@ -114,7 +116,7 @@ class EpochTasks:
 
 
 @contextmanager
-def unchanged_on_error(estimator: Any) -> Iterator[None]:
+def unchanged_on_error(estimator: MLP) -> Iterator[None]:
     """Put the attributes of `estimator` back if the block raises: a failed or interrupted fit leaves the model before it.
 
     A shallow copy is enough: in a fit, arrays are replaced and never modified in place, and lists only grow.
@@ -131,14 +133,14 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
         raise
 
 
-def replace_state(estimator: Any, attributes: dict[str, Any]) -> None:
+def replace_state(estimator: MLP, attributes: dict[str, Any]) -> None:
     """Give `estimator` these attributes and no others; it is never without a model that is there before and after."""
     for name in estimator.__dict__.keys() - attributes.keys():
         del estimator.__dict__[name]
     estimator.__dict__.update(attributes)
 
 
-def draft_of(estimator: Any) -> Any:
+def draft_of(estimator: MLP) -> Any:
     """A second object with the same attributes, on which a fit can be prepared, and refused, while others use the first."""
     draft = object.__new__(type(estimator))
     draft.__dict__.update(estimator.__dict__)

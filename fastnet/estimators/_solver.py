@@ -12,6 +12,7 @@ from fastnet.optimizers import LBFGS, GradientRule
 from fastnet.schedules import Constant, Schedule
 
 from ._parameters import RATE_POLICIES
+from ._types import MLP
 
 MINI_BATCH_RULES: dict[str, type[GradientRule]] = {
     name: rule for name, rule in optimizers.OPTIMIZERS.items() if issubclass(rule, GradientRule)
@@ -111,19 +112,19 @@ class Solver:
         return self.rate.stalled() if isinstance(self.rate, EpochRate) else (True, "Stopping.")
 
 
-def uses_lbfgs(estimator: Any) -> bool:
+def uses_lbfgs(estimator: MLP) -> bool:
     """Whether the estimator trains on all rows at once, through L-BFGS."""
     return isinstance(estimator.solver, LBFGS) or (isinstance(estimator.solver, str) and estimator.solver == "lbfgs")
 
 
-def lbfgs_options(estimator: Any) -> dict[str, Any]:
+def lbfgs_options(estimator: MLP) -> dict[str, Any]:
     """Tolerances and limits of L-BFGS: those of the object given as solver, or the estimator's `tol` and `max_fun`."""
     if isinstance(estimator.solver, LBFGS):
         return {"tol": estimator.solver.tol, "ftol": estimator.solver.ftol, "max_fun": estimator.solver.max_fun}
     return {"tol": estimator.tol, "max_fun": estimator.max_fun}
 
 
-def new_solver(estimator: Any, n_steps: int | None) -> Solver:
+def new_solver(estimator: MLP, n_steps: int | None) -> Solver:
     """The solver that the estimator's parameters ask for.
 
     Parameters
@@ -150,12 +151,12 @@ def new_solver(estimator: Any, n_steps: int | None) -> Solver:
     return Solver(optimizer, rate)
 
 
-def mini_batch_optimizer(estimator: Any) -> GradientRule:
+def mini_batch_optimizer(estimator: MLP) -> GradientRule:
     """The object given as solver, or that for its name and the parameters that go with it; not for L-BFGS."""
     if isinstance(estimator.solver, GradientRule):
         return estimator.solver
     rate, momentum = estimator.learning_rate_init, estimator.momentum
-    adam = {"beta1": estimator.beta_1, "beta2": estimator.beta_2, "epsilon": estimator.epsilon}
+    adam: dict[str, Any] = {"beta1": estimator.beta_1, "beta2": estimator.beta_2, "epsilon": estimator.epsilon}
     match estimator.solver:
         case "sgd":
             return optimizers.SGD(rate, momentum=momentum, nesterov=estimator.nesterovs_momentum)
@@ -166,13 +167,13 @@ def mini_batch_optimizer(estimator: Any) -> GradientRule:
         case "adam":
             return optimizers.Adam(rate, **adam, epsilon_hat=True)
         case "adamw":
-            decay = {} if estimator.weight_decay is None else {"weight_decay": estimator.weight_decay}
+            decay: dict[str, Any] = {} if estimator.weight_decay is None else {"weight_decay": estimator.weight_decay}
             return optimizers.AdamW(rate, **adam, **decay)
         case name:
-            return MINI_BATCH_RULES[name](rate)
+            return MINI_BATCH_RULES[str(name)](rate)
 
 
-def learning_rate(estimator: Any, optimizer: GradientRule) -> Schedule:
+def learning_rate(estimator: MLP, optimizer: GradientRule) -> Schedule:
     """The learning rate that `learning_rate` and `learning_rate_init` ask for.
 
     An optimiser object brings its own initial rate, or its own schedule, which a `learning_rate` other than "constant" replaces.
@@ -188,7 +189,7 @@ def learning_rate(estimator: Any, optimizer: GradientRule) -> Schedule:
     return EpochRate(policy, float(own(0)), estimator.power_t)
 
 
-def partial_fit_available(estimator: Any) -> bool:
+def partial_fit_available(estimator: MLP) -> bool:
     """Whether the solver can train in pieces; AttributeError otherwise."""
     if uses_lbfgs(estimator):
         raise AttributeError(f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic.")

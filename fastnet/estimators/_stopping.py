@@ -10,9 +10,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastnet.callbacks import Callback
 from fastnet.exceptions import DivergenceError
+from fastnet.history import History
 
 from ._sklearn import EpochTasks
 from ._solver import Solver
+from ._types import MLP
 from ._validation import Validation
 from ._warnings import as_scikit_learn
 
@@ -20,7 +22,7 @@ from ._warnings import as_scikit_learn
 NON_FINITE = "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 
 
-def reset_curves(estimator: Any) -> None:
+def reset_curves(estimator: MLP) -> None:
     """Forget the training runs before: the attributes that grow with every epoch start anew."""
     for name in (
         "loss_curve_",
@@ -33,7 +35,7 @@ def reset_curves(estimator: Any) -> None:
         estimator.__dict__.pop(name, None)
 
 
-def open_curves(estimator: Any, *, incremental: bool) -> None:
+def open_curves(estimator: MLP, *, incremental: bool) -> None:
     """Make the attributes that `EpochRules` continues, where they do not exist or belong to the other kind of stopping.
 
     Epochs without improvement are counted over the calls of `partial_fit`, and anew in every `fit`.
@@ -55,7 +57,7 @@ def open_curves(estimator: Any, *, incremental: bool) -> None:
         estimator._no_improvement_count = 0
 
 
-def prints_lines(estimator: Any) -> bool:
+def prints_lines(estimator: MLP) -> bool:
     """Whether `verbose` asks for a line an epoch or iteration."""
     return bool(estimator.verbose) and estimator.verbose != "progress"
 
@@ -85,7 +87,7 @@ class EpochRules(Callback):
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: MLP,
         solver: Solver,
         *,
         n_rows: int,
@@ -99,7 +101,6 @@ class EpochRules(Callback):
         self._n_rows, self._loss_scale = n_rows, loss_scale
         self._validation, self._best, self._may_stop, self._tasks = validation, best, may_stop, tasks
         self._prints = prints_lines(estimator)
-        self.stopped = False
 
     def on_train_begin(self, session: Any) -> None:
         self._estimator.n_iter_ = 0
@@ -108,16 +109,19 @@ class EpochRules(Callback):
 
     def on_epoch_end(self, session: Any) -> bool:
         self._record(session.result.loss * self._loss_scale + session.result.penalty)
-        improved = self._judge_training() if self._validation is None else self._judge_validation(self._validation)
+        if self._validation is None:
+            improved = self._judge_training()
+        else:
+            improved = self._judge_validation(self._validation, session.history)
         if improved and self._best is not None:
             self._best[:] = session.network.params
         self._solver.epoch_ended(self._estimator.t_)
-        self.stopped = self._stalled() and self._may_stop
+        stop = self._stalled() and self._may_stop
         if self._tasks is not None:
-            self.stopped |= self._tasks.end()
-            if not self.stopped and self._estimator.n_iter_ < self._estimator.max_iter:
+            stop |= self._tasks.end()
+            if not stop and self._estimator.n_iter_ < self._estimator.max_iter:
                 self._tasks.begin()
-        return self.stopped
+        return stop
 
     def on_train_end(self, session: Any) -> None:
         if self._best is not None:
@@ -144,7 +148,6 @@ class EpochRules(Callback):
         if self._validation is not None:
             self._estimator.validation_scores_.append(float("nan"))
             self._estimator.validation_loss_curve_.append(float("nan"))
-        self.stopped = True
         as_scikit_learn(warnings.warn, f"{error} The best weights before that are kept.", ConvergenceWarning)
 
     def _record(self, loss: float) -> None:
@@ -164,10 +167,14 @@ class EpochRules(Callback):
             estimator.best_loss_ = estimator.loss_
         return improved
 
-    def _judge_validation(self, validation: Validation) -> bool:
-        estimator, score = self._estimator, validation.score()
+    def _judge_validation(self, validation: Validation, history: History) -> bool:
+        estimator = self._estimator
+        loss, score = validation.judge()
         estimator.validation_scores_.append(score)
-        estimator.validation_loss_curve_.append(validation.loss())
+        estimator.validation_loss_curve_.append(loss)
+        history.val_loss.append(loss / self._loss_scale)
+        if not validation.watches_loss:
+            history.val_score.append(score)
         if self._prints:
             print(f"Validation score: {score:f}")
         self._count(not score < estimator.best_validation_score_ + estimator.tol)

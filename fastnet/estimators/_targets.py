@@ -11,6 +11,8 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnet.losses import Quantile
 
+from ._types import Classifier
+
 #: What rows are for.
 Role = Literal["fit", "partial_fit", "validation"]
 
@@ -36,7 +38,7 @@ def as_indicators(y: Any) -> Any:
     return (y != 0).astype(y.dtype)
 
 
-def check_classes(estimator: Any, y: np.ndarray, role: Role) -> None:
+def check_classes(estimator: Classifier, y: np.ndarray, role: Role) -> None:
     """Learn the classes of `y`, or check them against those that are known (warm start, `partial_fit`, validation).
 
     Sets `classes_` and `_label_binarizer`.
@@ -65,18 +67,18 @@ def check_classes(estimator: Any, y: np.ndarray, role: Role) -> None:
         )
 
 
-def is_multilabel(estimator: Any) -> bool:
+def is_multilabel(estimator: Classifier) -> bool:
     """Whether the classifier predicts a set of labels for each row."""
     return estimator._label_binarizer.y_type_.startswith("multilabel")
 
 
-def n_outputs(estimator: Any) -> int:
+def n_outputs(estimator: Classifier) -> int:
     """Units of a classifier's output layer: 1 for two classes (or one), otherwise one a class."""
     n_classes = len(estimator.classes_)
     return n_classes if is_multilabel(estimator) or n_classes > 2 else 1
 
 
-def encode_labels(estimator: Any, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def encode_labels(estimator: Classifier, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Labels as the engine's targets.
 
     Returns
@@ -90,7 +92,7 @@ def encode_labels(estimator: Any, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.searchsorted(estimator.classes_, y).astype(np.int32)
 
 
-def decode_labels(estimator: Any, outputs: np.ndarray) -> np.ndarray:
+def decode_labels(estimator: Classifier, outputs: np.ndarray) -> np.ndarray:
     """Labels of the most probable classes.
 
     Parameters
@@ -145,3 +147,16 @@ def encode_values(y: np.ndarray, loss: Any, dtype: np.dtype) -> np.ndarray:
     if isinstance(loss, Quantile):
         y = np.repeat(y, len(loss.levels), axis=1)
     return np.ascontiguousarray(y, dtype=dtype)
+
+
+def in_order(y: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:
+    """Predicted quantiles (m, n_targets * k), sorted within each target so that they rise with their k levels.
+
+    References
+    ----------
+    Chernozhukov, Fernandez-Val and Galichon, Quantile and probability curves without crossing (2010): sorted, they are no
+    further from the true quantiles.
+    """
+    rank = np.argsort(np.argsort(levels))
+    by_target = y.reshape(len(y), Quantile(levels).n_targets(y.shape[1]), len(levels))
+    return np.sort(by_target, axis=2)[:, :, rank].reshape(y.shape)

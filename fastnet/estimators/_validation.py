@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from fastnet.network import Network
 from ._losses import reported_scale
 from ._sklearn import draft_of
 from ._targets import class_numbers
+from ._types import MLP
 
 SMALLEST_VALIDATION_SET = 2
 
@@ -56,7 +58,7 @@ class Rows:
         return replace(self, X=_safe_indexing(self.X, index), y=self.y[index], labels=self.labels[index], **weights)
 
 
-def split(estimator: Any, rows: Rows, random_state: np.random.RandomState, groups: Any = None) -> tuple[Rows, Rows]:
+def split(estimator: MLP, rows: Rows, random_state: np.random.RandomState, groups: Any = None) -> tuple[Rows, Rows]:
     """Set validation rows aside, by `validation_split` or else by `validation_fraction` with scikit-learn's draws.
 
     Parameters
@@ -101,7 +103,7 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState, group
     return parts
 
 
-def _last_split(estimator: Any, rows: Rows, groups: Any) -> list[np.ndarray]:
+def _last_split(estimator: MLP, rows: Rows, groups: Any) -> list[np.ndarray]:
     """Row numbers of training and validation by `validation_split`; of several splits the last."""
     spec, m = estimator.validation_split, len(rows)
     splitter = check_cv(spec, rows.labels, classifier=is_classifier(estimator))
@@ -141,17 +143,18 @@ def _row_numbers(part: Any, m: int) -> np.ndarray:
     return index.astype(np.intp)
 
 
-def _strata(estimator: Any, rows: Rows) -> np.ndarray | None:
+def _strata(estimator: MLP, rows: Rows) -> np.ndarray | None:
     """What the split is stratified by: scikit-learn does so for two classes, `stratify=True` for classes and sets of labels."""
-    if not is_classifier(estimator) or estimator.stratify is False:
+    stratify = getattr(estimator, "stratify", False)  # regressors have none
+    if stratify is False:
         return None
     if estimator.n_outputs_ == 1:
         return rows.y.astype(bool)
-    return rows.y if estimator.stratify is True else None
+    return rows.y if stratify is True else None
 
 
 class Validation:
-    """Scores of a network on validation rows.
+    """Loss and score of a network on validation rows.
 
     Parameters
     ----------
@@ -159,25 +162,34 @@ class Validation:
         Its parameters are views of the network's.
     network : Network
     rows : Rows
+
+    Attributes
+    ----------
+    watches_loss : bool
+        Whether the score is the loss with its sign changed.
     """
 
-    def __init__(self, estimator: Any, network: Network, rows: Rows) -> None:
+    def __init__(self, estimator: MLP, network: Network, rows: Rows) -> None:
         self._estimator, self._network, self._rows = estimator, network, rows
         self._loss = estimator._validation_loss(network.dtype)
         self._X = _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False)
-        self.score = self._scorer()
+        self._score = self._scorer()
+        self.watches_loss = self._score is None
 
-    def loss(self) -> float:
-        """Mean loss, without penalties and label smoothing, on scikit-learn's scale."""
+    def judge(self) -> tuple[float, float]:
+        """Mean loss, without penalties and label smoothing, on scikit-learn's scale; and the score."""
         J = self._network._loss(self._X, self._rows.y, self._loss, self._rows.sample_weight, self._estimator.n_threads)
-        return J * reported_scale(self._loss, self._network.n_outputs)
+        loss = J * reported_scale(self._loss, self._network.n_outputs)
+        return loss, -loss if self._score is None else self._score()
 
-    def _scorer(self) -> Callable[[], float]:
+    def _scorer(self) -> Callable[[], float] | None:
+        """What gives the score; None where that is the loss."""
         scoring = self._estimator.scoring
-        if scoring == "loss" or (scoring is None and self._estimator._default_metric is None):
-            return lambda: -self.loss()
         if scoring is None:
-            return self._default_score
+            metric = self._estimator._default_metric
+            return None if metric is None else partial(self._default_score, metric)
+        if scoring == "loss":
+            return None
         if scoring == "roc_auc" and self._network.n_outputs > 2 and self._rows.y.ndim == 1:
             raise ValueError("scoring='roc_auc' is for two classes: use 'roc_auc_ovr' or 'roc_auc_ovo' for more.")
         scorer = check_scoring(self._estimator, scoring)
@@ -195,14 +207,14 @@ class Validation:
 
         return score
 
-    def _default_score(self) -> float:
+    def _default_score(self, metric: Callable[[np.ndarray, Rows], float]) -> float:
         outputs = self._network._forward(self._rows.X, check_finite=False, n_threads=self._estimator.n_threads)
         if not np.isfinite(outputs).all():
             return float("nan")
-        return self._estimator._default_metric(outputs, self._rows)
+        return metric(outputs, self._rows)
 
 
-def _without_feature_names(estimator: Any) -> Any:
+def _without_feature_names(estimator: MLP) -> Any:
     """A view of the estimator, with the same parameters, that takes arrays without a warning."""
     nameless = draft_of(estimator)
     nameless.__dict__.pop("feature_names_in_", None)

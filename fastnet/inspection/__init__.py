@@ -11,6 +11,7 @@ from ._diagnosis import Diagnosis, diagnose
 from ._rules import Finding
 from ._snapshot import Snapshot, snapshot
 from ._statistics import InputStatistics, LayerStatistics
+from ._targets import TargetStatistics
 
 __all__ = [
     "Diagnosis",
@@ -21,6 +22,7 @@ __all__ = [
     "LayerStatistics",
     "Recorder",
     "Snapshot",
+    "TargetStatistics",
     "diagnose",
     "snapshot",
 ]

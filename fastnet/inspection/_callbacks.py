@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _checks
+from .._hints import takes_other_words
 from ..callbacks import Callback
 from ..losses import Loss
 from ._diagnosis import Diagnosis, diagnose
@@ -47,6 +48,7 @@ class DiagnosisCallback(Callback):
     the number of updates (as if they were independent) and by the size of the weights.
     """
 
+    @takes_other_words()
     def __init__(self, X: ArrayLike, y: ArrayLike | None = None, *, loss: str | Loss | None = None, every: int = 1) -> None:
         self.X = X
         self.y = y
@@ -106,6 +108,7 @@ class Recorder(Callback):
         The first is of the untrained network, as epoch 0.
     """
 
+    @takes_other_words()
     def __init__(self, X: ArrayLike, y: ArrayLike | None = None, *, loss: str | Loss | None = None, every: int = 1) -> None:
         self.X = X
         self.y = y

@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import losses
 from .._models import model_view
 from ..losses import Loss
 from ._rules import RULES, Finding
-from ._statistics import InputStatistics, LayerStatistics, input_statistics, layer_statistics, sample_rows
+from ._statistics import InputStatistics, LayerStatistics, input_scales, layer_statistics, sample_rows
+from ._targets import target_statistics
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -74,7 +76,7 @@ class Diagnosis:
             "healthy": self.healthy,
             "findings": [asdict(finding) for finding in self.findings],
             "layers": [asdict(layer) for layer in self.layers],
-            "inputs": {**asdict(self.inputs), "scales": self.inputs.scales.tolist()},
+            "inputs": asdict(self.inputs, dict_factory=_with_lists),
         }
 
     def __repr__(self) -> str:
@@ -103,6 +105,10 @@ class Diagnosis:
     def _cells(self) -> list[list[str]]:
         rows = [[_cell(title, getattr(layer, field)) for title, field in _COLUMNS.items()] for layer in self.layers]
         return _elide(rows, ["..."] * len(_COLUMNS), n_shown=12)
+
+
+def _with_lists(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in pairs}
 
 
 def _elide(items: Sequence[Any], mark: Any, *, n_shown: int) -> list[Any]:
@@ -138,7 +144,8 @@ def diagnose(
     """Look for what keeps a network from learning.
 
     Dead and saturated units, vanishing and exploding gradients, inputs and targets of the wrong size, steps of the wrong
-    size, units that are all alike and numbers that are not finite.
+    size, a `tol` that ends training too soon, predictions that a constant beats, units that are all alike and numbers that are
+    not finite.
 
     Parameters
     ----------
@@ -147,7 +154,8 @@ def diagnose(
         Data as the network sees it (scaled, if it is trained on scaled data). Of more than 1000 rows, 1000 evenly spaced
         ones are used; dead and saturated units take at least 20.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
-        Targets or class labels. Without them, gradients are those of a random sum of the outputs.
+        Targets or class labels, in the units that the model predicts. Without them, gradients are those of a random sum of the
+        outputs.
     loss : str or Loss, default=None
         None takes the one the estimator was trained on; for a `Network` the canonical one of its output activation.
     learning_rate : float, default=None
@@ -171,7 +179,8 @@ def diagnose(
     -----
     A unit is dead if its derivative is 0 on all rows, saturated if it is below 5 % of its largest value on 95 % of them;
     a layer is reported from 30 % of such units on. Gradients vanish or explode where ``|dZ[1]| / |dZ[L]|`` leaves
-    1e-3 to 1e3. One forward and one backward pass in float64.
+    1e-3 to 1e3. An estimator with `scale_target` is looked at as it is trained, on standardised targets. One forward and one
+    backward pass in float64.
 
     References
     ----------
@@ -192,12 +201,13 @@ def diagnose(
     >>> [finding.kind for finding in diagnose(net, X).findings]
     ['dead_units']
     """
-    view = model_view(model)
+    view = model_view(model, as_trained=True)
     rows, targets = sample_rows(X, y)
     rows = view.inputs(rows)
-    layers = layer_statistics(view, rows, targets, loss=loss, learning_rate=learning_rate, update_ratios=update_ratios)
+    Z, A = view.forward_pass(rows)
+    layers = layer_statistics(view, Z, A, targets, loss=loss, learning_rate=learning_rate, update_ratios=update_ratios)
     chosen = view.loss if loss is None else losses.get(loss, view.activations[-1])
-    inputs = input_statistics(rows, targets, chosen)
+    inputs = InputStatistics(len(rows), input_scales(rows), target_statistics(view, A[-1], targets, chosen))
     names = view.feature_names or [f"feature {number}" for number in range(view.sizes[0])]
     findings = [rule(layers, inputs, names) for rule in RULES]
     return Diagnosis(

@@ -15,7 +15,10 @@ from ._statistics import InputStatistics, LayerStatistics
 __all__ = ["RULES", "Finding"]
 
 _LARGE_FEATURE, _SMALL_FEATURE = 20.0, 1e-2
-_LARGE_TARGET = 1e3
+_SMALL_DEVIATION, _LARGE_DEVIATION, _LARGE_OFFSET = 0.2, 100.0, 3.0
+_CONSTANT = 1e-12
+_FEWEST_EPOCHS = 10
+_LARGE_TOL = 1e-2
 _DEAD_SHARE = 0.3
 _SATURATED_SHARE = 0.3
 _VANISHED, _EXPLODED = 1e-3, 1e3
@@ -93,15 +96,46 @@ def unscaled_inputs(layers: Layers, inputs: InputStatistics, names: FeatureNames
 
 
 def unscaled_targets(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> Finding | None:
-    """Regression targets far larger than a fresh network's outputs."""
-    if inputs.target_scale is None or inputs.target_scale < _LARGE_TARGET:
+    """Regression targets far from mean 0 and deviation 1."""
+    targets = inputs.targets
+    if targets is None or not targets.standardisable:
+        return None
+    for column, (mean, deviation) in enumerate(zip(targets.means, targets.deviations, strict=True)):
+        meaning = _meaning_of_scale(float(mean), float(deviation))
+        if meaning is not None:
+            return Finding(
+                "unscaled_targets",
+                "y" if len(targets.means) == 1 else f"column {column} of y",
+                f"The mean of the targets is {mean:.3g}, their standard deviation {deviation:.3g}.",
+                meaning,
+                "Standardise the targets: MLPRegressor(scale_target=True), or (y - y.mean()) / y.std() for a Network.",
+            )
+    return None
+
+
+def _meaning_of_scale(mean: float, deviation: float) -> str | None:
+    if deviation <= _CONSTANT * abs(mean):
+        return None
+    if deviation > _LARGE_DEVIATION:
+        return "Outputs start near 0, so the first gradients are as large as the targets and training is slow or diverges."
+    if deviation < _SMALL_DEVIATION:
+        return "One step of the optimiser moves the outputs by much of that, and differences of the loss are lost beside tol."
+    if abs(mean) > _LARGE_OFFSET * deviation:
+        return "Outputs start near 0: training is spent on reaching the mean, and what tells the rows apart comes late."
+    return None
+
+
+def large_tol(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> Finding | None:
+    """Training that ended because `tol` asks for more than the loss can fall."""
+    targets = inputs.targets
+    if targets is None or targets.tol is None or targets.tol <= _LARGE_TOL * targets.constant_loss:
         return None
     return Finding(
-        "unscaled_targets",
-        "y",
-        f"The targets' root mean square is {inputs.target_scale:.3g}.",
-        "Outputs start near 0, so the first gradients are as large as the targets and training is slow or diverges.",
-        "Standardise the targets, for example with sklearn.compose.TransformedTargetRegressor.",
+        "large_tol",
+        "tol",
+        f"tol is {targets.tol:g}, the loss of a constant prediction {targets.constant_loss:.3g}.",
+        "Epochs count as improvement only if the loss falls by tol, so training stopped while it was still learning.",
+        "Standardise the targets (scale_target=True), or set tol below a thousandth of that loss.",
     )
 
 
@@ -220,10 +254,30 @@ def large_updates(layers: Layers, inputs: InputStatistics, names: FeatureNames) 
     )
 
 
+def worse_than_constant(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> Finding | None:
+    """A trained regressor that a constant beats."""
+    targets = inputs.targets
+    if targets is None or targets.n_epochs is None or targets.n_epochs < _FEWEST_EPOCHS:
+        return None
+    if not targets.model_loss > targets.constant_loss > 0:
+        return None
+    ratio = targets.model_loss / targets.constant_loss
+    return Finding(
+        "worse_than_constant",
+        "predictions",
+        f"Their loss on these rows is {ratio:.3g} times that of the best constant; 1 minus that, R2 for squared errors, is "
+        f"{1 - ratio:.2g}.",
+        f"After {targets.n_epochs} epochs the network predicts worse than it would without looking at the features.",
+        "Standardise features and targets, train longer or at a higher learning rate. If the training rows are predicted well, "
+        "these rows are too different from them, or the network needs more of them or more regularisation.",
+    )
+
+
 RULES: tuple[Rule, ...] = (
     not_finite,
     unscaled_inputs,
     unscaled_targets,
+    large_tol,
     identical_units,
     dead_units,
     saturated_units,
@@ -231,6 +285,7 @@ RULES: tuple[Rule, ...] = (
     exploding_gradient,
     lost_signal,
     large_updates,
+    worse_than_constant,
 )
 
 

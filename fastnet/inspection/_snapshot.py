@@ -57,7 +57,7 @@ def snapshot(model: Any, X: ArrayLike, y: ArrayLike | None = None, *, loss: str 
     -------
     Snapshot
     """
-    view = model_view(model)
+    view = model_view(model, as_trained=True)
     view.assert_finite()
     rows, targets = sample_rows(X, y)
     Z, A = view.forward_pass(rows)

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from .._models import Array, Gradients, ModelView, dense_rows
 from ..losses import Loss
+from ._targets import TargetStatistics
 
-__all__ = ["InputStatistics", "LayerStatistics", "layer_statistics", "input_statistics", "sample_rows"]
+__all__ = ["InputStatistics", "LayerStatistics", "layer_statistics", "input_scales", "sample_rows"]
 
 MAX_ROWS = 1000
 MIN_ROWS = 20
@@ -26,7 +27,7 @@ _DEAD_BELOW = 1e-3
 
 @dataclass(frozen=True)
 class InputStatistics:
-    """Scales of the features.
+    """Scales of the features, and the targets.
 
     Attributes
     ----------
@@ -34,13 +35,13 @@ class InputStatistics:
         Rows that were looked at.
     scales : ndarray of shape (n_features,)
         Root mean square of each feature.
-    target_scale : float or None
-        Root mean square of the targets of a regression.
+    targets : TargetStatistics or None
+        Of a regression.
     """
 
     n_rows: int
     scales: Array
-    target_scale: float | None
+    targets: TargetStatistics | None
 
 
 @dataclass(frozen=True)
@@ -110,29 +111,29 @@ def sample_rows(X: Any, y: Any, max_rows: int = MAX_ROWS) -> tuple[Array, Array 
     return dense_rows(picked), None if y is None else np.asarray(y)[rows]
 
 
-def input_statistics(X: Array, y: Array | None, loss: Loss) -> InputStatistics:
-    """Measure the features (n_rows, n_features) and the targets of a regression."""
-    is_regression = y is not None and loss.name in ("squared_error", "absolute_error", "huber", "quantile")
-    target_scale = _rms(np.asarray(y, dtype=np.float64)) if is_regression else None
+def input_scales(X: Array) -> Array:
+    """Root mean square of each feature."""
     with np.errstate(over="ignore"):
-        return InputStatistics(len(X), np.sqrt(np.mean(X**2, axis=0)), target_scale)
+        return np.sqrt(np.mean(X**2, axis=0))
 
 
 def layer_statistics(
     view: ModelView,
-    X: Array,
+    Z: list[Array],
+    A: list[Array],
     y: Array | None,
     *,
     loss: str | Loss | None = None,
     learning_rate: float | None = None,
     update_ratios: Sequence[float] | None = None,
 ) -> list[LayerStatistics]:
-    """Measure every layer of the model on the rows of `X`.
+    """Measure every layer of the model.
 
     Parameters
     ----------
     view : ModelView
-    X : ndarray of shape (n_rows, n[0])
+    Z, A : list of ndarray of shape (n_rows, n[l])
+        Its `forward_pass`.
     y : ndarray of shape (n_rows,) or (n_rows, n[L]), or None
     loss : str, Loss or None
     learning_rate : float or None
@@ -144,7 +145,6 @@ def layer_statistics(
     -------
     list of LayerStatistics
     """
-    Z, A = view.forward_pass(X)
     finite = [_finite(W, b, a) for W, b, a in zip(view.weights, view.biases, A[1:], strict=True)]
     G = _gradients(view, Z, A, y, loss) if all(finite) and np.isfinite(Z[-1]).all() else None
     if update_ratios is None and y is not None and G is not None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnet import _checks, activations, initializers
+from fastnet._hints import takes_other_words
 from fastnet.activations import Activation
 from fastnet.initializers import Initializer
 from fastnet.layers._base import Arrays, Layer, Operation, Segment, zero
@@ -44,6 +45,7 @@ class Dense(Layer):
     dropout: float
     scale: str
 
+    @takes_other_words()
     def __init__(
         self,
         n_units: int,

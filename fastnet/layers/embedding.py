@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnet import _checks, activations
+from fastnet._hints import takes_other_words
 from fastnet.activations import Activation
 from fastnet.initializers import Initializer
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
@@ -54,6 +55,7 @@ class NumericEmbedding(Layer):
     bins: tuple[tuple[float, ...], ...] | None
     activation: Activation
 
+    @takes_other_words()
     def __init__(
         self,
         kind: str = "pbld",
@@ -179,6 +181,7 @@ class CategoryEmbedding(Layer):
     n_units: int
     columns: tuple[int, ...] | None
 
+    @takes_other_words()
     def __init__(self, n_categories: Sequence[int], n_units: int = 8, *, columns: Iterable[int] | None = None) -> None:
         sizes = tuple(_checks.integer(n, "n_categories", minimum=0, maximum=2**24 - 2) for n in n_categories)
         if not sizes:

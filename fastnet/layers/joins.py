@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnet import _checks, activations
+from fastnet._hints import takes_other_words
+from fastnet._values import frozen
 from fastnet.activations import Activation
 from fastnet.layers._base import Arrays, Layer, Operation
 from fastnet.layers._graph import Graph
 
 
-@dataclass(frozen=True)
+@frozen
 class Dropout(Layer):
     """Numbers of a row become 0 with probability `rate` in training, the others are times ``1 / (1 - rate)`` (Srivastava et al.
     2014).
@@ -48,6 +50,7 @@ class Residual(Layer):
     layers: tuple[Layer, ...]
     activation: Activation
 
+    @takes_other_words()
     def __init__(self, layers: Iterable[Layer] | Layer, activation: str | Activation | type[Activation] = "identity") -> None:
         object.__setattr__(self, "layers", branch(layers, "Residual"))
         object.__setattr__(self, "activation", activations.get(activation))
@@ -78,6 +81,7 @@ class Concat(Layer):
 
     branches: tuple[tuple[Layer, ...], ...]
 
+    @takes_other_words()
     def __init__(self, *layers: Iterable[Layer] | Layer, branches: Iterable[Iterable[Layer] | Layer] = ()) -> None:
         branches = (*layers, *branches)
         if not branches:
@@ -107,6 +111,7 @@ class Columns(Layer):
 
     columns: tuple[int, ...]
 
+    @takes_other_words()
     def __init__(self, columns: Iterable[int]) -> None:
         object.__setattr__(self, "columns", column_numbers(columns))
 

@@ -8,11 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from fastnet import _checks
+from fastnet._values import frozen
 from fastnet.layers._base import Arrays, Layer, Operation, Segment, one, zero
 from fastnet.layers._graph import Graph
 
 
-@dataclass(frozen=True)
+@frozen
 class LayerNorm(Layer):
     """``A[l] = gain * (a - mean(a)) / sqrt(var(a) + epsilon) + bias`` of each row a of A[l-1] (Ba, Kiros & Hinton 2016).
 

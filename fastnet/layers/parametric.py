@@ -8,6 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from fastnet import _checks, activations
+from fastnet._hints import takes_other_words
+from fastnet._values import frozen
 from fastnet.activations import Activation, ReLU
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import Graph
@@ -27,6 +29,7 @@ class Parametric(Layer):
 
     activation: Activation
 
+    @takes_other_words()
     def __init__(self, activation: str | Activation | type[Activation] = "selu") -> None:
         g = activations.get(activation)
         if not g.derivable:
@@ -38,7 +41,7 @@ class Parametric(Layer):
         return graph.add(Interpolation(n_in=graph.widths[source], g=self.activation, initial=1.0), source)
 
 
-@dataclass(frozen=True)
+@frozen
 class PReLU(Layer):
     """``A[l] = max(0, a) + p * min(0, a)`` with a = A[l-1] and one trained slope p for each number of a row (He et al. 2015).
 

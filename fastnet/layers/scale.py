@@ -8,11 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from fastnet._values import frozen
 from fastnet.layers._base import Arrays, Layer, Operation, Segment, one, zero
 from fastnet.layers._graph import Graph
 
 
-@dataclass(frozen=True)
+@frozen
 class Scale(Layer):
     """Elementwise factors ``A[l] = s * A[l-1]``, one for each number of a row, 1 at first.
 

@@ -27,11 +27,14 @@ class GraphBuilder:
         self.constants: list[onnx.TensorProto] = []
         self._uses_ml = False
 
-    def add(self, operator: str, *inputs: str, output: str | None = None, domain: str = "", **attributes: Any) -> str:
-        """Append a node and return the name of its one output."""
+    def add(
+        self, operator: str, *inputs: str, output: str | None = None, domain: str = "", n_unused: int = 0, **attributes: Any
+    ) -> str:
+        """Append a node and return the name of its first output; `n_unused` others follow it."""
         name = f"{operator}_{len(self.nodes)}"
         output = output or f"{name}_out"
-        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=name, domain=domain, **attributes))
+        outputs = [output, *(f"{name}_unused_{number}" for number in range(n_unused))]
+        self.nodes.append(helper.make_node(operator, list(inputs), outputs, name=name, domain=domain, **attributes))
         self._uses_ml |= domain == ML_DOMAIN
         return output
 

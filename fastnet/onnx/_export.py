@@ -21,8 +21,8 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
 
     The input is `X` (n_rows, n_features). A classifier's outputs are `label` (n_rows,), int64 or strings (uint64 if there are
     labels from 2**63 on), and `probabilities` (n_rows, n_classes), two columns for two classes; a multilabel classifier's
-    `label` is (n_rows, n_labels) of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), a network's `output`
-    (n_rows, n_outputs).
+    `label` is (n_rows, n_labels) of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), what its `predict` gives;
+    a network's is `output` (n_rows, n_outputs).
 
     Parameters
     ----------
@@ -73,9 +73,19 @@ def export(view: ModelView, *, dtype: str, opset: int, zipmap: bool = False, val
     if view.classes is not None:
         outputs = _classifier_outputs(graph, view, A, real, zipmap)
     else:
-        graph.add("Identity", A, output=values)
+        graph.add("Identity", _sorted(graph, view, A) if view.sorted_levels else A, output=values)
         outputs = [_matrix(values, real, view.sizes[-1])]
     return graph.model([_matrix("X", real, view.sizes[0])], outputs, view.name)
+
+
+def _sorted(graph: GraphBuilder, view: ModelView, A: str) -> str:
+    """The quantiles of each target, sorted so that they rise with their levels; a shape's 0 keeps the number of rows."""
+    k, n_outputs = len(view.sorted_levels), view.sizes[-1]
+    by_target = graph.add("Reshape", A, graph.constant(np.array([0, n_outputs // k, k])))
+    ascending = graph.add("TopK", by_target, graph.constant(np.array([k])), n_unused=1, axis=2, largest=0, sorted=1)
+    rank = graph.constant(np.argsort(np.argsort(view.sorted_levels)))
+    in_order = graph.add("Gather", ascending, rank, axis=2)
+    return graph.add("Reshape", in_order, graph.constant(np.array([0, n_outputs])))
 
 
 def _classifier_outputs(graph: GraphBuilder, view: ModelView, A: str, real: np.dtype, zipmap: bool) -> list[onnx.ValueInfoProto]:

@@ -7,7 +7,7 @@ contradict it. The optimiser's memory is not stored either: `partial_fit` on a l
 from __future__ import annotations
 
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +15,9 @@ from fastnet.persistence import _network
 from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, pack_labels, unpack
 
-if TYPE_CHECKING:
-    from fastnet.network import Network
-
 NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
 CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
+TARGET_SCALER = ("mean_", "var_", "scale_", "n_samples_seen_")
 TARGET_TYPES = ("binary", "multiclass", "multilabel-indicator")
 
 
@@ -49,22 +47,27 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """
     from sklearn.utils.validation import check_is_fitted
 
-    from fastnet.estimators._prediction import fitted_network
+    from fastnet.estimators.models import check_outputs, fitted_network
 
     check_is_fitted(estimator)
     estimator._validate_params()
     content, tensors = _network.describe(fitted_network(estimator))
     fitted = vars(estimator)
-    content["parameters"] = {name: _parameter(name, value, tensors) for name, value in estimator.get_params(deep=False).items()}
+    parameters = {**estimator.get_params(deep=False), "callbacks": None}  # they belong to a training, and may hold anything
+    content["parameters"] = {name: _parameter(name, value, tensors) for name, value in parameters.items()}
     content["numbers"] = {name: pack(fitted[name], tensors, name) for name in NUMBERS if name in fitted}
     content["curves"] = {name: _curve(fitted[name], tensors, name) for name in CURVES if name in fitted}
     if "feature_names_in_" in fitted:
         content["feature_names"] = pack_labels(estimator.feature_names_in_)
+    if "target_scaler_" in fitted:
+        scaler = estimator.target_scaler_
+        content["target_scaler"] = {name: _vector(getattr(scaler, name), tensors, name) for name in TARGET_SCALER}
     if "classes_" in fitted:
         binarizer = estimator._label_binarizer
         content["classes"] = pack_labels(estimator.classes_)
         content["target_type"] = binarizer.y_type_
         content["sparse_targets"] = bool(binarizer.sparse_input_)
+    check_outputs(estimator)
     return content, tensors
 
 
@@ -76,7 +79,7 @@ def build(content: dict[str, Any], file: Container) -> Any:
     ValueError
         The description is not one, or does not fit the network.
     """
-    from fastnet.estimators._prediction import adopt
+    from fastnet.estimators.models import install
 
     network = _network.build(content, file)
     parameters = {name: unpack(value, file) for name, value in _object(content, "parameters").items()}
@@ -85,16 +88,17 @@ def build(content: dict[str, Any], file: Container) -> Any:
     if unknown:
         raise ValueError(f"broken file: {cls.__name__} has no parameters {short(unknown)}")
     estimator = cls(**parameters)
-    _check_parameters(estimator, network)
-    estimator.n_features_in_, estimator.n_outputs_ = network.n_inputs, network.n_outputs
-    estimator.n_layers_ = network.n_layers + 1
-    estimator.out_activation_ = _sklearn_name(network)
+    try:
+        install(estimator, network)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"broken file: {error}") from error
     vars(estimator).update(_numbers(_object(content, "numbers"), file), **_curves(_object(content, "curves"), file))
     if "feature_names" in content:
         estimator.feature_names_in_ = _labels(content["feature_names"], file, network.n_inputs, "feature names")
     if content["kind"] == "classifier":
         _restore_classes(estimator, content, file)
-    adopt(estimator, network)
+    if "target_scaler" in content:
+        estimator.target_scaler_ = _target_scaler(_object(content, "target_scaler"), file, network.n_outputs)
     return estimator
 
 
@@ -114,7 +118,11 @@ def _parameter(name: str, value: Any, tensors: dict[str, np.ndarray]) -> Any:
 
 
 def _curve(values: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
-    return None if values is None else pack(np.asarray(values, np.float64), tensors, name)
+    return None if values is None else _vector(values, tensors, name)
+
+
+def _vector(values: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
+    return pack(np.atleast_1d(np.asarray(values, np.float64)), tensors, name)
 
 
 def _object(content: dict[str, Any], name: str) -> dict[str, Any]:
@@ -171,24 +179,17 @@ def _restore_classes(estimator: Any, content: dict[str, Any], file: Container) -
     estimator.classes_, estimator._label_binarizer = classes, binarizer
 
 
-def _check_parameters(estimator: Any, network: Network) -> None:
-    """The parameters must be valid, and ask for the activations that the network has."""
-    from fastnet.estimators._parameters import layers
+def _target_scaler(packed: dict[str, Any], file: Container, n_outputs: int) -> Any:
+    from sklearn.preprocessing import StandardScaler
 
-    try:
-        estimator._validate_params()
-        wanted = layers(estimator, list(network.sizes[1:]), _sklearn_name(network))
-    except TypeError as error:
-        raise ValueError(f"broken file: the estimator's parameters are not valid: {error}") from error
-    if [layer.activation for layer in wanted] != [getattr(layer, "activation", None) for layer in network.layers]:
-        raise ValueError("broken file: the estimator's activation is not that of its network")
-
-
-def _sklearn_name(network: Network) -> str:
-    from fastnet.estimators._parameters import OUTPUT_ACTIVATIONS
-
-    names = {ours: theirs for theirs, ours in OUTPUT_ACTIVATIONS.items()}
-    output = network.output_activation.name
-    if output not in names:
-        raise ValueError(f"broken file: an estimator's output activation cannot be {output}")
-    return names[output]
+    vectors = {name: unpack(value, file) for name, value in packed.items() if name in TARGET_SCALER}
+    if len(vectors) < len(TARGET_SCALER) or not all(_is_curve(v) and np.isfinite(v).all() for v in vectors.values()):
+        raise ValueError(f"broken file: the target scaler must have finite float64 vectors {', '.join(TARGET_SCALER)}")
+    mean, variance, scale, n_seen = (vectors[name].copy() for name in TARGET_SCALER)
+    fits = len(mean) == len(variance) == len(scale) > 0 and n_outputs % len(mean) == 0 and len(n_seen) == 1
+    if not fits or (variance < 0).any() or not (scale > 0).all() or n_seen[0] <= 0:
+        raise ValueError(f"broken file: the target scaler does not fit a network of {n_outputs} outputs")
+    scaler = StandardScaler()
+    scaler.mean_, scaler.var_, scaler.scale_, scaler.n_samples_seen_ = mean, variance, scale, n_seen[0]
+    scaler.n_features_in_ = len(mean)
+    return scaler

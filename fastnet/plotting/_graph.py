@@ -125,7 +125,7 @@ class ComputationGraphDisplay:
         """
         if max_layers < 2:
             raise ValueError(f"max_layers must be at least 2 (the first and the last layer), got {max_layers}.")
-        view = model_view(estimator)
+        view = model_view(estimator, as_trained=True)
         view.assert_finite()
         Z, A = view.forward_pass(X)
         chosen = view.loss if loss is None else losses.get(loss, view.activations[-1])

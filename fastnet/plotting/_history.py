@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,15 +18,42 @@ _PANELS = {"loss": "loss", "val_score": "validation score", "learning_rate": "le
 _DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What is drawn of one run.
+
+    Attributes
+    ----------
+    curves : dict of str to ndarray
+        By quantity, one value an epoch.
+    best : int
+        Index of the best epoch; -1 for none.
+    measures : dict of str to str
+        What a quantity measures, where that is known: the name of the loss or of the score.
+    """
+
+    curves: dict[str, np.ndarray]
+    best: int
+    measures: dict[str, str]
+
+    def panel_of(self, key: str) -> tuple[str, str | None]:
+        """The quantity and what it measures: runs for which both agree share a panel."""
+        return key, self.measures.get(key)
+
+
 class HistoryDisplay:
-    """Draw loss, learning rate and gradient norm per epoch, with the best epoch marked.
+    """Draw loss, validation score, learning rate and gradient norm per epoch, with the best epoch marked.
+
+    Runs share a panel where they measure the same: there is one for each loss and each score.
 
     Parameters
     ----------
     histories : mapping of str to History or mapping
         Runs by name. A run holds lists, one value an epoch, under ``loss`` and, where they were recorded, ``val_loss``,
-        ``val_score``, ``learning_rate`` and ``grad_norm``, as attributes or as keys. The best epoch is that of the least
-        validation loss; without one, of the best validation score; without either, of the least training loss.
+        ``val_score``, ``learning_rate`` and ``grad_norm``, as attributes or as keys; the names of what it measures may be under
+        ``loss_name`` and ``score_name``. Epochs count from 1. The best one is that whose parameters were kept, by its index
+        ``kept_epoch``; without it that of the greatest validation score, else of the least validation loss, else of the least
+        training loss.
 
     Attributes
     ----------
@@ -109,55 +137,68 @@ class HistoryDisplay:
         """
         if not self.histories:
             raise ValueError("There is no run to draw: give at least one.")
-        runs = {name: _curves(name, history) for name, history in self.histories.items()}
-        shown = [key for key in _PANELS if any(key in curves for curves in runs.values())]
+        runs = {name: _run(name, history) for name, history in self.histories.items()}
+        shown = list(dict.fromkeys(run.panel_of(key) for key in _PANELS for run in runs.values() if key in run.curves))
         self.figure_, self.axes_ = grid_axes(
             ax, len(shown), n_columns=len(shown), panel_size=(5.6 if len(shown) == 1 else 4.0, 3.4)
         )
         self.ax_ = self.axes_[0] if ax is None else ax
-        for panel, key in zip(self.axes_, shown, strict=True):
+        n_losses = sum(key == "loss" for key, _ in shown)
+        for panel, (key, measure) in zip(self.axes_, shown, strict=True):
             panel.set_xlabel("epoch")
-            panel.set_ylabel(_PANELS[key])
+            named = measure is not None and (key == "val_score" or n_losses > 1)
+            panel.set_ylabel(f"{_PANELS[key]}: {measure}" if named else _PANELS[key])
             panel.xaxis.get_major_locator().set_params(integer=True)
-            for index, (name, curves) in enumerate(runs.items()):
-                if key == "loss":
-                    _draw_losses(panel, curves, index, name, len(runs))
-                elif key in curves:
-                    panel.plot(_epochs(curves[key]), curves[key], label=name, **_line(index))
+            for index, (name, run) in enumerate(runs.items()):
+                if key in run.curves and run.panel_of(key) == (key, measure):
+                    _draw(panel, key, run, index, name if len(runs) > 1 else None)
             if _spans_magnitudes(panel) if key != "loss" or log_scale is None else log_scale:
                 panel.set_yscale("log")
             elif key == "learning_rate":
                 panel.set_ylim(bottom=0.0)
-        self.axes_[0].legend(fontsize="small")
+            if key == "loss":
+                panel.legend(fontsize="small")
         return self
 
 
-def _draw_losses(panel: Any, curves: Mapping[str, np.ndarray], index: int, name: str, n_runs: int) -> None:
-    best = _best_epoch(curves)
-    judged = curves.get("val_loss", curves["loss"])
-    if n_runs == 1:
-        panel.plot(_epochs(curves["loss"]), curves["loss"], label="training", **_line(0))
-        if "val_loss" in curves:
-            panel.plot(_epochs(judged), judged, label="validation", **_line(1))
-        panel.axvline(best + 1, color=muted_color(), linewidth=0.8, linestyle=":", zorder=0)
-        color, label = text_color(), f"best epoch {best + 1}"
-    else:
-        panel.plot(_epochs(judged), judged, label=f"{name} (best epoch {best + 1})", **_line(index))
-        if "val_loss" in curves:
-            thin = {**_line(index), "linewidth": 0.9, "alpha": 0.7}
-            panel.plot(_epochs(curves["loss"]), curves["loss"], label="thin: training" if index == 0 else None, **thin)
-        color, label = series_color(index), None
+def _draw(panel: Any, key: str, run: _Run, index: int, name: str | None) -> None:
+    """Draw a quantity of run number `index`; a lone run has no name."""
+    if key == "loss":
+        _draw_losses(panel, run, index, name)
+        return
+    panel.plot(_epochs(run.curves[key]), run.curves[key], label=name, **_line(index))
+    if key == "val_score":
+        _mark_best(panel, run.curves[key], run, index, name)
+
+
+def _draw_losses(panel: Any, run: _Run, index: int, name: str | None) -> None:
+    training, validation = run.curves["loss"], run.curves.get("val_loss")
+    judged = training if validation is None else validation
+    best = f"best epoch {run.best + 1}"
+    if name is None:
+        panel.plot(_epochs(training), training, label="training", **_line(0))
+        if validation is not None:
+            panel.plot(_epochs(validation), validation, label="validation", **_line(1))
+        _mark_best(panel, judged, run, index, name, label=best)
+        return
+    panel.plot(_epochs(judged), judged, label=name if run.best < 0 else f"{name} ({best})", **_line(index))
+    if validation is not None:
+        thin, label = {**_line(index), "linewidth": 0.9, "alpha": 0.7}, "thin: training"
+        explained = label in panel.get_legend_handles_labels()[1]
+        panel.plot(_epochs(training), training, label=None if explained else label, **thin)
+    _mark_best(panel, judged, run, index, name)
+
+
+def _mark_best(panel: Any, curve: np.ndarray, run: _Run, index: int, name: str | None, label: str | None = None) -> None:
+    """Circle the best epoch on its curve, and of a lone run draw a line there."""
+    if run.best < 0:
+        return
+    if name is None:
+        panel.axvline(run.best + 1, color=muted_color(), linewidth=0.8, linestyle=":", zorder=0)
     panel.plot(
-        best + 1, judged[best], marker="o", markersize=8, markerfacecolor="none", markeredgewidth=1.6, linestyle="none",
-        color=color, label=label, zorder=4,
+        run.best + 1, curve[run.best], marker="o", markersize=8, markerfacecolor="none", markeredgewidth=1.6, linestyle="none",
+        color=text_color() if name is None else series_color(index), label=label, zorder=4,
     )  # fmt: skip
-
-
-def _best_epoch(curves: Mapping[str, np.ndarray]) -> int:
-    """Return the index of the least validation loss, else of the best validation score, else of the least loss."""
-    if "val_loss" in curves or "val_score" not in curves:
-        return int(np.nanargmin(curves.get("val_loss", curves["loss"])))
-    return int(np.nanargmax(curves["val_score"]))
 
 
 def _spans_magnitudes(panel: Any) -> bool:
@@ -180,8 +221,8 @@ def _attribute(history: Any, key: str) -> Any:
     return getattr(history, key, None)
 
 
-def _curves(name: str, history: Any) -> dict[str, np.ndarray]:
-    """Return the recorded lists of a run as arrays, those that are missing or empty left out."""
+def _run(name: str, history: Any) -> _Run:
+    """Read the recorded lists of a run, those that are missing or empty left out."""
     read: Callable[[str], Any] = history.get if isinstance(history, Mapping) else partial(_attribute, history)
     curves = {}
     for key in ("loss", "val_loss", "val_score", "learning_rate", "grad_norm"):
@@ -192,7 +233,16 @@ def _curves(name: str, history: Any) -> dict[str, np.ndarray]:
                 curves[key] = array
     if "loss" not in curves:
         raise ValueError(f"The history{f' {name!r}' if name else ''} holds no loss: train for at least one epoch first.")
-    return curves
+    kept, names = read("kept_epoch"), {"loss": read("loss_name"), "val_score": read("score_name")}
+    measures = {key: measure for key, measure in names.items() if measure is not None}
+    return _Run(curves, _best_epoch(curves) if kept is None else kept, measures)
+
+
+def _best_epoch(curves: Mapping[str, np.ndarray]) -> int:
+    """Return the index of the greatest validation score, else of the least validation loss, else of the least loss."""
+    if "val_score" in curves:
+        return int(np.nanargmax(curves["val_score"]))
+    return int(np.nanargmin(curves.get("val_loss", curves["loss"])))
 
 
 def _estimator_history(estimator: Any) -> dict[str, Any]:
@@ -203,8 +253,31 @@ def _estimator_history(estimator: Any) -> dict[str, Any]:
         raise TypeError(f"A {name} keeps no curves: give its last step, model[-1].")
     if not hasattr(estimator, "loss_curve_"):
         raise ValueError(f"This {name} has no loss_curve_: fit it first, with a solver that records one (not lbfgs).")
-    return {
+    history = {
         "loss": estimator.loss_curve_,
         "val_loss": getattr(estimator, "validation_loss_curve_", None),
         "val_score": getattr(estimator, "validation_scores_", None),
+        "loss_name": _loss_name(estimator),
+        "score_name": _score_name(estimator),
     }
+    if history["score_name"] == "loss":  # the validation loss with its sign changed
+        del history["val_score"]
+    return history if not hasattr(estimator, "best_epoch_") else {**history, "kept_epoch": estimator.best_epoch_ - 1}
+
+
+def _loss_name(estimator: Any) -> str:
+    """The name of the loss, and whether it is that of standardised targets."""
+    name = getattr(estimator.loss, "name", estimator.loss).replace("_", " ")
+    return f"{name}, scaled y" if hasattr(estimator, "target_scaler_") else name
+
+
+def _score_name(estimator: Any) -> str:
+    """What validation scores are."""
+    scoring = getattr(estimator, "scoring", None)
+    if isinstance(scoring, str):
+        return scoring
+    if scoring is not None:
+        return getattr(scoring, "__name__", repr(scoring))
+    if hasattr(estimator, "classes_"):
+        return "accuracy"
+    return "loss" if getattr(estimator, "_default_metric", ...) is None else "R²"

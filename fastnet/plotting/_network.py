@@ -94,7 +94,7 @@ class NetworkDisplay:
         -------
         NetworkDisplay
         """
-        view = model_view(estimator)
+        view = model_view(estimator, as_trained=True)
         view.assert_finite()
         display = cls(
             view.weights,

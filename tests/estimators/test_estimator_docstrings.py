@@ -1,13 +1,15 @@
-"""Docstrings name every parameter, also where they are put together from shared parts."""
+"""Docstrings and types name every parameter, also where they are put together from shared parts."""
 
 from __future__ import annotations
 
 import inspect
 import re
+from typing import Any
 
 import pytest
 
 from fastnet.estimators import MLPClassifier, MLPRegressor
+from fastnet.estimators._types import Classifier, Regressor
 
 
 @pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
@@ -33,3 +35,9 @@ def test_methods_are_documented(cls: type) -> None:
         for parameter in inspect.signature(method).parameters:
             if parameter not in ("self", "cls", "args", "options"):
                 assert re.search(rf"^[\w, *]*\b{parameter}\b[\w, ]* : ", doc, re.M), f"{name}: {parameter}"
+
+
+@pytest.mark.parametrize(("cls", "protocol"), [(MLPClassifier, Classifier), (MLPRegressor, Regressor)])
+def test_types_name_every_parameter(cls: Any, protocol: Any) -> None:
+    typed = {name for base in protocol.__mro__ for name in vars(base).get("__annotations__", {})}
+    assert set(cls().get_params()) <= typed

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 from comparison import distance, equal
+from sklearn.base import clone
 from sklearn.datasets import make_classification
+from sklearn.metrics import d2_pinball_score
 from sklearn.utils.class_weight import compute_sample_weight
 
 import fastnet as fn
@@ -33,8 +35,9 @@ def _constant_fit(**options: Any) -> Any:
 
 def test_losses_estimate_what_they_should() -> None:
     rate = {"learning_rate": "inverse_scaling", "learning_rate_init": 2.0, "max_iter": 6000}
-    assert _constant_fit(solver="lbfgs") == pytest.approx([135 / 11], abs=1e-3)
-    assert _constant_fit(solver="lbfgs", loss="poisson") == pytest.approx([135 / 11], abs=1e-2)
+    lbfgs = {"solver": "lbfgs", "learning_rate": "constant"}
+    assert _constant_fit(**lbfgs) == pytest.approx([135 / 11], abs=1e-3)
+    assert _constant_fit(**lbfgs, loss="poisson") == pytest.approx([135 / 11], abs=1e-2)
     assert _constant_fit(loss="absolute_error", **rate) == pytest.approx([5.0], abs=0.05)
     # 11 residuals clipped at 2: c with sum of clip(c - y, -2, 2) = 0
     c = _constant_fit(loss="huber", huber_delta=2.0, **rate)
@@ -57,6 +60,68 @@ def test_quantiles_of_several_targets(regression: Data) -> None:
         shares = [np.mean(both[:, column] <= predicted[:, 3 * column + level]) for level in range(3)]
         assert shares == pytest.approx([0.1, 0.5, 0.9], abs=0.12)
     assert 0.3 < reg.score(X, both) < 1
+
+
+@pytest.fixture(scope="module")
+def crossing() -> tuple[MLPRegressor, Data]:
+    """Quantiles of two targets, not in their order, so little trained that they cross in some rows."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 5))
+    y = np.c_[X[:, 0] + 0.1 * rng.normal(size=300), 3 * X[:, 1]]
+    options = {"learning_rate_init": 0.01, "max_iter": 20, "random_state": 0}
+    return MLPRegressor("quantile", (16,), quantile=[0.9, 0.1, 0.5], **options).fit(X, y), (X, y)
+
+
+def _crossed(predicted: np.ndarray) -> float:
+    """Share of rows in which the quantiles 0.9, 0.1, 0.5 of a target are not in order."""
+    high, low, middle = np.moveaxis(predicted.reshape(len(predicted), 2, 3), 2, 0)
+    return float(((low > middle) | (middle > high)).any(axis=1).mean())
+
+
+def test_predicted_quantiles_do_not_cross(crossing: tuple[MLPRegressor, Data]) -> None:
+    reg, (X, y) = crossing
+    unsorted = clone(reg).set_params(sort_quantiles=False).fit(X, y)
+    assert equal(reg, unsorted)
+    assert _crossed(unsorted.predict(X)) > 0.02
+    assert _crossed(reg.predict(X)) == 0
+    by_target = [predicted.reshape(len(X), 2, 3) for predicted in (reg.predict(X), unsorted.predict(X))]
+    np.testing.assert_array_equal(*(np.sort(predicted, axis=2) for predicted in by_target))
+    np.testing.assert_array_equal(reg.predict(X[:1]), reg.predict(X)[:1])
+    for column in (0, 1):
+        for number, level in enumerate((0.9, 0.1, 0.5)):
+            below = y[:, column] <= reg.predict(X)[:, 3 * column + number]
+            assert below.mean() == pytest.approx(level, abs=0.2)
+
+
+def test_scores_are_of_sorted_quantiles(crossing: tuple[MLPRegressor, Data]) -> None:
+    reg, (X, y) = crossing
+    scores = [d2_pinball_score(y, reg.predict(X)[:, number::3], alpha=level) for number, level in enumerate((0.9, 0.1, 0.5))]
+    assert reg.score(X, y) == pytest.approx(np.mean(scores))
+    unsorted = clone(reg).set_params(sort_quantiles=False).fit(X, y)
+    assert reg.score(X, y) > unsorted.score(X, y)
+    seen = []
+
+    def remember(estimator: Any, X: np.ndarray, y: np.ndarray) -> float:
+        seen.append(_crossed(estimator.predict(X)))
+        return 0.0
+
+    clone(reg).set_params(early_stopping=True, scoring=remember).fit(X, y)
+    assert max(seen) == 0
+
+
+def test_quantiles_of_other_levels_are_named(crossing: tuple[MLPRegressor, Data]) -> None:
+    reg, (X, y) = crossing
+    changed = clone(reg).fit(X, y).set_params(quantile=[0.1, 0.2, 0.3, 0.4])
+    with pytest.raises(ValueError, match="4 quantiles need a multiple of 4 outputs, the network has 6"):
+        changed.predict(X)
+
+
+def test_networks_that_do_not_sort_are_not_made_of_those_that_do(crossing: tuple[MLPRegressor, Data]) -> None:
+    reg, (X, y) = crossing
+    with pytest.raises(ValueError, match="does not sort the quantiles that it predicts: set sort_quantiles=False first"):
+        reg.to_sklearn()
+    unsorted = clone(reg).set_params(sort_quantiles=False).fit(X, y)
+    np.testing.assert_allclose(unsorted.to_sklearn().predict(X), unsorted.predict(X), rtol=1e-12)
 
 
 def test_one_quantile_has_the_shape_of_the_targets(regression: Data) -> None:
@@ -94,13 +159,14 @@ def test_names_and_objects_of_losses_agree(regression: Data) -> None:
         ("quantile", 1),
         ("quantile", [0.5, 1.5]),
         ("quantile", []),
+        ("sort_quantiles", "ascending"),
         ("huber_delta", 0),
         ("loss", "hinge"),
         ("loss", fn.CrossEntropy()),
     ],
 )
 def test_bad_loss_parameter_is_named(regression: Data, name: str, value: Any) -> None:
-    options = {"loss": "quantile" if name == "quantile" else "huber", name: value}
+    options = {"loss": "huber" if name == "huber_delta" else "quantile", name: value}
     with pytest.raises(ValueError, match=f"The '{name}' parameter of MLPRegressor must be"):
         MLPRegressor(**options).fit(*regression)
 

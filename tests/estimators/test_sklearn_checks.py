@@ -14,7 +14,7 @@ from fastnet.estimators import MLPClassifier, MLPRegressor
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
+@parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100), MLPRegressor(max_iter=100, scale_target=True)])
 def test_estimator_check(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from comparison import equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
+import fastnet as fn
 from fastnet.estimators import MLPClassifier, MLPRegressor
 from fastnet.estimators._validation import Rows, r2
 
@@ -164,6 +167,57 @@ def test_best_weights_without_early_stopping(regression: Data) -> None:
     assert epoch < 39
     shorter = MLPRegressor(max_iter=epoch + 1, n_iter_no_change=np.inf, **options).fit(X, y)
     assert all(np.array_equal(a, b) for a, b in zip(reg.coefs_, shorter.coefs_, strict=True))
+
+
+def test_number_of_the_best_epoch(iris: Data) -> None:
+    """Counted from 1, as `n_iter_`: of the kept weights with early stopping, else of the least training loss."""
+    X, y = iris
+    scores = iter([0.1, 0.7, 0.3, 0.7, np.nan, 0.2])
+    kept: list[np.ndarray] = []
+
+    def scripted(estimator: Any, X: np.ndarray, y: np.ndarray) -> float:
+        kept.append(estimator.coefs_[0].copy())
+        return next(scores)
+
+    options = {"n_iter_no_change": np.inf, "max_iter": 6, "random_state": 0}
+    clf = MLPClassifier((5,), early_stopping=True, scoring=scripted, **options).fit(X, y)
+    assert clf.best_epoch_ == 2
+    np.testing.assert_array_equal(clf.coefs_[0], kept[1])
+    plain = MLPClassifier((5,), solver="sgd", learning_rate_init=5.0, **options).fit(X, y)
+    assert plain.best_epoch_ == np.argmin(plain.loss_curve_) + 1 < 6
+    assert plain.loss_curve_[plain.best_epoch_ - 1] == plain.best_loss_
+
+
+def test_best_epoch_over_several_calls(iris: Data) -> None:
+    X, y = iris
+    clf = MLPClassifier((5,), early_stopping=True, scoring="loss", warm_start=True, max_iter=3, random_state=0)
+    for _ in range(3):
+        clf.fit(X, y, X_val=X, y_val=y)
+    assert len(clf.validation_scores_) == 9
+    assert clf.best_epoch_ == np.argmax(clf.validation_scores_) + 1 > 3
+    clf.set_params(early_stopping=False, scoring=None, solver="sgd", learning_rate_init=5.0).fit(X, y)
+    assert clf.best_epoch_ > 9, "one of those that were judged by the training loss"
+
+
+def test_no_best_epoch(iris: Data) -> None:
+    X, y = iris
+    nothing = {"early_stopping": True, "scoring": lambda estimator, X, y: np.nan, "max_iter": 3}
+    assert MLPClassifier((3,), **nothing).fit(X, y).best_epoch_ == 0
+    for without in (MLPClassifier((3,), solver="lbfgs", max_iter=3).fit(X, y), MLPClassifier()):
+        with pytest.raises(AttributeError, match="best_epoch_ is known after a fit with a mini-batch solver"):
+            without.best_epoch_  # noqa: B018
+
+
+def test_best_epoch_of_models_from_elsewhere(iris: Data, tmp_path: Path) -> None:
+    from sklearn.neural_network import MLPClassifier as Theirs
+
+    X, y = iris
+    options = {"early_stopping": True, "max_iter": 8, "random_state": 0}
+    clf = MLPClassifier((5,), **options).fit(X, y)
+    clf.save(tmp_path / "model.safetensors")
+    for twin in (fn.load(tmp_path / "model.safetensors"), pickle.loads(pickle.dumps(clf))):
+        assert twin.best_epoch_ == clf.best_epoch_ > 0
+    assert MLPClassifier.from_sklearn(Theirs((5,), **options).fit(X, y)).best_epoch_ == clf.best_epoch_
 
 
 def test_restore_best_survives_divergence(regression: Data) -> None:

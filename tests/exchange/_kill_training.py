@@ -60,7 +60,7 @@ def run_and_kill(folder: Path, epochs: int) -> bool:
 
 def main(folder: str, n_kills: int) -> None:
     alone, killed = Path(folder) / "alone", Path(folder) / "killed"
-    epochs = 3 * n_kills
+    epochs = 8 * n_kills  # more than are done between two kills
     expected = train(alone, epochs)
     kills = fresh = 0
     while kills < n_kills:

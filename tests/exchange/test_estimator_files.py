@@ -78,6 +78,29 @@ def test_every_fitted_attribute_survives(options, X, path, rng):
     assert np.array_equal(after.predict(X), before.predict(X))
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "quantile"])
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_scaled_targets(loss, dtype, X, path, rng):
+    y = np.stack([100 + 5 * X[:, 0], 0.01 * X[:, 1]], axis=1)
+    options = {"quantile": [0.9, 0.1]} if loss == "quantile" else {}
+    before = MLPRegressor(loss, (6,), max_iter=5, random_state=0, dtype=dtype, scale_target=True, **options).fit(X, y)
+    after = _saved(before, path)
+    assert np.array_equal(after.predict(X), before.predict(X))
+    assert vars(after.target_scaler_).keys() == vars(before.target_scaler_).keys()
+    assert after.best_epoch_ == before.best_epoch_
+    before._optimizer.state = None  # files hold no memory of it
+    weights = rng.uniform(size=60)
+    assert np.array_equal(after.partial_fit(X, y, weights).predict(X), before.partial_fit(X, y, weights).predict(X))
+
+
+def test_quantiles_that_could_not_be_loaded_are_not_saved(X, path):
+    estimator = MLPRegressor("quantile", (3,), quantile=[0.1, 0.5, 0.9], max_iter=2).fit(X, X[:, 0])
+    estimator.set_params(quantile=[0.1, 0.9])
+    with pytest.raises(ValueError, match="2 quantiles need a multiple of 2 outputs, the network has 3"):
+        estimator.save(path)
+    assert not path.exists()
+
+
 def test_parameters_of_every_kind(X, path, rng):
     options = {
         "hidden_layer_sizes": np.array([6, 4]),

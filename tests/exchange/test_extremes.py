@@ -46,7 +46,7 @@ def _train_or_diverge(network, X, y, **options):
         warnings.simplefilter("error")
         try:
             history = network.fit(X, y, **options)
-        except fn.DivergenceError as error:
+        except (fn.DivergenceError, fn.DivergenceWarning) as error:
             assert "learning rate" in str(error)
             trained = False
         else:

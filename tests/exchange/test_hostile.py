@@ -47,12 +47,13 @@ def files(tmp_path_factory) -> list[bytes]:
         regressor = MLPRegressor(hidden_layer_sizes=(4, 2), activation=["tanh", fn.GELU()], solver=solver, **options).fit(X, X)
         regressor.feature_names_in_ = np.array(["a", "b", "c"], object)
         regressor.save(folder / "regressor")
+        MLPRegressor("quantile", (2,), quantile=[0.1, 0.9], scale_target=True, **options).fit(X, X).save(folder / "quantiles")
     return [path.read_bytes() for path in sorted(folder.iterdir())]
 
 
 def test_valid_files_load(files):
     kinds = [type(_load_bytes(raw)).__name__ for raw in files]
-    assert sorted(kinds) == ["MLPClassifier", "MLPClassifier", "MLPRegressor", "Network", "Network", "Network"]
+    assert sorted(kinds) == ["MLPClassifier", "MLPClassifier", "MLPRegressor", "MLPRegressor", "Network", "Network", "Network"]
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
@@ -150,6 +151,36 @@ def _described(raw: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
     change(about)
     header["__metadata__"]["fastnet"] = json.dumps(about)
     return mutations.put_together(header, data)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        ({"mean_": None}, "the target scaler must have finite float64 vectors mean_, var_, scale_, n_samples_seen_"),
+        ({"mean_": [np.nan] * 3}, "the target scaler must have finite"),
+        ({"mean_": [0.0] * 2}, "does not fit a network of 6 outputs"),
+        ({"mean_": [], "var_": [], "scale_": []}, "does not fit a network of 6 outputs"),
+        ({"mean_": [0.0] * 4, "var_": [1.0] * 4, "scale_": [1.0] * 4}, "does not fit a network of 6 outputs"),
+        ({"scale_": [1.0, 0.0, 1.0]}, "does not fit"),
+        ({"scale_": [1.0, -1.0, 1.0]}, "does not fit"),
+        ({"var_": [1.0, -1.0, 1.0]}, "does not fit"),
+        ({"n_samples_seen_": [0.0]}, "does not fit"),
+        ({"n_samples_seen_": [1.0, 1.0]}, "does not fit"),
+    ],
+)
+def test_target_scalers_are_checked(vectors, message, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 3))
+    with pytest.warns(UserWarning):
+        regressor = MLPRegressor("quantile", (2,), quantile=[0.1, 0.9], scale_target=True, max_iter=2).fit(X, X)
+    path = tmp_path / "model.safetensors"
+    regressor.save(path)
+    assert np.array_equal(fn.load(path).predict(X), regressor.predict(X))
+    for name, value in vectors.items():
+        setattr(regressor.target_scaler_, name, np.empty((1, 1)) if value is None else np.asarray(value))
+    regressor.save(path)
+    with pytest.raises(ValueError, match=message):
+        fn.load(path)
 
 
 def test_the_memory_guards_are_what_refuses(files):

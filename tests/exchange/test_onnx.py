@@ -122,6 +122,39 @@ def test_dates_are_refused_as_labels(dtype):
     assert _run(to_onnx(as_text), X)["label"].tolist() == as_text.predict(X).tolist()
 
 
+REGRESSORS = {
+    "scaled": {"scale_target": True},
+    "quantiles": {"loss": "quantile", "quantile": [0.9, 0.1, 0.5]},
+    "scaled quantiles": {"loss": "quantile", "quantile": [0.9, 0.1, 0.5], "scale_target": True},
+    "unsorted": {"loss": "quantile", "quantile": [0.9, 0.1, 0.5], "sort_quantiles": False},
+}
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", REGRESSORS.values(), ids=REGRESSORS.keys())
+def test_regressors_predict_in_units_of_y_and_in_order(options, dtype, opset):
+    """Scaling is part of the last product; quantiles are sorted for each target, in float32 and float64, of many rows or none."""
+    X = IRIS.astype(dtype)
+    y = np.stack([50 + 5 * IRIS[:, 0], IRIS[:, 1] / 100], axis=1)
+    estimator = MLPRegressor(hidden_layer_sizes=(9,), random_state=0, max_iter=5, dtype=dtype, **options).fit(X, y)
+    model = to_onnx(estimator, dtype=dtype, opset=opset)
+    onnx.checker.check_model(model, full_check=True)
+    (got,) = _run(model, X).values()
+    single = dtype == "float32"
+    np.testing.assert_allclose(got, estimator.predict(X), rtol=1e-5 if single else 1e-11, atol=1e-5 if single else 1e-12)
+    assert _run(model, X[:0])["variable"].shape == (0, estimator.n_outputs_)
+    if "quantile" in options:
+        by_target = got.reshape(150, 2, 3)[:, :, [1, 2, 0]]
+        assert (np.diff(by_target, axis=2) >= 0).all() == estimator.sort_quantiles
+
+
+def test_networks_of_scaled_targets_come_back():
+    estimator = MLPRegressor(hidden_layer_sizes=(9,), max_iter=5, scale_target=True, random_state=0).fit(IRIS, 100 * IRIS[:, 0])
+    network = from_onnx(to_onnx(estimator, dtype="float64"))
+    np.testing.assert_allclose(network.forward(IRIS)[:, 0], estimator.predict(IRIS), rtol=1e-12)
+
+
 def test_multilabel():
     y = np.stack([SPECIES == 0, IRIS[:, 0] > 6, IRIS[:, 1] > 3], axis=1).astype(int)
     estimator = MLPClassifier((9,), random_state=0, max_iter=60, learning_rate_init=0.02, dtype="float32").fit(IRIS, y)

@@ -120,6 +120,16 @@ def test_regressor_in_a_pipeline(targets, dtype):
     np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scaled_and_sorted_quantiles(dtype):
+    X, y = load_diabetes(return_X_y=True)
+    network = MLPRegressor("quantile", (8,), quantile=[0.9, 0.1, 0.5], scale_target=True, random_state=0, max_iter=40)
+    pipeline = make_pipeline(StandardScaler(), network).fit(X, y)
+    (got,) = _run(skl2onnx.to_onnx(pipeline, X[:1].astype(dtype)), X.astype(dtype))
+    tolerance = 1e-4 if dtype == np.float32 else 1e-10
+    np.testing.assert_allclose(got, pipeline.predict(X), rtol=tolerance, atol=tolerance)
+
+
 def test_poisson_regressor():
     """What skl2onnx's own converter of scikit-learn's MLP does not know: the exponential output."""
     X, y = load_diabetes(return_X_y=True)

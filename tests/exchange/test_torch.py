@@ -51,8 +51,10 @@ def test_layout(network):
 def test_estimators(rng):
     X = rng.normal(size=(40, 3))
     estimator = MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", max_iter=300, random_state=0).fit(X, X[:, 0])
-    network = from_torch_state_dict(to_torch_state_dict(estimator), ["relu", "identity"])
-    np.testing.assert_allclose(network.forward(X)[:, 0], estimator.predict(X))
+    scaled = MLPRegressor(hidden_layer_sizes=(5,), scale_target=True, random_state=0, max_iter=300).fit(X, 100 + X[:, 0])
+    for model in (estimator, scaled):
+        network = from_torch_state_dict(to_torch_state_dict(model), ["relu", "identity"])
+        np.testing.assert_allclose(network.forward(X)[:, 0], model.predict(X))
 
 
 def test_estimators_have_the_layout_of_networks(rng):

@@ -7,6 +7,7 @@ import pytest
 
 import fastnet as fn
 from fastnet.plotting import ActivationDisplay, HistoryDisplay
+from fastnet.plotting._history import _score_name
 
 pytestmark = [
     pytest.mark.usefixtures("close_figures"),
@@ -17,6 +18,12 @@ pytestmark = [
 def line(ax, label):
     (found,) = [line for line in ax.lines if line.get_label() == label]
     return found
+
+
+def circle(ax):
+    """Where the best epoch is marked, as (epoch, value)."""
+    (found,) = [line for line in ax.lines if line.get_marker() == "o"]
+    return found.get_xdata()[0], found.get_ydata()[0]
 
 
 def shaded(ax):
@@ -115,10 +122,94 @@ def test_history_of_an_estimator(library, planar):
     model = module.MLPClassifier((4,), max_iter=8, early_stopping=True, random_state=0).fit(*planar)
     display = HistoryDisplay.from_estimator(model)
     np.testing.assert_array_equal(line(display.axes_[0], "training").get_ydata(), model.loss_curve_)
-    scores = [ax for ax in display.axes_ if ax.get_ylabel() == "validation score"]
-    np.testing.assert_array_equal(scores[0].lines[0].get_ydata(), model.validation_scores_)
+    (scores,) = [ax for ax in display.axes_ if ax.get_ylabel() == "validation score: accuracy"]
+    np.testing.assert_array_equal(scores.lines[0].get_ydata(), model.validation_scores_)
+    best = int(np.argmax(model.validation_scores_))
+    assert line(display.axes_[0], f"best epoch {best + 1}").get_xdata() == [best + 1]
+    assert circle(scores) == (best + 1, model.best_validation_score_)
     named = HistoryDisplay.from_estimator({"one": model, "two": model})
     assert len(named.axes_[0].get_legend().get_texts()) >= 2
+
+
+def test_best_epoch_is_the_one_that_was_kept(planar):
+    """Of an estimator, that of the best score, though the validation loss is least in another."""
+    scores = iter([0.1, 0.2, 0.9, 0.3, 0.4, 0.5])
+    options = {"early_stopping": True, "n_iter_no_change": np.inf, "max_iter": 6, "random_state": 0}
+    model = fn.MLPClassifier((4,), scoring=lambda estimator, X, y: next(scores), **options).fit(*planar)
+    assert np.argmin(model.validation_loss_curve_) != 2
+    loss, score = HistoryDisplay.from_estimator(model).axes_
+    assert circle(loss) == (3, model.validation_loss_curve_[2])
+    assert circle(score) == (3, 0.9)
+    assert line(loss, f"best epoch {model.best_epoch_}")
+
+
+@pytest.mark.parametrize("stopping", [fn.EarlyStopping("loss"), fn.EarlyStopping(min_delta=0.5, patience=3)])
+def test_best_epoch_of_a_history_is_the_one_that_was_kept(planar, stopping):
+    X, y = planar
+    net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(1, "sigmoid")], 2, random_state=0)
+    history = net.fit(X, y, optimizer=fn.Adam(0.05), epochs=12, validation_data=(X[:9], 1 - y[:9]), callbacks=[stopping])
+    assert history.best_epoch == history.kept_epoch == stopping.best_epoch
+    assert history.best_epoch != np.argmin(history.val_loss) or stopping.min_delta
+    assert circle(HistoryDisplay.from_history(history).axes_[0])[0] == stopping.best_epoch + 1
+
+
+def test_no_best_epoch_is_marked_where_there_is_none(planar):
+    options = {"early_stopping": True, "max_iter": 3, "random_state": 0}
+    model = fn.MLPClassifier((4,), scoring=lambda estimator, X, y: np.nan, **options).fit(*planar)
+    for runs in (model, {"one": model, "other": model}):
+        loss = HistoryDisplay.from_estimator(runs).axes_[0]
+        assert not [entry for entry in loss.lines if entry.get_marker() == "o"]
+        assert not [text for text in loss.get_legend().get_texts() if "best" in text.get_text()]
+
+
+def test_runs_share_a_panel_where_they_measure_the_same(planar):
+    def fit(scoring):
+        options = {"early_stopping": True, "max_iter": 5, "random_state": 0}
+        return fn.MLPClassifier((4,), scoring=scoring, **options).fit(*planar)
+
+    models = {"a": fit(None), "b": fit("roc_auc"), "c": fit("accuracy"), "d": fit("loss")}
+    display = HistoryDisplay.from_estimator(models)
+    labels = [ax.get_ylabel() for ax in display.axes_]
+    assert labels == ["loss", "validation score: accuracy", "validation score: roc_auc"], "the fourth score is the loss itself"
+    curves = [[entry.get_label() for entry in ax.lines if entry.get_marker() == "None"] for ax in display.axes_[1:]]
+    assert curves == [["a", "c"], ["b"]]
+    best = [text.get_text() for text in display.axes_[0].get_legend().get_texts() if "best" in text.get_text()]
+    assert best == [f"{name} (best epoch {model.best_epoch_})" for name, model in models.items()]
+
+
+def test_losses_share_a_panel_where_they_are_the_same(planar):
+    X, y = planar
+
+    def fit(**options):
+        return fn.MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, early_stopping=True, **options).fit(X, X[:, 0] + y)
+
+    models = {"a": fit(), "b": fit(loss="huber"), "c": fit(scale_target=True), "d": fit(loss=fn.SquaredError())}
+    display = HistoryDisplay.from_estimator(models)
+    labels = [ax.get_ylabel() for ax in display.axes_]
+    expected = ["loss: squared error", "loss: huber", "loss: squared error, scaled y", "validation score: R²"]
+    assert labels == expected
+    texts = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in display.axes_[:3]]
+    assert [[text[0] for text in panel] for panel in texts] == [["a", "t", "d"], ["b", "t"], ["c", "t"]]
+    assert len(display.axes_[3].lines) == 8, "four scores, each with its best epoch"
+    (loss, score) = HistoryDisplay.from_estimator(models["c"]).axes_
+    assert loss.get_ylabel() == "loss"
+
+
+def test_score_of_several_quantiles_is_the_loss(planar):
+    X, y = planar
+    model = fn.MLPRegressor("quantile", (4,), quantile=[0.1, 0.9], early_stopping=True, max_iter=4, random_state=0).fit(X, y)
+    (loss,) = HistoryDisplay.from_estimator(model).axes_
+    assert circle(loss) == (model.best_epoch_, min(model.validation_loss_curve_))
+
+
+def test_names_of_scores_of_any_run():
+    def f1(estimator, X, y):
+        return 0.0
+
+    assert _score_name(fn.MLPClassifier(scoring=f1)) == "f1"
+    runs = {"one": {"loss": [2, 1], "val_score": [0, 1], "score_name": "AUC"}, "two": {"loss": [2, 1], "val_score": [1, 0]}}
+    labels = [ax.get_ylabel() for ax in HistoryDisplay.from_history(runs).axes_]
+    assert labels == ["loss", "validation score: AUC", "validation score"]
 
 
 def test_histories_without_losses():
@@ -153,3 +244,5 @@ def test_nothing_to_draw():
 def test_nan_losses_are_left_out_of_the_best():
     loss = HistoryDisplay.from_history({"loss": [2, 1, np.nan]}).axes_[0]
     assert line(loss, "best epoch 2").get_ydata() == [1]
+    assert fn.History(loss=[2, 1, np.nan]).best_epoch == 1
+    assert fn.History(loss=[np.nan]).best_epoch == fn.History().best_epoch == -1

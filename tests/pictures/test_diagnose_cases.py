@@ -170,6 +170,114 @@ def test_unscaled_targets(make_network, diabetes):
     assert kinds(diagnose(net, X, y)) == set()
 
 
+@pytest.mark.parametrize(
+    ("mean", "deviation", "meaning"),
+    [
+        (0, 1, None),
+        (2, 1, None),
+        (-20, 10, None),
+        (125, 7, "reaching the mean"),
+        (-4, 1, "reaching the mean"),
+        (0, 500, "as large as the targets"),
+        (0.5, 0.03, "lost beside tol"),
+        (0, 0.1, "lost beside tol"),
+        (1000, 0, None),
+    ],
+)
+def test_scale_of_the_targets(make_network, diabetes, mean, deviation, meaning):
+    X, y = standardised(diabetes[0]), deviation * standardised(diabetes[1]) + mean
+    found = [finding for finding in diagnose(make_network((10, 20, 1), output="identity"), X, y).findings]
+    assert [finding.kind for finding in found] == (["unscaled_targets"] if meaning else [])
+    if meaning:
+        assert meaning in found[0].meaning
+        assert found[0].where == "y"
+        assert "scale_target=True" in found[0].change
+        assert f"standard deviation {deviation:.3g}." in found[0].what
+
+
+def test_scale_of_one_of_several_targets(make_network, diabetes):
+    X, y = standardised(diabetes[0]), standardised(diabetes[1])
+    found = diagnose(make_network((10, 20, 2), output="identity"), X, np.c_[y, 7 * y + 125])
+    assert finding(found, "unscaled_targets").where == "column 1 of y"
+
+
+@pytest.fixture(scope="module")
+def friedman():
+    from sklearn.datasets import make_friedman1
+
+    X, y = make_friedman1(1500, noise=1.0, random_state=0)
+    return standardised(X), standardised(y)
+
+
+TARGETS = [
+    (125, 7, {"unscaled_targets", "worse_than_constant"}),
+    (0.5, 0.03, {"unscaled_targets", "large_tol", "worse_than_constant"}),
+    (0, 1, set()),
+]
+
+
+@pytest.mark.parametrize("library", ["fastnet.estimators", "sklearn.neural_network"])
+@pytest.mark.parametrize(("mean", "deviation", "expected"), TARGETS)
+def test_regressors_of_targets_as_they_are(friedman, library, mean, deviation, expected):
+    module = pytest.importorskip(library)
+    X, y = friedman[0], deviation * friedman[1] + mean
+    model = module.MLPRegressor(random_state=0).fit(X, y)
+    diagnosis = diagnose(model, X, y)
+    assert kinds(diagnosis) == expected
+    assert (model.score(X, y) < 0) == ("worse_than_constant" in expected)
+    targets = diagnosis.inputs.targets
+    rows = np.linspace(0, len(X) - 1, 1000).astype(int)
+    assert 1 - targets.model_loss / targets.constant_loss == pytest.approx(model.score(X[rows], y[rows]))
+
+
+@pytest.mark.parametrize(("mean", "deviation", "expected"), TARGETS)
+def test_scaled_targets_are_healthy(friedman, mean, deviation, expected):
+    X, y = friedman[0], deviation * friedman[1] + mean
+    model = fn.MLPRegressor(scale_target=True, random_state=0).fit(X, y)
+    assert diagnose(model, X, y).healthy
+    assert model.score(X, y) > 0.9
+
+
+def test_a_constant_is_the_best_of_its_loss(friedman):
+    """The mean, the median or the quantiles: whatever the loss is, a constant model is as good as the best constant."""
+    X, y = friedman
+    for options in ({}, {"loss": "absolute_error"}, {"loss": "quantile", "quantile": [0.1, 0.9]}, {"loss": "poisson"}):
+        target = np.abs(y) if options.get("loss") == "poisson" else y
+        model = fn.MLPRegressor(hidden_layer_sizes=(3,), random_state=0, max_iter=12, **options).fit(X, target)
+        levels = options.get("quantile", [0.5])
+        best = np.mean(target) if "loss" not in options or options["loss"] == "poisson" else np.quantile(target, levels)
+        rows = np.linspace(0, len(X) - 1, 1000).astype(int)
+        targets = diagnose(model, X, target).inputs.targets
+        model.coefs_ = [0 * coef for coef in model.coefs_]
+        model.intercepts_ = [np.zeros(3), np.log(np.ravel(best)) if options.get("loss") == "poisson" else np.ravel(best)]
+        constant = diagnose(model, X[rows], target[rows]).inputs.targets
+        assert constant.model_loss == pytest.approx(targets.constant_loss, rel=1e-2)
+        assert constant.model_loss >= targets.constant_loss * (1 - 1e-12)
+
+
+def test_fit_is_judged_of_trained_regressors_only(friedman):
+    X, y = friedman
+    model = fn.MLPRegressor(hidden_layer_sizes=(20,), max_iter=9, learning_rate_init=1e-6, random_state=0)
+    assert diagnose(model.fit(X, y), X, y).healthy, "nine epochs are too few to judge"
+    assert model.score(X, y) < 0
+    assert kinds(diagnose(model.set_params(max_iter=10).fit(X, y), X, y)) == {"worse_than_constant"}
+    network = fn.Network.from_parameters([fn.Dense(20, "relu"), fn.Dense(1, "identity")], model.coefs_, model.intercepts_)
+    assert diagnose(network, X, y).healthy, "a network does not know whether it has been trained"
+    assert diagnose(model, X).healthy, "without targets"
+
+
+def test_tol_is_judged_where_it_ended_training(friedman):
+    X, y = friedman
+    options = {"hidden_layer_sizes": (20,), "learning_rate_init": 0.01, "tol": 0.05, "n_iter_no_change": 5, "random_state": 0}
+    model = fn.MLPRegressor(**options).fit(X, y)
+    found = finding(diagnose(model, X, y), "large_tol")
+    assert found.what.startswith("tol is 0.05, the loss of a constant prediction 0.")
+    for change in ({"early_stopping": True}, {"max_iter": 8}, {"tol": 1e-4}, {"solver": "lbfgs"}):
+        assert diagnose(fn.MLPRegressor(**options).set_params(**change).fit(X, y), X, y).healthy
+    watching = fn.MLPRegressor(early_stopping=True, scoring="loss", **options).fit(X, y)
+    assert kinds(diagnose(watching, X, y)) == {"large_tol"}
+
+
 def test_exploding_gradients(make_network, digits):
     net = make_network((64, *[32] * 8, 10), "relu")
     net.params[:] *= 3

@@ -95,6 +95,13 @@ def test_dict_is_plain(sick):
     assert set(content["findings"][0]) == {"kind", "where", "what", "meaning", "change"}
     assert content["layers"][0]["dead_share"] == 0.75
     assert len(content["inputs"]["scales"]) == 64
+    assert content["inputs"]["targets"] is None
+
+
+def test_dict_of_a_regression_is_plain(make_network, digits):
+    X, _ = digits
+    content = json.loads(json.dumps(diagnose(make_network((64, 8, 2), output="identity"), X, X[:, :2]).to_dict()))
+    assert len(content["inputs"]["targets"]["means"]) == 2
 
 
 def test_measurements_are_those_of_the_engine(make_network, digits):

@@ -79,6 +79,12 @@ def run(rate):
     }
 
 
+def scored(shift, name):
+    """The curves of a run that is judged by a score, which is best before the validation loss is least."""
+    scores = 0.9 - 0.01 * np.abs(np.arange(1, 21) - shift)
+    return {**{key: run(0.2)[key] for key in ("loss", "val_loss")}, "val_score": scores, "score_name": name}
+
+
 def small():
     return network(3)
 
@@ -100,6 +106,8 @@ DRAWINGS = {
     "graph_300_units": lambda: ComputationGraphDisplay.from_estimator(large(), *points()),
     "history_of_one_run": lambda: HistoryDisplay.from_history(run(0.3)),
     "history_of_two_runs": lambda: HistoryDisplay.from_history({"fast": run(0.4), "slow": run(0.15)}),
+    "history_of_one_scored_run": lambda: HistoryDisplay.from_history(scored(5, "accuracy")),
+    "history_of_two_scores": lambda: HistoryDisplay.from_history({"one": scored(4, "accuracy"), "two": scored(8, "AUC")}),
     "flow_3_units": lambda: GradientFlowDisplay.from_recorder(recorder()),
     "flow_300_units": lambda: GradientFlowDisplay.from_estimator(large(), *points()),
     "histograms_3_units": lambda: ActivationHistogramDisplay.from_recorder(recorder()),
@@ -199,6 +207,7 @@ CHANGES = [
     ("history_of_one_run", "no legend", lambda display: display.ax_.get_legend().remove()),
     ("history_of_one_run", "curves swapped", lambda display: swap_colors(*display.ax_.lines[:2])),
     ("history_of_two_runs", "linear scale", lambda display: display.axes_[2].set_yscale("linear")),
+    ("history_of_two_scores", "scores swapped", lambda display: swap_places(*display.axes_[1:])),
     ("flow_3_units", "no legend", lambda display: display.ax_.get_legend().remove()),
     ("flow_3_units", "no label", lambda display: display.ax_.set_ylabel("")),
     ("flow_300_units", "no thin bars", lambda display: [bar.set_visible(False) for bar in display.ax_.lines[:3]]),

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from fastnet.network import Network
 
 
+#: What positions have come to hold since their first version, as those without it are read.
+_LATER = {"history.val_score": np.empty(0)}
+
+
 def save(session: Session, path: str | os.PathLike[str]) -> None:
     """Write the state of a session and its callbacks, atomically.
 
@@ -79,7 +83,7 @@ def parts(file: Container, kind: str, content: dict[str, Any]) -> tuple[Network,
         raise ValueError("broken file: its description is nested too deeply") from None
     if not isinstance(position, dict) or not _are_states(callbacks):
         raise ValueError("broken file: it holds no position")
-    return network, {**position, "params": network.params}, callbacks
+    return network, {**_LATER, **position, "params": network.params}, callbacks
 
 
 def resume(session: Session, path: str | os.PathLike[str]) -> None:

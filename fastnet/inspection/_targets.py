@@ -1,0 +1,71 @@
+"""What a diagnosis measures of the targets of a regression, and of how well they are met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._models import Array, ModelView
+from ..losses import Loss, Quantile
+
+__all__ = ["TargetStatistics", "target_statistics"]
+
+_OF_REGRESSION = ("squared_error", "absolute_error", "huber", "quantile", "poisson")
+
+
+@dataclass(frozen=True)
+class TargetStatistics:
+    """Targets of a regression, as the network is trained on them, and losses, which are means over rows and outputs.
+
+    Attributes
+    ----------
+    means, deviations : ndarray of shape (n_targets,)
+        Of each column of y.
+    standardisable : bool
+        Whether their scale is a free choice: not that of counts under the Poisson loss.
+    model_loss : float
+        Of the model on these rows.
+    constant_loss : float
+        Of the best prediction that is the same for all rows.
+    n_epochs : int or None
+        Epochs (L-BFGS: iterations) that the model was trained for, where it knows.
+    tol : float or None
+        Improvement of the loss for want of which training ended.
+    """
+
+    means: Array
+    deviations: Array
+    standardisable: bool
+    model_loss: float
+    constant_loss: float
+    n_epochs: int | None
+    tol: float | None
+
+
+def target_statistics(view: ModelView, predicted: Array, y: Array | None, loss: Loss) -> TargetStatistics | None:
+    """Measure targets and predictions (n_rows, n[L]); None without targets or for a classifier."""
+    if y is None or loss.name not in _OF_REGRESSION or view.classes is not None:
+        return None
+    targets = np.asarray(view.targets(y), dtype=np.float64).reshape(len(predicted), -1)
+    levels = loss.levels if isinstance(loss, Quantile) else (0.5,)
+    n_each = predicted.shape[1] // targets.shape[1]
+    of_outputs = np.repeat(targets, n_each, axis=1)
+    quantiles = np.quantile(targets, levels[:n_each], axis=0).T.reshape(1, -1)
+    with np.errstate(all="ignore"):
+        constants = np.mean(of_outputs, axis=0, keepdims=True), quantiles
+        return TargetStatistics(
+            means=targets.mean(axis=0),
+            deviations=targets.std(axis=0),
+            standardisable=loss.name != "poisson",
+            model_loss=_mean_loss(loss, predicted, of_outputs),
+            constant_loss=float(
+                np.nanmin([_mean_loss(loss, np.broadcast_to(c, predicted.shape), of_outputs) for c in constants])
+            ),
+            n_epochs=view.n_epochs,
+            tol=view.tol,
+        )
+
+
+def _mean_loss(loss: Loss, predicted: Array, targets: Array) -> float:
+    return float(np.mean(loss.elementwise(predicted, targets)))
