@@ -36,6 +36,7 @@ from fastnet.layers import (
     Dense,
     Dropout,
     Gradients,
+    Layer,
     LayerNorm,
     NumericEmbedding,
     Parametric,
@@ -86,6 +87,7 @@ _HOMES = {name: module for module, names in _LAZY.items() for name in names}
 _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {"inspection", "onnx", "plotting", "torch", "training"}
 
 __all__ = [
+    "Layer",
     "OptimizerState",
     "init_state",
     "update",

@@ -39,7 +39,7 @@ def test_moments(name, rng):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_default_suits_the_activation(activation):
     expected = {"selu": fn.LeCunNormal()}
-    family = ("relu", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus")
+    family = ("relu", "leaky_relu", "elu", "gelu", "silu", "mish", "softplus", "hardswish")
     expected |= dict.fromkeys(family, fn.HeNormal())
     assert fn.Dense(2, activation).initializer == expected.get(activation, fn.GlorotUniform())
     assert fn.Dense(2, activation, initializer="zeros").initializer == fn.Zeros()

@@ -197,7 +197,7 @@ def test_other_mistakes_in_calls_are_pythons():
 
 def test_signatures_are_those_of_the_arguments():
     assert list(inspect.signature(fn.Adam).parameters) == ["learning_rate", "beta1", "beta2", "epsilon", "epsilon_hat"]
-    assert list(inspect.signature(fn.Dense).parameters) == ["n_units", "activation", "initializer", "dropout"]
+    assert list(inspect.signature(fn.Dense).parameters) == ["n_units", "activation", "initializer", "dropout", "scale"]
 
 
 def test_derived_classes_have_arguments_of_their_own():

@@ -22,7 +22,7 @@ _FEWEST_TARGETS = 20
 #: Ratio of the spreads of y and y_val from which they are not in the same units.
 _OTHER_UNITS = 10.0
 #: Stack levels from the functions here to the caller of `fit` or `partial_fit`.
-_TO_THE_CALLER = 6
+_TO_THE_CALLER = 7
 
 
 def _call(warn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
