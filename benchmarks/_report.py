@@ -47,7 +47,7 @@ def environment(env: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in env["packages"].items())
     variables = ", ".join(f"{name}={value}" for name, value in env["variables"].items()) or "none"
     return (
-        f"{env['cpu']}, {env['cores']} cores; {env['system']}; Python {env['python']}; fastnet {env['fastnet']}, engine level "
+        f"{env['cpu']}, {env['cores']} cores; {env['system']}; Python {env['python']}; fastnet {env['fastnet']}, core level "
         f"{env['engine_level']}, thread limit {env['thread_limit']}; BLAS: {blas}; {packages}; thread variables set: {variables}"
     )
 

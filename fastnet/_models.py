@@ -180,7 +180,7 @@ class ModelView:
     def output_gradient(self, Z_L: Array, y: ArrayLike, loss: str | Loss | None = None) -> tuple[float, Array]:
         """Compute the mean loss J and its gradient with respect to the last pre-activations, ``dZ[L]``.
 
-        The rows of ``Z[L]`` are given to the engine as the weights of one layer whose input is the identity matrix:
+        The rows of ``Z[L]`` are given to the core as the weights of one layer whose input is the identity matrix:
         its ``dW[1] = I.T @ dZ[1]`` is then ``dZ[L]`` itself, for every pair of output activation and loss.
 
         Parameters

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from fastnet._core import engine
+from fastnet._core import core
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -68,13 +68,13 @@ class Sampler:
             return None
         if self._sampling == "random":
             return self._draw_batches()
-        engine.shuffle(self.permutation, self.rng)
+        core.shuffle(self.permutation, self.rng)
         return self.permutation
 
     def _draw_batches(self) -> np.ndarray:
         B = self._batch_size
         for start in range(0, self._batches.size, B):
-            engine.draw(self.permutation, B, self.rng)
+            core.draw(self.permutation, B, self.rng)
             self._batches[start : start + B] = self.permutation[:B]
         return self._batches
 

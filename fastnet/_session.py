@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnet import _checks, _data, _factors, _identity, losses, optimizers, runtime
 from fastnet._checks import Seed
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet._sampling import Sampler, Sampling
 from fastnet.exceptions import DivergenceError
 from fastnet.history import History
@@ -166,7 +166,7 @@ class Session:
         self._loss, self._optimizer = loss, optimizer
         self._last_finite = network.params.copy()
         self._new_trainer = partial(
-            engine.Trainer,
+            core.Trainer,
             network._plan,
             network.params,
             network._form(loss),

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnet import _checks
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet._values import fieldless, frozen
 
 
@@ -56,7 +56,7 @@ class Activation:
     @property
     def code(self) -> int:
         """Number of the function in the compiled core."""
-        return _checks.core_code(self, ACTIVATIONS, engine.ACTIVATION_CODES, ("__call__", "derivative"))
+        return _checks.core_code(self, ACTIVATIONS, core.ACTIVATION_CODES, ("__call__", "derivative"))
 
     @property
     def parameter(self) -> float:

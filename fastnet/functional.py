@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastnet import _checks, optimizers, runtime
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet.layers import Gradients
 from fastnet.network import Network
 from fastnet.optimizers import GradientRule, Optimizer
@@ -124,7 +124,7 @@ def update(
     }
 
     def call() -> None:
-        engine.update(vector, gradient, rule.code, rule.hyper(), state.memory, step=state.step + 1, **options)
+        core.update(vector, gradient, rule.code, rule.hyper(), state.memory, step=state.step + 1, **options)
 
     if isinstance(params, Network):
         params._exclusive.updating(call)

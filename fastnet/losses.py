@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnet import _checks
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet._values import fieldless, frozen
 from fastnet.activations import Activation, Outputs
 
@@ -42,7 +42,7 @@ class Loss:
     @property
     def code(self) -> int:
         """Number of the loss in the compiled core."""
-        return _checks.core_code(self, LOSSES, engine.LOSS_CODES, ("__call__", "elementwise", "derivative"))
+        return _checks.core_code(self, LOSSES, core.LOSS_CODES, ("__call__", "elementwise", "derivative"))
 
     @property
     def parameter(self) -> float:
@@ -57,7 +57,7 @@ class Loss:
         """Columns of y that a network of `n_outputs` outputs is fitted to."""
         return n_outputs
 
-    def engine_form(self, n_outputs: int) -> tuple[int, float, np.ndarray | None]:
+    def core_form(self, n_outputs: int) -> tuple[int, float, np.ndarray | None]:
         """The loss as the core takes it."""
         return self.code, self.parameter, self.per_output(n_outputs)
 

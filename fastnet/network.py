@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from fastnet import _checks, _data, losses, runtime
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet._core.guards import Exclusive
 from fastnet._hints import takes_other_words
 from fastnet._outputs import both_classes, r2
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_forward_row = engine.forward_row
+_forward_row = core.forward_row
 
 #: Multiplications below which a second thread, and finding out how many there may be, costs more than it gains.
 _WORTH_THREADS = 1 << 20
@@ -324,7 +324,7 @@ class Network:
         """A[L] of data in the core's form."""
         m = _data.n_rows(X)
         out = np.empty((m, self.n_outputs), self.dtype)
-        self._compute(engine.forward, X, out, self._threads(m, n_threads))
+        self._compute(core.forward, X, out, self._threads(m, n_threads))
         return out
 
     def _compute(self, kernel: Callable[..., T], *args: Any) -> T:
@@ -340,7 +340,7 @@ class Network:
         features = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
         m = _data.n_rows(features)
         out = np.empty((m, self.n_members * self.n_outputs), self.dtype)
-        self._compute(partial(engine.forward, of_each=True), features, out, self._threads(m))
+        self._compute(partial(core.forward, of_each=True), features, out, self._threads(m))
         A = out.reshape(m, self.n_members, self.n_outputs)
         return A[0] if single else A
 
@@ -440,7 +440,7 @@ class Network:
         A0 = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
         m = _data.n_rows(A0)
         outs = [np.empty((m, n), self.dtype) for n in self._plan.sizes[1:]]
-        self._compute(engine.activations, A0, outs, self._threads(m))
+        self._compute(core.activations, A0, outs, self._threads(m))
         layers = [X if isinstance(A0, tuple) else A0, *(self._by_members(outs[end - 1], end) for end in self._ends)]
         return [A[0] for A in layers] if single else layers
 
@@ -490,11 +490,11 @@ class Network:
     ) -> float:
         """`loss` of data in the core's form."""
         form = self._form(loss)
-        return self._compute(engine.loss, form, X, y, sample_weight, self._threads(_data.n_rows(X), n_threads))
+        return self._compute(core.loss, form, X, y, sample_weight, self._threads(_data.n_rows(X), n_threads))
 
     def _form(self, loss: Loss) -> tuple[Any, ...]:
         """The loss as the core takes it, for this network's outputs."""
-        form = loss.engine_form(self.n_outputs)
+        form = loss.core_form(self.n_outputs)
         if self._together.loss == "members":
             return form
         ceiling = form[3] if len(form) > 3 else math.inf
@@ -563,7 +563,7 @@ class Network:
         """`loss_and_grad` of data in the core's form, the gradient written into `out`."""
         form = self._form(loss)
         threads = self._threads(_data.n_rows(X), n_threads)
-        return self._compute(engine.loss_and_grad, form, X, y, sample_weight, out, threads, seed)
+        return self._compute(core.loss_and_grad, form, X, y, sample_weight, out, threads, seed)
 
     @takes_other_words(learning_rate_init="learning_rate", max_iter="epochs", verbose="progress")
     def fit(

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnet import _checks, schedules
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet._values import frozen
 from fastnet.schedules import LearningRate, Schedule
 
@@ -57,7 +57,7 @@ class GradientRule(Optimizer):
     @property
     def code(self) -> int:
         """Number of the rule in the compiled core."""
-        return _checks.core_code(self, OPTIMIZERS, engine.OPTIMIZER_CODES)
+        return _checks.core_code(self, OPTIMIZERS, core.OPTIMIZER_CODES)
 
     @property
     def n_states(self) -> int:

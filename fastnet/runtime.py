@@ -163,7 +163,7 @@ def show_config() -> None:
             rows.append((package, metadata.version(package)))
         except metadata.PackageNotFoundError:
             rows.append((package, "not installed"))
-    rows += [("machine", f"{platform.system()} {platform.machine()}"), ("engine level", _core.level)]
+    rows += [("machine", f"{platform.system()} {platform.machine()}"), ("core level", _core.level)]
     for library in threadpool_info():
         if library["user_api"] == "blas":
             about = [str(library.get(key) or "?") for key in ("internal_api", "version", "architecture")]

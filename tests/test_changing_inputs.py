@@ -13,11 +13,11 @@ from scipy import sparse
 
 import fastnet as fn
 from fastnet import _data, optimizers
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet._sampling import Sampler
 from fastnet.layers import Graph
 
-SQUARED_ERROR = (engine.LOSS_CODES["squared_error"], 0.0, None)
+SQUARED_ERROR = (core.LOSS_CODES["squared_error"], 0.0, None)
 
 
 class TestOptimiserState:
@@ -37,8 +37,8 @@ class TestOptimiserState:
         plan = fn.Network([fn.Dense(1, "identity")], 2)._plan
         state = [np.zeros(3), np.zeros(3)]
         watched = weakref.ref(state[0])
-        options = (np.zeros(3), SQUARED_ERROR, np.ones((4, 2)), np.ones((4, 1)), None, 2, engine.OPTIMIZER_CODES["adam"])
-        trainer = engine.Trainer(plan, *options, optimizers.get("adam").hyper(), state)
+        options = (np.zeros(3), SQUARED_ERROR, np.ones((4, 2)), np.ones((4, 1)), None, 2, core.OPTIMIZER_CODES["adam"])
+        trainer = core.Trainer(plan, *options, optimizers.get("adam").hyper(), state)
         state.clear()
         assert watched() is not None
         trainer.run(None, np.array([0.1]))
@@ -123,4 +123,4 @@ def test_a_workspace_beyond_the_address_space_is_refused():
     except (OSError, AttributeError):
         pytest.skip("this system gives no virtual memory of this size")
     with pytest.raises(MemoryError, match="a smaller batch_size"):
-        engine.Trainer(plan, params, SQUARED_ERROR, X, y, None, rows, 0, (), [])
+        core.Trainer(plan, params, SQUARED_ERROR, X, y, None, rows, 0, (), [])

@@ -14,11 +14,11 @@ from helpers import distance, reference_loss_and_grad
 from scipy import sparse
 
 import fastnet as fn
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet._session import Session
 from fastnet.layers import Graph
 
-MSE = (engine.LOSS_CODES["squared_error"], 0.0, None)
+MSE = (core.LOSS_CODES["squared_error"], 0.0, None)
 
 
 def trained(n_threads: int, X, y, batch_size, **options):
@@ -72,14 +72,14 @@ def test_an_interrupted_gradient_neither_hangs_nor_returns():
         net = fn.Network([fn.Dense(256, "tanh"), fn.Dense(256, "tanh"), fn.Dense(1, "identity")], 64, random_state=0)
         X, y = np.ones((6000, 64), np.float32), np.ones((6000, 1), np.float32)
         flat, raised, end = np.empty(net.n_params, np.float32), 0, time.monotonic() + 3
-        from fastnet._core import engine
+        from fastnet._core import core
         from fastnet.losses import SquaredError
-        form = SquaredError().engine_form(1)
+        form = SquaredError().core_form(1)
         while time.monotonic() < end and raised < 30:
             signal.setitimer(signal.ITIMER_REAL, 0.06)
             try:
                 while True:
-                    engine.loss_and_grad(net._plan, net.params, form, X, y, None, flat, 8)
+                    core.loss_and_grad(net._plan, net.params, form, X, y, None, flat, 8)
             except Alarm:
                 raised += 1
             finally:
@@ -111,7 +111,7 @@ class TestHostileCSR:
         plan = fn.Network([fn.Dense(2, "identity")], 3)._plan
         X = (np.ones(3), np.array(indices, np.int32), np.array(indptr, np.int64), (2, 3))
         with pytest.raises(ValueError, match=message):
-            engine.forward(plan, np.zeros(8), X, np.empty((2, 2)))
+            core.forward(plan, np.zeros(8), X, np.empty((2, 2)))
 
     def test_network_refuses(self):
         net = fn.Network([fn.Dense(2, "identity")], 3, random_state=0)
@@ -153,7 +153,7 @@ def test_poisson_loss_is_exact_far_out(z):
 def test_class_numbers_need_softmax():
     plan = fn.Network([fn.Dense(2, "sigmoid")], 3)._plan
     with pytest.raises(ValueError, match="softmax"):
-        engine.loss(plan, np.zeros(8), (engine.LOSS_CODES["cross_entropy"], 0.0, None), np.ones((2, 3)), np.zeros(2, np.int32))
+        core.loss(plan, np.zeros(8), (core.LOSS_CODES["cross_entropy"], 0.0, None), np.ones((2, 3)), np.zeros(2, np.int32))
 
 
 def test_sizes_beyond_the_address_space_are_refused():
@@ -170,7 +170,7 @@ def test_products_deeper_and_taller_than_a_panel(shape, transpose_a, transpose_b
     A, B, C = rng.standard_normal((m, k)), rng.standard_normal((k, n)), np.full((m, n), np.nan, dtype)
     a = np.ascontiguousarray((A.T if transpose_a else A).astype(dtype))
     b = np.ascontiguousarray((B.T if transpose_b else B).astype(dtype))
-    engine.product(a, b, C, transpose_a, transpose_b, blas=False)
+    core.product(a, b, C, transpose_a, transpose_b, blas=False)
     exact = A.astype(dtype).astype(np.float64) @ B.astype(dtype).astype(np.float64)
     assert np.abs(C - exact).max() < k * np.finfo(dtype).eps * 20
 
@@ -181,7 +181,7 @@ def test_products_whose_strides_are_multiples_of_a_page(dtype, transpose_a, rng)
     m, n, k = (1024, 100, 70) if transpose_a else (200, 130, 1024)
     A, B, C = rng.standard_normal((m, k)), rng.standard_normal((k, n)), np.full((m, n), np.nan, dtype)
     a = np.ascontiguousarray((A.T if transpose_a else A).astype(dtype))
-    engine.product(a, B.astype(dtype), C, transpose_a, blas=False)
+    core.product(a, B.astype(dtype), C, transpose_a, blas=False)
     exact = A.astype(dtype).astype(np.float64) @ B.astype(dtype).astype(np.float64)
     assert np.abs(C - exact).max() < k * np.finfo(dtype).eps * 20
 

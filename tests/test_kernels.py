@@ -25,14 +25,14 @@ FUNCTIONS = {"exp": np.exp, "tanh": np.tanh, "sigmoid": expit, "log": np.log}
 
 
 @pytest.fixture(params=LEVELS)
-def engine(request):
+def core(request):
     """The core compiled for each level."""
     return importlib.import_module(f"fastnet._core.{request.param}")
 
 
-def apply(engine, name, x):
+def apply(core, name, x):
     out = np.empty_like(x)
-    getattr(engine, name)(x, out)
+    getattr(core, name)(x, out)
     return out
 
 
@@ -54,27 +54,27 @@ def all_float32(block, n_blocks):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_error_bound_on_a_sample_of_float32(engine, name):
-    check_float32(engine, name, all_float32(123, 9973))
+def test_error_bound_on_a_sample_of_float32(core, name):
+    check_float32(core, name, all_float32(123, 9973))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_error_bound_on_all_float32(name):
     for block in range(256):
-        check_float32(_core.engine, name, all_float32(block, 256))
+        check_float32(_core.core, name, all_float32(block, 256))
 
 
-def check_float32(engine, name, x):
+def check_float32(core, name, x):
     if name == "log":
         x = x[x >= 0]
     with np.errstate(over="ignore", divide="ignore", under="ignore"):
         exact = FUNCTIONS[name](x.astype(np.float64))
-        assert errors_in_ulp(apply(engine, name, x), exact).max() <= ULP[name]["float32"]
+        assert errors_in_ulp(apply(core, name, x), exact).max() <= ULP[name]["float32"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_error_bound_on_a_sample_of_float64(engine, name, rng):
+def test_error_bound_on_a_sample_of_float64(core, name, rng):
     x = np.concatenate([rng.uniform(-750, 750, 200_000), rng.uniform(-2, 2, 200_000), rng.standard_normal(100_000) * 1e-5])
     if name == "log":
         x = np.concatenate([np.abs(x), 10.0 ** rng.uniform(-307, 308, 100_000)])
@@ -83,60 +83,60 @@ def test_error_bound_on_a_sample_of_float64(engine, name, rng):
     wide = x.astype(np.longdouble)
     with np.errstate(over="ignore", divide="ignore", under="ignore"):
         exact = 1 / (1 + np.exp(-wide)) if name == "sigmoid" else FUNCTIONS[name](wide)
-        assert errors_in_ulp(apply(engine, name, x), exact).max() <= ULP[name]["float64"]
+        assert errors_in_ulp(apply(core, name, x), exact).max() <= ULP[name]["float64"]
 
 
-def test_special_values(engine, dtype):
+def test_special_values(core, dtype):
     inf, nan = np.inf, np.nan
     tiny = np.finfo(dtype).smallest_subnormal
     x = np.array([0.0, -0.0, inf, -inf, nan, tiny, -tiny], dtype)
-    assert np.array_equal(apply(engine, "exp", x), np.array([1, 1, inf, 0, nan, 1, 1], dtype), equal_nan=True)
-    assert np.array_equal(apply(engine, "tanh", x), np.array([0, 0, 1, -1, nan, tiny, -tiny], dtype), equal_nan=True)
-    assert np.array_equal(apply(engine, "sigmoid", x), np.array([0.5, 0.5, 1, 0, nan, 0.5, 0.5], dtype), equal_nan=True)
-    logs = apply(engine, "log", np.array([1, 0, inf, -1, nan, tiny], dtype))
+    assert np.array_equal(apply(core, "exp", x), np.array([1, 1, inf, 0, nan, 1, 1], dtype), equal_nan=True)
+    assert np.array_equal(apply(core, "tanh", x), np.array([0, 0, 1, -1, nan, tiny, -tiny], dtype), equal_nan=True)
+    assert np.array_equal(apply(core, "sigmoid", x), np.array([0.5, 0.5, 1, 0, nan, 0.5, 0.5], dtype), equal_nan=True)
+    logs = apply(core, "log", np.array([1, 0, inf, -1, nan, tiny], dtype))
     assert np.array_equal(logs[:5], np.array([0, -inf, inf, nan, nan], dtype), equal_nan=True)
     assert logs[5] == pytest.approx(float(np.log(np.longdouble(tiny))), rel=1e-6)
 
 
-def test_functions_do_not_depend_on_the_place_in_the_vector(engine, dtype, rng):
+def test_functions_do_not_depend_on_the_place_in_the_vector(core, dtype, rng):
     x = rng.standard_normal(67).astype(dtype)
     for name in ("exp", "tanh", "sigmoid"):
-        whole = apply(engine, name, x)
+        whole = apply(core, name, x)
         for start in range(1, 9):
-            assert np.array_equal(apply(engine, name, x[start:].copy()), whole[start:])
+            assert np.array_equal(apply(core, name, x[start:].copy()), whole[start:])
 
 
 @pytest.mark.parametrize("activation", ACTIVATION_OBJECTS, ids=label)
-def test_activation(engine, activation, dtype, rng):
+def test_activation(core, activation, dtype, rng):
     z = np.concatenate([rng.standard_normal(301) * 3, [0.0, -0.0, 20, -20]]).astype(dtype)
     got = np.empty_like(z)
-    engine.apply_activation(activation.code, activation.parameter, z, got)
+    core.apply_activation(activation.code, activation.parameter, z, got)
     exact = reference.activate((activation.name, activation.parameter), z.astype(np.float64)[None])[0]
     eps = np.finfo(dtype).eps
     np.testing.assert_allclose(got, exact, rtol=32 * eps, atol=4 * eps)
 
 
 @pytest.mark.parametrize("activation", [a for a in ACTIVATION_OBJECTS if a.derivable], ids=label)
-def test_derivative(engine, activation, dtype, rng):
+def test_derivative(core, activation, dtype, rng):
     z = np.concatenate([rng.standard_normal(301) * 3, [20, -20]]).astype(dtype)
     got = np.empty_like(z)
-    engine.apply_derivative(activation.code, activation.parameter, z, got)
+    core.apply_derivative(activation.code, activation.parameter, z, got)
     exact = reference.through((activation.name, activation.parameter), z.astype(np.float64)[None], 1.0)[0]
     eps = np.finfo(dtype).eps
     np.testing.assert_allclose(got, exact, rtol=32 * eps, atol=16 * eps)
 
 
 @pytest.mark.parametrize("activation", [a for a in ACTIVATION_OBJECTS if a.name != "softmax"], ids=label)
-def test_activations_of_nan_and_infinity(engine, activation, dtype):
+def test_activations_of_nan_and_infinity(core, activation, dtype):
     for z, limit in ((np.nan, np.nan), (np.inf, None)):
         x = np.array([z], dtype)
         got = np.empty_like(x)
-        engine.apply_activation(activation.code, activation.parameter, x, got)
+        core.apply_activation(activation.code, activation.parameter, x, got)
         expected = activation(x) if limit is None else x
         assert np.array_equal(got, expected, equal_nan=True)
 
 
-def check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, **options):
+def check_product(core, rng, dtype, m, k, n, transpose_a, transpose_b, **options):
     """C = op(A) op(B), or that added to C, against NumPy in float64."""
     A = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
     B = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
@@ -146,7 +146,7 @@ def check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, **optio
         C = rng.standard_normal((m, n)).astype(dtype)
         exact += C
     try:
-        engine.product(A, B, C, transpose_a, transpose_b, **options)
+        core.product(A, B, C, transpose_a, transpose_b, **options)
     except NotImplementedError:
         pytest.skip("no product of its own in this build")
     np.testing.assert_allclose(C, exact, rtol=0, atol=16 * np.finfo(dtype).eps * k, err_msg=f"{m} x {k} x {n}")
@@ -155,91 +155,91 @@ def check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, **optio
 @pytest.mark.parametrize("blas", [False, True])
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
-def test_product(engine, dtype, rng, transpose_a, transpose_b, blas):
+def test_product(core, dtype, rng, transpose_a, transpose_b, blas):
     sizes = [1, 2, 3, 5, 7, 8, 16, 17, 33, 64, 100]
     for m, k, n in rng.choice(sizes, (40, 3)):
-        check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, blas=blas)
+        check_product(core, rng, dtype, m, k, n, transpose_a, transpose_b, blas=blas)
 
 
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
-def test_own_product_of_every_number_of_columns(engine, dtype, rng, transpose_a, transpose_b):
+def test_own_product_of_every_number_of_columns(core, dtype, rng, transpose_a, transpose_b):
     """Panels, overlapping last vectors, fewer columns than a vector; one and two passes over k; from nothing and added to C."""
     for n in (*range(1, 72), 100, 130, 256):
         m, k = int(rng.choice([1, 2, 5, 6, 7, 11, 13, 24, 50])), int(rng.choice([1, 3, 4, 16, 18, 37, 256, 300]))
         for accumulate in (False, True):
-            check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, accumulate=accumulate, blas=False)
+            check_product(core, rng, dtype, m, k, n, transpose_a, transpose_b, accumulate=accumulate, blas=False)
 
 
 @pytest.mark.parametrize("transpose_a", [False, True])
-def test_own_product_of_every_number_of_rows(engine, dtype, rng, transpose_a):
+def test_own_product_of_every_number_of_rows(core, dtype, rng, transpose_a):
     """Whole blocks, and last rows that are too few for one. A row has the same bits, however many others there are."""
     A, B = (rng.standard_normal(shape).astype(dtype) for shape in ((60, 37), (37, 20)))
     whole = None
     for m in (60, *range(1, 60)):
-        check_product(engine, rng, dtype, m, 37, 20, transpose_a, False, blas=False)
+        check_product(core, rng, dtype, m, 37, 20, transpose_a, False, blas=False)
         some = np.zeros((m, 20), dtype)
-        engine.product(np.ascontiguousarray(A[:m].T) if transpose_a else A[:m], B, some, transpose_a, blas=False)
+        core.product(np.ascontiguousarray(A[:m].T) if transpose_a else A[:m], B, some, transpose_a, blas=False)
         whole = some if whole is None else whole
         assert np.array_equal(some, whole[:m])
 
 
-def test_own_product_of_few_columns(engine, dtype, rng):
+def test_own_product_of_few_columns(core, dtype, rng):
     """Dot products with and without a last part of a vector, from nothing and added to C. A row has the same bits alone."""
     for n in range(1, 8):
         for k in (15, 16, 17, 23, 31, 32, 33, 63, 64, 255, 256, 257, 300):
-            check_product(engine, rng, dtype, 9, k, n, False, bool(n % 2), accumulate=bool(k % 2), blas=False)
+            check_product(core, rng, dtype, 9, k, n, False, bool(n % 2), accumulate=bool(k % 2), blas=False)
             A, B = (rng.standard_normal(shape).astype(dtype) for shape in ((9, k), (k, n)))
             whole = np.zeros((9, n), dtype)
-            engine.product(A, B, whole, blas=False)
+            core.product(A, B, whole, blas=False)
             for r in range(9):
                 alone = np.zeros((1, n), dtype)
-                engine.product(A[r : r + 1], B, alone, blas=False)
+                core.product(A[r : r + 1], B, alone, blas=False)
                 assert np.array_equal(alone, whole[r : r + 1])
 
 
-def test_own_product_of_small_squares(engine, dtype, rng):
+def test_own_product_of_small_squares(core, dtype, rng):
     """Products that may be made transposed, by products that may be too: rows and columns about a vector, or a piece more."""
     for m in (*range(2, 26), 129, 138, 140):
         for n in range(2, 26):
-            check_product(engine, rng, dtype, m, 20, n, True, False, accumulate=bool(m % 2), blas=False)
+            check_product(core, rng, dtype, m, 20, n, True, False, accumulate=bool(m % 2), blas=False)
 
 
-def test_infinity_is_counted_once(engine, dtype):
+def test_infinity_is_counted_once(core, dtype):
     """The last part of a vector is read with elements before it, which must not come in as zero times infinity."""
     for n in range(1, 8):
         for k in (17, 33, 39, 70):
             A, C = np.ones((4, k), dtype), np.zeros((4, n), dtype)
             A[2, k - k % 16 - 1] = np.inf
-            engine.product(A, np.ones((k, n), dtype), C, blas=False)
+            core.product(A, np.ones((k, n), dtype), C, blas=False)
             assert np.array_equal(C, np.where(np.arange(4) == 2, np.inf, k)[:, None] * np.ones(n))
 
 
 @pytest.mark.parametrize("transpose_a, transpose_b", [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("m, k, n", [(300, 270, 1024), (290, 1030, 272), (530, 512, 256)])
-def test_own_product_of_large_matrices(engine, dtype, rng, m, k, n, transpose_a, transpose_b):
+def test_own_product_of_large_matrices(core, dtype, rng, m, k, n, transpose_a, transpose_b):
     """Several passes over the rows, copies of A, lines fetched ahead."""
-    check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, blas=False)
+    check_product(core, rng, dtype, m, k, n, transpose_a, transpose_b, blas=False)
 
 
-def test_shuffle_is_a_permutation_and_uniform(engine):
+def test_shuffle_is_a_permutation_and_uniform(core):
     state = np.array([1, 2, 3, 4], np.uint64)
     counts = np.zeros((5, 5))
     for _ in range(20_000):
         order = np.arange(5, dtype=np.uint32)
-        engine.shuffle(order, state)
+        core.shuffle(order, state)
         counts[np.arange(5), order] += 1
     assert (counts.sum(axis=0) == 20_000).all()
     expected = 20_000 / 5
     assert ((counts - expected) ** 2 / expected).sum() < 45  # chi-squared with 16 degrees of freedom: 45 has p = 1.4e-4
 
 
-def test_draw_gives_a_uniform_subset(engine):
+def test_draw_gives_a_uniform_subset(core):
     state = np.array([5, 6, 7, 8], np.uint64)
     order = np.arange(10, dtype=np.uint32)
     counts = np.zeros(10)
     for _ in range(20_000):
-        engine.draw(order, 3, state)
+        core.draw(order, 3, state)
         assert len(set(order[:3])) == 3
         counts[order[:3]] += 1
     assert sorted(order) == list(range(10))
@@ -251,7 +251,7 @@ def test_shuffle_is_the_same_for_the_same_state():
     results = []
     for _ in range(2):
         order, state = np.arange(100, dtype=np.uint32), np.array([1, 2, 3, 4], np.uint64)
-        _core.engine.shuffle(order, state)
+        _core.core.shuffle(order, state)
         results.append((order, state))
     assert np.array_equal(results[0][0], results[1][0])
     assert np.array_equal(results[0][1], results[1][1])

@@ -11,7 +11,7 @@ from helpers import ACTIVATION_OBJECTS, LOSS_OBJECTS, label, pairable, targets
 
 import fastnet as fn
 from fastnet import activations, initializers, losses, optimizers, schedules
-from fastnet._core import engine
+from fastnet._core import core
 
 TABLES = {
     "activation": (activations.ACTIVATIONS, activations.get),
@@ -23,11 +23,11 @@ TABLES = {
 
 
 def test_tables_and_core_know_the_same_choices():
-    assert set(activations.ACTIVATIONS) == set(engine.ACTIVATION_CODES) == set(reference.ACTIVATIONS) | {"softmax"}
-    assert set(losses.LOSSES) == set(engine.LOSS_CODES) == set(reference.LOSSES)
+    assert set(activations.ACTIVATIONS) == set(core.ACTIVATION_CODES) == set(reference.ACTIVATIONS) | {"softmax"}
+    assert set(losses.LOSSES) == set(core.LOSS_CODES) == set(reference.LOSSES)
     rules = [row() for row in optimizers.OPTIMIZERS.values() if row is not fn.LBFGS]
     rules += [fn.SGD(momentum=0.5), fn.SGD(momentum=0.5, nesterov=True)]
-    assert {rule.kernel for rule in rules} == set(engine.OPTIMIZER_CODES)
+    assert {rule.kernel for rule in rules} == set(core.OPTIMIZER_CODES)
 
 
 @pytest.mark.parametrize("kind", TABLES)

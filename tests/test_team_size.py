@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from fastnet._core import engine
+from fastnet._core import core
 
 MILLISECOND = 1_000_000
 ROWS = 100
@@ -22,7 +22,7 @@ class Simulation:
     clock = 0  # retreats hold for the process: each simulation begins after those before it
 
     def __init__(self, limit: int) -> None:
-        self.sizes = engine.TeamSizes(limit)
+        self.sizes = core.TeamSizes(limit)
         Simulation.clock += 60_000 * MILLISECOND
         self.spent: Counter[int] = Counter()
 
@@ -31,7 +31,7 @@ class Simulation:
         start, batches = Simulation.clock, 0
         while Simulation.clock < start + milliseconds * MILLISECOND:
             chosen = self.sizes.size
-            size = min(chosen, engine.largest_team_at(64, Simulation.clock))
+            size = min(chosen, core.largest_team_at(64, Simulation.clock))
             took = nanoseconds_of_batch(size, Simulation.clock)
             Simulation.clock += took
             self.spent[size] += took
@@ -117,10 +117,10 @@ def test_retreats_hold_for_all_work_of_the_process_and_become_longer():
     stalled.run(1_000, lambda size, now: 100_000 // size)
     lengths = []
     for _ in range(3):
-        while engine.largest_team_at(64, Simulation.clock) == 64:
+        while core.largest_team_at(64, Simulation.clock) == 64:
             stalled.run(1, lambda size, now: 100_000 if size == 1 else 50_000 + 5 * MILLISECOND * (stalled.sizes.size == 2))
         other = Simulation.clock
-        while engine.largest_team_at(64, Simulation.clock) == 1:
+        while core.largest_team_at(64, Simulation.clock) == 1:
             Simulation.clock += MILLISECOND
         lengths.append(Simulation.clock - other)
         stalled.run(30, lambda size, now: 100_000 // size)

@@ -95,14 +95,14 @@ def test_teams_take_the_helpers_that_are_there():
         from concurrent.futures import ThreadPoolExecutor
         import numpy as np
         import fastnet as fn
-        from fastnet._core import engine
+        from fastnet._core import core
 
         X = np.ones((3000, 64), np.float32)
         net = fn.Network([fn.Dense(64, "relu"), fn.Dense(2, "softmax")], 64, random_state=0)
 
         def predict(_):
             out = np.empty((3000, 2), np.float32)
-            engine.forward(net._plan, net.params, X, out, 3)
+            core.forward(net._plan, net.params, X, out, 3)
             return out
 
         threads = lambda: len(os.listdir("/proc/self/task"))

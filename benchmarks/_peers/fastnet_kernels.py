@@ -8,7 +8,7 @@ from benchmarks._peers import Unsupported
 from benchmarks._peers import fastnet as training
 from benchmarks._tasks import Kernel, Training
 from benchmarks._timing import Job
-from fastnet._core import engine
+from fastnet._core import core
 
 #: Batches of one row in a unit of work of "update".
 UPDATES = 64
@@ -22,7 +22,7 @@ def kernel(task: Kernel, n_threads: int | None) -> Job:
 def _elementwise(task: Kernel) -> Job:
     (size,) = task.arguments
     x = np.random.default_rng(0).uniform(0.1, 5.0, size).astype(task.dtype)
-    function, out = getattr(engine, task.function), np.empty_like(x)
+    function, out = getattr(core, task.function), np.empty_like(x)
 
     def run(n: int) -> None:
         for _ in range(n):
@@ -39,13 +39,13 @@ def _product(task: Kernel) -> Job:
     B = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(task.dtype)
     C = np.empty((m, n), task.dtype)
     try:
-        engine.product(A, B, C, transpose_a, transpose_b, blas=blas)
+        core.product(A, B, C, transpose_a, transpose_b, blas=blas)
     except NotImplementedError as reason:
         raise Unsupported(str(reason)) from None
 
     def run(n: int) -> None:
         for _ in range(n):
-            engine.product(A, B, C, transpose_a, transpose_b, blas=blas)
+            core.product(A, B, C, transpose_a, transpose_b, blas=blas)
 
     return run
 

@@ -1,4 +1,4 @@
-"""The compiled core: `engine` is the module compiled for the best level of vector instructions this machine has.
+"""The compiled core: `core` is the module compiled for the best level of vector instructions this machine has.
 
 `FASTNET_CPU` (baseline, v2, v3 or v4) takes another one, for tests and comparisons. A level above the machine's is refused: its
 first instruction would end the process.
@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastnet._core import baseline as engine
+    from fastnet._core import baseline as core
 
 level: str
 LEVELS = ("baseline", "v2", "v3", "v4")
@@ -54,4 +54,4 @@ def _choose() -> tuple[str, ModuleType]:
 
 
 if not TYPE_CHECKING:
-    level, engine = _choose()
+    level, core = _choose()

@@ -1,4 +1,4 @@
-"""scikit-learn's two estimators on fastnet's engine; see docs/compatibility.md."""
+"""scikit-learn's two estimators on fastnet's core; see docs/compatibility.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both estimators share: the frame of `fit` and `partial_fit`, with scikit-learn's contract around the engine."""
+"""What both estimators share: the frame of `fit` and `partial_fit`, with scikit-learn's contract around the core."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
 
     @abstractmethod
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Targets in the engine's form."""
+        """Targets in the core's form."""
 
     @abstractmethod
     def _output_layer(self, y: np.ndarray) -> tuple[int, str]:
         """Units and scikit-learn's name of the activation of the output layer."""
 
     @abstractmethod
-    def _engine_loss(self, dtype: np.dtype) -> Loss:
+    def _core_loss(self, dtype: np.dtype) -> Loss:
         """The loss that is minimised."""
 
     def _validation_loss(self, dtype: np.dtype) -> Loss:
         """The loss that validation reports."""
-        return self._engine_loss(dtype)
+        return self._core_loss(dtype)
 
     def _training_targets(self, targets: np.ndarray) -> np.ndarray:
-        """What the network is trained on, for targets in the engine's form."""
+        """What the network is trained on, for targets in the core's form."""
         return targets
 
     def _scale_targets(self, rows: Rows, validation: Rows | None, *, incremental: bool) -> tuple[Rows, Rows | None]:
@@ -274,7 +274,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         network.params[:] = packed
         weight = X.shape[0] if sample_weight is None else np.sum(sample_weight)
         loss, gradients = network.loss_and_grad(
-            X, y, loss=self._engine_loss(network.dtype), sample_weight=sample_weight, l2=self.alpha / weight
+            X, y, loss=self._core_loss(network.dtype), sample_weight=sample_weight, l2=self.alpha / weight
         )
         return loss, gradients.flat
 
@@ -391,7 +391,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        state.pop("_engine", None)
+        state.pop("_fitted", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -248,7 +248,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         units = _targets.n_outputs(self)
         return units, "softmax" if units > 1 and not _targets.is_multilabel(self) else "logistic"
 
-    def _engine_loss(self, dtype: np.dtype) -> Loss:
+    def _core_loss(self, dtype: np.dtype) -> Loss:
         return self._cross_entropy(dtype, self.label_smoothing)
 
     def _validation_loss(self, dtype: np.dtype) -> Loss:

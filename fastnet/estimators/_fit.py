@@ -1,4 +1,4 @@
-"""From checked data to a run of the engine, and from its result to the fitted attributes."""
+"""From checked data to a run of the core, and from its result to the fitted attributes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def train_epochs(
         estimator,
         solver,
         n_rows=len(rows),
-        loss_scale=reported_scale(estimator._engine_loss(network.dtype), network.n_outputs),
+        loss_scale=reported_scale(estimator._core_loss(network.dtype), network.n_outputs),
         validation=None if validation is None else Validation(estimator, network, validation),
         best=None if incremental or not _keeps_best(estimator) else network.params.copy(),
         may_stop=not incremental,
@@ -147,7 +147,7 @@ def _session(
         network,
         _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False),
         estimator._training_targets(rows.y),
-        loss=estimator._engine_loss(network.dtype),
+        loss=estimator._core_loss(network.dtype),
         optimizer=solver.optimizer,
         batch_size=batch_size,
         learning_rate=solver.rate,
@@ -184,7 +184,7 @@ def minimise(estimator: MLP, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
     dtype = estimator._parameter_dtype()
     network = build_network(estimator, np.float64)
     adopt(estimator, network)
-    loss = estimator._engine_loss(network.dtype)
+    loss = estimator._core_loss(network.dtype)
     y = estimator._training_targets(rows.y)
     weight = len(rows) if rows.sample_weight is None else float(rows.sample_weight.sum(dtype=np.float64))
     progress = LBFGSProgress(estimator, _tasks(estimator, estimator.max_iter + 1, data))

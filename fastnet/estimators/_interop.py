@@ -16,7 +16,7 @@ from ._scaling import parameters_in_units_of_y
 if TYPE_CHECKING:
     from ._base import BaseMLP
 
-#: Activations that scikit-learn has: the engine's name, and its own.
+#: Activations that scikit-learn has: the core's name, and its own.
 ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 FITTED = (
     "loss_",

@@ -21,8 +21,8 @@ class _Capped(Loss):
 
     ceiling: float
 
-    def engine_form(self, n_outputs: int) -> tuple[Any, ...]:
-        return (*super().engine_form(n_outputs), self.ceiling)
+    def core_form(self, n_outputs: int) -> tuple[Any, ...]:
+        return (*super().core_form(n_outputs), self.ceiling)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class CappedCrossEntropy(_Capped, CrossEntropy):
 
 
 def reported_scale(loss: Loss, n_outputs: int) -> float:
-    """The loss that scikit-learn reports over the engine's, which is summed over the outputs.
+    """The loss that scikit-learn reports over the core's, which is summed over the outputs.
 
     scikit-learn reports the mean over the outputs for squared errors, and the sum for the others that it has; the losses
     that fastnet adds for regression follow the squared error.

@@ -1,4 +1,4 @@
-"""What the constructor's parameters may be, and what they stand for in the engine."""
+"""What the constructor's parameters may be, and what they stand for in the core."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastnet.schedules import SCHEDULES, LearningRate, Schedule
 
 from ._types import MLP, Regressor
 
-#: scikit-learn's names of output activations, and the engine's.
+#: scikit-learn's names of output activations, and the core's.
 OUTPUT_ACTIVATIONS = {"identity": "identity", "exp": "exponential", "softmax": "softmax", "logistic": "sigmoid"}
 HIDDEN_ACTIVATIONS = (ACTIVATIONS.keys() - {"softmax"}) | {"logistic"}
 DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
@@ -203,7 +203,7 @@ def dropouts(estimator: MLP, n_hidden: int) -> list[float]:
 
 
 def layers(estimator: MLP, sizes: list[int], out_activation: str) -> list[Dense]:
-    """The engine's layers for units `sizes` (hidden and output) and scikit-learn's name of the output activation."""
+    """The core's layers for units `sizes` (hidden and output) and scikit-learn's name of the output activation."""
     n_hidden = len(sizes) - 1
     hidden = zip(sizes, hidden_activations(estimator, n_hidden), dropouts(estimator, n_hidden), strict=False)
     output = Dense(sizes[-1], OUTPUT_ACTIVATIONS[out_activation])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet.network import Network
 
 from ._parameters import layers
@@ -16,7 +16,7 @@ from ._sklearn import checked_data
 from ._types import MLP
 
 
-class Engine:
+class FittedNetwork:
     """The network whose parameters the attributes of an estimator are views of.
 
     Kept between calls to save building it. The attributes stay the model: as soon as one of them is another object than
@@ -44,7 +44,7 @@ class Engine:
 def adopt(estimator: MLP, network: Network) -> None:
     """Make the network's parameters the attributes of `estimator`."""
     estimator.coefs_, estimator.intercepts_ = list(network.weights), list(network.biases)
-    estimator._engine = Engine(estimator, network)
+    estimator._fitted = FittedNetwork(estimator, network)
 
 
 def build_network(estimator: MLP, dtype: Any = None) -> Network:
@@ -57,7 +57,7 @@ def build_network(estimator: MLP, dtype: Any = None) -> Network:
 
 def fitted_network(estimator: MLP) -> Network:
     """The network of the fitted estimator."""
-    kept = estimator.__dict__.get("_engine")
+    kept = estimator.__dict__.get("_fitted")
     return kept.network if kept is not None and kept.serves(estimator.__dict__) else build_network(estimator)
 
 
@@ -98,7 +98,7 @@ def plain_outputs(estimator: MLP, X: Any) -> np.ndarray | None:
     For one row, validation takes ten times as long as the network.
     """
     attributes = estimator.__dict__
-    kept = attributes.get("_engine")
+    kept = attributes.get("_fitted")
     if kept is None or type(X) is not np.ndarray or X.ndim != 2 or "feature_names_in_" in attributes:
         return None
     network = kept.network
@@ -111,5 +111,5 @@ def plain_outputs(estimator: MLP, X: Any) -> np.ndarray | None:
         if not math.isfinite(np.add.reduce(X, axis=None)):
             return None
     if len(X) == 1:
-        return engine.forward_row(network._plan, network._params, X[0]).reshape(1, -1)
+        return core.forward_row(network._plan, network._params, X[0]).reshape(1, -1)
     return network._forward(X, check_finite=False, n_threads=estimator.n_threads) if len(X) else None

@@ -255,7 +255,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         loss = regression_loss(self)
         return loss.levels if isinstance(loss, Quantile) else (0.5,)
 
-    def _engine_loss(self, dtype: np.dtype) -> Loss:
+    def _core_loss(self, dtype: np.dtype) -> Loss:
         return regression_loss(self)
 
     @property

@@ -63,7 +63,7 @@ def prints_lines(estimator: MLP) -> bool:
 
 
 class EpochRules(Callback):
-    """Bookkeeping and stopping rules of a fit, as a callback of the engine's training loop.
+    """Bookkeeping and stopping rules of a fit, as a callback of the core's training loop.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class EpochRules(Callback):
     n_rows : int
         Rows of an epoch.
     loss_scale : float
-        scikit-learn's loss over the engine's.
+        scikit-learn's loss over the core's.
     validation : Validation or None
         Given: the score on it decides, otherwise the training loss.
     best : ndarray of shape (n_params,) or None

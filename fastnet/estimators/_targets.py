@@ -1,4 +1,4 @@
-"""Targets in the form the engine takes, and back: labels of a classifier, values of a regressor."""
+"""Targets in the form the core takes, and back: labels of a classifier, values of a regressor."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def n_outputs(estimator: Classifier) -> int:
 
 
 def encode_labels(estimator: Classifier, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Labels as the engine's targets.
+    """Labels as the core's targets.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def check_values(y: Any) -> None:
 
 
 def encode_values(y: np.ndarray, loss: Any, dtype: np.dtype) -> np.ndarray:
-    """Values as the engine's targets: of shape (m, n_outputs).
+    """Values as the core's targets: of shape (m, n_outputs).
 
     With k quantiles each column of y stands k times side by side.
 

@@ -14,7 +14,7 @@ from fastnet.losses import Loss
 from fastnet.optimizers import Optimizer
 
 if TYPE_CHECKING:
-    from ._prediction import Engine
+    from ._prediction import FittedNetwork
     from ._solver import Solver
     from ._validation import Rows
 
@@ -75,7 +75,7 @@ class MLP(Protocol):
     out_activation_: str
     n_features_in_: int
     _no_improvement_count: int
-    _engine: Engine
+    _fitted: FittedNetwork
     _optimizer: Solver
 
     # What the two kinds decide.
@@ -83,7 +83,7 @@ class MLP(Protocol):
 
     @property
     def _default_metric(self) -> Callable[[np.ndarray, Rows], float] | None: ...
-    def _engine_loss(self, dtype: np.dtype) -> Loss: ...
+    def _core_loss(self, dtype: np.dtype) -> Loss: ...
     def _validation_loss(self, dtype: np.dtype) -> Loss: ...
     def _training_targets(self, targets: np.ndarray) -> np.ndarray: ...
     def _parameter_dtype(self) -> np.dtype: ...

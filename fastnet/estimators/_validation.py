@@ -33,7 +33,7 @@ class Rows:
     ----------
     X : ndarray or CSR/CSC matrix of shape (m, n_features)
     y : ndarray of shape (m, n_outputs) or (m,)
-        Targets in the engine's form.
+        Targets in the core's form.
     labels : ndarray of shape (m,) or (m, n_targets)
         Targets as the caller gave them.
     sample_weight : ndarray of shape (m,) or None

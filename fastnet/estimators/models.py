@@ -94,4 +94,4 @@ def install(estimator: MLP, network: Network) -> None:
 
 def check_outputs(estimator: MLP) -> None:
     """Raise ValueError unless a regressor's outputs are as many for each target as it predicts quantiles."""
-    estimator._engine_loss(estimator._parameter_dtype()).n_targets(estimator.n_outputs_)
+    estimator._core_loss(estimator._parameter_dtype()).n_targets(estimator.n_outputs_)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet.activations import Activation, Identity
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ class Operation:
         return ()
 
     def core_form(self, sources: tuple[int, ...]) -> tuple[object, ...]:
-        """The operation as `engine.Plan` takes it."""
-        code = engine.LAYER_CODES[self.kind]
+        """The operation as `core.Plan` takes it."""
+        code = core.LAYER_CODES[self.kind]
         output = self.activation.code, self.activation.parameter, self.dropout
         return code, sources, self.dims, self.constants, self.option, *output
 

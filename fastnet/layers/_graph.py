@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fastnet._core import engine
+from fastnet._core import core
 from fastnet.layers._base import Arrays, Layer, Operation
 
 #: How the members of an ensemble share parameters; see `fastnet.Network`.
@@ -112,12 +112,12 @@ class Graph:
         """`for_each_member`, where members share nothing: what is added next has parameters of each member."""
         return self.for_each_member(source) if self.ensemble == "packed" else source
 
-    def plan(self) -> engine.Plan:
+    def plan(self) -> core.Plan:
         """The core's plan."""
         layers = [node.operation.core_form(node.sources) for node in self.nodes]
-        return engine.Plan(self.widths[0], layers, n_members=self.n_members)
+        return core.Plan(self.widths[0], layers, n_members=self.n_members)
 
-    def parameters(self, plan: engine.Plan, flat: np.ndarray) -> Mapping[str, np.ndarray]:
+    def parameters(self, plan: core.Plan, flat: np.ndarray) -> Mapping[str, np.ndarray]:
         """Views of a flat parameter vector by name: the path of the operation, a point, and the segment's name ("1.W")."""
         views = {}
         for (place, rows, columns, *_), (name, shape) in zip(plan.segment_table(), self.shapes().items(), strict=True):

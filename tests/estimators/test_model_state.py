@@ -96,7 +96,7 @@ def test_joblib_with_a_read_only_memory_map(fitted: MLPClassifier, iris: Data, t
 def test_unpickled_model_answers_single_rows_fast_path(fitted: MLPClassifier, iris: Data) -> None:
     X, _ = iris
     twin = pickle.loads(pickle.dumps(fitted))
-    assert twin._engine.serves(vars(twin))
+    assert twin._fitted.serves(vars(twin))
     np.testing.assert_array_equal(twin.predict_proba(X[:1]), fitted.predict_proba(X[:1]))
 
 

@@ -25,10 +25,10 @@ def test_recorder_keeps_each_epoch(recorded, planar):
     assert [shot.epoch for shot in recorder.snapshots] == [0, 1, 2, 3, 4]
     last = recorder.snapshots[-1]
     _, gradients = net.loss_and_grad(*planar, loss="binary_cross_entropy")
-    for mine, engines in zip(last.gradients, gradients.weights, strict=True):
-        np.testing.assert_allclose(mine, np.sort(engines, axis=None), rtol=1e-3, atol=1e-6)
-    for mine, engines in zip(last.activations, net.activations(planar[0])[1:], strict=True):
-        np.testing.assert_allclose(mine, np.sort(engines, axis=None), rtol=1e-4, atol=1e-5)
+    for mine, cores in zip(last.gradients, gradients.weights, strict=True):
+        np.testing.assert_allclose(mine, np.sort(cores, axis=None), rtol=1e-3, atol=1e-6)
+    for mine, cores in zip(last.activations, net.activations(planar[0])[1:], strict=True):
+        np.testing.assert_allclose(mine, np.sort(cores, axis=None), rtol=1e-4, atol=1e-5)
 
 
 def test_recorder_in_a_loop_of_ones_own(make_network, planar):

@@ -31,14 +31,14 @@ def test_passes_are_the_engines(output, loss, rng):
     y = rng.integers(3, size=17) if loss == "cross_entropy" else rng.uniform(0.1, 0.9, size=(17, 3))
     view = model_view(net)
     Z, A = view.forward_pass(X)
-    for mine, engines in zip(A, net.activations(X), strict=True):
-        np.testing.assert_allclose(mine, engines, rtol=1e-12, atol=1e-14)
+    for mine, cores in zip(A, net.activations(X), strict=True):
+        np.testing.assert_allclose(mine, cores, rtol=1e-12, atol=1e-14)
     J, dZ_L = view.output_gradient(Z[-1], y, loss)
     G = view.backward_pass(Z, A, dZ_L)
     expected_J, expected = net.loss_and_grad(X, y, loss=loss)
     assert J == pytest.approx(expected_J, rel=1e-12)
-    for mine, engines in zip(G.dW + G.db, expected.weights + expected.biases, strict=True):
-        np.testing.assert_allclose(mine, engines, rtol=1e-9, atol=1e-12)
+    for mine, cores in zip(G.dW + G.db, expected.weights + expected.biases, strict=True):
+        np.testing.assert_allclose(mine, cores, rtol=1e-9, atol=1e-12)
 
 
 def test_network_is_viewed_without_copies(make_network):
