@@ -188,7 +188,7 @@ def test_products_whose_strides_are_multiples_of_a_page(dtype, transpose_a, rng)
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_long_update_has_the_bits_of_a_short_one(dtype, rng):
-    """One member has so much to do that it makes the whole gradient first; each of two makes its tiles' on the way."""
+    """One worker has so much to do that it makes the whole gradient first; each of two makes its tiles' on the way."""
     m = 900 if dtype == "float32" else 450  # between 1 and 2 times the work of a long update
     X, y = rng.standard_normal((m, 1000)).astype(dtype), rng.standard_normal((m, 1)).astype(dtype)
     layers = [fn.Dense(1000, "tanh"), fn.Dense(1000, "tanh"), fn.Dense(600, "tanh"), fn.Dense(1, "identity")]

@@ -1,4 +1,4 @@
-"""How many members a team has, by the times of simulated work: the choice in src_pyx/fastnet/_core/team_size.pxi."""
+"""How many workers a team has, by the times of simulated work: the choice in src_pyx/fastnet/_core/team_size.pxi."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_trials_are_bounded_by_time_not_by_batches():
 
 
 def put_aside(on: float, off: float):
-    """Batches of 30 us, in 20 with a team; but its second member waits `off` milliseconds for its core after each `on`."""
+    """Batches of 30 us, in 20 with a team; but its second worker waits `off` milliseconds for its core after each `on`."""
 
     def batch(size: int, now: int) -> int:
         if size == 1:

@@ -125,7 +125,7 @@ def test_teams_take_the_helpers_that_are_there():
 
 
 def test_weights_that_change_while_a_team_trains_hang_nobody():
-    """Whether a batch has weight decides which barriers its team meets at: one member must decide for all."""
+    """Whether a batch has weight decides which barriers its team meets at: one worker must decide for all."""
     code = """
         import threading
         import time

@@ -50,7 +50,7 @@ cdef void retreat_from(int size, double lost, long long now) noexcept nogil:
 
 
 cdef int largest_team(int n_threads, int calls, long long now) noexcept nogil:
-    """Members that a team may have now: the threads are shared with the calls that are running, and a retreat may be on."""
+    """Workers that a team may have now: the threads are shared with the calls that are running, and a retreat may be on."""
     cdef int size = max(n_threads // (1 + calls), 1)
     return min(size, retreat.size) if now < retreat.until else size
 
