@@ -140,7 +140,7 @@ static void NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdif
 }
 
 /* Blocks of rows of A, each block's elements for one p side by side. */
-static void NAME(pack_blocks_)(ptrdiff_t m, ptrdiff_t k, const REAL *restrict a, ptrdiff_t a_row, ptrdiff_t a_col, REAL *restrict packed)
+static FN_NO_CLONE void NAME(pack_blocks_)(ptrdiff_t m, ptrdiff_t k, const REAL *restrict a, ptrdiff_t a_row, ptrdiff_t a_col, REAL *restrict packed)
 {
     const ptrdiff_t whole = m - m % BLOCK_ROWS;
     if (a_row == 1)
@@ -217,7 +217,7 @@ FN_INLINE void NAME(dots_block_)(const int columns, ptrdiff_t rows, ptrdiff_t k,
 }
 
 /* Fewer columns than a vector, and A's rows contiguous and long. */
-static void NAME(dots_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, const REAL *b, ptrdiff_t b_row,
+static FN_NO_CLONE void NAME(dots_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, const REAL *b, ptrdiff_t b_row,
                         ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
     const ptrdiff_t rest = k % LANES, whole = k - rest;
@@ -253,7 +253,7 @@ static void NAME(dots_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, pt
 }
 
 /* Fewer columns than a vector: computed in a full one beside zeros, then copied. */
-static void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
+static FN_NO_CLONE void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
                           const REAL *b, ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate,
                           REAL *panel)
 {
@@ -278,13 +278,13 @@ static void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, 
     }
 }
 
-static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
+static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                           ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel);
 
 /* C^T (n, m) = B^T A^T instead, where C's few columns leave much of their vectors empty and rows of A^T are contiguous: dW of the
  * output layer. (256, 256) (256, 10): 57 to 89 GFLOP/s; with 12 columns, 70 to 93; with 15, nothing. */
 #define SWAPPED_COLUMNS 128
-static void NAME(swapped_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row,
+static FN_NO_CLONE void NAME(swapped_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row,
                            ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, int accumulate, REAL *panel)
 {
     REAL swapped[SWAPPED_COLUMNS * 3 / 2 * VECTOR_BYTES / sizeof(REAL)];
@@ -310,7 +310,7 @@ FN_INLINE ptrdiff_t NAME(width_)(ptrdiff_t n, ptrdiff_t j)
     return left < PANEL_WIDTH + LANES ? LANES : PANEL_WIDTH;
 }
 
-static void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
+static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                           ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
     if (n <= LANES * 3 / 2 && n != LANES && m >= LANES && m > n && a_row == 1 && !bias) {
@@ -405,7 +405,7 @@ FN_INLINE void NAME(add_rows_)(const int rows, ptrdiff_t n, const REAL *restrict
             c[j] += a[r] * b[r * n + j];
 }
 
-static void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict a, const REAL *restrict b, const REAL *bias, REAL *c)
+static FN_NO_CLONE void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict a, const REAL *restrict b, const REAL *bias, REAL *c)
 {
     ptrdiff_t j = 0;
     if (n >= LANES && n * k * (ptrdiff_t)sizeof(REAL) >= FAR_BYTES) { /* read B from end to end, with c in cache */

@@ -10,6 +10,10 @@ cdef enum:
     ALWAYS_ALL = 300                # a batch that takes longer than a time slice is always worth all workers
 
 
+cdef tuple VECTOR = (-1,)           # shapes of any length
+cdef tuple TABLE = (-1, -1)
+
+
 cdef class Trainer:
     """Data, parameters, optimiser state and every buffer of the training of one network.
 
@@ -196,10 +200,10 @@ cdef class Trainer:
                 raise IndexError(f"order holds {largest_of(task.batch.order, task.n)}, which is no row number: "
                                  f"there are {self.n_rows} rows")
         task.n_batches = (task.n + task.batch_size - 1) // task.batch_size
-        any_shape = (-1,) * cnp.PyArray_NDIM(settings)
-        task.settings = <const double*> check(settings, cnp.NPY_DOUBLE, "settings", any_shape, False)
-        task.n_settings = len(settings)
-        task.n_columns = settings.size // max(task.n_settings, <Py_ssize_t> 1)
+        cdef bint is_table = cnp.PyArray_NDIM(settings) == 2
+        task.settings = <const double*> check(settings, cnp.NPY_DOUBLE, "settings", TABLE if is_table else VECTOR, False)
+        task.n_settings = cnp.PyArray_DIM(settings, 0)
+        task.n_columns = cnp.PyArray_DIM(settings, 1) if is_table else 1
         if task.n_columns != 1 and task.n_columns != S_COLUMNS:
             raise ValueError(f"settings must have 1 or {S_COLUMNS} columns, got {task.n_columns}")
         if task.n_settings < 1 or (task.n_settings > 1 and task.n_settings < task.n_batches):
