@@ -287,7 +287,7 @@ def test_show_config(capsys):
         "numpy",
         "scipy",
         "scikit-learn",
-        f"core level: {_core.level}",
+        f"core level:   {_core.level}",
         "BLAS",
         "threads",
         "thread limit",
