@@ -35,12 +35,14 @@ from fastnet.layers import (
     Concat,
     Dense,
     Dropout,
+    Flatten,
     Gradients,
     Layer,
     LayerNorm,
     NumericEmbedding,
     Parametric,
     PReLU,
+    Reshape,
     Residual,
     Scale,
     quantile_bins,
@@ -87,6 +89,8 @@ _HOMES = {name: module for module, names in _LAZY.items() for name in names}
 _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {"inspection", "onnx", "plotting", "torch", "training"}
 
 __all__ = [
+    "Flatten",
+    "Reshape",
     "Layer",
     "OptimizerState",
     "init_state",

@@ -101,7 +101,7 @@ def minimise(
     from scipy.optimize import minimize
 
     params = network.params
-    trial = Network._adopt(network.layers, network.n_inputs, params.copy(), network._together)
+    trial = Network._adopt(network.layers, network._inputs, params.copy(), network._together)
     gradient = np.empty_like(params)
     n_weights = network.n_weights
     iterations = 0

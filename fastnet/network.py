@@ -75,8 +75,11 @@ class Network:
     ----------
     layers : sequence of Layer
         Layers 1 to L, the output layer last: `fastnet.Dense` and others. One dense layer is a perceptron.
-    n_inputs : int
+    n_inputs : int, optional
         Features n[0].
+    input_shape : sequence of int, optional
+        Their shape instead, where a row has positions: (length, channels) of a series, (height, width, channels) of an image. X
+        is then (m, *input_shape), or flat.
     n_members : int
         Models side by side, an ensemble that is trained and used in one pass; `forward` gives the mean of their outputs.
     ensemble : {"packed", "batch", "mini"}
@@ -124,8 +127,9 @@ class Network:
     def __init__(
         self,
         layers: Sequence[Layer],
-        n_inputs: int,
+        n_inputs: int | None = None,
         *,
+        input_shape: Sequence[int] | None = None,
         n_members: int = 1,
         ensemble: str = "packed",
         ensemble_loss: str = "members",
@@ -133,25 +137,29 @@ class Network:
         random_state: Seed = None,
     ) -> None:
         layers = chain(layers)
-        n_inputs = _checks.positive_int(n_inputs, "n_inputs", maximum=_checks.MAX_DIMENSION)
+        inputs = _inputs(n_inputs, input_shape)
         rng = _checks.generator(random_state)
         together = Ensemble(n_members, ensemble, ensemble_loss)
-        self._build(layers, n_inputs, _checks.float_dtype(dtype), together)
+        self._build(layers, inputs, _checks.float_dtype(dtype), together)
         self._graph.initialise(self.parameters, rng)
 
     def _build(
-        self, layers: tuple[Layer, ...], n_inputs: int, params: np.ndarray | np.dtype, together: Ensemble | None = None
+        self,
+        layers: tuple[Layer, ...],
+        inputs: int | tuple[int, ...],
+        params: np.ndarray | np.dtype,
+        together: Ensemble | None = None,
     ) -> None:
         """Set all attributes, with the given parameter vector, or with zeros of the given dtype."""
         self.layers = layers
-        self.n_inputs = n_inputs
         self._together = Ensemble() if together is None else together
-        self._graph, self._ends = Graph.of(layers, n_inputs, self._together.n_members, self._together.kind)
+        self._graph, self._ends = Graph.of(layers, inputs, self._together.n_members, self._together.kind)
+        self.n_inputs = self._graph.widths[0]
         if not isinstance(params, np.ndarray):
             params = zeros(sum(map(math.prod, self._graph.shapes().values())), params)
         self._plan = self._graph.plan()
         widths = [self._graph.widths[end] // self._graph.members_of(end) for end in self._ends]
-        self.sizes = (n_inputs, *widths)
+        self.sizes = (self.n_inputs, *widths)
         if params.shape != (self._plan.n_params,) or not params.flags.c_contiguous:
             raise ValueError(f"params must be a contiguous vector of {self._plan.n_params} values, got shape {params.shape}.")
         self._params = params
@@ -224,7 +232,9 @@ class Network:
         return network
 
     @classmethod
-    def _adopt(cls, layers: Sequence[Layer], n_inputs: int, params: np.ndarray, together: Ensemble | None = None) -> Network:
+    def _adopt(
+        cls, layers: Sequence[Layer], inputs: int | tuple[int, ...], params: np.ndarray, together: Ensemble | None = None
+    ) -> Network:
         """A network on an existing flat vector, which becomes its `params` without a copy and may be read-only.
 
         Raises
@@ -234,7 +244,7 @@ class Network:
         """
         network = cls.__new__(cls)
         _checks.float_dtype(params.dtype)
-        network._build(chain(layers), n_inputs, params, together)
+        network._build(chain(layers), inputs, params, together)
         return network
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -242,12 +252,41 @@ class Network:
         state = object.__getstate__(self)
         attributes, slots = state if isinstance(state, tuple) else (state, None)
         own = {name: value for name, value in attributes.items() if name not in _BUILT}
-        rebuilt = _rebuild, (type(self), self.layers, self.n_inputs, self._params, self._together)
+        rebuilt = _rebuild, (type(self), self.layers, self._inputs, self._params, self._together)
         return (*rebuilt, own if slots is None else (own, slots))
 
     @property
     def params(self) -> np.ndarray:
         return self._params
+
+    @property
+    def _inputs(self) -> int | tuple[int, ...]:
+        shape = self.input_shape
+        return shape if len(shape) > 1 else shape[0]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of a row of X."""
+        return self._graph.row_shapes[0]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of a row of A[L], of one member."""
+        return self._graph.row_shapes[-1]
+
+    def _flat(self, X: Any) -> Any:
+        """Rows (m, *input_shape), or one of them, as (m, n_inputs) or (n_inputs,); anything else as it is."""
+        shape = self.input_shape
+        if len(shape) == 1 or _data.is_sparse(X):
+            return X
+        X = _checks.numeric_array(X, "X")
+        if X.shape == shape:
+            return X.reshape(-1)
+        if X.shape[1:] == shape:
+            return X.reshape(len(X), -1)
+        if X.ndim > 2:
+            raise ValueError(f"X must have shape (rows, {', '.join(map(str, shape))}), got {X.shape}.")
+        return X
 
     @property
     def parameters(self) -> Mapping[str, np.ndarray]:
@@ -316,7 +355,7 @@ class Network:
         return self.forward(X)
 
     def _forward(self, X: Any, *, check_finite: bool, n_threads: int | None = None) -> np.ndarray:
-        X, single = _data.batch(X, self.n_inputs)
+        X, single = _data.batch(self._flat(X), self.n_inputs)
         A = self._outputs(_data.features(X, self.n_inputs, self.dtype, check_finite=check_finite), n_threads)
         return A[0] if single else A
 
@@ -336,7 +375,7 @@ class Network:
 
     def forward_members(self, X: MatrixLike) -> np.ndarray:
         """A[L] of each member of an ensemble, of shape (m, n_members, n_outputs), for X as for `forward`."""
-        X, single = _data.batch(X, self.n_inputs)
+        X, single = _data.batch(self._flat(X), self.n_inputs)
         features = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
         m = _data.n_rows(features)
         out = np.empty((m, self.n_members * self.n_outputs), self.dtype)
@@ -420,7 +459,7 @@ class Network:
         """
         loss = losses.get(None, self.output_activation)
         X, y, w = _data.validated(
-            X, y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype, target_dtype=np.dtype(np.float64)
+            self._flat(X), y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype, target_dtype=np.dtype(np.float64)
         )
         A = self._outputs(X)
         if self._range < Outputs.UNIT:
@@ -436,7 +475,7 @@ class Network:
         list of L + 1 arrays of shape (m, n[l]), or (m, n_members, n[l]) where members have their own
             A[0] is X itself where it is of the network's dtype and C-contiguous already.
         """
-        X, single = _data.batch(X, self.n_inputs)
+        X, single = _data.batch(self._flat(X), self.n_inputs)
         A0 = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
         m = _data.n_rows(A0)
         outs = [np.empty((m, n), self.dtype) for n in self._plan.sizes[1:]]
@@ -445,8 +484,8 @@ class Network:
         return [A[0] for A in layers] if single else layers
 
     def _by_members(self, A: np.ndarray, operation: int) -> np.ndarray:
-        members = self._graph.members_of(operation)
-        return A if members == 1 else A.reshape(len(A), members, -1)
+        members, shape = self._graph.members_of(operation), self._graph.row_shapes[operation]
+        return A.reshape(len(A), *((members,) if members > 1 else ()), *shape)
 
     def loss(
         self,
@@ -483,7 +522,7 @@ class Network:
         self, X: Any, y: Any, loss: Any, sample_weight: Any
     ) -> tuple[Loss, _data.Features, np.ndarray, np.ndarray | None]:
         loss = losses.get(loss, self.output_activation)
-        return loss, *_data.validated(X, y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype)
+        return loss, *_data.validated(self._flat(X), y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype)
 
     def _loss(
         self, X: _data.Features, y: np.ndarray, loss: Loss, sample_weight: np.ndarray | None, n_threads: int | None = None
@@ -712,7 +751,8 @@ class Network:
             for layer, size in zip(self.layers, self.sizes[1:], strict=True)
         )
         members = f"{self.n_members} {self._together.kind} members, " if self.n_members > 1 else ""
-        return f"<Network {self.n_inputs} -> {layers}; {members}{self.n_params} parameters, {self.dtype.name}>"
+        inputs = " x ".join(map(str, self.input_shape))
+        return f"<Network {inputs} -> {layers}; {members}{self.n_params} parameters, {self.dtype.name}>"
 
     def _repr_html_(self) -> str:
         from fastnet._summary import html
@@ -735,7 +775,22 @@ def _fit(self: Network, **arguments: Any) -> History:
 
 
 def _rebuild(
-    cls: type[Network], layers: tuple[Layer, ...], n_inputs: int, params: np.ndarray, together: Ensemble | None = None
+    cls: type[Network],
+    layers: tuple[Layer, ...],
+    inputs: int | tuple[int, ...],
+    params: np.ndarray,
+    together: Ensemble | None = None,
 ) -> Network:
     """Undo `Network.__reduce__`."""
-    return cls._adopt(layers, n_inputs, params, together)
+    return cls._adopt(layers, inputs, params, together)
+
+
+def _inputs(n_inputs: int | None, input_shape: Sequence[int] | None) -> int | tuple[int, ...]:
+    """What a row of X is: a number of features, or their shape."""
+    if (n_inputs is None) == (input_shape is None):
+        raise TypeError(f"Give either n_inputs or input_shape, got n_inputs={n_inputs!r} and input_shape={input_shape!r}.")
+    if input_shape is None:
+        return _checks.positive_int(n_inputs, "n_inputs", maximum=_checks.MAX_DIMENSION)
+    shape = tuple(_checks.positive_int(n, "input_shape", maximum=_checks.MAX_DIMENSION) for n in input_shape)
+    _checks.positive_int(math.prod(shape) if shape else 0, "the numbers of input_shape", maximum=_checks.MAX_DIMENSION)
+    return shape

@@ -101,7 +101,7 @@ def _limit(epochs: int | None, iterations: int | None) -> dict[str, int]:
 
 
 def _validated(network: Network, X: Any, y: Any, sample_weight: Any, loss: Loss) -> _data.Dataset:
-    return _data.validated(X, y, sample_weight, network.n_inputs, network.n_outputs, loss, network.dtype)
+    return _data.validated(network._flat(X), y, sample_weight, network.n_inputs, network.n_outputs, loss, network.dtype)
 
 
 def _validation(network: Network, validation_data: Sequence[Any], loss: Loss) -> _data.Dataset:

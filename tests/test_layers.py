@@ -126,7 +126,7 @@ def assert_gradient(net, X, loss, rng, numeric=True):
 
 def test_every_layer_is_tested():
     used = repr(HIDDEN)
-    assert [name for name in LAYERS if f"{name}(" not in used and name != "Dropout"] == []
+    assert [name for name in LAYERS if f"{name}(" not in used and name not in ("Dropout", "Flatten", "Reshape")] == []
 
 
 class TestCoreAndTwin:
@@ -323,3 +323,56 @@ class TestQuantileBins:
     def test_bad_rows(self):
         with pytest.raises(ValueError, match="finite"):
             fn.quantile_bins([[np.nan]])
+
+
+class TestPositions:
+    """Rows that have positions: dense layers and normalisation go by them."""
+
+    LAYERS = (fn.Dense(5, "tanh"), fn.LayerNorm(), fn.Residual([fn.Dense(5, "silu")]), fn.Flatten(), fn.Dense(2, "identity"))
+
+    def test_gradients(self, rng):
+        net = fn.Network(self.LAYERS, input_shape=(3, 4), dtype="float64", random_state=0)
+        net.params[:] += 0.3 * rng.standard_normal(net.n_params)
+        assert net.weights[0].shape == (4, 5)
+        assert net.parameters["2.gain"].shape == (5,)
+        assert_gradient(net, rng.standard_normal((9, 12)), "squared_error", rng)
+
+    def test_a_position_is_a_row(self, rng):
+        """Without anything that mixes positions, each goes through the layers as a row of its own would."""
+        net = fn.Network([*self.LAYERS[:3], fn.Dense(2, "sigmoid")], input_shape=(3, 4), dtype="float64", random_state=0)
+        flat = fn.Network([*self.LAYERS[:3], fn.Dense(2, "sigmoid")], 4, dtype="float64", random_state=0)
+        X = rng.standard_normal((7, 3, 4))
+        assert net.output_shape == (3, 2)
+        assert net.n_params == flat.n_params
+        assert distance(net.forward(X).reshape(21, 2), flat.forward(X.reshape(21, 4))) < 1e-13
+        assert [A.shape for A in net.activations(X)[1:]] == [(7, 3, 5), (7, 3, 5), (7, 3, 5), (7, 3, 2)]
+
+    def test_forms_of_X(self, rng, tmp_path):
+        net = fn.Network(self.LAYERS, input_shape=(3, 4), random_state=0)
+        X, y = rng.standard_normal((7, 3, 4)), rng.random((7, 2))
+        assert np.array_equal(net.forward(X), net.forward(X.reshape(7, 12)))
+        assert distance(net.forward(X[0]), net.forward(X)[0]) < 1e-6
+        assert net.predict(X[0]).shape == (2,)
+        net.fit(X, y, epochs=1, validation_data=(X, y))
+        assert net.loss(X, y) == net.loss(X.reshape(7, 12), y)
+        net.save(tmp_path / "net")
+        for other in (fn.load(tmp_path / "net"), pickle.loads(pickle.dumps(net))):
+            assert other.input_shape == (3, 4)
+            assert np.array_equal(other.forward(X), net.forward(X))
+        with pytest.raises(ValueError, match=r"X must have shape \(rows, 3, 4\), got \(7, 4, 3\)"):
+            net.forward(X.reshape(7, 4, 3))
+
+    def test_ensembles_behind_flatten(self, rng):
+        layers = [fn.Flatten(), *self.LAYERS[:3], fn.Dense(2, "identity")]
+        net = fn.Network(layers, input_shape=(3, 4), n_members=2, dtype="float64")
+        assert_gradient(net, rng.standard_normal((9, 12)), "squared_error", rng)
+        with pytest.raises(ValueError, match="Flatten"):
+            fn.Network(self.LAYERS, input_shape=(3, 4), n_members=2)
+
+    def test_wrong_shapes(self):
+        with pytest.raises(TypeError, match="either n_inputs or input_shape"):
+            fn.Network(self.LAYERS)
+        with pytest.raises(ValueError, match="input_shape must be at least 1"):
+            fn.Network(self.LAYERS, input_shape=(3, 0))
+        with pytest.raises(ValueError, match=r"Reshape to \(5, 2\) needs 10 numbers"):
+            fn.Network([fn.Reshape((5, 2)), fn.Dense(1)], 12)

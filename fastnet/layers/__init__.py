@@ -10,7 +10,7 @@ from fastnet.layers._base import Layer, Operation, Segment
 from fastnet.layers._graph import ENSEMBLES, Graph, Node
 from fastnet.layers.dense import Dense
 from fastnet.layers.embedding import CategoryEmbedding, NumericEmbedding, quantile_bins
-from fastnet.layers.joins import Columns, Concat, Dropout, Residual
+from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Reshape, Residual
 from fastnet.layers.norm import LayerNorm
 from fastnet.layers.parametric import Parametric, PReLU
 from fastnet.layers.scale import Scale
@@ -23,6 +23,7 @@ __all__ = [
     "Concat",
     "Dense",
     "Dropout",
+    "Flatten",
     "Gradients",
     "Graph",
     "Layer",
@@ -32,6 +33,7 @@ __all__ = [
     "Operation",
     "PReLU",
     "Parametric",
+    "Reshape",
     "Residual",
     "Scale",
     "Segment",
@@ -40,7 +42,10 @@ __all__ = [
     "zeros",
 ]
 
-_ROWS = (Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, NumericEmbedding, CategoryEmbedding, Parametric, PReLU)
+_ROWS = (
+    *(Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, Flatten, Reshape),
+    *(NumericEmbedding, CategoryEmbedding, Parametric, PReLU),
+)
 
 #: Class name -> class, one row a layer.
 LAYERS: dict[str, type[Layer]] = {row.__name__: row for row in _ROWS}

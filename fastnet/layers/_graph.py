@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ class Graph:
 
     Parameters
     ----------
-    n_inputs : int
+    inputs : int or tuple of int
+        Numbers a row of X, or their shape: positions first, the numbers of a position (channels, features) last.
     n_members : int
         Models side by side.
     ensemble : {"packed", "batch", "mini"}
@@ -51,11 +53,14 @@ class Graph:
         Operations 1, 2, and so on, each after those it reads.
     widths : list of int
         Numbers of an output row, of X first.
+    row_shapes : list of tuple of int
+        What they are for layers that go by positions, of one member: positions first, channels last.
     """
 
-    def __init__(self, n_inputs: int, n_members: int = 1, ensemble: str = "packed") -> None:
+    def __init__(self, inputs: int | tuple[int, ...], n_members: int = 1, ensemble: str = "packed") -> None:
         self.nodes: list[Node] = []
-        self.widths = [n_inputs]
+        self.row_shapes = [inputs if isinstance(inputs, tuple) else (inputs,)]
+        self.widths = [math.prod(self.row_shapes[0])]
         self.n_members = n_members
         self.ensemble = ensemble
         self.at_output = False
@@ -63,21 +68,35 @@ class Graph:
         self._path: list[str] = []
 
     @classmethod
-    def of(cls, layers: Sequence[Layer], n_inputs: int, n_members: int = 1, ensemble: str = "packed") -> tuple[Graph, list[int]]:
+    def of(
+        cls, layers: Sequence[Layer], inputs: int | tuple[int, ...], n_members: int = 1, ensemble: str = "packed"
+    ) -> tuple[Graph, list[int]]:
         """The graph of a chain of layers, and the numbers of the operations that make each layer's output."""
-        graph, ends = cls(n_inputs, n_members, ensemble), [0]
+        graph, ends = cls(inputs, n_members, ensemble), [0]
         for number, layer in enumerate(layers, 1):
             graph.at_output = number == len(layers)
             with graph.within(str(number)):
                 ends.append(layer.connect(graph, ends[-1]))
         return graph, ends[1:]
 
-    def add(self, operation: Operation, *sources: int, of_members: bool | None = None) -> int:
-        """Append an operation and return its number; `of_members` says whether its rows hold numbers of each member."""
+    def add(
+        self, operation: Operation, *sources: int, of_members: bool | None = None, shape: tuple[int, ...] | None = None
+    ) -> int:
+        """Append an operation and return its number.
+
+        `of_members` says whether its rows hold numbers of each member, by default as its sources' do. `shape` is that of a
+        member's numbers, by default that of the first source where it has as many, and flat otherwise.
+        """
         self.nodes.append(Node(operation, sources, ".".join(self._path)))
         self.widths.append(operation.n_out)
         self._of_members.append(all(self._of_members[source] for source in sources) if of_members is None else of_members)
-        return len(self.nodes)
+        number = len(self.nodes)
+        width = self.widths[number] // self.members_of(number)
+        if shape is None:
+            of_source = self.row_shapes[sources[0]]
+            shape = of_source if math.prod(of_source) == width else (width,)
+        self.row_shapes.append(shape)
+        return number
 
     def chain(self, layers: Iterable[Layer], source: int) -> int:
         """Append layers one after the other, and return the number of the last operation."""

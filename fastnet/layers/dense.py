@@ -21,7 +21,7 @@ SCALES = ("none", "ntk")
 
 @dataclass(frozen=True, init=False)
 class Dense(Layer):
-    """A fully connected layer ``A[l] = g(A[l-1] @ W[l] + b[l])``.
+    """A fully connected layer ``A[l] = g(A[l-1] @ W[l] + b[l])``; at each position, where rows have positions.
 
     Parameters
     ----------
@@ -67,7 +67,10 @@ class Dense(Layer):
             object.__setattr__(self, name, value)
 
     def connect(self, graph: Graph, source: int) -> int:
-        members, n_in = graph.members_of(source), graph.widths[source] // graph.members_of(source)
+        *places, n_in = graph.row_shapes[source]
+        members, positions = graph.members_of(source), math.prod(places)
+        if positions > 1 and graph.n_members > 1:
+            raise ValueError("The members of an ensemble take flat rows: put fastnet.Flatten() before the first Dense layer.")
 
         def linear(n_in: int, **where: Any) -> Linear:
             return Linear(n_in=n_in, n_units=self.n_units, initializer=self.initializer, scale=self.scale, **where)
@@ -75,7 +78,7 @@ class Dense(Layer):
         output: dict[str, Any] = {"activation": self.activation, "dropout": self.dropout}
         k = graph.n_members
         if k == 1:
-            return graph.add(linear(n_in, **output), source)
+            return graph.add(linear(n_in, positions=positions, **output), source, shape=(*places, self.n_units))
         if graph.ensemble == "packed" or (graph.ensemble == "mini" and graph.at_output and members > 1):
             return graph.add(linear(n_in, groups=k, shared=members == 1, **output), source, of_members=True)
         if members == 1:

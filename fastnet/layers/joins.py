@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -97,6 +98,38 @@ class Concat(Layer):
             ends = [graph.for_each_member(end) for end in ends]
         groups = graph.members_of(ends[0])
         return graph.add(Side(widths=tuple(graph.widths[end] for end in ends), groups=groups), *ends)
+
+
+@frozen
+class Flatten(Layer):
+    """A row's numbers without their positions: (height, width, channels) becomes (height * width * channels,)."""
+
+    def connect(self, graph: Graph, source: int) -> int:
+        width = graph.widths[source]
+        return graph.add(Sum(n_in=width), source, shape=(width // graph.members_of(source),))
+
+
+@frozen
+class Reshape(Layer):
+    """A row's numbers with other positions.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Positions first, channels last; as many numbers as before.
+    """
+
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        shape = tuple(_checks.positive_int(n, "shape", maximum=_checks.MAX_DIMENSION) for n in self.shape)
+        object.__setattr__(self, "shape", shape)
+
+    def connect(self, graph: Graph, source: int) -> int:
+        if math.prod(self.shape) != math.prod(graph.row_shapes[source]):
+            numbers = math.prod(self.shape)
+            raise ValueError(f"Reshape to {self.shape} needs {numbers} numbers a row, got {graph.row_shapes[source]}.")
+        return graph.add(Sum(n_in=graph.widths[source]), source, shape=self.shape)
 
 
 @dataclass(frozen=True, init=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,7 +18,8 @@ from fastnet.layers._graph import Graph
 class LayerNorm(Layer):
     """``A[l] = gain * (a - mean(a)) / sqrt(var(a) + epsilon) + bias`` of each row a of A[l-1] (Ba, Kiros & Hinton 2016).
 
-    Mean and (biased) variance are over the numbers of the row; gain (1 at first) and bias (0) have one entry for each.
+    Mean and (biased) variance are over the numbers of the row, or of each of its positions; gain (1 at first) and bias (0) have
+    one entry for each.
 
     Parameters
     ----------
@@ -32,16 +34,21 @@ class LayerNorm(Layer):
 
     def connect(self, graph: Graph, source: int) -> int:
         source = graph.own_of_members(source)
-        return graph.add(Normalisation(n_in=graph.widths[source], groups=graph.members_of(source), epsilon=self.epsilon), source)
+        positions = math.prod(graph.row_shapes[source][:-1])
+        normalisation = Normalisation(
+            n_in=graph.widths[source], groups=graph.members_of(source), positions=positions, epsilon=self.epsilon
+        )
+        return graph.add(normalisation, source)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalisation(Operation):
-    """Each group of a row's numbers to mean 0 and variance 1, then times gain plus bias."""
+    """The numbers of each position of each group to mean 0 and variance 1, then times gain plus bias, which positions share."""
 
     kind: ClassVar[str] = "norm"
     n_in: int
     groups: int
+    positions: int = 1
     epsilon: float
 
     @property
@@ -50,7 +57,7 @@ class Normalisation(Operation):
 
     @property
     def dims(self) -> tuple[int, ...]:
-        return (self.groups,)
+        return self.groups, self.positions
 
     @property
     def option(self) -> float:
@@ -58,21 +65,24 @@ class Normalisation(Operation):
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        return Segment("gain", (self.n_in,), one), Segment("bias", (self.n_in,), zero)
+        shape = (self.n_in // self.positions,)
+        return Segment("gain", shape, one), Segment("bias", shape, zero)
 
     def _normalised(self, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Groups (m, groups, n) at mean 0 and variance 1, and one over their deviations."""
-        a = A.reshape(len(A), self.groups, -1)
-        inverse = 1 / np.sqrt(a.var(axis=2, keepdims=True) + self.epsilon)
-        return (a - a.mean(axis=2, keepdims=True)) * inverse, inverse
+        """Numbers (m, groups, positions, n) at mean 0 and variance 1, and one over their deviations."""
+        a = A.reshape(len(A), self.groups, self.positions, -1)
+        inverse = 1 / np.sqrt(a.var(axis=-1, keepdims=True) + self.epsilon)
+        return (a - a.mean(axis=-1, keepdims=True)) * inverse, inverse
 
     def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
         x, _ = self._normalised(A[0])
-        return params["gain"] * x.reshape(A[0].shape) + params["bias"]
+        gain, bias = (params[name].reshape(self.groups, 1, -1) for name in ("gain", "bias"))
+        return np.asarray((gain * x + bias).reshape(A[0].shape))
 
     def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
         x, inverse = self._normalised(A[0])
-        d = (params["gain"] * dZ).reshape(x.shape)
-        dA = inverse * (d - d.mean(axis=2, keepdims=True) - x * (x * d).mean(axis=2, keepdims=True))
-        gradients = {"gain": (x.reshape(dZ.shape) * dZ).sum(axis=0), "bias": dZ.sum(axis=0)}
+        dz = dZ.reshape(x.shape)
+        d = params["gain"].reshape(self.groups, 1, -1) * dz
+        dA = inverse * (d - d.mean(axis=-1, keepdims=True) - x * (x * d).mean(axis=-1, keepdims=True))
+        gradients = {"gain": (x * dz).sum(axis=(0, 2)).ravel(), "bias": dz.sum(axis=(0, 2)).ravel()}
         return (dA.reshape(A[0].shape),), gradients

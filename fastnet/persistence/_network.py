@@ -27,7 +27,7 @@ def describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     }
     architecture: dict[str, Any] = {
         "dtype": np.dtype(network.dtype).name,
-        "n_inputs": network.n_inputs,
+        "n_inputs": network.n_inputs if len(network.input_shape) == 1 else list(network.input_shape),
         "layers": pack(list(network.layers), {}, "layers"),
     }
     if together.n_members > 1:
@@ -46,20 +46,26 @@ def build(architecture: dict[str, Any], file: Container) -> Network:
     dtype, n_inputs = architecture.get("dtype"), architecture.get("n_inputs")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"broken file: dtype is {short(dtype)}, expected float32 or float64")
-    if type(n_inputs) is not int or n_inputs < 1:
-        raise ValueError(f"broken file: n_inputs is {short(n_inputs)}, expected a positive integer")
+    inputs = _inputs(n_inputs)
     layers = unpack(architecture.get("layers"), file)
     if not isinstance(layers, list) or not layers or not all(isinstance(layer, Layer) for layer in layers):
         raise ValueError("broken file: layers must be a list of at least one layer")
     together = _ensemble(architecture.get("ensemble"))
     try:
-        graph, _ = Graph.of(layers, n_inputs, together.n_members, together.kind)
+        graph, _ = Graph.of(layers, inputs, together.n_members, together.kind)
         wanted = _tensors(graph, layers, together)
     except ValueError as error:
         raise ValueError(f"broken file: its layers do not fit together: {error}") from error
     for name, (_, _, shape) in wanted.items():
         _check_tensor(name, file.tensors.get(name), shape, np.dtype(dtype).newbyteorder("<"))
-    return Network._adopt(layers, n_inputs, file.flat(list(wanted)), together)
+    return Network._adopt(layers, inputs, file.flat(list(wanted)), together)
+
+
+def _inputs(content: Any) -> int | tuple[int, ...]:
+    shape = content if isinstance(content, list) else [content]
+    if not shape or not all(type(n) is int and n > 0 for n in shape):
+        raise ValueError(f"broken file: n_inputs is {short(content)}, expected a positive integer or a list of them")
+    return tuple(shape) if isinstance(content, list) else int(shape[0])
 
 
 def _ensemble(content: Any) -> Ensemble:

@@ -3,16 +3,17 @@
 #
 #     dims      groups
 #     option    epsilon
-#     segments  gain (n_in,), bias (n_in,)
-#     kept      for each group: the mean, and 1 / sqrt(variance + epsilon)
+#     segments  gain (groups * n,), bias (groups * n,), n being the numbers of a position
+#     kept      for each position: the mean, and 1 / sqrt(variance + epsilon)
 
 cdef int norm_plan(Plan plan, Layer* layer) except -1:
-    if layer.dims[0] < 1 or layer.n_in % layer.dims[0] or layer.n_sources != 1:
-        plan.refuse(layer, f"cannot be normalised in {layer.dims[0]} groups")
+    cdef Py_ssize_t groups = layer.dims[0], positions = layer.dims[1]
+    if groups < 1 or positions < 1 or layer.n_in % (groups * positions) or layer.n_sources != 1:
+        plan.refuse(layer, f"cannot be normalised in {groups} groups of {positions} positions")
     layer.n_out = layer.n_in
-    plan.add_segment(layer, 1, layer.n_in, WHOLE_TILE)
-    plan.add_segment(layer, 1, layer.n_in, WHOLE_TILE)
-    layer.kept = 2 * layer.dims[0]
+    plan.add_segment(layer, 1, layer.n_in // positions, WHOLE_TILE)
+    plan.add_segment(layer, 1, layer.n_in // positions, WHOLE_TILE)
+    layer.kept = 2 * groups * positions
     layer.cost = 4 * layer.n_in
     return 0
 
@@ -50,7 +51,7 @@ cdef inline real product_sum(const real* restrict x, const real* restrict y, Py_
 
 
 cdef void norm_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z) noexcept nogil:
-    cdef Py_ssize_t groups = layer.dims[0], n = layer.n_in // groups, r, g, j
+    cdef Py_ssize_t positions = layer.dims[1], places = layer.dims[0] * positions, n = layer.n_in // places, r, g, j, start
     cdef const real* gain = <const real*> here.params + layer.places[0]
     cdef const real* bias = <const real*> here.params + layer.places[1]
     cdef real* kept = kept_rows(layer, here, <real*> NULL)
@@ -58,24 +59,25 @@ cdef void norm_forward(const Layer* layer, const Pass* here, const real* restric
     cdef real* z
     cdef real mean, inverse
     for r in range(here.rows):
-        for g in range(groups):
+        for g in range(places):
             a = A + r * layer.n_in + g * n
             z = Z + r * layer.n_in + g * n
             mean = sum_of(a, n) / n
             for j in range(n):
                 z[j] = a[j] - mean
             inverse = 1 / root_(product_sum(z, z, n) / n + <real> layer.option)
+            start = g // positions * n
             for j in range(n):
-                z[j] = gain[g * n + j] * (z[j] * inverse) + bias[g * n + j]
+                z[j] = gain[start + j] * (z[j] * inverse) + bias[start + j]
             if kept != NULL:
-                kept[(r * groups + g) * 2] = mean
-                kept[(r * groups + g) * 2 + 1] = inverse
+                kept[(r * places + g) * 2] = mean
+                kept[(r * places + g) * 2 + 1] = inverse
 
 
 cdef void norm_backward(const Layer* layer, const Pass* here, const real* restrict A, const real* restrict dZ, real* restrict dA,
                         bint accumulate) noexcept nogil:
     """With x = (a - mean) inverse and d = gain * dz: da = inverse (d - mean(d) - x mean(x d))."""
-    cdef Py_ssize_t groups = layer.dims[0], n = layer.n_in // groups, r, g, j
+    cdef Py_ssize_t positions = layer.dims[1], places = layer.dims[0] * positions, n = layer.n_in // places, r, g, j, start
     cdef const real* gain
     cdef const real* kept = kept_rows(layer, here, <real*> NULL)
     cdef const real* a
@@ -83,13 +85,14 @@ cdef void norm_backward(const Layer* layer, const Pass* here, const real* restri
     cdef real* da
     cdef real mean, inverse, mean_d, mean_xd
     for r in range(here.rows):
-        for g in range(groups):
-            gain = <const real*> here.params + layer.places[0] + g * n
+        for g in range(places):
+            start = g // positions * n
+            gain = <const real*> here.params + layer.places[0] + start
             a = A + r * layer.n_in + g * n
             dz = dZ + r * layer.n_in + g * n
             da = dA + r * layer.n_in + g * n
-            mean = kept[(r * groups + g) * 2]
-            inverse = kept[(r * groups + g) * 2 + 1]
+            mean = kept[(r * places + g) * 2]
+            inverse = kept[(r * places + g) * 2 + 1]
             mean_d = mean_xd = 0
             for j in range(n):
                 mean_d += gain[j] * dz[j]
@@ -107,18 +110,25 @@ cdef void norm_backward(const Layer* layer, const Pass* here, const real* restri
 cdef void norm_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* restrict A, const real* restrict dZ,
                         real* restrict g, bint accumulate) noexcept nogil:
     """d(gain) = the column sums of x * dZ, d(bias) = those of dZ."""
-    cdef Py_ssize_t groups = layer.dims[0], n = layer.n_in // groups, r, i, j, start
+    cdef Py_ssize_t positions = layer.dims[1], places = layer.dims[0] * positions, n = layer.n_in // places, r, i, j, start, to
     cdef const real* kept = kept_rows(layer, here, <real*> NULL)
     cdef real mean, inverse
     if tile.part == 1:
-        column_sums(dZ, g, here.rows, layer.n_in, accumulate)
+        if positions == 1:
+            column_sums(dZ, g, here.rows, layer.n_in, accumulate)
+        elif layer.dims[0] == 1:
+            column_sums(dZ, g, here.rows * positions, n, accumulate)
+        else:
+            for i in range(layer.dims[0]):
+                for r in range(here.rows):
+                    column_sums(dZ + r * layer.n_in + i * positions * n, g + i * n, positions, n, accumulate or r > 0)
         return
     if not accumulate:
-        memset(g, 0, layer.n_in * sizeof(real))
+        memset(g, 0, layer.n_in // positions * sizeof(real))
     for r in range(here.rows):
-        for i in range(groups):
-            mean = kept[(r * groups + i) * 2]
-            inverse = kept[(r * groups + i) * 2 + 1]
-            start = r * layer.n_in + i * n
+        for i in range(places):
+            mean = kept[(r * places + i) * 2]
+            inverse = kept[(r * places + i) * 2 + 1]
+            start, to = r * layer.n_in + i * n, i // positions * n
             for j in range(n):
-                g[i * n + j] = g[i * n + j] + (A[start + j] - mean) * inverse * dZ[start + j]
+                g[to + j] = g[to + j] + (A[start + j] - mean) * inverse * dZ[start + j]
