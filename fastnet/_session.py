@@ -98,6 +98,8 @@ class Session:
         Those of the running `train`.
     planned_rows : int or None
         Rows that the running `train` will visit in all.
+    validation : Dataset or None
+        Validation data in the core's form, if there are any.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class Session:
         self.stop_requested = False
         self.callbacks: tuple[Any, ...] = ()
         self.planned_rows: int | None = None
+        self.validation: _data.Dataset | None = None
         self._m = m
         seed = int(rng.integers(2**63))
         self._sampler = Sampler(sampling, m, self.batch_size, rng)
@@ -193,6 +196,20 @@ class Session:
         self._seed = seed
         self._trainer = self._new_trainer(seed=seed)
         self._trainer.step = step
+
+    def member_losses(self) -> np.ndarray:
+        """The loss of each member of a packed ensemble on the validation data.
+
+        Raises
+        ------
+        ValueError
+            No validation data, or members that share parameters.
+        """
+        if self.validation is None:
+            raise ValueError("Losses of members are taken on validation data: give Network.fit validation_data=(X, y).")
+        X, y, sample_weight = self.validation
+        members = [self.network.member(number) for number in range(self.network.n_members)]
+        return np.array([member._loss(X, y, self._loss, sample_weight) for member in members])
 
     def bind(self, n_steps: int) -> None:
         """Let schedules that end with the run know how many updates it has."""

@@ -46,18 +46,29 @@ class EarlyStopping(Callback):
         Least fall, in units of the loss, that counts as an improvement.
     restore_best : bool
         End with the parameters of the best epoch.
+    each_member : bool
+        Of a packed ensemble, keep each member's parameters of its own best epoch by validation loss, and stop when none has improved
+        for `patience` epochs.
 
     Attributes
     ----------
     best_epoch : int
         Index of the best epoch, counted from 0; -1 before the first one.
     best_value : float
-        Its loss.
+        Its loss; with `each_member` the mean of the members' least losses.
+    best_values : ndarray of shape (n_members,) or None
+        Least loss of each member, with `each_member`.
     """
 
     @takes_other_words()
     def __init__(
-        self, monitor: str = "val_loss", *, patience: int = 10, min_delta: float = 0.0, restore_best: bool = True
+        self,
+        monitor: str = "val_loss",
+        *,
+        patience: int = 10,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        each_member: bool = False,
     ) -> None:
         if monitor not in ("val_loss", "loss"):
             raise ValueError(f"monitor must be 'val_loss' or 'loss', got {monitor!r}.")
@@ -65,11 +76,17 @@ class EarlyStopping(Callback):
         self.patience = _checks.positive_int(patience, "patience")
         self.min_delta = _checks.real(min_delta, "min_delta", minimum=0.0)
         self.restore_best = restore_best
+        self.each_member = each_member
+        if each_member and (monitor != "val_loss" or not restore_best):
+            raise ValueError(
+                "each_member=True keeps each member's best epoch by val_loss: leave monitor and restore_best as they are."
+            )
         self._forget()
 
     def _forget(self) -> None:
         self.best_epoch = -1
         self.best_value = math.inf
+        self.best_values: np.ndarray | None = None
         self._waited = 0
         self._best_params: np.ndarray | None = None
 
@@ -87,11 +104,29 @@ class EarlyStopping(Callback):
                 "early_stopping=True, or use monitor='loss'."
             )
         self._waited += 1
-        if values[-1] < self.best_value - self.min_delta:
+        if self.each_member:
+            self._judge_members(session)
+        elif values[-1] < self.best_value - self.min_delta:
             self.best_epoch, self.best_value, self._waited = session.epoch - 1, values[-1], 0
             if self.restore_best:
                 self._keep(session.network.params)
         return self._waited >= self.patience
+
+    def _judge_members(self, session: Session) -> None:
+        """Keep the parameters of each member whose validation loss is its least so far."""
+        network = session.network
+        losses = session.member_losses()
+        if self.best_values is None:
+            self.best_values = np.full(network.n_members, np.inf)
+            self._keep(network.params)
+        better = losses < self.best_values - self.min_delta
+        if better.any():
+            self.best_epoch, self._waited = session.epoch - 1, 0
+            assert self._best_params is not None
+            for kept, view in zip(network.views(self._best_params).values(), network.parameters.values(), strict=True):
+                network.parts_of(kept)[better] = network.parts_of(view)[better]
+        self.best_values = np.where(better, losses, self.best_values)
+        self.best_value = float(self.best_values.mean())
 
     def _keep(self, params: np.ndarray) -> None:
         if self._best_params is None:
@@ -108,6 +143,7 @@ class EarlyStopping(Callback):
         return {
             "best_epoch": self.best_epoch,
             "best_value": self.best_value,
+            **({"best_values": self.best_values} if self.each_member else {}),
             "waited": self._waited,
             "best_params": None if self._best_params is None else self._best_params.copy(),
         }
@@ -115,6 +151,7 @@ class EarlyStopping(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a `state_dict`."""
         self.best_epoch, self.best_value, self._waited = state["best_epoch"], state["best_value"], state["waited"]
+        self.best_values = state.get("best_values")
         self._best_params = None if state["best_params"] is None else np.array(state["best_params"])
 
 

@@ -383,6 +383,27 @@ class Network:
         A = out.reshape(m, self.n_members, self.n_outputs)
         return A[0] if single else A
 
+    def member(self, number: int) -> Network:
+        """A member of a packed ensemble, from 0, as a network of its own with a copy of its parameters.
+
+        Raises
+        ------
+        ValueError
+            No such member, or members that share parameters.
+        """
+        if self.n_members > 1 and self._together.kind != "packed":
+            kind = self._together.kind
+            raise ValueError(f"Members of a {kind!r} ensemble share parameters; forward_members gives their outputs.")
+        _checks.integer(number, "number", minimum=0, maximum=self.n_members - 1)
+        single = type(self)._adopt(self.layers, self._inputs, zeros(self.n_params // self.n_members, self.dtype))
+        for name, view in single.parameters.items():
+            view[...] = self.parts_of(self.parameters[name])[number].reshape(view.shape)
+        return single
+
+    def parts_of(self, view: np.ndarray) -> np.ndarray:
+        """Parameters of a packed ensemble, as in `parameters`, as (n_members, numbers of each); a view."""
+        return view.reshape(self.n_members, -1)
+
     def predict(self, X: MatrixLike) -> np.ndarray:
         """Predictions in the form of y.
 

@@ -76,6 +76,7 @@ def fit_network(
         network, X, y, loss=loss, optimizer=optimizer, sample_weight=sample_weight, l2=l2, n_threads=n_threads, **of_session
     )
     session.bind(limit.get("iterations") or limit["epochs"] * session.steps_per_epoch)
+    session.validation = validation
     watchers = () if validation is None else (_Validation(validation, loss, n_threads),)
     bars = (ProgressBar(),) if progress else ()
     callbacks = (*watchers, *bars, *callbacks)

@@ -376,3 +376,53 @@ class TestPositions:
             fn.Network(self.LAYERS, input_shape=(3, 0))
         with pytest.raises(ValueError, match=r"Reshape to \(5, 2\) needs 10 numbers"):
             fn.Network([fn.Reshape((5, 2)), fn.Dense(1)], 12)
+
+
+class TestMembersOfTheirOwn:
+    def data(self, rng):
+        X = rng.standard_normal((60, N_IN))
+        return X, (X[:, 0] + 0.5 * rng.standard_normal(60) > 0).astype(int)
+
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    def test_a_member_is_a_network(self, hidden, rng):
+        net = build(hidden, n_members=3)
+        X = rows(hidden, 7, rng)
+        for i in range(3):
+            assert distance(net.member(i).forward(X), net.forward_members(X)[:, i]) < 1e-12
+
+    def test_members_that_share_parameters_are_none(self):
+        with pytest.raises(ValueError, match="'batch' ensemble share parameters"):
+            build("dense", n_members=3, ensemble="batch").member(0)
+        with pytest.raises(ValueError, match="at most 2"):
+            build("dense", n_members=3).member(3)
+
+    def test_each_member_keeps_its_own_best_epoch(self, rng):
+        X, y = self.data(rng)
+        X_val, y_val = self.data(rng)
+        seen = []
+
+        class Look(fn.Callback):
+            def on_epoch_end(self, session):
+                seen.append((session.member_losses(), session.network.params.copy()))
+
+        net = build("dense", "softmax", n_members=4)
+        stopping = fn.EarlyStopping(patience=8, each_member=True)
+        options = {"optimizer": fn.Adam(0.05), "batch_size": 16, "epochs": 60, "random_state": 0}
+        net.fit(X, y, validation_data=(X_val, y_val), callbacks=[Look(), stopping], **options)
+        losses = np.array([each for each, _ in seen])
+        best = losses.argmin(axis=0)
+        assert len(set(best)) > 1
+        assert len(losses) < 60
+        assert np.array_equal(stopping.best_values, losses.min(axis=0))
+        for i, epoch in enumerate(best):
+            then = build("dense", "softmax", n_members=4)
+            then.params[:] = seen[epoch][1]
+            assert np.array_equal(net.member(i).params, then.member(i).params)
+
+    def test_what_each_member_needs(self, rng):
+        X, y = self.data(rng)
+        with pytest.raises(ValueError, match="leave monitor and restore_best"):
+            fn.EarlyStopping("loss", each_member=True)
+        net = build("dense", "softmax", n_members=2)
+        with pytest.raises(ValueError, match="val_loss, but there is none"):
+            net.fit(X, y, callbacks=[fn.EarlyStopping(each_member=True)], epochs=1)
