@@ -113,6 +113,12 @@ class ModelView:
         """Number of layers L, the inputs not counted."""
         return len(self.weights)
 
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Weights and biases by the names that a `Network` gives them ("1.W", "1.b", ...)."""
+        pairs = enumerate(zip(self.weights, self.biases, strict=True), start=1)
+        return {f"{number}.{name}": array for number, pair in pairs for name, array in zip("Wb", pair, strict=True)}
+
     def assert_finite(self) -> None:
         """Refuse, with a ValueError, to go on with parameters that are NaN or infinite."""
         if not all(np.isfinite(array).all() for array in (*self.weights, *self.biases)):

@@ -47,8 +47,8 @@ class EarlyStopping(Callback):
     restore_best : bool
         End with the parameters of the best epoch.
     each_member : bool
-        Of a packed ensemble, keep each member's parameters of its own best epoch by validation loss, and stop when none has improved
-        for `patience` epochs.
+        Of a packed ensemble, keep each member's parameters of its own best epoch by validation loss, and stop when none has
+        improved for `patience` epochs.
 
     Attributes
     ----------

@@ -157,6 +157,11 @@ class Network:
         self.n_inputs = self._graph.widths[0]
         if not isinstance(params, np.ndarray):
             params = zeros(sum(map(math.prod, self._graph.shapes().values())), params)
+        if self.output_activation.name == "softmax" and len(self.output_shape) > 1:
+            raise ValueError(
+                f"softmax outputs must have no positions, got the shape {self.output_shape}: put fastnet.Flatten() before the "
+                "last layer."
+            )
         self._plan = self._graph.plan()
         widths = [self._graph.widths[end] // self._graph.members_of(end) for end in self._ends]
         self.sizes = (self.n_inputs, *widths)

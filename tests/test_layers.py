@@ -374,6 +374,8 @@ class TestPositions:
             fn.Network(self.LAYERS)
         with pytest.raises(ValueError, match="input_shape must be at least 1"):
             fn.Network(self.LAYERS, input_shape=(3, 0))
+        with pytest.raises(ValueError, match="softmax outputs must have no positions"):
+            fn.Network([fn.Dense(2, "softmax")], input_shape=(3, 4))
         with pytest.raises(ValueError, match=r"Reshape to \(5, 2\) needs 10 numbers"):
             fn.Network([fn.Reshape((5, 2)), fn.Dense(1)], 12)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnet.layers._base import Layer, Operation, Segment
+from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import ENSEMBLES, Graph, Node
 from fastnet.layers.dense import Dense
 from fastnet.layers.embedding import CategoryEmbedding, NumericEmbedding, quantile_bins
@@ -18,6 +18,7 @@ from fastnet.layers.scale import Scale
 __all__ = [
     "ENSEMBLES",
     "LAYERS",
+    "Arrays",
     "CategoryEmbedding",
     "Columns",
     "Concat",

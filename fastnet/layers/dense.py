@@ -94,6 +94,11 @@ class Dense(Layer):
             return graph.add(Scaling(n_in=k * self.n_units, biases=True, **output), source)
 
 
+def scale_factor(scale: str, n_in: int) -> float:
+    """1, or 1 / sqrt(n_in) in the neural tangent parametrisation."""
+    return 1 / math.sqrt(n_in) if scale == "ntk" else 1.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Linear(Operation):
     """``Z = factor A W + b``, in groups with weights of their own, or with the same weights at several positions.
@@ -118,8 +123,8 @@ class Linear(Operation):
 
     @property
     def factor(self) -> float:
-        """1, or 1 / sqrt(n_in) in the neural tangent parametrisation."""
-        return 1 / math.sqrt(self.n_in) if self.scale == "ntk" else 1.0
+        """Of A W."""
+        return scale_factor(self.scale, self.n_in)
 
     @property
     def dims(self) -> tuple[int, ...]:

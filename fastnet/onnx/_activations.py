@@ -120,20 +120,20 @@ def round_alpha(alpha: float) -> float:
     return float(str(np.float32(alpha)))
 
 
-def write(graph: GraphBuilder, activation: Activation, z: str, dtype: np.dtype) -> str:
+def write(graph: GraphBuilder, activation: Activation, z: str) -> str:
     """Append the nodes of ``activation(z)`` and return the name of their output; identity needs none."""
     if activation.name == "identity":
         return z
     operator = OPERATORS.get(activation.name)
     if operator is not None and graph.opset >= operator.since:
         return graph.add(operator.name, z, **operator.attributes(activation))
-    return _write_operand(graph, EXPRESSIONS[activation.name][0], z, dtype)
+    return _write_operand(graph, EXPRESSIONS[activation.name][0], z)
 
 
-def _write_operand(graph: GraphBuilder, operand: Operand, z: str, dtype: np.dtype) -> str:
+def _write_operand(graph: GraphBuilder, operand: Operand, z: str) -> str:
     if isinstance(operand, float):
-        return graph.constant(dtype.type(operand))
+        return graph.number(operand)
     if isinstance(operand, str):
         return z
     operator, *operands = operand
-    return graph.add(operator, *(_write_operand(graph, inner, z, dtype) for inner in operands))
+    return graph.add(operator, *(_write_operand(graph, inner, z) for inner in operands))

@@ -19,10 +19,13 @@ class GraphBuilder:
     ----------
     opset : int
         Version of ONNX's operators to use.
+    dtype : dtype
+        Of the numbers in it.
     """
 
-    def __init__(self, opset: int) -> None:
+    def __init__(self, opset: int, dtype: np.dtype) -> None:
         self.opset = opset
+        self.dtype = dtype
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self._uses_ml = False
@@ -43,6 +46,20 @@ class GraphBuilder:
         name = name or f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
+
+    def number(self, value: Any, name: str | None = None) -> str:
+        """Append a constant in the graph's dtype and return its name."""
+        return self.constant(np.asarray(value, self.dtype), name)
+
+    def reshape(self, tensor: str, *row: int) -> str:
+        """Append a change of shape to (as many rows as it takes, *row)."""
+        return self.add("Reshape", tensor, self.constant(np.array([-1, *row])))
+
+    def mean(self, tensor: str, axis: int, *, keepdims: bool = False) -> str:
+        """Append the mean over an axis, which is an operand since operator set 18 and was an attribute before."""
+        if self.opset < 18:
+            return self.add("ReduceMean", tensor, axes=[axis], keepdims=int(keepdims))
+        return self.add("ReduceMean", tensor, self.constant(np.array([axis])), keepdims=int(keepdims))
 
     def model(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto], name: str) -> onnx.ModelProto:
         """The finished model."""

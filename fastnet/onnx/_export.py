@@ -9,7 +9,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from fastnet._models import ModelView, model_view
-from fastnet.onnx import _activations
+from fastnet.layers import Dense, Graph
+from fastnet.network import Network
+from fastnet.onnx import _operations
 from fastnet.onnx._builder import ML_DOMAIN, GraphBuilder
 
 MIN_OPSET = 13
@@ -22,7 +24,8 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     The input is `X` (n_rows, n_features). A classifier's outputs are `label` (n_rows,), int64 or strings (uint64 if there are
     labels from 2**63 on), and `probabilities` (n_rows, n_classes), two columns for two classes; a multilabel classifier's
     `label` is (n_rows, n_labels) of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), what its `predict` gives;
-    a network's is `output` (n_rows, n_outputs).
+    a network's is `output` (n_rows, n_outputs), of an ensemble the mean over its members. All layers are written as they are at
+    inference, without dropout; codes of categories are numbers of `X` too.
 
     Parameters
     ----------
@@ -53,29 +56,39 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     >>> [node.op_type for node in to_onnx(net).graph.node]
     ['Gemm', 'Relu', 'Gemm', 'Softmax', 'Identity']
     """
-    values = "variable" if hasattr(model, "coefs_") else "output"
-    return export(model_view(model), dtype=dtype, opset=opset, zipmap=zipmap, values=values)
+    if not isinstance(model, Network):
+        return export(model_view(model), dtype=dtype, opset=opset, zipmap=zipmap)
+    graph = _builder(dtype, opset)
+    A = _operations.write(graph, model._graph, model.parameters)
+    outputs = [_values(graph, A, "output", model.n_outputs)]
+    return graph.model([_matrix("X", graph.dtype, model.n_inputs)], outputs, type(model).__name__)
 
 
-def export(view: ModelView, *, dtype: str, opset: int, zipmap: bool = False, values: str = "variable") -> onnx.ModelProto:
-    """What `to_onnx` gives, from a view of the model; `values` names the output of models without classes."""
+def export(view: ModelView, *, dtype: str, opset: int, zipmap: bool = False) -> onnx.ModelProto:
+    """What `to_onnx` gives, from a view of an estimator."""
+    graph = _builder(dtype, opset)
+    layers = [Dense(W.shape[1], g) for W, g in zip(view.weights, view.activations, strict=True)]
+    A = _operations.write(graph, Graph.of(layers, view.sizes[0])[0], view.parameters)
+    if view.classes is not None:
+        outputs = _classifier_outputs(graph, view, A, graph.dtype, zipmap)
+    else:
+        outputs = [_values(graph, _sorted(graph, view, A) if view.sorted_levels else A, "variable", view.sizes[-1])]
+    return graph.model([_matrix("X", graph.dtype, view.sizes[0])], outputs, view.name)
+
+
+def _builder(dtype: str, opset: int) -> GraphBuilder:
+    """A builder, or ValueError for arguments that are out of range."""
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     if not MIN_OPSET <= opset:
         raise ValueError(f"opset is {opset}, expected at least {MIN_OPSET}")
-    graph, real = GraphBuilder(opset), np.dtype(dtype)
-    A = "X"
-    for number, (W, b, activation) in enumerate(zip(view.weights, view.biases, view.activations, strict=True), start=1):
-        Z = graph.add(
-            "Gemm", A, graph.constant(np.asarray(W, real), f"W{number}"), graph.constant(np.asarray(b, real), f"b{number}")
-        )
-        A = _activations.write(graph, activation, Z, real)
-    if view.classes is not None:
-        outputs = _classifier_outputs(graph, view, A, real, zipmap)
-    else:
-        graph.add("Identity", _sorted(graph, view, A) if view.sorted_levels else A, output=values)
-        outputs = [_matrix(values, real, view.sizes[-1])]
-    return graph.model([_matrix("X", real, view.sizes[0])], outputs, view.name)
+    return GraphBuilder(opset, np.dtype(dtype))
+
+
+def _values(graph: GraphBuilder, A: str, name: str, n_outputs: int) -> onnx.ValueInfoProto:
+    """Append the one output of a model without classes."""
+    graph.add("Identity", A, output=name)
+    return _matrix(name, graph.dtype, n_outputs)
 
 
 def _sorted(graph: GraphBuilder, view: ModelView, A: str) -> str:

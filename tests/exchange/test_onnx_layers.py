@@ -1,0 +1,133 @@
+"""ONNX: layers of every kind, and ensembles, as ONNX Runtime computes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_layers import HIDDEN, N_IN, build, rows
+
+import fastnet as fn
+from fastnet._core import core
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+from fastnet.onnx import from_onnx, to_onnx  # noqa: E402
+from fastnet.onnx._operations import WRITERS  # noqa: E402
+
+OPSETS = [13, 18, 20, 24]
+ENSEMBLES = ["packed", "batch", "mini"]
+#: Those of HIDDEN with activations that ONNX Runtime has no float64 kernels for, with others.
+FLOAT64 = {
+    "dense-ntk": [fn.Dense(5, "tanh", scale="ntk"), fn.Dense(3, "sigmoid", scale="ntk")],
+    "concat": [fn.Concat([fn.Dense(3, "tanh")], [fn.Dense(2, "sigmoid"), fn.Scale()], [])],
+    "table": [*HIDDEN["table"][:-1], fn.Parametric("tanh")],
+    "parametric": [fn.Dense(5, "identity"), fn.Parametric("sigmoid"), fn.Dense(3, "identity"), fn.Parametric("tanh")],
+}
+
+
+def outputs(model, X):
+    """What ONNX Runtime makes of X, of a model that onnx's own checker accepts."""
+    onnx.checker.check_model(model, full_check=True)
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(["output"], {"X": X})[0]
+
+
+def operators(model):
+    return [node.op_type for node in model.graph.node]
+
+
+def test_every_operation_has_a_row():
+    assert WRITERS.keys() == core.LAYER_CODES.keys()
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+class TestEveryLayer:
+    @pytest.mark.parametrize("output", ["identity", "softmax"])
+    def test_network(self, hidden, output, opset, rng):
+        net = build(hidden, output, 3, dtype="float32")
+        X = rows(hidden, 200, rng).astype(np.float32)
+        np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("ensemble", ENSEMBLES)
+    @pytest.mark.parametrize("output", ["silu", "softmax"])
+    def test_ensemble(self, hidden, ensemble, output, opset, rng):
+        net = build(hidden, output, 3, dtype="float32", n_members=3, ensemble=ensemble)
+        X = rows(hidden, 50, rng).astype(np.float32)
+        np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("options", [{}, *({"n_members": 3, "ensemble": kind} for kind in ENSEMBLES)])
+    def test_float64(self, hidden, opset, options, rng, monkeypatch):
+        monkeypatch.setitem(HIDDEN, hidden, FLOAT64.get(hidden, HIDDEN[hidden]))
+        net = build(hidden, **options)
+        X = rows(hidden, 50, rng)
+        got = outputs(to_onnx(net, dtype="float64", opset=opset), X)
+        np.testing.assert_allclose(got, net.forward(X), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("opset", OPSETS)
+def test_codes_that_are_not_known(dtype, opset):
+    """NaN, infinity and codes out of range are row 0, fractions are cut off."""
+    net = build("categories", dtype=dtype)
+    codes = [np.nan, np.inf, -np.inf, -0.5, 0, 0.5, 1, 1.9, 2, 3, 3.5, 4, 1e30]
+    X = np.stack([np.roll(codes, shift) for shift in range(N_IN)], axis=1).astype(dtype)
+    np.testing.assert_allclose(outputs(to_onnx(net, dtype=dtype, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_numbers_at_and_beyond_the_edges_of_bins(opset):
+    net = build("piecewise", dtype="float32")
+    X = np.array([-100, -2, -1, -0.5, -0.2, 0, 0.1, 0.3, 0.5, 0.6, 0.7, 0.9, 2, 100], np.float32)[:, None].repeat(N_IN, axis=1)
+    np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+def test_batches_of_one_row_and_of_none(ensemble):
+    net = build("table", "softmax", 3, dtype="float32", n_members=3, ensemble=ensemble)
+    model = to_onnx(net)
+    for m in (0, 1):
+        assert outputs(model, np.ones((m, N_IN), np.float32)).shape == (m, 3)
+
+
+def test_operators_that_onnx_has_for_a_layer():
+    net = build("norm")
+    assert operators(to_onnx(net, opset=17)).count("LayerNormalization") == 2
+    assert "LayerNormalization" not in operators(to_onnx(net, opset=16))
+    assert "Gather" in operators(to_onnx(build("categories")))
+
+
+def test_dropout_is_nothing_at_inference():
+    layers = [fn.Dropout(0.5), fn.Dense(5, "tanh", dropout=0.5), fn.Dropout(0.2), fn.Dense(2, "identity")]
+    net = fn.Network(layers, N_IN, random_state=0)
+    assert operators(to_onnx(net)) == ["Gemm", "Tanh", "Gemm", "Identity"]
+
+
+def test_members_that_read_the_same_rows_take_one_product():
+    net = fn.Network([fn.Dense(5, "tanh"), fn.Dense(2, "identity")], N_IN, n_members=3, random_state=0)
+    assert [name for name in operators(to_onnx(net)) if name in ("Gemm", "MatMul")] == ["Gemm", "MatMul"]
+
+
+def test_neural_tangent_parametrisation_comes_back_as_plain_weights(rng):
+    net = fn.Network([fn.Dense(5, "tanh", scale="ntk"), fn.Dense(2, "identity", scale="ntk")], N_IN, random_state=0)
+    again = from_onnx(to_onnx(net))
+    assert [layer.scale for layer in again.layers] == ["none", "none"]
+    X = rng.normal(size=(20, N_IN)).astype(np.float32)
+    np.testing.assert_allclose(again.forward(X), net.forward(X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("hidden", ["scale", "norm", "residual", "concat", "pbld", "categories"])
+def test_layers_that_do_not_come_back_are_named(hidden):
+    with pytest.raises(ValueError, match="cannot take node"):
+        from_onnx(to_onnx(build(hidden)))
+
+
+@pytest.mark.parametrize("opset", [13, 20])
+def test_rows_with_positions(opset, rng):
+    layers = [fn.Dense(5, "tanh"), fn.LayerNorm(), fn.Residual([fn.Dense(5, "silu")]), fn.Flatten(), fn.Dense(2, "softmax")]
+    net = fn.Network(layers, input_shape=(3, 4), random_state=0)
+    net.params[:] += 0.3 * rng.standard_normal(net.n_params)
+    X = rng.standard_normal((7, 12)).astype(np.float32)
+    session = runtime.InferenceSession(to_onnx(net, opset=opset).SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"X": X})[0], net.forward(X), rtol=1e-5, atol=1e-6)
