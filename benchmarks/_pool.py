@@ -7,18 +7,18 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from benchmarks import _report
 from benchmarks._environment import available_memory, n_cores
-from benchmarks._peers import PEERS, missing
-from benchmarks._results import Options, Series
-from benchmarks._timing import DISTURBED
+from benchmarks._peers import DEFAULT_THREADS, PEERS, missing
+from benchmarks._results import Options, Series, without_goals
 
 #: Seconds between two contestants: OpenBLAS's idle threads spin up to 0.1 s before they sleep.
 _PAUSE = 0.1
@@ -47,6 +47,14 @@ def fastnet(task: Any, label: str = "fastnet") -> Entry:
 def peer(label: str, task: Any) -> Entry:
     """A peer at the faster of one thread and all cores."""
     return Entry(label, PEERS[label].module, task, (1, n_cores()) if n_cores() > 1 else (1,))
+
+
+def peers(labels: Iterable[str], task: Any, options: Options) -> list[Entry]:
+    """Each peer at its faster number of threads; in a quick run also at its default, as its users have it."""
+    entries = [peer(label, task) for label in labels]
+    if options.quick:
+        entries += [Entry(entry.label + DEFAULT_THREADS, entry.peer, task) for entry in entries]
+    return entries
 
 
 class Worker:
@@ -99,8 +107,9 @@ class _Contestant:
 class Pool:
     """Worker processes, kept from one comparison to the next, and the notes on what was left out."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, goals: bool = False) -> None:
         self.options = options
+        self._goals = goals
         self.notes: list[str] = []
         self._workers: dict[tuple, Worker] = {}
         self._numbers = count()
@@ -120,7 +129,7 @@ class Pool:
 
     def report(self, result: dict[str, Any]) -> None:
         """Print a row as soon as it is measured."""
-        print(f"  {_report.line(result)}", flush=True)
+        print(indent(_report.measured(result if self._goals else without_goals(result)), "  "), flush=True)
 
     def compare(self, entries: Sequence[Entry]) -> dict[str, Series]:
         """Time the entries in interleaved rounds, the order turned around from one round to the next.
@@ -137,8 +146,7 @@ class Pool:
             for contestants, series in zip(fields, found, strict=True):
                 for c in contestants if number % 2 == 0 else contestants[::-1]:
                     time.sleep(_PAUSE)
-                    seconds, others = c.worker.ask("round", c.number, c.n, self.options.retries)
-                    series[c.entry.label].append(seconds, others > DISTURBED)
+                    series[c.entry.label].append(c.worker.ask("round", c.number, c.n, self.options.retries))
             if len(comparisons) > 1:
                 print(f"  round {number + 1} of {self.options.rounds}", flush=True)
         for c in (c for contestants in fields for c in contestants):
@@ -157,7 +165,7 @@ class Pool:
     def _absent(self, entry: Entry) -> bool:
         absent = missing(entry.label)
         if absent:
-            self.note(f"{entry.label}: skipped, {absent}")
+            self.note(f"{entry.label.removesuffix(DEFAULT_THREADS)}: skipped, {absent}")
         return absent is not None
 
     def _start(self, entries: Sequence[Entry]) -> None:

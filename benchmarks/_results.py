@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks._timing import DISTURBED, Round
+
 
 @dataclass(frozen=True)
 class Options:
@@ -36,20 +38,28 @@ class Options:
 
 @dataclass
 class Series:
-    """Seconds of one unit of work, a value a round, and how many of the rounds stayed disturbed by other processes."""
+    """Seconds of one unit of work, a value a round, and the share of a core that was lost to others meanwhile."""
 
     seconds: list[float] = field(default_factory=list)
     threads: int | None = None
-    disturbed: int = 0
+    others: list[float] = field(default_factory=list)
+    withheld: list[float] = field(default_factory=list)
 
-    def append(self, seconds: float, disturbed: bool) -> None:
-        self.seconds.append(seconds)
-        self.disturbed += disturbed
+    def append(self, taken: Round) -> None:
+        for values, value in zip((self.seconds, self.others, self.withheld), taken, strict=True):
+            values.append(value)
 
     def result(self, scale: float) -> dict[str, Any]:
         """As JSON, in the unit of which a second has `scale`."""
         values = [scale * seconds for seconds in self.seconds]
-        return {**spread(values), "rounds": values, "threads": self.threads, "disturbed": self.disturbed}
+        return {
+            **spread(values),
+            "rounds": values,
+            "threads": self.threads,
+            "disturbed": sum(others > DISTURBED for others in self.others),
+            "others": [round(others, 3) for others in self.others],
+            "withheld": [round(withheld, 3) for withheld in self.withheld],
+        }
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -82,6 +92,18 @@ def row(
         "checks": list(checks),
         **more,
     }
+
+
+def without_goals(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its figures alone: goals are for those who work on fastnet."""
+    about_goals = {"goal", "at_most", "reached", "at_limit"}
+    figures = [{key: value for key, value in one.items() if key not in about_goals} for one in row["checks"]]
+    return {**row, "checks": figures}
+
+
+def network_name(sizes: Sequence[int]) -> str:
+    """As 20-64-64-2."""
+    return "-".join(map(str, sizes))
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:

@@ -106,6 +106,29 @@ class Inference:
 
 
 @dataclass(frozen=True)
+class Table:
+    """One of scikit-learn's data sets, learnt by an estimator of its own choice of model: `n_rows` are predicted, None: `fit`.
+
+    `scaled`: the features are standardised beforehand, outside of what is timed.
+    """
+
+    kind: ClassVar[str] = "table"
+    n_bytes: ClassVar[int] = 10_000_000
+
+    dataset: str
+    n_rows: int | None = None
+    scaled: bool = False
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """X (m, n_features), float32, and class numbers y (m,)."""
+        from sklearn import datasets
+        from sklearn.preprocessing import StandardScaler
+
+        X, y = getattr(datasets, f"load_{self.dataset}")(return_X_y=True)
+        return (StandardScaler().fit_transform(X) if self.scaled else X).astype(np.float32), y
+
+
+@dataclass(frozen=True)
 class Gemm:
     """C = A B of square matrices by BLAS: the limit of products."""
 

@@ -23,10 +23,14 @@ _GROWTH = 20
 
 
 class Round(NamedTuple):
-    """One timed stretch: seconds for one unit of work, and the share of one core that other processes used meanwhile."""
+    """One timed stretch: seconds for one unit of work, and the share of one core that was lost to others meanwhile.
+
+    `others` is what other processes used and what the host of a virtual machine withheld; `withheld` is the latter alone.
+    """
 
     seconds: float
     others: float
+    withheld: float = 0.0
 
 
 def time_round(job: Job, n: int, retries: int) -> Round:
@@ -59,9 +63,11 @@ def _elapsed(job: Job, n: int) -> float:
 
 def _round(job: Job, n: int) -> Round:
     gc.collect()
-    busy, own = _machine_busy(), _own_busy()
+    before, own = _machine(), _own_busy()
     elapsed = _elapsed(job, n)
-    return Round(elapsed / n, _others(_machine_busy() - busy, _own_busy() - own, elapsed))
+    after = _machine()
+    others = _others(after.busy - before.busy, _own_busy() - own, elapsed)
+    return Round(elapsed / n, others, min(others, (after.withheld - before.withheld) / elapsed))
 
 
 def _others(busy: float, own: float, elapsed: float) -> float:
@@ -74,13 +80,20 @@ def _own_busy() -> float:
     return times.user + times.system
 
 
-def _machine_busy() -> float:
-    """CPU seconds that all processes have used, and that the hypervisor has withheld; 0 where that cannot be told."""
+class _Machine(NamedTuple):
+    """CPU seconds since the machine started: used by all processes or withheld by the host, and withheld alone."""
+
+    busy: float
+    withheld: float
+
+
+def _machine() -> _Machine:
+    """Zeros where it cannot be told."""
     try:
         user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split(None, 9)[1:9])
     except (OSError, ValueError):
-        return 0.0
-    return (user + nice + system + irq + softirq + steal) * _tick()
+        return _Machine(0.0, 0.0)
+    return _Machine((user + nice + system + irq + softirq + steal) * _tick(), steal * _tick())
 
 
 def _tick() -> float:

@@ -65,7 +65,7 @@ def _imports(pool: Pool) -> dict[str, Any]:
         _python(_TIMED_IMPORT.format(modules))  # fills the file cache
     for _ in range(2 * pool.options.rounds):
         for label, modules in _IMPORTS.items():
-            series[label].append(_python(_TIMED_IMPORT.format(modules)), disturbed=False)
+            series[label].seconds.append(_python(_TIMED_IMPORT.format(modules)))
     base, own = series.values()
     ratio = check("fastnet / numpy and cython_blas", ratios(own, base), 1.2, at_most=True)
     return row("import", "ms", 1e3, series, [ratio])

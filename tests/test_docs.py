@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 BUILT = {"_build", "gallery", "generated"}
 PAGES = [ROOT / "README.md", *(p for p in sorted(DOCS.rglob("*.md")) if not BUILT & set(p.relative_to(DOCS).parts))]
+OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
 EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
 #: What needs an optional library, as it stands in a page or in a module's name: that library.
 OPTIONAL = {
@@ -83,6 +84,17 @@ def test_code_of_pages_runs(page):
             exec(compile("\n" * first_line + code, page, "exec"), namespace)
 
 
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_have_words_and_lead_somewhere(page):
+    if not page.exists():
+        pytest.skip("not in a source tree")
+    for words, target in re.findall(r"\[([^\]\n]*)\]\(([^)#\s]+)[^)\s]*\)", page.read_text(encoding="utf-8")):
+        assert words, f"the link to {target} has no words outside of Sphinx"
+        example = re.fullmatch(r"gallery/(plot_\w+)\.rst", target)  # Sphinx-Gallery makes the page
+        file = ROOT / "examples" / f"{example[1]}.py" if example else page.parent / target
+        assert ":" in target or target == "gallery/index.rst" or file.exists(), f"{target} does not exist"
+
+
 @pytest.mark.parametrize("name", ["fastnet", *(f"fastnet.{name}" for name in SUBMODULES)])
 def test_reference_lists_every_public_object(name):
     skip_without_optional(name)
@@ -112,7 +124,7 @@ def test_install_commands_name_this_project_and_its_extras():
         pytest.skip("not in a source tree")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    pages = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *(ROOT / "examples").glob("*.*")]
+    pages = [*PAGES, *OTHER_PAGES, *(ROOT / "examples").glob("*.*")]
     sources = [*pages, *PACKAGE.rglob("*.py")]
     commands = [command for path in sources for command in re.findall("pip install [^\n`&]+", path.read_text(encoding="utf-8"))]
     requirements = [requirement for extra in extras.values() for requirement in extra]

@@ -23,16 +23,20 @@ class Peer(NamedTuple):
     library: str
 
 
+#: The label of a peer that takes the number of threads it takes by itself, after the peer's own.
+DEFAULT_THREADS = ", default threads"
+
 PEERS = {
     "scikit-learn": Peer("sklearn", "sklearn"),
     "PyTorch": Peer("torch", "torch"),
     "JAX": Peer("jax", "jax"),
     "ONNX Runtime": Peer("onnx", "onnxruntime"),
     "NumPy": Peer("numpy", "numpy"),
+    "LightGBM": Peer("lightgbm", "lightgbm"),
 }
 
 
 def missing(label: str) -> str | None:
     """Why a peer cannot take part; None if it can, or is no peer but a part of fastnet."""
-    peer = PEERS.get(label)
+    peer = PEERS.get(label.removesuffix(DEFAULT_THREADS))
     return None if peer is None or find_spec(peer.library) else f"{peer.library} is not installed"

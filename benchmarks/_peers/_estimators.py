@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._tasks import Inference
+from benchmarks._tasks import Inference, Table
 from benchmarks._timing import Job
 
 
@@ -22,4 +22,24 @@ def predictor(classifier: type, task: Inference) -> Job:
             out = model.predict_proba(X)
         return out
 
+    return predict
+
+
+def table(model: Any, task: Table) -> Job:
+    """Fits, or calls of predict_proba of a fitted model, on rows drawn from the data."""
+    X, y = task.data()
+    rows = X if task.n_rows is None else X[np.random.default_rng(0).integers(len(X), size=task.n_rows)]
+
+    def fit(n: int) -> None:
+        for _ in range(n):
+            model.fit(X, y)
+
+    def predict(n: int) -> np.ndarray:
+        for _ in range(n):
+            out = model.predict_proba(rows)
+        return out
+
+    if task.n_rows is None:
+        return fit
+    model.fit(X, y)
     return predict

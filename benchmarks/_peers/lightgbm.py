@@ -1,0 +1,17 @@
+"""LightGBM's classifier, at its defaults."""
+
+from __future__ import annotations
+
+from lightgbm import LGBMClassifier
+
+from benchmarks._peers import _estimators
+from benchmarks._tasks import Table
+from benchmarks._timing import Job
+
+
+def classifier(task: Table, n_threads: int | None) -> LGBMClassifier:
+    return LGBMClassifier(n_jobs=n_threads, random_state=0, verbose=-1)
+
+
+def table(task: Table, n_threads: int | None) -> Job:
+    return _estimators.table(classifier(task, n_threads), task)
