@@ -1,4 +1,4 @@
-"""The compiled core: one extension for each level of vector instructions, from the same source (src_pyx)."""
+"""The compiled core (src_pyx): one extension for each level of vector instructions, from the same source, and their guards."""
 
 import hashlib
 import os
@@ -47,8 +47,8 @@ class BuildExt(build_ext):
             self.build_lib = f"{BUILD}/editable"
 
 
-(engine,) = cythonize(
-    [Extension("fastnet._core.engine", [f"{SOURCES}/engine.pyx"])],
+engine, guards = cythonize(
+    [Extension(f"fastnet._core.{name}", [f"{SOURCES}/{name}.pyx"]) for name in ("engine", "guards")],
     include_path=["src_pyx"],
     build_dir=f"{BUILD}/cython",
     compiler_directives={
@@ -64,7 +64,8 @@ class BuildExt(build_ext):
 setup(
     cmdclass={"build_ext": BuildExt},
     options={"build": {"build_base": BUILD}, "build_ext": {"parallel": os.cpu_count()}},
-    ext_modules=[
+    ext_modules=[guards]
+    + [
         Extension(
             f"fastnet._core.{level}",
             [f"{SOURCES}/{level}.c"],

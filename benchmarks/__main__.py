@@ -10,8 +10,10 @@ from typing import Any
 
 from benchmarks._environment import header, restart_without_forced_kernels
 
-GROUPS = ("train", "inference", "trees", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt")
-QUICK_GROUPS = ("train", "inference")
+#: Groups that measure speed, those of a quick run, and all.
+SPEED = ("train", "inference", "trees", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
+QUICK = ("train", "inference")
+GROUPS = (*SPEED, "recipes")
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -30,26 +32,28 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="fastnet beside the peers that are installed.")
     add = parser.add_argument
-    quick_help = f"a first impression in a few minutes: {' and '.join(QUICK_GROUPS)}, fewer shapes, three short rounds"
+    quick_help = f"a first impression in a few minutes: {' and '.join(QUICK)}, fewer shapes, three short rounds; not to publish"
     add("--quick", action="store_true", help=quick_help)
-    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all)")
+    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but recipes)")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
     add("--rounds", type=int, help="interleaved rounds: 5, quick 3")
     add("--results", type=Path, metavar="FILE", help="write JSON; groups of an earlier run of the same environment are kept")
     add("--load", type=Path, metavar="FILE", help="measure nothing: report the results of this file")
     add("--update-readme", action="store_true", help="put the tables of a file in benchmarks/results into README.md")
+    add("--update-docs", action="store_true", help="put the tables of recipes of such a file into the pages of docs")
     add("--goals", action="store_true", help="also show what fastnet's maintainers want to reach, and whether it is reached")
     add("--plots", type=Path, metavar="DIR", help="draw the results (needs matplotlib)")
     options = parser.parse_args()
-    options.only = options.only or (QUICK_GROUPS if options.quick else GROUPS)
+    options.only = options.only or (QUICK if options.quick else SPEED)
     unknown = set(options.only) - set(GROUPS)
     if unknown:
         parser.error(f"unknown group {', '.join(sorted(unknown))}: choose from {', '.join(GROUPS)}")
     if options.rounds is not None and options.rounds < 1:
         parser.error(f"--rounds must be at least 1, got {options.rounds}")
     source = options.load or options.results
-    if options.update_readme and (options.quick or source is None or source.resolve().parent != _ROOT / "benchmarks" / "results"):
-        parser.error("--update-readme publishes a full run: give --results or --load with a file in benchmarks/results")
+    publishes = options.update_readme or options.update_docs
+    if publishes and (options.quick or source is None or source.resolve().parent != _ROOT / "benchmarks" / "results"):
+        parser.error("--update-... publishes a full run: give --results or --load with a file in benchmarks/results")
     return options
 
 
@@ -91,6 +95,10 @@ def _publish(results: dict[str, Any], options: argparse.Namespace) -> None:
     print(_report.disturbance(results))
     if options.update_readme:
         _report.update_readme(_ROOT / "README.md", results, (options.load or options.results).name)
+    if options.update_docs:
+        from benchmarks._recipes_report import update_docs
+
+        update_docs(_ROOT / "docs", results, (options.load or options.results).name)
     if options.plots:
         from benchmarks._plots import draw
 

@@ -75,8 +75,8 @@ def disturbance(results: dict[str, Any]) -> str:
     others, withheld = zip(*disturbed, strict=True)
     host = f", {100 * max(withheld):.0f} % by the host of this virtual machine" if max(withheld) >= 0.01 else ""
     return (
-        f"{len(disturbed)} of {len(guarded)} timings were disturbed by other programs: they took {100 * median(others):.0f} % of a "
-        f"core in the median, {100 * max(others):.0f} % at most{host}. The figures are steadier on an idle machine."
+        f"Other programs disturbed {len(disturbed)} of {len(guarded)} timings: they took {100 * median(others):.0f} % of a core "
+        f"(median; {100 * max(others):.0f} % at most{host}). The figures are steadier on an idle machine."
     )
 
 
@@ -140,7 +140,7 @@ def _group_lines(group: dict[str, Any]) -> list[str]:
         (row["name"], row["unit"], "; ".join(f"{label} {_time(t)}" for label, t in row["times"].items()), _figures(row))
         for row in group["rows"]
     ]
-    return limit + _table(("what", "unit", "medians", "figures: median (min-max)"), rows)
+    return limit + table_lines(("what", "unit", "medians", "figures: median (min-max)"), rows)
 
 
 def _figures(row: dict[str, Any]) -> str:
@@ -174,7 +174,7 @@ def _training_table(group: Sequence[dict[str, Any]] | None) -> str | None:
         ratios = (_bare(found.get(peer)) for peer in peers)
         share = f"{100 * found[_SHARE]['median']:.0f} %" if _SHARE in found else ""
         rows.append((row["name"], about, _number(row["times"]["fastnet"]["median"]), *ratios, share))
-    return "\n".join(_table(heads, rows))
+    return "\n".join(table_lines(heads, rows))
 
 
 def _inference_table(group: Sequence[dict[str, Any]] | None) -> str | None:
@@ -186,7 +186,7 @@ def _inference_table(group: Sequence[dict[str, Any]] | None) -> str | None:
     for row in group:
         medians = (_number(row["times"][label]["median"]) if label in row["times"] else "" for label in labels)
         rows.append((network_name(row["task"]["sizes"]), f"{row['task']['rows']:,}", *medians))
-    return "\n".join(_table(heads, rows))
+    return "\n".join(table_lines(heads, rows))
 
 
 def _trees_table(group: Sequence[dict[str, Any]] | None) -> str | None:
@@ -194,11 +194,10 @@ def _trees_table(group: Sequence[dict[str, Any]] | None) -> str | None:
         return None
     labels = list(dict.fromkeys(label for row in group for label in row["times"]))
     rows = []
-    for row in group:  # a row without times has scores
-        found = row["times"] or {check["what"]: check for check in row["checks"]}
-        medians = (_number(found[label]["median"]) if label in found else "" for label in labels)
+    for row in group:
+        medians = (_number(row["times"][label]["median"]) if label in row["times"] else "" for label in labels)
         rows.append((row["name"], row["unit"], *medians))
-    return "\n".join(_table(("table and work", "unit", *labels), rows))
+    return "\n".join(table_lines(("table and work", "unit", *labels), rows))
 
 
 def _columns(group: Sequence[dict[str, Any]], without: set[str]) -> list[str]:
@@ -209,7 +208,8 @@ def _bare(check: dict[str, Any] | None) -> str:
     return "" if check is None else f"{_number(check['median'])} ({_number(check['min'])}-{_number(check['max'])})"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table, line by line."""
     lines = [heads, ["---"] * len(heads), *rows]
     return [f"| {' | '.join(cells)} |" for cells in lines]
 

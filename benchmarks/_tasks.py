@@ -107,9 +107,9 @@ class Inference:
 
 @dataclass(frozen=True)
 class Table:
-    """One of scikit-learn's data sets, learnt by an estimator of its own choice of model: `n_rows` are predicted, None: `fit`.
+    """Fits to one of scikit-learn's data sets or, with `n_rows`, calls of predict_proba on so many rows.
 
-    `scaled`: the features are standardised beforehand, outside of what is timed.
+    `scaled`: the features are standardised beforehand, which is not timed.
     """
 
     kind: ClassVar[str] = "table"
@@ -118,6 +118,14 @@ class Table:
     dataset: str
     n_rows: int | None = None
     scaled: bool = False
+
+    @property
+    def unit(self) -> str:
+        return "ms" if self.n_rows is None else "us"
+
+    @property
+    def scale(self) -> float:
+        return 1e3 if self.n_rows is None else 1e6
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """X (m, n_features), float32, and class numbers y (m,)."""

@@ -24,7 +24,16 @@ _CALLS = {
     "big, clipping": "net.fit(X, y, batch_size=1024, epochs=10**6, max_grad_norm=1.0)",
     "big, batches of 8192": "net.fit(X, y, batch_size=8192, epochs=10**6)",
     "big, predictions": "net.forward(many)",
+    "100 million parameters, sparse": "wide.fit(few, y, batch_size=32, epochs=10**6)",
+    "100 million parameters, sparse, one thread": "wide.fit(few, y, batch_size=32, epochs=10**6, n_threads=1)",
 }
+
+#: What the calls on sparse rows need; the others do without, since it takes gigabytes.
+_WIDE = """
+from scipy import sparse
+wide = fn.Network([fn.Dense(1000, "relu"), fn.Dense(10, "softmax")], 100_000, random_state=0)
+few = sparse.random(len(X), 100_000, 1e-4, "csr", np.float32, random_state=0)
+"""
 
 # A process of its own, whose main thread is in the call when the signal arrives.
 _CODE = """
@@ -37,6 +46,7 @@ X = rng.standard_normal((8192, 1024), dtype=np.float32)
 y = rng.integers(10, size=len(X))
 many = np.tile(X, (16, 1))
 net = fn.Network([fn.Dense(2048, "relu"), fn.Dense(2048, "relu"), fn.Dense(10, "softmax")], 1024, random_state=0)
+{setup}
 random.seed(0)
 
 def interrupt():
@@ -64,7 +74,7 @@ def run(pool: Pool) -> dict[str, Any]:
 
 
 def _latency(pool: Pool, name: str, call: str) -> dict[str, Any]:
-    code = _CODE.format(times=5 if pool.options.quick else _TIMES, call=call)
+    code = _CODE.format(times=5 if pool.options.quick else _TIMES, call=call, setup=_WIDE if "wide" in call else "")
     done = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
     series = Series([float(line) for line in done.stdout.split()])
     longest = check("longest, ms", [1e3 * max(series.seconds)], _MOST_MILLISECONDS, at_most=True)

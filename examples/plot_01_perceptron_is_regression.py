@@ -2,9 +2,9 @@
 A perceptron is linear and logistic regression
 ==============================================
 
-One neuron :math:`h(x) = g(w \\cdot x + b)` without hidden layers is a model that statistics has
-known for long. With the identity and the squared error it is linear regression, with the sigmoid
-and the cross-entropy logistic regression. Fitted until nothing moves, its weights are those that
+One neuron :math:`h(x) = g(w \\cdot x + b)` without hidden layers is a well-known statistical model.
+With the identity and the squared error it is linear regression; with the sigmoid and the
+cross-entropy it is logistic regression. Trained to convergence, it has the weights that
 scikit-learn finds.
 """
 
@@ -32,8 +32,8 @@ print(f"LinearRegression: w = {line.coef_[0]:.6f}, b = {line.intercept_:.6f}")
 # %%
 # Logistic regression
 # -------------------
-# Under the same L2 penalty: scikit-learn's ``C`` is one over the penalty of the *sum* of losses,
-# fastnet's ``l2`` belongs to the mean.
+# Both get the same L2 penalty. scikit-learn's ``C`` is the inverse of a penalty on the *sum* of the
+# losses, fastnet's ``l2`` is a penalty on their mean.
 
 c = (y + rng.normal(size=80) > 0).astype(int)
 classifier = fn.Network(fn.Dense(1, "sigmoid"), n_inputs=1, dtype="float64", random_state=0)
@@ -46,7 +46,7 @@ print(
 print(f"LogisticRegression: w = {logistic.coef_[0, 0]:.6f}, b = {logistic.intercept_[0]:.6f}")
 
 # %%
-# The two curves lie on each other in both pictures.
+# In both pictures the two curves coincide.
 
 x = np.linspace(-3, 3, 200)[:, None]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")

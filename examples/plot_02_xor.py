@@ -2,8 +2,8 @@
 One neuron cannot do XOR, a hidden layer can
 ============================================
 
-The decision boundary of a perceptron is a straight line, and no line separates the four points of
-the exclusive or. A hidden layer moves the points to where a line does.
+The decision boundary of a perceptron is a straight line, and no line separates the two classes of
+the exclusive or. A hidden layer maps the four points to where a line does.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -23,12 +23,12 @@ histories = {
     name: net.fit(X, y, optimizer=fn.Adam(0.05), batch_size=4, epochs=1000, random_state=0)
     for name, net in (("perceptron", perceptron), ("one hidden layer", mlp))
 }
-print("wanted:          ", y)
+print("target:          ", y)
 print("perceptron:      ", perceptron.predict(X))
 print("one hidden layer:", mlp.predict(X))
 
 # %%
-# The perceptron's loss ends at :math:`\log(2)`: every point gets a probability of one half.
+# The perceptron's loss stays at :math:`\log(2)`: it gives every point a probability of one half.
 
 fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 for name, history in histories.items():
@@ -39,7 +39,7 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# What the two networks say everywhere in the plane:
+# The predictions of the two networks over the whole plane:
 
 DecisionBoundariesDisplay.from_estimators(
     {"perceptron": perceptron, "one hidden layer": mlp}, X, y, margin=0.4
@@ -47,8 +47,8 @@ DecisionBoundariesDisplay.from_estimators(
 plt.show()
 
 # %%
-# The hidden layer's view of the same four points: two tanh units make new coordinates, in which
-# the classes are on two sides of a line, the one that the output neuron draws.
+# The same four points as the hidden layer sees them: the outputs of its two tanh units are new
+# coordinates, in which a line separates the classes. The line shown is that of the output neuron.
 
 A1 = mlp.activations(X)[1]
 w, b = mlp.weights[1][:, 0], mlp.biases[1][0]

@@ -2,8 +2,8 @@
 Decision boundaries of four activations
 =======================================
 
-The same data, the same network, four activation functions. Sigmoid and tanh units draw smooth
-boundaries; ReLU and LeakyReLU are linear in pieces, and so are the boundaries they draw.
+The same network on the same data, with four activation functions. Sigmoid and tanh units give
+smooth boundaries. ReLU and LeakyReLU are piecewise linear, and so are their boundaries.
 """
 
 import matplotlib.pyplot as plt
@@ -18,14 +18,14 @@ display = DecisionBoundariesDisplay.from_data(X, y, estimator=classifier)
 plt.show()
 
 # %%
-# The functions themselves, with their derivatives; where a function saturates, its units hardly
-# learn.
+# The functions themselves, with their derivatives. Where a function saturates its derivative is
+# close to 0, and its units hardly learn.
 
 ActivationDisplay.from_activations(["sigmoid", "tanh", "relu", "leaky_relu"])
 plt.show()
 
 # %%
-# The smooth relatives of ReLU lie between the two families.
+# The boundaries of smooth variants of ReLU are in between.
 
 DecisionBoundariesDisplay.from_data(
     X, y, estimator=classifier, activations=["elu", "gelu", "silu", "softplus"]

@@ -1,10 +1,10 @@
 """
-What every neuron sees
-======================
+What every neuron computes
+==========================
 
-Over an input of two features, each neuron is a function of the plane, and its level curves show
-it. In the first layer they are straight lines; each further layer combines what the layer before
-has made, and the patterns grow.
+With two input features, the output of each neuron is a function on the plane, which can be drawn
+by its level curves. In the first layer they are straight lines; each further layer combines the
+functions of the layer before, and the patterns become more complex.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -25,16 +25,16 @@ net = fn.Network(
     [fn.Dense(5, "tanh"), fn.Dense(3, "tanh"), fn.Dense(1, "sigmoid")], n_inputs=2, random_state=0
 )
 net.fit(X, y, optimizer=fn.Adam(0.02), batch_size=32, epochs=150, random_state=0)
-print(f"right on {(net.predict(X) == y).mean():.1%}")
+print(f"accuracy on the training data: {(net.predict(X) == y).mean():.1%}")
 
 # %%
-# The network as a graph: colour and width of an edge are sign and size of its weight.
+# The network as a graph: an edge's colour shows the sign of its weight, its width the size.
 
 NetworkDisplay.from_estimator(net, feature_names=["x", "y"], output_names=["outer ring"])
 plt.show()
 
 # %%
-# A row for each layer. Half planes are combined into bends and closed curves, and these
+# There is a row for each layer. Half planes are combined into bent and closed curves, and these
 # into the boundary of a ring.
 
 NeuronLevelsDisplay.from_estimator(net, X, y)

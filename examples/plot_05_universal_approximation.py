@@ -2,9 +2,9 @@
 Universal approximation: more units, less error
 ===============================================
 
-A network with one hidden layer of sigmoidal units comes as near as one likes to any continuous
-function on a closed interval, if it has units enough (Cybenko 1989; Hornik, Stinchcombe and White
-1989). Here the units are added, and the error is measured between the points that were fitted.
+With enough units, a network with one hidden layer of sigmoidal units approximates any continuous
+function on a closed interval as closely as you like (Cybenko 1989; Hornik, Stinchcombe and White
+1989). This example adds units and measures the error between the points that were fitted.
 """
 
 import matplotlib.pyplot as plt
@@ -21,9 +21,9 @@ X = np.linspace(-3, 3, 300)[:, None]
 between = np.linspace(-3, 3, 1999)[:, None]
 
 # %%
-# The theorem says that good weights exist, not that training finds them from anywhere. So each
-# network gets a good start: steps of random slopes, spread over the interval, and the output
-# weights of least squares. Then all of its parameters are trained.
+# The theorem says that good weights exist, not that training finds them from any start. So each
+# network gets a good start: the hidden units are steps of random slopes, spread over the interval,
+# and the output weights are those of least squares. Then all parameters are trained.
 
 
 def fit(n_units):
@@ -52,7 +52,7 @@ for n, error in zip(sizes, errors, strict=True):
     print(f"{n:3d} units: largest error {error:.5f}")
 
 # %%
-# The curves come nearer until they cannot be told apart.
+# With more units, the network's curve becomes indistinguishable from the function.
 
 fig, axes = plt.subplots(1, 4, figsize=(11, 2.8), sharey=True, layout="constrained")
 for ax, n in zip(axes, (2, 4, 8, 32), strict=True):
@@ -63,7 +63,7 @@ axes[0].legend(frameon=False)
 plt.show()
 
 # %%
-# The largest error on the interval, by the number of units:
+# The largest error on the interval for each number of units:
 
 fig, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
 ax.loglog(sizes, errors, "o-")

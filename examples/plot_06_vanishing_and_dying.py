@@ -2,15 +2,15 @@
 Vanishing gradients and dying ReLU, seen and cured
 ==================================================
 
-Two ways in which a network stops learning. fastnet measures both: the share of saturated and dead
-units, and the size of the gradient in each layer.
+A network can stop learning because its gradient vanishes or because its units die. ``diagnose``
+finds both: it measures the size of the gradient in each layer, and the share of dead units.
 """
 
 # %%
 # Vanishing gradients
 # -------------------
-# Each sigmoid layer multiplies the gradient by a derivative of at most a quarter. After eight of
-# them nothing arrives in the first.
+# Each sigmoid layer multiplies the gradient by a derivative of at most 1/4. After eight of them,
+# almost nothing reaches the first layer.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import make_moons
@@ -33,8 +33,8 @@ def deep(activation):
 print(diagnose(deep("sigmoid"), X, y))
 
 # %%
-# The size of the gradient, layer by layer: it falls by orders of magnitude with the sigmoid, and
-# stays with ReLU.
+# The size of the gradient in each layer: with the sigmoid it falls by orders of magnitude on the
+# way back, with ReLU it stays about the same.
 
 fig, axes = plt.subplots(2, 1, figsize=(8, 6), sharey=True, layout="constrained")
 for ax, activation in zip(axes, ("sigmoid", "relu"), strict=True):
@@ -43,8 +43,8 @@ for ax, activation in zip(axes, ("sigmoid", "relu"), strict=True):
 plt.show()
 
 # %%
-# The cure is another activation. Trained alike, the network that can use all of its layers
-# learns more:
+# The cure is another activation function. With the same training, the network whose gradient
+# reaches all layers gets a lower loss:
 
 histories = {
     a: deep(a).fit(X, y, optimizer=fn.Adam(0.003), epochs=40, random_state=0)
@@ -56,9 +56,9 @@ plt.show()
 # %%
 # Dying ReLU
 # ----------
-# A unit whose pre-activation is negative for all data gives 0, gets no gradient, and never comes
-# back. One step with too large a learning rate can leave biases from which that follows; here
-# they are set by hand.
+# A unit whose pre-activation is negative for all data outputs 0 and gets no gradient, so it never
+# changes again: it is dead. A single step with too large a learning rate can leave such biases;
+# here they are set by hand.
 
 
 def shallow(activation):
@@ -71,12 +71,12 @@ dying = shallow("relu")
 print(diagnose(dying, X, y))
 
 # %%
-# LeakyReLU lets a little of the gradient through, so its units come back to life.
+# LeakyReLU lets a little of the gradient through, so its units recover.
 
 histories = {}
 for name, activation in (("relu", "relu"), ("leaky_relu", fn.LeakyReLU(0.1))):
     net = shallow(activation)
     histories[name] = net.fit(X, y, optimizer=fn.Adam(0.01), epochs=100, random_state=0)
-    print(f"{name}: {(net.predict(X) == y).mean():.1%} right")
+    print(f"{name}: accuracy {(net.predict(X) == y).mean():.1%}")
 HistoryDisplay.from_history(histories)
 plt.show()

@@ -2,9 +2,8 @@
 Optimisers compared on one problem
 ==================================
 
-Seven update rules, each from the same initial weights, on the same batches in the same order.
-Each has the best of three learning rates, as a comparison at one learning rate would only compare
-learning rates.
+Seven update rules start from the same initial weights and see the same batches in the same order.
+For each, the best of three learning rates is shown, because no single rate suits all of them.
 """
 
 import matplotlib.pyplot as plt
@@ -43,8 +42,8 @@ for name, (make, rates) in families.items():
     print(f"{name:9} learning rate {best:<6} loss {losses[best][-1]:.5f}")
 
 # %%
-# Plain SGD is slow in flat directions; momentum gathers speed in them, and the adaptive rules
-# scale each parameter by itself.
+# Plain SGD is slow in flat directions. Momentum gathers speed in them, and the adaptive rules scale
+# the step of each parameter separately.
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for name, losses in curves.items():
@@ -54,7 +53,8 @@ ax.legend(frameon=False, ncols=2)
 plt.show()
 
 # %%
-# A schedule helps each of them to settle down at the end. One cycle, with the same Adam:
+# A schedule that lowers the learning rate at the end reduces the noise of the last steps. Adam with
+# two such schedules:
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.semilogy(curves["Adam"], label="Adam, constant")

@@ -1,10 +1,10 @@
 """
-Early stopping with validation data of one's own
-================================================
+Early stopping with your own validation data
+============================================
 
-A network that is too large for its data first learns the pattern, then the noise. Rows that it
-does not see tell when to stop. They may be set aside by the estimator, as in scikit-learn, or be
-given: measured on another day, say, as rows of one day are alike.
+A network that is too large for its data first learns the pattern, then the noise. Validation rows,
+which are not used for training, show when to stop. The estimator can set them aside, as
+scikit-learn does, or you can give it your own: for example rows measured on another day.
 """
 
 import warnings
@@ -27,8 +27,8 @@ options = {
 }
 
 # %%
-# An estimator takes them in ``fit``; ``scoring="loss"`` looks at the loss, which says more than
-# the accuracy of a few rows. The best weights come back at the end.
+# Give them to ``fit``. ``scoring="loss"`` watches the loss, which says more than the accuracy on a
+# few rows. At the end the weights of the best epoch are restored.
 
 stopped = fn.MLPClassifier(**options, early_stopping=True, scoring="loss", n_iter_no_change=30)
 stopped.fit(X, y, X_val=X_val, y_val=y_val)
@@ -37,7 +37,7 @@ print(
 )
 
 # %%
-# What would have come of it without stopping: ``n_iter_no_change=np.inf`` goes on to the end.
+# The same training without stopping: with ``n_iter_no_change=np.inf`` it runs for all epochs.
 
 endless = fn.MLPClassifier(
     **options,
@@ -51,7 +51,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is meant to be reached
     endless.fit(X, y, X_val=X_val, y_val=y_val)
 for name, clf in (("stopped", stopped), ("not stopped", endless)):
-    print(f"{name:12} {clf.score(X_test, y_test):.3f} of the test rows right")
+    print(f"{name:12} test accuracy {clf.score(X_test, y_test):.3f}")
 
 fig, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
 ax.plot(endless.loss_curve_, label="training loss")
@@ -62,8 +62,8 @@ ax.legend(frameon=False)
 plt.show()
 
 # %%
-# With a ``Network``, validation data and stopping are arguments of ``fit``. Its weights are drawn in
-# another way than scikit-learn's, so it is another model, of the same kind.
+# For a ``Network``, validation data and early stopping are arguments of ``fit``. Its initial weights
+# are drawn differently from scikit-learn's, so the result is a different model of the same kind.
 
 net = fn.Network(
     [fn.Dense(100, "relu"), fn.Dense(100, "relu"), fn.Dense(1, "sigmoid")],
@@ -82,4 +82,4 @@ history = net.fit(
     random_state=0,
 )
 print(f"stopped after {len(history)} epochs, the best was number {stopping.best_epoch + 1}")
-print(f"{(net.predict(X_test) == y_test).mean():.3f} of the test rows right")
+print(f"test accuracy {(net.predict(X_test) == y_test).mean():.3f}")

@@ -2,8 +2,7 @@
 Exporting to ONNX
 =================
 
-A trained pipeline as an ONNX file, which runs wherever ONNX Runtime does, without Python or
-fastnet.
+A trained pipeline can be exported to an ONNX file. ONNX Runtime runs it without Python or fastnet.
 """
 
 import matplotlib.pyplot as plt
@@ -24,12 +23,12 @@ pipeline = make_pipeline(
     MinMaxScaler(), fn.MLPClassifier((64,), activation="gelu", early_stopping=True, random_state=0)
 )
 pipeline.fit(X_train, y_train)
-print(f"{pipeline.score(X_test, y_test):.3f} of the test images right")
+print(f"test accuracy {pipeline.score(X_test, y_test):.3f}")
 
 # %%
 # A pipeline
 # ----------
-# skl2onnx converts it, once it knows fastnet's estimators.
+# skl2onnx converts the pipeline, after fastnet's estimators have been registered.
 
 register_skl2onnx()
 model = skl2onnx.to_onnx(pipeline, X_train[:1], options={"zipmap": False})
@@ -44,7 +43,7 @@ print(f"labels equal: {(label == pipeline.predict(X_test)).all()}")
 print(f"largest difference {np.abs(probabilities - ours).max():.1e}")
 
 # %%
-# Probability for probability:
+# Each probability, from fastnet and from ONNX Runtime:
 
 fig, ax = plt.subplots(figsize=(4.5, 4), layout="constrained")
 ax.plot([0, 1], [0, 1], color="0.7")
@@ -53,10 +52,10 @@ ax.set(xlabel="probabilities, fastnet", ylabel="probabilities, ONNX Runtime")
 plt.show()
 
 # %%
-# A network, and back
-# -------------------
-# ``to_onnx`` needs no skl2onnx for a network or a single estimator, and ``from_onnx`` reads
-# networks that others have written.
+# A network, exported and imported
+# --------------------------------
+# For a network or a single estimator ``to_onnx`` does not need skl2onnx. ``from_onnx`` reads ONNX
+# files, also those that other programs have written.
 
 net = fn.Network([fn.Dense(16, "silu"), fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
 again = from_onnx(to_onnx(net))

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import platform
+import re
+import secrets
 import stat
-import tempfile
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 TEMPORARY_SUFFIX = ".fastnet-tmp"
+
+#: A temporary file's name says which process of which machine writes it. It is short: it fits wherever the file's own does.
+_OF_WRITER = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX))
+#: Seconds after which a file of another machine's writer is taken to be left behind.
+_A_DAY = 86_400
 
 
 @contextlib.contextmanager
@@ -17,8 +27,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give the path of a new temporary file that takes the place of `path` when the block ends without an error.
 
     The temporary file lies in the same folder (a rename does not cross file systems), is flushed to the disk before the
-    rename, and the folder after it. An error inside the block removes the temporary file and leaves `path` as it was; a
-    process killed inside the block leaves the temporary file behind (`remove_stale` clears such files).
+    rename, and the folder after it, where its file system can do that. An error inside the block removes the temporary file and
+    leaves `path` as it was; a process killed inside the block leaves the temporary file behind (`remove_stale` clears such).
 
     Parameters
     ----------
@@ -28,21 +38,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Yields
     ------
     Path
-        An existing, empty file to write to. It has the permissions of the file it replaces, or those of a new file.
+        An existing, empty file to write to. It has the permissions of the file it replaces, where the file system lets them
+        be set, or those of a new file.
 
     Raises
     ------
     OSError
-        The folder does not exist or cannot be written to, or the disk is full; `path` is untouched.
+        The folder does not exist or cannot be written to, the disk is full, or `path` is a folder, a device or a pipe, which must
+        not be replaced; `path` is untouched.
     """
-    target = Path(os.path.realpath(path))
-    mode = _permissions(target)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY_SUFFIX)
-    os.close(descriptor)
-    temporary = Path(name)
+    target = Path(os.path.realpath(os.fsdecode(path)))
+    mode = _mode_of(target)
+    temporary, new_mode = _create(target.parent, 0o666 if mode is None else mode)
     try:
         yield temporary
-        os.chmod(temporary, mode)
+        _set_mode(temporary, new_mode if mode is None else mode)
         _flush(temporary, os.O_RDWR)
         os.replace(temporary, target)
     except BaseException:
@@ -54,26 +64,73 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def remove_stale(folder: str | os.PathLike[str]) -> int:
     """Remove the temporary files that killed writers left in a folder; return how many there were.
 
-    Only for callers who know that nobody is writing there at this moment.
+    Files stay whose writer is still running on this machine, or that another machine's writer began within a day.
     """
-    stale = list(Path(folder).glob(f".*{TEMPORARY_SUFFIX}"))
+    stale = [path for path in Path(folder).glob(f".*{TEMPORARY_SUFFIX}") if _left_behind(path)]
     for path in stale:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # Windows: a writer has it open
+            path.unlink(missing_ok=True)
     return len(stale)
 
 
-def _permissions(target: Path) -> int:
-    """The permission bits of `target`, or those a new file gets under this process's umask."""
+def _machine() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def _left_behind(path: Path) -> bool:
+    """Whether nobody writes the file any more; names that say no writer are of earlier versions."""
+    match = _OF_WRITER.fullmatch(path.name)
+    if match is None:
+        return True
+    machine, process = match[1], int(match[2])
+    if machine == _machine() and os.name == "posix":
+        return not _is_running(process)
     try:
-        return stat.S_IMODE(target.stat().st_mode)
+        return time.time() - path.stat().st_mtime > _A_DAY
     except FileNotFoundError:
-        return 0o666 & ~_umask()
+        return False
 
 
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
+def _mode_of(target: Path) -> int | None:
+    """The permission bits of `target`, which must be a regular file; None if there is none."""
+    try:
+        status = target.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, a pipe or a socket"
+        number = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        raise OSError(number, f"cannot save: this is {kind}. Give the path of a file, new or to be replaced", os.fspath(target))
+    return stat.S_IMODE(status.st_mode)
+
+
+def _create(folder: Path, mode: int) -> tuple[Path, int]:
+    """A new file, and the permissions that the umask leaves it: asking for the umask itself would change it for all threads."""
+    temporary = folder / f".{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, "the folder to save in does not exist: make it first", os.fspath(folder)) from None
+    try:
+        return temporary, stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Set permissions where the file system has them: network and FUSE mounts may refuse."""
+    with contextlib.suppress(PermissionError, NotImplementedError):
+        os.chmod(path, mode)
 
 
 def _flush(path: Path, flags: int) -> None:
@@ -85,6 +142,6 @@ def _flush(path: Path, flags: int) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the rename itself durable; Windows cannot open folders and needs no such step."""
-    if os.name == "posix":
+    """Make the rename itself durable, where folders can be opened and flushed; the file has been replaced already."""
+    with contextlib.suppress(OSError):
         _flush(folder, os.O_RDONLY)

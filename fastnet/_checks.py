@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnet._hints import did_you_mean
+
 #: Dimensions are handed to 32-bit BLAS.
 MAX_DIMENSION = 2**31 - 1
 
@@ -41,13 +43,47 @@ def lookup(spec: Any, table: Mapping[str, type], base: type, kind: str, *args: A
         return spec
     if isinstance(spec, str):
         if spec not in table:
-            raise ValueError(f"Unknown {kind} {spec!r}; known are: {', '.join(sorted(table))}.")
+            raise ValueError(f"Unknown {kind} {spec!r}; known are: {', '.join(sorted(table))}.{did_you_mean(spec, table)}")
         return table[spec](*args)
     if isinstance(spec, type) and issubclass(spec, base):
         return spec(*args)
     raise TypeError(
         f"{kind} must be a name or a {base.__name__} object, got {spec!r}; known names are: {', '.join(sorted(table))}."
     )
+
+
+def core_code(choice: Any, table: Mapping[str, type], codes: Mapping[str, int], computed: tuple[str, ...] = ()) -> int:
+    """Number in the compiled core of an activation, a loss or an optimiser.
+
+    Parameters
+    ----------
+    choice : object
+        Of a class in `table`, or derived from one.
+    table : mapping of str to type
+    codes : mapping of str to int
+        The core's numbers.
+    computed : tuple of str
+        Methods that say what the core computes: it would not call those of a derived class.
+
+    Raises
+    ------
+    TypeError
+        A class that is not in the table, or that computes something else than the class it is derived from.
+    """
+    kind, name = type(choice), getattr(choice, "name", "")
+    row = table.get(name)
+    if row is None or not issubclass(kind, row):
+        raise TypeError(
+            f"{kind.__name__} is not in the compiled core, which has {', '.join(sorted(table))}: use one of these, or add "
+            "yours to the core (CONTRIBUTING.md)."
+        )
+    changed = [method for method in computed if getattr(kind, method) is not getattr(row, method)]
+    if changed:
+        raise TypeError(
+            f"{kind.__name__} overrides {', '.join(changed)} of {row.__name__}, but the compiled core computes {name!r} "
+            "itself and would not call it: add the function to the core (CONTRIBUTING.md)."
+        )
+    return codes[getattr(choice, "kernel", name)]
 
 
 def positive_int(value: Any, name: str, *, maximum: int | None = None) -> int:
@@ -80,7 +116,8 @@ def real(
     below: float = math.inf,
 ) -> float:
     """`value` as a finite float with ``minimum <= value <= maximum`` and ``above < value < below``."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.generic)):
+    is_number = isinstance(value, numbers.Real) or (isinstance(value, np.generic) and value.dtype.kind in "iuf")
+    if isinstance(value, (bool, np.bool_)) or not is_number:
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}.")
     number = float(value)
     if not (math.isfinite(number) and minimum <= number <= maximum and above < number < below):
@@ -122,6 +159,9 @@ def generator(random_state: Any) -> np.random.Generator:
 def numeric_array(values: Any, name: str) -> np.ndarray:
     """`values` as an array of bools, integers or floats, without a copy where there is an array already.
 
+    Columns and frames of pandas and polars may hold bools and numbers side by side, of nullable dtypes too; what is missing in
+    them becomes NaN.
+
     Raises
     ------
     TypeError
@@ -129,13 +169,61 @@ def numeric_array(values: Any, name: str) -> np.ndarray:
     ValueError
         Rows of unequal length.
     """
+    refuse_dates(values, name)
     try:
-        array = np.asarray(values)
+        array = _table(values) if hasattr(values, "to_numpy") else np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; convert it, with astype(float) for example.")
+        what_to_do = "convert it, with astype(float) for example"
+        if array.dtype.kind in "USTO":
+            what_to_do = (
+                "number the classes, with np.unique(y, return_inverse=True)[1] for example; MLPClassifier takes text"
+                if name == "y"
+                else "turn text into numbers, with scikit-learn's OneHotEncoder for example"
+            )
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; {what_to_do}.")
     return array
+
+
+def _table(values: Any) -> np.ndarray:
+    """A column or a frame as an array, of float64 where its dtypes are numbers or bools that NumPy has no common dtype for."""
+    array = np.asarray(values)
+    if array.dtype.kind != "O":
+        return array
+    dtypes = list(values.dtypes) if hasattr(values, "columns") else [values.dtype]
+    if all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes):  # pandas; polars' dtypes have no kind
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return array
+
+
+_DATES = ("date", "time", "duration", "period")
+
+
+def refuse_dates(values: Any, name: str) -> None:
+    """Refuse dates, times and spans of time, in arrays, lists, columns and frames: NumPy converts them to numbers in silence.
+
+    Raises
+    ------
+    TypeError
+    """
+    if isinstance(values, np.ndarray):
+        found = [str(values.dtype)] if values.dtype.kind in "mM" else []
+    elif hasattr(values, "columns") and hasattr(values, "dtypes"):
+        found = [str(dtype) for dtype in values.dtypes]
+    elif hasattr(values, "dtype"):
+        found = [str(values.dtype)]
+    elif isinstance(values, (list, tuple)) and values:
+        first = values[0][0] if isinstance(values[0], (list, tuple)) and values[0] else values[0]
+        found = [str(first.dtype)] if isinstance(first, (np.generic, np.ndarray)) else []
+    else:
+        found = []
+    dates = [dtype for dtype in found if dtype.lower().startswith(_DATES) or dtype[1:].startswith(("M8", "m8"))]
+    if dates:
+        raise TypeError(
+            f"{name} must hold numbers, got {dates[0]}: turn dates and times into numbers that mean something, such as "
+            "(t - t.min()) / np.timedelta64(1, 'D'), or the year, the month and the weekday as columns of their own."
+        )
 
 
 def assert_finite(array: np.ndarray, name: str) -> None:

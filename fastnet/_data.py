@@ -85,6 +85,7 @@ def _sparse_features(X: Any, n_inputs: int, dtype: np.dtype, check_finite: bool)
     if X.ndim != 2:
         raise ValueError(f"X must have shape (rows, {n_inputs}), got {X.shape}.")
     _check_columns(X.shape, n_inputs)
+    _check_compressed(X)
     csr = X.tocsr()
     if not csr.has_canonical_format:
         csr = csr.copy()
@@ -92,7 +93,28 @@ def _sparse_features(X: Any, n_inputs: int, dtype: np.dtype, check_finite: bool)
     data = _converted(_checks.numeric_array(csr.data, "X"), dtype)
     if check_finite:
         _checks.assert_finite(data, "the data of sparse X")
-    return data, np.ascontiguousarray(csr.indices, np.int32), np.ascontiguousarray(csr.indptr, np.int64), csr.shape
+    # The row starts are a copy: the core relies on them, and the caller's may change while it works.
+    return data, np.ascontiguousarray(csr.indices, np.int32), np.array(csr.indptr, np.int64), csr.shape
+
+
+def _check_compressed(X: Any) -> None:
+    """Refuse a compressed matrix (CSR, CSC, BSR) whose index arrays do not fit, before SciPy follows them out of bounds."""
+    if X.format not in ("csr", "csc", "bsr"):
+        return
+    block = X.blocksize if X.format == "bsr" else (1, 1)
+    major, minor = (X.shape[axis] // block[axis] for axis in ((1, 0) if X.format == "csc" else (0, 1)))
+    starts, numbers = X.indptr, X.indices
+    if len(starts) != major + 1 or starts[0] != 0 or starts[-1] > min(len(numbers), len(X.data)) or (np.diff(starts) < 0).any():
+        raise ValueError(
+            f"X.indptr of the sparse matrix must have {major + 1} entries that go up from 0 to at most the "
+            f"{min(len(numbers), len(X.data))} entries there are: build the matrix anew, from coordinates for example."
+        )
+    numbers = numbers[: starts[-1]]
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < minor:
+        raise ValueError(
+            f"X.indices of the sparse matrix holds {'row' if X.format == 'csc' else 'column'} numbers from {numbers.min()} to "
+            f"{numbers.max()}; they must lie between 0 and {minor - 1}."
+        )
 
 
 def _check_columns(shape: tuple[int, ...], n_inputs: int) -> None:
@@ -178,13 +200,20 @@ def sample_weights(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray | 
     array = _checks.numeric_array(sample_weight, "sample_weight")
     if array.shape != (m,):
         raise ValueError(f"sample_weight must have shape ({m},), one weight for each row of X, got {array.shape}.")
-    array = _converted(array, dtype)
+    array = _converted(representable(array, dtype), dtype)
     _checks.assert_finite(array, "sample_weight")
     if m and array.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {array.min():g}.")
     if m and not array.any():
         raise ValueError("sample_weight must not be zero everywhere: at least one weight has to be positive.")
     return array
+
+
+def representable(weights: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Weights whose largest, or whose sum, is outside of what `dtype` can hold, divided by the largest: only ratios matter."""
+    largest, limits = np.max(weights, initial=0), np.finfo(dtype)
+    within = limits.tiny / limits.eps <= largest <= limits.max * limits.eps
+    return weights if within or not 0 < largest < np.inf else weights / largest
 
 
 def validated(X: Any, y: Any, sample_weight: Any, n_inputs: int, n_outputs: int, loss: Loss, dtype: np.dtype) -> Dataset:

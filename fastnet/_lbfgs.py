@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastnet import _data, runtime
+from fastnet.exceptions import DivergenceError
 from fastnet.losses import Loss
 from fastnet.network import Network
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
+
+#: scipy's status of an end that is neither a minimum nor a limit: no step in the last direction lowers the loss enough.
+LINE_SEARCH_FAILED = 2
+
+
+class _Point(NamedTuple):
+    """Parameters w with loss and gradient."""
+
+    w: np.ndarray
+    J: float
+    grad: np.ndarray
+
+    def is_finite(self) -> bool:
+        return bool(np.isfinite(self.J) and np.isfinite(self.grad).all())
+
+    def wall_at(self, w: np.ndarray) -> _Point:
+        """What a line search from here is told of a point that is not finite, so that it turns back to a quarter of the way.
+
+        Infinity would make it turn back to the very beginning, and take that for a minimum.
+        """
+        return _Point(w, self.J + abs(float(self.grad @ (w - self.w))), -self.grad)
 
 
 def minimise(
@@ -30,7 +52,7 @@ def minimise(
     callback: Callable[[OptimizeResult], Any] | None = None,
     n_threads: int | None = None,
 ) -> OptimizeResult:
-    """Minimise ``J(w) + l2 / 2 * ||W||^2`` from the network's parameters, which end at the last accepted iterate.
+    """Minimise ``J(w) + l2 / 2 * ||W||^2`` from the network's parameters, which at any time are those of the last iterate.
 
     Parameters
     ----------
@@ -55,40 +77,82 @@ def minimise(
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x`` in float64, ``fun`` with the penalty, ``nit``, ``status`` (1: a limit was reached), ``message``.
+        ``x`` in float64, ``fun`` with the penalty, ``nit``, ``status`` (1: a limit was reached; or
+        `LINE_SEARCH_FAILED`), ``message``.
+
+    Raises
+    ------
+    DivergenceError
+        Loss or gradient are not finite at the start, or wherever the last line search looked for a lower loss.
+    RuntimeError
+        The network is being trained already.
 
     References
     ----------
     Liu & Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45 (1989).
     """
+    network._make_writable()
     from scipy.optimize import minimize
 
     params = network.params
-    accepted = params.copy()
+    trial = Network._adopt(network.layers, network.n_inputs, params.copy())
     gradient = np.empty_like(params)
     n_weights = network.n_weights
+    iterations = 0
+    iterate: _Point | None = None
+    tried: _Point | None = None  # last, of the points that are finite
+    overflowed = False  # since the last iterate
+
+    def loss_and_grad(w: np.ndarray) -> _Point:
+        with np.errstate(over="ignore"):
+            trial.params[:] = w
+            J = trial._loss_and_grad(X, y, loss, sample_weight, gradient, n_threads=n_threads)
+            grad = gradient.astype(np.float64)
+            if l2:
+                grad[:n_weights] += l2 * w[:n_weights]
+                J += 0.5 * l2 * float(w[:n_weights] @ w[:n_weights])
+        return _Point(w.copy(), J, grad)
 
     def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
-        params[:] = w
-        J = network._loss_and_grad(X, y, loss, sample_weight, gradient, n_threads=n_threads)
-        grad = gradient.astype(np.float64)
-        if l2:
-            grad[:n_weights] += l2 * w[:n_weights]
-            J += 0.5 * l2 * float(w[:n_weights] @ w[:n_weights])
-        return J, grad
+        nonlocal iterate, tried, overflowed
+        point = loss_and_grad(w)
+        if point.is_finite():
+            tried = point
+            iterate = iterate or point
+        elif iterate is None:
+            raise _divergence(1)
+        else:
+            overflowed = True
+            point = iterate.wall_at(w)
+        return point.J, point.grad.copy()
 
     def after_iteration(intermediate_result: OptimizeResult) -> None:
-        params[:] = accepted[:] = intermediate_result.x
+        nonlocal iterations, iterate, overflowed
+        iterations, iterate, overflowed = iterations + 1, tried, False
+        params[:] = intermediate_result.x
         if callback is not None and callback(intermediate_result):
             raise StopIteration
 
-    options = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol, "ftol": ftol}
-    try:
-        with network._exclusive, runtime.single_threaded_blas():  # scipy's own products are small
-            result = minimize(
-                objective, params.astype(np.float64), jac=True, method="L-BFGS-B", callback=after_iteration, options=options
-            )
-            accepted[:] = result.x
-    finally:
-        params[:] = accepted
+    result = network._exclusive.updating(
+        runtime.single_threaded_blas,  # scipy's own products are small
+        True,
+        minimize,
+        objective,
+        params.astype(np.float64),
+        jac=True,
+        method="L-BFGS-B",
+        callback=after_iteration,
+        options={"maxiter": max_iter, "maxfun": max_fun, "gtol": tol, "ftol": ftol},
+    )
+    if result.status == LINE_SEARCH_FAILED and overflowed:
+        raise _divergence(iterations + 1)
     return result
+
+
+def _divergence(iteration: int) -> DivergenceError:
+    return DivergenceError(
+        f"L-BFGS diverged in iteration {iteration}: the loss or its gradient is not finite. Standardise the features (and the "
+        "targets of a regression); in float64 numbers may be larger. The network has the parameters from before this iteration.",
+        iteration,
+        1,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,7 +33,7 @@ def train(
     epochs, iterations : int
         Exactly one of them.
     callbacks : iterable of callbacks
-        ``on_epoch_end`` returns True to stop; ``on_train_end`` is called however training ends.
+        ``on_epoch_end`` returns True to stop; ``on_train_end`` is called however training ends, whatever other callbacks raise.
 
     Raises
     ------
@@ -43,23 +44,43 @@ def train(
     """
     if (epochs is None) == (iterations is None):
         raise ValueError(f"Give either epochs or iterations, got epochs={epochs} and iterations={iterations}.")
-    with session.network._exclusive:
-        session.callbacks = tuple(callbacks)
-        session.stop_requested = False
-        session.planned_rows = session.rows_of(epochs=epochs, iterations=iterations)
-        begun = []
+    session.network._exclusive.training(_train, session, epochs, iterations, tuple(callbacks))
+
+
+def _train(session: Session, epochs: int | None, iterations: int | None, callbacks: tuple[CallbackProtocol, ...]) -> None:
+    session.callbacks = callbacks
+    session.stop_requested = False
+    session.planned_rows = session.rows_of(epochs=epochs, iterations=iterations)
+    begun: list[CallbackProtocol] = []
+    try:
+        for callback in callbacks:
+            begun.append(callback)
+            callback.on_train_begin(session)
+        while not session.stop_requested and not _done(session, epochs, iterations):
+            session.run_epoch(None if iterations is None else iterations - session.step)
+            stops = [callback.on_epoch_end(session) for callback in callbacks]
+            if any(stops):
+                break
+    finally:
+        _end(begun, session)
+
+
+def _end(callbacks: list[CallbackProtocol], session: Session) -> None:
+    """End training for every callback. The first error, training's or a callback's, propagates with notes of those after it."""
+    first = of_training = sys.exception()
+    for callback in callbacks:
         try:
-            for callback in session.callbacks:
-                begun.append(callback)
-                callback.on_train_begin(session)
-            while not session.stop_requested and not _done(session, epochs, iterations):
-                session.run_epoch(None if iterations is None else iterations - session.step)
-                stops = [callback.on_epoch_end(session) for callback in session.callbacks]
-                if any(stops):
-                    break
-        finally:
-            for callback in begun:
-                callback.on_train_end(session)
+            callback.on_train_end(session)
+        except BaseException as error:
+            if first is None:
+                first = error
+            else:
+                first.add_note(f"{type(callback).__name__}.on_train_end then raised {error!r}.")
+    try:
+        if first is not None and first is not of_training:
+            raise first
+    finally:
+        del first, of_training  # a frame that refers to its own error lives on until the garbage is collected
 
 
 def _done(session: Session, epochs: int | None, iterations: int | None) -> bool:

@@ -75,7 +75,7 @@ class Sampler:
         return self._batches
 
     def _checked(self, order: Any) -> np.ndarray:
-        order = np.asarray(order)
+        order = np.array(order)  # the function's own array may change while the core reads it
         if order.ndim != 1 or order.size == 0 or order.dtype.kind not in "iu":
             raise ValueError(f"sampling must return a vector of row numbers, got shape {order.shape} and dtype {order.dtype}.")
         if order.min() < 0 or order.max() >= self._m:

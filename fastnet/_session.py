@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnet import _checks, _data, losses, optimizers, runtime
+from fastnet import _checks, _data, _identity, losses, optimizers, runtime
 from fastnet._core import engine
 from fastnet._sampling import Sampler
 from fastnet.exceptions import DivergenceError
@@ -68,7 +68,7 @@ class Session:
         Seed of the order of rows and of dropout.
     n_threads : int, optional
         Most threads to use.
-    optimizer_state : list of ndarray, optional
+    optimizer_state : sequence of ndarray, optional
         Memory of an earlier run to continue with; it is modified in place.
     step : int
         Updates that the earlier run made.
@@ -80,8 +80,8 @@ class Session:
         Epochs done.
     step : int
         Batches done; each is an update, unless its weights are all zero.
-    state : list of ndarray
-        The optimiser's memory.
+    state : tuple of ndarray
+        The optimiser's memory, into which the core writes: change it in place (``state[0][:] = 0``).
     result : EpochResult or None
         The last epoch.
     history : History
@@ -113,19 +113,22 @@ class Session:
         track_grad_norm: bool = False,
         random_state: Any = None,
         n_threads: int | None = None,
-        optimizer_state: list[np.ndarray] | None = None,
+        optimizer_state: Sequence[np.ndarray] | None = None,
         step: int = 0,
     ) -> None:
         loss = losses.get(loss, network.layers[-1].activation)
         optimizer = optimizers.get(optimizer)
         if not isinstance(optimizer, GradientRule):
             raise TypeError(f"A session needs a rule that works on batches, got {optimizer.name!r}; Network.fit takes it.")
+        network._make_writable()
         m = _data.n_rows(X)
         rng = _checks.generator(random_state)
         self.network = network
         self.batch_size = min(_checks.positive_int(batch_size, "batch_size"), m)
         self.schedule = optimizer.schedule(learning_rate)
-        self.state = optimizer.init_state(network.n_params, network.dtype) if optimizer_state is None else optimizer_state
+        if optimizer_state is None:
+            optimizer_state = optimizer.init_state(network.n_params, network.dtype)
+        self._state = tuple(optimizer_state)
         self.epoch = 0
         self.result: EpochResult | None = None
         self.history = History()
@@ -136,6 +139,18 @@ class Session:
         seed = int(rng.integers(2**63))
         self._sampler = Sampler(sampling, m, self.batch_size, rng)
         self._tracks_norm = bool(track_grad_norm)
+        self._data = (X, y, sample_weight)
+        self._options = {
+            "loss": loss,
+            "optimizer": optimizer,
+            "batch_size": self.batch_size,
+            "learning_rate": self.schedule,
+            "sampling": sampling,
+            "l2": float(l2),
+            "l2_per_batch": bool(l2_per_batch),
+            "weight_decay": float(weight_decay),
+            "max_grad_norm": None if max_grad_norm is None else float(max_grad_norm),
+        }
         self._last_finite = network.params.copy()
         self._new_trainer = partial(
             engine.Trainer,
@@ -169,6 +184,10 @@ class Session:
         return self._trainer.step
 
     @property
+    def state(self) -> tuple[np.ndarray, ...]:
+        return self._state
+
+    @property
     def steps_per_epoch(self) -> int:
         """Updates of an epoch; with a callable as `sampling`, of an epoch that visits every row once."""
         return -(-self._sampler.rows_per_epoch // self.batch_size)
@@ -190,8 +209,14 @@ class Session:
             The loss of a batch, or a parameter after the last one, is NaN or infinite; the parameters are put back to what they
             were before this epoch.
         KeyboardInterrupt
-            Whatever a signal handler raises; the parameters are those of the last completed batch.
+            Whatever a signal handler raises; the parameters are those of the last completed batch. Where there are more than
+            eight million, an update is interrupted too: some are then those after it, the others those before.
+        RuntimeError
+            The network is being trained by another thread, or is in the middle of an update.
         """
+        return self.network._exclusive.updating(self._run_epoch, max_batches)
+
+    def _run_epoch(self, max_batches: int | None) -> EpochResult:
         network = self.network
         order = self._sampler.next_order(self)
         if max_batches is not None:
@@ -201,8 +226,9 @@ class Session:
         rates = self.schedule.rates(self.step, n_batches)
         np.copyto(self._last_finite, network.params)
         started = perf_counter()
-        with runtime.single_threaded_blas(network._plan.uses_blas):
-            diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = self._trainer.run(order, rates)
+        diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = runtime.single_threaded_blas(
+            network._plan.uses_blas, self._trainer.run, order, rates
+        )
         seconds = perf_counter() - started
         if diverged:
             np.copyto(network.params, self._last_finite)
@@ -222,6 +248,12 @@ class Session:
             self.epoch + 1,
             batch,
         )
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What a checkpoint of this run is recognised by: its options, and a checksum of the data as of the first look."""
+        options = {name: _identity.text(option) for name, option in self._options.items()}
+        return {**options, "data": _identity.checksum(self._data)}
 
     def position(self) -> dict[str, Any]:
         """All it takes to continue bit for bit, as copies: ints, arrays, and a list of arrays ("state")."""
@@ -244,7 +276,12 @@ class Session:
         ------
         ValueError
             Arrays whose shapes do not fit this session: it was another run's position. Nothing has changed then.
+        RuntimeError
+            The network is being trained.
         """
+        self.network._exclusive.updating(self._restore, position)
+
+    def _restore(self, position: Mapping[str, Any]) -> None:
         pairs = [
             ("params", self.network.params, position["params"]),
             ("rng", self._sampler.rng, position["rng"]),

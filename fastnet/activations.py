@@ -57,7 +57,7 @@ class Activation:
     @property
     def code(self) -> int:
         """Number of the function in the compiled core."""
-        return engine.ACTIVATION_CODES[self.name]
+        return _checks.core_code(self, ACTIVATIONS, engine.ACTIVATION_CODES, ("__call__", "derivative"))
 
     @property
     def parameter(self) -> float:

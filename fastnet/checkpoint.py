@@ -84,6 +84,7 @@ class Checkpoint(Callback):
                 "resume_from=fastnet.checkpoint.latest(folder), or give another folder."
             )
         _atomic.remove_stale(self.folder)
+        _ = session.identity  # of the data before any callback changes them
         if session.epoch == 0:
             self._best_value = math.inf
         self._saved_at = time.monotonic()

@@ -6,12 +6,12 @@ from __future__ import annotations
 class DivergenceError(ArithmeticError):
     """Training met a loss or a parameter that is NaN or infinite.
 
-    The network is left with the parameters of the last epoch that ended finite (the initial ones, if the first epoch diverged).
+    The network is left with the parameters of the last epoch (L-BFGS: iteration) that ended finite, or with the initial ones.
 
     Attributes
     ----------
     epoch : int
-        Epoch in which training diverged, counted from 1.
+        Epoch (L-BFGS: iteration) in which training diverged, counted from 1.
     batch : int
         Batch of that epoch, counted from 1.
     """

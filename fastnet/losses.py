@@ -43,7 +43,7 @@ class Loss:
     @property
     def code(self) -> int:
         """Number of the loss in the compiled core."""
-        return engine.LOSS_CODES[self.name]
+        return _checks.core_code(self, LOSSES, engine.LOSS_CODES, ("__call__", "elementwise", "derivative"))
 
     @property
     def parameter(self) -> float:

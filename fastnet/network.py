@@ -14,14 +14,14 @@ Kent, Introduction to Deep Learning (ISE 364/464 lecture slides).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from fastnet import _checks, _data, losses, runtime
 from fastnet._core import engine
-from fastnet._exclusive import Exclusive
+from fastnet._core.guards import Exclusive
 from fastnet.activations import Outputs
 from fastnet.layers import Dense, Gradients, chain, count, views, zeros
 from fastnet.losses import Loss
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import os
 
     from fastnet.history import History
+
+T = TypeVar("T")
 
 _forward_row = engine.forward_row
 
@@ -60,8 +62,8 @@ class Network:
     dtype : dtype
     params : ndarray of shape (n_params,)
         All parameters, ``[all W | all b]``: write into it to change them.
-    weights, biases : list of ndarray
-        Writable views of `params`, of shapes (n[l-1], n[l]) and (n[l],).
+    weights, biases : tuple of ndarray
+        Writable views of `params`, of shapes (n[l-1], n[l]) and (n[l],): change them in place, as in ``net.weights[0][:] = W``.
 
     Notes
     -----
@@ -98,8 +100,17 @@ class Network:
             tuple(layer.activation.parameter for layer in layers),
             tuple(layer.dropout for layer in layers),
         )
-        self.weights, self.biases = views(self._params, self.sizes)
         self._exclusive = Exclusive()
+        self._set_views()
+
+    def _set_views(self) -> None:
+        self._weights, self._biases = map(tuple, views(self._params, self.sizes))
+
+    def _make_writable(self) -> None:
+        """Take a copy of parameters that are read-only, as those on joblib's and Ray's memory maps are."""
+        if not self._params.flags.writeable:
+            self._params = self._params.copy()
+            self._set_views()
 
     @classmethod
     def from_parameters(
@@ -160,11 +171,24 @@ class Network:
         return network
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.layers, self.n_inputs, self._params)
+        """Copies and pickles: built anew around the parameters, with what users and subclasses have set besides."""
+        state = object.__getstate__(self)
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        own = {name: value for name, value in attributes.items() if name not in _BUILT}
+        rebuilt = _rebuild, (type(self), self.layers, self.n_inputs, self._params)
+        return (*rebuilt, own if slots is None else (own, slots))
 
     @property
     def params(self) -> np.ndarray:
         return self._params
+
+    @property
+    def weights(self) -> tuple[np.ndarray, ...]:
+        return self._weights
+
+    @property
+    def biases(self) -> tuple[np.ndarray, ...]:
+        return self._biases
 
     @property
     def n_layers(self) -> int:
@@ -212,9 +236,12 @@ class Network:
         X = _data.features(X, self.n_inputs, self.dtype, check_finite=check_finite)
         m = _data.n_rows(X)
         out = np.empty((m, self.n_outputs), self.dtype)
-        with runtime.single_threaded_blas(self._plan.uses_blas):
-            engine.forward(self._plan, self._params, X, out, self._threads(m, n_threads))
+        self._compute(engine.forward, X, out, self._threads(m, n_threads))
         return out[0] if single else out
+
+    def _compute(self, kernel: Callable[..., T], *args: Any) -> T:
+        """A call into the core with the network's parameters."""
+        return runtime.single_threaded_blas(self._plan.uses_blas, kernel, self._plan, self._params, *args)
 
     def _threads(self, m: int, n_threads: int | None = None) -> int:
         return 1 if m * self.n_weights < _WORTH_THREADS else runtime.thread_limit(n_threads)
@@ -252,8 +279,7 @@ class Network:
         A0 = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
         m = _data.n_rows(A0)
         outs = [np.empty((m, n), self.dtype) for n in self.sizes[1:]]
-        with runtime.single_threaded_blas(self._plan.uses_blas):
-            engine.activations(self._plan, self._params, A0, outs, self._threads(m))
+        self._compute(engine.activations, A0, outs, self._threads(m))
         layers = [X if isinstance(A0, tuple) else A0, *outs]
         return [A[0] for A in layers] if single else layers
 
@@ -291,8 +317,7 @@ class Network:
     ) -> float:
         """`loss` of data in the core's form."""
         form = loss.engine_form(self.n_outputs)
-        with runtime.single_threaded_blas(self._plan.uses_blas):
-            return engine.loss(self._plan, self._params, form, X, y, sample_weight, self._threads(_data.n_rows(X), n_threads))
+        return self._compute(engine.loss, form, X, y, sample_weight, self._threads(_data.n_rows(X), n_threads))
 
     def _penalty(self, l2: float) -> float:
         W = self._params[: self.n_weights]
@@ -350,8 +375,7 @@ class Network:
         """`loss_and_grad` of data in the core's form, the gradient written into `out`."""
         form = loss.engine_form(self.n_outputs)
         threads = self._threads(_data.n_rows(X), n_threads)
-        with runtime.single_threaded_blas(self._plan.uses_blas):
-            return engine.loss_and_grad(self._plan, self._params, form, X, y, sample_weight, out, threads, seed)
+        return self._compute(engine.loss_and_grad, form, X, y, sample_weight, out, threads, seed)
 
     def fit(self, X: Any, y: Any, **options: Any) -> History:
         """Train the network; see `fastnet.training.fit` for all options.
@@ -365,8 +389,9 @@ class Network:
         >>> net.predict(X).tolist()
         [0, 1, 1, 0]
         """
-        from fastnet.training import fit
+        from fastnet.training import fit, refuse_unknown
 
+        refuse_unknown(options)
         return fit(self, X, y, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -389,6 +414,10 @@ class Network:
         from fastnet._summary import html
 
         return html(self)
+
+
+#: Attributes that `Network._build` sets.
+_BUILT = frozenset({"layers", "n_inputs", "sizes", "dtype", "_params", "_plan", "_exclusive", "_weights", "_biases"})
 
 
 def _rebuild(cls: type[Network], layers: tuple[Dense, ...], n_inputs: int, params: np.ndarray) -> Network:

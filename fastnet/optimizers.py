@@ -57,7 +57,7 @@ class GradientRule(Optimizer):
     @property
     def code(self) -> int:
         """Number of the rule in the compiled core."""
-        return engine.OPTIMIZER_CODES[self.kernel]
+        return _checks.core_code(self, OPTIMIZERS, engine.OPTIMIZER_CODES)
 
     @property
     def n_states(self) -> int:
@@ -65,12 +65,12 @@ class GradientRule(Optimizer):
         return 1
 
     def schedule(self, learning_rate: Any = None) -> Schedule:
-        """The schedule of a run: `learning_rate`, if given (a name starts from the optimiser's rate), or the optimiser's own."""
+        """The schedule of a run: `learning_rate`, if given (a name or class starts from the own rate), or the optimiser's own."""
         if learning_rate is None:
             return self.learning_rate
         return (
             schedules.get(learning_rate, self.learning_rate(0))
-            if isinstance(learning_rate, str)
+            if isinstance(learning_rate, (str, type))
             else schedules.get(learning_rate)
         )
 

@@ -2,104 +2,97 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
-import threading
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, lru_cache
 from importlib import metadata
 from itertools import product
-from typing import Any, NamedTuple
+from time import monotonic
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from fastnet import _checks
+from fastnet import _cgroups, _checks
+from fastnet._core.guards import SingleThreadedBLAS
+
+try:  # now: a process that another thread forks while a module is being imported can never import it
+    from threadpoolctl import ThreadpoolController
+except ImportError:
+    ThreadpoolController = None
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Names of ``int get(void)`` and ``void set(int)``, up to affixes, by what threadpoolctl calls the library.
+_FUNCTIONS = {
+    "openblas": ("openblas_get_num_threads", "openblas_set_num_threads"),
+    "openmp": ("omp_get_max_threads", "omp_set_num_threads"),
+    "mkl": ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
+    "blis": ("bli_thread_get_num_threads", "bli_thread_set_num_threads"),
+    "flexiblas": ("flexiblas_get_num_threads", "flexiblas_set_num_threads"),
+}
 
 #: CPU level that OpenBLAS's x86-64 cores need; all others run on every x86-64-v2 machine.
 _CORE_LEVELS = {"haswell": 3, "zen": 3, "excavator": 3, "skylakex": 4, "cooperlake": 4, "sapphirerapids": 4}
 
 
 class _Library(NamedTuple):
-    """How to read and set the number of threads of a BLAS library."""
+    """The functions of a BLAS library that read and set its number of threads."""
 
-    get: Callable[[], int | None]
+    path: str
+    get: Callable[[], int]
     set: Callable[[int], Any]
 
 
-def _library(controller: Any) -> _Library:
-    """Of threadpoolctl's controller; OpenBLAS with its own threads is called directly.
-
-    threadpoolctl lets only one Python thread change OpenBLAS's setting, and ignores the others.
-    """
-    if controller.internal_api == "openblas" and controller.threading_layer != "openmp":
-        for prefix, suffix in product(("scipy_", ""), ("", "64_", "_64")):
-            names = [f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")]
-            if all(hasattr(controller.dynlib, name) for name in names):
-                return _Library(*(getattr(controller.dynlib, name) for name in names))
-    return _Library(controller.get_num_threads, controller.set_num_threads)
+def _library(controller: Any) -> _Library | None:
+    """Of threadpoolctl's controller; the functions themselves, because threadpoolctl lets only one Python thread set OpenBLAS."""
+    per_thread = controller.internal_api == "openblas" and controller.threading_layer == "openmp"
+    names = _FUNCTIONS.get("openmp" if per_thread else controller.internal_api, ("", ""))
+    for prefix, suffix in product(("", "scipy_"), ("", "64_", "_64")):
+        get, set_ = (getattr(controller.dynlib, f"{prefix}{name}{suffix}", None) for name in names)
+        if get and set_:
+            return _Library(controller.filepath, get, set_)
+    return None
 
 
 @cache
-def _blas() -> tuple[_Library, ...]:
-    """The BLAS library that scipy calls (all that are loaded, where scipy's own cannot be told)."""
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:
+def _libraries() -> tuple[_Library, ...]:
+    if ThreadpoolController is None:
         return ()
     controllers = [lib for lib in ThreadpoolController().lib_controllers if lib.user_api == "blas"]
-    bundled = [lib for lib in controllers if "scipy.libs" in lib.filepath or "scipy/.dylibs" in lib.filepath]
-    return tuple(map(_library, bundled or controllers))
+    return tuple(library for library in map(_library, controllers) if library is not None)
 
 
-class _SingleThreadedBLAS:
-    """A context in which BLAS has one thread; the first of concurrent callers sets it, the last puts back what was before."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._callers = 0
-        self._before: list[int | None] = []
-
-    def threads(self) -> int | None:
-        """BLAS's limit outside of fastnet; None if it is not known."""
-        with self._lock:
-            limits = self._before if self._callers else [lib.get() for lib in _blas()]
-        return min((limit for limit in limits if limit), default=None)
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._callers == 0:
-                self._before = [lib.get() for lib in _blas()]
-                self._set_where_not_one(1)
-            self._callers += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._callers -= 1
-            if self._callers == 0:
-                self._set_where_not_one(None)
-
-    def _set_where_not_one(self, n_threads: int | None) -> None:
-        """Set the libraries that had more than one thread to `n_threads`, or back."""
-        for lib, before in zip(_blas(), self._before, strict=True):
-            if before and before != 1:
-                lib.set(before if n_threads is None else n_threads)
+def _blas() -> tuple[_Library, ...]:
+    """The BLAS library that scipy calls (all that are loaded, where scipy's own cannot be told)."""
+    bundled = tuple(lib for lib in _libraries() if "scipy.libs" in lib.path or "scipy/.dylibs" in lib.path)
+    return bundled or _libraries()
 
 
-_single_threaded = _SingleThreadedBLAS()
-_unchanged = nullcontext()
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
-def single_threaded_blas(needed: bool = True) -> AbstractContextManager[None]:
-    """BLAS at one thread inside the block; fastnet's own threads call it side by side.
+_single_threaded = SingleThreadedBLAS(
+    [(_address(lib.get), _address(lib.set)) for lib in _blas()],
+    [_address(lib.get) for lib in _libraries() if lib not in _blas()],
+)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_single_threaded.forget_other_threads)
 
-    BLAS's setting is one for the whole process. Concurrent blocks are counted: the first sets it, the last restores it.
+
+def single_threaded_blas(needed: bool, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """``function(*args, **kwargs)`` with BLAS at one thread; fastnet's own threads call it side by side.
+
+    BLAS's setting is one for the whole process. Calls at the same time are counted: the first sets it, the last restores it.
 
     Parameters
     ----------
     needed : bool
-        False: do nothing.
+        False: leave BLAS alone.
     """
-    return _single_threaded if needed else _unchanged
+    return _single_threaded.call(function, *args, **kwargs) if needed else function(*args, **kwargs)
 
 
 def _affinity() -> int:
@@ -114,6 +107,12 @@ def _omp_limit() -> int | None:
     return int(first) if first.isdecimal() and int(first) > 0 else None
 
 
+@lru_cache(maxsize=1)
+def _quota(minute: int) -> int | None:
+    """Read again every minute: containers can be given more or less while they run."""
+    return _cgroups.cpu_limit()
+
+
 def thread_limit(n_threads: int | None = None) -> int:
     """Threads that a call may use.
 
@@ -125,10 +124,10 @@ def thread_limit(n_threads: int | None = None) -> int:
     Returns
     -------
     int
-        The least of `n_threads`, the CPUs this process may run on, OMP_NUM_THREADS, and the limit that BLAS has (threadpoolctl's,
-        or its own environment variable).
+        The least of `n_threads`, the CPUs this process may run on, the CPU quota of its container, OMP_NUM_THREADS, and the limit
+        that BLAS has (threadpoolctl's, or its own environment variable).
     """
-    limits = [_affinity(), _omp_limit(), _single_threaded.threads()]
+    limits = [_affinity(), _quota(int(monotonic() // 60)), _omp_limit(), _single_threaded.limit]
     if n_threads is not None:
         limits.append(_checks.positive_int(n_threads, "n_threads"))
     return min(limit for limit in limits if limit is not None)

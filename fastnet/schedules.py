@@ -333,11 +333,11 @@ def get(spec: Any, initial: float = 0.001) -> Schedule:
 
     Parameters
     ----------
-    spec : float, str, Schedule, sequence of float or callable
-        A constant, a name in `SCHEDULES` (with `initial` as its first or highest rate), a schedule, the rates of all updates, or
-        a function of the update number.
+    spec : float, str, Schedule, class of one, sequence of float or callable
+        A constant, a name in `SCHEDULES` or a class (with `initial` as its first or highest rate), a schedule, the rates of all
+        updates, or a function of the update number.
     initial : float
-        Learning rate of a schedule given by name.
+        Learning rate of a schedule given by name or class.
 
     Raises
     ------
@@ -346,7 +346,7 @@ def get(spec: Any, initial: float = 0.001) -> Schedule:
     """
     if isinstance(spec, Schedule):
         return spec
-    if isinstance(spec, str):
+    if isinstance(spec, (str, type)):
         return _checks.lookup(spec, SCHEDULES, Schedule, "learning_rate schedule", initial)
     if callable(spec):
         return Function(spec)

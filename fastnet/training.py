@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from fastnet import _checks, _data, losses, optimizers
-from fastnet._lbfgs import minimise
+from fastnet._hints import did_you_mean
+from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise
 from fastnet._loop import CallbackProtocol, train
 from fastnet._session import EpochResult, Session
 from fastnet.callbacks import Callback, ProgressBar
@@ -107,16 +110,22 @@ def fit(
     DivergenceError
         A loss or parameter became NaN or infinite; the network keeps the parameters of the last epoch that ended finite.
     KeyboardInterrupt
-        Ctrl-C, which is noticed within a tenth of a second; the network keeps the parameters of the last completed batch.
+        Ctrl-C, which is noticed within a tenth of a second; the network keeps the parameters of the last completed batch. Of more
+        than eight million parameters some may be those after the update that was interrupted, the others those before.
     RuntimeError
         The network is being trained already.
+
+    Warns
+    -----
+    RuntimeWarning
+        L-BFGS stopped before it reached a minimum, as rounding hides how to go on.
     """
     loss = losses.get(loss, network.layers[-1].activation)
     optimizer = optimizers.get(optimizer)
     data = _validated(network, X, y, sample_weight, loss)
     validation = None if validation_data is None else _validation(network, validation_data, loss)
     limit = _limit(epochs, iterations)
-    callbacks = tuple(callbacks)
+    callbacks = _checked_callbacks(callbacks)
     if isinstance(optimizer, LBFGS):
         _refuse_with_lbfgs(
             network,
@@ -159,6 +168,45 @@ def fit(
         resume(session, resume_from)
     train(session, callbacks=callbacks, **limit)
     return session.history
+
+
+#: What options of `fit` are called by the estimators and elsewhere.
+_ELSEWHERE = {
+    "lr": "learning_rate",
+    "learning_rate_init": "learning_rate",
+    "alpha": "l2",
+    "max_iter": "epochs",
+    "n_epochs": "epochs",
+    "solver": "optimizer",
+    "verbose": "progress",
+    "X_val": "validation_data=(X_val, y_val)",
+    "y_val": "validation_data=(X_val, y_val)",
+    "early_stopping": "callbacks=[fastnet.EarlyStopping()]",
+    "shuffle": "sampling",
+    "seed": "random_state",
+    "n_jobs": "n_threads",
+}
+
+
+def refuse_unknown(options: dict[str, Any]) -> None:
+    """Refuse keyword arguments that `fit` does not have, with the word for them that it has."""
+    known = [name for name, parameter in signature(fit).parameters.items() if parameter.kind is Parameter.KEYWORD_ONLY]
+    for name in options:
+        if name not in known:
+            meant = _ELSEWHERE.get(name)
+            hint = f" Did you mean {meant}?" if meant else did_you_mean(name, known)
+            raise TypeError(f"fit has no option {name!r}; it has {', '.join(known)}.{hint}")
+
+
+def _checked_callbacks(callbacks: Iterable[CallbackProtocol]) -> tuple[CallbackProtocol, ...]:
+    """Callbacks as a tuple of objects: not one alone, and no classes."""
+    if hasattr(callbacks, "on_epoch_end"):
+        raise TypeError(f"callbacks must be a list, got {callbacks!r} alone: give callbacks=[...].")
+    callbacks = tuple(callbacks)
+    classes = [callback.__name__ for callback in callbacks if isinstance(callback, type)]
+    if classes:
+        raise TypeError(f"callbacks must be objects, got the class {classes[0]}: give {classes[0]}(...), with parentheses.")
+    return callbacks
 
 
 def _limit(epochs: int | None, iterations: int | None) -> dict[str, int]:
@@ -230,7 +278,7 @@ def _fit_lbfgs(
         if validation is not None:
             history.val_loss.append(_loss(network, validation, loss, n_threads))
 
-    minimise(
+    result = minimise(
         network,
         X,
         y,
@@ -244,4 +292,11 @@ def _fit_lbfgs(
         callback=record,
         n_threads=n_threads,
     )
+    if result.status == LINE_SEARCH_FAILED:
+        warnings.warn(
+            f"L-BFGS stopped after {result.nit} iterations before it reached a minimum: no step along its direction lowers the "
+            "loss enough to be told from rounding. Standardise the features, or use a network of float64.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
     return history

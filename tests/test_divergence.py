@@ -1,4 +1,5 @@
-"""Losses and parameters that are not finite stop training at once, with the parameters of the last epoch that ended finite."""
+"""Losses and parameters that are not finite stop training at once, with the parameters of the last epoch (of L-BFGS: iteration)
+that ended finite."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import pytest
 from helpers import network
 
 import fastnet as fn
+from fastnet._lbfgs import minimise
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((40, 3)), RNG.standard_normal(40)
@@ -107,3 +109,91 @@ def test_the_error_is_an_arithmetic_error_and_can_be_pickled():
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(again, ArithmeticError)
     assert (str(again), again.epoch, again.batch) == ("message", 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale_of_X", "scale_of_y"),
+    [("float32", 1e20, 1), ("float32", 1e30, 1e30), ("float64", 1e200, 1), ("float64", 1, 1e200), ("float64", 1e150, 1)],
+)
+def test_lbfgs_that_cannot_start_diverges(dtype, scale_of_X, scale_of_y):
+    """The loss, the gradient or its square overflows."""
+    net = linear(dtype)
+    before = net.params.copy()
+    with pytest.raises(fn.DivergenceError, match="L-BFGS diverged in iteration 1: .*Standardise the features") as raised:
+        net.fit(scale_of_X * X, scale_of_y * Y, optimizer="lbfgs", epochs=10)
+    assert (raised.value.epoch, raised.value.batch) == (1, 1)
+    assert np.array_equal(net.params, before)
+    net.fit(X, Y, optimizer="lbfgs", epochs=10)
+
+
+@pytest.fixture
+def lbfgs_with(monkeypatch):
+    """L-BFGS on loss and gradient as a function ``(evaluation, J, gradient) -> J`` changes them; gives net, iterates, error."""
+    compute = fn.Network._loss_and_grad
+
+    def run(change, **options):
+        net, iterates, evaluations = linear(), [], []
+
+        def changed(self, X, y, loss, sample_weight, out, **options):
+            evaluations.append(True)
+            return change(len(evaluations), compute(self, X, y, loss, sample_weight, out, **options), out)
+
+        def note(result):
+            iterates.append(net.params.copy())
+
+        monkeypatch.setattr(fn.Network, "_loss_and_grad", changed)
+        try:
+            minimise(net, X, Y[:, None], loss=fn.SquaredError(), callback=note, tol=1e-9, **options)
+        except fn.DivergenceError as error:
+            return net, iterates, error
+        return net, iterates, None
+
+    return run
+
+
+def nan_loss(evaluation, J, gradient):
+    return np.nan if evaluation > 6 else J
+
+
+def nan_gradient(evaluation, J, gradient):
+    gradient[0] = np.nan if evaluation > 6 else gradient[0]
+    return J
+
+
+def bottomless(evaluation, J, gradient):
+    return -np.inf if evaluation > 6 else J
+
+
+@pytest.mark.parametrize("change", [nan_loss, nan_gradient, bottomless])
+def test_lbfgs_that_meets_nan_or_infinity_ends_with_the_last_iterate(lbfgs_with, change):
+    net, iterates, error = lbfgs_with(change)
+    assert iterates
+    assert error.epoch == len(iterates) + 1
+    assert np.array_equal(net.params, iterates[-1])
+    assert np.isfinite(net.params).all()
+
+
+def test_lbfgs_goes_on_after_a_step_that_was_too_long(lbfgs_with):
+    expected = lbfgs_with(lambda evaluation, J, gradient: J)[0].params
+    net, iterates, error = lbfgs_with(lambda evaluation, J, gradient: np.inf if evaluation in (2, 5) else J)
+    assert error is None
+    assert len(iterates) > 2
+    np.testing.assert_allclose(net.params, expected, atol=1e-6)
+
+
+def test_lbfgs_that_finds_no_lower_loss_warns(monkeypatch):
+    """Here, because the gradient points the wrong way; otherwise, because rounding is larger than what is left to gain."""
+    compute = fn.Network._loss_and_grad
+
+    def uphill(self, X, y, loss, sample_weight, out, **options):
+        J = compute(self, X, y, loss, sample_weight, out, **options)
+        out *= -1
+        return J
+
+    monkeypatch.setattr(fn.Network, "_loss_and_grad", uphill)
+    net = linear()
+    before = net.params.copy()
+    with pytest.warns(RuntimeWarning, match="L-BFGS stopped after 0 iterations before it reached a minimum") as caught:
+        assert len(net.fit(X, Y, optimizer="lbfgs", epochs=10)) == 0
+    assert [warning.filename for warning in caught] == [__file__]
+    assert np.array_equal(net.params, before)

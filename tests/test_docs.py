@@ -30,6 +30,7 @@ OPTIONAL = {
     "fastnet.onnx": "onnx",
     "import matplotlib": "matplotlib",
     "import onnxruntime": "onnxruntime",
+    "import pandas": "pandas",
     "import skl2onnx": "skl2onnx",
 }
 PACKAGE = Path(fastnet.__file__).parent
@@ -68,7 +69,6 @@ def test_docstring_examples_run(name):
 
 
 @pytest.mark.filterwarnings("error::fastnet.inspection.DiagnosisWarning")
-@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # one recipe is meant to use all of max_iter
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_of_pages_runs(page):
     text = page.read_text(encoding="utf-8")

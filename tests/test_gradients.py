@@ -206,3 +206,18 @@ def test_agrees_with_autograd_of_pytorch(rng):
     assert J == pytest.approx(J_torch.item(), rel=1e-12)
     for own, theirs in zip(grads.weights + grads.biases, parameters, strict=True):
         assert distance(own, theirs.grad.numpy()) < 1e-10
+
+
+@pytest.mark.parametrize("output, n_outputs", [("softplus", 1), ("softmax", 2)])
+@pytest.mark.parametrize("target", [0.0, 2.0])
+def test_predictions_that_underflow_leave_the_poisson_gradient_finite(output, n_outputs, target, dtype):
+    net = fn.Network([fn.Dense(n_outputs, output, initializer="zeros")], 1, dtype=dtype)
+    net.biases[0][0] = -120 if dtype == "float32" else -800
+    y = np.full((3, n_outputs), target)
+    assert net.forward(np.ones((3, 1)))[0, 0] == 0
+    J, gradient = net.loss_and_grad(np.ones((3, 1)), y, loss="poisson")
+    assert np.isfinite(J)
+    assert np.isfinite(gradient.flat).all()
+    if target == 0:
+        assert pytest.approx(n_outputs - 1) == J  # softmax's other output is 1
+        assert gradient.flat[0] == 0

@@ -15,12 +15,12 @@ PACKAGE = Path(fn.__file__).parent
 
 #: Layers, lowest first; a module imports those of lower rank when it is imported, and others only when a function needs them.
 LAYERS = [
-    {"_core", "_exclusive", "_values", "exceptions"},
+    {"_cgroups", "_core", "_hints", "_values", "exceptions"},
     {"_checks"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers"},
     {"_data"},
-    {"network"},
+    {"_identity", "network"},
     {"_lbfgs", "_sampling", "_loop", "callbacks"},
     {"_session"},
     {"training"},
@@ -34,7 +34,6 @@ HEAVY = (
     "tqdm",
     "pandas",
     "safetensors",
-    "threadpoolctl",
     "scipy.special",
     "scipy.optimize",
 )
@@ -60,6 +59,23 @@ def test_what_needs_a_missing_library_names_it(missing, statement):
         pytest.importorskip("onnx")
     result = run_python(f"import sys; sys.modules[{missing!r}] = None; {statement}")
     assert re.search(rf"^ImportError: .* needs .*pip install {missing}\b", result.stderr, re.MULTILINE), result.stderr
+
+
+def test_the_first_prediction_imports_nothing():
+    """A child that is forked while another thread imports a module can never import it, so servers predict with what is there."""
+    code = """
+import sys
+import numpy as np
+import fastnet as fn
+
+before = set(sys.modules)
+for n_units in (3, 1024):  # own products, and BLAS's
+    net = fn.Network([fn.Dense(n_units, "relu"), fn.Dense(2, "softmax")], 1024, random_state=0)
+    net.forward(np.ones((3000, 1024)))
+print(sorted(set(sys.modules) - before))
+"""
+    result = run_python(code)
+    assert result.stdout.strip() == "[]", result.stdout + result.stderr
 
 
 def imported_on_import(path):

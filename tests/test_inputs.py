@@ -309,3 +309,52 @@ def test_sparse_with_duplicates_and_unsorted_indices_is_left_alone():
     net = classifier()
     assert distance(net.forward(X), net.forward([[2.0, 0, 4, 0], [0, 0, 0, 0]])) < 1e-14
     assert np.array_equal(X.indices, indices)
+
+
+class TestFrames:
+    """Columns of bools and numbers side by side, nullable ones too."""
+
+    @pytest.mark.parametrize("kind", ["pandas", "nullable", "polars"])
+    def test_give_the_same_as_their_numbers(self, kind):
+        columns = {"a": [1.5, 2.5, -1.0], "b": [True, False, True], "c": [1, 2, 3]}
+        if kind == "polars":
+            frame = pytest.importorskip("polars").DataFrame(columns)
+        else:
+            frame = pytest.importorskip("pandas").DataFrame(columns)
+            frame = frame.astype({"a": "Float64", "b": "boolean", "c": "Int64"}) if kind == "nullable" else frame
+        numbers = np.array(list(columns.values()), dtype=np.float64).T
+        net = fn.Network([fn.Dense(1, "identity")], 3, dtype="float64", random_state=0)
+        assert np.array_equal(net.forward(frame), net.forward(numbers))
+        target = frame["c"]
+        other = fn.Network([fn.Dense(1, "identity")], 3, dtype="float64", random_state=0)
+        net.fit(frame, target, epochs=2, random_state=0)
+        other.fit(numbers, np.array([1, 2, 3]), epochs=2, random_state=0)
+        assert np.array_equal(net.params, other.params)
+
+    def test_missing_values_are_found(self):
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame({"a": pandas.array([1, None, 3], "Int64"), "b": [True, False, True]})
+        with pytest.raises(ValueError, match="X holds nan"):
+            fn.Network([fn.Dense(1, "identity")], 2).fit(frame, [1, 2, 3], epochs=1)
+
+    def test_text_is_refused(self):
+        pandas = pytest.importorskip("pandas")
+        with pytest.raises(TypeError, match="X must hold real numbers"):
+            fn.Network([fn.Dense(1, "identity")], 2).forward(pandas.DataFrame({"a": ["1", "2"], "b": [1, 2]}))
+
+    @pytest.mark.parametrize("where", ["X", "y"])
+    def test_dates_are_refused(self, where):
+        days = np.datetime64("2024-01-01") + np.arange(3)
+        data = {"X": np.ones((3, 1)), "y": np.ones(3)} | {where: days.reshape(-1, 1) if where == "X" else days}
+        with pytest.raises(TypeError, match=f"{where} must hold numbers, got datetime64"):
+            fn.Network([fn.Dense(1, "identity")], 1).fit(**data, epochs=1)
+
+
+@pytest.mark.parametrize("scale", [1e-60, 1e60])
+def test_weights_beyond_float32_keep_their_ratios(scale):
+    weight = np.array([1.0, 2.0, 4.0])
+    losses = [
+        fn.Network([fn.Dense(1, "identity")], 1, random_state=0).fit(np.eye(3)[:, :1], [1, 2, 3], epochs=3, sample_weight=w).loss
+        for w in (weight, weight * scale)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of an epoch: noticed soon, with a usable network of the last completed batch."""
+"""Ctrl-C in the middle of an epoch is noticed soon and leaves a usable network; handlers may raise, or compute, at any moment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from helpers import ROOT, python_environment
+from helpers import ROOT, python_environment, run_python
 
 #: One epoch of this run takes hours, so that only the interrupt can end it.
 CODE = """
@@ -67,6 +67,109 @@ def test_interrupt_leaves_a_usable_network():
         process.wait()
     assert process.returncode == 0, err
     assert out == "usable\n"
+
+
+#: Signals whose handler raises, after random times; "repeat" stands for what they interrupt, and is followed by checks.
+ALARMS = """
+import random, signal
+import numpy as np
+import fastnet as fn
+from fastnet import runtime
+from fastnet._core.guards import Exclusive
+
+class Alarm(BaseException):
+    pass
+
+rung = []
+
+def raise_alarm(*_):
+    rung.append(True)
+    raise Alarm
+
+def alarms(count, shortest, longest, repeat, check):
+    rng = random.Random(0)
+    signal.signal(signal.SIGALRM, raise_alarm)
+    for _ in range(count):
+        rung.clear()
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(shortest, longest))
+                while not rung:  # an alarm within a destructor goes no further
+                    repeat()
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except Alarm:
+            pass
+        check()
+
+for library in runtime._libraries():
+    library.set(2)
+before = [library.get() for library in runtime._blas()]
+
+def blas_is_as_before():
+    now = [library.get() for library in runtime._blas()]
+    assert now == before, now
+"""
+
+needs_timers = pytest.mark.skipif(sys.platform == "win32", reason="there are no timers that send signals")
+
+
+@needs_timers
+def test_exceptions_at_any_moment_leave_no_guard_behind():
+    code = """
+exclusive = Exclusive()
+
+def work():
+    exclusive.updating(sum, range(20))
+
+def check():
+    exclusive.training(work)
+    blas_is_as_before()
+
+alarms(3000, 5e-5, 4e-4, lambda: exclusive.training(runtime.single_threaded_blas, True, work), check)
+"""
+    done = run_python(ALARMS + code)
+    assert done.returncode == 0, done.stderr
+
+
+@needs_timers
+def test_exceptions_at_any_moment_leave_networks_that_can_be_trained():
+    code = """
+X, y = np.ones((4, 2)), np.ones(4)
+net = fn.Network([fn.Dense(1, "identity")], 2, random_state=0)
+wide = fn.Network([fn.Dense(1024, "relu"), fn.Dense(1, "identity")], 1024, random_state=0)
+assert wide._plan.uses_blas
+rows = np.ones((2, 1024), np.float32)
+net.fit(X, y, optimizer="lbfgs", epochs=1)  # imports what it needs
+alarms(1000, 5e-5, 5e-4, lambda: net.fit(X, y, epochs=1), lambda: net.fit(X, y, epochs=1))
+alarms(100, 1e-4, 4e-3, lambda: net.fit(X, y, optimizer="lbfgs", epochs=2), lambda: net.fit(X, y, epochs=1))
+alarms(300, 1e-4, 4e-3, lambda: wide.forward(rows), blas_is_as_before)
+"""
+    done = run_python(ALARMS + code)
+    assert done.returncode == 0, done.stderr
+
+
+@needs_timers
+def test_a_handler_may_predict_with_the_network_that_it_interrupts():
+    code = """
+wide = fn.Network([fn.Dense(1024, "relu"), fn.Dense(1, "identity")], 1024, random_state=0)
+rows = np.random.default_rng(0).standard_normal((2, 1024), dtype=np.float32)
+expected = wide.forward(rows)
+rng, left = random.Random(0), [300]
+
+def predict(*_):
+    assert np.array_equal(wide.forward(rows), expected)
+    left[0] -= 1
+    signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-4, 2e-3) if left[0] else 0)
+
+signal.signal(signal.SIGALRM, predict)
+signal.setitimer(signal.ITIMER_REAL, 1e-3)
+while left[0]:
+    assert np.array_equal(wide.forward(rows), expected)
+blas_is_as_before()
+"""
+    done = run_python(ALARMS + code)
+    assert done.returncode == 0, done.stderr
 
 
 def wait_for_batches(process, cpu_seconds=0.5):

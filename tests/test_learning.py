@@ -34,15 +34,18 @@ def test_universal_approximation(activation, dimensions):
     axis = np.linspace(-1, 1, 120 if dimensions == 1 else 16)
     X = np.stack(np.meshgrid(*[axis] * dimensions), axis=-1).reshape(-1, dimensions)
     y = np.sin(6 * X[:, 0]) + (0.5 * np.cos(7 * X[:, 1]) if dimensions == 2 else 0.3 * np.cos(15 * X[:, 0]))
-    errors = []
-    for n_units in (4, 16, 64, 256):
-        rng = np.random.default_rng(1)
+
+    def error(n_units: int, seed: int) -> float:
+        rng = np.random.default_rng(seed)
         layers = [fn.Dense(n_units, activation), fn.Dense(1, "identity", initializer="zeros")]
         net = fn.Network(layers, dimensions, dtype="float64")
         net.weights[0][:] = rng.normal(size=(dimensions, n_units)) * (16 if activation == "sigmoid" else 8)
         net.biases[0][:] = -(net.weights[0] * rng.uniform(-1, 1, (dimensions, n_units))).sum(axis=0)  # steepest inside the domain
         net.fit(X, y, optimizer=fn.LBFGS(tol=1e-9, ftol=1e-12), epochs=150)
-        errors.append(np.sqrt(np.mean((net.predict(X) - y) ** 2)))
+        return np.sqrt(np.mean((net.predict(X) - y) ** 2))
+
+    # Where L-BFGS ends depends on the last bits of the gradient: a median over random networks does not.
+    errors = [np.median([error(n_units, seed) for seed in range(5)]) for n_units in (4, 16, 64, 256)]
     assert all(later < 1.05 * earlier for earlier, later in zip(errors, errors[1:], strict=False)), errors
     assert errors[-1] < 0.2 * errors[0], errors
 

@@ -11,6 +11,7 @@ import reference
 from helpers import HIDDEN, RTOL, distance, label, network, reference_form
 
 import fastnet as fn
+from fastnet import network as network_module
 
 
 def reference_forward(net, X):
@@ -150,8 +151,11 @@ def test_adopting_a_read_only_vector(dtype, rng):
     X = rng.standard_normal((9, 4)).astype(dtype)
     assert distance(net.forward(X), reference_forward(net, X)[-1]) < RTOL[dtype]
     assert net.loss_and_grad(X, X[:, :2])[0] == pytest.approx(net.loss(X, X[:, :2]), rel=1e-6)
-    with pytest.raises(ValueError, match="writ"):
-        net.fit(X, X[:, :2], epochs=1)
+    before = params.copy()
+    net.fit(X, X[:, :2], epochs=1)  # on a copy of its own
+    assert np.array_equal(params, before)
+    assert not np.array_equal(net.params, before)
+    assert all(np.shares_memory(part, net.params) for part in (*net.weights, *net.biases))
     with pytest.raises(ValueError, match="params must be a contiguous vector of 37 values"):
         fn.Network._adopt(layers, 4, params[1:])
 
@@ -233,3 +237,69 @@ def test_a_network_too_large_for_memory_says_so(n_layers):
 def test_what_cannot_be_built(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+@pytest.mark.parametrize("second", [2, 256, 257, 258])
+def test_dropout_masks_of_deep_layers_are_independent(second):
+    """One row of ones through identities with dropout 1/2 in two layers: a quarter of 400 units is left."""
+    layers = [fn.Dense(400, "identity", dropout=0.5 * (l in (1, second))) for l in range(1, second + 1)]
+    net = fn.Network([*layers, fn.Dense(1, "identity")], 400, dtype="float64")
+    for W in net.weights[:-1]:
+        W[...] = np.eye(400)
+    gradient = net.loss_and_grad(np.ones((1, 400)), [[-1e3]], dropout_seed=3)[1]
+    assert 0.15 < (gradient.weights[-1] != 0).mean() < 0.35
+
+
+COPIES = [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))]
+
+
+class Labelled(fn.Network):
+    """Takes other arguments than its base, and has a slot."""
+
+    __slots__ = ("unit",)
+
+    def __init__(self, names):
+        self.names = names
+        super().__init__([fn.Dense(len(names), "softmax")], 2, random_state=0)
+
+
+@pytest.mark.parametrize("clone", COPIES, ids=["copy", "deepcopy", "pickle"])
+def test_copies_keep_what_users_and_subclasses_have_set(clone):
+    net = Labelled(["a", "b"])
+    net.threshold, net.unit = {"a": 0.3}, "m"
+    other = clone(net)
+    assert type(other) is Labelled
+    assert (other.names, other.threshold, other.unit) == (net.names, net.threshold, net.unit)
+    assert (other.threshold is net.threshold) == (clone is copy.copy)
+    assert np.array_equal(other.forward([1, 2]), net.forward([1, 2]))
+
+
+def test_copies_carry_what_a_network_is_built_with_and_no_more():
+    """The list of names in network.py is that of the attributes of a new network."""
+    net = fn.Network([fn.Dense(1, "identity")], 2)
+    assert vars(net).keys() == network_module._BUILT
+
+
+def test_weights_and_biases_cannot_be_replaced():
+    net = fn.Network([fn.Dense(2, "identity")], 3)
+    with pytest.raises(TypeError, match="item assignment"):
+        net.weights[0] = np.zeros((3, 2))
+    with pytest.raises(AttributeError, match="weights"):
+        net.weights = [np.zeros((3, 2))]
+    net.weights[0][:] = 1
+    assert net.forward([1, 1, 1]).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_network_of_read_only_buffers_trains_a_copy(optimizer):
+    """As pickle 5 gives it back where another process, Ray's say, owns the memory."""
+    buffers = []
+    net = fn.Network([fn.Dense(2, "identity")], 3, random_state=0)
+    data = pickle.dumps(net, protocol=5, buffer_callback=buffers.append)
+    other = pickle.loads(data, buffers=[bytes(buffer) for buffer in buffers])
+    assert not other.params.flags.writeable
+    X = np.ones((4, 3))
+    for one in (net, other):
+        one.fit(X, X[:, :2], optimizer=optimizer, epochs=2, random_state=0)
+    assert np.array_equal(other.params, net.params)
+    assert other.params.flags.writeable

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import warnings
+from functools import lru_cache
+from types import SimpleNamespace
 
 import pytest
+import threadpoolctl
 from helpers import run_python
 
 import fastnet as fn
-from fastnet import _core, runtime
+from fastnet import _cgroups, _core, runtime
+from fastnet._core.guards import SingleThreadedBLAS
 
 
 @pytest.fixture
@@ -17,7 +22,8 @@ def machine(monkeypatch):
     """A machine with 16 CPUs and nothing that limits threads."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(runtime._single_threaded, "threads", lambda: None)
+    monkeypatch.setattr(runtime, "_quota", lambda minute: None)
+    monkeypatch.setattr(runtime, "_single_threaded", SimpleNamespace(limit=None))
     return monkeypatch
 
 
@@ -47,9 +53,107 @@ def test_omp_num_threads(machine, value, limit):
 
 
 def test_limit_of_blas(machine):
-    machine.setattr(runtime._single_threaded, "threads", lambda: 2)
+    machine.setattr(runtime, "_single_threaded", SimpleNamespace(limit=2))
     assert runtime.thread_limit() == 2
     assert runtime.thread_limit(1) == 1
+
+
+def test_quota_of_a_container(machine):
+    machine.setattr(runtime, "_quota", lambda minute: 3)
+    assert runtime.thread_limit() == 3
+    assert runtime.thread_limit(2) == 2
+
+
+def test_the_quota_is_read_once_a_minute(monkeypatch):
+    quotas = iter([5, 7])
+    monkeypatch.setattr(_cgroups, "cpu_limit", lambda: next(quotas))
+    monkeypatch.setattr(runtime, "_quota", lru_cache(maxsize=1)(runtime._quota.__wrapped__))
+    assert [runtime._quota(minute) for minute in (1, 1, 2, 2)] == [5, 5, 7, 7]
+
+
+#: Files below the root, and the CPUs they grant.
+QUOTAS = {
+    "not Linux": ({}, None),
+    "no quota": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}, None),
+    "version 2 in a container": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "200000 100000"}, 2),
+    "rounded up": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "250000 100000"}, 3),
+    "less than one CPU": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "1000 100000"}, 1),
+    "an outer group has less": (
+        {
+            "proc/self/cgroup": "0::/pods/pod1/job",
+            "sys/fs/cgroup/pods/cpu.max": "800000 100000",
+            "sys/fs/cgroup/pods/pod1/cpu.max": "150000 50000",
+            "sys/fs/cgroup/pods/pod1/job/cpu.max": "400000 100000",
+        },
+        3,
+    ),
+    "the inner group has less": (
+        {
+            "proc/self/cgroup": "0::/pods/pod1",
+            "sys/fs/cgroup/pods/cpu.max": "max 100000",
+            "sys/fs/cgroup/pods/pod1/cpu.max": "400000 100000",
+        },
+        4,
+    ),
+    "beside it, not around it": (
+        {
+            "proc/self/cgroup": "0::/a",
+            "sys/fs/cgroup/a/cpu.max": "400000 100000",
+            "sys/fs/cgroup/b/cpu.max": "100000 100000",
+        },
+        4,
+    ),
+    "outside of what the container sees": (
+        {
+            "proc/self/cgroup": "0::/../other",
+            "sys/fs/cgroup/cpu.max": "200000 100000",
+            "sys/fs/other/cpu.max": "100000 100000",
+        },
+        2,
+    ),
+    "version 1": (
+        {
+            "proc/self/cgroup": "12:memory:/x\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/docker/abc",
+            "sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_quota_us": "300000",
+            "sys/fs/cgroup/cpu,cpuacct/docker/abc/cpu.cfs_period_us": "200000",
+        },
+        2,
+    ),
+    "version 1 in a container that does not see the path": (
+        {
+            "proc/self/cgroup": "4:cpu:/docker/abc",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "500000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        5,
+    ),
+    "version 1 without a quota": (
+        {
+            "proc/self/cgroup": "4:cpu:/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+        None,
+    ),
+    "both versions, CPUs by version 1": (
+        {
+            "proc/self/cgroup": "2:cpu:/a\n0::/a",
+            "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "200000",
+            "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000",
+        },
+        2,
+    ),
+    "other words than expected": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "many"}, None),
+}
+
+
+@pytest.mark.parametrize(("files", "expected"), QUOTAS.values(), ids=QUOTAS)
+def test_quotas_of_control_groups(files, expected, tmp_path):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    assert _cgroups.cpu_limit(tmp_path) == expected
 
 
 @pytest.mark.parametrize("n_threads", [0, -1])
@@ -58,35 +162,103 @@ def test_bad_number_of_threads(n_threads):
         runtime.thread_limit(n_threads)
 
 
-def test_limits_of_threadpoolctl_are_respected_also_while_fastnet_computes():
-    threadpoolctl = pytest.importorskip("threadpoolctl")
-    libraries = runtime._blas()
-    if not libraries or libraries[0].get() is None:
+@pytest.fixture
+def blas():
+    """What reads the threads of scipy's BLAS; all BLAS libraries have three, however many CPUs there are."""
+    libraries = runtime._libraries()
+    if not libraries:
         pytest.skip("the number of threads of this BLAS cannot be read")
-    outside = [lib.get() for lib in libraries]
+    before = [lib.get() for lib in libraries]
+    for lib in libraries:
+        lib.set(3)
+    yield lambda: {lib.get() for lib in runtime._blas()}
+    for lib, n_threads in zip(libraries, before, strict=True):
+        lib.set(n_threads)
+
+
+def test_limits_of_threadpoolctl_are_respected_also_while_fastnet_computes(blas):
+    def compute():
+        assert blas() == {1}
+        return runtime._single_threaded.limit
+
+    assert runtime._single_threaded.limit == 3
     with threadpoolctl.threadpool_limits(2):
-        limited = runtime._single_threaded.threads()
-        assert limited <= 2
-        with runtime.single_threaded_blas():
-            assert runtime._single_threaded.threads() == limited
-            assert [lib.get() for lib in libraries] == [1] * len(libraries)
-        assert runtime._single_threaded.threads() == limited
-    assert [lib.get() for lib in libraries] == outside
+        assert runtime._single_threaded.limit == 2
+        assert runtime.single_threaded_blas(True, compute) == 2
+        assert runtime._single_threaded.limit == 2
+        assert blas() == {2}
+    assert blas() == {3}
 
 
-def test_blas_is_put_back_after_an_error():
-    libraries = runtime._blas()
-    before = [lib.get() for lib in libraries]
-    with pytest.raises(RuntimeError), runtime.single_threaded_blas():
-        raise RuntimeError
-    assert [lib.get() for lib in libraries] == before
+def test_a_limit_of_another_thread_that_outlives_the_call_is_not_taken_for_the_users(blas):
+    """threadpoolctl, in scikit-learn's KMeans of another thread, finds BLAS at one thread and puts that back after the call."""
+    if len(runtime._libraries()) == len(runtime._blas()):
+        pytest.skip("NumPy's and scipy's BLAS are one library")
+    limits = runtime.single_threaded_blas(True, threadpoolctl.threadpool_limits, 1)
+    assert runtime._single_threaded.limit == 1  # it is in force
+    limits.restore_original_limits()
+    assert blas() == {1}
+    assert runtime._single_threaded.limit == 3
+    assert runtime.single_threaded_blas(True, blas) == {1}
+    assert blas() == {3}
 
 
-def test_blas_is_left_alone_where_it_is_not_needed():
-    libraries = runtime._blas()
-    before = [lib.get() for lib in libraries]
-    with runtime.single_threaded_blas(needed=False):
-        assert [lib.get() for lib in libraries] == before
+def test_blas_is_put_back_after_an_error(blas):
+    with pytest.raises(ZeroDivisionError):
+        runtime.single_threaded_blas(True, lambda: 1 / 0)
+    assert blas() == {3}
+
+
+def test_blas_is_left_alone_where_it_is_not_needed(blas):
+    assert runtime.single_threaded_blas(False, blas) == {3}
+
+
+def test_calls_within_calls_are_counted(blas):
+    def outer():
+        return runtime.single_threaded_blas(True, blas), blas()
+
+    assert runtime.single_threaded_blas(True, outer) == ({1}, {1})
+    assert blas() == {3}
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "limit"),
+    [
+        ([4], [], 4),
+        ([4, 2], [], 2),
+        ([1], [], 1),
+        ([4], [6], 6),
+        ([1], [6, 5], 5),
+        ([0], [], None),
+        ([0, 3], [], 3),
+        ([], [], None),
+    ],
+)
+def test_the_limit_is_that_of_the_libraries_that_are_never_set(own, others, limit):
+    """Libraries that are replaced by a list of their numbers of threads; 0 is for those that do not know."""
+    numbers, kept = [*own, *others], []
+
+    def address(function):
+        kept.append(function)
+        return ctypes.cast(function, ctypes.c_void_p).value
+
+    def getter(i):
+        return address(ctypes.PYFUNCTYPE(ctypes.c_int)(lambda: numbers[i]))
+
+    def setter(i):
+        return address(ctypes.PYFUNCTYPE(None, ctypes.c_int)(lambda n: numbers.__setitem__(i, n)))
+
+    n = len(own)
+    guard = SingleThreadedBLAS([(getter(i), setter(i)) for i in range(n)], [getter(n + i) for i in range(len(others))])
+    assert guard.limit == limit
+    assert guard.call(lambda: (guard.limit, numbers[:n], numbers[n:])) == (limit, [min(number, 1) for number in own], others)
+    assert guard.limit == limit
+    assert numbers == [min(others) if n == 1 and others else n for n in own] + others
+
+
+def test_more_libraries_than_can_be_set_are_refused():
+    with pytest.raises(ValueError, match="at most 16 libraries can be set or asked, got 17 and 0"):
+        SingleThreadedBLAS([(0, 0)] * 17)
 
 
 def test_fastnet_works_without_threadpoolctl():

@@ -148,3 +148,22 @@ def test_bad_rates_of_a_function_stop_the_run_before_it_changes_anything():
     with pytest.raises(ValueError, match="holds 3 learning rates, the run makes 20 updates"):
         net.fit(np.eye(2), [1.0, 2.0], learning_rate=[0.1] * 3)
     assert np.array_equal(net.params, before)
+
+
+@pytest.mark.parametrize("rate", [0.1 + 0j, np.complex128(0.1 + 1j), [0.1, np.complex64(1j)], np.str_("0.1")])
+def test_rates_that_are_no_real_numbers_are_refused(rate):
+    with pytest.raises((TypeError, ValueError), match="number|known are"):
+        fn.Adam(rate)
+    with pytest.raises((TypeError, ValueError), match="number|known are"):
+        schedules.get(rate)
+
+
+@pytest.mark.parametrize("name", ["cosine", "one_cycle", "exponential", "step"])
+def test_a_class_is_taken_as_its_name(name):
+    assert schedules.get(schedules.SCHEDULES[name], 0.5) == schedules.get(name, 0.5)
+    assert fn.Adam(0.5).schedule(schedules.SCHEDULES[name]) == fn.Adam(0.5).schedule(name)
+
+
+def test_other_classes_are_refused():
+    with pytest.raises(TypeError, match="Schedule"):
+        schedules.get(fn.Adam)

@@ -171,3 +171,56 @@ def test_default_losses():
 def test_bad_parameters(build):
     with pytest.raises(ValueError, match="must"):
         build()
+
+
+class _Cubed(activations.Activation):
+    name = "cubed"
+
+
+class _Swish2(fn.SiLU):
+    def __call__(self, z):
+        return z / (1 + np.exp(-2 * z))
+
+
+class _Weighted(fn.SquaredError):
+    def elementwise(self, a, y):
+        return 3 * super().elementwise(a, y)
+
+
+class _Own(losses.Loss):
+    name = "own"
+
+
+class _Lion(optimizers.GradientRule):
+    name = "lion"
+
+
+@pytest.mark.parametrize(
+    "activation, options, message",
+    [
+        (_Cubed(), {}, "_Cubed is not in the compiled core, which has elu"),
+        (_Swish2(), {}, "_Swish2 overrides __call__ of SiLU"),
+        ("identity", {"loss": _Weighted()}, "_Weighted overrides elementwise of SquaredError"),
+        ("identity", {"loss": _Own()}, "_Own is not in the compiled core"),
+        ("identity", {"optimizer": _Lion()}, "_Lion is not in the compiled core"),
+    ],
+)
+def test_what_the_core_does_not_have_is_refused(activation, options, message):
+    with pytest.raises(TypeError, match=message):
+        net = fn.Network([fn.Dense(2, activation), fn.Dense(1, "identity")], 3)
+        net.fit(np.ones((4, 3)), np.ones(4), epochs=1, **options)
+
+
+def test_derived_classes_that_compute_the_same_are_taken():
+    class Slow(fn.Adam):
+        def decay(self):
+            return 0.5
+
+    class Named(fn.ReLU):
+        """The same function."""
+
+    net = fn.Network([fn.Dense(2, Named()), fn.Dense(1, "identity")], 3, random_state=0)
+    other = fn.Network([fn.Dense(2, "relu"), fn.Dense(1, "identity")], 3, random_state=0)
+    net.fit(np.ones((4, 3)), np.ones(4), epochs=3, optimizer=Slow(), random_state=0)
+    other.fit(np.ones((4, 3)), np.ones(4), epochs=3, optimizer=fn.AdamW(weight_decay=0.5), random_state=0)
+    assert np.array_equal(net.params, other.params)

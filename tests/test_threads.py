@@ -13,6 +13,7 @@ from helpers import network, run_python
 
 import fastnet as fn
 from fastnet import runtime
+from fastnet._session import Session
 
 
 def test_eight_threads_predict_from_one_network(dtype):
@@ -69,16 +70,17 @@ def test_blas_has_one_thread_until_the_last_caller_leaves():
     entered, leave = threading.Event(), threading.Event()
 
     def hold():
-        with runtime.single_threaded_blas():
-            entered.set()
-            leave.wait(60)
+        entered.set()
+        leave.wait(60)
 
-    thread = threading.Thread(target=hold)
+    def threads():
+        return [lib.get() for lib in libraries]
+
+    thread = threading.Thread(target=runtime.single_threaded_blas, args=(True, hold))
     thread.start()
     assert entered.wait(60)
-    with runtime.single_threaded_blas():
-        assert all(lib.get() in (1, None) for lib in libraries)
-    assert all(lib.get() in (1, None) for lib in libraries)
+    assert runtime.single_threaded_blas(True, threads) == [1] * len(libraries)
+    assert threads() == [1] * len(libraries)
     assert runtime.thread_limit() >= 1
     leave.set()
     thread.join()
@@ -120,3 +122,216 @@ def test_teams_take_the_helpers_that_are_there():
     """
     done = run_python(textwrap.dedent(code))
     assert done.returncode == 0, done.stderr
+
+
+def test_weights_that_change_while_a_team_trains_hang_nobody():
+    """Whether a batch has weight decides which barriers its team meets at: one member must decide for all."""
+    code = """
+        import threading
+        import time
+        import numpy as np
+        import fastnet as fn
+
+        X = np.random.default_rng(0).standard_normal((4000, 64)).astype(np.float32)
+        weight = np.ones(4000, np.float32)
+        net = fn.Network([fn.Dense(256, "relu"), fn.Dense(1, "identity")], 64, random_state=0)
+        done = threading.Event()
+
+        def change():
+            while not done.is_set():
+                weight[:] = 0
+                weight[:] = 1
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            try:
+                net.fit(X, X[:, :1].copy(), epochs=10, batch_size=200, sample_weight=weight, max_grad_norm=1.0, n_threads=2)
+            except ValueError as error:  # all zero when they are checked
+                assert "zero everywhere" in str(error)
+        done.set()
+        thread.join()
+    """
+    done = run_python(textwrap.dedent(code), timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+FORKS = """
+import os, signal, sys, threading
+import numpy as np
+import fastnet as fn
+from fastnet import runtime
+
+for library in runtime._libraries():
+    library.set(2)
+
+def blas():
+    return {library.get() for library in runtime._blas()}
+
+def in_child(function):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(60)
+        try:
+            function()
+        except BaseException as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+
+X, y = np.ones((4, 2)), np.ones(4)
+net = fn.Network([fn.Dense(1, "identity")], 2, random_state=0)
+outside = blas()
+"""
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked on this platform")
+
+
+@needs_fork
+def test_a_forked_child_is_free_of_what_other_threads_were_doing():
+    code = """
+inside, leave = threading.Event(), threading.Event()
+
+class Hold(fn.Callback):
+    def on_epoch_end(self, session):
+        inside.set()
+        leave.wait(60)
+
+def hold():
+    runtime.single_threaded_blas(True, net.fit, X, y, epochs=1, callbacks=[Hold()])
+
+def child():
+    assert blas() == outside, blas()
+    assert runtime.single_threaded_blas(True, blas) <= {1}
+    assert blas() == outside, blas()
+    net.fit(X, y, epochs=1)
+
+thread = threading.Thread(target=hold)
+thread.start()
+assert inside.wait(60)
+in_child(child)
+in_child(lambda: in_child(child))
+leave.set()
+thread.join()
+child()
+"""
+    done = run_python(FORKS + code)
+    assert done.returncode == 0, done.stderr
+
+
+@needs_fork
+def test_a_forked_child_goes_on_with_what_its_own_thread_was_doing():
+    code = """
+class Fork(fn.Callback):
+    def on_epoch_end(self, session):
+        in_child(lambda: self.child(session))
+        self.child(session)
+
+    def child(self, session):
+        assert blas() <= {1}, blas()
+        session.run_epoch()
+        try:
+            session.network.fit(X, y, epochs=1)
+        except RuntimeError as error:
+            assert "is being trained already" in str(error)
+        else:
+            raise AssertionError("two trainings at once")
+
+runtime.single_threaded_blas(True, net.fit, X, y, epochs=1, callbacks=[Fork()])
+assert blas() == outside, blas()
+pid = os.fork()
+net.fit(X, y, epochs=1)
+assert pid == 0 or os.waitpid(pid, 0)[1] == 0
+"""
+    done = run_python(FORKS + code)
+    assert done.returncode == 0, done.stderr
+
+
+#: A handler that forks in the middle of two threads' work; in the child the interrupted call goes on.
+FORK_IN_HANDLER = """
+import threading
+
+runtime.thread_limit = lambda n_threads=None: 2
+wide = fn.Network([fn.Dense(900, "relu"), fn.Dense(900, "relu"), fn.Dense(1, "identity")], 900, random_state=0)
+X = np.random.default_rng(0).standard_normal((8_000, 900), dtype=np.float32)
+y = X[:, 0]
+expected = wide.forward(X)
+pids = []
+
+def fork(*_):
+    pids.append(os.fork())
+    if pids[0] == 0:
+        signal.alarm(60)
+
+signal.signal(signal.SIGUSR1, fork)
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+"""
+
+
+@needs_fork
+def test_a_prediction_goes_on_in_the_child_of_a_handler_that_forks():
+    code = """
+while not pids:
+    out = wide.forward(X)
+assert np.array_equal(out, expected)
+assert np.array_equal(wide.forward(X), expected)
+assert pids[0] == 0 or os.waitpid(pids[0], 0)[1] == 0
+"""
+    done = run_python(FORKS + FORK_IN_HANDLER + code)
+    assert done.returncode == 0, done.stderr
+
+
+@needs_fork
+def test_training_by_several_threads_ends_in_the_child_of_a_handler_that_forks():
+    """loss_and_grad has a team of two in any case; an epoch may run with one."""
+    code = """
+error = None
+while not pids:
+    try:
+        wide.loss_and_grad(X, y)
+    except RuntimeError as raised:
+        error = raised
+if pids[0] == 0:
+    assert error is None or "forked by a signal handler while several threads computed" in str(error), error
+    print("child", "ended" if error else "went on", flush=True)
+assert np.isfinite(wide.loss_and_grad(X, y)[1].flat).all()
+wide.fit(X[:500], y[:500], epochs=1, batch_size=500)
+assert pids[0] == 0 or os.waitpid(pids[0], 0)[1] == 0
+"""
+    done = run_python(FORKS + FORK_IN_HANDLER + code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ("child ended\n", "child went on\n")  # the fork may fall between two calls
+
+
+def test_the_parameters_are_updated_by_one_thread_at_a_time():
+    """Other threads, and code that is called in the middle of an epoch, are refused; callbacks of the training are not."""
+    refused = "This network is being trained already"
+    X, y = np.ones((8, 2)), np.ones((8, 1))
+    net = network([fn.Dense(1, "identity")], 2)
+    other = session_on(net, X, y)
+
+    def sampling(session):
+        for update in (session.run_epoch, other.run_epoch, lambda: other.restore(position), lambda: net.fit(X, y, epochs=1)):
+            with pytest.raises(RuntimeError, match=refused):
+                update()
+        return np.arange(8)
+
+    class Elsewhere(fn.Callback):
+        def on_epoch_end(self, session):
+            with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match=refused):
+                pool.submit(session.run_epoch).result()
+            if session.epoch == 1:
+                session.run_epoch()
+
+    position = other.position()
+    assert len(net.fit(X, y, epochs=2, sampling=sampling, callbacks=[Elsewhere()])) == 2
+    session = session_on(net, X, y, sampling=sampling)
+    session.run_epoch()
+    session.run_epoch()
+    assert session.epoch == 2
+
+
+def session_on(net, X, y, **options):
+    return Session(net, X, y, **{"loss": "squared_error", "optimizer": "sgd", "batch_size": 4, "random_state": 0, **options})

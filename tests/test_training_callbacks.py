@@ -64,6 +64,44 @@ def test_the_end_is_seen_after_an_error(fail_in, last):
     net.fit(X, Y, epochs=1)  # the lock is free again
 
 
+class EndBadly(fn.Callback):
+    def __init__(self, error):
+        self.error = error
+
+    def on_train_end(self, session):
+        raise self.error
+
+
+def test_the_end_is_seen_by_all_whatever_others_raise():
+    log, net = [], small()
+    stopping = fn.EarlyStopping("loss", patience=100)
+    first, second = OSError("the log server is away"), ValueError("another")
+    with pytest.raises(OSError) as raised:
+        net.fit(
+            X,
+            Y,
+            epochs=20,
+            optimizer=fn.SGD(1.5),
+            random_state=0,
+            callbacks=[EndBadly(first), stopping, EndBadly(second), Recorder(log)],
+        )
+    assert raised.value is first
+    assert first.__notes__ == ["EndBadly.on_train_end then raised ValueError('another')."]
+    assert log[-1] == "end 20"
+    assert stopping.best_epoch < 19
+    assert np.array_equal(net.params, stopping._best_params)
+    net.fit(X, Y, epochs=1)
+
+
+@pytest.mark.parametrize("fail_in", ["begin", "epoch"])
+def test_an_error_of_training_is_not_hidden_by_one_at_the_end(fail_in):
+    log, of_end = [], OSError("cannot be closed")
+    with pytest.raises(RuntimeError, match=fail_in) as raised:
+        small().fit(X, Y, epochs=2, callbacks=[EndBadly(of_end), Recorder(log, fail_in=fail_in)])
+    assert raised.value.__notes__ == ["EndBadly.on_train_end then raised OSError('cannot be closed')."]
+    assert log[-1].startswith("end")
+
+
 def test_the_session_can_be_read_and_asked_to_stop():
     seen = []
 

@@ -9,9 +9,5 @@ from benchmarks._tasks import Table
 from benchmarks._timing import Job
 
 
-def classifier(task: Table, n_threads: int | None) -> LGBMClassifier:
-    return LGBMClassifier(n_jobs=n_threads, random_state=0, verbose=-1)
-
-
 def table(task: Table, n_threads: int | None) -> Job:
-    return _estimators.table(classifier(task, n_threads), task)
+    return _estimators.table(LGBMClassifier(n_jobs=n_threads, random_state=0, verbose=-1), task)

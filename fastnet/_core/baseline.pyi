@@ -52,7 +52,7 @@ class Trainer:
         batch_size: int,
         optimizer: int,
         hyper: tuple[float, ...],
-        state: list[Array],
+        state: Sequence[Array],
         *,
         l2: float = 0.0,
         l2_per_batch: bool = False,

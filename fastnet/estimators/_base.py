@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from fastnet._checks import positive_int
+from fastnet._checks import positive_int, refuse_dates
 from fastnet.losses import Loss
 
 from . import _fit, _interop
 from ._docs import with_shared_parts
 from ._initialization import initial_parameters
-from ._parameters import hidden_sizes, initialization_activations
+from ._parameters import check_names, hidden_sizes, initialization_activations
 from ._prediction import adopt, build_network, network_for
-from ._sklearn import CallbackSupport, check_sample_weight, unchanged_on_error
+from ._sklearn import CallbackSupport, check_sample_weight, checked_data, draft_of, replace_state, unchanged_on_error
 from ._solver import uses_lbfgs
 from ._stopping import reset_curves
 from ._targets import Role
@@ -42,8 +42,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
                 setattr(self, name, value)
 
     @abstractmethod
-    def _check_targets(self, y: np.ndarray, role: Role) -> None:
-        """Learn or check the kind of targets."""
+    def _checked_targets(self, y: np.ndarray, role: Role) -> np.ndarray:
+        """Learn or check the kind of targets; they come back in the form that scorers see."""
 
     @abstractmethod
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -68,6 +68,10 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     def _row_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray | None:
         """Weights of the rows of y."""
         return sample_weight
+
+    def _validate_params(self) -> None:
+        check_names(self)
+        super()._validate_params()
 
     def _accepted_dtypes(self) -> Any:
         return np.dtype(self.dtype) if self.dtype is not None else (np.float64, np.float32)
@@ -121,51 +125,54 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         groups: Any = None,
     ) -> Self:
         with unchanged_on_error(self):
-            first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-            units = hidden_sizes(self)
-            rows = self._checked_rows(X, y, sample_weight, role="partial_fit" if incremental else "fit", reset=first)
-            random_state = check_random_state(self.random_state)
-            self.n_outputs_, out_activation = self._output_layer(rows.y)
-            if first:
-                sizes = [rows.X.shape[1], *units, self.n_outputs_]
-                self._initialize(sizes, out_activation, random_state, rows.X.dtype)
-            else:
-                self._check_same_network([*units, self.n_outputs_])
-            if incremental and self.early_stopping:
-                raise ValueError("partial_fit does not support early_stopping=True")
-            validation = self._given_validation(X_val, y_val, sample_weight_val)
-            if groups is not None:
-                self._check_groups_are_used(validation)
+            draft = draft_of(self)
+            rows, validation, random_state = draft._prepared(
+                X, y, sample_weight, incremental, (X_val, y_val, sample_weight_val), groups
+            )
+            replace_state(self, draft.__dict__)
             if uses_lbfgs(self):
                 _fit.minimise(self, rows, data=(X, y, sample_weight))
             else:
-                if self.early_stopping and validation is None:
-                    rows, validation = split(self, rows, random_state, groups)
                 _fit.train_epochs(
                     self, rows, random_state, validation=validation, incremental=incremental, data=(X, y, sample_weight)
                 )
             _fit.check_finite(self)
         return self
 
+    def _prepared(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation_data: tuple[Any, Any, Any], groups: Any
+    ) -> tuple[Rows, Rows | None, np.random.RandomState]:
+        """Check everything that a fit can refuse and set the initial parameters; rows to train on, to validate on, and draws."""
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        units = hidden_sizes(self)
+        rows = self._checked_rows(X, y, sample_weight, role="partial_fit" if incremental else "fit", reset=first)
+        random_state = check_random_state(self.random_state)
+        self.n_outputs_, out_activation = self._output_layer(rows.y)
+        if first:
+            sizes = [rows.X.shape[1], *units, self.n_outputs_]
+            self._initialize(sizes, out_activation, random_state, rows.X.dtype)
+        else:
+            self._check_same_network([*units, self.n_outputs_])
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        validation = self._given_validation(*validation_data)
+        if groups is not None:
+            self._check_groups_are_used(validation)
+        if self.early_stopping and validation is None and not uses_lbfgs(self):
+            rows, validation = split(self, rows, random_state, groups)
+        return rows, validation, random_state
+
     def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, role: Role, reset: bool) -> Rows:
-        X, labels = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=self._numeric_targets,
-            dtype=self._accepted_dtypes(),
-            order="C",
-            reset=reset,
-        )
+        if self._numeric_targets:
+            refuse_dates(y, "y")
+        X, labels = checked_data(self, X, y, multi_output=True, y_numeric=self._numeric_targets, reset=reset)
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = as_scikit_learn(column_or_1d, labels, warn=True)
-        self._check_targets(labels, role)
+        labels = self._checked_targets(labels, role)
         dtype = X.dtype if reset else self._parameter_dtype()
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X, dtype)
-        return Rows(X, self._encode(labels, dtype), labels, self._row_weights(labels, sample_weight, dtype))
+        return Rows(X, self._encode(labels, dtype), labels, self._row_weights(labels, sample_weight, dtype), sample_weight)
 
     def _parameter_dtype(self) -> np.dtype:
         dtype = np.result_type(*self.coefs_, *self.intercepts_)
@@ -255,7 +262,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             No hidden layer of that number.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=self._accepted_dtypes(), reset=False)
+        X = checked_data(self, X, reset=False)
         hidden = network_for(self, X.dtype).activations(X)[1:-1]
         if layer is None:
             return hidden

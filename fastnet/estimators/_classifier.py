@@ -211,8 +211,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             units = _targets.n_outputs(self)
             return self._start(n_features, units, "logistic" if units == 1 else "softmax")
 
-    def _check_targets(self, y: np.ndarray, role: _targets.Role) -> None:
+    def _checked_targets(self, y: np.ndarray, role: _targets.Role) -> np.ndarray:
+        y = _targets.as_indicators(y)
         _targets.check_classes(self, y, role)
+        return y
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return _targets.encode_labels(self, y, dtype)

@@ -22,7 +22,7 @@ from ._parameters import dropouts
 from ._prediction import adopt, build_network
 from ._sklearn import EpochTasks, has_callbacks
 from ._solver import Solver, lbfgs_options, new_solver
-from ._stopping import EpochRules, open_curves, prints_lines
+from ._stopping import NON_FINITE, EpochRules, open_curves, prints_lines
 from ._validation import Rows, Validation
 from ._warnings import as_scikit_learn
 
@@ -185,6 +185,8 @@ def minimise(estimator: Any, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
             n_threads=estimator.n_threads,
             **lbfgs_options(estimator),
         )
+    except DivergenceError as error:
+        raise ValueError(f"{NON_FINITE} ({error})") from error
     finally:
         progress.close()
     if progress.stopped:
@@ -245,6 +247,4 @@ class LBFGSProgress:
 def check_finite(estimator: Any) -> None:
     """Raise ValueError if a parameter is NaN or infinite."""
     if not all(np.isfinite(parameters).all() for parameters in (*estimator.coefs_, *estimator.intercepts_)):
-        raise ValueError(
-            "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
-        )
+        raise ValueError(NON_FINITE)

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 
 from fastnet import activations, losses
+from fastnet._hints import did_you_mean
 from fastnet.activations import ACTIVATIONS, Activation
 from fastnet.layers import Dense
 from fastnet.losses import Loss
@@ -75,12 +76,39 @@ REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = (
 )
 
 
-def invalid(estimator: Any, name: str, expected: str) -> InvalidParameterError:
+def invalid(estimator: Any, name: str, expected: str, hint: str = "") -> InvalidParameterError:
     """The error that scikit-learn raises for a parameter out of its range, for what its tables cannot express."""
     value = getattr(estimator, name)
     return InvalidParameterError(
-        f"The {name!r} parameter of {type(estimator).__name__} must be {expected}. Got {value!r} instead."
+        f"The {name!r} parameter of {type(estimator).__name__} must be {expected}.{hint} Got {value!r} instead."
     )
+
+
+def check_names(estimator: Any) -> None:
+    """Refuse values that are often given to the wrong parameter, and names that no table has, with the right word.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    for name, value in estimator.get_params(deep=False).items():
+        constraints = estimator._parameter_constraints.get(name, [])  # derived classes add parameters
+        known = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}
+        if isinstance(value, str) and known and value not in known:
+            raise invalid(estimator, name, f"a str among {', '.join(sorted(known))}", did_you_mean(value, known))
+    if _is_number(estimator.learning_rate):
+        raise invalid(estimator, "learning_rate", "a policy or a schedule", " The number goes to learning_rate_init.")
+    loss = getattr(estimator, "loss", None)
+    if isinstance(loss, (list, tuple, Integral)):
+        hint = f" Name the layers: {type(estimator).__name__}(hidden_layer_sizes={loss!r})."
+        raise invalid(estimator, "loss", "a loss, as scikit-learn's first parameter", hint)
+    if isinstance(estimator.validation_split, float):
+        hint = " The share of the rows goes to validation_fraction."
+        raise invalid(estimator, "validation_split", "a number of folds or a splitter of scikit-learn", hint)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def hidden_sizes(estimator: Any) -> list[int]:
@@ -97,7 +125,7 @@ def hidden_sizes(estimator: Any) -> list[int]:
         raise invalid(estimator, "hidden_layer_sizes", "an integer, or a list with one for each hidden layer")
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return sizes
+    return [int(size) for size in sizes]
 
 
 def _per_layer(estimator: Any, name: str, n_hidden: int) -> list[Any]:

@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fastnet._core import engine
 from fastnet.network import Network
 
 from ._parameters import layers
+from ._sklearn import checked_data
 
 
 class Engine:
@@ -78,7 +79,7 @@ def outputs(estimator: Any, X: Any) -> np.ndarray:
     if result is not None:
         return result
     check_is_fitted(estimator)
-    X = validate_data(estimator, X, accept_sparse="csr", dtype=estimator._accepted_dtypes(), reset=False, order="C")
+    X = checked_data(estimator, X, reset=False)
     return network_for(estimator, X.dtype)._forward(X, check_finite=False, n_threads=estimator.n_threads)
 
 

@@ -176,8 +176,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             units = positive_int(n_outputs, "n_outputs") * len(self._levels())
             return self._start(n_features, units, self._out_activation())
 
-    def _check_targets(self, y: np.ndarray, role: Role) -> None:
+    def _checked_targets(self, y: np.ndarray, role: Role) -> np.ndarray:
         check_values(y)
+        return y
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return encode_values(y, regression_loss(self), dtype)

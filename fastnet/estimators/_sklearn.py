@@ -7,9 +7,21 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
-__all__ = ["CallbackSupport", "EpochTasks", "check_sample_weight", "has_callbacks", "unchanged_on_error"]
+from fastnet._checks import refuse_dates
+from fastnet._data import representable
+
+__all__ = [
+    "CallbackSupport",
+    "EpochTasks",
+    "check_sample_weight",
+    "checked_data",
+    "draft_of",
+    "has_callbacks",
+    "replace_state",
+    "unchanged_on_error",
+]
 
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupport
@@ -24,6 +36,25 @@ def has_callbacks(estimator: Any) -> bool:
     return bool(getattr(estimator, "_skl_callbacks", None))
 
 
+def checked_data(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
+    """scikit-learn's `validate_data` for sparse or dense rows, which would take dates for numbers.
+
+    Raises
+    ------
+    ValueError
+        Data that scikit-learn refuses.
+    TypeError
+        Dates or times among the features.
+    """
+    refuse_dates(X, "X")
+    try:
+        return validate_data(estimator, X, *y, accept_sparse="csr", dtype=estimator._accepted_dtypes(), order="C", **options)
+    except ValueError as error:
+        if "could not convert string" not in str(error):
+            raise
+        raise ValueError(f"{error}. Turn text into numbers before, with OneHotEncoder for example.") from error
+
+
 def check_sample_weight(sample_weight: Any, X: Any, dtype: np.dtype) -> np.ndarray:
     """`sample_weight` as a vector of `dtype`, one finite weight a row of `X`.
 
@@ -32,7 +63,7 @@ def check_sample_weight(sample_weight: Any, X: Any, dtype: np.dtype) -> np.ndarr
     ValueError
         Wrong shape, NaN or infinity, negative weights, or all weights zero (which scikit-learn itself refuses from 1.8 on).
     """
-    sample_weight = _check_sample_weight(sample_weight, X).astype(dtype, copy=False)
+    sample_weight = representable(_check_sample_weight(sample_weight, X), dtype).astype(dtype, copy=False)
     if (sample_weight < 0).any():
         raise ValueError(f"sample_weight must not be negative, got {sample_weight.min():g}.")
     if not sample_weight.any():
@@ -96,9 +127,22 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
         for name, length in lengths.items():
             del before[name][length:]
         kept = {name: value for name, value in estimator.__dict__.items() if name in _OF_CALLBACKS}
-        estimator.__dict__.clear()
-        estimator.__dict__.update(before | kept)
+        replace_state(estimator, before | kept)
         raise
+
+
+def replace_state(estimator: Any, attributes: dict[str, Any]) -> None:
+    """Give `estimator` these attributes and no others; it is never without a model that is there before and after."""
+    for name in estimator.__dict__.keys() - attributes.keys():
+        del estimator.__dict__[name]
+    estimator.__dict__.update(attributes)
+
+
+def draft_of(estimator: Any) -> Any:
+    """A second object with the same attributes, on which a fit can be prepared, and refused, while others use the first."""
+    draft = object.__new__(type(estimator))
+    draft.__dict__.update(estimator.__dict__)
+    return draft
 
 
 #: Attributes that scikit-learn itself sets in a fit and removes after it.

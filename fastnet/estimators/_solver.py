@@ -80,7 +80,7 @@ class Solver:
 
     def __init__(self, optimizer: GradientRule, rate: Schedule, *, for_one_run: bool = False) -> None:
         self.optimizer, self.rate, self.for_one_run = optimizer, rate, for_one_run
-        self.state: list[np.ndarray] | None = None
+        self.state: tuple[np.ndarray, ...] | None = None
         self.step = 0
 
     @property
@@ -92,7 +92,7 @@ class Solver:
         """A solver that continues from here without touching the memory of this one."""
         other = copy.copy(self)
         other.rate = copy.copy(self.rate)
-        other.state = None if self.state is None else [memory.copy() for memory in self.state]
+        other.state = None if self.state is None else tuple(memory.copy() for memory in self.state)
         return other
 
     def can_continue(self, params: np.ndarray) -> bool:

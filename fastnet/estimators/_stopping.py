@@ -16,6 +16,9 @@ from ._solver import Solver
 from ._validation import Validation
 from ._warnings import as_scikit_learn
 
+#: scikit-learn's message.
+NON_FINITE = "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+
 
 def reset_curves(estimator: Any) -> None:
     """Forget the training runs before: the attributes that grow with every epoch start anew."""
@@ -136,10 +139,7 @@ class EpochRules(Callback):
             No weights are kept.
         """
         if self._best is None:
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                f"preprocessed. ({error})"
-            ) from error
+            raise ValueError(f"{NON_FINITE} ({error})") from error
         self._record(np.nan)
         if self._validation is not None:
             self._estimator.validation_scores_.append(float("nan"))

@@ -7,12 +7,33 @@ from typing import Any, Literal
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnet.losses import Quantile
 
 #: What rows are for.
 Role = Literal["fit", "partial_fit", "validation"]
+
+
+def as_indicators(y: Any) -> Any:
+    """Sets of labels as zeros and ones, from masks such as 0 / 255 or 0 / 2; all other targets as they are.
+
+    scikit-learn takes every two-dimensional array of at most two whole numbers for sets of labels, and what is not 0 for true.
+
+    Raises
+    ------
+    ValueError
+        Two numbers of which none is 0, as in -1 / 1: all labels would be true.
+    """
+    if y.ndim != 2 or type_of_target(y) != "multilabel-indicator":
+        return y
+    values = np.unique(y.data if issparse(y) else y)
+    if len(values) > 1 and (values != 0).all():
+        raise ValueError(
+            f"y holds the values {values[0]} and {values[1]} in several columns: sets of labels are marked by 0 and another "
+            f"value. Pass y == {values[1]} for the labels that are marked by {values[1]}."
+        )
+    return (y != 0).astype(y.dtype)
 
 
 def check_classes(estimator: Any, y: np.ndarray, role: Role) -> None:

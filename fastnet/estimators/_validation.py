@@ -17,6 +17,7 @@ from fastnet import _data
 from fastnet.network import Network
 
 from ._losses import reported_scale
+from ._sklearn import draft_of
 from ._targets import class_numbers
 
 SMALLEST_VALIDATION_SET = 2
@@ -34,20 +35,25 @@ class Rows:
     labels : ndarray of shape (m,) or (m, n_targets)
         Targets as the caller gave them.
     sample_weight : ndarray of shape (m,) or None
+        What the rows weigh, by the caller's weights and those of their classes.
+    caller_weight : ndarray of shape (m,) or None
+        The caller's weights alone.
     """
 
     X: Any
     y: np.ndarray
     labels: Any
     sample_weight: np.ndarray | None
+    caller_weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.X.shape[0]
 
     def take(self, index: np.ndarray) -> Rows:
         """The rows with numbers `index`."""
-        weights = None if self.sample_weight is None else self.sample_weight[index]
-        return replace(self, X=_safe_indexing(self.X, index), y=self.y[index], labels=self.labels[index], sample_weight=weights)
+        given = {"sample_weight": self.sample_weight, "caller_weight": self.caller_weight}
+        weights = {name: None if weight is None else weight[index] for name, weight in given.items()}
+        return replace(self, X=_safe_indexing(self.X, index), y=self.y[index], labels=self.labels[index], **weights)
 
 
 def split(estimator: Any, rows: Rows, random_state: np.random.RandomState, groups: Any = None) -> tuple[Rows, Rows]:
@@ -73,12 +79,17 @@ def split(estimator: Any, rows: Rows, random_state: np.random.RandomState, group
         rows for training; row numbers that do not exist; groups that are not one a row; a part whose rows all have weight zero.
     """
     if estimator.validation_split is None:
-        train, validation = train_test_split(
-            np.arange(len(rows)),
-            random_state=random_state,
-            test_size=estimator.validation_fraction,
-            stratify=_strata(estimator, rows),
-        )
+        try:
+            train, validation = train_test_split(
+                np.arange(len(rows)),
+                random_state=random_state,
+                test_size=estimator.validation_fraction,
+                stratify=_strata(estimator, rows),
+            )
+        except ValueError as error:
+            if "least populated class" not in str(error):
+                raise
+            raise ValueError(f"{error}. The validation rows are drawn by class: stratify=False draws them without.") from error
         if len(validation) < SMALLEST_VALIDATION_SET:
             raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     else:
@@ -167,8 +178,13 @@ class Validation:
             return lambda: -self.loss()
         if scoring is None:
             return self._default_score
+        if scoring == "roc_auc" and self._network.n_outputs > 2 and self._rows.y.ndim == 1:
+            raise ValueError("scoring='roc_auc' is for two classes: use 'roc_auc_ovr' or 'roc_auc_ovo' for more.")
         scorer = check_scoring(self._estimator, scoring)
-        weights = {} if self._rows.sample_weight is None else {"sample_weight": self._rows.sample_weight}
+        # A function of the caller's own may take no weights: it gets those that the caller has given.
+        own = callable(scoring) and not hasattr(scoring, "_score_func")
+        sample_weight = self._rows.caller_weight if own else self._rows.sample_weight
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
         def score() -> float:
             value = scorer(_without_feature_names(self._estimator), self._rows.X, self._rows.labels, **weights)
@@ -188,8 +204,7 @@ class Validation:
 
 def _without_feature_names(estimator: Any) -> Any:
     """A view of the estimator, with the same parameters, that takes arrays without a warning."""
-    nameless = object.__new__(type(estimator))
-    nameless.__dict__.update(estimator.__dict__)
+    nameless = draft_of(estimator)
     nameless.__dict__.pop("feature_names_in_", None)
     return nameless
 

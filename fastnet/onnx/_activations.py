@@ -1,7 +1,7 @@
 """How each activation is written in ONNX and recognised in it: one row an activation.
 
-Each is one operator. Before the operator set that has it, SiLU, GELU or Mish is a product of z and a side chain of operators,
-the form in which PyTorch exports them too.
+Each is one operator. Before the operator set that has it, SiLU, GELU or Mish is an expression of several; PyTorch exports these,
+and Softplus, as such expressions too.
 """
 
 from __future__ import annotations
@@ -33,6 +33,13 @@ from fastnet.onnx._builder import GraphBuilder
 
 Attributes = dict[str, Any]
 
+Z = "z"
+Expression = tuple[Any, ...]
+"""An operator and its operands."""
+
+Operand = str | float | Expression
+"""`Z`, a number or an expression."""
+
 
 @dataclass(frozen=True)
 class Operator:
@@ -54,23 +61,6 @@ class Operator:
     activation: Callable[[Attributes], Activation]
     attributes: Callable[[Any], Attributes] = field(default=lambda activation: {})
     since: int = 1
-
-
-@dataclass(frozen=True)
-class SideChain:
-    """An activation ``z * chain(z)``, then times a factor.
-
-    Attributes
-    ----------
-    steps : tuple of (str, float or None)
-        Operators of the chain and their second, constant operand, if they have one.
-    factor : float or None
-        Constant that the product is multiplied by; None for no further node.
-    """
-
-    steps: tuple[tuple[str, float | None], ...]
-    activation: Activation
-    factor: float | None = None
 
 
 def _fixed(activation: Activation, **expected: Any) -> Callable[[Attributes], Activation]:
@@ -109,11 +99,17 @@ OPERATORS: dict[str, Operator] = {
     "softmax": Operator("Softmax", _fixed(Softmax(), axis=(-1, 1)), lambda g: {"axis": 1}),
 }
 
-SIDE_CHAINS: dict[str, SideChain] = {
-    "silu": SideChain((("Sigmoid", None),), SiLU()),
-    "mish": SideChain((("Softplus", None), ("Tanh", None)), Mish()),
-    "gelu": SideChain((("Div", math.sqrt(2)), ("Erf", None), ("Add", 1.0)), GELU(), factor=0.5),
+_TWICE_NORMAL_CDF: Expression = ("Add", ("Erf", ("Div", Z, math.sqrt(2))), 1.0)
+
+EXPRESSIONS: dict[str, list[Expression]] = {
+    "silu": [("Mul", Z, ("Sigmoid", Z))],
+    "mish": [("Mul", Z, ("Tanh", ("Softplus", Z)))],
+    "gelu": [("Mul", ("Mul", Z, _TWICE_NORMAL_CDF), 0.5), ("Mul", Z, ("Mul", _TWICE_NORMAL_CDF, 0.5))],
+    "softplus": [("Where", ("Greater", Z, 20.0), Z, ("Softplus", Z))],
 }
+"""Expressions of an activation, by its name; the first is the one that is written."""
+
+COMMUTATIVE = ("Add", "Mul")
 
 
 def round_alpha(alpha: float) -> float:
@@ -128,9 +124,13 @@ def write(graph: GraphBuilder, activation: Activation, z: str, dtype: np.dtype) 
     operator = OPERATORS.get(activation.name)
     if operator is not None and graph.opset >= operator.since:
         return graph.add(operator.name, z, **operator.attributes(activation))
-    chain = SIDE_CHAINS[activation.name]
-    gate = z
-    for name, operand in chain.steps:
-        gate = graph.add(name, gate, *([] if operand is None else [graph.constant(dtype.type(operand))]))
-    product = graph.add("Mul", z, gate)
-    return product if chain.factor is None else graph.add("Mul", product, graph.constant(dtype.type(chain.factor)))
+    return _write_operand(graph, EXPRESSIONS[activation.name][0], z, dtype)
+
+
+def _write_operand(graph: GraphBuilder, operand: Operand, z: str, dtype: np.dtype) -> str:
+    if isinstance(operand, float):
+        return graph.constant(dtype.type(operand))
+    if isinstance(operand, str):
+        return z
+    operator, *operands = operand
+    return graph.add(operator, *(_write_operand(graph, inner, z, dtype) for inner in operands))

@@ -19,9 +19,10 @@ DEFAULT_OPSET = 20
 def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, zipmap: bool = False) -> onnx.ModelProto:
     """The model as an ONNX graph, laid out as skl2onnx lays out scikit-learn's MLPs.
 
-    The input is `X` (n_rows, n_features). A classifier's outputs are `label` (n_rows,), int64 or strings, and
-    `probabilities` (n_rows, n_classes), two columns for two classes; a multilabel classifier's `label` is (n_rows, n_labels)
-    of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), a network's `output` (n_rows, n_outputs).
+    The input is `X` (n_rows, n_features). A classifier's outputs are `label` (n_rows,), int64 or strings (uint64 if there are
+    labels from 2**63 on), and `probabilities` (n_rows, n_classes), two columns for two classes; a multilabel classifier's
+    `label` is (n_rows, n_labels) of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), a network's `output`
+    (n_rows, n_outputs).
 
     Parameters
     ----------
@@ -41,7 +42,8 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     Raises
     ------
     ValueError
-        An argument is out of its range, or class labels are neither strings, booleans nor numbers.
+        An argument is out of its range, class labels are neither strings, booleans nor numbers (but dates, say), or ZipMap
+        has no such labels or probabilities.
 
     Examples
     --------
@@ -51,11 +53,17 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     >>> [node.op_type for node in to_onnx(net).graph.node]
     ['Gemm', 'Relu', 'Gemm', 'Softmax', 'Identity']
     """
+    values = "variable" if hasattr(model, "coefs_") else "output"
+    return export(model_view(model), dtype=dtype, opset=opset, zipmap=zipmap, values=values)
+
+
+def export(view: ModelView, *, dtype: str, opset: int, zipmap: bool = False, values: str = "variable") -> onnx.ModelProto:
+    """What `to_onnx` gives, from a view of the model; `values` names the output of models without classes."""
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     if not MIN_OPSET <= opset:
         raise ValueError(f"opset is {opset}, expected at least {MIN_OPSET}")
-    view, graph, real = model_view(model), GraphBuilder(opset), np.dtype(dtype)
+    graph, real = GraphBuilder(opset), np.dtype(dtype)
     A = "X"
     for number, (W, b, activation) in enumerate(zip(view.weights, view.biases, view.activations, strict=True), start=1):
         Z = graph.add(
@@ -65,14 +73,9 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     if view.classes is not None:
         outputs = _classifier_outputs(graph, view, A, real, zipmap)
     else:
-        outputs = _plain_output(graph, view, model, A, real)
+        graph.add("Identity", A, output=values)
+        outputs = [_matrix(values, real, view.sizes[-1])]
     return graph.model([_matrix("X", real, view.sizes[0])], outputs, view.name)
-
-
-def _plain_output(graph: GraphBuilder, view: ModelView, model: Any, A: str, real: np.dtype) -> list[onnx.ValueInfoProto]:
-    name = "variable" if hasattr(model, "coefs_") else "output"
-    graph.add("Identity", A, output=name)
-    return [_matrix(name, real, view.sizes[-1])]
 
 
 def _classifier_outputs(graph: GraphBuilder, view: ModelView, A: str, real: np.dtype, zipmap: bool) -> list[onnx.ValueInfoProto]:
@@ -103,20 +106,24 @@ def _multilabel_outputs(graph: GraphBuilder, A: str, n_labels: int, real: np.dty
 
 
 def _labels(classes: Any) -> np.ndarray:
-    """Class labels as ONNX has them: int64 where that is exact, strings, or floats; a lone class stands for both outcomes."""
+    """Class labels as ONNX has them: strings, int64 where that is exact, or as given; a lone class stands for both outcomes."""
     classes = np.asarray(classes)
     if classes.dtype.kind in "OU":
         if not all(isinstance(label, str) for label in classes.tolist()):
             raise ValueError(f"class labels {classes.tolist()} are mixed, ONNX needs all strings or all numbers")
         classes = classes.astype(object)
-    elif classes.dtype.kind in "biu" or np.all(np.mod(classes, 1) == 0):
+    elif classes.dtype.kind not in "biuf":
+        raise ValueError(
+            f"class labels are {classes.dtype}, ONNX has strings, booleans and numbers: fit with such labels, y.astype(str) say"
+        )
+    elif all(label % 1 == 0 and -(2**63) <= label < 2**63 for label in classes.tolist()):
         classes = classes.astype(np.int64)
     return classes if len(classes) > 1 else np.repeat(classes, 2)
 
 
 def _zipmap(graph: GraphBuilder, probabilities: str, labels: np.ndarray, real: np.dtype) -> onnx.ValueInfoProto:
-    if labels.dtype.kind == "f" or real != np.float32:
-        raise ValueError("zipmap needs integer or string labels and float32 probabilities: use zipmap=False")
+    if labels.dtype.kind in "uf" or real != np.float32:
+        raise ValueError("zipmap needs labels that are int64 or strings, and float32 probabilities: use zipmap=False")
     key = "classlabels_strings" if labels.dtype == np.dtype(object) else "classlabels_int64s"
     name = graph.add("ZipMap", probabilities, output="output_probability", domain=ML_DOMAIN, **{key: labels.tolist()})
     pair = helper.make_map_type_proto(_code(labels.dtype), helper.make_tensor_type_proto(_code(real), None))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from fastnet._models import ModelView, model_view
 from fastnet.onnx._builder import ML_DOMAIN
-from fastnet.onnx._export import DEFAULT_OPSET, MIN_OPSET, to_onnx
+from fastnet.onnx._export import DEFAULT_OPSET, MIN_OPSET, export
 
 
 def register_skl2onnx() -> None:
     """Register `MLPClassifier` and `MLPRegressor` with skl2onnx, once a process.
 
     After it `skl2onnx.to_onnx(pipeline, X[:1])` converts pipelines that contain them, with skl2onnx's own options for
-    classifiers (`zipmap`, `nocl`, `output_class_labels`).
+    classifiers: `zipmap`, `nocl` (the label is the number of the class), `output_class_labels`.
 
     Raises
     ------
@@ -45,6 +47,14 @@ def _regressor_shape(operator: Any) -> None:
     operator.outputs[0].type = real([source.shape[0], operator.raw_operator.n_outputs_])
 
 
+def _view(scope: Any, estimator: Any) -> ModelView:
+    """The estimator's view, with the labels that skl2onnx wants: numbers of the classes with its option `nocl`."""
+    from skl2onnx.common.utils_classifier import get_label_classes
+
+    view = model_view(estimator)
+    return view if view.classes is None else replace(view, classes=get_label_classes(scope, estimator))
+
+
 def _convert(scope: Any, operator: Any, container: Any) -> None:
     """Copy the nodes of `to_onnx` into skl2onnx's container, every name made unique there."""
     from skl2onnx.common.data_types import DoubleTensorType
@@ -52,7 +62,9 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     source = operator.inputs[0]
     dtype = "float64" if isinstance(source.type, DoubleTensorType) else "float32"
     opset = max(MIN_OPSET, min(DEFAULT_OPSET, container.target_opset))
-    graph = to_onnx(operator.raw_operator, dtype=dtype, opset=opset).graph
+    graph = export(_view(scope, operator.raw_operator), dtype=dtype, opset=opset).graph
+    if len(graph.output) == 2 and graph.output[0].type.tensor_type.elem_type not in (TensorProto.INT64, TensorProto.STRING):
+        raise ValueError("skl2onnx has no labels but strings and int64: its option nocl=True gives the numbers of the classes")
     names = {"X": scope.get_unique_variable_name("cast_input")}
     real = TensorProto.DOUBLE if dtype == "float64" else TensorProto.FLOAT
     container.add_node("Cast", source.full_name, names["X"], name=scope.get_unique_operator_name("Cast"), to=real)

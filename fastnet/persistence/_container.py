@@ -109,14 +109,20 @@ def read(buffer: Any) -> Container:
     return Container(metadata, tensors, len(view))
 
 
+#: How such files begin.
+_PICKLES_AND_ARCHIVES = (*(bytes((0x80, version)) for version in (2, 3, 4, 5)), b"PK", b"\x1f\x8b", b"\x78\x9c")
+
+
 def _header(view: memoryview) -> tuple[dict[str, Any], int]:
     """The parsed header and the position where the data starts."""
     if len(view) < 8:
         raise ValueError(f"not a safetensors file: it has {len(view)} bytes, expected at least 8")
     length = int.from_bytes(view[:8], "little")
     limit = min(len(view) - 8, MAX_HEADER)
+    if length > limit and bytes(view[:2]) in _PICKLES_AND_ARCHIVES:
+        raise ValueError("not a safetensors file: a pickle or an archive, as joblib, pickle and torch write; load it with these")
     if length > limit:
-        raise ValueError(f"broken or truncated file: its header claims {length} bytes, at most {limit} are possible")
+        raise ValueError(f"not a safetensors file, or truncated: its header claims {length} bytes, at most {limit} are possible")
     header = loads(bytes(view[8 : 8 + length]), "the file's header")
     if not isinstance(header, dict):
         raise ValueError(f"broken file: its header is a JSON {type(header).__name__}, expected an object")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+#: Lists and objects that a file may hold: each takes Python some 200 bytes, and three of the file.
+MAX_CONTAINERS = 200_000
+
 
 def dumps(value: Any) -> str:
     """Compact ASCII JSON text of `value`; NaN and Inf are not JSON and raise ValueError."""
@@ -12,7 +15,8 @@ def dumps(value: Any) -> str:
 
 
 def loads(text: bytes | str, what: str) -> Any:
-    """Parse JSON, refusing repeated keys, NaN and Inf, numbers beyond a float and nesting beyond Python's recursion limit.
+    """Parse JSON, refusing repeated keys, NaN and Inf, numbers beyond a float, nesting beyond Python's recursion limit, and more
+    than 200,000 lists and objects.
 
     Parameters
     ----------
@@ -27,8 +31,12 @@ def loads(text: bytes | str, what: str) -> Any:
         The text is not such JSON.
     """
     try:
+        text = text.decode("utf-8") if isinstance(text, bytes) else text
+        containers = text.count("[") + text.count("{")
+        if containers > MAX_CONTAINERS:
+            raise ValueError(f"it has {containers} lists and objects, at most {MAX_CONTAINERS} are allowed")
         return json.loads(
-            text.decode("utf-8") if isinstance(text, bytes) else text,
+            text,
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
             parse_float=_finite,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,7 @@ def save(session: Session, path: str | os.PathLike[str]) -> None:
     position = session.position()
     del position["params"]
     content["position"] = pack(position, tensors, "position")
+    content["run"] = session.identity
     states = [(callback_name(callback), callback.state_dict()) for callback in with_state(session.callbacks)]
     content["callbacks"] = pack(states, tensors, "callbacks")
     _container.write(path, _format.dump("checkpoint", content), tensors)
@@ -54,9 +56,14 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any], list[tu
     OSError
         It cannot be read.
     """
+    return _load_parts(path)[:3]
+
+
+def _load_parts(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any], list[tuple[str, Any]], Any]:
+    """`load`, and what the run is recognised by."""
     file, kind, content = _load.open_file(path, mmap=False)
     try:
-        return parts(file, kind, content)
+        return *parts(file, kind, content), content.get("run")
     except ValueError as error:
         raise ValueError(f"cannot load {os.fspath(path)!r}: {error}") from error
 
@@ -81,8 +88,8 @@ def resume(session: Session, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     session : Session
-        On the same architecture, data and options. Those of its callbacks that remember something must be of the same classes,
-        in the same order, as when the checkpoint was written.
+        On the same architecture, data and options; only the length of the training may differ. Those of its callbacks that
+        remember something must be of the same classes, in the same order, as when the checkpoint was written.
     path : path-like
 
     Raises
@@ -92,10 +99,11 @@ def resume(session: Session, path: str | os.PathLike[str]) -> None:
     OSError
         The file cannot be read.
     """
-    network, position, states = load(path)
+    network, position, states, run = _load_parts(path)
     callbacks = with_state(session.callbacks)
     try:
         _check_network(session.network, network)
+        _check_run(session, run)
         _check_states(session, callbacks, position, states)
         _check_position(position)
         _check_parameters(states, network)
@@ -125,6 +133,21 @@ def _check_network(mine: Network, saved: Network) -> None:
         raise ValueError(f"it is a checkpoint of {saved!r}, not of {mine!r}.")
 
 
+def _check_run(session: Session, saved: Any) -> None:
+    """Options and data must be those that the checkpoint was written with; files of older versions do not say."""
+    if saved is None:
+        return
+    mine = session.identity
+    if not isinstance(saved, dict) or saved.keys() != mine.keys() or not all(isinstance(text, str) for text in saved.values()):
+        raise ValueError("it is broken: it does not say which run it belongs to.")
+    other = [f"{name} was {short(saved[name])}, is {short(mine[name])}" for name in mine if mine[name] != saved[name]]
+    if other:
+        raise ValueError(
+            f"it belongs to another run ({'; '.join(other)}; data as a checksum of X, y and sample_weight). "
+            "Continue with the same data and options, or begin anew in another folder."
+        )
+
+
 def _check_states(session: Session, callbacks: list[Any], position: dict[str, Any], states: list[tuple[str, Any]]) -> None:
     """What was saved must be of the kinds that this run and its callbacks would save."""
     names, written = [callback_name(callback) for callback in callbacks], [name for name, _ in states]
@@ -142,8 +165,8 @@ def _check_position(position: dict[str, Any]) -> None:
         raise ValueError(f"it is broken: its counters are {counters}, expected natural numbers below 2^63.")
     if not np.array_equal(np.sort(order), np.arange(order.size)) or not position["rng"].any():
         raise ValueError("it is broken: its row order is no permutation, or its random state is zero.")
-    if not all(np.isfinite(memory).all() for memory in position["state"]):
-        raise ValueError("it is broken: the optimiser's memory is not finite.")
+    if any(np.isnan(memory).any() for memory in position["state"]):  # an infinite moment makes steps of 0
+        raise ValueError("it is broken: the optimiser's memory holds NaN.")
 
 
 def _check_parameters(states: list[tuple[str, Any]], network: Network) -> None:

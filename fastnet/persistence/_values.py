@@ -27,6 +27,7 @@ from fastnet.persistence._container import DTYPES, MAX_DIMENSIONS, Container
 
 MAX_LABEL_BYTES_FACTOR = 64  # a vector of strings is as wide as its longest one: bounds what a small file can ask for
 MIN_LABEL_BYTES = 1 << 20
+MAX_EQUAL_HASHES = 16  # keys of a dict: Python's own numbers have few (-1 and -2), and many make a dict quadratic
 _NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
 SCALARS = {name: np.dtype(name) for name in ("bool", *_NUMBERS)}
 LABEL_TYPES = {**SCALARS, "str": np.dtype(str), "object": np.dtype(object)}
@@ -162,7 +163,11 @@ def _unpack_tuple(content: Any, file: Container) -> tuple[Any, ...]:
 
 
 def _unpack_dict(content: Any, file: Container) -> dict[Any, Any]:
-    return _built(dict, [(unpack(key, file), unpack(value, file)) for key, value in _pairs(content)])
+    pairs = [(unpack(key, file), unpack(value, file)) for key, value in _pairs(content)]
+    hashes = _built(set, [_built(hash, key) for key, _ in pairs])
+    if len(pairs) > len(hashes) + MAX_EQUAL_HASHES:
+        raise ValueError("broken file: so many keys of a dict have equal hashes that it was made to take long")
+    return _built(dict, pairs)
 
 
 def _unpack_scalar(content: Any, file: Container) -> Any:

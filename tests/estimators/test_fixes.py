@@ -16,6 +16,7 @@ from scipy.special import softplus
 from sklearn.datasets import make_regression
 from sklearn.exceptions import ConvergenceWarning
 
+from fastnet import DivergenceError
 from fastnet.estimators import MLPClassifier, MLPRegressor
 from fastnet.estimators._fit import LBFGSProgress
 
@@ -201,6 +202,19 @@ def test_diverging_training_names_the_epoch_and_leaves_the_model(regression: Dat
         reg.fit(X, y)
     np.testing.assert_array_equal(reg.predict(X), expected)
     assert set(vars(reg)) == state
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_lbfgs_that_cannot_start_is_an_error_and_leaves_the_model(regression: Data, loss: str) -> None:
+    X, y = regression
+    y = abs(y)
+    reg = MLPRegressor(hidden_layer_sizes=(3,), loss=loss, solver="lbfgs", max_iter=20, random_state=0).fit(X, y)
+    expected = reg.predict(X)
+    message = r"Solver produced non-finite parameter weights.*L-BFGS diverged in iteration 1"
+    with pytest.raises(ValueError, match=message) as raised:
+        reg.fit(1e200 * X, y)
+    assert isinstance(raised.value.__cause__, DivergenceError)
+    np.testing.assert_array_equal(reg.predict(X), expected)
 
 
 def test_early_stopping_ends_with_the_first_epoch_that_is_not_finite(regression: Data) -> None:

@@ -18,6 +18,7 @@ from sklearn.exceptions import NotFittedError
 
 import fastnet as fn
 from fastnet.estimators import MLPClassifier, MLPRegressor
+from fastnet.estimators._sklearn import replace_state
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -296,3 +297,53 @@ def test_partial_fit_follows_a_dtype_and_starts_anew_on_other_memory(regression:
     reg.partial_fit(X, y)
     assert reg._optimizer.step == 1
     assert reg.coefs_[0].dtype == np.float64
+
+
+class TestRefusedFit:
+    """A fit that is refused never shows: neither to other threads while it is checked, nor afterwards."""
+
+    @pytest.mark.parametrize("call", ["fit", "partial_fit"])
+    @pytest.mark.parametrize("bad", ["nan", "labels", "weights", "features"])
+    def test_is_checked_on_a_draft(self, call, bad, monkeypatch):
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(40, 3)), np.arange(40) % 3
+        clf = MLPClassifier((4,), max_iter=2, random_state=0).fit(X, y)
+        before = dict(clf.__dict__)
+        touched = []
+        monkeypatch.setattr(MLPClassifier, "__setattr__", lambda self, name, value: _noted(self, clf, touched, name, value))
+        weight = None
+        if bad == "nan":
+            X = np.where(np.eye(40, 3) == 1, np.nan, X)
+        elif bad == "labels":
+            y = y * 0.5
+        elif bad == "weights":
+            weight = -np.ones(40)
+        else:
+            X, weight = (X[:, :2], None) if call == "partial_fit" else (X[:, :2], np.ones(3))
+        with pytest.raises(ValueError):
+            getattr(clf, call)(X, y, weight)
+        assert touched == []
+        assert clf.__dict__ == before
+
+    def test_a_state_is_replaced_without_a_gap(self):
+        class Model:
+            pass
+
+        class Attributes(dict):
+            def __delitem__(self, name):
+                assert name != "coefs_"
+                super().__delitem__(name)
+
+            def clear(self):
+                raise AssertionError("other threads would find no model")
+
+        model = Model()
+        model.__dict__ = Attributes(coefs_=1, other=2)
+        replace_state(model, {"coefs_": 3, "new": 4})
+        assert model.__dict__ == {"coefs_": 3, "new": 4}
+
+
+def _noted(target, watched, touched, name, value):
+    if target is watched:
+        touched.append(name)
+    object.__setattr__(target, name, value)

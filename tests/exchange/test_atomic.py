@@ -121,3 +121,86 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, run_script):
     assert "OSError" in message and "File too large" in message and "unchanged" in message
     assert path.read_bytes() == before
     assert _leftovers(tmp_path) == []
+
+
+def save(path, text="new"):
+    with _atomic.replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def test_names_as_long_as_the_system_takes(tmp_path):
+    path = tmp_path / ("m" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    save(path)
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("call", ["chmod", "flush of the folder"])
+def test_what_the_file_system_refuses_after_writing_is_no_error(call, tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    path.write_text("old")
+    opened = os.open
+
+    def refuse(*arguments, **options):
+        raise PermissionError(1, "Operation not permitted")
+
+    if call == "chmod":
+        monkeypatch.setattr(os, "chmod", refuse)
+    else:
+        monkeypatch.setattr(os, "open", lambda name, *rest: refuse() if os.path.isdir(name) else opened(name, *rest))
+    save(path)
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes by name on this system")
+def test_pipes_and_devices_are_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/null"):
+        with pytest.raises(OSError, match="a device, a pipe or a socket. Give the path of a file"):
+            save(path)
+    assert pipe.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_folders_are_refused(tmp_path):
+    with pytest.raises(IsADirectoryError, match="this is a folder"):
+        save(tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="the folder to save in does not exist.*nowhere"):
+        save(tmp_path / "nowhere" / "model")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no umask")
+def test_the_umask_is_never_changed(tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    try:
+        monkeypatch.setattr(os, "umask", None)
+        save(tmp_path / "model")
+        assert (tmp_path / "model").stat().st_mode & 0o777 == 0o640
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are not looked for on this system")
+def test_files_of_writers_at_work_are_not_stale(tmp_path):
+    with _atomic.replacing(tmp_path / "model") as temporary:
+        assert _atomic.remove_stale(tmp_path) == 0
+        assert temporary.exists()
+    child = os.fork()
+    if child == 0:
+        with _atomic.replacing(tmp_path / "other"):
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert _atomic.remove_stale(tmp_path) == 1
+
+
+def test_files_of_other_machines_are_stale_after_a_day(tmp_path):
+    path = tmp_path / f".00000000-1-00000000{_atomic.TEMPORARY_SUFFIX}"
+    path.touch()
+    assert _atomic.remove_stale(tmp_path) == 0
+    os.utime(path, (0, 0))
+    assert _atomic.remove_stale(tmp_path) == 1

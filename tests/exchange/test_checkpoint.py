@@ -9,6 +9,7 @@ import pytest
 
 import fastnet as fn
 from fastnet import checkpoint
+from fastnet.persistence import _container, _format, _load
 
 X = np.random.default_rng(0).normal(size=(50, 4))
 Y = (X[:, 0] * X[:, 1] > 0).astype(int) + (X[:, 2] > 1)
@@ -179,8 +180,17 @@ def test_what_does_not_fit_is_refused_and_nothing_changes(tmp_path):
     other = fn.Network([fn.Dense(6, "relu", dropout=0.3), fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
     cases = [
         (other, X, {}, "it is a checkpoint of"),
-        (_network(), X[:40], {}, "order must have shape|row order"),
-        (_network(), X, {"optimizer": "sgd"}, "does not hold what this run remembers"),
+        (_network(), X[:40], {}, "another run .data was"),
+        (_network(), 2 * X, {}, "another run .data was"),
+        (_network(), X, {"sample_weight": np.ones(len(X))}, "another run .data was"),
+        (_network(), X, {"optimizer": "sgd"}, "another run .optimizer was"),
+        (_network(), X, {"optimizer": fn.Adam(beta1=0.5)}, "another run .optimizer was"),
+        (_network(), X, {"optimizer": "adamw"}, "another run .optimizer was"),
+        (_network(), X, {"batch_size": 7}, "batch_size was '32', is '7'"),
+        (_network(), X, {"learning_rate": 0.5}, "learning_rate was 'Constant.*', is 'Constant"),
+        (_network(), X, {"sampling": "random"}, "sampling was"),
+        (_network(), X, {"l2": 0.1, "weight_decay": 0.1}, "l2 was '0.0', is '0.1'; weight_decay was"),
+        (_network(), X, {"max_grad_norm": 1.0}, "max_grad_norm was 'None', is '1.0'"),
         (_network(), X, {"callbacks": [fn.EarlyStopping(monitor="loss")]}, "written with the callbacks"),
         (_network(), X, {"resume_from": tmp_path / "network"}, "holds a network, not a checkpoint"),
     ]
@@ -202,3 +212,59 @@ def test_stale_temporary_files_are_cleared(tmp_path):
 def test_options_out_of_range(options, tmp_path):
     with pytest.raises(ValueError, match=next(iter(options))):
         fn.Checkpoint(tmp_path, **options)
+
+
+def test_runs_whose_memories_have_the_same_shapes_are_told_apart(tmp_path):
+    for number, (one, other) in enumerate([("rmsprop", "adagrad"), ("adagrad", fn.SGD(momentum=0.9))]):
+        folder = tmp_path / str(number)
+        _network().fit(X, Y, epochs=1, optimizer=one, callbacks=[fn.Checkpoint(folder)])
+        with pytest.raises(ValueError, match="another run .*optimizer was"):
+            _network().fit(X, Y, epochs=2, optimizer=other, resume_from=checkpoint.latest(folder))
+
+
+def test_another_loss_is_another_run(tmp_path):
+    def network():
+        return fn.Network([fn.Dense(1, "identity")], n_inputs=4, random_state=0)
+
+    network().fit(X, X[:, 0], epochs=1, callbacks=[fn.Checkpoint(tmp_path)])
+    with pytest.raises(ValueError, match="loss was 'SquaredError.*', is 'Huber"):
+        network().fit(X, X[:, 0], epochs=2, loss="huber", resume_from=checkpoint.latest(tmp_path))
+
+
+def test_functions_go_by_their_names(tmp_path):
+    def rate(j):
+        return 0.01
+
+    for epochs in (1, 2):
+        resume_from = checkpoint.latest(tmp_path)
+        options = {"learning_rate": rate, "callbacks": [fn.Checkpoint(tmp_path)], "resume_from": resume_from}
+        history = _network().fit(X, Y, epochs=epochs, **options)
+    assert len(history.loss) == 2
+
+
+def test_files_that_do_not_say_their_run_are_resumed(tmp_path):
+    """Those of earlier versions."""
+    _network().fit(X, Y, epochs=1, callbacks=[fn.Checkpoint(tmp_path)])
+    path = checkpoint.latest(tmp_path)
+    file, kind, content = _load.open_file(path, mmap=False)
+    del content["run"]
+    _container.write(path, _format.dump(kind, content), dict(file.tensors))
+    history = _network().fit(X, Y, epochs=2, callbacks=[fn.Checkpoint(tmp_path)], resume_from=path)
+    assert len(history.loss) == 2
+
+
+def test_a_moment_that_overflows_is_resumed(tmp_path):
+    rows = np.ones((8, 1), np.float32)
+    rows[0] = 1e12
+
+    def fit(epochs, **options):
+        net = fn.Network([fn.Dense(1, "identity")], 1, random_state=0)
+        with np.errstate(over="ignore"):
+            net.fit(rows, rows[:, 0] * 1e10, epochs=epochs, random_state=0, **options)
+        return net.params
+
+    fit(1, callbacks=[fn.Checkpoint(tmp_path)])
+    _, position, _ = checkpoint.load(checkpoint.latest(tmp_path))
+    assert np.isinf(position["state"][1]).any()
+    resumed = fit(3, callbacks=[fn.Checkpoint(tmp_path)], resume_from=checkpoint.latest(tmp_path))
+    assert np.array_equal(resumed, fit(3))

@@ -116,6 +116,7 @@ def test_a_small_file_cannot_ask_for_much_memory(files):
         _network_file([dense] * 1000, 2**31 - 1, {"W1": np.zeros((1, 1), "f4")}),
         _network_file([dense], 1, {"W1": np.zeros((1, 1), "f4"), "b1": np.zeros(1, "f4")}),
         _described(classifier, lambda about: about.update(classes=labels)),
+        _described(classifier, lambda about: about["parameters"].update(class_weight=[[]] * 700_000)),
         mutations.put_together(b"[" * 1_000_000, b""),
         mutations.put_together(b'{"a":' * 1_000_000, b""),
         mutations.put_together(b'{"a":"' + b"x" * 1_000_000, b""),
@@ -132,6 +133,14 @@ def test_a_small_file_cannot_ask_for_much_memory(files):
         finally:
             tracemalloc.stop()
         assert peak < 64 * len(raw) + (8 << 20)
+
+
+def test_keys_of_equal_hashes_are_refused(files):
+    """They would make a dict's construction quadratic: 20,000 of them took seconds."""
+    classifier = next(raw for raw in files if b'\\"kind\\":\\"classifier\\"' in raw)
+    keys = {"dict": [[i * (2**61 - 1), 1.0] for i in range(1, 1000)]}
+    with pytest.raises(ValueError, match="keys of a dict have equal hashes"):
+        _load_bytes(_described(classifier, lambda about: about["parameters"].update(class_weight=keys)))
 
 
 def _described(raw: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -39,6 +41,53 @@ def test_classifier_in_a_pipeline(y, opset):
     label, probabilities = _run(model, X.astype(np.float32))
     assert label.tolist() == pipeline.predict(X).tolist()
     np.testing.assert_allclose(probabilities, pipeline.predict_proba(X), atol=1e-5)
+
+
+LABELS = {"strings": np.array(["a", "b", "c"]), "integers": np.array([2, 5, 9]), "small": np.array([-1, 0, 1], np.int8)}
+
+
+def _outputs(model):
+    """Type and values of every output but the probabilities, and what stands for these."""
+    results = _run(model, X.astype(np.float32))
+    return [list(result[0]) if isinstance(result, list) else (result.dtype, np.shape(result)) for result in results]
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+@pytest.mark.parametrize("options", [{"zipmap": False}, {"zipmap": True}, {"zipmap": "columns"}, {"zipmap": False, "nocl": True}])
+def test_options_do_what_they_do_for_scikit_learns_classifiers(labels, options):
+    """Outputs, their types and shapes, and the keys of maps are those of skl2onnx's own converter of LogisticRegression."""
+    first = X[:1].astype(np.float32)
+    ours = skl2onnx.to_onnx(MLPClassifier((8,), random_state=0, max_iter=40).fit(X, labels[SPECIES]), first, options=options)
+    theirs = skl2onnx.to_onnx(LogisticRegression(max_iter=1000).fit(X, labels[SPECIES]), first, options=options)
+    assert [output.name for output in ours.graph.output] == [output.name for output in theirs.graph.output]
+    assert _outputs(ours) == _outputs(theirs)
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS.keys())
+@pytest.mark.parametrize("in_search", [False, True])
+def test_nocl_gives_the_numbers_of_the_classes(labels, in_search):
+    network = MLPClassifier((8,), random_state=0, max_iter=40)
+    estimator = GridSearchCV(network, {"alpha": [1e-4, 1e-2]}, cv=2) if in_search else network
+    pipeline = make_pipeline(StandardScaler(), estimator).fit(X, labels[SPECIES])
+    model = skl2onnx.to_onnx(pipeline, X[:1].astype(np.float32), options={id(pipeline[-1]): {"zipmap": False, "nocl": True}})
+    label, probabilities = _run(model, X.astype(np.float32))
+    assert label.dtype == np.int64
+    assert labels[label].tolist() == pipeline.predict(X).tolist()
+    np.testing.assert_allclose(probabilities, pipeline.predict_proba(X), atol=1e-5)
+
+
+def test_output_class_labels():
+    estimator = MLPClassifier((8,), random_state=0, max_iter=40).fit(X, LABELS["strings"][SPECIES])
+    model = skl2onnx.to_onnx(estimator, X[:1].astype(np.float32), options={"zipmap": False, "output_class_labels": True})
+    assert _run(model, X.astype(np.float32))[2].tolist() == ["a", "b", "c"]
+
+
+def test_labels_that_skl2onnx_does_not_have():
+    estimator = MLPClassifier((8,), random_state=0, max_iter=5).fit(X, np.array([5, 2**63, 2**64 - 1], np.uint64)[SPECIES])
+    with pytest.raises(ValueError, match="nocl=True"):
+        skl2onnx.to_onnx(estimator, X[:1].astype(np.float32), options={"zipmap": False})
+    model = skl2onnx.to_onnx(estimator, X[:1].astype(np.float32), options={"zipmap": False, "nocl": True})
+    assert estimator.classes_[_run(model, X.astype(np.float32))[0]].tolist() == estimator.predict(X).tolist()
 
 
 def test_zipmap_is_skl2onnxs_own():

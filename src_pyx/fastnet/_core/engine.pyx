@@ -32,6 +32,8 @@ cdef extern from "team.h" nogil:
     bint flag_is_up(const int* flag)
     Py_ssize_t take_number(Py_ssize_t* next)
     int team_calls()
+    int team_forks()
+    void team_lose_helpers(Team* team)
     void team_run(Team* team, int size, TeamWork work, void* task)
 
 
@@ -52,9 +54,9 @@ include "watch.pxi"
 include "products.pxi"
 include "random.pxi"
 include "plan.pxi"
+include "team_size.pxi"
 include "inference.pxi"
 include "tiles.pxi"
-include "pace.pxi"
 include "training.pxi"
 include "trainer.pxi"
 include "entries.pxi"

@@ -1,4 +1,30 @@
-# Single kernels as Python functions, for tests and benchmarks.
+# Single kernels, and the choice of team sizes, for Python: tests and benchmarks.
+
+cdef class TeamSizes:
+    """The sizes that a team takes as it works, up to `limit` members."""
+
+    cdef TeamSize sizes
+
+    def __cinit__(self, int limit):
+        start_team_size(&self.sizes, limit)
+
+    @property
+    def size(self):
+        return size_of(&self.sizes, self.sizes.choice)
+
+    def falls_behind(self, double nanoseconds, double rows):
+        """Whether the team is late after these rows, compared with a smaller one."""
+        return bool(falls_behind(&self.sizes, nanoseconds, rows))
+
+    def note(self, double nanoseconds, double rows, long long now):
+        """The team has worked for so long, on so many rows."""
+        note_team(&self.sizes, nanoseconds, rows, now)
+
+
+def largest_team_at(int n_threads, long long now):
+    """Members that a team may have at this moment, as far as retreats allow."""
+    return largest_team(n_threads, 0, now)
+
 
 cdef int same_vectors(cnp.ndarray x, cnp.ndarray out) except -1:
     """Their common width, after checking that both are contiguous vectors of one length and dtype."""

@@ -4,6 +4,7 @@ cdef enum:
     ROWS_PER_BLOCK = 264            # as many as a product passes over at a time; with 128, 100,000 rows took 5 to 15 % longer
     ROWS_PER_BLOCK_BLAS = 528       # BLAS copies the weights for every block: layers of 2048 units, 21 %
     BLOCKS_PER_MEMBER = 4           # at least, of a team
+    LONG_CALL = 1000000000          # multiply-adds that outlast a time slice: members share such a call as fast as each can
     ROW_WORK_WITH_GIL = 1 << 17     # multiply-adds of one row that are not worth releasing the GIL for
 
 
@@ -95,22 +96,29 @@ cdef void infer_member(int member, void* argument) noexcept nogil:
         infer_rows[double](task, member, NULL)
 
 
-cdef int team_size(double work, int n_threads) noexcept nogil:
-    """Members worth having for `work` multiply-adds, some 50 microseconds' for each, which is what it takes to wake one; the threads
-    are shared with the calls that are running."""
-    cdef double worth = work / 2.5e6
-    cdef int size = min(n_threads, TEAM_MAXIMUM) // (1 + team_calls())
-    if worth < size:
-        size = <int> worth
-    return size if size > 1 else 1
+cdef int members_worth_having(double work, int n_threads) noexcept nogil:
+    """For `work` multiply-adds: some 50 microseconds' for each, which is what it takes to wake one."""
+    return max(<int> min(work / 2.5e6, <double> min(n_threads, TEAM_MAXIMUM)), 1)
 
 
 cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     cdef Py_ssize_t item = 4 if task.width == cnp.NPY_FLOAT else 8
-    cdef int size = team_size(<double> plan.n_weights * task.X.n, <int> min(n_threads, task.X.n))
+    cdef double work = <double> plan.n_weights * task.X.n
+    cdef int worth = members_worth_having(work, <int> min(n_threads, task.X.n)), size
+    cdef bint reviewed = 1 < worth and work < LONG_CALL
     cdef Py_ssize_t most = ROWS_PER_BLOCK_BLAS if plan.uses_blas else ROWS_PER_BLOCK
-    cdef Py_ssize_t share = BLOCKS_PER_MEMBER if size > 1 else 1
-    cdef Py_ssize_t block_rows = max(<Py_ssize_t> 1, min(most, (task.X.n + size * share - 1) // (size * share)))
+    cdef Py_ssize_t blocks = worth * BLOCKS_PER_MEMBER if worth > 1 else 1
+    cdef Py_ssize_t block_rows = max(<Py_ssize_t> 1, min(most, (task.X.n + blocks - 1) // blocks))
+    cdef TeamSize sizes
+    cdef long long began = now_nanoseconds(), now
+    size = min(worth, largest_team(n_threads, team_calls(), began))
+    if reviewed:
+        kind = (plan.sizes, (<object> task.X.n).bit_length(), task.width, worth)
+        if not recall_size(&sizes, kind):
+            start_team_size(&sizes, worth)
+            keep(&sizes, sizes.n_choices - 1, TRIALS_APART * TRIAL_NANOSECONDS)
+        reviewed = size >= size_of(&sizes, sizes.choice)
+        size = min(size, size_of(&sizes, sizes.choice))
     task.layers = plan.layers
     task.n_layers = plan.n_layers
     task.widest = plan.widest
@@ -118,9 +126,19 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     task.scratch_size = (inference_scratch(block_rows, plan.widest, item) + 4095) // 4096 * 4096
     cdef cnp.ndarray scratch = np.empty(size * task.scratch_size, dtype=np.uint8)
     task.scratch = <char*> cnp.PyArray_DATA(scratch)
-    start_watch(&task.watch)
+    start_watch(&task.watch, &task.team)
     with nogil:
         team_run(&task.team, size, infer_member, task)
+        if task.watch.orphaned:     # this member knows all rows
+            start_watch(&task.watch, &task.team)
+            task.next_block = 0
+            team_run(&task.team, 1, infer_member, task)
+            reviewed = False
+    if reviewed:
+        now = now_nanoseconds()
+        falls_behind(&sizes, now - began, task.X.n)
+        note_team(&sizes, now - began, task.X.n, now)
+        remember_size(&sizes, kind)
     return raise_if_ended(&task.watch)
 
 
@@ -146,6 +164,7 @@ def activations(Plan plan not None, cnp.ndarray params not None, X, list outs no
     memset(&task, 0, sizeof(task))
     task.width = width_of(plan, params)
     take_rows(&rows, X, plan.layers[0].n_in, task.width)
+    outs = list(outs)               # no one else can replace its matrices, into which the task points
     if len(outs) != plan.n_layers or plan.n_layers > 1024:
         raise ValueError(f"outs must hold {plan.n_layers} matrices, at most 1024: got {len(outs)}")
     for l in range(plan.n_layers):

@@ -126,10 +126,14 @@ cdef double element_loss(const Loss* loss, real a, real y, Py_ssize_t j, real* s
         level = loss.per_output[j]
         slope[0] = <real> (1 - level if distance > 0 else (-level if distance < 0 else 0)) if distance == distance else distance
         return (1 - level) * distance if distance > 0 else -level * distance
-    if loss.code == POISSON:
-        slope[0] = 1 - y / a
-        return (y * c_log(y / a) if y > 0 else 0) - y + a
+    # A prediction that underflows to 0 must not make the gradient infinite.
     smallest = <real> (1e-30 if real is float else 1e-300)
+    if loss.code == POISSON:
+        if y <= 0:
+            slope[0] = 1
+            return a
+        slope[0] = 1 - y / (a if a > smallest or a != a else smallest)
+        return y * c_log(y / (a if a > smallest or a != a else smallest)) - y + a
     if loss.code == BINARY_CROSS_ENTROPY:
         slope[0] = (a - y) / (a * (1 - a) if a * (1 - a) > smallest else smallest)
         value = 0

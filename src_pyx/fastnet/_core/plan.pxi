@@ -140,7 +140,7 @@ cdef int check_csr(const Rows* rows, Py_ssize_t n_entries) except -1:
             if not 0 <= rows.indices[e] < rows.n_columns:
                 raise ValueError(f"row {r} has an entry in column {rows.indices[e]}: there are {rows.n_columns} columns")
             if e > start and rows.indices[e] < rows.indices[e - 1]:
-                raise ValueError(f"the column numbers of row {r} must be sorted")
+                raise ValueError(f"the column numbers of row {r} must be sorted: X.sort_indices() does it")
     return 0
 
 

@@ -123,21 +123,27 @@ cdef void add_scaled(real* restrict y, const real* restrict x, real factor, Py_s
 
 cdef void sparse_forward_product(const Rows* X, const uint32* numbers, Py_ssize_t start, const real* W, const real* b,
                                  real* Z, Py_ssize_t rows, Py_ssize_t n_out) noexcept nogil:
-    """Z = A W + b for CSR rows `numbers[start : start + rows]` (rows start, start + 1, ... if numbers is NULL)."""
+    """Z = A W + b for CSR rows `numbers[start : start + rows]` (rows start, start + 1, ... if numbers is NULL).
+
+    The caller may have changed the column numbers since they were checked: none leaves the range.
+    """
     cdef Py_ssize_t r, number
     cdef long long e
+    cdef uint32 last = <uint32> (X.n_columns - 1)
     for r in range(rows):
         number = numbers[start + r] if numbers != NULL else start + r
         memcpy(Z + r * n_out, b, n_out * sizeof(real))
         for e in range(X.indptr[number], X.indptr[number + 1]):
-            add_scaled(Z + r * n_out, W + X.indices[e] * n_out, (<const real*> X.data)[e], n_out)
+            add_scaled(Z + r * n_out, W + <Py_ssize_t> min(<uint32> X.indices[e], last) * n_out, (<const real*> X.data)[e], n_out)
 
 
 cdef void sparse_weight_gradient(const Rows* X, const uint32* numbers, Py_ssize_t start, const real* dZ, Py_ssize_t dZ_row, real* dW,
                                  Py_ssize_t dW_row, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t m, Py_ssize_t n,
                                  bint accumulate) noexcept nogil:
-    """dW (m, n) = A^T dZ for columns first .. first + m of CSR rows. Indices are sorted: a row's entries are found by bisection."""
+    """dW (m, n) = A^T dZ for columns first .. first + m of CSR rows. Indices are sorted: a row's entries are found by bisection,
+    and end with the first that is outside, below too where the caller has changed them since they were checked."""
     cdef Py_ssize_t r, number
+    cdef size_t column
     cdef long long e, low, high, middle
     if not accumulate:
         for r in range(m):
@@ -153,6 +159,7 @@ cdef void sparse_weight_gradient(const Rows* X, const uint32* numbers, Py_ssize_
             else:
                 high = middle
         for e in range(low, X.indptr[number + 1]):
-            if X.indices[e] >= first + m:
+            column = <size_t> (X.indices[e] - first)
+            if column >= <size_t> m:
                 break
-            add_scaled(dW + (X.indices[e] - first) * dW_row, dZ + r * dZ_row, (<const real*> X.data)[e], n)
+            add_scaled(dW + column * dW_row, dZ + r * dZ_row, (<const real*> X.data)[e], n)

@@ -68,8 +68,9 @@ cdef void drop_units(real* restrict A, real* restrict D, Py_ssize_t rows, Py_ssi
     cdef real kept = <real> (1 / (1 - rate)), factor
     cdef real* a
     cdef real* d
+    cdef uint64 of_layer = seed ^ (layer << 56) ^ (layer >> 8) * <uint64> 0x9e3779b97f4a7c15
     for r in range(rows):
-        key = <uint32> fn_mix64(fn_mix64(fn_mix64(seed ^ (layer << 56)) ^ step) ^ <uint64> (first_row + r))
+        key = <uint32> fn_mix64(fn_mix64(fn_mix64(of_layer) ^ step) ^ <uint64> (first_row + r))
         a = A + r * n
         d = D + r * n
         for j in range(n):

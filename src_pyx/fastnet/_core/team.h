@@ -1,11 +1,13 @@
 /* Teams of threads, made of helpers that outlive the call into the core.
  *
- * team_run lets every member of a team, the caller and size - 1 helpers, run the same function with its number, and waits for all.
- * A helper without a team looks out for the next one for a tenth of a millisecond, since short calls follow each other, and then
- * sleeps. In two cores of a virtual machine a team begins after 0.2 microseconds if its helper is awake and 50 if it sleeps; a new
- * thread takes 40 and another 40 to join. team_barrier spins for about two microseconds and then yields, so that a team on busy
- * cores waits without holding them. A thread that cannot be started makes the team smaller, never the work incomplete: members read
- * the size after the start. Platforms without POSIX threads have a team of one.
+ * team_run lets every member of a team, the caller and size - 1 helpers, run the same function with its number, and waits for all;
+ * a helper that has not begun by the time the caller is done is called off.
+ * Whoever waits, for the others at a barrier or for the next team, spins for as long as waking it would take, and then sleeps. It
+ * never yields: on a busy core that would hand a whole time slice, several milliseconds, to another program, where the wait was to
+ * last microseconds. A thread that sleeps is put back on a core soon after it is woken, and leaves its own to a member that the
+ * system has put aside. On two cores of a virtual machine a team begins after 0.2 microseconds if its helper is awake and 50 if it
+ * sleeps; a new thread takes 40 and another 40 to join. A thread that cannot be started makes the team smaller, never the work
+ * incomplete: members read the size after the start. Platforms without POSIX threads have a team of one.
  */
 #ifndef FASTNET_TEAM_H
 #define FASTNET_TEAM_H
@@ -13,7 +15,8 @@
 
 #define TEAM_MAXIMUM 64
 #define TEAM_SPINS 64
-#define IDLE_NANOSECONDS 100000
+#define SPIN_NANOSECONDS 50000
+#define WATCH_SLEEP_NANOSECONDS 20000000
 
 typedef struct Team Team;
 typedef void (*TeamWork)(int member, void *task);
@@ -24,15 +27,25 @@ typedef void (*TeamWork)(int member, void *task);
 #include <signal.h>
 #include <stdlib.h>
 #include "clock.h"
+#if defined(__linux__)
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#endif
 
 struct Team {
     int size;
     int arrived;
     int generation;
-    int helping; /* helpers that have not finished */
+    int sleepers; /* members that sleep at a barrier */
+    int helping;  /* helpers that have not finished; with CALLER_SLEEPS once the caller sleeps until they have */
     TeamWork work;
     void *task;
 };
+
+#define CALLER_SLEEPS (1 << 30)
 
 static inline void team_pause(void)
 {
@@ -43,16 +56,47 @@ static inline void team_pause(void)
 #endif
 }
 
-/* Wait while a word has this value. */
-static void team_wait(const int *word, int value)
+#if defined(__linux__)
+/* Sleep while a word has this value, until it is woken; at most so long, unless that is 0. It may return early. */
+static void word_sleep(const int *word, int value, long long nanoseconds)
 {
-    for (int spins = 0; spins < TEAM_SPINS; spins++) {
-        if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
-            return;
-        team_pause();
-    }
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == value)
-        sched_yield();
+    const struct timespec most = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, nanoseconds > 0 ? &most : NULL, NULL, 0);
+}
+
+/* Wake all who sleep on a word. The memory behind the address may be gone. */
+static void word_wake(const int *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
+#else
+static void word_sleep(const int *word, int value, long long nanoseconds)
+{
+    (void)word, (void)value, (void)nanoseconds;
+    sched_yield();
+}
+
+static void word_wake(const int *word) { (void)word; }
+#endif
+
+/* Whether a word loses this value while it is watched for the time that a wake-up takes. */
+static int word_changes(const int *word, int value)
+{
+    long long end = 0;
+    do {
+        for (int spins = 0; spins < TEAM_SPINS; spins++) {
+            if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
+                return 1;
+            team_pause();
+        }
+        if (end == 0)
+            end = now_nanoseconds() + SPIN_NANOSECONDS;
+    } while (now_nanoseconds() < end);
+    return 0;
+}
+
+/* Either a sleeper sees the new value, or whoever stored it sees the sleeper: both orders are sequentially consistent. */
+static void team_wake(Team *team, const int *word)
+{
+    if (__atomic_load_n(&team->sleepers, __ATOMIC_SEQ_CST) > 0)
+        word_wake(word);
 }
 
 static void team_barrier(Team *team)
@@ -60,20 +104,32 @@ static void team_barrier(Team *team)
     if (team->size == 1)
         return;
     const int generation = __atomic_load_n(&team->generation, __ATOMIC_ACQUIRE);
-    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == team->size) {
+    if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_SEQ_CST) == team->size) {
         __atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&team->generation, !generation, __ATOMIC_RELEASE);
-    } else {
-        team_wait(&team->generation, generation);
+        __atomic_store_n(&team->generation, !generation, __ATOMIC_SEQ_CST);
+        team_wake(team, &team->generation);
+        return;
     }
+    team_wake(team, &team->arrived);
+    if (word_changes(&team->generation, generation))
+        return;
+    __atomic_fetch_add(&team->sleepers, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&team->generation, __ATOMIC_SEQ_CST) == generation)
+        word_sleep(&team->generation, generation, 0);
+    __atomic_fetch_sub(&team->sleepers, 1, __ATOMIC_RELAXED);
 }
 
-/* Whether all others wait at the barrier; if not, lets them run for a moment. */
+/* Whether all others wait at the barrier; if not, waits for a moment. */
 static int team_awaits_me(Team *team)
 {
-    if (__atomic_load_n(&team->arrived, __ATOMIC_ACQUIRE) == team->size - 1)
+    const int arrived = __atomic_load_n(&team->arrived, __ATOMIC_ACQUIRE);
+    if (arrived == team->size - 1)
         return 1;
-    sched_yield();
+    if (!word_changes(&team->arrived, arrived)) {
+        __atomic_fetch_add(&team->sleepers, 1, __ATOMIC_SEQ_CST);
+        word_sleep(&team->arrived, arrived, WATCH_SLEEP_NANOSECONDS);
+        __atomic_fetch_sub(&team->sleepers, 1, __ATOMIC_RELAXED);
+    }
     return 0;
 }
 
@@ -96,20 +152,23 @@ typedef struct Helper {
 static pthread_mutex_t helpers_mutex = PTHREAD_MUTEX_INITIALIZER;
 static Helper *idle_helpers;
 static int team_callers;
+static __thread int calls_of_this_thread; /* among them: a signal handler may call what it has interrupted */
+static int forks;
 
-/* A forked child has none of its parent's threads. */
+/* A forked child has none of its parent's threads but the one that forked. */
 static void helpers_forget(void)
 {
     helpers_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     idle_helpers = NULL;
-    team_callers = 0;
+    team_callers = calls_of_this_thread;
+    forks++;
 }
 
 static void helpers_prepare(void) { pthread_atfork(NULL, NULL, helpers_forget); }
 
 static Team *helper_awaits_team(Helper *self)
 {
-    const long long end = now_nanoseconds() + IDLE_NANOSECONDS;
+    const long long end = now_nanoseconds() + SPIN_NANOSECONDS;
     Team *team;
     do {
         for (int spins = 0; spins < TEAM_SPINS; spins++) {
@@ -117,7 +176,6 @@ static Team *helper_awaits_team(Helper *self)
                 return team;
             team_pause();
         }
-        sched_yield();
     } while (now_nanoseconds() < end);
     /* Either this thread sees the team that helper_call has set, or helper_call sees that it sleeps. */
     pthread_mutex_lock(&self->mutex);
@@ -140,18 +198,32 @@ static void helper_call(Helper *helper, Team *team, int number)
     }
 }
 
+/* Take a helper's team from it: the helper itself, to begin, or the caller, who calls it off. Whether it had not been taken yet. */
+static int helper_leaves(Helper *self, Team *team)
+{
+    return __atomic_compare_exchange_n(&self->team, &team, NULL, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static void helper_is_idle(Helper *self)
+{
+    pthread_mutex_lock(&helpers_mutex);
+    self->next = idle_helpers;
+    idle_helpers = self;
+    pthread_mutex_unlock(&helpers_mutex);
+}
+
 static void *helper_life(void *argument)
 {
     Helper *self = (Helper *)argument;
     for (;;) {
         Team *team = helper_awaits_team(self);
+        if (!helper_leaves(self, team)) /* it was called off */
+            continue;
         team->work(self->number, team->task);
-        __atomic_store_n(&self->team, NULL, __ATOMIC_RELAXED);
-        pthread_mutex_lock(&helpers_mutex);
-        self->next = idle_helpers;
-        idle_helpers = self;
-        pthread_mutex_unlock(&helpers_mutex);
-        __atomic_fetch_sub(&team->helping, 1, __ATOMIC_RELEASE); /* the team may be gone after this */
+        helper_is_idle(self);
+        /* The team may be gone after this. */
+        if (__atomic_sub_fetch(&team->helping, 1, __ATOMIC_ACQ_REL) == CALLER_SLEEPS)
+            word_wake(&team->helping);
     }
     return NULL;
 }
@@ -159,14 +231,12 @@ static void *helper_life(void *argument)
 /* A new thread that takes no signals: they are Python's. NULL if the system has none to give. */
 static Helper *helper_new(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     Helper *helper = (Helper *)calloc(1, sizeof(Helper));
     pthread_t thread;
     sigset_t all, before;
     int failed;
     if (helper == NULL)
         return NULL;
-    pthread_once(&once, helpers_prepare);
     pthread_mutex_init(&helper->mutex, NULL);
     pthread_cond_init(&helper->called, NULL);
     sigfillset(&all);
@@ -196,23 +266,56 @@ static Helper *helper_take(void)
 /* How many calls are running a team now, of one member or more. */
 static int team_calls(void) { return __atomic_load_n(&team_callers, __ATOMIC_RELAXED); }
 
+static void team_await_helpers(Team *team)
+{
+    int helping;
+    while ((helping = __atomic_load_n(&team->helping, __ATOMIC_ACQUIRE)) > 0) {
+        if (word_changes(&team->helping, helping))
+            continue;
+        helping = __atomic_or_fetch(&team->helping, CALLER_SLEEPS, __ATOMIC_ACQ_REL);
+        while (helping > CALLER_SLEEPS) {
+            word_sleep(&team->helping, helping, 0);
+            helping = __atomic_load_n(&team->helping, __ATOMIC_ACQUIRE);
+        }
+        return;
+    }
+}
+
+/* Forks between the first team and this process. */
+static int team_forks(void) { return forks; }
+
+/* After a fork in the middle of the team's work: the helpers do not exist in the child, and nobody must wait for them. */
+static void team_lose_helpers(Team *team)
+{
+    team->size = 1;
+    team->arrived = team->helping = team->sleepers = 0;
+}
+
 static void team_run(Team *team, int size, TeamWork work, void *task)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     Helper *helpers[TEAM_MAXIMUM];
-    int found = 1, helping;
+    int found = 1;
+    pthread_once(&once, helpers_prepare);
     while (found < size && (helpers[found] = helper_take()) != NULL)
         found++;
     team->size = found;
-    team->arrived = team->generation = 0;
+    team->arrived = team->generation = team->sleepers = 0;
     team->helping = found - 1;
     team->work = work;
     team->task = task;
     for (int i = 1; i < found; i++)
         helper_call(helpers[i], team, i);
     __atomic_fetch_add(&team_callers, 1, __ATOMIC_RELAXED);
+    calls_of_this_thread++;
     work(0, task);
-    while ((helping = __atomic_load_n(&team->helping, __ATOMIC_ACQUIRE)) > 0)
-        team_wait(&team->helping, helping);
+    for (int i = 1; i < found; i++)
+        if (team->size == found && helper_leaves(helpers[i], team)) { /* a forked child has no helpers to call off */
+            __atomic_fetch_sub(&team->helping, 1, __ATOMIC_RELAXED);
+            helper_is_idle(helpers[i]);
+        }
+    team_await_helpers(team);
+    calls_of_this_thread--;
     __atomic_fetch_sub(&team_callers, 1, __ATOMIC_RELAXED);
 }
 
@@ -226,6 +329,8 @@ static void flag_raise(int *flag) { *flag = 1; }
 static int flag_is_up(const int *flag) { return *flag; }
 static ptrdiff_t take_number(ptrdiff_t *next) { return (*next)++; }
 static int team_calls(void) { return 0; }
+static int team_forks(void) { return 0; }
+static void team_lose_helpers(Team *team) { (void)team; }
 
 static void team_barrier(Team *team) { (void)team; }
 static int team_awaits_me(Team *team) { return (void)team, 1; }

@@ -6,6 +6,8 @@
 cdef enum:
     HEAVY_BATCH = 60
     LONG_UPDATE = 4000
+    LONG_SWEEP = 1 << 23            # parameters whose update takes some 20 ms, whatever made the gradient
+    ALWAYS_ALL = 300                # a batch that takes longer than a time slice is always worth all members
 
 
 cdef class Trainer:
@@ -19,16 +21,18 @@ cdef class Trainer:
     cdef readonly Plan plan
     cdef readonly Py_ssize_t n_rows
     cdef readonly int n_threads
+    cdef tuple _kind            # of work, for the choice of the team's size
     cdef list held              # the arrays that the task points into
     cdef readonly Py_ssize_t workspace_bytes
 
     def __cinit__(self, Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, sample_weight, Py_ssize_t batch_size,
-                  int optimizer, tuple hyper, list state, *, double l2=0.0, bint l2_per_batch=False, double weight_decay=0.0,
+                  int optimizer, tuple hyper, state, *, double l2=0.0, bint l2_per_batch=False, double weight_decay=0.0,
                   double max_grad_norm=0.0, bint track_grad_norm=False, unsigned long long seed=0, int n_threads=1,
                   gradient=None, bint dropout=True):
         cdef Training* task = &self.task
         cdef Py_ssize_t n_out = plan.sizes[plan.n_layers], i
         memset(task, 0, sizeof(Training))
+        state = tuple(state)        # no one else can replace its arrays, into which the task points
         self.plan = plan
         task.width = width_of(plan, params)
         if gradient is None and not cnp.PyArray_ISWRITEABLE(params):
@@ -69,8 +73,13 @@ cdef class Trainer:
         operations = 1e-6 * self.plan.n_weights * task.batch_size * (2 if task.width == cnp.NPY_FLOAT else 4)
         task.heavy = operations > HEAVY_BATCH
         task.gradient_first = max_grad_norm > 0 or operations / self.n_threads > LONG_UPDATE
+        task.looks_while_updating = plan.n_params > LONG_SWEEP
         self._lay_out(n_out, gradient)
-        start_pace(&task.pace, self.n_threads)
+        task.n_shares = self.n_threads if self.plan.uses_blas else 0
+        task.stretch.reviewed = self.n_threads > 1 and operations < ALWAYS_ALL
+        self._kind = (plan.sizes, task.batch_size, task.width, self.n_threads, task.only_gradient, isinstance(X, tuple))
+        if not recall_size(&task.sizes, self._kind):
+            start_team_size(&task.sizes, self.n_threads)
 
     cdef int _members(self, int n_threads):
         """As many members as a batch has work for: a barrier costs about a microsecond, so each must have some ten of them."""
@@ -90,6 +99,8 @@ cdef class Trainer:
         cdef Py_ssize_t largest
         cdef char* place
         cdef int passes
+        if <object> (4 * item) * (sum(self.plan.sizes) + n_out + 16) * rows > PY_SSIZE_T_MAX // 2:
+            raise self._no_memory(f"more than {PY_SSIZE_T_MAX // 2:,}")
         task.n_tiles = lay_tiles(task.layers, L, self.plan.n_weights, NULL, &largest)
         task.scratch_size = (largest * item + 127) // 64 * 64
         needs_vector = task.gradient_first and gradient is None
@@ -132,10 +143,13 @@ cdef class Trainer:
         try:
             return np.empty(size, dtype=np.uint8)
         except MemoryError:
-            raise MemoryError(
-                f"training needs a workspace of {size:,} bytes for batches of {self.task.batch_size} rows, and there is not "
-                f"enough memory: a smaller batch_size or narrower layers need less"
-            ) from None
+            raise self._no_memory(f"{size:,}") from None
+
+    def _no_memory(self, size):
+        return MemoryError(
+            f"training needs a workspace of {size} bytes for batches of {self.task.batch_size} rows, and there is not "
+            f"enough memory: a smaller batch_size or narrower layers need less"
+        )
 
     @property
     def step(self):
@@ -172,24 +186,18 @@ cdef class Trainer:
 
     cdef int _run(self) except -1:
         cdef Training* task = &self.task
-        cdef bint may_choose = self.n_threads > 1 and not task.only_gradient and not self.plan.uses_blas
-        cdef double guess = 0.1 * self.plan.n_weights * task.batch_size, started
-        start_watch(&task.watch)
+        start_watch(&task.watch, &task.team)
         task.diverged = False
-        task.done = task.updates = task.rows_done = task.first_batch = task.end_batch = 0
+        task.done = task.updates = task.rows_done = task.stretch.batch = 0
         task.loss_sum = task.penalty_sum = task.norm_sum = 0
         with nogil:
-            while task.end_batch < task.n_batches and not task.diverged and not flag_is_up(&task.watch.signalled):
-                task.first_batch = task.end_batch
-                task.end_batch = task.n_batches
-                if may_choose:
-                    task.end_batch = min(task.n_batches, task.first_batch + batches_of_stretch(&task.pace, guess))
-                started = now_nanoseconds()
-                team_run(&task.team, task.pace.members, train_team_member, task)
-                if may_choose:
-                    note_pace(&task.pace, now_nanoseconds() - started, task.end_batch - task.first_batch)
+            while task.stretch.batch < task.n_batches and not task.diverged and not flag_is_up(&task.watch.signalled):
+                team_run(&task.team, begin_stretch(task, self.n_threads), train_team_member, task)
+                end_stretch(task)
             if not task.only_gradient and not params_are_finite(task, self.plan.n_params):
                 task.diverged = True
+        if task.stretch.reviewed:
+            remember_size(&task.sizes, self._kind)
         return raise_if_ended(&task.watch)
 
 

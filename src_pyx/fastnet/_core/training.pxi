@@ -11,8 +11,21 @@ cdef enum:
     ROWS_PER_PIECE = 1024           # rows at a time of a large batch, and of loss_and_grad
 
 
+cdef struct Stretch:
+    # Batches that one team runs, until the choice of its size is due for review.
+    Py_ssize_t batch                # the first one, and when the team has ended the first that it has not done
+    bint reviewed                   # the team may be of another size
+    bint chosen                     # its size is the choice of `sizes`, which it tells how long it took
+    int calls                       # into the core that were running when it began
+    long long began
+    long long last_batch            # ended at this time
+    Py_ssize_t rows
+    bint ends                       # member 0's decision before the last barrier of a batch
+
+
 cdef struct Training:
     Team team
+    TeamSize sizes
     int width
     const Layer* layers
     Py_ssize_t n_layers
@@ -25,12 +38,10 @@ cdef struct Training:
     Py_ssize_t n                    # rows of the pass
     Py_ssize_t batch_size
     Py_ssize_t n_batches
-    Py_ssize_t first_batch          # of the stretch that a team runs before the choice of its size is reviewed
-    Py_ssize_t end_batch
+    Stretch stretch
     const double* rates             # (n_rates,)
     Py_ssize_t n_rates
     Py_ssize_t step                 # batches so far; members count their own while they run
-    Pace pace
     # objective and optimiser
     Step optimizer
     void* first
@@ -43,6 +54,7 @@ cdef struct Training:
     bint gradient_first             # the whole gradient before any update
     bint drops
     uint64 seed
+    int n_shares                    # of a batch's rows; 0: one a member
     # gradient instead of training: dJ is summed over the pieces of the pass into `gradient`, with this sum of weights
     bint only_gradient
     double whole_weight
@@ -66,8 +78,10 @@ cdef struct Training:
     double* tile_weights            # squared norms of the tiles' weights before the update
     # results
     Watch watch
-    bint stops[2]                   # member 0's decisions before the barriers of a batch, which all follow after them
+    bint stops[2]                   # member 0's decisions before the first barriers of a batch, which all members then follow
+    double weight                   # of the next batch: member 0's sum, since the caller may change sample weights meanwhile
     bint heavy                      # a layer of a batch takes long enough to look at signals between layers
+    bint looks_while_updating       # an update takes so long
     bint diverged
     Py_ssize_t done                 # batches, those without weight too
     Py_ssize_t updates
@@ -93,11 +107,17 @@ cdef void gather(Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1,
             (<real*> task.batch_weights)[r] = (<const real*> task.y.weights)[order[r]]
 
 
-cdef double weight_of_batch(const Training* task, Py_ssize_t start, Py_ssize_t rows, real* unused) noexcept nogil:
-    """Sum of the batch's sample weights, read from the data: other members may still be gathering."""
-    cdef Py_ssize_t r
+cdef Py_ssize_t rows_of_batch(const Training* task, Py_ssize_t batch) noexcept nogil:
+    return min(task.n - batch * task.batch_size, task.batch_size)
+
+
+cdef double weight_of_batch(const Training* task, Py_ssize_t batch, real* unused) noexcept nogil:
+    """Sum of a batch's sample weights, read from the data; of a gradient, that of all batches."""
+    cdef Py_ssize_t r, start = batch * task.batch_size, rows = rows_of_batch(task, batch)
     cdef double total = 0
     cdef const real* weights = <const real*> task.y.weights
+    if task.only_gradient:
+        return task.whole_weight
     if weights == NULL:
         return rows
     for r in range(start, start + rows):
@@ -229,7 +249,7 @@ cdef double clipping(const Training* task) noexcept nogil:
 
 cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t rows, double weight, double rate,
                        Py_ssize_t number, real* unused) noexcept nogil:
-    """Optimiser step `number` on this member's tiles."""
+    """Optimiser step `number` on this member's tiles; if it takes long, a signal leaves the rest of them as they are."""
     cdef Py_ssize_t i, piece, place, stride
     cdef const Tile* tile
     cdef const Layer* layer
@@ -238,6 +258,7 @@ cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t 
     cdef real* first = <real*> task.first
     cdef real* second = <real*> task.second
     cdef double decay
+    cdef Watch* watch = &task.watch if task.looks_while_updating else NULL
     cdef Step step = task.optimizer
     step.scale = clipping(task) if task.max_norm > 0 else 1
     prepare(&step, number)
@@ -263,6 +284,8 @@ cdef void update_tiles(Training* task, int member, Py_ssize_t start, Py_ssize_t 
             place = tile.place + piece * tile.stride
             update(&step, params + place, gradient + piece * stride, first + place if first != NULL else NULL,
                    second + place if second != NULL else NULL, tile.length)
+        if ended(watch, member):
+            return
 
 
 cdef void account(Training* task, double weight, Py_ssize_t rows, double mean_loss) noexcept nogil:
@@ -320,18 +343,23 @@ cdef bint all_stop(Training* task, int member, int barrier) noexcept nogil:
 
 cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
     """One member's life: the batches of a stretch."""
-    cdef Py_ssize_t batch, start, rows, size = task.team.size, step = task.step
+    cdef Py_ssize_t batch = task.stretch.batch, start, rows, size = task.team.size, step = task.step
+    cdef Py_ssize_t shares = task.n_shares if task.n_shares > 0 else size, share
     cdef double weight, mean_loss
     if member == 0:
         divide_tiles(task)
+        task.weight = weight_of_batch(task, batch, <real*> NULL)
     team_barrier(&task.team)
-    for batch in range(task.first_batch, task.end_batch):
+    while True:
         start = batch * task.batch_size
-        rows = task.n - start if task.n - start < task.batch_size else task.batch_size
-        weight = task.whole_weight if task.only_gradient else weight_of_batch(task, start, rows, <real*> NULL)
+        rows = rows_of_batch(task, batch)
+        weight = task.weight
         if weight > 0:
-            share_forward_and_back(task, member, start, rows * member // size, rows * (member + 1) // size, 1 / weight, step,
-                                   <real*> NULL)
+            share = member
+            while share < shares:
+                share_forward_and_back(task, member, start, rows * share // shares, rows * (share + 1) // shares, 1 / weight, step,
+                                       <real*> NULL)
+                share += size
         if all_stop(task, member, 0):
             return
         if weight > 0:
@@ -351,6 +379,11 @@ cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
                         return
                 update_tiles(task, member, start, rows, weight, task.rates[batch if task.n_rates > 1 else 0], step + 1, <real*> NULL)
         step += 1
+        batch += 1
+        if member == 0:
+            task.stretch.ends = batch == task.n_batches or (task.stretch.reviewed and stretch_ends(task, rows))
+            if not task.stretch.ends:
+                task.weight = weight_of_batch(task, batch, <real*> NULL)
         team_barrier(&task.team)
         if member == 0:
             if weight > 0 and not task.only_gradient:
@@ -359,6 +392,46 @@ cdef void train_member(Training* task, int member, real* unused) noexcept nogil:
             task.step += 1
             if task.heavy:
                 look_at_signals(&task.watch)
+            task.stretch.batch = batch
+        if task.stretch.ends:
+            return
+
+
+cdef int begin_stretch(Training* task, int n_threads) noexcept nogil:
+    """The size of the team that runs the next stretch."""
+    cdef Stretch* stretch = &task.stretch
+    cdef int chosen = size_of(&task.sizes, task.sizes.choice), size
+    stretch.began = stretch.last_batch = now_nanoseconds()
+    stretch.rows = 0
+    stretch.calls = team_calls()
+    if not stretch.reviewed:
+        return n_threads
+    size = min(chosen, largest_team(n_threads, stretch.calls, stretch.began))
+    stretch.chosen = size == chosen
+    return size
+
+
+cdef bint stretch_ends(Training* task, Py_ssize_t rows) noexcept nogil:
+    """Whether the choice of the team's size is due for review after a batch of so many rows."""
+    cdef Stretch* stretch = &task.stretch
+    cdef long long now = task.watch.last_chance, took = now - stretch.last_batch
+    stretch.last_batch = now
+    stretch.rows += rows
+    if not stretch.chosen:
+        return now >= retreat.until or team_calls() != stretch.calls + 1
+    return (
+        falls_behind(&task.sizes, took, rows)
+        or (task.team.size > 1 and team_calls() > stretch.calls + 1)
+        or task.sizes.spent + now - stretch.began >= task.sizes.length
+    )
+
+
+cdef void end_stretch(Training* task) noexcept nogil:
+    cdef long long now = now_nanoseconds()
+    if not task.stretch.reviewed or not task.stretch.chosen:
+        return
+    if task.stretch.rows > 0:
+        note_team(&task.sizes, now - task.stretch.began, task.stretch.rows, now)
 
 
 cdef void divide_tiles(Training* task) noexcept nogil:

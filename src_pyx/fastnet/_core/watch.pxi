@@ -9,15 +9,18 @@ cdef extern from "Python.h":
 
 
 cdef struct Watch:
-    int signalled                   # a handler has raised; its error stays set
+    Team* team                      # whose member 0 looks
+    int signalled                   # the work ends: a handler has raised, and its error stays set, or
+    bint orphaned                   # has forked, and this is the child, which has no other members
     long long last_look
     long long last_chance
     long long longest_gap           # between two chances, of late
 
 
-cdef void start_watch(Watch* watch) noexcept nogil:
+cdef void start_watch(Watch* watch, Team* team) noexcept nogil:
     """At the start of a call; the first of a zeroed watch counts as a look."""
-    watch.signalled = False
+    watch.team = team
+    watch.signalled = watch.orphaned = False
     watch.last_chance = now_nanoseconds()
     if watch.last_look == 0:
         watch.last_look = watch.last_chance
@@ -35,12 +38,19 @@ cdef void look_at_signals(Watch* watch) noexcept nogil:
 
 cdef void run_handlers(Watch* watch, long long now, long long ahead) noexcept nogil:
     """Run Python's signal handlers if 50 ms will have gone by since they last were, `ahead` nanoseconds from now."""
+    cdef bint raised
+    cdef int forks
     if now + ahead - watch.last_look < WATCH_NANOSECONDS or flag_is_up(&watch.signalled):
         return
     watch.last_look = now
     with gil:
-        if PyErr_CheckSignals() != 0:
-            flag_raise(&watch.signalled)
+        forks = team_forks()
+        raised = PyErr_CheckSignals() != 0
+    if forks != team_forks() and watch.team.size > 1:
+        team_lose_helpers(watch.team)
+        watch.orphaned = not raised
+    if raised or watch.orphaned:
+        flag_raise(&watch.signalled)
 
 
 cdef void wait_watchfully(Watch* watch, Team* team) noexcept nogil:
@@ -60,5 +70,10 @@ cdef bint ended(Watch* watch, int member) noexcept nogil:
 
 
 cdef int raise_if_ended(Watch* watch) except -1:
-    """Let the exception propagate that a signal handler raised."""
+    """Let the exception propagate that a signal handler raised, or say what the child of a fork in the middle of the work misses."""
+    if watch.orphaned:
+        raise RuntimeError(
+            "The process was forked by a signal handler while several threads computed, and the child does not have the others: "
+            "call again there. A network that was being trained has the parameters that it had then."
+        )
     return -1 if flag_is_up(&watch.signalled) else 0

@@ -1,0 +1,78 @@
+"""Beside other programs: the threads that fastnet takes by itself against one thread, while other processes keep the cores."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from benchmarks import train
+from benchmarks._pool import Entry, Pool
+from benchmarks._results import check, ratios, row
+from benchmarks._tasks import Concurrent, Inference
+
+TITLE = "Beside other programs"
+
+_FITS = """
+import numpy as np, fastnet as fn
+X = np.random.default_rng(0).standard_normal((6000, 20)).astype("f4")
+y = (X[:, 0] * X[:, 1] > 0).astype(int)
+while True:
+    net = fn.Network([fn.Dense(64, "relu"), fn.Dense(64, "relu"), fn.Dense(2, "softmax")], 20, random_state=0)
+    net.fit(X, y, batch_size=200, epochs=20, random_state=0)
+"""
+#: What the other processes do.
+OTHERS = {"busy": "while True: pass", "fitting": _FITS}
+#: How many of them.
+LOADS = ((0, "busy"), (1, "busy"), (4, "busy"), (8, "busy"), (1, "fitting"), (3, "fitting"))
+#: The default may take so many times as long as one thread.
+MOST = 1.3
+QUICK = ("tab200", "small-20000")
+
+_SMALL, _LARGE = (20, 64, 64, 2), (784, 512, 512, 10)
+TASKS = (
+    *(task for task in train.SHAPES if task.name in ("tab", "tab200")),
+    *(replace(task, n_rows=10_000) for task in train.SHAPES if task.name == "med"),
+    *(Concurrent(task, 2) for task in train.SHAPES if task.name == "tab200"),
+    Inference("small-1000", _SMALL, 1_000),
+    Inference("small-20000", _SMALL, 20_000),
+    Inference("large-1000", _LARGE, 1_000),
+)
+
+
+def run(pool: Pool, loads: Sequence[tuple[int, str]] = LOADS, tasks: Sequence[Any] = TASKS) -> dict[str, Any]:
+    rows = []
+    # Rounds as long as several time slices of all processes; the disturbance is wanted, so none is taken again.
+    options = replace(pool.options, min_seconds=max(pool.options.min_seconds, 0.4), retries=0)
+    for n_others, what in loads:
+        with _beside(n_others, OTHERS[what]), Pool(options) as own:
+            chosen = [task for task in tasks if not options.quick or _name(task) in QUICK]
+            for task, series in zip(chosen, own.compare_each([_entries(task) for task in chosen]), strict=True):
+                figure = check("default / one thread", ratios(series["default"], series["one thread"]), MOST, at_most=True)
+                name = f"{_name(task)}, {n_others} {what}"
+                rows.append(row(name, "ms", 1e3, series, [figure], others=n_others, what=what))
+                pool.report(rows[-1])
+    return {"rows": rows}
+
+
+def _name(task: Any) -> str:
+    return f"{task.training.name}, {task.fits} fits" if isinstance(task, Concurrent) else task.name
+
+
+def _entries(task: Any) -> list[Entry]:
+    return [Entry("default", "fastnet", task), Entry("one thread", "fastnet", task, (1,))]
+
+
+@contextmanager
+def _beside(n: int, code: str) -> Iterator[None]:
+    """So many other processes that run this code all the time."""
+    others = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(n)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()

@@ -1,0 +1,124 @@
+"""Recipes of the documentation on real tables: what each is worth, beside scikit-learn's network and LightGBM.
+
+Every recipe is fitted to the same random splits of every table. Its figures are its scores divided by those of its section's
+reference.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
+from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
+
+from benchmarks._pool import Pool
+from benchmarks._recipes import RECIPES, REFERENCES, Recipe
+from benchmarks._results import check, row
+from benchmarks._tables import TABLES, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLE = "Recipes on real tables"
+QUICK = ("breast_cancer", "digits", "diabetes")
+#: What is compared as a ratio; less is better.
+COMPARED = ("log-loss", "error", "RMSE", "log-loss, damaged rows", "RMSE, damaged rows", "seconds")
+
+Scores = dict[str, list[float]]
+
+
+def run(pool: Pool, recipes: Sequence[Recipe] = RECIPES) -> dict[str, Any]:
+    """A row for each recipe, with its scores on every split of every table."""
+    tables = [table for table in pool.options.chosen(TABLES, QUICK) if not _absent(pool, table)]
+    recipes = [recipe for recipe in recipes if not _absent(pool, recipe)]
+    scores: dict[str, dict[str, Scores]] = {recipe.name: {} for recipe in recipes}
+    about = {}
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")  # advice on convergence is no result
+        for table in tables:
+            X, y = table.load()
+            about[table.name] = described(table, X, y)
+            for recipe in (recipe for recipe in recipes if recipe.suits(table)):
+                splits = [score(recipe, table, X, y, seed) for seed in range(pool.options.rounds)]
+                scores[recipe.name][table.name] = {key: [split[key] for split in splits] for key in splits[0]}
+            print(f"  {table.name}: {len(X):,} rows, {X.shape[1]} columns", flush=True)
+    rows = [_row(recipe, scores) for recipe in recipes]
+    for result in rows:
+        pool.report(result)
+    return {"tables": about, "rows": rows}
+
+
+def described(table: Table, X: pd.DataFrame, y: pd.Series) -> dict[str, Any]:
+    """Size, missing values and, of a classification, the number of classes and the share of the rarest."""
+    about = {"kind": table.kind, "rows": len(X), "columns": X.shape[1], "missing": int(X.isna().sum().sum())}
+    if table.regression:
+        return about
+    return {**about, "classes": y.nunique(), "rarest": round(float(y.value_counts(normalize=True).min()), 3)}
+
+
+def score(recipe: Recipe, table: Table, X: pd.DataFrame, y: pd.Series, seed: int) -> dict[str, float]:
+    """Fit to three quarters of the rows: scores on the last quarter, as it is and damaged, and the seconds of CPU of the fit."""
+    stratify = None if table.regression else y
+    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=stratify, random_state=seed)
+    model = recipe.make(table.regression, seed)
+    start = time.process_time()
+    model.fit(X_train, y_train)
+    seconds = time.process_time() - start
+    scores_of, loss = (_regression, "RMSE") if table.regression else (_classification, "log-loss")
+    found = scores_of(model, X_test, y_test)
+    found[f"{loss}, damaged rows"] = scores_of(model, damaged(X_test, seed), y_test)[loss]
+    return {key: float(f"{value:.5g}") for key, value in {**found, "seconds": seconds}.items()}
+
+
+def damaged(X: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """`X` with one number of each row multiplied by 1000, as if its unit were wrong."""
+    numbers = X.select_dtypes("number")
+    values = numbers.to_numpy(dtype=float, copy=True)
+    values[np.arange(len(X)), np.random.default_rng(seed).integers(values.shape[1], size=len(X))] *= 1000
+    return X.assign(**dict(zip(numbers.columns, values.T, strict=True)))
+
+
+def _classification(model: BaseEstimator, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
+    p, classes = model.predict_proba(X), model.classes_
+    predicted = classes[p.argmax(axis=1)]
+    of_each = {"y_score": p[:, 1]} if len(classes) == 2 else {"y_score": p, "multi_class": "ovr", "labels": classes}
+    return {
+        "log-loss": log_loss(y, p, labels=classes),
+        "error": float(np.mean(predicted != y)),
+        "AUC": roc_auc_score(y, **of_each),
+        "balanced accuracy": balanced_accuracy_score(y, predicted),
+    }
+
+
+def _regression(model: BaseEstimator, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
+    """The root of the mean squared error, in standard deviations of `y`: 1 is as good as the mean."""
+    return {"RMSE": float(np.sqrt(np.mean((model.predict(X) - y) ** 2)) / np.std(y))}
+
+
+def ratios(own: dict[str, Scores], reference: dict[str, Scores], key: str) -> dict[str, float]:
+    """Of the means over the splits, for each table that both have; where the reference makes no error there is none."""
+    return {
+        table: float(np.mean(scores[key]) / mean)
+        for table, scores in own.items()
+        if key in scores and table in reference and (mean := np.mean(reference[table][key])) > 0
+    }
+
+
+def _row(recipe: Recipe, scores: dict[str, dict[str, Scores]]) -> dict[str, Any]:
+    own, reference = scores[recipe.name], scores.get(REFERENCES[recipe.section], {})
+    compared = {key: list(ratios(own, reference, key).values()) for key in COMPARED}
+    checks = [check(f"{key} / {REFERENCES[recipe.section]}", values) for key, values in compared.items() if values]
+    return row(recipe.name, "", 1, {}, checks, section=recipe.section, scores=own)
+
+
+def _absent(pool: Pool, one: Recipe | Table) -> bool:
+    missing = one.missing()
+    if missing:
+        pool.note(f"{one.name}: skipped, {missing}")
+    return missing is not None

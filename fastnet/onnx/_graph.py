@@ -1,0 +1,182 @@
+"""An ONNX graph as a path: its constants, and the steps from its input to an output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain, permutations
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from fastnet.activations import ACTIVATIONS, Activation
+from fastnet.onnx._activations import COMMUTATIVE, EXPRESSIONS, Expression, Operand
+
+_BY_ROOT: dict[str, list[tuple[Expression, Activation]]] = {}
+for _name, _expressions in EXPRESSIONS.items():
+    for _expression in _expressions:
+        _BY_ROOT.setdefault(_expression[0], []).append((_expression, ACTIVATIONS[_name]()))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node, or the last of those that form an activation, which makes one tensor of one other.
+
+    Attributes
+    ----------
+    node : onnx.NodeProto
+    operand, output : str
+        Names of the tensor that the step is applied to, and of the one it makes.
+    activation : Activation or None
+        What the nodes between operand and output compute; None for a single node.
+    """
+
+    node: onnx.NodeProto
+    operand: str
+    output: str
+    activation: Activation | None = None
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What made a tensor: the node, its place in the graph, and the operand through which the tensor depends on the input."""
+
+    place: int
+    node: onnx.NodeProto
+    operand: str
+
+
+class Graph:
+    """Constants by name, and the way from the input to every tensor that depends on it.
+
+    Parameters
+    ----------
+    graph : onnx.GraphProto
+
+    Raises
+    ------
+    ValueError
+        A constant cannot be read, two tensors have one name, or the graph has not one input.
+    """
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.constants = _constants(graph)
+        inputs = [value for value in graph.input if value.name not in self.constants]
+        if len(inputs) != 1:
+            raise ValueError(f"the model has the inputs {[value.name for value in inputs]}, expected one")
+        self.input = inputs[0]
+        _refuse_repeated(chain((tensor.name for tensor in graph.initializer), [self.input.name], _outputs(graph)))
+        self._origins = _origins(graph, self.input.name)
+
+    def path(self, target: str) -> list[Step]:
+        """The steps from the input to the tensor `target`: of operands that depend on the input, by way of the one made last."""
+        steps: list[Step] = []
+        name = target
+        while name != self.input.name:
+            if name not in self._origins:
+                raise ValueError(f"the output {target!r} does not depend on the input through a chain of nodes")
+            steps.append(self._step(name))
+            name = steps[-1].operand
+        return steps[::-1]
+
+    def _step(self, name: str) -> Step:
+        origin = self._origins[name]
+        for expression, activation in _BY_ROOT.get(operator_name(origin.node), []):
+            arguments = self._arguments(name, expression)
+            if arguments:
+                return Step(origin.node, arguments.pop(), name, activation)
+        return Step(origin.node, origin.operand, name)
+
+    def _arguments(self, name: str, operand: str | Expression) -> set[str]:
+        """The tensors z for which the tensor `name` is the operand."""
+        if isinstance(operand, str):
+            return {name}
+        operator, *operands = operand
+        node = self._origins[name].node if name in self._origins else None
+        if node is None or operator_name(node) != operator or len(node.input) != len(operands) or node.attribute:
+            return set()
+        orders = permutations(node.input) if operator in COMMUTATIVE else [node.input]
+        return set().union(*(self._common_arguments(order, operands) for order in orders))
+
+    def _common_arguments(self, names: Iterable[str], operands: list[Operand]) -> set[str]:
+        """The tensors z for which each of the named tensors is the operand in its place."""
+        pairs = list(zip(names, operands, strict=True))
+        if not all(self._is_number(name, operand) for name, operand in pairs if isinstance(operand, float)):
+            return set()
+        return set.intersection(*(self._arguments(name, operand) for name, operand in pairs if not isinstance(operand, float)))
+
+    def _is_number(self, name: str, number: float) -> bool:
+        array = self.constants.get(name)
+        if array is None or array.size != 1 or array.ndim > 2 or array.dtype not in (np.float32, np.float64):
+            return False
+        return bool(np.isclose(array.item(), number, rtol=1e-7, atol=0))
+
+
+def operator_name(node: onnx.NodeProto) -> str:
+    """The operator's name, with its domain if it is not one of ONNX's own."""
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}"
+
+
+def describe(node: onnx.NodeProto) -> str:
+    """A node for messages: by its name, else by the first tensor that it makes."""
+    return f"node {node.name or next(iter(node.output), '')!r} ({operator_name(node)})"
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    """Initialisers, the outputs of Constant nodes, and what Identity nodes make of them, by name."""
+    constants = {tensor.name: _array(f"constant {tensor.name!r}", tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        value = _value(node, constants)
+        if value is not None:
+            constants.update((name, value) for name in node.output if name)
+    return constants
+
+
+def _value(node: onnx.NodeProto, constants: dict[str, np.ndarray]) -> np.ndarray | None:
+    """What a Constant node, or an Identity node of a constant, makes; None for other nodes, and kinds that are no weights."""
+    operator = operator_name(node)
+    if operator == "Identity" and len(node.input) == 1:
+        return constants.get(node.input[0])
+    if operator == "Constant" and len(node.attribute) == 1:
+        attribute = node.attribute[0]
+        if attribute.name == "value":
+            return _array(describe(node), attribute.t)
+        if attribute.name == "value_float":
+            return np.array(attribute.f, np.float32)
+        if attribute.name == "value_floats":
+            return np.array(attribute.floats, np.float32)
+    return None
+
+
+def _array(owner: str, tensor: onnx.TensorProto) -> np.ndarray:
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        raise ValueError(f"{owner} lies in another file, which is not read: save the model with its weights inside")
+    try:
+        return numpy_helper.to_array(tensor)
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(f"{owner} is broken: {error}") from error
+
+
+def _outputs(graph: onnx.GraphProto) -> Iterable[str]:
+    """The names of all tensors that nodes make; optional ones that are left out have an empty name."""
+    return (name for node in graph.node for name in node.output if name)
+
+
+def _refuse_repeated(names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"the model holds two tensors named {name!r}, expected names of their own")
+        seen.add(name)
+
+
+def _origins(graph: onnx.GraphProto, source: str) -> dict[str, _Origin]:
+    """The origin of every tensor that depends on `source`; an operand's place is before its user's, so all ways back end."""
+    origins: dict[str, _Origin] = {}
+    for place, node in enumerate(graph.node):
+        operands = [name for name in node.input if name == source or name in origins]
+        if operands:
+            operand = max(operands, key=lambda name: origins[name].place if name in origins else -1)
+            origins.update((name, _Origin(place, node, operand)) for name in node.output if name)
+    return origins

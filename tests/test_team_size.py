@@ -1,0 +1,127 @@
+"""How many members a team has, by the times of simulated work: the choice in src_pyx/fastnet/_core/team_size.pxi."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from fastnet._core import engine
+
+MILLISECOND = 1_000_000
+ROWS = 100
+
+
+class Simulation:
+    """A clock, and work whose batches take as long as a function of size and time says.
+
+    Batches that a retreat or another call would take from the team are not simulated: the core counts them for neither.
+    """
+
+    clock = 0  # retreats hold for the process: each simulation begins after those before it
+
+    def __init__(self, limit: int) -> None:
+        self.sizes = engine.TeamSizes(limit)
+        Simulation.clock += 60_000 * MILLISECOND
+        self.spent: Counter[int] = Counter()
+
+    def run(self, milliseconds: float, nanoseconds_of_batch) -> float:
+        """Work for about so long; nanoseconds a batch, retreats included."""
+        start, batches = Simulation.clock, 0
+        while Simulation.clock < start + milliseconds * MILLISECOND:
+            chosen = self.sizes.size
+            size = min(chosen, engine.largest_team_at(64, Simulation.clock))
+            took = nanoseconds_of_batch(size, Simulation.clock)
+            Simulation.clock += took
+            self.spent[size] += took
+            batches += 1
+            if size == chosen:
+                self.sizes.falls_behind(took, ROWS)
+                self.sizes.note(took, ROWS, Simulation.clock)
+        return (Simulation.clock - start) / batches
+
+
+@pytest.mark.parametrize("limit, sizes", [(1, {1}), (2, {1, 2}), (6, {1, 2, 4, 6}), (16, {1, 2, 4, 8, 16})])
+def test_sizes_double_up_to_the_limit(limit, sizes):
+    simulation = Simulation(limit)
+    simulation.run(500, lambda size, now: 200_000 // size)
+    assert set(simulation.spent) == sizes
+    assert simulation.spent[limit] > 0.85 * sum(simulation.spent.values())
+
+
+@pytest.mark.parametrize("batch", [20_000, 900_000, 30 * MILLISECOND])
+@pytest.mark.parametrize(
+    "speedups", [{1: 1, 2: 0.7, 4: 0.5}, {1: 1, 2: 1.8, 4: 1.5}, {1: 1, 2: 1.9, 4: 3.5}], ids=["one", "two", "four"]
+)
+def test_the_fastest_size_is_kept(batch, speedups):
+    simulation = Simulation(4)
+    best = max(speedups, key=speedups.get)
+    each = simulation.run(60_000 if batch > MILLISECOND else 3_000, lambda size, now: int(batch / speedups[size]))
+    assert simulation.spent[best] > 0.8 * sum(simulation.spent.values())
+    assert each < 1.06 * batch / speedups[best]
+
+
+def test_sizes_that_cannot_pay_are_not_tried():
+    simulation = Simulation(64)
+    simulation.run(2_000, lambda size, now: 50_000 * size)
+    assert set(simulation.spent) == {1, 2}
+
+
+def test_trials_are_bounded_by_time_not_by_batches():
+    simulation = Simulation(2)
+    simulation.run(9, lambda size, now: 20_000 if size == 1 else 400_000)
+    assert simulation.spent[2] <= 5 * MILLISECOND
+
+
+def put_aside(on: float, off: float):
+    """Batches of 30 us, in 20 with a team; but its second member waits `off` milliseconds for its core after each `on`."""
+
+    def batch(size: int, now: int) -> int:
+        if size == 1:
+            return 30_000
+        phase = now % int((on + off) * MILLISECOND) - on * MILLISECOND
+        return 20_000 if phase < 0 else int(off * MILLISECOND - phase) + 20_000
+
+    return batch
+
+
+@pytest.mark.parametrize("on, off", [(0.5, 0.5), (3, 3), (4, 4), (3, 12), (6, 24)])
+def test_a_busy_core_costs_a_team_little(on, off):
+    assert Simulation(2).run(5_000, put_aside(on, off)) < 1.1 * 30_000
+
+
+def test_a_team_gives_way_at_once_and_grows_again():
+    simulation = Simulation(2)
+    idle = lambda size, now: 30_000 if size == 1 else 20_000  # noqa: E731
+    simulation.run(1_000, idle)
+    assert simulation.sizes.size == 2
+    assert simulation.run(100, put_aside(4, 4)) < 1.25 * 30_000
+    simulation.run(500, idle)
+    assert simulation.run(500, idle) < 1.05 * 20_000
+
+
+def test_hiccups_cost_a_team_no_more_than_their_own_time():
+    rng = np.random.default_rng(0)
+    delay, apart = 1.5 * MILLISECOND, 30 * MILLISECOND
+
+    def batch(size, now):
+        work = 30_000 if size == 1 else 20_000
+        return work + int(delay * (rng.random() < work / apart))
+
+    assert Simulation(2).run(10_000, batch) < 1.08 * 20_000 * (1 + delay / apart)
+
+
+def test_retreats_hold_for_all_work_of_the_process_and_become_longer():
+    stalled = Simulation(2)
+    stalled.run(1_000, lambda size, now: 100_000 // size)
+    lengths = []
+    for _ in range(3):
+        while engine.largest_team_at(64, Simulation.clock) == 64:
+            stalled.run(1, lambda size, now: 100_000 if size == 1 else 50_000 + 5 * MILLISECOND * (stalled.sizes.size == 2))
+        other = Simulation.clock
+        while engine.largest_team_at(64, Simulation.clock) == 1:
+            Simulation.clock += MILLISECOND
+        lengths.append(Simulation.clock - other)
+        stalled.run(30, lambda size, now: 100_000 // size)
+    assert lengths[0] < lengths[1] < lengths[2] < 500 * MILLISECOND
