@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -12,5 +13,7 @@ def _call(warn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
 
 
 #: ``as_scikit_learn(warn, ...)`` calls a function that warns, `warnings.warn` or one of scikit-learn's own, as if from there.
-#: Python takes a warning's module, and what it has shown already, from the globals of the caller.
-as_scikit_learn = FunctionType(_call.__code__, {"__name__": "sklearn.neural_network._multilayer_perceptron"})
+#: Python takes a warning's module, and what it has shown already, from the globals of the caller; from 3.13 on its builtins too.
+as_scikit_learn = FunctionType(
+    _call.__code__, {"__name__": "sklearn.neural_network._multilayer_perceptron", "__builtins__": builtins}
+)
