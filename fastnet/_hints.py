@@ -1,11 +1,11 @@
-"""The right word after a wrong one, for error messages."""
+"""Suggestions for misspelt or foreign names, for error messages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-#: What choices are called elsewhere, without underscores: Keras, PyTorch, scikit-learn.
+#: Names in Keras, PyTorch and scikit-learn, without underscores -> fastnet's names.
 _ELSEWHERE = {
     "mse": "squared_error",
     "mseloss": "squared_error",
@@ -29,7 +29,7 @@ _ELSEWHERE = {
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'relu'?`` for a word that is written or called differently elsewhere; otherwise nothing."""
+    """The text `` Did you mean 'relu'?`` for another spelling or another library's name; otherwise an empty text."""
     known = list(known)
     folded = word.lower().replace("-", "_").replace(" ", "_")
     plain = {name.replace("_", ""): name for name in known}

@@ -1,4 +1,4 @@
-"""The loop over epochs, and what is called between them."""
+"""The loop over epochs, and the callbacks between them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class CallbackProtocol(Protocol):
-    """What `train` calls."""
+    """The methods that `train` calls."""
 
     def on_train_begin(self, session: Session) -> None: ...
 
@@ -23,9 +23,9 @@ class CallbackProtocol(Protocol):
 def train(
     session: Session, *, epochs: int | None = None, iterations: int | None = None, callbacks: Iterable[CallbackProtocol] = ()
 ) -> None:
-    """Run epochs until the session has done `epochs` of them, or `iterations` updates, or until a callback stops it.
+    """Run epochs until the session has completed `epochs` of them, or `iterations` updates, or until a callback stops it.
 
-    Epochs and updates that the session did before count. All callbacks see the end of every epoch, in the order given.
+    Earlier epochs and updates of the session count. All callbacks are called after every epoch, in the order given.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ def train(
     epochs, iterations : int
         Exactly one of them.
     callbacks : iterable of callbacks
-        ``on_epoch_end`` returns True to stop; ``on_train_end`` is called however training ends, whatever other callbacks raise.
+        ``on_epoch_end`` returns True to stop; ``on_train_end`` is always called, whatever ends training or other callbacks raise.
 
     Raises
     ------
     DivergenceError
         See `Session.run_epoch`.
     RuntimeError
-        The network is being trained already.
+        The network is already being trained.
     """
     if (epochs is None) == (iterations is None):
         raise ValueError(f"Give either epochs or iterations, got epochs={epochs} and iterations={iterations}.")
@@ -66,7 +66,7 @@ def _train(session: Session, epochs: int | None, iterations: int | None, callbac
 
 
 def _end(callbacks: list[CallbackProtocol], session: Session) -> None:
-    """End training for every callback. The first error, training's or a callback's, propagates with notes of those after it."""
+    """End training for every callback. The first error, of training or of a callback, is raised, with notes about later ones."""
     first = of_training = sys.exception()
     for callback in callbacks:
         try:
@@ -80,7 +80,7 @@ def _end(callbacks: list[CallbackProtocol], session: Session) -> None:
         if first is not None and first is not of_training:
             raise first
     finally:
-        del first, of_training  # a frame that refers to its own error lives on until the garbage is collected
+        del first, of_training  # a frame that refers to its own error would live until the next garbage collection
 
 
 def _done(session: Session, epochs: int | None, iterations: int | None) -> bool:

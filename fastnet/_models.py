@@ -1,7 +1,7 @@
-"""One view of every model that inspection and plotting can look at.
+"""One view of every model that inspection and plotting can handle.
 
-A `Network` and a fitted estimator hold the same things under different names. `model_view` gives them one shape, so
-that a picture or a diagnosis is written once::
+A `Network` and a fitted estimator have the same contents under different names. `model_view` gives them a common interface, so
+that a picture or a diagnosis is written only once::
 
     view = model_view(model)
     Z, A = view.forward_pass(X)                  # the lecture's forward equations
@@ -42,7 +42,7 @@ class Gradients:
     Attributes
     ----------
     dA : list of ndarray of shape (n_rows, n[l])
-        With respect to the activations of the hidden layers only: loss and output activation are derived as one.
+        With respect to the activations of the hidden layers only: loss and output activation are differentiated together.
     dZ : list of ndarray of shape (n_rows, n[l])
         With respect to the pre-activations.
     dW : list of ndarray of shape (n[l-1], n[l])
@@ -57,7 +57,7 @@ class Gradients:
 
 @dataclass(frozen=True)
 class ModelView:
-    """What a picture needs of a model; built by `model_view`.
+    """What pictures need to know about a model; created by `model_view`.
 
     Attributes
     ----------
@@ -66,9 +66,9 @@ class ModelView:
     weights, biases : tuple of ndarray of shape (n[l-1], n[l]) and (n[l],)
         The model's own arrays, not copies.
     activations : tuple of Activation
-        One a layer.
+        One for each layer.
     feature_names, output_names : tuple of str, or None
-        Names of the inputs and outputs, where the model knows them.
+        Names of the inputs and outputs, if the model has them.
     loss : Loss
         The loss the model was trained on, or for a `Network` the canonical one of its output activation.
     classes : ndarray or None
@@ -76,7 +76,7 @@ class ModelView:
     learning_rate : float or None
         The estimator's initial learning rate.
     has_normalised_steps : bool
-        Whether a step's size is about the learning rate whatever the gradient's, as Adam's is.
+        Whether steps are about as large as the learning rate whatever the size of the gradient, as with Adam.
     """
 
     name: str
@@ -101,7 +101,7 @@ class ModelView:
         return len(self.weights)
 
     def assert_finite(self) -> None:
-        """Refuse, with a ValueError, to go on with parameters that are NaN or infinite."""
+        """Raise a ValueError if a parameter is NaN or infinite."""
         if not all(np.isfinite(array).all() for array in (*self.weights, *self.biases)):
             raise ValueError(
                 f"This {self.name} has parameters that are NaN or infinite, so there is nothing to draw: training diverged. "
@@ -114,7 +114,7 @@ class ModelView:
         Raises
         ------
         ValueError
-            If the number of features is not the model's.
+            The number of features differs from the model's.
         """
         X = np.atleast_2d(dense_rows(X))
         if X.ndim != 2 or X.shape[1] != self.sizes[0]:
@@ -150,7 +150,7 @@ class ModelView:
         Raises
         ------
         ValueError
-            If `y` holds a label that the classifier was not fitted on.
+            `y` contains a label that the classifier was not fitted on.
         """
         y = np.asarray(y)
         if self.classes is None or y.ndim == 2 and y.shape[1] > 1:
@@ -165,7 +165,7 @@ class ModelView:
     def output_gradient(self, Z_L: Array, y: ArrayLike, loss: str | Loss | None = None) -> tuple[float, Array]:
         """Compute the mean loss J and its gradient with respect to the last pre-activations, ``dZ[L]``.
 
-        The rows of ``Z[L]`` are given to the engine as the weights of one layer whose input is the identity matrix:
+        The rows of ``Z[L]`` are given to the core as the weights of one layer whose input is the identity matrix:
         its ``dW[1] = I.T @ dZ[1]`` is then ``dZ[L]`` itself, for every pair of output activation and loss.
 
         Parameters
@@ -174,7 +174,7 @@ class ModelView:
         y : array-like of shape (n_rows,) or (n_rows, n[L])
             Class labels (for a `Network`, class numbers) or values.
         loss : str, Loss or None
-            None takes the model's own.
+            None: the model's own.
 
         Returns
         -------
@@ -210,7 +210,7 @@ def dense_rows(X: Any) -> Array:
 
 
 def model_view(model: Any) -> ModelView:
-    """Look at a `Network` or at a fitted estimator in one way.
+    """Give a `Network` or a fitted estimator the common interface.
 
     Parameters
     ----------
@@ -224,9 +224,9 @@ def model_view(model: Any) -> ModelView:
     Raises
     ------
     sklearn.exceptions.NotFittedError
-        If the estimator has not been fitted.
+        The estimator has not been fitted.
     TypeError
-        If `model` is neither.
+        `model` is neither.
     """
     if isinstance(model, Network):
         return _network_view(model)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class History:
-    """One value an epoch in each list.
+    """Lists with one value for each epoch.
 
     Attributes
     ----------
     loss : list of float
-        Mean training loss (each batch's before its update), without the L2 term.
+        Mean training loss (of each batch before its update), without the L2 term.
     penalty : list of float
         Mean L2 term.
     val_loss : list of float
@@ -30,7 +30,7 @@ class History:
     seconds : list of float
         Time spent in the core.
     n_rows : list of int
-        Datapoints seen.
+        Number of rows that were trained on.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -55,10 +55,10 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """Index of the epoch with the least validation loss (training loss where there is none); -1 for an empty history."""
+        """Index of the epoch with the smallest validation loss (training loss if there is none); -1 for an empty history."""
         values = self.val_loss or self.loss
         return int(np.argmin(values)) if values else -1
 
     def as_dict(self) -> dict[str, list[float]]:
-        """All lists, by name; ``History(**d)`` is the way back."""
+        """All lists by name; ``History(**d)`` makes a history from them."""
         return asdict(self)

@@ -1,7 +1,7 @@
-"""Parameters in the layout of PyTorch's `nn.Sequential`; torch itself is not needed.
+"""Parameters in the layout of PyTorch's `nn.Sequential`, without importing torch.
 
-A dense layer becomes `nn.Linear` and the module of its activation (`nn.Identity` for identity), and `nn.Dropout` where the
-layer has dropout. Torch keeps a weight as (n_out, n_in), the transpose of fastnet's.
+A dense layer becomes `nn.Linear` and the module of its activation (`nn.Identity` for identity), and `nn.Dropout` if the layer has
+dropout. PyTorch stores weights as (n_out, n_in), the transpose of fastnet's.
 """
 
 from __future__ import annotations
@@ -67,17 +67,17 @@ def from_torch_state_dict(
     Parameters
     ----------
     state_dict : mapping of str to array or CPU tensor
-        Keys `"<i>.weight"` and `"<i>.bias"`, all under the same prefix, if any (`"model.0.weight"`). The layers follow each
-        other in the order of their numbers; a layer without bias gets zeros.
+        Keys `"<i>.weight"` and `"<i>.bias"`, all with the same prefix, if any (`"model.0.weight"`). The order of the layers
+        is that of their numbers. The bias of a layer without one becomes zero.
     activations : sequence of str or Activation
-        One a linear layer, as a state dict holds no activations.
+        One for each linear layer, because a state dict does not contain the activations.
     dtype : str, optional
-        `"float32"` or `"float64"`; None takes the arrays' own.
+        `"float32"` or `"float64"`; None: the arrays' own.
 
     Raises
     ------
     ValueError
-        A key or shape does not belong to such a chain, there are not as many activations as layers, or a value is no array of
+        A key or shape does not belong to such a chain, there are not as many activations as layers, or a value is not an array of
         real numbers (NumPy has no bfloat16).
     """
     arrays = _linear_layers(state_dict)
@@ -101,7 +101,7 @@ def from_torch_state_dict(
 
 
 def _dropouts(model: Any, n_layers: int) -> list[float]:
-    """The dropout probability of every layer, the output layer's too."""
+    """The dropout probability of every layer, including the output layer."""
     if isinstance(model, Network):
         return [layer.dropout for layer in model.layers]
     if not hasattr(model, "dropout"):  # scikit-learn's own
