@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print, and write what was asked for."""
+"""`python -m benchmarks`: measure, print and write what was asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks._environment import header, restart_without_forced_kernels
 
-#: Groups that measure speed, those of a quick run, and all.
+#: The groups that measure speed, those of a quick run, and all groups.
 SPEED = ("train", "inference", "trees", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
 QUICK = ("train", "inference")
 GROUPS = (*SPEED, "recipes")
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="fastnet beside the peers that are installed.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare fastnet with the installed peers.")
     add = parser.add_argument
     quick_help = f"a first impression in a few minutes: {' and '.join(QUICK)}, fewer shapes, three short rounds; not to publish"
     add("--quick", action="store_true", help=quick_help)

@@ -1,4 +1,4 @@
-"""The recipes of the documentation as estimators: ways to prepare a table, and networks with their parameters."""
+"""The documentation's recipes as estimators: ways to prepare a table, and networks with their parameters."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from benchmarks._tables import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Gives the estimator for a classification or, if True, a regression, and for a seed.
+#: Makes the estimator for a classification (False) or regression (True) and a seed.
 Make = Callable[[bool, int], BaseEstimator]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What `make` gives is fitted to all tables, or to those of one kind; it is compared with the others of its `section`."""
+    """The estimator of `make` is fitted to all tables, or to those of one kind, and compared within its `section`."""
 
     name: str
     section: str
@@ -41,12 +41,12 @@ class Recipe:
         return self.kind in (None, table.kind)
 
     def missing(self) -> str | None:
-        """Why the recipe cannot be followed; None if it can."""
+        """Why the recipe cannot be used; None if it can."""
         return None if find_spec(self.library) else f"{self.library} is not installed"
 
 
 def preparation(**changes: Any) -> ColumnTransformer:
-    """What the page on preparing tables does with features; `changes` are parameters of its steps, or others in their place."""
+    """The preparation of features on the page about tables; `changes` set parameters of its steps, or replace steps."""
     numbers = Pipeline([
         ("fill", SimpleImputer(strategy="median", add_indicator=True)),
         ("scale", StandardScaler()),
@@ -61,13 +61,13 @@ def preparation(**changes: Any) -> ColumnTransformer:
 
 
 def prepared(net: BaseEstimator, regression: bool, *, scale_target: bool = True, **changes: Any) -> BaseEstimator:
-    """`net` behind the preparation and, in a regression, the scaling of the target."""
+    """`net` after the preparation of the features and, in a regression, with the target scaled."""
     pipeline = Pipeline([("prepare", preparation(**changes)), ("net", net)])
     return TransformedTargetRegressor(pipeline, transformer=StandardScaler()) if regression and scale_target else pipeline
 
 
 def network(options: dict[str, Any], members: int = 1, **preparing: Any) -> Make:
-    """fastnet's estimator; of several members the average, each with a seed and validation rows of its own."""
+    """fastnet's estimator, or the average of several `members`, each with its own seed and validation rows."""
 
     def make(regression: bool, seed: int) -> BaseEstimator:
         net = (fastnet.MLPRegressor if regression else fastnet.MLPClassifier)(random_state=seed, n_threads=1, **options)
@@ -84,7 +84,7 @@ def scikit_learn(regression: bool, seed: int) -> BaseEstimator:
 
 
 def lightgbm(regression: bool, seed: int) -> BaseEstimator:
-    """Its defaults, on the table as it is: it takes categories and missing values."""
+    """LightGBM with its defaults, on the unprepared table: it accepts categories and missing values."""
     library = import_module("lightgbm")
     model = (library.LGBMRegressor if regression else library.LGBMClassifier)(random_state=seed, n_jobs=1, verbose=-1)
     return make_pipeline(FunctionTransformer(_with_categories), model)
@@ -151,7 +151,7 @@ _MANY_AT_ONCE: dict[str, Any] = {
 
 
 def _named(options: dict[str, Any]) -> str:
-    """As it is typed: `solver="adamw", dropout=0.2`, in Markdown."""
+    """The parameters as typed, in Markdown: `solver="adamw", dropout=0.2`."""
     return "`" + ", ".join(f"{name}={value!r}" for name, value in options.items()).replace("'", '"') + "`"
 
 
@@ -160,7 +160,7 @@ def _change(options: dict[str, Any], kind: str | None = None) -> Recipe:
 
 
 def _alone(options: dict[str, Any], kind: str | None = None) -> Recipe:
-    """Without early stopping."""
+    """These parameters alone, without early stopping."""
     return Recipe(_named({"early_stopping": False, **options}), "changes", network(options), kind)
 
 

@@ -1,4 +1,4 @@
-"""Results as text: rows as they are measured, Markdown tables of all groups, and the tables of the README."""
+"""Results as text: rows while they are measured, Markdown tables of all groups, and the README's tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHARE = "share of GEMM limit"
 
 
 def measured(row: dict[str, Any]) -> str:
-    """A row as it is shown while measuring: a line for each contestant where they are compared, otherwise one line in all."""
+    """A row as shown while measuring: a line for each contestant in a comparison, otherwise a single line."""
     if "title" in row:
         return "\n".join([row["title"], *_contestants(row)])
     unit = f" {row['unit']}" if row["times"] else ""
@@ -24,7 +24,7 @@ def measured(row: dict[str, Any]) -> str:
 
 
 def _contestants(row: dict[str, Any]) -> list[str]:
-    """Of each its time and how many times as long as fastnet it took, at the faster and at the default number of threads."""
+    """The time of each, and its ratio to fastnet's, at the faster and at the default number of threads."""
     checks = {check["what"]: figure(check) for check in row["checks"]}
     labels = [label for label in row["times"] if not label.endswith(DEFAULT_THREADS)]
     width = max(map(len, labels))
@@ -42,7 +42,7 @@ def _contestants(row: dict[str, Any]) -> list[str]:
 
 
 def figure(check: dict[str, Any]) -> str:
-    """Median and spread; beside a goal, whether it is reached, and what the products alone would allow."""
+    """Median and spread and, if there is a goal, whether it is reached and what the products alone would allow."""
     text = _number(check["median"])
     if check["min"] != check["max"]:
         text += f" ({_number(check['min'])}-{_number(check['max'])})"
@@ -54,7 +54,7 @@ def figure(check: dict[str, Any]) -> str:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """All groups, with the environment as a head and the goals, if there are any, counted at the end."""
+    """All groups, with the environment first and, if there are goals, the number of those reached last."""
     parts = [environment(results["environment"])]
     for name, group in results["groups"].items():
         parts.append(f"## {name}\n\n" + "\n".join(_group_lines(group)))
@@ -64,7 +64,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def disturbance(results: dict[str, Any]) -> str:
-    """How many timings other programs disturbed, and how much of the CPU they and the host of a virtual machine took."""
+    """How many timings other programs disturbed, and how much CPU time they and the host of a virtual machine took."""
     times = [time for group in results["groups"].values() for row in group["rows"] for time in row["times"].values()]
     guarded = [pair for time in times for pair in zip(time.get("others", ()), time.get("withheld", ()), strict=True)]
     if not guarded or not results["environment"]["system"].startswith("Linux"):
@@ -81,7 +81,7 @@ def disturbance(results: dict[str, Any]) -> str:
 
 
 def environment(env: dict[str, Any]) -> str:
-    """One paragraph."""
+    """The environment in one paragraph."""
     blas = "; ".join(f"{b['name']} {b['version']} {b['core']} ({b['used_by']}, {b['threads']} threads)" for b in env["blas"])
     packages = ", ".join(f"{name} {version}" for name, version in env["packages"].items())
     variables = ", ".join(f"{name}={value}" for name, value in env["variables"].items()) or "none"
@@ -92,7 +92,7 @@ def environment(env: dict[str, Any]) -> str:
 
 
 def readme_tables(results: dict[str, Any], name: str) -> dict[str, str]:
-    """The README's tables that there are results for, by the names of their markers; `name` is a file of benchmarks/results."""
+    """The README's tables for which there are results, by the names of their markers; `name` is a file in benchmarks/results."""
     groups = {key: group["rows"] for key, group in results["groups"].items()}
     tables = {
         "benchmark table": [_training_table(groups.get("train")), _inference_table(groups.get("inference"))],
@@ -112,7 +112,7 @@ def _source(results: dict[str, Any], name: str) -> str:
 
 
 def with_table(text: str, marker: str, table: str) -> str:
-    """`text` with what stands between the two comments of that name replaced.
+    """`text` with a new table between the two comments of that name.
 
     Raises
     ------

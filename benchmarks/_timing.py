@@ -1,6 +1,6 @@
-"""Timing of one job, with a guard that notices other processes' use of the CPU.
+"""Timing of one job, with a check of how much CPU time other processes used meanwhile.
 
-A job is a function of n that does its work n times: n epochs, n calls. What it returns is not used while timing.
+A job is a function of n that does its work n times, such as n epochs or n calls. Timing ignores what it returns.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from benchmarks._environment import n_cores
 
 Job = Callable[[int], Any]
 
-#: Share of one core that others may use during a round before it is taken again.
+#: Share of one core that others may use during a round before it is repeated.
 DISTURBED = 0.10
-#: A timed stretch is calibrated with at most so many times the work of the one before.
+#: Calibration increases the work by at most this factor from one attempt to the next.
 _GROWTH = 20
 
 
 class Round(NamedTuple):
-    """One timed stretch: seconds for one unit of work, and the share of one core that was lost to others meanwhile.
+    """One timing: seconds for one unit of work, and the share of one core that others used meanwhile.
 
-    `others` is what other processes used and what the host of a virtual machine withheld; `withheld` is the latter alone.
+    `others` is the share that other processes used or the host of a virtual machine withheld; `withheld` is the latter alone.
     """
 
     seconds: float
@@ -34,7 +34,7 @@ class Round(NamedTuple):
 
 
 def time_round(job: Job, n: int, retries: int) -> Round:
-    """Time n units of work; a disturbed round is taken again, at most `retries` times, and the least disturbed one kept."""
+    """Time n units of work; a disturbed round is repeated at most `retries` times, and the least disturbed one is kept."""
     best = _round(job, n)
     for _ in range(retries):
         if best.others <= DISTURBED:
@@ -44,7 +44,7 @@ def time_round(job: Job, n: int, retries: int) -> Round:
 
 
 def calibrate(job: Job, min_seconds: float) -> tuple[int, float]:
-    """Units of work that last `min_seconds`, and the seconds of one unit. The first unit warms up and is not timed."""
+    """Units of work that take `min_seconds`, and the seconds for one unit. The first unit is a warm-up and not timed."""
     job(1)
     n, elapsed = 1, _elapsed(job, 1)
     while elapsed < min_seconds:
@@ -71,7 +71,7 @@ def _round(job: Job, n: int) -> Round:
 
 
 def _others(busy: float, own: float, elapsed: float) -> float:
-    """Share of one core that others used; what the machine's clock ticks leave open is given to them."""
+    """Share of one core that others used, after subtracting the uncertainty of one clock tick for each core."""
     return max(0.0, busy - own - n_cores() * _tick()) / elapsed
 
 
@@ -81,14 +81,14 @@ def _own_busy() -> float:
 
 
 class _Machine(NamedTuple):
-    """CPU seconds since the machine started: used by all processes or withheld by the host, and withheld alone."""
+    """CPU seconds since the machine started: `busy` were used by processes or withheld by the host, `withheld` the latter."""
 
     busy: float
     withheld: float
 
 
 def _machine() -> _Machine:
-    """Zeros where it cannot be told."""
+    """Zeros if the system does not say."""
     try:
         user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split(None, 9)[1:9])
     except (OSError, ValueError):

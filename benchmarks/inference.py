@@ -1,4 +1,4 @@
-"""Predicting one row, a thousand and a hundred thousand: `Network.forward` and the estimator's predict_proba beside the peers."""
+"""Predictions of 1, 1,000 and 100,000 rows: `Network.forward` and the estimator's predict_proba compared with the peers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: seven shapes beside scikit-learn, PyTorch and JAX, and beside the limit that BLAS's products set."""
+"""Training of seven networks, compared with scikit-learn, PyTorch and JAX, and with the limit that BLAS's products set."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def gemm(threads: int | None = None, dtype: str = "float32") -> Entry:
 
 
 def rates(series: dict[str, Series]) -> list[float]:
-    """Of `gemm`, in floating-point operations a second, round by round."""
+    """Rates of `gemm` in floating-point operations per second, round by round."""
     return [Gemm().flops / seconds for seconds in series["GEMM"].seconds]
 
 
 def compared(pool: Pool, tasks: Sequence[Training]) -> dict[str, Any]:
-    """A group of a row for each task that memory suffices for: fastnet beside the GEMM limit and the peers it has goals for.
+    """A group with a row for each task for which there is enough memory: fastnet, the GEMM limit, and the peers with goals.
 
-    Each peer's figure says what it would be if fastnet took no time but that of its products at the limit.
+    Each peer's figure also says what it would be if fastnet did nothing but products at the limit.
     """
     entries = [[gemm(dtype=task.dtype), fastnet(task), *peers(task.goals, task, pool.options)] for task in tasks]
     rows = [_row(task, series) for task, series in zip(tasks, pool.compare_each(entries), strict=True) if series]
@@ -71,5 +71,5 @@ def _row(task: Training, series: dict[str, Series]) -> dict[str, Any]:
 
 
 def _shares(task: Training, timed: Series, limits: Sequence[float]) -> list[float]:
-    """Of the limit that was measured in the same round."""
+    """Shares of the limit that was measured in the same round."""
     return [task.flops / limit / seconds for limit, seconds in zip(limits, timed.seconds, strict=True)]

@@ -1,6 +1,6 @@
-"""Beside gradient-boosted trees: how long fits and predictions take, of the recommended recipe and of LightGBM's classifier.
+"""The time of fits and predictions, of the recommended recipe and of LightGBM's gradient-boosted trees.
 
-How well both predict is measured by the group `recipes`.
+The group `recipes` measures how well both predict.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from benchmarks._pool import Entry, Pool, peer
 from benchmarks._results import Series, check, ratios, row
 from benchmarks._tasks import Table
 
-TITLE = "Beside LightGBM"
+TITLE = "Compared with LightGBM"
 DATASETS = ("digits", "breast_cancer")
-#: What is timed: `fit`, or `predict_proba` of so many rows.
+#: What is timed: `fit` (None), or `predict_proba` for this many rows.
 WORK = {"fit": None, "one row": 1, "1,000 rows": 1_000}
-#: The whole pipeline, given the features as they are; and its network alone, given scaled features.
+#: The whole pipeline, which gets the original features, and its network alone, which gets scaled ones.
 PIPELINE, NETWORK = "StandardScaler and MLPClassifier", "MLPClassifier alone"
 
 

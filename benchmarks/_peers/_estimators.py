@@ -1,4 +1,4 @@
-"""What scikit-learn and fastnet's estimators share: the same calls, on either class."""
+"""Calls that are the same for the estimators of all libraries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks._timing import Job
 
 
 def predictor(classifier: type, task: Inference) -> Job:
-    """Calls of predict_proba. Two classes are one sigmoid unit, scikit-learn's form."""
+    """Calls of predict_proba. For two classes scikit-learn's networks have one sigmoid unit."""
     X = np.atleast_2d(task.data())
     y = np.arange(task.sizes[-1])
     rows = np.random.default_rng(2).standard_normal((len(y), task.sizes[0]), dtype=task.dtype)

@@ -1,4 +1,4 @@
-"""fastnet's MLPClassifier: beside scikit-learn's, and with the recommended recipe beside LightGBM's."""
+"""fastnet's MLPClassifier, to compare with scikit-learn's and, with the recommended recipe, with LightGBM's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LightGBM's classifier, at its defaults."""
+"""LightGBM's classifier with its defaults."""
 
 from __future__ import annotations
 
