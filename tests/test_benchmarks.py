@@ -1,4 +1,4 @@
-"""The benchmarks: what they compute from times, print and draw, and one tiny run. Nothing here depends on speed."""
+"""The benchmarks: what they compute from times, print and draw, and tiny runs. Nothing here depends on speed."""
 
 from __future__ import annotations
 

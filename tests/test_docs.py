@@ -1,4 +1,4 @@
-"""The documentation is true: examples in docstrings and pages run, and every public object is in the reference."""
+"""The documentation: examples in docstrings and pages run, links lead somewhere, every public object is in the reference."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUILT = {"_build", "gallery", "generated"}
 PAGES = [ROOT / "README.md", *(p for p in sorted(DOCS.rglob("*.md")) if not BUILT & set(p.relative_to(DOCS).parts))]
 OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
 EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
-#: What needs an optional library, as it stands in a page or in a module's name: that library.
+#: Text in a page or in a module's name -> the optional library that it needs.
 OPTIONAL = {
     "fastnet.plotting": "matplotlib",
     "fastnet.onnx": "onnx",
@@ -40,7 +40,7 @@ SUBMODULES = ["estimators", "inspection", "onnx", "persistence", "plotting", "ch
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """What an example writes goes to a temporary folder, and what it draws to no screen."""
+    """Examples write to a temporary folder, and their figures are not shown."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     yield
@@ -78,7 +78,7 @@ def test_code_of_pages_runs(page):
         code, first_line = block[1], text[: block.start(1)].count("\n")
         if code.startswith(">>>"):
             test = doctest.DocTestParser().get_doctest(code, {}, page.name, str(page), first_line)
-            test.globs = namespace  # not a copy: the blocks of a page follow each other
+            test.globs = namespace  # not a copy: later blocks of a page use the names of earlier ones
             run_doctest(test)
         else:
             exec(compile("\n" * first_line + code, page, "exec"), namespace)

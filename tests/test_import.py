@@ -1,4 +1,4 @@
-"""What ``import fastnet`` brings, what it leaves for later, and which module may import which."""
+"""What ``import fastnet`` imports, what is imported later, and which module may import which."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import fastnet as fn
 
 PACKAGE = Path(fn.__file__).parent
 
-#: Layers, lowest first; a module imports those of lower rank when it is imported, and others only when a function needs them.
+#: Layers, lowest first; a module imports those of lower rank when it is imported, and others only inside functions.
 LAYERS = [
     {"_cgroups", "_core", "_hints", "_values", "exceptions"},
     {"_checks"},
@@ -62,7 +62,7 @@ def test_what_needs_a_missing_library_names_it(missing, statement):
 
 
 def test_the_first_prediction_imports_nothing():
-    """A child that is forked while another thread imports a module can never import it, so servers predict with what is there."""
+    """A child that is forked while another thread imports a module can never import it, so predictions must import nothing."""
     code = """
 import sys
 import numpy as np
@@ -79,7 +79,7 @@ print(sorted(set(sys.modules) - before))
 
 
 def imported_on_import(path):
-    """Modules of fastnet that a file imports at its top level, type checking aside, as names below the package."""
+    """Modules of fastnet that a file imports at its top level, except for type checking, as names below the package."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             if node.module == "fastnet":

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of an epoch is noticed soon and leaves a usable network; handlers may raise, or compute, at any moment."""
+"""Ctrl-C within an epoch takes effect soon and leaves a usable network; handlers may raise, or compute, at any moment."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_interrupt_leaves_a_usable_network():
     assert out == "usable\n"
 
 
-#: Signals whose handler raises, after random times; "repeat" stands for what they interrupt, and is followed by checks.
+#: Signals after random times, whose handler raises. They interrupt `repeat`; `check` is called after each.
 ALARMS = """
 import random, signal
 import numpy as np

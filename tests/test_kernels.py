@@ -1,4 +1,4 @@
-"""Kernels of the compiled core against NumPy, in both dtypes and for every level of vector instructions this machine has."""
+"""Kernels of the compiled core compared with NumPy, in both dtypes and at every level of vector instructions available."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_activations_of_nan_and_infinity(engine, activation, dtype):
 
 
 def check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, **options):
-    """C = op(A) op(B), or that added to C, against NumPy in float64."""
+    """C = op(A) op(B), or that added to C, compared with NumPy in float64."""
     A = rng.standard_normal((k, m) if transpose_a else (m, k)).astype(dtype)
     B = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
     exact = (A.T if transpose_a else A).astype(np.float64) @ (B.T if transpose_b else B).astype(np.float64)
@@ -164,7 +164,7 @@ def test_product(engine, dtype, rng, transpose_a, transpose_b, blas):
 @pytest.mark.parametrize("transpose_a", [False, True])
 @pytest.mark.parametrize("transpose_b", [False, True])
 def test_own_product_of_every_number_of_columns(engine, dtype, rng, transpose_a, transpose_b):
-    """Panels, overlapping last vectors, fewer columns than a vector; one and two passes over k; from nothing and added to C."""
+    """Panels, overlapping last vectors, fewer columns than a vector; one and two passes over k; stored in C and added to C."""
     for n in (*range(1, 72), 100, 130, 256):
         m, k = int(rng.choice([1, 2, 5, 6, 7, 11, 13, 24, 50])), int(rng.choice([1, 3, 4, 16, 18, 37, 256, 300]))
         for accumulate in (False, True):
@@ -173,7 +173,7 @@ def test_own_product_of_every_number_of_columns(engine, dtype, rng, transpose_a,
 
 @pytest.mark.parametrize("transpose_a", [False, True])
 def test_own_product_of_every_number_of_rows(engine, dtype, rng, transpose_a):
-    """Whole blocks, and last rows that are too few for one. A row has the same bits, however many others there are."""
+    """Whole blocks, and remaining rows. A row has the same bits whatever the number of other rows."""
     A, B = (rng.standard_normal(shape).astype(dtype) for shape in ((60, 37), (37, 20)))
     whole = None
     for m in (60, *range(1, 60)):
@@ -185,7 +185,7 @@ def test_own_product_of_every_number_of_rows(engine, dtype, rng, transpose_a):
 
 
 def test_own_product_of_few_columns(engine, dtype, rng):
-    """Dot products with and without a last part of a vector, from nothing and added to C. A row has the same bits alone."""
+    """Dot products with and without an incomplete last vector, stored in C and added to C. A single row has the same bits."""
     for n in range(1, 8):
         for k in (15, 16, 17, 23, 31, 32, 33, 63, 64, 255, 256, 257, 300):
             check_product(engine, rng, dtype, 9, k, n, False, bool(n % 2), accumulate=bool(k % 2), blas=False)
@@ -199,14 +199,14 @@ def test_own_product_of_few_columns(engine, dtype, rng):
 
 
 def test_own_product_of_small_squares(engine, dtype, rng):
-    """Products that may be made transposed, by products that may be too: rows and columns about a vector, or a piece more."""
+    """Products that may be computed transposed: rows and columns of about one vector, or slightly more."""
     for m in (*range(2, 26), 129, 138, 140):
         for n in range(2, 26):
             check_product(engine, rng, dtype, m, 20, n, True, False, accumulate=bool(m % 2), blas=False)
 
 
 def test_infinity_is_counted_once(engine, dtype):
-    """The last part of a vector is read with elements before it, which must not come in as zero times infinity."""
+    """An incomplete last vector is read with the elements before it, which must not contribute zero times infinity."""
     for n in range(1, 8):
         for k in (17, 33, 39, 70):
             A, C = np.ones((4, k), dtype), np.zeros((4, n), dtype)
@@ -218,7 +218,7 @@ def test_infinity_is_counted_once(engine, dtype):
 @pytest.mark.parametrize("transpose_a, transpose_b", [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("m, k, n", [(300, 270, 1024), (290, 1030, 272), (530, 512, 256)])
 def test_own_product_of_large_matrices(engine, dtype, rng, m, k, n, transpose_a, transpose_b):
-    """Several passes over the rows, copies of A, lines fetched ahead."""
+    """Several passes over the rows, copies of A, prefetching."""
     check_product(engine, rng, dtype, m, k, n, transpose_a, transpose_b, blas=False)
 
 
