@@ -1,1 +1,1 @@
-"""fastnet beside its peers, its kernels beside the machine's limits: `python -m benchmarks --help`."""
+"""fastnet compared with its peers, and its kernels with the machine's limits: `python -m benchmarks --help`."""

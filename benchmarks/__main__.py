@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print, and write what was asked for."""
+"""`python -m benchmarks`: measure, print and write what was asked for."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 from benchmarks._environment import header, restart_without_forced_kernels
 
-#: Groups that measure speed, and all.
-SPEED = ("train", "inference", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
+#: The groups that measure speed, those of a quick run, and all groups.
+SPEED = ("train", "inference", "trees", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
+QUICK = ("train", "inference")
 GROUPS = (*SPEED, "recipes")
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,18 +30,21 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="fastnet beside the peers that are installed.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Compare fastnet with the installed peers.")
     add = parser.add_argument
-    add("--quick", action="store_true", help="fewer shapes, three short rounds: under two minutes; not for publication")
-    add("--only", type=_names, default=SPEED, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)}; all but recipes")
+    quick_help = f"a first impression in a few minutes: {' and '.join(QUICK)}, fewer shapes, three short rounds; not to publish"
+    add("--quick", action="store_true", help=quick_help)
+    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but recipes)")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
     add("--rounds", type=int, help="interleaved rounds: 5, quick 3")
     add("--results", type=Path, metavar="FILE", help="write JSON; groups of an earlier run of the same environment are kept")
     add("--load", type=Path, metavar="FILE", help="measure nothing: report the results of this file")
-    add("--update-readme", action="store_true", help="put the table of a file in benchmarks/results into README.md")
+    add("--update-readme", action="store_true", help="put the tables of a file in benchmarks/results into README.md")
     add("--update-docs", action="store_true", help="put the tables of recipes of such a file into the pages of docs")
+    add("--goals", action="store_true", help="also show what fastnet's maintainers want to reach, and whether it is reached")
     add("--plots", type=Path, metavar="DIR", help="draw the results (needs matplotlib)")
     options = parser.parse_args()
+    options.only = options.only or (QUICK if options.quick else SPEED)
     unknown = set(options.only) - set(GROUPS)
     if unknown:
         parser.error(f"unknown group {', '.join(sorted(unknown))}: choose from {', '.join(GROUPS)}")
@@ -68,7 +72,7 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
     if options.results:
         results = merged(results, options.results)
     print(_report.environment(results["environment"]), flush=True)
-    with Pool(protocol) as pool:
+    with Pool(protocol, options.goals) as pool:
         for name in options.only:
             group = import_module(f"benchmarks.{name}")
             print(f"{name}: {group.TITLE}", flush=True)
@@ -81,8 +85,14 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
 
 def _publish(results: dict[str, Any], options: argparse.Namespace) -> None:
     from benchmarks import _report
+    from benchmarks._results import without_goals
 
-    print("\n" + _report.markdown(results))
+    if not options.goals:
+        groups = {name: {**group, "rows": list(map(without_goals, group["rows"]))} for name, group in results["groups"].items()}
+        results = {**results, "groups": groups}
+    if not options.quick:
+        print("\n" + _report.markdown(results))
+    print(_report.disturbance(results))
     if options.update_readme:
         _report.update_readme(_ROOT / "README.md", results, (options.load or options.results).name)
     if options.update_docs:

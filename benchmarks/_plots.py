@@ -1,4 +1,4 @@
-"""Pictures of results: ratio per shape, share of the GEMM limit, scaling, one-row latency."""
+"""Pictures of results: ratios for each network, share of the GEMM limit, scaling, predictions of one row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIMIT = "share of GEMM limit"
 
 
 def draw(results: dict[str, Any], folder: Path) -> list[Path]:
-    """Write one PNG for each picture that the results have groups for, and return the files."""
+    """Write a PNG file for each picture whose group is in the results, and return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     drawings = (("train", "ratios", _ratios), ("train", "gemm-share", _shares), ("scaling", "scaling", _scaling))
     drawings += (("inference", "one-row", _one_row),)
@@ -32,7 +32,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
 
 
 def _ratios(rows: list[dict[str, Any]]) -> Figure:
-    """Bars of peer / fastnet with minimum and maximum, a tick at each goal."""
+    """Bars of peer / fastnet with minimum and maximum, and a tick at each goal, if there are goals."""
     peers = list(dict.fromkeys(check["what"] for row in rows for check in row["checks"] if check["what"] != _LIMIT))
     figure, ax = plt.subplots(figsize=(8, 0.9 + 0.7 * len(rows)), layout="constrained")
     height = 0.8 / max(len(peers), 1)
@@ -53,7 +53,7 @@ def _ratios(rows: list[dict[str, Any]]) -> Figure:
 
 
 def _shares(rows: list[dict[str, Any]]) -> Figure:
-    """Share of the time that BLAS's best rate would take for the products alone."""
+    """The time that the products alone would take at BLAS's best rate, as a share of the time taken."""
     figure, ax = plt.subplots(figsize=(8, 0.9 + 0.45 * len(rows)), layout="constrained")
     for y, row in enumerate(rows):
         for check in (check for check in row["checks"] if check["what"] == _LIMIT):
@@ -61,13 +61,14 @@ def _shares(rows: list[dict[str, Any]]) -> Figure:
             if "goal" in check:
                 ax.plot(100 * check["goal"], y, "k|", ms=20)
     ax.axvline(100, color="black", lw=1)
-    ax.set(xlabel="% of the GEMM limit (tick: goal)", title="Training: products at BLAS's best rate / time taken")
+    goals = any("goal" in check for row in rows for check in row["checks"])
+    ax.set(xlabel="% of the GEMM limit" + " (tick: goal)" * goals, title="Training: products at BLAS's best rate / time taken")
     _name_rows(ax, rows)
     return figure
 
 
 def _scaling(rows: list[dict[str, Any]]) -> Figure:
-    """Cost of an epoch over each sweep, beside a straight line of slope 1 through its end."""
+    """Time of an epoch in each sweep, with a straight line of slope 1 through its end."""
     figure, axes = plt.subplots(1, len(rows), figsize=(3.6 * len(rows), 3.4), layout="constrained", squeeze=False)
     for ax, row in zip(axes[0], rows, strict=True):
         x, y = zip(*row["points"], strict=True)
@@ -81,7 +82,7 @@ def _scaling(rows: list[dict[str, Any]]) -> Figure:
 
 
 def _one_row(rows: list[dict[str, Any]]) -> Figure:
-    """Time of one prediction for one row, each network a panel."""
+    """Time of a prediction of one row, in a panel for each network."""
     rows = [row for row in rows if row["task"]["rows"] == 1]
     figure, axes = plt.subplots(1, max(len(rows), 1), figsize=(5 * max(len(rows), 1), 3.2), layout="constrained", squeeze=False)
     for ax, row in zip(axes[0], rows, strict=False):

@@ -1,4 +1,4 @@
-"""Contestants in their worker processes, and comparisons of them in interleaved rounds."""
+"""Contestants in their worker processes, compared in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from benchmarks import _report
 from benchmarks._environment import available_memory, n_cores
-from benchmarks._peers import PEERS, missing
-from benchmarks._results import Options, Series
-from benchmarks._timing import DISTURBED
+from benchmarks._peers import DEFAULT_THREADS, PEERS, missing
+from benchmarks._results import Options, Series, without_goals
 
 #: Seconds between two contestants: OpenBLAS's idle threads spin up to 0.1 s before they sleep.
 _PAUSE = 0.1
-#: Copies of a task's data that may be alive at once, over all contestants.
+#: Copies of a task's data that may exist at the same time, for all contestants together.
 _COPIES = 12
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -30,7 +30,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Entry:
-    """A contestant of a comparison: `peer` does `task`, on the fastest of the given numbers of threads (None: its own choice)."""
+    """A contestant in a comparison: `peer` does `task` on the fastest of the given numbers of threads (None: its default)."""
 
     label: str
     peer: str
@@ -40,17 +40,25 @@ class Entry:
 
 
 def fastnet(task: Any, label: str = "fastnet") -> Entry:
-    """fastnet with the threads it takes by itself."""
+    """fastnet with its default number of threads."""
     return Entry(label, "fastnet", task)
 
 
 def peer(label: str, task: Any) -> Entry:
-    """A peer at the faster of one thread and all cores."""
+    """A peer on one thread or on all cores, whichever is faster."""
     return Entry(label, PEERS[label].module, task, (1, n_cores()) if n_cores() > 1 else (1,))
 
 
+def peers(labels: Iterable[str], task: Any, options: Options) -> list[Entry]:
+    """Each peer at its faster number of threads; in a quick run also at its default, which is what its users get."""
+    entries = [peer(label, task) for label in labels]
+    if options.quick:
+        entries += [Entry(entry.label + DEFAULT_THREADS, entry.peer, task) for entry in entries]
+    return entries
+
+
 class Worker:
-    """A process that runs `benchmarks._worker` for one peer; closes when it is closed or this process ends."""
+    """A process that runs `benchmarks._worker` for one peer. It ends with `close`, or with this process."""
 
     def __init__(self, peer: str, n_threads: int | None, variables: Sequence[tuple[str, str]] = ()) -> None:
         environment = {**os.environ, **_thread_variables(n_threads), **dict(variables)}
@@ -70,14 +78,14 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        with suppress(BrokenPipeError):  # it has ended already
+        with suppress(BrokenPipeError):  # it has already ended
             self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 
 
 def _thread_variables(n_threads: int | None) -> dict[str, str]:
-    """What limits OpenMP, OpenBLAS, MKL and XLA from the start of a process; each peer's own calls do the rest."""
+    """Variables that limit OpenMP, OpenBLAS, MKL and XLA from the start of a process; the peers' own calls do the rest."""
     if n_threads is None:
         return {}
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
@@ -86,7 +94,7 @@ def _thread_variables(n_threads: int | None) -> dict[str, str]:
 
 @dataclass
 class _Contestant:
-    """A prepared entry: `n` units of work fill a round; `seconds` is what one took when that was found out."""
+    """A prepared entry: `n` units of work fill a round; one took `seconds` when this was calibrated."""
 
     entry: Entry
     worker: Worker
@@ -97,10 +105,11 @@ class _Contestant:
 
 
 class Pool:
-    """Worker processes, kept from one comparison to the next, and the notes on what was left out."""
+    """Worker processes, which are kept from one comparison to the next, and notes on what was left out."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, goals: bool = False) -> None:
         self.options = options
+        self._goals = goals
         self.notes: list[str] = []
         self._workers: dict[tuple, Worker] = {}
         self._numbers = count()
@@ -113,32 +122,31 @@ class Pool:
             self._workers.popitem()[1].close()
 
     def note(self, text: str) -> None:
-        """Print and keep a line on something that was left out."""
+        """Print and store a line about something that was left out."""
         if text not in self.notes:
             self.notes.append(text)
             print(f"  {text}", flush=True)
 
     def report(self, result: dict[str, Any]) -> None:
         """Print a row as soon as it is measured."""
-        print(f"  {_report.line(result)}", flush=True)
+        print(indent(_report.measured(result if self._goals else without_goals(result)), "  "), flush=True)
 
     def compare(self, entries: Sequence[Entry]) -> dict[str, Series]:
-        """Time the entries in interleaved rounds, the order turned around from one round to the next.
+        """Time the entries in interleaved rounds, with their order reversed from one round to the next.
 
-        Entries that cannot take part are left out, with a note. Empty if the machine's memory is too small for all.
+        Entries that cannot take part are left out with a note. The result is empty if there is too little memory.
         """
         return self.compare_each([entries])[0]
 
     def compare_each(self, comparisons: Sequence[Sequence[Entry]]) -> list[dict[str, Series]]:
-        """Several comparisons with common rounds, so that all meet the same good and bad times of a shared machine."""
+        """Several comparisons in common rounds, so that fast and slow periods of a shared machine affect all of them."""
         fields = [self._contestants(entries) for entries in comparisons]
         found = [{c.entry.label: Series(threads=c.threads) for c in contestants} for contestants in fields]
         for number in range(self.options.rounds):
             for contestants, series in zip(fields, found, strict=True):
                 for c in contestants if number % 2 == 0 else contestants[::-1]:
                     time.sleep(_PAUSE)
-                    seconds, others = c.worker.ask("round", c.number, c.n, self.options.retries)
-                    series[c.entry.label].append(seconds, others > DISTURBED)
+                    series[c.entry.label].append(c.worker.ask("round", c.number, c.n, self.options.retries))
             if len(comparisons) > 1:
                 print(f"  round {number + 1} of {self.options.rounds}", flush=True)
         for c in (c for contestants in fields for c in contestants):
@@ -157,11 +165,11 @@ class Pool:
     def _absent(self, entry: Entry) -> bool:
         absent = missing(entry.label)
         if absent:
-            self.note(f"{entry.label}: skipped, {absent}")
+            self.note(f"{entry.label.removesuffix(DEFAULT_THREADS)}: skipped, {absent}")
         return absent is not None
 
     def _start(self, entries: Sequence[Entry]) -> None:
-        """Start the processes that are not there yet, all at once, and wait for their imports."""
+        """Start the processes that do not exist yet, all at the same time, and wait for their imports."""
         keys = [_key(entry, threads) for entry in entries for threads in entry.threads]
         started = [self._workers.setdefault(key, Worker(*key)) for key in dict.fromkeys(keys) if key not in self._workers]
         for worker in started:

@@ -1,4 +1,4 @@
-"""The recipes of the documentation as estimators: ways to prepare a table, and networks with their parameters."""
+"""The documentation's recipes as estimators: ways to prepare a table, and networks with their parameters."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from benchmarks._tables import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Gives the estimator for a classification or, if True, a regression, and for a seed.
+#: Makes the estimator for a classification (False) or regression (True) and a seed.
 Make = Callable[[bool, int], BaseEstimator]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What `make` gives is fitted to all tables, or to those of one kind; it is compared with the others of its `section`."""
+    """The estimator of `make` is fitted to all tables, or to those of one kind, and compared within its `section`."""
 
     name: str
     section: str
@@ -41,12 +41,12 @@ class Recipe:
         return self.kind in (None, table.kind)
 
     def missing(self) -> str | None:
-        """Why the recipe cannot be followed; None if it can."""
+        """Why the recipe cannot be used; None if it can."""
         return None if find_spec(self.library) else f"{self.library} is not installed"
 
 
 def preparation(**changes: Any) -> ColumnTransformer:
-    """What the page on preparing tables does with features; `changes` are parameters of its steps, or others in their place."""
+    """The preparation of features on the page about tables; `changes` set parameters of its steps, or replace steps."""
     numbers = Pipeline([
         ("fill", SimpleImputer(strategy="median", add_indicator=True)),
         ("scale", StandardScaler()),
@@ -86,7 +86,7 @@ def scikit_learn(regression: bool, seed: int) -> BaseEstimator:
 
 
 def lightgbm(regression: bool, seed: int) -> BaseEstimator:
-    """Its defaults, on the table as it is: it takes categories and missing values."""
+    """LightGBM with its defaults, on the unprepared table: it accepts categories and missing values."""
     library = import_module("lightgbm")
     model = (library.LGBMRegressor if regression else library.LGBMClassifier)(random_state=seed, n_jobs=1, verbose=-1)
     return make_pipeline(FunctionTransformer(_with_categories), model)
@@ -153,7 +153,7 @@ _MANY_AT_ONCE: dict[str, Any] = {
 
 
 def _named(options: dict[str, Any]) -> str:
-    """As it is typed: `solver="adamw", dropout=0.2`, in Markdown."""
+    """The parameters as typed, in Markdown: `solver="adamw", dropout=0.2`."""
     return "`" + ", ".join(f"{name}={value!r}" for name, value in options.items()).replace("'", '"') + "`"
 
 
@@ -162,7 +162,7 @@ def _change(options: dict[str, Any], kind: str | None = None) -> Recipe:
 
 
 def _alone(options: dict[str, Any], kind: str | None = None) -> Recipe:
-    """Without early stopping."""
+    """These parameters alone, without early stopping."""
     return Recipe(_named({"early_stopping": False, **options}), "changes", network(options), kind)
 
 

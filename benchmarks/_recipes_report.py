@@ -1,6 +1,6 @@
-"""The tables of the documentation on recipes, made of the results of the group `recipes`.
+"""The tables of the documentation's pages on recipes, made from the results of the group `recipes`.
 
-A page has them between `<!-- recipes: NAME -->` and `<!-- end of recipes -->`, where NAME is one of those that `tables` gives.
+In a page they stand between `<!-- recipes: NAME -->` and `<!-- end of recipes -->`, where NAME is a key of `tables`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks._recipes import REFERENCES
 from benchmarks._report import table_lines
 from benchmarks.recipes import ratios
 
-#: Of two classes, a share of the rarer one below this is an imbalance.
+#: A table of two classes is imbalanced if the share of the rarer one is below this.
 _RARE = 0.2
 _BY_TABLE = ("defaults", "early stopping by score", "early stopping by loss", "recommended", "recommended, average of five")
 _PEERS = ("scikit-learn, defaults", "LightGBM, defaults")
@@ -33,7 +33,7 @@ def update_docs(folder: Path, results: dict[str, Any], name: str) -> None:
 
 
 def filled(text: str, results: dict[str, Any], name: str) -> str:
-    """`text` with a fresh table in each place for one."""
+    """`text` with a new table in each place for one."""
     if not _PLACE.search(text):
         return text
     found = tables(results, name)
@@ -41,7 +41,7 @@ def filled(text: str, results: dict[str, Any], name: str) -> str:
 
 
 def tables(results: dict[str, Any], name: str) -> dict[str, str]:
-    """Markdown by name."""
+    """The tables in Markdown, by name."""
     group = results["groups"]["recipes"]
     about = group["tables"]
     rare = [table for table, facts in about.items() if facts.get("classes") == 2 and facts["rarest"] < _RARE]
@@ -125,7 +125,7 @@ def _by_table(group: dict[str, Any], key: str, names: Sequence[str]) -> str:
 
 
 def _with_reference(group: dict[str, Any], section: str) -> list[dict[str, Any]]:
-    """The rows of a section, the reference first, which may be another section's."""
+    """The rows of a section after its reference, which may belong to another section."""
     return sorted(
         (row for row in group["rows"] if row["section"] == section or row["name"] == REFERENCES[section]),
         key=lambda row: row["name"] != REFERENCES[section],
@@ -148,7 +148,7 @@ def _ratio(own: dict[str, Any], reference: dict[str, Any], key: str, *, spread: 
 
 
 def _won_and_lost(own: dict[str, Any], reference: dict[str, Any]) -> str:
-    """Tables on which the loss differs by more than two standard errors of the difference over the splits."""
+    """Counts of the tables on which the loss is lower or higher by more than two standard errors over the splits."""
     if own is reference:
         return ""
     differences = [

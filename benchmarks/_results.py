@@ -1,4 +1,4 @@
-"""Options of a run, and results as plain values: series of rounds, spreads, ratios, checks of goals, rows of tables."""
+"""The options of a run, and results as plain values: timings, spreads, ratios, comparisons with goals, rows of tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks._timing import DISTURBED, Round
+
 
 @dataclass(frozen=True)
 class Options:
-    """How a run measures."""
+    """The options of a run."""
 
     quick: bool = False
     rounds: int = 5
@@ -23,12 +25,12 @@ class Options:
 
     @classmethod
     def of(cls, quick: bool, rounds: int | None, shapes: Sequence[str]) -> Options:
-        """The full or the quick protocol."""
+        """The options of a full or a quick run."""
         protocol = {"rounds": 3, "min_seconds": 0.05, "retries": 1} if quick else {}
         return cls(**{"quick": quick, "shapes": tuple(shapes)} | protocol | ({"rounds": rounds} if rounds else {}))
 
     def chosen(self, tasks: Sequence[Any], quick: Sequence[str]) -> list[Any]:
-        """The tasks whose names are among `shapes`, or begin with one and a hyphen; without `shapes` all, or those of `quick`."""
+        """The tasks named in `shapes`, and their variants (such as tab-gelu); without `shapes`, all or in a quick run `quick`."""
         if not self.shapes:
             return [task for task in tasks if not self.quick or task.name in quick]
         return [task for task in tasks if any(task.name == shape or task.name.startswith(f"{shape}-") for shape in self.shapes)]
@@ -36,20 +38,28 @@ class Options:
 
 @dataclass
 class Series:
-    """Seconds of one unit of work, a value a round, and how many of the rounds stayed disturbed by other processes."""
+    """Seconds for one unit of work in each round, and the share of a core that others used meanwhile."""
 
     seconds: list[float] = field(default_factory=list)
     threads: int | None = None
-    disturbed: int = 0
+    others: list[float] = field(default_factory=list)
+    withheld: list[float] = field(default_factory=list)
 
-    def append(self, seconds: float, disturbed: bool) -> None:
-        self.seconds.append(seconds)
-        self.disturbed += disturbed
+    def append(self, taken: Round) -> None:
+        for values, value in zip((self.seconds, self.others, self.withheld), taken, strict=True):
+            values.append(value)
 
     def result(self, scale: float) -> dict[str, Any]:
-        """As JSON, in the unit of which a second has `scale`."""
+        """As plain values for JSON, in a unit of which a second has `scale`."""
         values = [scale * seconds for seconds in self.seconds]
-        return {**spread(values), "rounds": values, "threads": self.threads, "disturbed": self.disturbed}
+        return {
+            **spread(values),
+            "rounds": values,
+            "threads": self.threads,
+            "disturbed": sum(others > DISTURBED for others in self.others),
+            "others": [round(others, 3) for others in self.others],
+            "withheld": [round(withheld, 3) for withheld in self.withheld],
+        }
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -58,12 +68,12 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def ratios(numerator: Series, denominator: Series) -> list[float]:
-    """Quotients of the two, round by round: both were timed within the same moments."""
+    """Ratios of the two, round by round, since both were timed at nearly the same moment."""
     return [a / b for a, b in zip(numerator.seconds, denominator.seconds, strict=True)]
 
 
 def check(what: str, values: Sequence[float], goal: float | None = None, *, at_most: bool = False) -> dict[str, Any]:
-    """A figure with its spread and, where there is a goal, whether the median reaches it."""
+    """A figure with its spread and, if there is a goal, whether the median reaches it."""
     figure = {"what": what, **spread(values)}
     if goal is not None:
         reached = figure["median"] <= goal if at_most else figure["median"] >= goal
@@ -74,7 +84,7 @@ def check(what: str, values: Sequence[float], goal: float | None = None, *, at_m
 def row(
     name: str, unit: str, scale: float, series: dict[str, Series], checks: Sequence[dict[str, Any]], **more: Any
 ) -> dict[str, Any]:
-    """A row of a group's results."""
+    """A row in the results of a group."""
     return {
         "name": name,
         "unit": unit,
@@ -84,8 +94,20 @@ def row(
     }
 
 
+def without_goals(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without goals, which concern only those who work on fastnet."""
+    about_goals = {"goal", "at_most", "reached", "at_limit"}
+    figures = [{key: value for key, value in one.items() if key not in about_goals} for one in row["checks"]]
+    return {**row, "checks": figures}
+
+
+def network_name(sizes: Sequence[int]) -> str:
+    """The sizes of a network as text, such as 20-64-64-2."""
+    return "-".join(map(str, sizes))
+
+
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
-    """Of the straight line through the logarithms: 1 where y grows linearly with x."""
+    """Slope of the straight line through the logarithms: 1 if y grows in proportion to x."""
     u, v = [math.log(value) for value in x], [math.log(value) for value in y]
     u_mean, v_mean = sum(u) / len(u), sum(v) / len(v)
     return sum((a - u_mean) * (b - v_mean) for a, b in zip(u, v, strict=True)) / sum((a - u_mean) ** 2 for a in u)
@@ -101,12 +123,12 @@ def save(results: dict[str, Any], path: Path) -> None:
 
 
 def merged(results: dict[str, Any], path: Path) -> dict[str, Any]:
-    """`results`, still without groups, with those of an earlier run of the same environment and protocol, if the file exists.
+    """`results`, which have no groups yet, with those of an earlier run in the same environment, if the file exists.
 
     Raises
     ------
     ValueError
-        The file holds results of another environment or protocol.
+        The file contains results of another environment or of other options.
     """
     if not path.exists():
         return results

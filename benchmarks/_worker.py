@@ -1,8 +1,8 @@
 """The process of one contestant: it prepares tasks and times them on request.
 
-Every contestant has its own process, so that its thread pools, its BLAS and its number of threads disturb no other; while one is
-timed, the others wait for a message. Requests come as pickles on stdin, answers go to the first stdout; what libraries print goes
-to stderr.
+Every contestant has its own process, so that its thread pools, BLAS and number of threads do not affect the others; while one is
+timed, the others wait for a message. Requests arrive as pickles on stdin and answers go to the original stdout; whatever
+libraries print goes to stderr.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks._timing import Job, Round, calibrate, time_round
 
 
 class _Server:
-    """Holds the prepared jobs of a peer, by number."""
+    """The prepared jobs of a peer, by number."""
 
     def __init__(self, peer: str, n_threads: int | None) -> None:
         self._peer = import_module(f"benchmarks._peers.{peer}")
@@ -28,10 +28,10 @@ class _Server:
         self._jobs: dict[int, Job] = {}
 
     def ready(self) -> None:
-        """Answered once the peer's library is imported."""
+        """Answered as soon as the peer's library is imported."""
 
     def prepare(self, number: int, task: Any) -> str | None:
-        """Make the job of `task`; the reason if this peer cannot do it."""
+        """Prepare the job of `task`. Return the reason if this peer cannot do it, otherwise None."""
         make = getattr(self._peer, task.kind, None)
         if make is None:
             return f"has no {task.kind}"
@@ -55,7 +55,7 @@ def main() -> None:
     peer, n_threads = sys.argv[1], int(sys.argv[2])
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    warnings.simplefilter("ignore")  # peers' advice, on convergence say, is no result
+    warnings.simplefilter("ignore")  # peers' warnings, such as those about convergence, do not matter here
     server = _Server(peer, n_threads or None)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Predicting one row, a thousand and a hundred thousand: `Network.forward` and the estimator's predict_proba beside the peers."""
+"""Predictions of 1, 1,000 and 100,000 rows: `Network.forward` and the estimator's predict_proba compared with the peers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks import train
-from benchmarks._peers import PEERS
-from benchmarks._pool import Entry, Pool, fastnet, peer
-from benchmarks._results import Series, check, ratios, row
+from benchmarks._pool import Entry, Pool, fastnet, peers
+from benchmarks._results import Series, check, network_name, ratios, row
 from benchmarks._tasks import Inference
 
 TITLE = "Inference"
@@ -23,27 +22,27 @@ TASKS = (
     Inference("large-100000", _LARGE, 100_000, best_goal=1.3),
 )
 QUICK = ("small-1", "small-1000")
+PEERS = ("scikit-learn", "PyTorch", "JAX", "ONNX Runtime", "NumPy")
 ESTIMATOR = "fastnet estimator"
 
 
-def run(pool: Pool, tasks: Sequence[Inference] = TASKS, peers: Sequence[str] = tuple(PEERS)) -> dict[str, Any]:
+def run(pool: Pool, tasks: Sequence[Inference] = TASKS, labels: Sequence[str] = PEERS) -> dict[str, Any]:
     chosen = pool.options.chosen(tasks, QUICK)
-    measured = pool.compare_each([_entries(task, peers) for task in chosen])
-    rows = [_row(task, peers, series) for task, series in zip(chosen, measured, strict=True) if series]
+    measured = pool.compare_each([_entries(task, peers(labels, task, pool.options)) for task in chosen])
+    rows = [_row(task, series) for task, series in zip(chosen, measured, strict=True) if series]
     for result in rows:
         pool.report(result)
     return {"rows": rows}
 
 
-def _entries(task: Inference, peers: Sequence[str]) -> list[Entry]:
-    estimator = Entry(ESTIMATOR, "fastnet_estimator", task)
-    return [train.gemm(), fastnet(task), estimator, *(peer(label, task) for label in peers)]
+def _entries(task: Inference, others: Sequence[Entry]) -> list[Entry]:
+    return [train.gemm(), fastnet(task), Entry(ESTIMATOR, "fastnet_estimator", task), *others]
 
 
-def _row(task: Inference, peers: Sequence[str], series: dict[str, Series]) -> dict[str, Any]:
+def _row(task: Inference, series: dict[str, Series]) -> dict[str, Any]:
     limits = train.rates(series)
     series = {label: one for label, one in series.items() if label != "GEMM"}
-    own, present = series["fastnet"], [label for label in peers if label in series]
+    own, present = series["fastnet"], [label for label in series if not label.startswith("fastnet")]
     checks = [check(label, ratios(series[label], own)) for label in present]
     if present:
         best = min(present, key=lambda label: median(series[label].seconds))
@@ -55,4 +54,5 @@ def _row(task: Inference, peers: Sequence[str], series: dict[str, Series]) -> di
     if task.most_microseconds:
         checks.append(check("forward, us", [1e6 * seconds for seconds in own.seconds], task.most_microseconds, at_most=True))
     about = {"rows": task.n_rows, "sizes": task.sizes}
-    return row(task.name, task.unit, task.scale, series, checks, task=about, gemm_flops=limits)
+    title = f"{task.name}: prediction of {task.n_rows:,} row{'s' * (task.n_rows > 1)}, network {network_name(task.sizes)}"
+    return row(task.name, task.unit, task.scale, series, checks, title=title, task=about, gemm_flops=limits)

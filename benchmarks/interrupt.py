@@ -17,7 +17,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _MOST_MILLISECONDS = 100.0
 _TIMES = 30
 
-#: Calls on networks for which one batch takes a good part of a second, or several.
+#: Calls with networks for which a batch takes a large part of a second, or several seconds.
 _CALLS = {
     "big": "net.fit(X, y, batch_size=1024, epochs=10**6)",
     "big, one thread": "net.fit(X, y, batch_size=1024, epochs=10**6, n_threads=1)",
@@ -28,14 +28,14 @@ _CALLS = {
     "100 million parameters, sparse, one thread": "wide.fit(few, y, batch_size=32, epochs=10**6, n_threads=1)",
 }
 
-#: What the calls on sparse rows need; the others do without, since it takes gigabytes.
+#: Preparation for the calls with sparse rows only, since it takes gigabytes.
 _WIDE = """
 from scipy import sparse
 wide = fn.Network([fn.Dense(1000, "relu"), fn.Dense(10, "softmax")], 100_000, random_state=0)
 few = sparse.random(len(X), 100_000, 1e-4, "csr", np.float32, random_state=0)
 """
 
-# A process of its own, whose main thread is in the call when the signal arrives.
+# Runs in a process of its own, whose main thread is inside the call when the signal arrives.
 _CODE = """
 import os, random, signal, sys, threading, time
 import numpy as np, fastnet as fn

@@ -1,8 +1,8 @@
-"""Kernels of the compiled core, each level of vector instructions beside the other, as shares of their own limits.
+"""Kernels of the compiled core at each level of vector instructions, as shares of their limits.
 
-Elementwise functions are held against the negation of a vector of the same size, products against BLAS's best rate on one core,
-the optimisers' sweeps against a negation too, by the bytes they must move. Kernels are called from Python: small products carry
-the cost of a call, about a microsecond, with them.
+Elementwise functions are compared with the negation of a vector of the same size, products with BLAS's best rate on one core, and
+optimiser updates also with a negation, by the bytes that they must move. Kernels are called from Python, so that the time of a
+small product includes that of a call, about a microsecond.
 """
 
 from __future__ import annotations

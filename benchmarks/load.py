@@ -1,4 +1,4 @@
-"""Beside other programs: the threads that fastnet takes by itself against one thread, while other processes keep the cores."""
+"""fastnet's default number of threads compared with one thread, while other processes keep the cores busy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ while True:
 OTHERS = {"busy": "while True: pass", "fitting": _FITS}
 #: How many of them.
 LOADS = ((0, "busy"), (1, "busy"), (4, "busy"), (8, "busy"), (1, "fitting"), (3, "fitting"))
-#: The default may take so many times as long as one thread.
+#: The default may take this many times as long as one thread.
 MOST = 1.3
 QUICK = ("tab200", "small-20000")
 
@@ -45,7 +45,7 @@ TASKS = (
 
 def run(pool: Pool, loads: Sequence[tuple[int, str]] = LOADS, tasks: Sequence[Any] = TASKS) -> dict[str, Any]:
     rows = []
-    # Rounds as long as several time slices of all processes; the disturbance is wanted, so none is taken again.
+    # Rounds as long as several time slices of all processes. The disturbance is intended, so no round is repeated.
     options = replace(pool.options, min_seconds=max(pool.options.min_seconds, 0.4), retries=0)
     for n_others, what in loads:
         with _beside(n_others, OTHERS[what]), Pool(options) as own:
@@ -68,7 +68,7 @@ def _entries(task: Any) -> list[Entry]:
 
 @contextmanager
 def _beside(n: int, code: str) -> Iterator[None]:
-    """So many other processes that run this code all the time."""
+    """Run this code in n other processes all the time."""
     others = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(n)]
     try:
         yield

@@ -1,4 +1,4 @@
-"""Fits side by side in Python threads: two at once, and a grid search with two jobs; and what the cores allow."""
+"""Simultaneous fits in Python threads (two fits, and a grid search with two jobs), and what the cores allow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(pool: Pool, shape: str = "med") -> dict[str, Any]:
 
 
 def _cores(pool: Pool) -> dict[str, Any]:
-    """BLAS's product on one core and on all: on a shared host two cores may be threads of one, and that changes with time."""
+    """BLAS's product on one core and on all: on a shared host two cores may be threads of one core, which changes with time."""
     series = pool.compare([Entry("one core", "blas", Gemm(), (1,)), Entry("all cores", "blas", Gemm(), (None,))])
     gain = check("one core / all cores", ratios(series["one core"], series["all cores"]))
     result = row("sgemm, n = 1024", "ms", 1e3, series, [gain])

@@ -1,7 +1,7 @@
-"""Recipes of the documentation on real tables: what each is worth, beside scikit-learn's network and LightGBM.
+"""The documentation's recipes on real tables, compared with scikit-learn's network and LightGBM.
 
-Every recipe is fitted to the same random splits of every table. Its figures are its scores divided by those of its section's
-reference.
+Every recipe is fitted to the same random splits of every table. Its figures are its scores divided by those of the reference in
+its section.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TITLE = "Recipes on real tables"
 QUICK = ("breast_cancer", "digits", "diabetes")
-#: What is compared as a ratio; less is better.
+#: Scores that are compared as ratios; smaller is better.
 COMPARED = ("log-loss", "error", "RMSE", "log-loss, damaged rows", "RMSE, damaged rows", "seconds")
 
 Scores = dict[str, list[float]]
@@ -40,7 +40,7 @@ def run(pool: Pool, recipes: Sequence[Recipe] = RECIPES) -> dict[str, Any]:
     scores: dict[str, dict[str, Scores]] = {recipe.name: {} for recipe in recipes}
     about = {}
     with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore")  # advice on convergence is no result
+        warnings.simplefilter("ignore")  # warnings about convergence do not matter here
         for table in tables:
             X, y = table.load()
             about[table.name] = described(table, X, y)
@@ -63,7 +63,7 @@ def described(table: Table, X: pd.DataFrame, y: pd.Series) -> dict[str, Any]:
 
 
 def score(recipe: Recipe, table: Table, X: pd.DataFrame, y: pd.Series, seed: int) -> dict[str, float]:
-    """Fit to three quarters of the rows: scores on the last quarter, as it is and damaged, and the seconds of CPU of the fit."""
+    """Fit to three quarters of the rows: scores on the other quarter, unchanged and damaged, and the CPU seconds of the fit."""
     stratify = None if table.regression else y
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=stratify, random_state=seed)
     model = recipe.make(table.regression, seed)
@@ -97,12 +97,12 @@ def _classification(model: BaseEstimator, X: pd.DataFrame, y: pd.Series) -> dict
 
 
 def _regression(model: BaseEstimator, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
-    """The root of the mean squared error, in standard deviations of `y`: 1 is as good as the mean."""
+    """The root of the mean squared error, in standard deviations of `y`: 1 is as good as predicting the mean."""
     return {"RMSE": float(np.sqrt(np.mean((model.predict(X) - y) ** 2)) / np.std(y))}
 
 
 def ratios(own: dict[str, Scores], reference: dict[str, Scores], key: str) -> dict[str, float]:
-    """Of the means over the splits, for each table that both have; where the reference makes no error there is none."""
+    """Ratios of the means over the splits, for each table that both have and on which the reference makes an error."""
     return {
         table: float(np.mean(scores[key]) / mean)
         for table, scores in own.items()

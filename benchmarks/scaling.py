@@ -1,4 +1,4 @@
-"""How the cost of an epoch grows with rows, width, depth and batch size."""
+"""How the time of an epoch grows with rows, width, depth and batch size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINEAR = 1.1
 
 @dataclass(frozen=True)
 class Sweep:
-    """Tasks by growing `x`; `linear`: the cost is expected to grow with it, rather than to fall."""
+    """Tasks by increasing `x`; `linear` if their time should grow in proportion to it, and not decrease."""
 
     name: str
     axis: str

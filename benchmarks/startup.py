@@ -1,4 +1,4 @@
-"""Start-up, size and memory: import time, the built wheel, and what `fit` needs beside a large X."""
+"""Start-up, size and memory: the import time, the size of the wheel, and the memory that `fit` needs besides a large X."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIZES = (784, 512, 512, 10)
 _BATCH = 128
 _WHEEL_MEGABYTES = 4.0
 
-# Written for a process of its own, so that nothing else has raised the peak before. /proc/self/clear_refs puts it back.
+# For a process of its own, in which nothing else has raised the peak before. /proc/self/clear_refs resets it.
 _MEMORY = """
 import numpy as np, fastnet as fn
 from pathlib import Path
@@ -54,7 +54,7 @@ def run(pool: Pool) -> dict[str, Any]:
 
 
 def _python(code: str) -> float:
-    """The number that a fresh interpreter prints."""
+    """The number that a new interpreter prints."""
     done = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
@@ -62,10 +62,10 @@ def _python(code: str) -> float:
 def _imports(pool: Pool) -> dict[str, Any]:
     series = {label: Series() for label in _IMPORTS}
     for modules in _IMPORTS.values():
-        _python(_TIMED_IMPORT.format(modules))  # fills the file cache
+        _python(_TIMED_IMPORT.format(modules))  # to fill the file cache
     for _ in range(2 * pool.options.rounds):
         for label, modules in _IMPORTS.items():
-            series[label].append(_python(_TIMED_IMPORT.format(modules)), disturbed=False)
+            series[label].seconds.append(_python(_TIMED_IMPORT.format(modules)))
     base, own = series.values()
     ratio = check("fastnet / numpy and cython_blas", ratios(own, base), 1.2, at_most=True)
     return row("import", "ms", 1e3, series, [ratio])
@@ -81,7 +81,7 @@ def _wheel(pool: Pool) -> dict[str, Any] | None:
 
 
 def _memory(pool: Pool) -> dict[str, Any] | None:
-    """Growth of the peak during fit against 3 x parameters + one batch: its rows, and Z, A and dZ of each layer."""
+    """Growth of the peak during fit, compared with 3 x parameters + one batch (its rows, and Z, A and dZ of each layer)."""
     x_bytes = 200_000_000 if pool.options.quick else 1_000_000_000
     if not Path("/proc/self/clear_refs").exists() or 2 * x_bytes > available_memory():
         pool.note(f"memory of fit: skipped, needs Linux and {2 * x_bytes / 1e9:.1f} GB of free memory")

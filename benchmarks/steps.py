@@ -1,6 +1,6 @@
-"""What the steps that make training fast gain: fastnet as it is beside fastnet with one step undone.
+"""What the steps that make training fast gain: fastnet compared with fastnet without one of them.
 
-Only steps that an option or a variable undoes; others were measured when they were made, and stand as comments beside their code.
+These are the steps that an option or a variable can undo. The others were measured when they were made; see docs/performance.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TITLE = "Steps undone"
 
 @dataclass(frozen=True)
 class Step:
-    """What is undone on which shapes: changes of the task, variables of its process."""
+    """What is undone for which networks, by changes of the task and by variables of its process."""
 
     undone: str
     shapes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Training: seven shapes beside scikit-learn, PyTorch and JAX, and beside the limit that BLAS's products set."""
+"""Training of seven networks, compared with scikit-learn, PyTorch and JAX, and with the limit that BLAS's products set."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks._pool import Entry, Pool, fastnet, peer
-from benchmarks._results import Series, check, ratios, row
+from benchmarks._pool import Entry, Pool, fastnet, peers
+from benchmarks._results import Series, check, network_name, ratios, row
 from benchmarks._tasks import Gemm, Training
 
 TITLE = "Training"
@@ -39,16 +39,16 @@ def gemm(threads: int | None = None, dtype: str = "float32") -> Entry:
 
 
 def rates(series: dict[str, Series]) -> list[float]:
-    """Of `gemm`, in floating-point operations a second, round by round."""
+    """Rates of `gemm` in floating-point operations per second, round by round."""
     return [Gemm().flops / seconds for seconds in series["GEMM"].seconds]
 
 
 def compared(pool: Pool, tasks: Sequence[Training]) -> dict[str, Any]:
-    """A group of a row for each task that memory suffices for: fastnet beside the GEMM limit and the peers it has goals for.
+    """A group with a row for each task for which there is enough memory: fastnet, the GEMM limit, and the peers with goals.
 
-    Each peer's figure says what it would be if fastnet took no time but that of its products at the limit.
+    Each peer's figure also says what it would be if fastnet did nothing but products at the limit.
     """
-    entries = [[gemm(dtype=task.dtype), fastnet(task), *(peer(label, task) for label in task.goals)] for task in tasks]
+    entries = [[gemm(dtype=task.dtype), fastnet(task), *peers(task.goals, task, pool.options)] for task in tasks]
     rows = [_row(task, series) for task, series in zip(tasks, pool.compare_each(entries), strict=True) if series]
     for result in rows:
         pool.report(result)
@@ -59,14 +59,17 @@ def _row(task: Training, series: dict[str, Series]) -> dict[str, Any]:
     limits = rates(series)
     timed = {label: one for label, one in series.items() if label != "GEMM"}
     own = timed["fastnet"]
-    checks = [check(label, ratios(timed[label], own), goal) for label, goal in task.goals.items() if label in timed]
+    compared = [(label, timed[label]) for label in timed if label != "fastnet"]
+    checks = [check(label, ratios(peer, own), task.goals.get(label)) for label, peer in compared]
     for figure in checks:
-        figure["at_limit"] = 1 / median(_shares(task, timed[figure["what"]], limits))
+        if "goal" in figure:
+            figure["at_limit"] = 1 / median(_shares(task, timed[figure["what"]], limits))
     checks.append(check("share of GEMM limit", _shares(task, own, limits), task.limit_goal))
     about = {"rows": task.n_rows, "sizes": task.sizes, "batch_size": task.batch_size, "dtype": task.dtype}
-    return row(task.name, task.unit, task.scale, timed, checks, task=about, gemm_flops=limits)
+    title = f"{task.name}: training on {task.n_rows:,} rows, network {network_name(task.sizes)}, batches of {task.batch_size}"
+    return row(task.name, task.unit, task.scale, timed, checks, title=title, task=about, gemm_flops=limits)
 
 
 def _shares(task: Training, timed: Series, limits: Sequence[float]) -> list[float]:
-    """Of the limit that was measured in the same round."""
+    """Shares of the limit that was measured in the same round."""
     return [task.flops / limit / seconds for limit, seconds in zip(limits, timed.seconds, strict=True)]

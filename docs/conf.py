@@ -84,4 +84,4 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "quickstart": [], "mathematics": [], "api": [], "gallery/*": [], "contributing": []}
+html_sidebars = {"index": [], "quickstart": [], "mathematics": [], "api": [], "gallery/*": []}

@@ -1,4 +1,4 @@
-"""``python -m fastnet``: train a network on real data and say how well, how fast, and what to try next."""
+"""``python -m fastnet``: train a network on real data, print its accuracy and speed, and what to try next."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import fastnet as fn
 from fastnet.activations import ACTIVATIONS
 from fastnet.optimizers import LBFGS, OPTIMIZERS
 
-#: Name -> whether it is a classification, name of scikit-learn's loader.
+#: Name -> whether it is a classification, and the name of scikit-learn's loader.
 DATASETS = {"digits": (True, "load_digits"), "breast_cancer": (True, "load_breast_cancer"), "diabetes": (False, "load_diabetes")}
 
-#: First learning rate of the rules whose steps have the gradient's size, for standardised data.
+#: First learning rate of the rules whose steps are proportional to the gradient, for standardised data.
 RATES = {"sgd": 0.03, "adagrad": 0.03}
 RATE = 3e-3
 
 BATCH_SIZE = 32
 L2 = 1e-3
 
-#: What scikit-learn has too: fastnet's name, and its own.
+#: What scikit-learn has too: fastnet's name -> scikit-learn's.
 SKLEARN_ACTIVATIONS = {"identity": "identity", "relu": "relu", "sigmoid": "logistic", "tanh": "tanh"}
 SKLEARN_SOLVERS = ("sgd", "adam", "lbfgs")
 
@@ -66,7 +66,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _split(dataset: str) -> tuple[np.ndarray, ...]:
-    """Standardised features and targets (of a regression, standardised too) for training and, a fixed quarter, for testing."""
+    """Features and targets for training and for testing (a fixed quarter), standardised, in regression the targets too."""
     from sklearn import datasets
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import StandardScaler
@@ -89,7 +89,7 @@ def _score(model: Any, X: np.ndarray, y: np.ndarray, classifies: bool) -> str:
 
 
 def _sklearn_twin(options: argparse.Namespace, n_rows: int) -> Any:
-    """scikit-learn's estimator with the same layers, batches, penalty and epochs, and no early end."""
+    """scikit-learn's estimator with the same layers, batches, penalty and number of epochs, and no early stopping."""
     from sklearn import neural_network
 
     classifies = DATASETS[options.dataset][0]
@@ -110,14 +110,14 @@ def _sklearn_twin(options: argparse.Namespace, n_rows: int) -> Any:
 
 
 def _compare(options: argparse.Namespace, seconds: float, parts: tuple[np.ndarray, ...]) -> str:
-    """Train scikit-learn's estimator; its time beside fastnet's `seconds`, and its score."""
+    """Train scikit-learn's estimator, and say how long it took compared with fastnet's `seconds`, and its score."""
     from threadpoolctl import threadpool_limits
 
     X_train, X_test, y_train, y_test = parts
     twin = _sklearn_twin(options, len(X_train))
     start = time.perf_counter()
     with warnings.catch_warnings(), threadpool_limits(options.threads):
-        warnings.simplefilter("ignore")  # scikit-learn warns where all epochs were used
+        warnings.simplefilter("ignore")  # scikit-learn warns if all epochs were used
         twin.fit(X_train, y_train)
     theirs = time.perf_counter() - start
     return (
@@ -133,12 +133,12 @@ def _network(options: argparse.Namespace, n_features: int, y: np.ndarray) -> fn.
 
 
 def _train(net: fn.Network, options: argparse.Namespace, X: np.ndarray, y: np.ndarray) -> float:
-    """Train as the options say, show how fast, and return the seconds it took."""
+    """Train as the options say, print the speed, and return the seconds that it took."""
     optimizer = fn.optimizers.get(options.optimizer)
     by_batches: dict[str, Any] = {}
     if not isinstance(optimizer, LBFGS):
         rate = fn.Cosine(RATES.get(optimizer.name, RATE))
-        by_batches = {"batch_size": BATCH_SIZE, "learning_rate": rate, "progress": not options.compare}  # a bar takes its time
+        by_batches = {"batch_size": BATCH_SIZE, "learning_rate": rate, "progress": not options.compare}  # a bar takes time
     common: dict[str, Any] = {"epochs": options.epochs, "random_state": options.seed, "n_threads": options.threads, "l2": L2}
     start = time.perf_counter()
     history = net.fit(X, y, optimizer=optimizer, **common, **by_batches)
@@ -149,7 +149,7 @@ def _train(net: fn.Network, options: argparse.Namespace, X: np.ndarray, y: np.nd
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; `arguments` instead of those of the process."""
+    """Run the command line, with `arguments` instead of those of the process."""
     options = _options(arguments)
     parts = X_train, X_test, y_train, y_test = _split(options.dataset)
     net = _network(options, X_train.shape[1], y_train)

@@ -1,4 +1,4 @@
-"""Writing a file so that, whenever the process or the machine stops, the old file or the new one is there, whole."""
+"""Writing files such that the old or the new one exists completely, whenever the process or the machine stops."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pathlib import Path
 
 TEMPORARY_SUFFIX = ".fastnet-tmp"
 
-#: A temporary file's name says which process of which machine writes it. It is short: it fits wherever the file's own does.
+#: The name of a temporary file says which process of which machine writes it. It is short: it fits where the own name does.
 _OF_WRITER = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX))
-#: Seconds after which a file of another machine's writer is taken to be left behind.
+#: Seconds after which a temporary file of another machine counts as abandoned.
 _A_DAY = 86_400
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the path of a new temporary file that takes the place of `path` when the block ends without an error.
+    """Give the path of a new temporary file that replaces `path` when the block ends without an error.
 
-    The temporary file lies in the same folder (a rename does not cross file systems), is flushed to the disk before the
-    rename, and the folder after it, where its file system can do that. An error inside the block removes the temporary file and
-    leaves `path` as it was; a process killed inside the block leaves the temporary file behind (`remove_stale` clears such).
+    The temporary file is in the same folder, because a rename cannot cross file systems. The file is flushed to the disk before
+    the rename, and the folder after it, where the file system supports that. An error inside the block removes the temporary file
+    and leaves `path` as it was. A process that is killed inside the block leaves the temporary file (see `remove_stale`).
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     Path
         An existing, empty file to write to. It has the permissions of the file it replaces, where the file system lets them
-        be set, or those of a new file.
+        be set, otherwise those of a new file.
 
     Raises
     ------
     OSError
         The folder does not exist or cannot be written to, the disk is full, or `path` is a folder, a device or a pipe, which must
-        not be replaced; `path` is untouched.
+        not be replaced. `path` is left untouched.
     """
     target = Path(os.path.realpath(os.fsdecode(path)))
     mode = _mode_of(target)
@@ -64,7 +64,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def remove_stale(folder: str | os.PathLike[str]) -> int:
     """Remove the temporary files that killed writers left in a folder; return how many there were.
 
-    Files stay whose writer is still running on this machine, or that another machine's writer began within a day.
+    Files are kept if their writer is still running on this machine, or if another machine created them less than a day ago.
     """
     stale = [path for path in Path(folder).glob(f".*{TEMPORARY_SUFFIX}") if _left_behind(path)]
     for path in stale:
@@ -78,7 +78,7 @@ def _machine() -> str:
 
 
 def _left_behind(path: Path) -> bool:
-    """Whether nobody writes the file any more; names that say no writer are of earlier versions."""
+    """Whether nobody is writing the file any more; names without a writer come from earlier versions."""
     match = _OF_WRITER.fullmatch(path.name)
     if match is None:
         return True
@@ -115,7 +115,7 @@ def _mode_of(target: Path) -> int | None:
 
 
 def _create(folder: Path, mode: int) -> tuple[Path, int]:
-    """A new file, and the permissions that the umask leaves it: asking for the umask itself would change it for all threads."""
+    """A new file and the permissions that the umask gives it: reading the umask itself would change it for all threads."""
     temporary = folder / f".{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
@@ -128,7 +128,7 @@ def _create(folder: Path, mode: int) -> tuple[Path, int]:
 
 
 def _set_mode(path: Path, mode: int) -> None:
-    """Set permissions where the file system has them: network and FUSE mounts may refuse."""
+    """Set permissions where the file system supports them: network and FUSE mounts may refuse."""
     with contextlib.suppress(PermissionError, NotImplementedError):
         os.chmod(path, mode)
 
@@ -142,6 +142,6 @@ def _flush(path: Path, flags: int) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the rename itself durable, where folders can be opened and flushed; the file has been replaced already."""
+    """Make the rename itself durable, where folders can be opened and flushed. The file has already been replaced."""
     with contextlib.suppress(OSError):
         _flush(folder, os.O_RDONLY)

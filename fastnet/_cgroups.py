@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 
 
 def cpu_limit(root: str | Path = "/") -> int | None:
-    """CPUs whose time the process may use up, rounded up; None where there is no quota.
+    """Number of CPUs whose time the process may use, rounded up; None if there is no quota.
 
-    Groups are nested, and each has to share the quotas of those around it: the least counts.
+    Groups are nested, and the quota of every enclosing group applies too: the smallest counts.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def cpu_limit(root: str | Path = "/") -> int | None:
 
 
 def _groups(membership: str, mount: Path) -> Iterator[Path]:
-    """Folders of the group that a line of ``/proc/self/cgroup`` names, and of the groups around it, if it is about CPUs.
+    """Folders of the group that a line of ``/proc/self/cgroup`` names, and of its enclosing groups, if the line is about CPUs.
 
-    A container that does not see the machine's groups finds its own where the outermost would be.
+    A container that cannot see the machine's groups finds its own group at the root.
     """
     _, controllers, path = membership.split(":", 2)
     if controllers and "cpu" not in controllers.split(","):

@@ -1,4 +1,4 @@
-"""Input validation with NumPy alone: each check says what was got, what was expected and what to do."""
+"""Input validation with NumPy alone. The error messages say what was got, what was expected and what to do."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def lookup(spec: Any, table: Mapping[str, type], base: type, kind: str, *args: A
     base : type
         Class that every row of the table derives from.
     kind : str
-        What is looked up, for the error message.
+        What `spec` is, for the error message.
     *args
-        Arguments of the constructor, where `spec` is a name or a class.
+        Arguments of the constructor, if `spec` is a name or a class.
 
     Raises
     ------
@@ -66,12 +66,12 @@ def core_code(choice: Any, table: Mapping[str, type], codes: Mapping[str, int], 
     codes : mapping of str to int
         The core's numbers.
     computed : tuple of str
-        Methods that say what the core computes: it would not call those of a derived class.
+        Methods that state what the core computes. The core would not call a derived class's own.
 
     Raises
     ------
     TypeError
-        A class that is not in the table, or that computes something else than the class it is derived from.
+        A class that is not in the table, or that overrides one of `computed`.
     """
     kind, name = type(choice), getattr(choice, "name", "")
     row = table.get(name)
@@ -169,10 +169,9 @@ def generator(random_state: Seed) -> np.random.Generator:
 
 
 def numeric_array(values: Any, name: str) -> np.ndarray:
-    """`values` as an array of bools, integers or floats, without a copy where there is an array already.
+    """`values` as an array of bools, integers or floats, without a copy if it is one already.
 
-    Columns and frames of pandas and polars may hold bools and numbers side by side, of nullable dtypes too; what is missing in
-    them becomes NaN.
+    Columns and frames of pandas and polars may mix bools and numbers, of nullable dtypes too. Missing values become NaN.
 
     Raises
     ------
@@ -199,7 +198,7 @@ def numeric_array(values: Any, name: str) -> np.ndarray:
 
 
 def _table(values: Any) -> np.ndarray:
-    """A column or a frame as an array, of float64 where its dtypes are numbers or bools that NumPy has no common dtype for."""
+    """A column or a frame as an array; of float64 if its dtypes are numbers or bools for which NumPy has no common dtype."""
     array = np.asarray(values)
     if array.dtype.kind != "O":
         return array
@@ -213,7 +212,7 @@ _DATES = ("date", "time", "duration", "period")
 
 
 def refuse_dates(values: Any, name: str) -> None:
-    """Refuse dates, times and spans of time, in arrays, lists, columns and frames: NumPy converts them to numbers in silence.
+    """Refuse dates, times and spans of time, in arrays, lists, columns and frames: NumPy would convert them to numbers.
 
     Raises
     ------
@@ -241,7 +240,7 @@ def refuse_dates(values: Any, name: str) -> None:
 def assert_finite(array: np.ndarray, name: str) -> None:
     """Refuse NaN and infinity, in one pass over the memory and without a temporary of its size.
 
-    A sum is NaN or infinite if any of its terms is; only then are the elements looked at one by one, in blocks.
+    A sum is NaN or infinite if any of its terms is. Only then are the elements checked one by one, in blocks.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""User data in the form that the core takes: features, targets and sample weights, checked and converted once.
+"""User data in the form that the core needs: features, targets and sample weights, checked and converted once.
 
-Data that is already in the right form is passed on as it is, without a copy. Inputs are never modified.
+Data that already has the right form is passed on without a copy. Inputs are never modified.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _sparse_features(X: Any, n_inputs: int, dtype: np.dtype, check_finite: bool)
     data = _converted(_checks.numeric_array(csr.data, "X"), dtype)
     if check_finite:
         _checks.assert_finite(data, "the data of sparse X")
-    # The row starts are a copy: the core relies on them, and the caller's may change while it works.
+    # The row starts are copied: the core relies on them, and the caller could change the originals while it works.
     return data, np.ascontiguousarray(csr.indices, np.int32), np.array(csr.indptr, np.int64), csr.shape
 
 
@@ -131,7 +131,7 @@ def _check_columns(shape: tuple[int, ...], n_inputs: int) -> None:
 def _converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         return array
-    with np.errstate(over="ignore"):  # an overflow becomes an infinity, which the check of finiteness reports
+    with np.errstate(over="ignore"):  # an overflow becomes infinity, which the check for finite values reports
         return np.require(array, dtype, ["C", "A"])
 
 
@@ -145,7 +145,7 @@ def targets(y: Any, m: int, n_outputs: int, loss: Loss, dtype: np.dtype) -> np.n
     m, n_outputs : int
         Rows of X and outputs of the network.
     loss : Loss
-        Says which targets are valid.
+        Determines which targets are valid.
     dtype : dtype
         The parameters' dtype.
 
@@ -216,7 +216,7 @@ def sample_weights(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray | 
 
 
 def representable(weights: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Weights whose largest, or whose sum, is outside of what `dtype` can hold, divided by the largest: only ratios matter."""
+    """Weights divided by the largest one if it or their sum is outside the range of `dtype`: only their ratios matter."""
     largest, limits = np.max(weights, initial=0), np.finfo(dtype)
     within = limits.tiny / limits.eps <= largest <= limits.max * limits.eps
     return weights if within or not 0 < largest < np.inf else weights / largest

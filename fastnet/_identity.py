@@ -1,4 +1,4 @@
-"""What makes two training runs one: their options as text and their data as a checksum, the same in every process."""
+"""How a checkpoint recognises its run: the options as text and a checksum of the data, the same in every process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from fastnet._data import Dataset
 from fastnet.schedules import Function
 
-#: Bytes at a time: a checksum releases the GIL and takes about a second for a gigabyte.
+#: Bytes in each step. The checksum releases the GIL and takes about a second for a gigabyte.
 _BLOCK = 1 << 24
 
 
 def text(option: Any) -> str:
-    """An option as text; a function goes by its name."""
+    """An option as text; a function is represented by its name."""
     if isinstance(option, Function):
         option = option.function
     if callable(option) and hasattr(option, "__qualname__"):

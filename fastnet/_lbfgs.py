@@ -16,14 +16,14 @@ from fastnet.network import Network
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-#: scipy's status of an end that is neither a minimum nor a limit: no step in the last direction lowers the loss enough.
+#: scipy's status if it found neither a minimum nor a limit: no step in the last direction lowers the loss enough.
 LINE_SEARCH_FAILED = 2
 #: Status of an end that the callback or the time has brought about.
 STOPPED = 99
 
 
 class _Point(NamedTuple):
-    """Parameters w with loss and gradient."""
+    """Parameters w with their loss and gradient."""
 
     w: np.ndarray
     J: float
@@ -33,9 +33,9 @@ class _Point(NamedTuple):
         return bool(np.isfinite(self.J) and np.isfinite(self.grad).all())
 
     def wall_at(self, w: np.ndarray) -> _Point:
-        """What a line search from here is told of a point that is not finite, so that it turns back to a quarter of the way.
+        """Loss and gradient that a line search gets for a point where they are not finite, so that it goes back to a quarter.
 
-        Infinity would make it turn back to the very beginning, and take that for a minimum.
+        With infinity it would go back to its start, and take that for a minimum.
         """
         return _Point(w, self.J + abs(float(self.grad @ (w - self.w))), -self.grad)
 
@@ -56,7 +56,7 @@ def minimise(
     callback: Callable[[OptimizeResult], Any] | None = None,
     n_threads: int | None = None,
 ) -> OptimizeResult:
-    """Minimise ``J(w) + l2 / 2 * ||W||^2`` from the network's parameters, which at any time are those of the last iterate.
+    """Minimise ``J(w) + l2 / 2 * ||W||^2`` from the network's parameters, which always are those of the last iterate.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def minimise(
     l2 : float
         Penalty on the weights, not on the biases.
     max_iter, max_fun : int
-        Most iterations, and most evaluations of loss and gradient.
+        Maximum number of iterations, and of evaluations of loss and gradient.
     tol : float
         Stop when no component of the gradient exceeds this.
     ftol : float
@@ -75,10 +75,10 @@ def minimise(
     max_time : float, optional
         Seconds: no iteration begins that would end later, if it took as long as the one before.
     callback : callable, optional
-        Called after each iteration with scipy's intermediate result (``x``, ``fun``), the network's parameters being those of the
-        iterate; True stops.
+        Called after each iteration with scipy's intermediate result (``x``, ``fun``), when the network has the parameters of the
+        iterate. Returning True stops.
     n_threads : int, optional
-        Most threads to use.
+        Maximum number of threads.
 
     Returns
     -------
@@ -89,9 +89,9 @@ def minimise(
     Raises
     ------
     DivergenceError
-        Loss or gradient are not finite at the start, or wherever the last line search looked for a lower loss.
+        Loss or gradient are not finite at the start, or at all points that the last line search tried.
     RuntimeError
-        The network is being trained already.
+        The network is already being trained.
 
     References
     ----------
@@ -106,7 +106,7 @@ def minimise(
     n_weights = network.n_weights
     iterations = 0
     iterate: _Point | None = None
-    tried: _Point | None = None  # last, of the points that are finite
+    tried: _Point | None = None  # the last finite point
     overflowed = False  # since the last iterate
     stopped = False
     clock = Clock(max_time)
@@ -143,7 +143,7 @@ def minimise(
             raise StopIteration
 
     result = network._exclusive.updating(
-        runtime.single_threaded_blas,  # scipy's own products are small
+        runtime.single_threaded_blas,  # scipy's own matrix products are small
         True,
         minimize,
         objective,

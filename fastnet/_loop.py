@@ -1,4 +1,4 @@
-"""The loop over epochs, and what is called between them."""
+"""The loop over epochs, and the callbacks between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CallbackProtocol(Protocol):
-    """What `train` calls."""
+    """The methods that `train` calls."""
 
     def on_train_begin(self, session: Session) -> None: ...
 
@@ -56,7 +56,7 @@ def train(
 ) -> bool:
     """Run epochs until the session has done `epochs` of them, or `iterations` updates, or until a callback or the time stops it.
 
-    Epochs and updates that the session did before count. All callbacks see the end of every epoch, in the order given.
+    Earlier epochs and updates of the session count. All callbacks are called after every epoch, in the order given.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def train(
     max_time : float, optional
         Seconds: no epoch begins that would end later, if it took as long as the one before.
     callbacks : iterable of callbacks
-        ``on_epoch_end`` returns True to stop; ``on_train_end`` is called however training ends, whatever other callbacks raise.
+        ``on_epoch_end`` returns True to stop; ``on_train_end`` is always called, whatever ends training or other callbacks raise.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def train(
     DivergenceError
         See `Session.run_epoch`.
     RuntimeError
-        The network is being trained already.
+        The network is already being trained.
     """
     if (epochs is None) == (iterations is None):
         raise ValueError(f"Give either epochs or iterations, got epochs={epochs} and iterations={iterations}.")
@@ -112,7 +112,7 @@ def _train(
 
 
 def _end(callbacks: list[CallbackProtocol], session: Session) -> None:
-    """End training for every callback. The first error, training's or a callback's, propagates with notes of those after it."""
+    """End training for every callback. The first error, of training or of a callback, is raised, with notes about later ones."""
     first = of_training = sys.exception()
     for callback in callbacks:
         try:
@@ -126,7 +126,7 @@ def _end(callbacks: list[CallbackProtocol], session: Session) -> None:
         if first is not None and first is not of_training:
             raise first
     finally:
-        del first, of_training  # a frame that refers to its own error lives on until the garbage is collected
+        del first, of_training  # a frame that refers to its own error would live until the next garbage collection
 
 
 def _done(session: Session, epochs: int | None, iterations: int | None) -> bool:

@@ -1,7 +1,7 @@
-"""One view of every model that inspection and plotting can look at.
+"""One view of every model that inspection and plotting can handle.
 
-A `Network` and a fitted estimator hold the same things under different names. `model_view` gives them one shape, so
-that a picture or a diagnosis is written once::
+A `Network` and a fitted estimator have the same contents under different names. `model_view` gives them a common interface, so
+that a picture or a diagnosis is written only once::
 
     view = model_view(model)
     Z, A = view.forward_pass(X)                  # the lecture's forward equations
@@ -40,7 +40,7 @@ class Gradients:
     Attributes
     ----------
     dA : list of ndarray of shape (n_rows, n[l])
-        With respect to the activations of the hidden layers only: loss and output activation are derived as one.
+        With respect to the activations of the hidden layers only: loss and output activation are differentiated together.
     dZ : list of ndarray of shape (n_rows, n[l])
         With respect to the pre-activations.
     dW : list of ndarray of shape (n[l-1], n[l])
@@ -55,7 +55,7 @@ class Gradients:
 
 @dataclass(frozen=True)
 class ModelView:
-    """What a picture needs of a model; built by `model_view`.
+    """What pictures need to know about a model; created by `model_view`.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class ModelView:
     dropouts : tuple of float
         Probability with which a unit is dropped in training, one a layer.
     feature_names, output_names : tuple of str, or None
-        Names of the inputs and outputs, where the model knows them.
+        Names of the inputs and outputs, if the model has them.
     loss : Loss
         The loss the model was trained on, or for a `Network` the canonical one of its output activation.
     classes : ndarray or None
@@ -120,7 +120,7 @@ class ModelView:
         return {f"{number}.{name}": array for number, pair in pairs for name, array in zip("Wb", pair, strict=True)}
 
     def assert_finite(self) -> None:
-        """Refuse, with a ValueError, to go on with parameters that are NaN or infinite."""
+        """Raise a ValueError if a parameter is NaN or infinite."""
         if not all(np.isfinite(array).all() for array in (*self.weights, *self.biases)):
             raise ValueError(
                 f"This {self.name} has parameters that are NaN or infinite, so there is nothing to draw: training diverged. "
@@ -133,7 +133,7 @@ class ModelView:
         Raises
         ------
         ValueError
-            If the number of features is not the model's.
+            The number of features differs from the model's.
         """
         X = np.atleast_2d(dense_rows(X))
         if X.ndim != 2 or X.shape[1] != self.sizes[0]:
@@ -169,7 +169,7 @@ class ModelView:
         Raises
         ------
         ValueError
-            If `y` holds a label that the classifier was not fitted on.
+            `y` contains a label that the classifier was not fitted on.
         """
         y = np.asarray(y)
         if self.target_scaler is not None:
@@ -195,7 +195,7 @@ class ModelView:
         y : array-like of shape (n_rows,) or (n_rows, n[L])
             Class labels (for a `Network`, class numbers) or values.
         loss : str, Loss or None
-            None takes the model's own.
+            None: the model's own.
 
         Returns
         -------
@@ -248,9 +248,9 @@ def model_view(model: Any, *, as_trained: bool = False) -> ModelView:
     Raises
     ------
     sklearn.exceptions.NotFittedError
-        If the estimator has not been fitted.
+        The estimator has not been fitted.
     TypeError
-        If `model` is neither.
+        `model` is neither.
     """
     if isinstance(model, Network):
         return _network_view(model)

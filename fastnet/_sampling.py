@@ -25,8 +25,8 @@ _MOST_ROWS = 2**32
 class Sampler:
     """Row numbers of each epoch.
 
-    "shuffle" visits every row once an epoch, in a new order. "random" draws a new random batch for each update,
-    without repetition inside the batch; an epoch is as many updates as it takes to draw m rows. "sequential" keeps the order of
+    "shuffle" visits every row once in each epoch, in a new order. "random" draws a new random batch for each update,
+    without repetition within the batch; an epoch has as many updates as it takes to draw m rows. "sequential" keeps the order of
     the data.
 
     Parameters
@@ -57,7 +57,7 @@ class Sampler:
 
     @property
     def rows_per_epoch(self) -> int:
-        """Rows of an epoch; of a callable's epochs, the rows of the data."""
+        """Number of rows in an epoch; with a callable, the number of rows of the data."""
         return self._batches.size if self._sampling == "random" else self._m
 
     def next_order(self, session: Session) -> np.ndarray | None:
@@ -79,7 +79,7 @@ class Sampler:
         return self._batches
 
     def _checked(self, order: Any) -> np.ndarray:
-        order = np.array(order)  # the function's own array may change while the core reads it
+        order = np.array(order)  # the function could change its array while the core reads it
         if order.ndim != 1 or order.size == 0 or order.dtype.kind not in "iu":
             raise ValueError(f"sampling must return a vector of row numbers, got shape {order.shape} and dtype {order.dtype}.")
         if order.min() < 0 or order.max() >= self._m:

@@ -1,4 +1,4 @@
-"""One training run: network, data, optimiser and its memory, order of rows and learning rates, run epoch by epoch."""
+"""One training run: network, data, optimiser and its state, order of rows and learning rates, run epoch by epoch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ from fastnet.schedules import LearningRate
 
 
 class EpochResult(NamedTuple):
-    """What an epoch did.
+    """The result of an epoch.
 
-    `loss` and `penalty` (the L2 term) are means over the `n_rows` rows of the batches with positive weight, each batch's taken
-    before its update; `grad_norm` is the root mean
-    square of the batches' gradient norms, NaN if it was not tracked; `learning_rate` is that of the last update; `seconds` were
-    spent in the core.
+    `loss` and `penalty` (the L2 term) are means over the `n_rows` rows of the batches with positive weight, computed for each
+    batch before its update. `grad_norm` is the root mean square of the batches' gradient norms, NaN if it was not tracked.
+    `learning_rate` is that of the last update. `seconds` is the time spent in the core.
     """
 
     loss: float
@@ -40,18 +39,18 @@ class EpochResult(NamedTuple):
 
 
 class Session:
-    """A training run on data that is in the core's form already.
+    """A training run on data that already has the core's form.
 
     Parameters
     ----------
     network : Network
-        What is trained, in place.
+        Trained in place.
     X : ndarray of shape (m, n_inputs), C-contiguous and of the network's dtype, or CSR tuple
     y : ndarray of shape (m, n_outputs) and the network's dtype, or int32 or int64 class numbers (m,)
     loss : str or Loss
     optimizer : str or Optimizer
     batch_size : int
-        Rows of a batch; at most m are used.
+        Rows in a batch; at most m.
     learning_rate : float, str, Schedule, sequence or callable, optional
         By default the optimiser's own.
     sampling : {"shuffle", "random", "sequential"} or callable
@@ -63,7 +62,7 @@ class Session:
     weight_decay : float
         Decoupled decay ``w -= lr weight_decay w`` of the weights; 0: the optimiser's own.
     max_grad_norm : float, optional
-        Scale the gradient of a batch down to this norm where it is larger.
+        Scale the gradient of a batch down to this norm if its norm is larger.
     track_grad_norm : bool
         Report the gradient norm of each epoch.
     learning_rate_factors, decay_factors : mapping of str to float, optional
@@ -73,21 +72,21 @@ class Session:
     random_state : None, int, SeedSequence, Generator or RandomState
         Seed of the order of rows and of dropout.
     n_threads : int, optional
-        Most threads to use.
+        Maximum number of threads.
     optimizer_state : sequence of ndarray, optional
-        Memory of an earlier run to continue with; it is modified in place.
+        State of an earlier run to continue from; it is modified in place.
     step : int
-        Updates that the earlier run made.
+        Updates made by the earlier run.
 
     Attributes
     ----------
     network : Network
     epoch : int
-        Epochs done.
+        Epochs completed.
     step : int
-        Batches done; each is an update, unless its weights are all zero.
+        Batches completed; each is an update, unless its sample weights are all zero.
     state : tuple of ndarray
-        The optimiser's memory, into which the core writes: change it in place (``state[0][:] = 0``).
+        The optimiser's state, which the core updates. Change it in place (``state[0][:] = 0``).
     result : EpochResult or None
         The last epoch.
     history : History
@@ -95,7 +94,7 @@ class Session:
     stop_requested : bool
         Set it, from any thread, to end training after the running epoch; it stays True after a training that was stopped.
     callbacks : tuple
-        Those of the running `train`.
+        Those of the `train` that is running.
     planned_rows : int or None
         Rows that the running `train` will visit in all.
     validation : Dataset or None
@@ -192,7 +191,7 @@ class Session:
         self._start(seed, step)
 
     def _start(self, seed: int, step: int) -> None:
-        """Let the core begin at update number `step` under a seed of dropout."""
+        """Make the core start at update number `step`, with this seed for dropout."""
         self._seed = seed
         self._trainer = self._new_trainer(seed=seed)
         self._trainer.step = step
@@ -226,11 +225,11 @@ class Session:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates of an epoch; with a callable as `sampling`, of an epoch that visits every row once."""
+        """Updates in an epoch; with a callable as `sampling`, in an epoch that visits every row once."""
         return -(-self._sampler.rows_per_epoch // self.batch_size)
 
     def rows_of(self, *, epochs: int | None = None, iterations: int | None = None) -> int:
-        """Rows that so many epochs or updates visit."""
+        """Rows visited by this many epochs or updates."""
         rows = self._sampler.rows_per_epoch
         if iterations is None:
             return (epochs or 0) * rows
@@ -243,11 +242,11 @@ class Session:
         Raises
         ------
         DivergenceError
-            The loss of a batch, or a parameter after the last one, is NaN or infinite; the parameters are put back to what they
-            were before this epoch.
+            The loss of a batch, or a parameter after the last one, is NaN or infinite; the parameters from before this epoch are
+            restored.
         KeyboardInterrupt
-            Whatever a signal handler raises; the parameters are those of the last completed batch. Where there are more than
-            eight million, an update is interrupted too: some are then those after it, the others those before.
+            Whatever a signal handler raises; the parameters are those after the last completed batch. With more than eight
+            million parameters, an update may be interrupted: some parameters are then those after it, the others those before.
         RuntimeError
             The network is being trained by another thread, or is in the middle of an update.
         """
@@ -295,12 +294,12 @@ class Session:
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """What a checkpoint of this run is recognised by: its options, and a checksum of the data as of the first look."""
+        """How a checkpoint of this run is recognised: by its options, and by a checksum of the data when first asked for."""
         options = {name: _identity.text(option) for name, option in self._options.items()}
         return {**options, "data": _identity.checksum(self._data)}
 
     def position(self) -> dict[str, Any]:
-        """All it takes to continue bit for bit, as copies: ints, arrays, and a list of arrays ("state")."""
+        """Everything needed to continue with identical bits, as copies: ints, arrays, and a list of arrays ("state")."""
         history = {f"history.{name}": np.array(values) for name, values in self.history.as_dict().items()}
         return {
             "epoch": self.epoch,
@@ -314,12 +313,12 @@ class Session:
         }
 
     def restore(self, position: Mapping[str, Any]) -> None:
-        """Go to a `position` of a session on the same network, data and options.
+        """Continue from the `position` of a session with the same network, data and options.
 
         Raises
         ------
         ValueError
-            Arrays whose shapes do not fit this session: it was another run's position. Nothing has changed then.
+            The arrays' shapes do not fit this session: the position is another run's. Nothing has been changed.
         RuntimeError
             The network is being trained.
         """

@@ -38,7 +38,7 @@ def _total(network: Network) -> str:
 
 
 def text(network: Network) -> str:
-    """The table as text, numbers to the right."""
+    """The table as text, with numbers aligned right."""
     table = [_HEADER, *_rows(network)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [

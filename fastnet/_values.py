@@ -1,4 +1,4 @@
-"""How the tables' classes become values: equal by class and fields, frozen."""
+"""Makes the classes of the tables values: frozen, and equal if class and fields are."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from fastnet._hints import takes_other_words
 
 T = TypeVar("T")
 
-#: Of a class without fields under a frozen dataclass: it inherits all but what freezes it. Made in half the time of a full
-#: dataclass, of which an import makes many.
+#: For a class without fields that derives from a frozen dataclass: it inherits everything except what freezes it. This takes half
+#: the time of making a full dataclass, and an import makes many.
 fieldless = dataclass(frozen=True, init=False, repr=False, eq=False)
 
 

@@ -1,7 +1,8 @@
-"""Activation functions ``A = g(Z)``: one small frozen class a function, listed in `ACTIVATIONS`.
+"""Activation functions ``A = g(Z)``: one small frozen class for each function, listed in `ACTIVATIONS`.
 
 A class states its name (the key of the compiled core's code table), its formula, the function and its derivative in NumPy,
-which values its outputs can take, and the initialiser that suits it. To add one: a kernel in the core, a class and a row here.
+which values its outputs can take, and the initialiser that suits it. To add one, write a kernel in the core, and a class and a
+row here.
 
 References
 ----------
@@ -21,7 +22,7 @@ from fastnet._values import fieldless, frozen
 
 
 class Outputs(enum.IntEnum):
-    """What holds for all outputs of an activation; each member implies the ones before it."""
+    """The range of an activation's outputs; each member implies the ones before it."""
 
     REAL = 0
     POSITIVE = 1
@@ -40,7 +41,7 @@ class Activation:
     formula : str
         The function, as text.
     outputs : Outputs
-        Which values the outputs can take: decides which losses they can be paired with.
+        Which values the outputs can take, and so which losses the activation can be paired with.
     derivable : bool
         Whether `derivative` exists; softmax mixes the units of a layer and has a Jacobian instead.
     initializer : str
@@ -60,7 +61,7 @@ class Activation:
 
     @property
     def parameter(self) -> float:
-        """The function's parameter (alpha), 0 where it has none."""
+        """The function's parameter (alpha); 0 if it has none."""
         return 0.0
 
     def __call__(self, z: Any) -> np.ndarray:
@@ -187,7 +188,7 @@ class ELU(_WithAlpha):
     Parameters
     ----------
     alpha : float >= 0
-        Minus the value that is approached for negative z.
+        The function approaches ``-alpha`` for negative z.
     """
 
     alpha: float = 1.0
@@ -346,10 +347,10 @@ class Softmax(Activation):
 
 _ROWS = (Identity, Sigmoid, Tanh, ReLU, LeakyReLU, ELU, SELU, GELU, SiLU, Mish, Softplus, Exponential, HardSwish, Softmax)
 
-#: Name -> class, one row a function.
+#: Name -> class, one row for each function.
 ACTIVATIONS: dict[str, type[Activation]] = {row.name: row for row in _ROWS}
 
-#: Other names that `get` understands.
+#: Other names that `get` accepts.
 ALIASES: dict[str, str] = {"logistic": "sigmoid"}
 
 

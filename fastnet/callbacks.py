@@ -1,9 +1,9 @@
 """Callbacks between epochs.
 
 A callback has three methods, called with the running session: ``on_train_begin``, ``on_epoch_end`` (True stops training) and
-``on_train_end``, which is called however training ends. The session's `network`, `epoch`, `step`, `result` and `history` are
-there to be read. A callback that remembers something gives it as ``state_dict()`` and takes it back with
-``load_state_dict(d)``, so that checkpoints can hold it.
+``on_train_end``, which is called however training ends. They can read the session's `network`, `epoch`, `step`, `result` and
+`history`. A callback with a state of its own returns it from ``state_dict()`` and restores it in ``load_state_dict(d)``, so that
+checkpoints can contain it.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Does nothing; override what is needed."""
+    """Does nothing; override the methods that you need."""
 
     def on_train_begin(self, session: Session) -> None:
-        """Before the first epoch."""
+        """Called before the first epoch."""
 
     def on_epoch_end(self, session: Session) -> bool | None:
-        """After each epoch; True stops training."""
+        """Called after each epoch; return True to stop training."""
 
     def on_train_end(self, session: Session) -> None:
-        """After the last epoch, also after an error or an interrupt."""
+        """Called after the last epoch, also after an error or an interrupt."""
 
 
 class EarlyStopping(Callback):
-    """Stop when the watched loss no longer falls, and put the best parameters back.
+    """Stop when a loss no longer decreases, and restore the best parameters.
 
     Parameters
     ----------
     monitor : {"val_loss", "loss"}
-        What is watched: a list of the session's history.
+        The loss that is watched, by its name in the session's history.
     patience : int
-        Epochs without improvement that are waited for.
+        Number of epochs without improvement after which training stops.
     min_delta : float
-        Least fall, in units of the loss, that counts as an improvement.
+        Smallest decrease of the loss that counts as an improvement.
     restore_best : bool
         End with the parameters of the best epoch.
     each_member : bool
@@ -93,7 +93,7 @@ class EarlyStopping(Callback):
     def on_train_begin(self, session: Session) -> None:
         if session.epoch == 0:
             self._forget()
-        elif self._waited >= self.patience:  # restored from the moment before training stopped
+        elif self._waited >= self.patience:  # restored from the state just before training stopped
             session.stop_requested = True
 
     def on_epoch_end(self, session: Session) -> bool:
@@ -139,7 +139,7 @@ class EarlyStopping(Callback):
             session.history.kept_epoch = self.best_epoch
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to survive a restart."""
+        """The state that has to survive a restart."""
         return {
             "best_epoch": self.best_epoch,
             "best_value": self.best_value,
@@ -149,7 +149,7 @@ class EarlyStopping(Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`."""
+        """Restore the state from a `state_dict`."""
         self.best_epoch, self.best_value, self._waited = state["best_epoch"], state["best_value"], state["waited"]
         self.best_values = state.get("best_values")
         self._best_params = None if state["best_params"] is None else np.array(state["best_params"])
@@ -161,7 +161,7 @@ class ProgressBar(Callback):
     Parameters
     ----------
     **options
-        Handed on to ``tqdm.auto.tqdm``: ``desc``, ``leave``, ``file``, ....
+        Passed to ``tqdm.auto.tqdm``: ``desc``, ``leave``, ``file``, ....
     """
 
     def __init__(self, **options: Any) -> None:

@@ -1,7 +1,7 @@
-"""Checkpoints: all it takes to continue a killed training run bit for bit, as safetensors files in a folder.
+"""Checkpoints: everything needed to continue a killed training run with identical bits, as safetensors files in a folder.
 
-A checkpoint is a network file (`fastnet.load` gives its network) that also holds the optimiser's memory, the random state, the
-order of the rows, the step that learning-rate schedules go by, the history, and the memory of all callbacks.
+A checkpoint is a network file (`fastnet.load` returns its network) that also contains the optimiser's state, the random state,
+the order of the rows, the step number for learning-rate schedules, the history, and the state of all callbacks.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ _NUMBERED = re.compile(r"epoch-(\d+)\.safetensors")
 class Checkpoint(Callback):
     """Save the state of training every few epochs or seconds.
 
-    The folder holds `epoch-000012.safetensors`, ..., the state after those many epochs, and `best.safetensors` if asked for. To
-    continue: ``fit(..., resume_from=fastnet.checkpoint.latest(folder))`` with the same data, options and callbacks; it starts
-    from the beginning where the folder holds no checkpoint yet, so that one script serves both.
+    The folder contains files such as `epoch-000012.safetensors`, the state after 12 epochs, and `best.safetensors` if asked for.
+    To continue, call ``fit(..., resume_from=fastnet.checkpoint.latest(folder))`` with the same data, options and callbacks. If
+    the folder has no checkpoint yet, training starts from the beginning, so that the same script can start and continue a run.
 
     Parameters
     ----------
     folder : path-like
-        Made if it does not exist.
+        Created if it does not exist.
     every_epochs : int, optional
-        Save after every so many epochs; 1 if neither this nor `every_seconds` is given.
+        Save after this number of epochs; 1 if neither this nor `every_seconds` is given.
     every_seconds : float, optional
-        Save at the end of the first epoch after so many seconds.
+        Save at the end of the first epoch after this number of seconds.
     keep_last : int
-        Newest checkpoints to keep.
+        Number of newest checkpoints to keep.
     keep_best : bool
-        Keep the state of the epoch with the least validation loss (training loss, where there is no validation data) too.
+        Also keep the state of the epoch with the smallest validation loss (training loss if there is no validation data).
 
     Notes
     -----
-    Give it as the last callback: what callbacks after it remember would be saved before they have seen the epoch. A file costs
-    the parameters and as many vectors of their size as the optimiser keeps, and a flush to the disk.
+    Give it as the last callback: the state of callbacks after it would be saved before they have seen the epoch. A file has the
+    size of the parameters and of the optimiser's state, and is flushed to the disk.
     """
 
     @takes_other_words()
@@ -74,7 +74,7 @@ class Checkpoint(Callback):
         self._saved_at = time.monotonic()
 
     def on_train_begin(self, session: Session) -> None:
-        """Make the folder, and refuse one that holds another run's checkpoints."""
+        """Create the folder, and refuse one that contains another run's checkpoints."""
         after = session.callbacks[session.callbacks.index(self) + 1 :]
         if with_state(after):
             raise ValueError(f"Checkpoint must be the last callback, {', '.join(map(callback_name, after))} came after it.")
@@ -86,13 +86,13 @@ class Checkpoint(Callback):
                 "resume_from=fastnet.checkpoint.latest(folder), or give another folder."
             )
         _atomic.remove_stale(self.folder)
-        _ = session.identity  # of the data before any callback changes them
+        _ = session.identity  # of the data before any callback changes it
         if session.epoch == 0:
             self._best_value = math.inf
         self._saved_at = time.monotonic()
 
     def on_epoch_end(self, session: Session) -> None:
-        """Save what is due; the best one first, so that a resumed run never believes in a best file that was not written."""
+        """Save what is due; the best one first, so that a resumed run never relies on a best file that was not written."""
         values = session.history.val_loss or session.history.loss
         if self.keep_best and values[-1] < self._best_value:
             self._best_value = values[-1]
@@ -109,22 +109,22 @@ class Checkpoint(Callback):
         return by_epochs or by_seconds
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to survive a restart."""
+        """The state that has to survive a restart."""
         return {"best_value": self._best_value}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`."""
+        """Restore the state from a `state_dict`."""
         self._best_value = state["best_value"]
 
 
 def latest(folder: str | os.PathLike[str]) -> Path | None:
-    """The newest checkpoint of a folder; None if it holds none, or does not exist."""
+    """The newest checkpoint of a folder; None if it has none, or does not exist."""
     numbered = _numbered(Path(folder))
     return numbered[-1][1] if numbered else None
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    """Epoch and path of each checkpoint but the best, oldest first."""
+    """Epoch and path of each checkpoint except the best, oldest first."""
     if not folder.is_dir():
         return []
     matches = ((_NUMBERED.fullmatch(path.name), path) for path in folder.iterdir())

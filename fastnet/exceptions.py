@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 class DivergenceError(ArithmeticError):
-    """Training met a loss or a parameter that is NaN or infinite.
+    """A loss or a parameter became NaN or infinite in training.
 
-    The network is left with the parameters of the last epoch (L-BFGS: iteration) that ended finite, or with the initial ones.
+    The network has the parameters of the last epoch (L-BFGS: iteration) that ended with finite ones, or the initial ones.
 
     Attributes
     ----------

@@ -17,12 +17,12 @@ _GROWTH, _SMALLEST_LOSS = 1e3, 1e-6
 
 @dataclass(repr=False)
 class History:
-    """One value an epoch in each list.
+    """Lists with one value for each epoch.
 
     Attributes
     ----------
     loss : list of float
-        Mean training loss (each batch's before its update), without the L2 term.
+        Mean training loss (of each batch before its update), without the L2 term.
     penalty : list of float
         Mean L2 term.
     val_loss : list of float

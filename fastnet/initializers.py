@@ -1,7 +1,7 @@
-"""Initial weights: one small frozen class a scheme, listed in `INITIALIZERS`. Biases start at zero.
+"""Initial weights: one small frozen class for each scheme, listed in `INITIALIZERS`. Biases start at zero.
 
 Each scheme draws from a distribution of mean 0 whose variance depends on the layer's fan-in and fan-out. Values are drawn in
-float64 and then rounded, so that the same seed gives the same network in both dtypes, to rounding.
+float64 and then rounded, so that the same seed gives the same network in both dtypes, except for rounding.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class LeCunNormal(Initializer):
 
 @frozen
 class Zeros(Initializer):
-    """All weights 0: right for a network of one layer only, whose loss is convex; units of a hidden layer would stay equal."""
+    """All weights 0. Only for networks of one layer, whose loss is convex: the units of a hidden layer would remain equal."""
 
     name = "zeros"
     formula = "0"
@@ -102,7 +102,7 @@ class Zeros(Initializer):
 
 _ROWS = (GlorotUniform, GlorotNormal, HeUniform, HeNormal, LeCunNormal, Zeros)
 
-#: Name -> class, one row a scheme.
+#: Name -> class, one row for each scheme.
 INITIALIZERS: dict[str, type[Initializer]] = {row.name: row for row in _ROWS}
 
 

@@ -1,8 +1,9 @@
-"""Losses: one small frozen class a loss, listed in `LOSSES`.
+"""Losses: one small frozen class for each loss, listed in `LOSSES`.
 
-With predictions ``A = A[L]`` of shape (m, n_outputs) and targets Y, a loss gives one value a datapoint, summed over the outputs;
-J is its weighted mean over the datapoints. A class states name, formula, which predictions it is defined for, which targets it
-takes, and the loss and its derivative by A in NumPy. To add one: a kernel in the core, a class and a row here.
+With predictions ``A = A[L]`` of shape (m, n_outputs) and targets Y, a loss gives one value for each datapoint, summed over the
+outputs; J is its weighted mean over the datapoints. A class states its name, its formula, the predictions for which it is
+defined, the targets that it accepts, and the loss and its derivative with respect to A in NumPy. To add one, write a kernel in
+the core, and a class and a row here.
 
 References
 ----------
@@ -32,7 +33,7 @@ class Loss:
     formula : str
         The loss of one output, as text; ``a`` is the prediction and ``y`` the target.
     needs : Outputs
-        Which predictions the loss is defined for.
+        The range of predictions for which the loss is defined.
     """
 
     name: ClassVar[str]
@@ -46,15 +47,15 @@ class Loss:
 
     @property
     def parameter(self) -> float:
-        """The loss's parameter, 0 where it has none."""
+        """The loss's parameter; 0 if it has none."""
         return 0.0
 
     def per_output(self, n_outputs: int) -> np.ndarray | None:
-        """A float64 parameter for each output, or None."""
+        """Parameters for each output, as float64, or None."""
         return None
 
     def n_targets(self, n_outputs: int) -> int:
-        """Columns of y that a network of `n_outputs` outputs is fitted to."""
+        """Number of columns of y for a network with `n_outputs` outputs."""
         return n_outputs
 
     def core_form(self, n_outputs: int) -> tuple[int, float, np.ndarray | None]:
@@ -62,15 +63,15 @@ class Loss:
         return self.code, self.parameter, self.per_output(n_outputs)
 
     def check_targets(self, y: np.ndarray) -> None:
-        """Refuse finite targets for which the loss is not defined, with a ValueError."""
+        """Raise a ValueError for finite targets for which the loss is not defined."""
 
     def check_pairing(self, activation: Activation) -> None:
-        """Refuse an output activation whose outputs can leave the loss's domain.
+        """Refuse an output activation whose outputs can be outside the loss's domain.
 
         Raises
         ------
         ValueError
-            Names the activation, what the loss needs and activations that give it.
+            The message names the activation, what the loss needs, and activations that provide it.
         """
         if activation.outputs < self.needs:
             wanted = {
@@ -137,7 +138,7 @@ class CrossEntropy(Loss):
     Parameters
     ----------
     label_smoothing : float in [0, 1)
-        Share s of each target that is spread over all K classes: ``y <- (1 - s) y + s / K`` (Szegedy et al. 2016).
+        Share s of each target that is distributed over all K classes: ``y <- (1 - s) y + s / K`` (Szegedy et al. 2016).
     """
 
     label_smoothing: float = 0.0
@@ -258,8 +259,8 @@ class Quantile(Loss):
     Parameters
     ----------
     quantiles : float or sequence of float in (0, 1)
-        Levels q. With k levels a network for t targets has ``t * k`` outputs, all levels of the first target first; each column
-        of y is used for its k levels.
+        Levels q. With k levels, a network for t targets has ``t * k`` outputs: all levels of the first target, then those of the
+        second, and so on. Each column of y is used for its k levels.
     """
 
     quantiles: Any = 0.5
@@ -299,10 +300,10 @@ class Quantile(Loss):
 
 _ROWS = (SquaredError, BinaryCrossEntropy, CrossEntropy, Poisson, AbsoluteError, Huber, LogCosh, Quantile)
 
-#: Name -> class, one row a loss.
+#: Name -> class, one row for each loss.
 LOSSES: dict[str, type[Loss]] = {row.name: row for row in _ROWS}
 
-#: Output activation -> the loss that makes a canonical pair with it; squared_error for all others.
+#: Output activation -> the loss that forms a canonical pair with it; squared_error for all others.
 CANONICAL: dict[str, str] = {"sigmoid": "binary_cross_entropy", "softmax": "cross_entropy", "exponential": "poisson"}
 
 

@@ -1,8 +1,8 @@
-"""Optimisers: one small frozen class an update rule, listed in `OPTIMIZERS`, in order of increasing complexity.
+"""Optimisers: one small frozen class for each update rule, listed in `OPTIMIZERS`, in order of increasing complexity.
 
-A class holds hyper-parameters only; the rule itself is one fused loop of the compiled core, and its memory (`n_states` vectors of
-the parameters' length) belongs to the training run. Formulas: parameters w, gradient g, learning rate lr, update number t = 1, 2,
-and so on. To add one: a kernel in the core, a class and a row here.
+A class has hyperparameters only; the rule itself is one fused loop of the compiled core, and its state (`n_states` vectors of the
+parameters' length) belongs to the training run. Formulas: parameters w, gradient g, learning rate lr, update number t = 1, 2,
+and so on. To add one, write a kernel in the core, and a class and a row here.
 
 References
 ----------
@@ -44,7 +44,7 @@ class GradientRule(Optimizer):
     Parameters
     ----------
     learning_rate : float, str, Schedule, sequence or callable
-        Step size, or step size of each update; see `fastnet.schedules.get`. It is kept as a `Schedule`.
+        Step size, or step sizes of the updates; see `fastnet.schedules.get`. It is stored as a `Schedule`.
     """
 
     learning_rate: Any = 0.01
@@ -61,7 +61,7 @@ class GradientRule(Optimizer):
 
     @property
     def n_states(self) -> int:
-        """Vectors of memory the rule keeps."""
+        """Number of vectors in the rule's state."""
         return 1
 
     def schedule(self, learning_rate: LearningRate | None = None) -> Schedule:
@@ -75,7 +75,7 @@ class GradientRule(Optimizer):
         )
 
     def hyper(self) -> tuple[float, ...]:
-        """Hyper-parameters, in the core's order."""
+        """Hyperparameters, in the core's order."""
         return ()
 
     def decay(self) -> float:
@@ -83,7 +83,7 @@ class GradientRule(Optimizer):
         return 0.0
 
     def init_state(self, n_params: int, dtype: Any) -> list[np.ndarray]:
-        """Fresh memory: `n_states` vectors of zeros."""
+        """Initial state: `n_states` vectors of zeros."""
         return [np.zeros(n_params, dtype) for _ in range(self.n_states)]
 
 
@@ -136,7 +136,7 @@ class SGD(GradientRule):
 
 @frozen
 class AdaGrad(GradientRule):
-    """Learning rates that shrink with the squared gradients seen (Duchi, Hazan & Singer 2011).
+    """Learning rates that decrease with the sum of squared gradients (Duchi, Hazan & Singer 2011).
 
     ``G += g^2; w -= lr g / (sqrt(G) + epsilon)``.
 
@@ -238,7 +238,7 @@ class Adam(GradientRule):
 
 @frozen
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``w -= lr weight_decay w`` on weights, beside Adam's step.
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``w -= lr weight_decay w``, in addition to Adam's step.
 
     Parameters
     ----------
@@ -305,16 +305,16 @@ class Lion(GradientRule):
 
 @frozen
 class LBFGS(Optimizer):
-    """Limited-memory BFGS on all data at once, through scipy's L-BFGS-B (Liu & Nocedal 1989): small data, smooth activations.
+    """Limited-memory BFGS on all data at once, by scipy's L-BFGS-B (Liu & Nocedal 1989): for small data, smooth activations.
 
     Parameters
     ----------
     tol : float
         Stop when no component of the gradient exceeds this.
     ftol : float
-        Stop when an iteration lowers the loss by less than this share of it.
+        Stop when an iteration decreases the loss by less than this fraction of it.
     max_fun : int
-        Most evaluations of loss and gradient.
+        Maximum number of evaluations of loss and gradient.
     """
 
     tol: float = 1e-4
@@ -334,7 +334,7 @@ class LBFGS(Optimizer):
 
 _ROWS = (SGD, AdaGrad, RMSprop, Adam, AdamW, Lion, LBFGS)
 
-#: Name -> class, one row a rule.
+#: Name -> class, one row for each rule.
 OPTIMIZERS: dict[str, type[Optimizer]] = {row.name: row for row in _ROWS}
 
 

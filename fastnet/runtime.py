@@ -1,4 +1,4 @@
-"""Threads and the environment: how many threads fastnet may use, BLAS's own setting, and what `show_config` prints."""
+"""Threads and the environment: how many threads fastnet may use, BLAS's number of threads, and `show_config`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 from fastnet import _cgroups, _checks
 from fastnet._core.guards import SingleThreadedBLAS
 
-try:  # now: a process that another thread forks while a module is being imported can never import it
+try:  # not later: if another thread forks while a module is being imported, the child can never import it
     from threadpoolctl import ThreadpoolController
 except ImportError:
     ThreadpoolController = None
@@ -24,7 +24,7 @@ except ImportError:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Names of ``int get(void)`` and ``void set(int)``, up to affixes, by what threadpoolctl calls the library.
+#: threadpoolctl's name of a library -> names of its ``int get(void)`` and ``void set(int)``, without affixes.
 _FUNCTIONS = {
     "openblas": ("openblas_get_num_threads", "openblas_set_num_threads"),
     "openmp": ("omp_get_max_threads", "omp_set_num_threads"),
@@ -33,12 +33,12 @@ _FUNCTIONS = {
     "flexiblas": ("flexiblas_get_num_threads", "flexiblas_set_num_threads"),
 }
 
-#: CPU level that OpenBLAS's x86-64 cores need; all others run on every x86-64-v2 machine.
+#: CPU level that OpenBLAS's cores for x86-64 need; the others run on every x86-64-v2 machine.
 _CORE_LEVELS = {"haswell": 3, "zen": 3, "excavator": 3, "skylakex": 4, "cooperlake": 4, "sapphirerapids": 4}
 
 
 class _Library(NamedTuple):
-    """The functions of a BLAS library that read and set its number of threads."""
+    """The functions that read and set the number of threads of a BLAS library."""
 
     path: str
     get: Callable[[], int]
@@ -46,7 +46,7 @@ class _Library(NamedTuple):
 
 
 def _library(controller: Any) -> _Library | None:
-    """Of threadpoolctl's controller; the functions themselves, because threadpoolctl lets only one Python thread set OpenBLAS."""
+    """From threadpoolctl's controller; the functions themselves, since threadpoolctl lets only one thread set OpenBLAS."""
     per_thread = controller.internal_api == "openblas" and controller.threading_layer == "openmp"
     names = _FUNCTIONS.get("openmp" if per_thread else controller.internal_api, ("", ""))
     for prefix, suffix in product(("", "scipy_"), ("", "64_", "_64")):
@@ -65,7 +65,7 @@ def _libraries() -> tuple[_Library, ...]:
 
 
 def _blas() -> tuple[_Library, ...]:
-    """The BLAS library that scipy calls (all that are loaded, where scipy's own cannot be told)."""
+    """The BLAS library that scipy calls; all loaded ones if scipy's cannot be identified."""
     bundled = tuple(lib for lib in _libraries() if "scipy.libs" in lib.path or "scipy/.dylibs" in lib.path)
     return bundled or _libraries()
 
@@ -83,9 +83,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def single_threaded_blas(needed: bool, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """``function(*args, **kwargs)`` with BLAS at one thread; fastnet's own threads call it side by side.
+    """``function(*args, **kwargs)`` with BLAS limited to one thread, because fastnet's own threads call BLAS in parallel.
 
-    BLAS's setting is one for the whole process. Calls at the same time are counted: the first sets it, the last restores it.
+    The limit holds for the whole process. Simultaneous calls are counted: the first one sets it, the last one restores it.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ def _omp_limit() -> int | None:
 
 @lru_cache(maxsize=1)
 def _quota(minute: int) -> int | None:
-    """Read again every minute: containers can be given more or less while they run."""
+    """Read again every minute, because the quota of a running container can change."""
     return _cgroups.cpu_limit()
 
 
 def thread_limit(n_threads: int | None = None) -> int:
-    """Threads that a call may use.
+    """Number of threads that a call may use.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def thread_limit(n_threads: int | None = None) -> int:
     Returns
     -------
     int
-        The least of `n_threads`, the CPUs this process may run on, the CPU quota of its container, OMP_NUM_THREADS, and the limit
-        that BLAS has (threadpoolctl's, or its own environment variable).
+        The smallest of `n_threads`, the CPUs this process may run on, the CPU quota of its container, OMP_NUM_THREADS, and the
+        limit that BLAS has (threadpoolctl's, or its own environment variable).
     """
     limits = [_affinity(), _quota(int(monotonic() // 60)), _omp_limit(), _single_threaded.limit]
     if n_threads is not None:
@@ -134,7 +134,7 @@ def thread_limit(n_threads: int | None = None) -> int:
 
 
 def _forced_core_warning(level: str) -> str | None:
-    """What to tell about OPENBLAS_CORETYPE, if it forces a core that is older than the machine's."""
+    """A warning about OPENBLAS_CORETYPE if it makes OpenBLAS use an older core than the machine has, or None."""
     core = os.environ.get("OPENBLAS_CORETYPE")
     machine = {"v2": 2, "v3": 3, "v4": 4}.get(level)
     if not core or machine is None or _CORE_LEVELS.get(core.lower(), 2) >= machine:
@@ -150,9 +150,9 @@ def show_config() -> None:
     Warns
     -----
     RuntimeWarning
-        OPENBLAS_CORETYPE forces an older core on OpenBLAS than the machine has.
+        OPENBLAS_CORETYPE makes OpenBLAS use an older core than the machine has.
     """
-    import scipy.linalg.cython_blas  # noqa: F401  loads the library that is to be reported
+    import scipy.linalg.cython_blas  # noqa: F401  loads the library to be reported
     from threadpoolctl import threadpool_info
 
     from fastnet import __version__, _core

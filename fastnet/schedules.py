@@ -1,8 +1,8 @@
-"""Learning-rate schedules ``alpha_j``: one small frozen class a schedule, listed in `SCHEDULES`.
+"""Learning-rate schedules ``alpha_j``: one small frozen class for each schedule, listed in `SCHEDULES`.
 
-A schedule is a function of the number j = 0, 1, ... of updates made before, for whole numbers and for arrays of them alike. A
-number, a sequence and any Python callable are schedules too: see `get`. `Cosine` and `OneCycle` end at a given update; where none
-is given, `Network.fit` sets it to the length of the training run.
+A schedule is a function of the number j = 0, 1, ... of earlier updates, an integer or an array of integers. Numbers, sequences
+and Python callables can be used as schedules too: see `get`. `Cosine` and `OneCycle` end at a given update; if none is given,
+`Network.fit` sets it to the length of the training run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Schedule:
         raise NotImplementedError
 
     def bound(self, n_steps: int) -> Schedule:
-        """The same schedule for a run of `n_steps` updates, where it left its length open."""
+        """The same schedule for a run of `n_steps` updates, if its length was not given."""
         return self
 
     def ends_by(self, n_steps: int) -> bool:
@@ -45,7 +45,7 @@ class Schedule:
         return False
 
     def rates(self, start: int, n: int) -> np.ndarray:
-        """Learning rates of n updates from number `start`, a float64 vector of n values, or of one for all.
+        """Learning rates of n updates from number `start`: a float64 vector of n values, or of one value for all.
 
         Raises
         ------
@@ -98,9 +98,9 @@ class StepDecay(Schedule):
     initial : float > 0
         First learning rate.
     factor : float > 0
-        What it is multiplied by.
+        Factor of each decrease.
     every : int
-        After how many updates.
+        Number of updates between decreases.
     """
 
     initial: float
@@ -126,7 +126,7 @@ class ExponentialDecay(Schedule):
     initial : float > 0
         First learning rate.
     factor : float > 0
-        What it is multiplied by at each update.
+        Factor of each update.
     """
 
     initial: float
@@ -166,7 +166,7 @@ class InverseScaling(Schedule):
 
 
 class _Ending(Schedule):
-    """A schedule with a field `n_steps`, the updates after which it ends; None: those of the training run."""
+    """A schedule that ends after `n_steps` updates; None: after those of the training run."""
 
     n_steps: int | None
 
@@ -181,7 +181,7 @@ class _Ending(Schedule):
         return self.n_steps is not None and self.n_steps <= n_steps
 
     def _progress(self, j: Any) -> Any:
-        """Share of the run that lies before update j: 0 at the first update, 1 at the last and after it."""
+        """Fraction of the run before update j: 0 at the first update, 1 at the last one and after it."""
         if self.n_steps is None:
             raise ValueError(f"{type(self).__name__} does not know when to end: set n_steps to the number of updates of the run.")
         return np.minimum(j / max(self.n_steps - 1, 1), 1.0)
@@ -229,7 +229,7 @@ class OneCycle(_Ending):
     peak : float
         Highest learning rate.
     warmup : float in (0, 1)
-        Share of the run after which the peak is reached.
+        Fraction of the run after which the peak is reached.
     start_divisor, end_divisor : float
         Divisors of the peak that give the first and the last learning rate.
     n_steps : int or None
@@ -258,12 +258,12 @@ class OneCycle(_Ending):
 
 @frozen
 class LinearWarmup(Schedule):
-    """Rise in a straight line over `n_steps` updates to the first rate of `schedule`, then follow it.
+    """Increase linearly over `n_steps` updates to the first rate of `schedule`, then follow that schedule.
 
     Parameters
     ----------
     schedule : float, Schedule, sequence or callable
-        What follows the warm-up.
+        The schedule after the warm-up.
     n_steps : int
         Length of the warm-up in updates.
     """
@@ -293,7 +293,7 @@ class LinearWarmup(Schedule):
 
 @frozen
 class Sequence(Schedule):
-    """The learning rates ``values[0], values[1], ...`` themselves; training cannot be longer than they are."""
+    """The learning rates ``values[0], values[1], ...``; training cannot have more updates than there are values."""
 
     values: tuple[float, ...]
     name = "sequence"
@@ -320,7 +320,7 @@ class Sequence(Schedule):
 
 @frozen
 class Function(Schedule):
-    """Any Python callable ``f(j) -> float``, called once an update, before the epoch."""
+    """Any Python callable ``f(j) -> float``, called before each epoch for all of its updates."""
 
     function: Callable[[int], float]
     name = "function"
@@ -341,7 +341,7 @@ class Function(Schedule):
 
 _ROWS = (Constant, StepDecay, ExponentialDecay, InverseScaling, Cosine, OneCycle, LinearWarmup)
 
-#: Name -> class, one row a schedule.
+#: Name -> class, one row for each schedule.
 SCHEDULES: dict[str, type[Schedule]] = {row.name: row for row in _ROWS}
 
 

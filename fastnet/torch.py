@@ -1,4 +1,4 @@
-"""Parameters in the layout of PyTorch's `nn.Sequential`; torch itself is not needed.
+"""Parameters in the layout of PyTorch's `nn.Sequential`, without importing torch.
 
 A dense layer becomes `nn.Linear` and the module of its activation (`nn.Identity` for identity), and `nn.Dropout` where the
 layer has dropout. Torch keeps a weight as (n_out, n_in), the transpose of fastnet's. LayerNorm, PReLU and Dropout are the modules
@@ -83,15 +83,15 @@ def from_torch_state_dict(
     Parameters
     ----------
     state_dict : mapping of str to array or CPU tensor
-        Keys `"<i>.weight"` and `"<i>.bias"`, all under the same prefix, if any (`"model.0.weight"`). The layers follow each
-        other in the order of their numbers; a layer without bias gets zeros.
+        Keys `"<i>.weight"` and `"<i>.bias"`, all with the same prefix, if any (`"model.0.weight"`). The order of the layers
+        is that of their numbers. The bias of a layer without one becomes zero.
     activations : sequence of str or Activation
         For modules that are all `nn.Linear`: one each, as a state dict holds no activations.
     layers : sequence of Layer
         For others, the network's layers in place of `activations`: `Dense`, `LayerNorm`, `PReLU`, and `Dropout`, which has no
         parameters. A slope that all units share, as `nn.PReLU` has by default, becomes that of each unit.
     dtype : str, optional
-        `"float32"` or `"float64"`; None takes the arrays' own.
+        `"float32"` or `"float64"`; None: the arrays' own.
 
     Raises
     ------

@@ -14,5 +14,5 @@ def rng():
 
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
-    """Both dtypes, one after the other."""
+    """float32, then float64."""
     return request.param

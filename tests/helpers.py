@@ -1,4 +1,4 @@
-"""What several test files share: tolerances, networks with random parameters, targets that suit a loss, finite differences."""
+"""Shared by several test files: tolerances, networks with random parameters, valid targets for losses, finite differences."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 DTYPES = ("float32", "float64")
 
-#: Agreement with the reference in the same dtype, relative to the largest value.
+#: Tolerance of comparisons with the reference in the same dtype, relative to the largest value.
 RTOL = {"float32": 2e-5, "float64": 1e-12}
 
-#: Objects to test: each row of the tables, and further parameters.
+#: Objects to test: each row of the tables, and some with other parameters.
 ACTIVATION_OBJECTS = [*(row() for row in ACTIVATIONS.values()), fn.LeakyReLU(0.3), fn.ELU(0.5)]
 LOSS_OBJECTS = [*(row() for row in LOSSES.values()), fn.CrossEntropy(0.1), fn.Huber(0.3), fn.Quantile((0.1, 0.5, 0.9))]
 
@@ -46,7 +46,7 @@ def label(value):
 
 
 def network(layers, n_inputs, dtype="float64", seed=0, scale=1.0):
-    """A network whose parameters, biases too, are random."""
+    """A network whose weights and biases are random."""
     net = fn.Network(layers, n_inputs, dtype=dtype, random_state=seed)
     net.params[:] += scale * 0.3 * np.random.default_rng(seed + 1).standard_normal(net.n_params)
     return net
@@ -64,7 +64,7 @@ def targets(loss, m, n_outputs, rng):
 
 
 def reference_form(net, loss):
-    """Layers and loss as tests/reference.py takes them."""
+    """Layers and loss in the form that tests/reference.py needs."""
     layers = [(layer.activation.name, layer.activation.parameter) for layer in net.layers]
     levels = loss.per_output(net.n_outputs)
     return layers, (loss.name, loss.parameter if levels is None else levels)
@@ -76,7 +76,7 @@ def expand(loss, y, n_outputs):
 
 
 def reference_loss_and_grad(net, loss, X, y, w=None, l2=0.0):
-    """J and the flat gradient by the reference, in float64."""
+    """J and the flat gradient from the reference, in float64."""
     layers, form = reference_form(net, loss)
     weights, biases = reference.unflat(net.params.astype(np.float64), net.sizes)
     y = expand(loss, np.asarray(y, np.float64), net.n_outputs)
@@ -105,7 +105,7 @@ def distance(a, b):
 
 
 def run_python(code, *arguments, timeout=120, **environment):
-    """Run code in a fresh interpreter that finds fastnet; returns the completed process."""
+    """Run code in a new interpreter that finds fastnet, and return the completed process."""
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
@@ -117,6 +117,6 @@ def run_python(code, *arguments, timeout=120, **environment):
 
 
 def python_environment():
-    """The environment of a child that finds fastnet where this process found it."""
+    """The environment for a child process that finds the same fastnet as this process."""
     path = os.pathsep.join([str(Path(fn.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path}

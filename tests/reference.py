@@ -1,10 +1,10 @@
-"""The whole mathematics of fastnet in plain NumPy, stated once: the oracle of the tests.
+"""All of fastnet's mathematics in plain NumPy: the reference of the tests.
 
 Rows are datapoints. Layer l has weights W[l] (n_in, n_out) and biases b[l] (n_out,)::
 
     Z[l] = A[l-1] @ W[l] + b[l]        A[l] = g[l](Z[l])        J = sum_i w_i loss(A[L]_i, y_i) / sum_i w_i
 
-Everything is written for clarity and in the dtype of what it is given. An activation is a pair (name, alpha), a loss a pair
+Everything is written for clarity, and is in the dtype of the arguments. An activation is a pair (name, alpha), a loss a pair
 (name, parameter): delta of huber, label smoothing of cross_entropy, level of each output of quantile.
 """
 
@@ -142,7 +142,7 @@ def loss_and_grad(layers, weights, biases, loss, X, y, w=None, l2=0.0):
     return J, dW, db
 
 
-# --- optimisers: one update of parameters p with gradient g, number t = 1, 2, ..., memory s -------------------------------------
+# --- optimisers: one update of parameters p with gradient g, number t = 1, 2, ..., state s  -------------------------------------
 
 
 def sgd(p, g, t, s, lr):

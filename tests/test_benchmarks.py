@@ -1,4 +1,4 @@
-"""The benchmarks: what they compute from times, print and draw, and one tiny run. Nothing here depends on speed."""
+"""The benchmarks: what they compute from times, print and draw, and tiny runs. Nothing here depends on speed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the benchmarks are not part of the installed package", allow_module_level=True)
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import _recipes_report, _report, inference, recipes, train, variants  # noqa: E402
+from benchmarks import _recipes_report, _report, _timing, inference, recipes, train, trees, variants  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
-from benchmarks._peers import PEERS, Unsupported  # noqa: E402
-from benchmarks._pool import Entry, Pool  # noqa: E402
+from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
+from benchmarks._pool import Entry, Pool, peers  # noqa: E402
 from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
-from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread  # noqa: E402
-from benchmarks._tasks import Kernel, Training  # noqa: E402
+from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread, without_goals  # noqa: E402
+from benchmarks._tasks import Kernel, Table, Training  # noqa: E402
 from benchmarks._timing import DISTURBED, Round, _others, calibrate, time_round  # noqa: E402
 
 TINY = Training("tiny", 50, 3, (4,), 2, 16, goals={"PyTorch": 2.0}, limit_goal=0.5)
@@ -36,7 +36,7 @@ FAST = Options(rounds=2, min_seconds=1e-4, retries=0)
 def _series(*seconds: float) -> Series:
     series = Series()
     for value in seconds:
-        series.append(value, disturbed=False)
+        series.append(Round(value, others=0.0))
     return series
 
 
@@ -125,6 +125,13 @@ class TestTiming:
         assert time_round(lambda n: None, 1, retries=2) == Round(2.0, 0.3)
         assert time_round(lambda n: None, 1, retries=2) == Round(4.0, DISTURBED / 2)
 
+    def test_what_the_host_withholds_is_a_part_of_what_others_took(self, monkeypatch):
+        machine = iter([_timing._Machine(10.0, 1.0), _timing._Machine(21.5, 3.0)])
+        monkeypatch.setattr(_timing, "_machine", lambda: next(machine))
+        monkeypatch.setattr(_timing, "_elapsed", lambda job, n: 10.0)
+        taken = time_round(lambda n: None, 2, retries=0)
+        assert taken.seconds == 5.0 and taken.others == pytest.approx(1.15, abs=0.1) and taken.withheld == pytest.approx(0.2)
+
     def test_calibration_fills_the_time(self, monkeypatch):
         monkeypatch.setattr("benchmarks._timing._elapsed", lambda job, n: n * 0.001)
         n, seconds = calibrate(lambda n: None, 0.05)
@@ -133,22 +140,49 @@ class TestTiming:
 
 class TestReport:
     def test_readme_table(self, results):
-        table = _report.readme_table(results, "here.json")
+        table = _report.readme_tables(results, "here.json")["benchmark table"]
         assert "| tiny | 50, 3-4-2, 16 | 2 | 10 (5-30) | 60 % |" in table
         assert "| 3-4-2 | 1 | 2,000 | 20,000 |" in table
         assert "`benchmarks/results/here.json`" in table
 
     def test_the_table_goes_between_the_markers_and_nowhere_else(self):
-        text = f"before\n{_report.BEGIN}\nold\n{_report.END}\nafter\n"
-        assert _report.with_table(text, "new") == f"before\n{_report.BEGIN}\nnew\n{_report.END}\nafter\n"
+        begin, end = "<!-- benchmark table: begin -->", "<!-- benchmark table: end -->"
+        text = f"before\n{begin}\nold\n{end}\nafter\n"
+        assert _report.with_table(text, "benchmark table", "new") == f"before\n{begin}\nnew\n{end}\nafter\n"
         with pytest.raises(ValueError, match="benchmark table: begin"):
-            _report.with_table("no markers", "new")
+            _report.with_table("no markers", "benchmark table", "new")
 
     def test_markdown_counts_goals_and_names_the_missed(self, results):
         text = _report.markdown(results)
         assert "1 of 2 goals reached\n- missed tiny: share of GEMM limit 0.6 (0.5-0.7) [goal >= 0.75: MISSED]" in text
         assert "PyTorch 10 (5-30) [goal >= 8: reached]" in text
         assert "- JAX: skipped, jax is not installed" in text
+
+    def test_goals_are_shown_only_where_they_are_asked_for(self, results):
+        rows = results["groups"]["train"]["rows"]
+        results["groups"]["train"]["rows"] = list(map(without_goals, rows))
+        text = _report.markdown(results)
+        assert "goal" not in text and "PyTorch 10 (5-30)" in text
+        assert rows[0]["checks"][0]["goal"] == 8.0
+
+    def test_a_row_of_contestants_says_how_many_times_as_long_each_took(self):
+        series = {"fastnet": _series(0.002), "PyTorch": _series(0.02), "PyTorch" + DEFAULT_THREADS: _series(0.03)}
+        series["PyTorch"].threads = 1
+        figures = [check(label, ratios(one, series["fastnet"])) for label, one in series.items() if label != "fastnet"]
+        assert _report.measured(row("tiny", "ms", 1e3, series, figures, title="tiny: training")).splitlines() == [
+            "tiny: training",
+            "  fastnet  ms: 2",
+            "  PyTorch  ms: 20 on 1 thread, 10 times as long; default threads: 30, 15 times as long",
+        ]
+
+    def test_disturbance_is_told(self, results):
+        times = results["groups"]["train"]["rows"][0]["times"]["fastnet"]
+        assert _report.disturbance(results).startswith("None of 15 timings was disturbed")
+        times["others"], times["withheld"] = [0.5, 0.0, 0.8], [0.1, 0.0, 0.3]
+        text = _report.disturbance(results)
+        assert text.startswith("Other programs disturbed 2 of 15 timings: they took 65 % of a core (median; 80 % at most, 30 % ")
+        results["environment"]["system"] = "Windows AMD64"
+        assert "not known" in _report.disturbance(results)
 
     def test_plots(self, results, tmp_path):
         pytest.importorskip("matplotlib")
@@ -173,16 +207,18 @@ class TestReport:
         results = json.loads(path.read_text())
         assert results["options"]["rounds"] >= 5 and not results["options"]["quick"]
         assert not set(FORCING) & set(results["environment"]["variables"])
-        assert _report.markdown(results) and _report.readme_table(results, path.name)
+        assert _report.markdown(results)
+        assert set(results["groups"]) == {"recipes"} or _report.readme_tables(results, path.name)
 
-    def test_the_readme_shows_the_committed_results(self):
+    @pytest.mark.parametrize("marker", ["benchmark table", "LightGBM table"])
+    def test_the_readme_shows_the_committed_results(self, marker):
         readme = ROOT / "README.md"
-        text = readme.read_text() if readme.exists() else ""
-        source = re.search(r"Source: `benchmarks/results/(.+?\.json)`", text)
-        if source is None:
-            pytest.skip("the README has no table of results")
-        results = json.loads((ROOT / "benchmarks" / "results" / source[1]).read_text())
-        assert _report.with_table(text, _report.readme_table(results, source[1])) == text
+        if not readme.exists():
+            pytest.skip("not in a source tree")
+        text = readme.read_text()
+        source = re.search(rf"<!-- {marker}: begin -->.*?Source: `benchmarks/results/(.+?\.json)`", text, re.DOTALL)[1]
+        results = json.loads((ROOT / "benchmarks" / "results" / source).read_text())
+        assert _report.with_table(text, marker, _report.readme_tables(results, source)[marker]) == text
 
 
 def test_a_goal_says_what_the_products_alone_would_allow():
@@ -197,7 +233,7 @@ class TestRun:
         monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None if name == "torch" else name)
         with Pool(FAST) as pool:
             trained = train.run(pool, [TINY])
-            predicted = inference.run(pool, [inference.Inference("few", (3, 4, 2), 5)], peers=("NumPy", "PyTorch"))
+            predicted = inference.run(pool, [inference.Inference("few", (3, 4, 2), 5)], labels=("NumPy", "PyTorch"))
             failing = Entry("fails", "numpy", Kernel("negation", ("no size",)), (1,))
             with pytest.raises(RuntimeError, match="cannot be interpreted as an integer"):
                 pool.compare([failing])
@@ -217,6 +253,25 @@ class TestRun:
         times = row["times"]
         assert set(times) == {"fastnet", "fastnet estimator", "NumPy"} and times["NumPy"]["threads"] == 1
         json.dumps([trained, predicted])
+
+    def test_a_quick_run_has_peers_at_their_default_threads_too(self):
+        labels = [entry.label for entry in peers(["NumPy"], TINY, Options(quick=True))]
+        assert labels == ["NumPy", "NumPy" + DEFAULT_THREADS]
+        assert peers(["NumPy"], TINY, Options(quick=True))[1].threads == (None,)
+        assert [entry.label for entry in peers(["NumPy"], TINY, FAST)] == ["NumPy"]
+
+    def test_a_tiny_run_beside_trees(self, results, monkeypatch):
+        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+        monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None)
+        monkeypatch.setattr(trees, "WORK", {"fit": None, "one row": 1})
+        with Pool(FAST) as pool:
+            rows = trees.run(pool, ["iris"])["rows"]
+        assert pool.notes == ["LightGBM: skipped, lightgbm is not installed"]
+        assert [row["name"] for row in rows] == ["iris, fit", "iris, one row"]
+        assert set(rows[0]["times"]) == {trees.PIPELINE, trees.NETWORK}
+        table = _report.readme_tables({**results, "groups": {"trees": {"rows": rows}}}, "some.json")["LightGBM table"]
+        assert table.splitlines()[0] == f"| table and work | unit | {trees.PIPELINE} | {trees.NETWORK} |"
+        assert json.dumps(rows)
 
     def test_forced_kernels_are_cleared_before_numpy_is_loaded(self):
         code = """
@@ -372,3 +427,11 @@ def test_peers_predict_what_fastnet_predicts(module):
     task = inference.Inference("few", (3, 4, 2), 5)
     expected, got = (np.asarray(import_module(f"benchmarks._peers.{name}").predictor(task, 1)(1)) for name in ("fastnet", module))
     np.testing.assert_allclose(got.reshape(expected.shape), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("module", ["fastnet_estimator", "lightgbm"])
+@pytest.mark.parametrize("n_rows", [1, 7])
+def test_tables_are_predicted_by_probabilities(module, n_rows):
+    pytest.importorskip("lightgbm" if module == "lightgbm" else "sklearn")
+    out = import_module(f"benchmarks._peers.{module}").table(Table("iris", n_rows), 1)(2)
+    assert out.shape == (n_rows, 3) and np.allclose(out.sum(axis=1), 1)

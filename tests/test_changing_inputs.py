@@ -1,4 +1,4 @@
-"""What Python code can change or let go of while the core works: it is held, copied, clamped or harmless."""
+"""Arrays that Python code changes or releases while the core works: they are held, copied, clamped or harmless."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TestOptimiserState:
                     session.state[:] = [np.zeros_like(memory) for memory in session.state]
                 with pytest.raises(AttributeError, match="state"):
                     session.state = ()
-                session.state[0][:] = 0  # what it can do
+                session.state[0][:] = 0  # the changes that are possible
 
         net = fn.Network([fn.Dense(1, "identity")], 2, random_state=0)
         net.fit(np.ones((4, 2)), np.ones(4), epochs=2, callbacks=[Reset()])
@@ -110,7 +110,7 @@ def test_the_order_that_a_sampling_function_gives_is_copied():
 
 
 def test_a_workspace_beyond_the_address_space_is_refused():
-    """Sizes whose product overflows 64 bits, over virtual memory that is never touched."""
+    """Sizes whose product overflows 64 bits, in virtual memory that is never used."""
 
     def zeros(n):
         flags = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0x4000)

@@ -1,4 +1,4 @@
-"""Edges of the core: one-row shares, batches without weight, interrupts between barriers, hostile CSR, overflowing norms."""
+"""Edge cases of the core: one-row shares, batches without weight, interrupts between barriers, invalid CSR, large norms."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TestBatchesWithoutWeight:
 
 
 def test_an_interrupted_gradient_neither_hangs_nor_returns():
-    """A handler that raises while a team of eight computes gradients, many times, in a process with a bounded life."""
+    """A handler raises many times while a team of eight computes gradients, in a process whose lifetime is limited."""
     code = """
         import signal, time
         import numpy as np, fastnet as fn
@@ -94,7 +94,7 @@ def test_an_interrupted_gradient_neither_hangs_nor_returns():
 
 
 class TestHostileCSR:
-    """What scipy's constructors take in silence must not reach the kernels."""
+    """Invalid matrices that scipy's constructors accept must not reach the kernels."""
 
     @pytest.mark.parametrize(
         "indices, indptr, message",
@@ -202,7 +202,7 @@ def test_a_long_update_has_the_bits_of_a_short_one(dtype, rng):
 
 
 def test_products_in_slices_of_columns(rng):
-    """A batch for which BLAS works long enough to be watched, forward and for dA, against NumPy."""
+    """A batch for which BLAS takes so long that signals are checked meanwhile, forward and for dA, compared with NumPy."""
     X, y = rng.standard_normal((1024, 1100)), rng.standard_normal((1024, 2))
     net = fn.Network(
         [fn.Dense(1100, "tanh"), fn.Dense(1100, "tanh"), fn.Dense(2, "identity")], 1100, dtype="float64", random_state=0
@@ -224,7 +224,7 @@ def test_products_in_slices_of_columns(rng):
     ],
 )
 def test_a_signal_ends_every_phase_of_a_large_network(call):
-    """Handlers that raise at different moments of batches of half a second; the network stays finite and of use."""
+    """Handlers raise at different moments in batches of half a second; the network stays finite and usable."""
     code = f"""
         import signal
         import numpy as np, fastnet as fn
@@ -252,7 +252,7 @@ def test_a_signal_ends_every_phase_of_a_large_network(call):
 @pytest.mark.parametrize("numbers", ["int32", "int64"])
 @pytest.mark.parametrize("sampling", ["shuffle", "sequential"])
 def test_class_numbers_changed_while_training_stay_in_range(numbers, sampling, rng):
-    """They are read where they lie: another number is the nearest class, not a place outside the arrays."""
+    """Class numbers are read in place: an invalid one counts as the nearest class, and is no index outside the arrays."""
     X, classes = rng.standard_normal((40, 3)), rng.integers(3, size=40).astype(numbers)
 
     def trained(low, high):
@@ -271,7 +271,7 @@ def test_class_numbers_changed_while_training_stay_in_range(numbers, sampling, r
 
 
 def test_the_core_refuses_a_row_that_does_not_exist(rng):
-    """`sampling` is checked before; the core checks for itself, since it would read outside the data."""
+    """`sampling` is checked earlier. The core checks again, because it would read outside the data."""
     X, y = rng.standard_normal((40, 3), dtype=np.float32), rng.integers(3, size=40)
     net = fn.Network([fn.Dense(3, "softmax")], 3, random_state=0)
     before = net.params.copy()

@@ -1,5 +1,5 @@
-"""Losses and parameters that are not finite stop training at once, with the parameters of the last epoch (of L-BFGS: iteration)
-that ended finite."""
+"""Losses and parameters that are not finite stop training at once, and the network has the parameters of the last epoch (L-BFGS:
+iteration) that ended with finite ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def linear(dtype="float64"):
 
 
 def test_divergence_names_epoch_batch_and_cure(dtype):
-    """From epoch 3 on the learning rate is absurd: its second batch meets an infinite loss, and epoch 2 is what remains."""
+    """From epoch 3 on the learning rate is huge: its second batch has an infinite loss; the parameters of epoch 2 are kept."""
     net, keep = linear(dtype), Keep()
     huge = 3e38 if dtype == "float32" else 1e308
     with pytest.raises(fn.DivergenceError, match="Training diverged in epoch 3, batch 2: .*Lower the learning rate") as raised:
@@ -63,7 +63,7 @@ def test_divergence_in_the_first_epoch_leaves_the_initial_parameters(dtype):
 
 
 def test_the_last_update_of_an_epoch_is_looked_at_too():
-    """The loss of the only batch is finite, the update is not."""
+    """The loss of the only batch is finite, but the update is not."""
     net = linear()
     before = net.params.copy()
     with pytest.raises(fn.DivergenceError, match="epoch 1, batch 1"):
@@ -129,7 +129,7 @@ def test_lbfgs_that_cannot_start_diverges(dtype, scale_of_X, scale_of_y):
 
 @pytest.fixture
 def lbfgs_with(monkeypatch):
-    """L-BFGS on loss and gradient as a function ``(evaluation, J, gradient) -> J`` changes them; gives net, iterates, error."""
+    """L-BFGS with loss and gradient changed by a function ``(evaluation, J, gradient) -> J``: the net, iterates and error."""
     compute = fn.Network._loss_and_grad
 
     def run(change, **options):

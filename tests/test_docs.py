@@ -1,4 +1,4 @@
-"""The documentation is true: examples in docstrings and pages run, and every public object is in the reference."""
+"""The documentation: examples in docstrings and pages run, links lead somewhere, every public object is in the reference."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 BUILT = {"_build", "gallery", "generated"}
 PAGES = [ROOT / "README.md", *(p for p in sorted(DOCS.rglob("*.md")) if not BUILT & set(p.relative_to(DOCS).parts))]
+OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
 EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
-#: What needs an optional library, as it stands in a page or in a module's name: that library.
+#: Text in a page or in a module's name -> the optional library that it needs.
 OPTIONAL = {
     "fastnet.plotting": "matplotlib",
     "fastnet.onnx": "onnx",
@@ -39,7 +40,7 @@ SUBMODULES = ["estimators", "inspection", "onnx", "persistence", "plotting", "ch
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """What an example writes goes to a temporary folder, and what it draws to no screen."""
+    """Examples write to a temporary folder, and their figures are not shown."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     yield
@@ -77,10 +78,21 @@ def test_code_of_pages_runs(page):
         code, first_line = block[1], text[: block.start(1)].count("\n")
         if code.startswith(">>>"):
             test = doctest.DocTestParser().get_doctest(code, {}, page.name, str(page), first_line)
-            test.globs = namespace  # not a copy: the blocks of a page follow each other
+            test.globs = namespace  # not a copy: later blocks of a page use the names of earlier ones
             run_doctest(test)
         else:
             exec(compile("\n" * first_line + code, page, "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_have_words_and_lead_somewhere(page):
+    if not page.exists():
+        pytest.skip("not in a source tree")
+    for words, target in re.findall(r"\[([^\]\n]*)\]\(([^)#\s]+)[^)\s]*\)", page.read_text(encoding="utf-8")):
+        assert words, f"the link to {target} has no words outside of Sphinx"
+        example = re.fullmatch(r"gallery/(plot_\w+)\.rst", target)  # Sphinx-Gallery makes the page
+        file = ROOT / "examples" / f"{example[1]}.py" if example else page.parent / target
+        assert ":" in target or target == "gallery/index.rst" or file.exists(), f"{target} does not exist"
 
 
 @pytest.mark.parametrize("name", ["fastnet", *(f"fastnet.{name}" for name in SUBMODULES)])
@@ -112,7 +124,7 @@ def test_install_commands_name_this_project_and_its_extras():
         pytest.skip("not in a source tree")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    pages = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *(ROOT / "examples").glob("*.*")]
+    pages = [*PAGES, *OTHER_PAGES, *(ROOT / "examples").glob("*.*")]
     sources = [*pages, *PACKAGE.rglob("*.py")]
     commands = [command for path in sources for command in re.findall("pip install [^\n`&]+", path.read_text(encoding="utf-8"))]
     requirements = [requirement for extra in extras.values() for requirement in extra]

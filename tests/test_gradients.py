@@ -1,4 +1,4 @@
-"""Loss and gradient of the network against the NumPy reference and against finite differences."""
+"""Loss and gradient of the network compared with the NumPy reference and with finite differences."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def smooth_data(build, loss, seeds=range(200)):
 
 
 def assert_gradient(net, loss, X, y, w=None, l2=0.0):
-    """J and gradient against the reference, and the gradient against finite differences of J, to 1e-8."""
+    """J and gradient compared with the reference, and the gradient with finite differences of J, to 1e-8."""
     J, grads = net.loss_and_grad(X, y, loss=loss, sample_weight=w, l2=l2)
     J_reference, gradient = reference_loss_and_grad(net, loss, X, y, w, l2)
     assert J == pytest.approx(J_reference, rel=1e-12)
@@ -181,7 +181,7 @@ def test_many_rows_and_wide_layers(dtype, sizes, rng):
 
 
 def test_extreme_logits_have_finite_loss_and_exact_gradient(dtype):
-    """The canonical pairs are computed from Z: a probability that rounds to 0 or 1 does no harm."""
+    """The canonical pairs are computed from Z: probabilities that round to 0 or 1 are no problem."""
     for output, y, n_out in (("sigmoid", [[0.0], [1.0]], 1), ("softmax", [0, 1], 2)):
         W = np.full((1, n_out), 500.0)
         W[0, 1:] = -500.0

@@ -1,4 +1,4 @@
-"""What ``import fastnet`` brings, what it leaves for later, and which module may import which."""
+"""What ``import fastnet`` imports, what is imported later, and which module may import which."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_what_needs_a_missing_library_names_it(missing, statement):
 
 
 def test_the_first_prediction_imports_nothing():
-    """A child that is forked while another thread imports a module can never import it, so servers predict with what is there."""
+    """A child that is forked while another thread imports a module can never import it, so predictions must import nothing."""
     code = """
 import sys
 import numpy as np

@@ -1,4 +1,4 @@
-"""Data in every accepted form gives the same result and is left as it was; everything else fails before anything changes."""
+"""Data in every accepted form gives the same result and is not modified; other data fails before anything changes."""
 
 from __future__ import annotations
 
@@ -312,7 +312,7 @@ def test_sparse_with_duplicates_and_unsorted_indices_is_left_alone():
 
 
 class TestFrames:
-    """Columns of bools and numbers side by side, nullable ones too."""
+    """Columns of bools and numbers together, nullable ones too."""
 
     @pytest.mark.parametrize("kind", ["pandas", "nullable", "polars"])
     def test_give_the_same_as_their_numbers(self, kind):

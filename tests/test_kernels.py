@@ -1,4 +1,4 @@
-"""Kernels of the compiled core against NumPy, in both dtypes and for every level of vector instructions this machine has."""
+"""Kernels of the compiled core compared with NumPy, in both dtypes and at every level of vector instructions available."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def test_a_perceptron_cannot_learn_xor(seed):
     net = fn.Network([fn.Dense(1, "sigmoid")], 2, random_state=seed)
     net.fit(XOR, EXCLUSIVE, optimizer=fn.Adam(0.05), batch_size=4, epochs=1000, random_state=seed)
     assert (net.predict(XOR) == EXCLUSIVE).mean() <= 0.75
-    assert net.loss(XOR, EXCLUSIVE) >= np.log(2) - 1e-6  # the best it can do is to say 1/2 always
+    assert net.loss(XOR, EXCLUSIVE) >= np.log(2) - 1e-6  # the best it can do is to predict 1/2 always
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "leaky_relu"])
@@ -44,7 +44,7 @@ def test_universal_approximation(activation, dimensions):
         net.fit(X, y, optimizer=fn.LBFGS(tol=1e-9, ftol=1e-12), epochs=150)
         return np.sqrt(np.mean((net.predict(X) - y) ** 2))
 
-    # Where L-BFGS ends depends on the last bits of the gradient: a median over random networks does not.
+    # The end of L-BFGS depends on the last bits of the gradient; a median over random networks does not.
     errors = [np.median([error(n_units, seed) for seed in range(5)]) for n_units in (4, 16, 64, 256)]
     assert all(later < 1.05 * earlier for earlier, later in zip(errors, errors[1:], strict=False)), errors
     assert errors[-1] < 0.2 * errors[0], errors
@@ -100,7 +100,7 @@ def test_one_sigmoid_is_logistic_regression(sklearn, optimizer):
 
 
 def hold_out(name, *, classifies=True):
-    """Standardised training data and a fixed quarter held out."""
+    """Standardised training data, and a fixed quarter for testing."""
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import StandardScaler
 

@@ -1,4 +1,4 @@
-"""The memory plan: nothing is allocated inside an epoch, and data in the right form is not copied."""
+"""Memory: nothing is allocated within an epoch, and data in the right form is not copied."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ resource = pytest.importorskip("resource", reason="peak memory cannot be read on
 @pytest.mark.parametrize("optimizer", [fn.SGD(0.01), fn.Adam(), fn.SGD(0.01, momentum=0.9)])
 @pytest.mark.parametrize("sampling", ["shuffle", "random", "sequential"])
 def test_an_epoch_allocates_nothing_of_the_size_of_anything(optimizer, sampling):
-    """Python's allocators, NumPy's too, hand out a few kilobytes, however large data and network are."""
+    """Python's and NumPy's allocators provide only a few kilobytes, whatever the size of data and network."""
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((2000, 100), dtype=np.float32), rng.standard_normal((2000, 50), dtype=np.float32)
     net = fn.Network([fn.Dense(300, "relu", dropout=0.1), fn.Dense(50, "identity")], 100, random_state=0)
@@ -83,11 +83,11 @@ def growth(code):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no peak of the resident set")
 def test_fit_and_predict_do_not_copy_the_data():
-    """100 MB of features: the order of rows (2 MB), outputs and workspace are all that is added."""
+    """100 MB of features: only the order of the rows (2 MB), outputs and workspace are added."""
     assert growth(FIT) < 15_000
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no peak of the resident set")
 def test_the_peak_does_not_rise_after_the_first_epoch():
-    """350,000 parameters are 1.4 MB: no second set of gradients or activations appears, outside of Python's allocators either."""
+    """350,000 parameters are 1.4 MB: no second set of gradients or activations is allocated, by whatever allocator."""
     assert growth(EPOCHS) < 500

@@ -1,4 +1,4 @@
-"""The right word after the wrong one: mistakes that newcomers make, and what they are told."""
+"""Mistakes that newcomers make, and the messages that tell them what to write instead."""
 
 from __future__ import annotations
 

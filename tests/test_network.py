@@ -248,7 +248,7 @@ def test_adopting_a_read_only_vector(dtype, rng):
     assert distance(net.forward(X), reference_forward(net, X)[-1]) < RTOL[dtype]
     assert net.loss_and_grad(X, X[:, :2])[0] == pytest.approx(net.loss(X, X[:, :2]), rel=1e-6)
     before = params.copy()
-    net.fit(X, X[:, :2], epochs=1)  # on a copy of its own
+    net.fit(X, X[:, :2], epochs=1)  # on its own copy
     assert np.array_equal(params, before)
     assert not np.array_equal(net.params, before)
     assert all(np.shares_memory(part, net.params) for part in (*net.weights, *net.biases))
@@ -337,7 +337,7 @@ def test_what_cannot_be_built(build, error, message):
 
 @pytest.mark.parametrize("second", [2, 256, 257, 258])
 def test_dropout_masks_of_deep_layers_are_independent(second):
-    """One row of ones through identities with dropout 1/2 in two layers: a quarter of 400 units is left."""
+    """One row of ones through two identity layers with dropout 1/2: a quarter of 400 units is left."""
     layers = [fn.Dense(400, "identity", dropout=0.5 * (l in (1, second))) for l in range(1, second + 1)]
     net = fn.Network([*layers, fn.Dense(1, "identity")], 400, dtype="float64")
     for W in net.weights[:-1]:
@@ -388,7 +388,7 @@ def test_weights_and_biases_cannot_be_replaced():
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_a_network_of_read_only_buffers_trains_a_copy(optimizer):
-    """As pickle 5 gives it back where another process, Ray's say, owns the memory."""
+    """Like an array from pickle 5 whose memory belongs to another process, such as Ray's."""
     buffers = []
     net = fn.Network([fn.Dense(2, "identity")], 3, random_state=0)
     data = pickle.dumps(net, protocol=5, buffer_callback=buffers.append)

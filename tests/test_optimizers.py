@@ -1,4 +1,4 @@
-"""Every optimiser against its published update (tests/reference.py), and on a convex problem."""
+"""Every optimiser compared with its published update (tests/reference.py), and on a convex problem."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ CONVEX = [
 
 @pytest.mark.parametrize("rule", CONVEX, ids=lambda rule: f"{rule.name}-{getattr(rule, 'nesterov', '')}")
 def test_convex_problem(rule):
-    """Least squares, full batches: every rule gets to the solution of the normal equations."""
+    """Least squares with full batches: every rule reaches the solution of the normal equations."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((60, 3))
     y = X @ [[1.0], [-2.0], [0.5]] + 3 + 0.1 * rng.standard_normal((60, 1))
@@ -127,7 +127,7 @@ def test_convex_problem(rule):
 
 
 def test_state_stays_exactly_zero_where_gradients_do(dtype):
-    """Inputs that are always 0 leave their weights alone, whatever the rule divides by."""
+    """Inputs that are always 0 do not change their weights, whatever the rule divides by."""
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 1))
     X[:, 1] = 0

@@ -71,7 +71,7 @@ def test_the_quota_is_read_once_a_minute(monkeypatch):
     assert [runtime._quota(minute) for minute in (1, 1, 2, 2)] == [5, 5, 7, 7]
 
 
-#: Files below the root, and the CPUs they grant.
+#: Files below the root, and the number of CPUs that they allow.
 QUOTAS = {
     "not Linux": ({}, None),
     "no quota": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}, None),
@@ -164,7 +164,7 @@ def test_bad_number_of_threads(n_threads):
 
 @pytest.fixture
 def blas():
-    """What reads the threads of scipy's BLAS; all BLAS libraries have three, however many CPUs there are."""
+    """A function that reads the number of threads of scipy's BLAS. All BLAS libraries have three, whatever the CPUs."""
     libraries = runtime._libraries()
     if not libraries:
         pytest.skip("the number of threads of this BLAS cannot be read")
@@ -195,7 +195,7 @@ def test_a_limit_of_another_thread_that_outlives_the_call_is_not_taken_for_the_u
     if len(runtime._libraries()) == len(runtime._blas()):
         pytest.skip("NumPy's and scipy's BLAS are one library")
     limits = runtime.single_threaded_blas(True, threadpoolctl.threadpool_limits, 1)
-    assert runtime._single_threaded.limit == 1  # it is in force
+    assert runtime._single_threaded.limit == 1  # the limit is in force
     limits.restore_original_limits()
     assert blas() == {1}
     assert runtime._single_threaded.limit == 3
@@ -235,7 +235,7 @@ def test_calls_within_calls_are_counted(blas):
     ],
 )
 def test_the_limit_is_that_of_the_libraries_that_are_never_set(own, others, limit):
-    """Libraries that are replaced by a list of their numbers of threads; 0 is for those that do not know."""
+    """Replaces the libraries by a list of their numbers of threads; 0 stands for a library that does not know."""
     numbers, kept = [*own, *others], []
 
     def address(function):

@@ -1,4 +1,4 @@
-"""The tables of choices: complete, consistent with the core, documented, and clear about what they do not know."""
+"""The tables of choices: complete, consistent with the core, documented, and with clear errors for unknown names."""
 
 from __future__ import annotations
 

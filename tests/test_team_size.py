@@ -14,12 +14,12 @@ ROWS = 100
 
 
 class Simulation:
-    """A clock, and work whose batches take as long as a function of size and time says.
+    """A clock, and work whose batches take as long as a function of size and time returns.
 
-    Batches that a retreat or another call would take from the team are not simulated: the core counts them for neither.
+    Batches with a smaller team because of a retreat or another call are not simulated: the core does not count them.
     """
 
-    clock = 0  # retreats hold for the process: each simulation begins after those before it
+    clock = 0  # retreats are common to the process: each simulation starts later than the ones before
 
     def __init__(self, limit: int) -> None:
         self.sizes = core.TeamSizes(limit)
@@ -27,7 +27,7 @@ class Simulation:
         self.spent: Counter[int] = Counter()
 
     def run(self, milliseconds: float, nanoseconds_of_batch) -> float:
-        """Work for about so long; nanoseconds a batch, retreats included."""
+        """Work for about this long; return nanoseconds per batch, including retreats."""
         start, batches = Simulation.clock, 0
         while Simulation.clock < start + milliseconds * MILLISECOND:
             chosen = self.sizes.size

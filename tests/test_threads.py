@@ -89,7 +89,7 @@ def test_blas_has_one_thread_until_the_last_caller_leaves():
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads cannot be counted on this platform")
 def test_teams_take_the_helpers_that_are_there():
-    """Many calls, from one thread and from four, leave no more threads than took part at once; a forked child makes its own."""
+    """Many calls, from one thread and from four, leave no more threads than were used at once; forks create their own."""
     code = """
         import os
         from concurrent.futures import ThreadPoolExecutor
@@ -249,7 +249,7 @@ assert pid == 0 or os.waitpid(pid, 0)[1] == 0
     assert done.returncode == 0, done.stderr
 
 
-#: A handler that forks in the middle of two threads' work; in the child the interrupted call goes on.
+#: A handler that forks while two threads work; in the child the interrupted call continues.
 FORK_IN_HANDLER = """
 import threading
 
@@ -285,7 +285,7 @@ assert pids[0] == 0 or os.waitpid(pids[0], 0)[1] == 0
 
 @needs_fork
 def test_training_by_several_threads_ends_in_the_child_of_a_handler_that_forks():
-    """loss_and_grad has a team of two in any case; an epoch may run with one."""
+    """loss_and_grad always has a team of two; an epoch may run with one member."""
     code = """
 error = None
 while not pids:
@@ -306,7 +306,7 @@ assert pids[0] == 0 or os.waitpid(pids[0], 0)[1] == 0
 
 
 def test_the_parameters_are_updated_by_one_thread_at_a_time():
-    """Other threads, and code that is called in the middle of an epoch, are refused; callbacks of the training are not."""
+    """Other threads, and code that is called within an epoch, are refused; the training's callbacks are not."""
     refused = "This network is being trained already"
     X, y = np.ones((8, 2)), np.ones((8, 1))
     net = network([fn.Dense(1, "identity")], 2)

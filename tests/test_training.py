@@ -1,4 +1,4 @@
-"""Network.fit: how long, in which order, on what, and what it records."""
+"""Network.fit: its length, the order of the rows, the data it accepts, and what it records."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_epochs_count_what_was_done_before(data):
 
 
 def test_one_epoch_is_its_batches_one_by_one(data):
-    """An epoch in the core is the same as an update per call."""
+    """An epoch in one call of the core gives the same as a call for each update."""
     X, y = data
     order = np.random.default_rng(0).permutation(M)
     whole, single = small(), small()
@@ -114,7 +114,7 @@ def test_shuffle_visits_every_row_once_in_a_new_order():
 @pytest.mark.parametrize("numbers", ["int16", "int32", "longlong", "int64", "uint8", "bool", "float64"])
 @pytest.mark.parametrize("sampling", ["shuffle", "sequential"])
 def test_class_numbers_of_any_dtype_train_and_evaluate_alike(data, numbers, sampling):
-    """int32 and int64 are read where they lie, others are converted; longlong may be a dtype of its own beside int64."""
+    """int32 and int64 are read in place, others are converted; longlong may be another dtype than int64."""
     X, y = data
     one, other = small(), small()
     options = dict(epochs=2, batch_size=8, sampling=sampling, random_state=0, validation_data=(X, y))

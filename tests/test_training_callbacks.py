@@ -121,7 +121,7 @@ def test_the_session_can_be_read_and_asked_to_stop():
 
 
 class Scripted(fn.Callback):
-    """Puts scripted values where the validation loss is recorded, and a mark of the epoch into the parameters."""
+    """Replaces the validation loss by given values, and marks the parameters with the epoch."""
 
     def __init__(self, values):
         self.values = values
@@ -172,7 +172,7 @@ def test_early_stopping_on_data_restores_the_best_parameters():
 
 def test_early_stopping_on_the_training_loss_and_again():
     stopping = fn.EarlyStopping("loss", patience=1, min_delta=1e6)
-    for _ in range(2):  # one object for two fits starts afresh
+    for _ in range(2):  # the same object in a second fit starts anew
         assert len(small().fit(X, Y, epochs=9, callbacks=[stopping])) == 2
 
 

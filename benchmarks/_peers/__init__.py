@@ -1,9 +1,9 @@
-"""What fastnet is compared with, one module each.
+"""The libraries that fastnet is compared with, a module for each.
 
-A module has a function for each kind of task it can do: `trainer`, `predictor`, `gemm`, `kernel` or `concurrent`. The function
-takes the task and a number of threads (None: the library's own choice), prepares everything that a user would do once, and
-returns the job: a function of n that does the work n times. It raises `Unsupported` for a task that the library cannot do.
-Predictors take NumPy arrays and end with NumPy arrays; their jobs return the last.
+A module has a function for each kind of task that it can do: `trainer`, `predictor`, `table`, `gemm`, `kernel` or
+`concurrent`. The function takes the task and a number of threads (None: the library's default), prepares everything that a
+user would do once, and returns the job: a function of n that does the work n times. It raises `Unsupported` for a task that
+the library cannot do. Predictors take and return NumPy arrays; their jobs return the last one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Unsupported(Exception):
-    """The library has nothing that does the task."""
+    """The library cannot do the task."""
 
 
 class Peer(NamedTuple):
@@ -23,16 +23,20 @@ class Peer(NamedTuple):
     library: str
 
 
+#: Ends the label of a peer that runs at its default number of threads.
+DEFAULT_THREADS = ", default threads"
+
 PEERS = {
     "scikit-learn": Peer("sklearn", "sklearn"),
     "PyTorch": Peer("torch", "torch"),
     "JAX": Peer("jax", "jax"),
     "ONNX Runtime": Peer("onnx", "onnxruntime"),
     "NumPy": Peer("numpy", "numpy"),
+    "LightGBM": Peer("lightgbm", "lightgbm"),
 }
 
 
 def missing(label: str) -> str | None:
-    """Why a peer cannot take part; None if it can, or is no peer but a part of fastnet."""
-    peer = PEERS.get(label)
+    """Why a peer cannot take part; None if it can, or if it is a part of fastnet."""
+    peer = PEERS.get(label.removesuffix(DEFAULT_THREADS))
     return None if peer is None or find_spec(peer.library) else f"{peer.library} is not installed"

@@ -1,4 +1,4 @@
-"""The BLAS that fastnet calls, scipy's, for the limit of products."""
+"""scipy's BLAS, which fastnet calls too: the limit of products."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""fastnet: `Network.fit` and `Network.forward`, and fits side by side."""
+"""fastnet: `Network.fit`, `Network.forward` and simultaneous fits."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def predictor(task: Inference, n_threads: int | None) -> Job:
 
 
 def concurrent(task: Concurrent, n_threads: int | None) -> Job:
-    """All fits of the task, one thread each; a unit of work is one epoch of each, or one grid search."""
+    """All fits of the task, on one thread each. A unit of work is one epoch of each fit, or one grid search."""
     return _grid_search(task) if task.grid_search else _fits(task)
 
 

@@ -1,4 +1,4 @@
-"""Single kernels of fastnet's compiled core, of the level that FASTNET_CPU gives."""
+"""Single kernels of fastnet's compiled core, at the level set by FASTNET_CPU."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _product(task: Kernel) -> Job:
 
 
 def _update(task: Kernel) -> Job:
-    """`UPDATES` batches of one row through one layer: little but the optimiser's sweep over the parameters."""
+    """`UPDATES` batches of one row through one layer, where nearly all of the time is the optimiser's."""
     optimizer, n_in, n_out = task.arguments
     layer = Training("update", UPDATES, n_in, (), n_out, 1, optimizer=optimizer, dtype=task.dtype)
     return training.trainer(layer, 1)

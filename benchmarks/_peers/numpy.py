@@ -1,4 +1,4 @@
-"""NumPy: the forward pass a user would write, and the pass that bounds elementwise kernels."""
+"""NumPy: the forward pass that a user would write, and the pass that limits elementwise kernels."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def predictor(task: Inference, n_threads: int | None) -> Job:
 
 
 def kernel(task: Kernel, n_threads: int | None) -> Job:
-    """The cheapest pass that reads one vector and writes another.
+    """The fastest pass that reads one vector and writes another.
 
-    Not a copy: glibc's memcpy takes up to 30 times as long on some machines, depending on where the vectors lie.
+    It is not a copy: glibc's memcpy takes up to 30 times as long on some machines, depending on the addresses.
     """
     (size,) = task.arguments
     x = np.ones(size, task.dtype)

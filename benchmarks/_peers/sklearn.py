@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier and MLPRegressor, without L2 penalty and early end."""
+"""scikit-learn's MLPClassifier and MLPRegressor, without L2 penalty and early stopping."""
 
 from __future__ import annotations
 

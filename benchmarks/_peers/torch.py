@@ -1,4 +1,4 @@
-"""PyTorch, eager, with fused optimisers."""
+"""PyTorch in eager mode, with fused optimisers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks._timing import Job
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU}
 
-#: Bytes of X below which it is faster to put the rows of an epoch in order at once.
+#: If X has fewer bytes, it is faster to reorder all rows of an epoch at once.
 _GATHERED = 32 << 20
 
 
