@@ -13,13 +13,21 @@ MILLISECOND = 1_000_000
 ROWS = 100
 
 
+@pytest.fixture(autouse=True)
+def no_retreats():
+    """Retreats are common to the process: simulated ones must not reach other tests, nor theirs these."""
+    core.forget_retreats()
+    yield
+    core.forget_retreats()
+
+
 class Simulation:
     """A clock, and work whose batches take as long as a function of size and time returns.
 
     Batches with a smaller team because of a retreat or another call are not simulated: the core does not count them.
     """
 
-    clock = 0  # retreats are common to the process: each simulation starts later than the ones before
+    clock = 0
 
     def __init__(self, limit: int) -> None:
         self.sizes = core.TeamSizes(limit)

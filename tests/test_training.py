@@ -339,3 +339,14 @@ def test_an_error_in_lbfgs_leaves_the_last_accepted_iterate(data):
     assert np.array_equal(net.params, seen[-1])
     result = minimise(net, X, y, loss=fn.CrossEntropy(), callback=lambda result: True)
     assert result.nit == 1
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_denormal_numbers_are_zeros_while_the_core_trains_and_no_longer(n_threads):
+    """Their arithmetic takes a hundred times as long; the caller's thread is left as it was."""
+    tiny = np.array([1e-40, 2e-39], np.float32)
+    net = fn.Network([fn.Dense(1, "identity")], 2, random_state=0)
+    net.params[:] = [1e-39, 1, 0]
+    net.fit(np.ones((400, 2), np.float32), np.ones(400), optimizer=fn.SGD(0.0), epochs=1, n_threads=n_threads)
+    assert (tiny * np.float32(0.5) > 0).all()
+    assert net.params[0] in (0, np.float32(1e-39))

@@ -44,6 +44,8 @@ cdef extern from "clock.h" nogil:
 cdef extern from "memory.h" nogil:
     void prefetch_line(const void* address)
     void copy_row(void* to, const void* source, size_t size)
+    unsigned long long denormals_to_zero()
+    void denormals_restore(unsigned long long before)
 
 
 include "types.pxi"

