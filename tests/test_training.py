@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import threading
 
 import numpy as np
@@ -349,4 +350,5 @@ def test_denormal_numbers_are_zeros_while_the_core_trains_and_no_longer(n_thread
     net.params[:] = [1e-39, 1, 0]
     net.fit(np.ones((400, 2), np.float32), np.ones(400), optimizer=fn.SGD(0.0), epochs=1, n_threads=n_threads)
     assert (tiny * np.float32(0.5) > 0).all()
-    assert net.params[0] in (0, np.float32(1e-39))
+    if platform.machine().lower() in ("x86_64", "amd64", "aarch64", "arm64"):
+        assert net.params[0] == 0
