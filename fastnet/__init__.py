@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, RMSprop
     from fastnet.persistence import load
     from fastnet.schedules import Constant, Cosine, ExponentialDecay, InverseScaling, LinearWarmup, OneCycle, StepDecay
+    from fastnet.tabular import TabularPreprocessor
 
 __version__ = "0.1.0"
 
@@ -71,6 +72,7 @@ _LAZY = {
     "fastnet.history": ("History",),
     "fastnet.optimizers": ("LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "RMSprop"),
     "fastnet.persistence": ("load",),
+    "fastnet.tabular": ("TabularPreprocessor",),
     "fastnet.schedules": (
         "Constant",
         "Cosine",
@@ -154,6 +156,7 @@ __all__ = [
     "Softplus",
     "SquaredError",
     "StepDecay",
+    "TabularPreprocessor",
     "Tanh",
     "Zeros",
     "__version__",

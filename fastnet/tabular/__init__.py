@@ -1,0 +1,7 @@
+"""Tables: data frames of numbers, categories, dates and holes, prepared and learnt without tuning."""
+
+from __future__ import annotations
+
+from fastnet.tabular._preprocessor import TabularPreprocessor
+
+__all__ = ["TabularPreprocessor"]
