@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastnet.tabular._estimators import TabularClassifier, TabularRegressor
 from fastnet.tabular._preprocessor import TabularPreprocessor
 
-__all__ = ["TabularPreprocessor"]
+__all__ = ["TabularClassifier", "TabularPreprocessor", "TabularRegressor"]
