@@ -422,7 +422,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         -------
         ndarray of shape (n_samples,)
         """
-        return self.classes_[self._outputs(X).argmax(axis=1)]
+        numbers = self._outputs(X).argmax(axis=1)
+        return self.classes_[numbers]
 
 
 def tempered(p: np.ndarray, temperature: float) -> np.ndarray:
@@ -521,12 +522,12 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         values = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=self), np.float64)
         if self.metric == "poisson" and values.min() < 0:
             raise ValueError(f"Targets of metric='poisson' must be at least 0, got {values.min():g}.")
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = column_or_1d(values, warn=True)
         return values.reshape(len(values), -1)
 
     def _learn_targets(self, y: Any) -> np.ndarray:
         values = self._values(y)
-        if np.ndim(y) == 2 and values.shape[1] == 1:
-            column_or_1d(np.asarray(y), warn=True)
         self._one_target = values.shape[1] == 1
         self._low, self._high = values.min(axis=0), values.max(axis=0)
         poisson = self.metric == "poisson"
