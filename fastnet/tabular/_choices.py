@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnet.tabular._metrics import Metric
+
 #: Rows above which a preset trains for fewer epochs, in proportion, and the least it trains for.
 MANY_ROWS, LEAST_EPOCHS = 20_000, 12
 
@@ -43,10 +45,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "best": {"n_members": 4, "n_folds": 5, "n_epochs": 128, "hidden_layer_sizes": (256, 256, 256)},
 }
-_REGRESSION = {"activation": "mish", "learning_rate": 0.2}
+
+#: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
+LEAST_UPDATES = {"fast": 300, "default": 800, "best": 1500}
 
 
-def resolved(estimator: Any, n_rows: int, *, regression: bool, smooths: bool) -> Choices:
+def resolved(estimator: Any, n_rows: int, metric: Metric, *, regression: bool) -> Choices:
     """The choices of an estimator's preset, with what its parameters say in their place.
 
     Parameters
@@ -54,16 +58,26 @@ def resolved(estimator: Any, n_rows: int, *, regression: bool, smooths: bool) ->
     estimator : estimator
     n_rows : int
         Training rows.
-    regression, smooths : bool
-        Whether targets are numbers, and whether labels are smoothed where the parameter leaves it open.
+    metric : Metric
+    regression : bool
+        Whether targets are numbers.
     """
-    preset = PRESETS[estimator.preset] | (_REGRESSION if regression else {})
-    chosen = replace(Choices(), **preset)
-    if n_rows > MANY_ROWS:
-        chosen = replace(chosen, n_epochs=max(LEAST_EPOCHS, chosen.n_epochs * MANY_ROWS // n_rows))
-    if not smooths:
+    chosen = replace(Choices(), **PRESETS[estimator.preset], learning_rate=metric.learning_rate)
+    if regression:
+        chosen = replace(chosen, activation="mish")
+    if not metric.smooths:
         chosen = replace(chosen, label_smoothing=0.0)
     given = {name: getattr(estimator, name) for name in NAMES if getattr(estimator, name, None) is not None}
     if "hidden_layer_sizes" in given:
         given["hidden_layer_sizes"] = tuple(np.atleast_1d(given["hidden_layer_sizes"]).tolist())
-    return replace(chosen, **given)
+    chosen = replace(chosen, **given)
+    if "n_epochs" in given:
+        return chosen
+    return replace(chosen, n_epochs=_epochs(chosen, n_rows, LEAST_UPDATES[estimator.preset]))
+
+
+def _epochs(chosen: Choices, n_rows: int, least_updates: int) -> int:
+    """The preset's epochs, for few rows more and for many rows fewer."""
+    of_many = max(LEAST_EPOCHS, chosen.n_epochs * MANY_ROWS // n_rows)
+    of_few = -(-least_updates // -(-n_rows // chosen.batch_size))
+    return max(min(chosen.n_epochs, of_many), of_few)

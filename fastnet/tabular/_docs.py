@@ -36,13 +36,14 @@ data_init : bool, default=None
 dropout, weight_decay : float, default=None
     At first; in the second half of training they go to 0. By default 0.15 and 0.02.
 learning_rate : float, default=None
-    The highest: by default 0.04 for classification, 0.2 for regression.
+    The highest: by default 0.04 for classification and metric "poisson", 0.2 for other regressions.
 beta_2 : float, default=None
     Adam's decay of squared gradients: by default 0.95.
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer.
 n_epochs : int, default=None
-    By preset 24, 64, 128; fewer in proportion above 20,000 rows, but at least 12.
+    By preset 24, 64, 128; above 20,000 rows fewer in proportion, but at least 12; and as many as it takes for 300, 800, 1500
+    updates.
 batch_size : int, default=None
     By default 256.
 patience : float, default=None

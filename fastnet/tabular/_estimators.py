@@ -113,7 +113,9 @@ class BaseTabular(BaseEstimator, ABC):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together: give both, or neither.")
         prepare = TabularPreprocessor(
-            categorical_features=self.categorical_features, max_one_hot=self.max_one_hot, min_category_count=self.min_category_count
+            categorical_features=self.categorical_features,
+            max_one_hot=self.max_one_hot,
+            min_category_count=self.min_category_count,
         )
         features = self._prepared(prepare.fit(X), X)
         for name in ("n_features_in_", "feature_names_in_"):
@@ -130,7 +132,7 @@ class BaseTabular(BaseEstimator, ABC):
             check_consistent_length(*given)
         random_state = check_random_state(self.random_state)
         seed = int(random_state.randint(2**31 - 1))
-        choices = resolved(self, len(features), regression=self._regression, smooths=metric.smooths)
+        choices = resolved(self, len(features), metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
         parts = [(np.arange(len(features)), None)] if given else list(
@@ -513,7 +515,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     def _chosen_metric(self) -> Metric:
         metric = super()._chosen_metric()
-        return metric if self.metric != "quantile" else Metric(pinball(self._levels()), "quantile")
+        return metric if self.metric != "quantile" else Metric(pinball(self._levels()), "quantile", learning_rate=0.2)
 
     def _levels(self) -> np.ndarray:
         return np.sort(np.atleast_1d(np.asarray(losses.Quantile(self.quantiles).levels)))

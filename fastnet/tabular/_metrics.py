@@ -74,12 +74,15 @@ class Metric:
         Whether label smoothing helps.
     output : str
         Activation of the output layer.
+    learning_rate : float
+        The highest that a preset chooses.
     """
 
     measure: Measure
     loss: str
     smooths: bool = False
     output: str = "identity"
+    learning_rate: float = 0.04
 
 
 CLASSIFICATION = {
@@ -88,7 +91,7 @@ CLASSIFICATION = {
     "roc_auc": Metric(one_minus_auc, "cross_entropy", False, "softmax"),
 }
 REGRESSION = {
-    "rmse": Metric(rmse, "squared_error"),
-    "mae": Metric(mae, "absolute_error"),
+    "rmse": Metric(rmse, "squared_error", learning_rate=0.2),
+    "mae": Metric(mae, "absolute_error", learning_rate=0.2),
     "poisson": Metric(poisson_deviance, "poisson", output="exponential"),
 }

@@ -18,6 +18,8 @@ from fastnet.tabular._choices import Choices
 
 #: Rows that initial values are taken from.
 _ROWS = 2048
+#: Units whose pre-activations differ less keep their weights: their inputs are constant.
+_LEAST_DEVIATION = 1e-4
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _front(inputs: Inputs, choices: Choices) -> list[Layer]:
 
 
 def rate_factors(network: Network) -> dict[str, float]:
-    """Learning-rate factors by the names of parameters: less for embeddings of numbers, biases and activations, more for scales."""
+    """Learning-rate factors by names of parameters: less for embeddings of numbers, biases and activations, more for scales."""
     of_kind = {"s": 6.0, "b": 0.1, "p": 0.1}
     found = {}
     for name in network.parameters:
@@ -107,7 +109,8 @@ def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator) -
             continue
         W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
         Z = _pre_activations(network, rows, number, W)
-        W /= np.maximum(Z.std(axis=0), 1e-6)[..., None, :]
+        deviation = Z.std(axis=0)
+        W /= np.where(deviation > _LEAST_DEVIATION, deviation, 1.0)[..., None, :]
         if number < last:
             Z = _pre_activations(network, rows, number, W)
             chosen = rng.integers(len(rows), size=(5, *b.shape))
