@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from fastnet.tabular._estimators import TabularClassifier, TabularRegressor
-from fastnet.tabular._preprocessor import TabularPreprocessor
+from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 
-__all__ = ["TabularClassifier", "TabularPreprocessor", "TabularRegressor"]
+__all__ = ["ColumnSummary", "TabularClassifier", "TabularPreprocessor", "TabularRegressor"]

@@ -67,7 +67,7 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
     assert isinstance(estimator, BaseTabular)
     given = {name: getattr(estimator, name) for name in ("categorical_features", "max_one_hot", "min_category_count")}
     estimator.preprocessor_ = estimator_of("tabular_preprocessor", given, state["preprocessor"], [])
-    vars(estimator).update({name: state[name] for name in (*_OF_ESTIMATORS, *_OF_KIND[type(estimator)])})
+    estimator.__dict__.update({name: state[name] for name in (*_OF_ESTIMATORS, *_OF_KIND[type(estimator)])})
     estimator.history_ = [History(**{name: values.tolist() for name, values in plain.items()}) for plain in state["history"]]
     n_inputs, n_outputs = max(estimator.preprocessor_.n_features_out_, 1), estimator._n_outputs()
     if not networks or any((network.n_inputs, network.n_outputs) != (n_inputs, n_outputs) for network in networks):
