@@ -12,7 +12,7 @@ from benchmarks._environment import header, restart_without_forced_kernels
 
 #: Groups that measure speed, and all.
 SPEED = ("train", "inference", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
-GROUPS = (*SPEED, "recipes")
+GROUPS = (*SPEED, "recipes", "tabular")
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -32,7 +32,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="fastnet beside the peers that are installed.")
     add = parser.add_argument
     add("--quick", action="store_true", help="fewer shapes, three short rounds: under two minutes; not for publication")
-    add("--only", type=_names, default=SPEED, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)}; all but recipes")
+    add("--only", type=_names, default=SPEED, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)}; all but the last two")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
     add("--rounds", type=int, help="interleaved rounds: 5, quick 3")
     add("--results", type=Path, metavar="FILE", help="write JSON; groups of an earlier run of the same environment are kept")

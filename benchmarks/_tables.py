@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: Of larger tables a sample of so many rows is taken, the same for every split.
 MOST_ROWS = 10_000
 
+#: Classes of fewer rows are left out: each part of a split needs some.
+LEAST_ROWS = 4
+
 
 @dataclass(frozen=True)
 class Table:
@@ -43,10 +46,12 @@ class Table:
         return not isinstance(self.source, str) and "." in self.source[1]
 
     def load(self) -> tuple[pd.DataFrame, pd.Series]:
-        """Features and target of at most `MOST_ROWS` rows; rows without a target are left out."""
+        """Features and target of at most `MOST_ROWS` rows; rows without a target, and of very rare classes, are left out."""
         frame = self._frame().dropna(subset=[self.target])
         if len(frame) > MOST_ROWS:
             frame = frame.sample(MOST_ROWS, random_state=0)
+        if not self.regression:
+            frame = frame[frame[self.target].map(frame[self.target].value_counts()) >= LEAST_ROWS]
         frame = frame.reset_index(drop=True)
         return frame.drop(columns=[self.target, *self.without]), frame[self.target]
 
