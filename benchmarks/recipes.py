@@ -33,9 +33,15 @@ COMPARED = ("log-loss", "error", "RMSE", "log-loss, damaged rows", "RMSE, damage
 Scores = dict[str, list[float]]
 
 
-def run(pool: Pool, recipes: Sequence[Recipe] = RECIPES) -> dict[str, Any]:
-    """A row for each recipe, with its scores on every split of every table."""
-    tables = [table for table in pool.options.chosen(TABLES, QUICK) if not _absent(pool, table)]
+def run(
+    pool: Pool,
+    recipes: Sequence[Recipe] = RECIPES,
+    tables: Sequence[Table] | None = None,
+    references: dict[str, str] = REFERENCES,
+) -> dict[str, Any]:
+    """A row for each recipe, with its scores on every split of every table; `references` are what sections compare with."""
+    chosen = pool.options.chosen(TABLES, QUICK) if tables is None else tables
+    tables = [table for table in chosen if not _absent(pool, table)]
     recipes = [recipe for recipe in recipes if not _absent(pool, recipe)]
     scores: dict[str, dict[str, Scores]] = {recipe.name: {} for recipe in recipes}
     about = {}
@@ -48,7 +54,7 @@ def run(pool: Pool, recipes: Sequence[Recipe] = RECIPES) -> dict[str, Any]:
                 splits = [score(recipe, table, X, y, seed) for seed in range(pool.options.rounds)]
                 scores[recipe.name][table.name] = {key: [split[key] for split in splits] for key in splits[0]}
             print(f"  {table.name}: {len(X):,} rows, {X.shape[1]} columns", flush=True)
-    rows = [_row(recipe, scores) for recipe in recipes]
+    rows = [_row(recipe, scores, references) for recipe in recipes]
     for result in rows:
         pool.report(result)
     return {"tables": about, "rows": rows}
@@ -77,8 +83,10 @@ def score(recipe: Recipe, table: Table, X: pd.DataFrame, y: pd.Series, seed: int
 
 
 def damaged(X: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """`X` with one number of each row multiplied by 1000, as if its unit were wrong."""
+    """`X` with one number of each row, where there is one, multiplied by 1000, as if its unit were wrong."""
     numbers = X.select_dtypes("number")
+    if numbers.empty:
+        return X
     values = numbers.to_numpy(dtype=float, copy=True)
     values[np.arange(len(X)), np.random.default_rng(seed).integers(values.shape[1], size=len(X))] *= 1000
     return X.assign(**dict(zip(numbers.columns, values.T, strict=True)))
@@ -110,10 +118,10 @@ def ratios(own: dict[str, Scores], reference: dict[str, Scores], key: str) -> di
     }
 
 
-def _row(recipe: Recipe, scores: dict[str, dict[str, Scores]]) -> dict[str, Any]:
-    own, reference = scores[recipe.name], scores.get(REFERENCES[recipe.section], {})
+def _row(recipe: Recipe, scores: dict[str, dict[str, Scores]], references: dict[str, str]) -> dict[str, Any]:
+    own, reference = scores[recipe.name], scores.get(references[recipe.section], {})
     compared = {key: list(ratios(own, reference, key).values()) for key in COMPARED}
-    checks = [check(f"{key} / {REFERENCES[recipe.section]}", values) for key, values in compared.items() if values]
+    checks = [check(f"{key} / {references[recipe.section]}", values) for key, values in compared.items() if values]
     return row(recipe.name, "", 1, {}, checks, section=recipe.section, scores=own)
 
 

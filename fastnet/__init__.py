@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, RMSprop
     from fastnet.persistence import load
     from fastnet.schedules import Constant, Cosine, ExponentialDecay, InverseScaling, LinearWarmup, OneCycle, StepDecay
+    from fastnet.tabular import TabularClassifier, TabularPreprocessor, TabularRegressor
 
 __version__ = "0.1.0"
 
@@ -73,6 +74,7 @@ _LAZY = {
     "fastnet.history": ("History",),
     "fastnet.optimizers": ("LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "RMSprop"),
     "fastnet.persistence": ("load",),
+    "fastnet.tabular": ("TabularClassifier", "TabularPreprocessor", "TabularRegressor"),
     "fastnet.schedules": (
         "Constant",
         "Cosine",
@@ -158,6 +160,9 @@ __all__ = [
     "Softplus",
     "SquaredError",
     "StepDecay",
+    "TabularClassifier",
+    "TabularPreprocessor",
+    "TabularRegressor",
     "Tanh",
     "Zeros",
     "__version__",

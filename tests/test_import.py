@@ -26,7 +26,7 @@ LAYERS = [
     {"_session"},
     {"training"},
     {"estimators", "inspection", "onnx", "persistence", "torch"},
-    {"checkpoint", "plotting"},
+    {"checkpoint", "plotting", "tabular"},
     {"__init__", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnet.persistence import _container, _estimators, _format, _network
+from fastnet.persistence import _container, _estimators, _format, _network, _tabular
 
 FINITE_CHECK_LIMIT = 16 << 20  # bytes of file up to which looking at every parameter costs nothing worth a choice
 
@@ -21,6 +21,7 @@ _BUILDERS: dict[str, Callable[[dict[str, Any], _container.Container], Any]] = {
     "checkpoint": _network.build,
     "classifier": _estimators.build,
     "regressor": _estimators.build,
+    **dict.fromkeys(_tabular.KINDS, _tabular.build),
 }
 
 
@@ -43,7 +44,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool = True, check_finite: bool 
 
     Returns
     -------
-    Network, MLPClassifier or MLPRegressor
+    Network, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or TabularPreprocessor
 
     Raises
     ------

@@ -1,0 +1,81 @@
+"""Estimators that take tables as they are: fastnet's, and gradient boosting of libraries, with their defaults."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+import fastnet
+from benchmarks._recipes import Make, Recipe, scikit_learn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SECTION, REFERENCE = "tables", "CatBoost, defaults"
+
+
+class Boosting(BaseEstimator):
+    """A model of gradient boosting with class numbers for labels, and what is not a number in the form that its library takes."""
+
+    def __init__(self, model: Any, text: bool = False) -> None:
+        self.model = model
+        self.text = text
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
+        others = X.select_dtypes(exclude="number").columns
+        self.categories_ = {name: X[name].astype("category").cat.categories for name in others}
+        if self.text:
+            self.model.set_params(cat_features=list(others))
+        if hasattr(self.model, "predict_proba"):
+            self.classes_, y = np.unique(y, return_inverse=True)
+        self.model.fit(self._prepared(X), y)
+        return self
+
+    def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        if self.text:
+            return X.assign(**{name: X[name].astype(object).fillna("missing").astype(str) for name in self.categories_})
+        return X.assign(**{name: pd.Categorical(X[name], known) for name, known in self.categories_.items()})
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        return self.model.predict(self._prepared(X))
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        p = np.asarray(self.model.predict_proba(self._prepared(X)), dtype=np.float64)
+        return p / p.sum(axis=1, keepdims=True)
+
+
+def _library(module: str, prefix: str, text: bool = False, **options: Any) -> Make:
+    def make(regression: bool, seed: int) -> BaseEstimator:
+        cls = getattr(import_module(module), f"{prefix}{'Regressor' if regression else 'Classifier'}")
+        return Boosting(cls(random_state=seed, **options), text)
+
+    return make
+
+
+def _histogram(regression: bool, seed: int) -> BaseEstimator:
+    return Boosting((HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier)(random_state=seed))
+
+
+def _preset(name: str) -> Make:
+    def make(regression: bool, seed: int) -> BaseEstimator:
+        cls = fastnet.TabularRegressor if regression else fastnet.TabularClassifier
+        return cls(preset=name, random_state=seed, n_threads=1)
+
+    return make
+
+
+METHODS = (
+    *(Recipe(f"fastnet, {name}", SECTION, _preset(name)) for name in ("fast", "default", "best")),
+    Recipe(REFERENCE, SECTION, _library("catboost", "CatBoost", True, thread_count=1, verbose=0, allow_writing_files=False), None,
+           "catboost"),
+    Recipe("LightGBM, defaults", SECTION, _library("lightgbm", "LGBM", n_jobs=1, verbose=-1), library="lightgbm"),
+    Recipe("XGBoost, defaults", SECTION, _library("xgboost", "XGB", n_jobs=1, enable_categorical=True), library="xgboost"),
+    Recipe("HistGradientBoosting, defaults", SECTION, _histogram, library="sklearn"),
+    Recipe("scikit-learn's network, prepared", SECTION, scikit_learn, library="sklearn"),
+)  # fmt: skip

@@ -1,0 +1,82 @@
+"""A fitted estimator of `fastnet.tabular`: its parameters, what fit found out, and its networks, whose tensors are numbered."""
+
+from __future__ import annotations
+
+from reprlib import repr as short
+from typing import Any
+
+import numpy as np
+
+from fastnet.persistence import _network
+from fastnet.persistence._container import Container
+from fastnet.persistence._values import pack, unpack
+
+KINDS = ("tabular_classifier", "tabular_regressor", "tabular_preprocessor")
+
+
+def kind(model: Any) -> str | None:
+    """The kind of file that holds `model`; None if it is no estimator of tables."""
+    if not type(model).__module__.startswith("fastnet.tabular"):
+        return None
+    from fastnet.tabular.state import KINDS
+
+    return next((name for name, cls in KINDS.items() if type(model) is cls), None)
+
+
+def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The description of a fitted estimator as a JSON object, and its tensors.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        It is not fitted.
+    TypeError
+        A parameter is of a type that files do not hold.
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    from fastnet.tabular.state import state_of
+
+    check_is_fitted(estimator)
+    tensors: dict[str, np.ndarray] = {}
+    content: dict[str, Any] = {
+        "parameters": {name: pack(value, tensors, name) for name, value in estimator.get_params(deep=False).items()},
+        "state": pack(state_of(estimator), tensors, "state"),
+        "networks": [],
+    }
+    for number, network in enumerate(getattr(estimator, "networks_", [])):
+        architecture, of_network = _network.describe(network)
+        content["networks"].append(architecture)
+        tensors |= {f"{number}/{name}": tensor for name, tensor in of_network.items()}
+    return content, tensors
+
+
+def build(content: dict[str, Any], file: Container) -> Any:
+    """The estimator that `describe` described.
+
+    Raises
+    ------
+    ValueError
+        The description is not one, or does not fit the networks.
+    """
+    from fastnet.tabular.state import estimator_of
+
+    parameters, architectures = content.get("parameters"), content.get("networks")
+    if not isinstance(parameters, dict) or not isinstance(architectures, list):
+        raise ValueError("broken file: it has no parameters or no networks")
+    if not all(isinstance(architecture, dict) for architecture in architectures):
+        raise ValueError(f"broken file: networks are {short(architectures)}, expected JSON objects")
+    networks = [_network.build(of_one, _part(file, f"{number}/")) for number, of_one in enumerate(architectures)]
+    if not all(np.isfinite(network.params).all() for network in networks):
+        raise ValueError("a network holds NaN or Inf")
+    given = {name: unpack(value, file) for name, value in parameters.items()}
+    try:
+        return estimator_of(content["kind"], given, unpack(content.get("state"), file), networks)
+    except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
+        raise ValueError(f"broken file: the estimator cannot be made: {error!r}") from error
+
+
+def _part(file: Container, prefix: str) -> Container:
+    """The tensors whose names begin with `prefix`, without it."""
+    tensors = {name.removeprefix(prefix): tensor for name, tensor in file.tensors.items() if name.startswith(prefix)}
+    return Container(file.metadata, tensors, file.size)

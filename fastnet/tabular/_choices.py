@@ -1,0 +1,83 @@
+"""What the presets choose, for classification and regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from fastnet.tabular._metrics import Metric
+
+#: Rows above which a preset trains for fewer epochs, in proportion, and the least it trains for.
+MANY_ROWS, LEAST_EPOCHS = 20_000, 12
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Everything about the networks that a preset decides; the estimators document the fields."""
+
+    n_members: int = 4
+    n_folds: int = 1
+    ensemble: str = "packed"
+    hidden_layer_sizes: tuple[int, ...] = (128, 128, 128)
+    activation: str = "selu"
+    numeric_embedding: str = "pbld"
+    category_units: int = 8
+    scale_layer: bool = True
+    data_init: bool = True
+    dropout: float = 0.15
+    weight_decay: float = 0.02
+    learning_rate: float = 0.04
+    beta_2: float = 0.95
+    schedule: str = "cycles"
+    n_epochs: int = 64
+    batch_size: int = 256
+    patience: float = np.inf
+    label_smoothing: float = 0.1
+
+
+NAMES = tuple(field.name for field in fields(Choices))
+
+#: What differs from the defaults of `Choices`.
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"n_members": 2, "n_epochs": 24},
+    "default": {},
+    "best": {"n_members": 4, "n_folds": 5, "n_epochs": 128, "hidden_layer_sizes": (256, 256, 256)},
+}
+
+#: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
+LEAST_UPDATES = {"fast": 300, "default": 800, "best": 1500}
+
+
+def resolved(estimator: Any, n_rows: int, metric: Metric, *, regression: bool) -> Choices:
+    """The choices of an estimator's preset, with what its parameters say in their place.
+
+    Parameters
+    ----------
+    estimator : estimator
+    n_rows : int
+        Training rows.
+    metric : Metric
+    regression : bool
+        Whether targets are numbers.
+    """
+    chosen = replace(Choices(), **PRESETS[estimator.preset], learning_rate=metric.learning_rate)
+    if regression:
+        chosen = replace(chosen, activation="mish")
+    if not metric.smooths:
+        chosen = replace(chosen, label_smoothing=0.0)
+    given = {name: getattr(estimator, name) for name in NAMES if getattr(estimator, name, None) is not None}
+    if "hidden_layer_sizes" in given:
+        given["hidden_layer_sizes"] = tuple(np.atleast_1d(given["hidden_layer_sizes"]).tolist())
+    chosen = replace(chosen, **given)
+    if "n_epochs" in given:
+        return chosen
+    return replace(chosen, n_epochs=_epochs(chosen, n_rows, LEAST_UPDATES[estimator.preset]))
+
+
+def _epochs(chosen: Choices, n_rows: int, least_updates: int) -> int:
+    """The preset's epochs, for few rows more and for many rows fewer."""
+    of_many = max(LEAST_EPOCHS, chosen.n_epochs * MANY_ROWS // n_rows)
+    of_few = -(-least_updates // -(-n_rows // chosen.batch_size))
+    return max(min(chosen.n_epochs, of_many), of_few)

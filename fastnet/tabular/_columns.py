@@ -1,0 +1,286 @@
+"""What a column of a table becomes: one small frozen class a kind of column, listed in `ENCODERS`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnet.tabular._frames import DAY, is_missing, labels, moments, numbers
+
+#: Where scaled numbers are bent to: ``x / sqrt(1 + (x / 3)^2)``.
+BEND = 3.0
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """``s (x - median)``, bent so that no value is beyond `BEND`; a missing value becomes 0."""
+
+    median: float
+    factor: float
+
+    @classmethod
+    def of(cls, x: np.ndarray) -> Scaling:
+        """From the finite values of a column, one at least."""
+        x = x[np.isfinite(x)]
+        q25, median, q75 = np.quantile(x, (0.25, 0.5, 0.75))
+        spread, extent = q75 - q25, x.max() - x.min()
+        with np.errstate(over="ignore", divide="ignore"):
+            factor = 1 / spread if spread > 0 else 2 / extent if extent > 0 else 0.0
+        return cls(float(median), float(factor) if np.isfinite(factor) else 0.0)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = np.clip(self.factor * (x - self.median), -1e6, 1e6)
+            z /= np.sqrt(1 + (z / BEND) ** 2)
+        return np.nan_to_num(z, copy=False)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How a column becomes columns of numbers.
+
+    Attributes
+    ----------
+    kind : str
+        Name in `ENCODERS`.
+    """
+
+    kind: ClassVar[str]
+
+    def suffixes(self) -> list[str]:
+        """What the outputs' names end in, one for each."""
+        return [""]
+
+    def encode(self, column: Any, name: str, out: np.ndarray) -> None:
+        """Write a column's outputs into `out` of shape (m, n_outputs)."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        """What is done to the column, in a few words."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Dropped(Encoder):
+    """A column that says nothing."""
+
+    reason: str
+    kind = "dropped"
+
+    def suffixes(self) -> list[str]:
+        return []
+
+    def encode(self, column: Any, name: str, out: np.ndarray) -> None:
+        pass
+
+    def __str__(self) -> str:
+        return f"left out: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Number(Encoder):
+    """A number, scaled by its quartiles and bent, and an indicator of missing values if there were any."""
+
+    scaling: Scaling
+    missing: Scaling | None
+    kind = "number"
+
+    @classmethod
+    def of(cls, x: np.ndarray, missing_indicator: bool) -> Encoder:
+        """From the values of a column, NaN where they are missing."""
+        absent = np.isnan(x)
+        finite = x[np.isfinite(x)]
+        indicator = Scaling.of(absent.astype(float)) if missing_indicator and 0 < absent.sum() < len(x) else None
+        if not len(finite):
+            return Dropped("no value")
+        scaling = Scaling.of(finite)
+        if scaling.factor == 0 and indicator is None and not np.isinf(x).any():
+            return Dropped("constant")
+        return cls(scaling, indicator)
+
+    def suffixes(self) -> list[str]:
+        return [""] if self.missing is None else ["", "_missing"]
+
+    def encode(self, column: Any, name: str, out: np.ndarray) -> None:
+        x = numbers(column, name)
+        out[:, 0] = self.scaling(x)
+        if self.missing is not None:
+            out[:, 1] = self.missing(np.isnan(x).astype(float))
+
+    def __str__(self) -> str:
+        indicator = "" if self.missing is None else ", with an indicator of missing values"
+        return f"number, median {self.scaling.median:g}{indicator}"
+
+
+#: Periods of `Moment`, in milliseconds; Thursday, 1 January 1970 began the first of each.
+PERIODS = {"day": DAY, "week": 7 * DAY, "year": 365.2425 * DAY}
+
+
+@dataclass(frozen=True)
+class Moment(Encoder):
+    """A date or time: the time passed, and sine and cosine of the place in the day, the week and the year where these differ."""
+
+    elapsed: Number
+    periods: tuple[str, ...]
+    kind = "moment"
+
+    @classmethod
+    def of(cls, ms: np.ndarray, missing_indicator: bool) -> Encoder:
+        """From milliseconds, NaN where they are missing."""
+        elapsed = Number.of(ms, missing_indicator)
+        if not isinstance(elapsed, Number):
+            return elapsed
+        known = ms[np.isfinite(ms)]
+        differing = tuple(name for name, period in PERIODS.items() if len(known) and np.ptp(known % period) > 0)
+        return cls(elapsed, differing)
+
+    def suffixes(self) -> list[str]:
+        return [*self.elapsed.suffixes(), *(f"_{part}_of_{name}" for name in self.periods for part in ("sin", "cos"))]
+
+    def encode(self, column: Any, name: str, out: np.ndarray) -> None:
+        ms = moments(column, name)
+        n = len(self.elapsed.suffixes())
+        self.elapsed.encode(ms, name, out[:, :n])
+        for number, period in enumerate(self.periods):
+            angle = 2 * np.pi * (ms % PERIODS[period]) / PERIODS[period]
+            out[:, n + 2 * number] = np.nan_to_num(np.sin(angle))
+            out[:, n + 2 * number + 1] = np.nan_to_num(np.cos(angle))
+
+    def __str__(self) -> str:
+        return "time passed" + "".join(f", place in the {name}" for name in self.periods)
+
+
+@dataclass(frozen=True)
+class _Categories(Encoder):
+    """Known categories, numbered from 1; 0 is a missing or unknown one."""
+
+    categories: tuple[Any, ...]
+
+    @cached_property
+    def _codes(self) -> dict[Any, int]:
+        return {category: number for number, category in enumerate(self.categories, 1)}
+
+    def codes(self, column: Any) -> np.ndarray:
+        """The number of each value's category."""
+        values = hashable(labels(column))
+        known = {value: self._codes.get(as_label(value), 0) for value in set(values)}
+        return np.fromiter(map(known.__getitem__, values), np.int64, len(values))
+
+    def _text(self) -> str:
+        shown = ", ".join(map(repr, self.categories[:3])) + (", ..." if len(self.categories) > 3 else "")
+        return f"{len(self.categories)} categories ({shown})"
+
+
+@dataclass(frozen=True)
+class Sign(_Categories):
+    """Two categories: -1 and +1."""
+
+    kind = "sign"
+
+    def encode(self, column: Any, name: str, out: np.ndarray) -> None:
+        out[:, 0] = np.array([0, -1, 1])[self.codes(column)]
+
+    def __str__(self) -> str:
+        return f"{self._text()} as -1 and +1"
+
+
+@dataclass(frozen=True)
+class OneHot(_Categories):
+    """Few categories: a column each, scaled as numbers are; all zero for an unknown one before it is scaled."""
+
+    scalings: tuple[Scaling, ...]
+    kind = "one_hot"
+
+    def suffixes(self) -> list[str]:
+        return [f"_{category}" for category in self.categories]
+
+    def encode(self, column: Any, name: str, out: np.ndarray) -> None:
+        codes = self.codes(column)
+        for number, scaling in enumerate(self.scalings):
+            off, on = scaling(np.array([0.0, 1.0]))
+            out[:, number] = np.where(codes == number + 1, on, off)
+
+    def __str__(self) -> str:
+        return f"{self._text()}, a column each"
+
+
+@dataclass(frozen=True)
+class Code(_Categories):
+    """Many categories: their numbers, for an embedding."""
+
+    kind = "code"
+
+    def encode(self, column: Any, name: str, out: np.ndarray) -> None:
+        out[:, 0] = self.codes(column)
+
+    def __str__(self) -> str:
+        return f"{self._text()} as numbers, for an embedding"
+
+
+def category_encoder(column: Any, max_one_hot: int, min_count: int) -> Encoder:
+    """The encoder that suits the number of categories in a column.
+
+    Parameters
+    ----------
+    column : 1-D ndarray or narwhals Series
+    max_one_hot : int
+        Most categories that get a column each.
+    min_count : int
+        Rows that a category must have to be numbered.
+    """
+    counts = count(labels(column))
+    categories = ordered(counts)
+    if len(categories) > max(max_one_hot, 2):
+        categories = [category for category in categories if counts[category] >= min_count]
+    if not categories:
+        return Dropped("every row has a category of its own" if counts else "no value")
+    if len(categories) == 1 and sum(counts.values()) == len(column):
+        return Dropped("constant")
+    if len(categories) == 2:
+        return Sign(tuple(categories))
+    if len(categories) > max_one_hot:
+        return Code(tuple(categories))
+    codes = _Categories(tuple(categories)).codes(column)
+    scalings = tuple(Scaling.of((codes == number).astype(float)) for number in range(1, len(categories) + 1))
+    return OneHot(tuple(categories), scalings)
+
+
+def count(values: list[Any]) -> dict[Any, int]:
+    """Rows of each category; missing values are none."""
+    counts: dict[Any, int] = {}
+    for value, n in Counter(hashable(values)).items():
+        if not is_missing(value):
+            label = as_label(value)
+            counts[label] = counts.get(label, 0) + n
+    return counts
+
+
+def hashable(values: list[Any]) -> list[Any]:
+    """Values that can be a dict's keys: as they are if all of them can, else as labels."""
+    try:
+        set(values)
+    except TypeError:
+        return [as_label(value) for value in values]
+    return values
+
+
+def as_label(value: Any) -> Any:
+    """A value as text, a number or a boolean; missing ones as they are."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, (str, bool, int, float)) or is_missing(value) else str(value)
+
+
+def ordered(categories: Iterable[Any]) -> list[Any]:
+    """Numbers in their order, then the rest by their text."""
+    numeric = [category for category in categories if isinstance(category, (int, float))]
+    return sorted(numeric) + sorted((c for c in categories if not isinstance(c, (int, float))), key=str)
+
+
+#: Name -> class, one row a kind of column.
+ENCODERS: dict[str, type[Encoder]] = {row.kind: row for row in (Dropped, Number, Moment, Sign, OneHot, Code)}

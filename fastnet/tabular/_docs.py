@@ -1,0 +1,87 @@
+"""Parts of docstrings that both estimators share."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TypeVar
+
+T = TypeVar("T", bound=type)
+
+PARAMETERS = """\
+preset : {"fast", "default", "best"}, default="default"
+    What the parameters below are whose default is None: a few epochs of two members; four members; or four larger ones in
+    each of five folds.
+time_limit : float > 0, default=None
+    Seconds that `fit` may take; the schedules are compressed to end by then.
+n_members : int, default=None
+    Networks that are trained together and averaged: by preset 2, 4, 4.
+n_folds : int, default=None
+    1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
+    averaged: by preset 1, 1, 5.
+ensemble : {"packed", "batch", "mini"}, default=None
+    What the members share, as for `fastnet.Network`: by default nothing ("packed").
+hidden_layer_sizes : sequence of int, default=None
+    Units of the hidden layers of a member: by preset (128, 128, 128), for "best" (256, 256, 256).
+activation : str or Activation, default=None
+    Of the hidden layers, each unit of which learns how much of it it wants: by default "selu" for classification, "mish" for
+    regression.
+numeric_embedding : {"pbld", "plr", "none"}, default=None
+    What numbers become before the first layer, see `fastnet.NumericEmbedding`: by default "pbld".
+category_units : int, default=None
+    Numbers that a category becomes where there are more than `max_one_hot`: by default 8.
+scale_layer : bool, default=None
+    Whether every input has a factor that is learnt fast: by default True.
+data_init : bool, default=None
+    Whether initial weights and biases are fitted to the data: by default True; for "packed" members only.
+dropout, weight_decay : float, default=None
+    At first; in the second half of training they go to 0. By default 0.15 and 0.02.
+learning_rate : float, default=None
+    The highest: by default 0.04 for classification and metric "poisson", 0.2 for other regressions.
+beta_2 : float, default=None
+    Adam's decay of squared gradients: by default 0.95.
+schedule : {"cycles", "flat_cosine", "cosine"}, default=None
+    Shape of the learning rate: by default "cycles", four waves that get longer.
+n_epochs : int, default=None
+    By preset 24, 64, 128; above 20,000 rows fewer in proportion, but at least 12; and as many as it takes for 300, 800, 1500
+    updates.
+batch_size : int, default=None
+    By default 256.
+patience : float, default=None
+    Stop when no member has improved for more epochs than this: by default never. The best epoch of each member is kept in any
+    case.
+validation_fraction : float in [0, 1), default=0.2
+    Share of rows that are set aside to choose the best epochs; below 25 rows none are.
+categorical_features, max_one_hot, min_category_count
+    As for `fastnet.TabularPreprocessor`.
+n_threads : int, default=None
+    Most threads; None as many as the environment allows.
+verbose : bool, default=False
+    Show a progress bar.
+random_state : int, RandomState or None, default=None
+    The same seed gives the same model, bit for bit, where there is no `time_limit`."""
+
+ATTRIBUTES = """\
+n_features_in_ : int
+feature_names_in_ : ndarray of str
+    Of data frames.
+preprocessor_ : TabularPreprocessor
+columns_ : list of ColumnSummary
+    What each column became: ``name``, ``kind``, ``outputs``, ``description``.
+networks_ : list of Network
+    One for each fold.
+history_ : list of History
+    Of each network; ``val_loss`` is the mean over members of the metric, less is better.
+n_iter_ : int
+    Epochs.
+validation_score_ : float
+    Score of the validation rows by `metric`; greater is better, so that errors and losses are negative. NaN without such rows.
+feature_importances_ : ndarray of shape (n_features_in_,)
+    How much worse the metric gets on validation rows when a column is shuffled."""
+
+
+def with_parameters(cls: T) -> T:
+    """Put the shared parts into a class's docstring."""
+    assert cls.__doc__ is not None
+    text = inspect.cleandoc(cls.__doc__)
+    cls.__doc__ = text.replace("{parameters}", PARAMETERS).replace("{attributes}", ATTRIBUTES)
+    return cls

@@ -1,0 +1,163 @@
+"""Reading tables: whatever users give as X becomes columns of numbers, of labels or of moments in time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import Any, Literal
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+Kind = Literal["number", "category", "moment"]
+
+#: Milliseconds of a day.
+DAY = 86_400_000
+_EPOCH = dt.datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A checked table.
+
+    Attributes
+    ----------
+    names : list of str
+        Names of the columns; of arrays "x0", "x1", ...
+    columns : list of 1-D ndarray or narwhals Series
+    n_rows : int
+    """
+
+    names: list[str]
+    columns: list[Any]
+    n_rows: int
+
+
+def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
+    """Check X as scikit-learn's estimators do, and take it apart.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `n_features_in_` and `feature_names_in_` are set, or compared with X.
+    X : DataFrame of pandas, Polars, PyArrow or another that Narwhals knows, or array-like of shape (m, n)
+    reset : bool
+        Whether to set them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Not a table of at least one row and column, or not the columns of fit.
+    """
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if not isinstance(frame, nw.DataFrame):
+        if isinstance(X, (list, tuple)) and np.asarray(X).dtype.kind in "US":
+            X = np.asarray(X, dtype=object)
+        X = validate_data(estimator, X, dtype=None, ensure_all_finite=False, reset=reset)
+        return Table([f"x{j}" for j in range(X.shape[1])], list(X.T), len(X))
+    m, n = frame.shape
+    for count, what in ((m, "sample(s)"), (n, "feature(s)")):
+        if not count:
+            raise ValueError(f"Found a table with 0 {what} (shape=({m}, {n})) while a minimum of 1 is required.")
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    return Table([str(name) for name in frame.columns], [frame[:, j] for j in range(n)], m)
+
+
+def is_categorical(column: Any) -> bool:
+    """Whether the type of a column says that it holds categories."""
+    return isinstance(column, nw.Series) and column.dtype in (nw.Categorical, nw.Enum)
+
+
+def kind_of(column: Any) -> Kind:
+    """What a column holds, by its type, and by its values where the type is "object"."""
+    if isinstance(column, nw.Series):
+        if column.dtype.is_numeric():
+            return "number"
+        if column.dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time):
+            return "moment"
+        return _kind_of_values(column.to_list()) if column.dtype in (nw.Object, nw.Unknown) else "category"
+    if column.dtype.kind in "mM":
+        return "moment"
+    if column.dtype.kind == "O":
+        return _kind_of_values(column.tolist())
+    return "category" if column.dtype.kind in "bUS" else "number"
+
+
+def _kind_of_values(values: list[Any]) -> Kind:
+    types = {type(value) for value in values if not is_missing(value)}
+    if types and all(issubclass(t, (dt.date, dt.timedelta, dt.time, np.datetime64)) for t in types):
+        return "moment"
+    numeric = all(issubclass(t, (Real, Decimal)) and not issubclass(t, (bool, np.bool_)) for t in types)
+    return "number" if numeric else "category"
+
+
+def is_missing(value: Any) -> bool:
+    """None, NaN, NaT and pandas' NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, (float, np.floating, np.datetime64)) and bool(value != value)
+
+
+def numbers(column: Any, name: str) -> np.ndarray:
+    """A column as float64 values, NaN where they are missing.
+
+    Raises
+    ------
+    ValueError
+        Text, or anything else that is no number.
+    """
+    try:
+        if isinstance(column, nw.Series) and column.dtype.is_numeric():
+            return np.asarray(column.cast(nw.Float64).to_numpy(), np.float64)
+        if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
+            return column.astype(np.float64)
+        return np.array([np.nan if is_missing(value) else float(value) for value in labels(column)])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Column {name!r} held numbers in fit; now it holds something else: {error}.") from error
+
+
+def labels(column: Any) -> list[Any]:
+    """A column as a list of Python's values."""
+    return column.to_list() if isinstance(column, nw.Series) else column.tolist()
+
+
+def moments(column: Any, name: str) -> np.ndarray:
+    """A column of dates, times or durations as float64 milliseconds (since 1970, or since midnight), NaN where missing.
+
+    Raises
+    ------
+    ValueError
+        Something else.
+    """
+    try:
+        if isinstance(column, nw.Series):
+            if column.dtype in (nw.Date, nw.Datetime):
+                whole = column.cast(nw.Datetime("ms")) if column.dtype == nw.Date else column
+                return np.asarray(whole.dt.timestamp("ms").cast(nw.Float64).to_numpy(), np.float64)
+            return _milliseconds(column.to_list())
+        if column.dtype.kind in "mM":
+            unit = f"{column.dtype.kind}8[ms]"
+            return np.where(np.isnat(column), np.nan, column.astype(unit).astype(np.int64).astype(np.float64))
+        return _milliseconds(column.tolist())
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"Column {name!r} held dates or times in fit; now it holds something else: {error}.") from error
+
+
+def _milliseconds(values: Iterable[Any]) -> np.ndarray:
+    return np.array([np.nan if is_missing(value) else _to_milliseconds(value) for value in values])
+
+
+def _to_milliseconds(value: Any) -> float:
+    if isinstance(value, np.datetime64):
+        return float(value.astype("M8[ms]").astype(np.int64))
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds() * 1000
+    if isinstance(value, dt.time):
+        value = dt.datetime.combine(_EPOCH, value)
+    elif not isinstance(value, dt.datetime):
+        value = dt.datetime.combine(value, dt.time())
+    return (value.replace(tzinfo=None) - (value.utcoffset() or dt.timedelta()) - _EPOCH).total_seconds() * 1000

@@ -1,0 +1,237 @@
+"""The preparing of a table's columns as a transformer of scikit-learn's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from fastnet import _checks
+from fastnet.tabular._columns import Code, Encoder, Moment, Number, category_encoder
+from fastnet.tabular._frames import Table, is_categorical, kind_of, moments, numbers, read_table
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """What a column of a table became.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        "number", "moment", "sign", "one_hot", "code" or "dropped".
+    outputs : tuple of int
+        Columns of the output.
+    description : str
+    """
+
+    name: str
+    kind: str
+    outputs: tuple[int, ...]
+    description: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.description}"
+
+
+class TabularPreprocessor(TransformerMixin, BaseEstimator):
+    """Turns a table of numbers, categories, text, dates and missing values into numbers that suit a neural network.
+
+    Numbers become ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (q75 - q25)``, which outlying values cannot carry away
+    (Holzmüller, Grinsztajn & Steinwart 2024). Two categories become -1 and +1, a few a column each, and many their numbers, for
+    `fastnet.CategoryEmbedding`. Dates become the time passed and the place in the day, the week and the year. Missing values and
+    unknown categories are 0. Columns that are constant, or have no value, are left out.
+
+    Parameters
+    ----------
+    categorical_features : "from_dtype", None, array-like of str, int or bool, default="from_dtype"
+        Which columns of numbers are categories: "from_dtype" those that a data frame says are; names; numbers of columns; or a
+        mask. Text and booleans are always categories.
+    max_one_hot : int, default=8
+        Most categories that get a column each; more become numbers from 1, and 0 for unknown ones.
+    min_category_count : int, default=1
+        Rows that each of more than `max_one_hot` categories must have in fit; rarer ones count as unknown.
+    missing_indicator : bool, default=True
+        Add a column that tells which values were missing, for columns of numbers and dates with missing values in fit.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Of data frames.
+    columns_ : list of ColumnSummary
+        What each column became: ``name``, ``kind``, ``outputs``, ``description``.
+    continuous_ : list of int
+        Columns of the output that are scaled numbers.
+    codes_ : list of int
+        Columns of the output that are numbers of categories.
+    n_categories_ : list of int
+        How many categories each of them has.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnet as fn
+    >>> X = np.array([[1.5, "red"], [2.5, "blue"], [None, "red"], [4.0, None]], dtype=object)
+    >>> prepare = fn.TabularPreprocessor().fit(X)
+    >>> print(*prepare.columns_, sep="\\n")
+    x0: number, median 2.5, with an indicator of missing values
+    x1: 2 categories ('blue', 'red') as -1 and +1
+    >>> prepare.transform(X)[:, 2]
+    array([ 1., -1.,  1.,  0.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        *,
+        categorical_features: str | ArrayLike | None = "from_dtype",
+        max_one_hot: int = 8,
+        min_category_count: int = 1,
+        missing_indicator: bool = True,
+    ) -> None:
+        self.categorical_features = categorical_features
+        self.max_one_hot = max_one_hot
+        self.min_category_count = min_category_count
+        self.missing_indicator = missing_indicator
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn what to do with each column.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            A data frame of pandas, Polars, PyArrow or another that Narwhals knows, or an array.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : TabularPreprocessor
+        """
+        max_one_hot = _checks.integer(self.max_one_hot, "max_one_hot", minimum=0, maximum=1 << 24)
+        min_count = _checks.positive_int(self.min_category_count, "min_category_count")
+        table = read_table(self, X, reset=True)
+        categorical = self._categorical(table)
+        encoders = [
+            self._encoder(column, name, is_category, max_one_hot, min_count)
+            for column, name, is_category in zip(table.columns, table.names, categorical, strict=True)
+        ]
+        self._adopt(table.names, encoders)
+        return self
+
+    def _adopt(self, names: list[str], encoders: list[Encoder]) -> None:
+        """Set everything that fit finds out, but for scikit-learn's attributes."""
+        self._names, self._encoders = names, encoders
+        ends = np.cumsum([0, *(len(encoder.suffixes()) for encoder in encoders)]).tolist()
+        self.columns_ = [
+            ColumnSummary(name, encoder.kind, tuple(range(start, end)), str(encoder))
+            for name, encoder, start, end in zip(names, encoders, ends[:-1], ends[1:], strict=True)
+        ]
+        self.n_features_out_ = ends[-1]
+        starts = list(zip(encoders, ends[:-1], strict=False))
+        self.continuous_ = [start for encoder, start in starts if isinstance(encoder, (Number, Moment))]
+        codes = [(encoder, start) for encoder, start in starts if isinstance(encoder, Code)]
+        self.codes_ = [start for _, start in codes]
+        self.n_categories_ = [len(encoder.categories) for encoder, _ in codes]
+
+    def _categorical(self, table: Table) -> list[bool]:
+        """Which columns are said to be categories."""
+        said = self.categorical_features
+        if said is None:
+            return [False] * len(table.names)
+        if isinstance(said, str):
+            _checks.one_of(said, "categorical_features", ("from_dtype",))
+            return [is_categorical(column) for column in table.columns]
+        chosen = np.asarray(said)
+        n = len(table.names)
+        if chosen.dtype.kind == "b":
+            if chosen.shape != (n,):
+                raise ValueError(f"categorical_features as a mask must have {n} entries, got shape {chosen.shape}.")
+            return chosen.tolist()
+        places = {name: number for number, name in enumerate(table.names)}
+        wanted = set()
+        for item in chosen.ravel().tolist():
+            number = places.get(item) if isinstance(item, str) else item
+            if not isinstance(number, int) or not -n <= number < n:
+                raise ValueError(f"categorical_features names {item!r}, which is none of the {n} columns of X.")
+            wanted.add(number % n)
+        return [number in wanted for number in range(n)]
+
+    def _encoder(self, column: Any, name: str, is_category: bool, max_one_hot: int, min_count: int) -> Encoder:
+        kind = "category" if is_category else kind_of(column)
+        if kind == "category":
+            return category_encoder(column, max_one_hot, min_count)
+        if kind == "moment":
+            return Moment.of(moments(column, name), self.missing_indicator)
+        return Number.of(numbers(column, name), self.missing_indicator)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The columns as numbers.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out_), float32
+
+        Raises
+        ------
+        ValueError
+            Not the columns of fit, or text where there were numbers.
+        """
+        check_is_fitted(self)
+        table = read_table(self, X, reset=False)
+        out = np.empty((table.n_rows, self.n_features_out_), np.float32)
+        for column, name, encoder, summary in zip(table.columns, self._names, self._encoders, self.columns_, strict=True):
+            if summary.outputs:
+                encoder.encode(column, name, out[:, summary.outputs[0] : summary.outputs[-1] + 1])
+        return out
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
+        """Names of the output's columns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Names in place of those of fit, for arrays; of data frames they must be the same.
+
+        Returns
+        -------
+        ndarray of str
+        """
+        from sklearn.utils.validation import _check_feature_names_in
+
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        pairs = zip(names, self._encoders, strict=True)
+        return np.array([f"{name}{suffix}" for name, encoder in pairs for suffix in encoder.suffixes()], dtype=object)
+
+    def summary(self) -> str:
+        """What was done to each column, a line each."""
+        check_is_fitted(self)
+        return "\n".join(map(str, self.columns_))
+
+    def save(self, path: Any) -> None:
+        """Write the fitted transformer to a safetensors file, which `fastnet.load` reads; no pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+        """
+        from fastnet.persistence import save
+
+        save(self, path)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags

@@ -1,0 +1,183 @@
+"""What networks for tables are made of: layers, rates of their parts, and what changes in the course of training.
+
+The choices are those of RealMLP (Holzmüller, Grinsztajn & Steinwart 2024), with members that are trained together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastnet.layers import CategoryEmbedding, Columns, Concat, Dense, Dropout, Layer, NumericEmbedding, Parametric, Scale
+from fastnet.network import Network
+from fastnet.schedules import Schedule
+from fastnet.tabular._choices import Choices
+
+#: Rows that initial values are taken from.
+_ROWS = 2048
+#: Units whose pre-activations differ less keep their weights: their inputs are constant.
+_LEAST_DEVIATION = 1e-4
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the columns of a prepared table are.
+
+    Attributes
+    ----------
+    n : int
+        Columns.
+    continuous, codes : list of int
+        Columns of scaled numbers, and of numbers of categories.
+    n_categories : list of int
+        Categories of each of `codes`.
+    """
+
+    n: int
+    continuous: list[int]
+    codes: list[int]
+    n_categories: list[int]
+
+
+def layers(inputs: Inputs, hidden: list[int], output: Dense, choices: Choices) -> list[Layer]:
+    """The layers of one member.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    hidden : list of int
+        Units of the hidden layers.
+    output : Dense
+    choices : Choices
+    """
+    found = list(_front(inputs, choices))
+    if choices.scale_layer:
+        found.append(Scale())
+    for n_units in hidden:
+        found += [Dense(n_units, "identity", scale="ntk"), Parametric(choices.activation)]
+        if choices.dropout:
+            found.append(Dropout(choices.dropout))
+    return [*found, output]
+
+
+def _front(inputs: Inputs, choices: Choices) -> list[Layer]:
+    """Embeddings of numbers and categories beside what stays as it is; no layer if all of it does."""
+    embedded = inputs.continuous if choices.numeric_embedding != "none" else []
+    plain = sorted(set(range(inputs.n)) - {*embedded, *inputs.codes})
+    branches: list[list[Layer]] = []
+    if embedded:
+        branches.append([NumericEmbedding(choices.numeric_embedding, columns=embedded)])
+    if plain:
+        branches.append([Columns(plain)])
+    if inputs.codes:
+        branches.append([CategoryEmbedding(inputs.n_categories, choices.category_units, columns=inputs.codes)])
+    return [Concat(*branches)] if embedded or inputs.codes else []
+
+
+def rate_factors(network: Network) -> dict[str, float]:
+    """Learning-rate factors by names of parameters: less for embeddings of numbers, biases and activations, more for scales."""
+    of_kind = {"s": 6.0, "b": 0.1, "p": 0.1}
+    found = {}
+    for name in network.parameters:
+        of_embedding = ".periodic." in name or ".linear." in name or ".bins." in name
+        factor = 0.1 if of_embedding else of_kind.get(name.rpartition(".")[2], 1.0)
+        if factor != 1.0:
+            found[name] = factor
+    return found
+
+
+def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator) -> None:
+    """Set the weights and biases of dense layers so that their units suit the data.
+
+    Each unit's weights are divided by the standard deviation of its pre-activation over the rows, and its bias is minus a random
+    average of its pre-activations of five rows: its kink is inside the data. Layer by layer.
+
+    Parameters
+    ----------
+    network : Network
+        Of members that share nothing.
+    X : ndarray of shape (m, n_inputs)
+    rng : Generator
+    """
+    rows = X[rng.permutation(len(X))[:_ROWS]]
+    last = len(network.layers)
+    for number, layer in enumerate(network.layers, 1):
+        if not isinstance(layer, Dense):
+            continue
+        W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
+        Z = _pre_activations(network, rows, number, W)
+        deviation = Z.std(axis=0)
+        W /= np.where(deviation > _LEAST_DEVIATION, deviation, 1.0)[..., None, :]
+        if number < last:
+            Z = _pre_activations(network, rows, number, W)
+            chosen = rng.integers(len(rows), size=(5, *b.shape))
+            shares = rng.exponential(size=chosen.shape)
+            shares /= shares.sum(axis=0)
+            b[...] = -(shares * np.take_along_axis(Z, chosen, axis=0)).sum(axis=0)
+
+
+def _pre_activations(network: Network, rows: np.ndarray, number: int, W: np.ndarray) -> np.ndarray:
+    """A[l-1] @ W[l] / sqrt(n[l-1]), of shape (m, n[l]) or (m, n_members, n[l])."""
+    A = network.activations(rows)[number - 1]
+    if W.ndim == 2:
+        return A @ W / np.sqrt(W.shape[0])
+    by_member = A[None] if A.ndim == 2 else A.swapaxes(0, 1)
+    return (by_member @ W).swapaxes(0, 1) / np.sqrt(W.shape[1])
+
+
+@dataclass
+class Progress:
+    """How far training is: `done` of 1, and how far it comes in the running epoch.
+
+    Attributes
+    ----------
+    done, epoch : float
+        Progress before the running epoch, and in it.
+    first_step, n_steps : int
+        Number of its first update, and its updates.
+    """
+
+    epoch: float
+    n_steps: int
+    done: float = 0.0
+    first_step: int = 0
+
+    def at(self, j: Any) -> Any:
+        """Progress at update j of the running epoch."""
+        return np.clip(self.done + self.epoch * (j - self.first_step) / self.n_steps, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class OfProgress(Schedule):
+    """A rate times a function of the progress of training."""
+
+    rate: float
+    shape: Callable[[Any], Any]
+    progress: Progress = field(repr=False, compare=False)
+    name = "of_progress"
+    formula = "rate shape(progress)"
+
+    def __call__(self, j: Any) -> Any:
+        return self.rate * self.shape(self.progress.at(j))
+
+
+def four_cycles(t: Any) -> Any:
+    """Four waves from 0 up to 1 and down, each longer than the one before."""
+    return (1 - np.cos(2 * np.pi * np.log2(1 + 15 * t))) / 2
+
+
+def flat_then_cosine(t: Any) -> Any:
+    """1 in the first half, then half a cosine down to 0."""
+    return np.where(t < 0.5, 1.0, (1 + np.cos(np.pi * (2 * t - 1))) / 2)
+
+
+def cosine(t: Any) -> Any:
+    """Half a cosine from 1 to 0."""
+    return (1 + np.cos(np.pi * t)) / 2
+
+
+#: Shapes of the learning rate by name.
+SHAPES: dict[str, Callable[[Any], Any]] = {"cycles": four_cycles, "flat_cosine": flat_then_cosine, "cosine": cosine}

@@ -1,0 +1,48 @@
+"""Which rows train and which validate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
+
+#: Fewer rows are all trained on.
+LEAST_ROWS = 25
+
+
+def splits(
+    n_rows: int, classes: np.ndarray | None, groups: Any, *, n_folds: int, fraction: float, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Row numbers to train on and to validate on, for each network; None where there are too few rows to validate on.
+
+    Parameters
+    ----------
+    n_rows : int
+    classes : ndarray of shape (n_rows,), optional
+        Class numbers, whose shares are kept where each has enough rows.
+    groups : array-like of shape (n_rows,), optional
+        Rows of a group stay together.
+    n_folds : int
+        1: one split that sets `fraction` aside; more: folds.
+    fraction : float
+    seed : int
+    """
+    if n_rows < LEAST_ROWS or fraction == 0:
+        yield np.arange(n_rows), None
+        return
+    counts = np.bincount(classes) if classes is not None else np.array([0])
+    n_held = fraction * n_rows
+    stratified = classes is not None and counts[counts > 0].min() >= max(n_folds, 2) and n_held >= np.count_nonzero(counts)
+    if groups is not None:
+        splitter = (
+            GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+            if n_folds == 1
+            else GroupKFold(n_folds, shuffle=True, random_state=seed)
+        )
+    elif n_folds == 1:
+        splitter = (StratifiedShuffleSplit if stratified else ShuffleSplit)(1, test_size=fraction, random_state=seed)
+    else:
+        splitter = (StratifiedKFold if stratified else KFold)(n_folds, shuffle=True, random_state=seed)
+    yield from splitter.split(np.zeros(n_rows), classes, groups)

@@ -1,0 +1,228 @@
+"""TabularClassifier and TabularRegressor: scikit-learn's contract, every kind of target, what is kept and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import fastnet as fn
+from fastnet.tabular._splits import splits
+
+pd = pytest.importorskip("pandas")
+
+#: What no estimator fulfils that sets validation rows aside and draws batches.
+_WEIGHTS = {
+    "check_sample_weight_equivalence_on_dense_data": "validation rows and batches are drawn: repeating rows is not weighting them"
+}
+
+
+@parametrize_with_checks(
+    [fn.TabularClassifier(preset="fast"), fn.TabularRegressor(preset="fast")], expected_failed_checks=lambda estimator: _WEIGHTS
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def table(n=300):
+    """Rows of numbers with holes, categories, dates, a constant; a class and values that depend on them."""
+    rng = np.random.default_rng(0)
+    x, colour, town = rng.standard_normal(n), rng.choice(["red", "green", "blue"], n), rng.integers(0, 12, n)
+    values = 3 * np.sin(2 * x) + np.where(colour == "red", 4.0, 0.0) + town + 100
+    frame = pd.DataFrame({
+        "x": np.where(rng.random(n) < 0.1, np.nan, x),
+        "colour": pd.Series(colour).where(rng.random(n) > 0.1),
+        "town": [f"town {number}" for number in town],
+        "day": pd.date_range("2024-01-01", periods=n, freq="7h"),
+        "constant": 1,
+    })  # fmt: skip
+    return frame, np.where(values > np.median(values), "dear", "cheap"), values
+
+
+X, LABELS, VALUES = table()
+QUICK = {"preset": "fast", "random_state": 0}
+
+
+class TestLearning:
+    def test_classification(self):
+        model = fn.TabularClassifier(**QUICK).fit(X[:200], LABELS[:200])
+        assert model.score(X[200:], LABELS[200:]) > 0.85
+        assert model.predict_proba(X).sum(axis=1) == pytest.approx(1)
+        assert list(model.classes_) == ["cheap", "dear"]
+        assert -0.2 < model.validation_score_ <= 0
+
+    def test_regression(self):
+        model = fn.TabularRegressor(**QUICK, n_epochs=60).fit(X[:200], VALUES[:200])
+        predicted = model.predict(X[200:])
+        assert model.score(X[200:], VALUES[200:]) > 0.8
+        assert VALUES[:200].min() <= predicted.min() and predicted.max() <= VALUES[:200].max()
+        assert model.validation_score_ < 0
+
+    def test_importances_find_what_matters(self):
+        model = fn.TabularRegressor(**QUICK, n_epochs=60).fit(X, VALUES)
+        important = dict(zip(model.feature_names_in_, model.feature_importances_, strict=True))
+        assert max(important, key=important.get) in ("town", "x")
+        assert important["constant"] == 0
+
+    @pytest.mark.parametrize("metric", ["log_loss", "roc_auc"])
+    def test_metrics_of_classification(self, metric):
+        model = fn.TabularClassifier(**QUICK, metric=metric).fit(X, np.digitize(VALUES, [102, 106]))
+        assert model.predict_proba(X).shape == (300, 3)
+
+    def test_mean_absolute_error_is_that_of_the_median(self, rng):
+        y = np.where(rng.random(400) < 0.3, 10.0, 0.0)
+        model = fn.TabularRegressor(**QUICK, metric="mae").fit(np.ones((400, 1)), y)
+        assert model.predict(np.ones((1, 1)))[0] < 1
+
+    def test_poisson(self, rng):
+        x = rng.uniform(-1, 1, (500, 1))
+        y = rng.poisson(np.exp(1 + x[:, 0]))
+        predicted = fn.TabularRegressor(**QUICK, metric="poisson").fit(x, y).predict(x)
+        assert (predicted >= 0).all()
+        assert predicted.mean() == pytest.approx(y.mean(), rel=0.15)
+        with pytest.raises(ValueError, match="at least 0"):
+            fn.TabularRegressor(metric="poisson").fit(x, -y)
+
+    def test_quantiles_do_not_cross(self, rng):
+        x = rng.uniform(-1, 1, (600, 1))
+        y = x[:, 0] + (1 + x[:, 0]) * rng.standard_normal(600)
+        model = fn.TabularRegressor(**QUICK, metric="quantile", quantiles=[0.9, 0.1, 0.5]).fit(x, y)
+        low, median, high = model.predict(x).T
+        assert (low <= median).all() and (median <= high).all()
+        assert np.mean(y < low) == pytest.approx(0.1, abs=0.07)
+        assert np.mean(y < high) == pytest.approx(0.9, abs=0.07)
+
+    def test_several_targets(self):
+        Y = np.column_stack([VALUES, -VALUES])
+        model = fn.TabularRegressor(**QUICK).fit(X, Y)
+        assert model.predict(X).shape == Y.shape
+        assert model.score(X, Y) > 0.5
+
+    def test_temperature_lowers_the_log_loss_of_validation_rows(self):
+        kept = {calibrate: fn.TabularClassifier(**QUICK, calibrate=calibrate) for calibrate in (False, True)}
+        losses = {}
+        for calibrate, model in kept.items():
+            model.fit(X[:200], LABELS[:200], X_val=X[200:], y_val=LABELS[200:])
+            p = model.predict_proba(X[200:])
+            losses[calibrate] = -np.log(p[np.arange(100), (LABELS[200:] == "dear").astype(int)]).mean()
+        assert losses[True] <= losses[False] + 1e-6
+        assert kept[True].temperature_ != kept[False].temperature_ == 1
+
+    @pytest.mark.parametrize("ensemble", ["packed", "batch", "mini"])
+    @pytest.mark.parametrize("numeric_embedding", ["pbld", "plr", "none"])
+    def test_choices(self, ensemble, numeric_embedding):
+        model = fn.TabularClassifier(**QUICK, ensemble=ensemble, numeric_embedding=numeric_embedding, n_epochs=10)
+        assert model.fit(X, LABELS).score(X, LABELS) > 0.6
+
+
+class TestFitting:
+    def test_same_seed_same_bits(self):
+        first, second, other = (
+            fn.TabularClassifier(preset="fast", random_state=seed, n_epochs=3, n_threads=threads).fit(X, LABELS).predict_proba(X)
+            for seed, threads in ((0, 1), (0, 2), (1, 1))
+        )
+        assert np.array_equal(first, second)
+        assert not np.array_equal(first, other)
+
+    def test_best_epochs_of_members_are_kept(self):
+        model = fn.TabularRegressor(**QUICK, n_epochs=12).fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
+        network, Z = model.networks_[0], model.preprocessor_.transform(X[200:])
+        members = [model._in_units(network.forward_members(Z)[:, i].astype(float))[:, 0] for i in range(2)]
+        reached = np.mean([np.sqrt(np.mean((values - VALUES[200:]) ** 2)) for values in members])
+        assert reached <= min(model.history_[0].val_loss) * (1 + 1e-5)
+
+    def test_groups_are_not_parted(self):
+        groups = np.repeat(np.arange(30), 10)
+        train, held = next(splits(300, None, groups, n_folds=1, fraction=0.2, seed=0))
+        assert not set(groups[train]) & set(groups[held])
+        assert len(list(splits(300, None, groups, n_folds=5, fraction=0.2, seed=0))) == 5
+        fn.TabularClassifier(**QUICK, n_epochs=2).fit(X, LABELS, groups=groups)
+
+    def test_folds(self):
+        model = fn.TabularRegressor(**QUICK, n_folds=3, n_epochs=3).fit(X, VALUES)
+        assert len(model.networks_) == len(model.history_) == 3
+        outputs = [network.forward(model.preprocessor_.transform(X)) for network in model.networks_]
+        assert model.predict(X) == pytest.approx(model._in_units(np.mean(outputs, axis=0).astype(float))[:, 0])
+
+    def test_few_rows_have_no_validation(self):
+        model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
+        assert np.isnan(model.validation_score_)
+
+    def test_time_limit_compresses_the_schedule(self):
+        model = fn.TabularRegressor(**QUICK, n_epochs=100_000, time_limit=1.0).fit(X, VALUES)
+        assert model.n_iter_ < 100_000
+        assert model.history_[0].learning_rate[-1] < 0.1 * max(model.history_[0].learning_rate)
+
+    def test_weights_of_classes_and_rows(self):
+        balanced = fn.TabularClassifier(**QUICK, class_weight={"cheap": 20, "dear": 1}).fit(X[["day"]], LABELS)
+        assert np.mean(balanced.predict(X[["day"]]) == "cheap") > 0.9
+        weighted = fn.TabularClassifier(**QUICK).fit(X[["day"]], LABELS, sample_weight=np.where(LABELS == "cheap", 20, 1))
+        assert np.mean(weighted.predict(X[["day"]]) == "cheap") > 0.9
+
+    def test_unseen_categories_and_missing_values(self):
+        model = fn.TabularRegressor(**QUICK, n_epochs=2).fit(X, VALUES)
+        new = X.head(2).assign(town="another", colour=None, x=np.nan, day=pd.NaT)
+        assert np.isfinite(model.predict(new)).all()
+
+    def test_columns_of_constants_alone(self):
+        assert fn.TabularClassifier(**QUICK).fit(np.ones((40, 2)), np.arange(40) % 2).predict(np.ones((3, 2))).shape == (3,)
+
+    @pytest.mark.parametrize(
+        ("parameters", "message"),
+        [
+            ({"preset": "slow"}, "preset"),
+            ({"metric": "auc"}, "metric"),
+            ({"time_limit": -1}, "time_limit"),
+            ({"validation_fraction": 1.0}, "validation_fraction"),
+            ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes"),
+        ],
+    )
+    def test_wrong_parameters(self, parameters, message):
+        with pytest.raises(ValueError, match=message):
+            fn.TabularClassifier(**parameters).fit(X, LABELS)
+
+    def test_wrong_validation_data(self):
+        with pytest.raises(ValueError, match="belong together"):
+            fn.TabularClassifier().fit(X, LABELS, X_val=X)
+        with pytest.raises(ValueError, match="y_val holds classes"):
+            fn.TabularClassifier().fit(X, LABELS, X_val=X[:1], y_val=["free"])
+
+
+class TestFiles:
+    @pytest.mark.parametrize(
+        ("model", "y"),
+        [
+            (fn.TabularClassifier(**QUICK, n_epochs=2), LABELS),
+            (fn.TabularClassifier(**QUICK, n_epochs=2, n_folds=2), VALUES > 105),
+            (fn.TabularRegressor(**QUICK, n_epochs=2), VALUES),
+            (fn.TabularRegressor(**QUICK, n_epochs=2, metric="quantile", quantiles=(0.1, 0.9)), VALUES),
+        ],
+    )
+    def test_saved_and_pickled(self, model, y, tmp_path):
+        model = clone(model).fit(X, y)
+        model.save(tmp_path / "model.safetensors")
+        for again in (fn.load(tmp_path / "model.safetensors"), pickle.loads(pickle.dumps(model))):
+            assert type(again) is type(model)
+            assert again.get_params() == model.get_params()
+            assert np.array_equal(again.predict(X), model.predict(X))
+            assert again.summary() == model.summary()
+            assert again.history_[0].val_loss == model.history_[0].val_loss
+            assert np.array_equal(again.feature_importances_, model.feature_importances_)
+            if hasattr(model, "predict_proba"):
+                assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+
+    def test_preprocessor(self, tmp_path):
+        prepare = fn.TabularPreprocessor().fit(X)
+        prepare.save(tmp_path / "prepare.safetensors")
+        again = fn.load(tmp_path / "prepare.safetensors")
+        assert np.array_equal(again.transform(X), prepare.transform(X))
+        assert again.summary() == prepare.summary()
+        assert list(again.get_feature_names_out()) == list(prepare.get_feature_names_out())
+
+    def test_what_is_not_fitted_is_not_saved(self, tmp_path):
+        with pytest.raises(NotFittedError):
+            fn.TabularClassifier().save(tmp_path / "model.safetensors")

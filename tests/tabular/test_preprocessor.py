@@ -1,0 +1,129 @@
+"""The preparing of columns: every kind of column in every kind of table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import fastnet as fn
+
+pd = pytest.importorskip("pandas")
+
+
+@parametrize_with_checks([fn.TabularPreprocessor()])
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def mixed(n=40):
+    """Columns of every kind, with holes."""
+    rng = np.random.default_rng(0)
+    whole = [None if i % 7 == 0 else int(v) for i, v in enumerate(rng.integers(0, 50, n))]
+    return {
+        "number": rng.standard_normal(n).tolist(),
+        "whole": whole,
+        "flag": [None if i % 9 == 0 else bool(i % 2) for i in range(n)],
+        "colour": [None if i % 5 == 0 else ("red", "green", "blue")[i % 3] for i in range(n)],
+        "town": [f"town {i % 12:02}" for i in range(n)],
+        "day": [None if i == 3 else dt.datetime(2020, 1, 1, 6 * (i % 3)) + dt.timedelta(days=9 * i) for i in range(n)],
+        "constant": [1.5] * n,
+        "nothing": [None] * n,
+    }
+
+
+def tables():
+    data = mixed()
+    found = {
+        "pandas": pd.DataFrame(data).astype({"nothing": float}),
+        "nullable": pd.DataFrame(data).astype({"nothing": float}).convert_dtypes(),
+        "objects": np.array([list(row) for row in zip(*data.values(), strict=True)], dtype=object),
+        "categories": pd.DataFrame(data).astype({"nothing": float, "colour": "category", "town": "category", "flag": "category"}),
+    }
+    try:
+        import polars as pl
+    except ImportError:
+        return found
+    return found | {"polars": pl.DataFrame(data)}
+
+
+TABLES = tables()
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_kind_of_table_gives_the_same(kind):
+    prepare = fn.TabularPreprocessor()
+    Z = prepare.fit_transform(TABLES[kind])
+    expected = fn.TabularPreprocessor().fit_transform(TABLES["pandas"])
+    kinds = ["number", "number", "sign", "one_hot", "code", "moment", "dropped", "dropped"]
+    assert [column.kind for column in prepare.columns_] == kinds
+    assert Z.dtype == np.float32
+    assert np.array_equal(Z, expected)
+    assert np.isfinite(Z).all()
+    assert prepare.n_categories_ == [12]
+
+
+def test_numbers_are_scaled_by_quartiles_and_bent():
+    x = np.array([0.0, 1, 2, 3, 4, np.nan, 1e300, np.inf])
+    Z = fn.TabularPreprocessor().fit_transform(x[:, None])
+    q25, median, q75 = np.quantile(x[np.isfinite(x)], (0.25, 0.5, 0.75))
+    z = (x[:5] - median) / (q75 - q25)
+    assert Z[:5, 0] == pytest.approx(z / np.sqrt(1 + (z / 3) ** 2))
+    assert Z[5, 0] == 0
+    assert Z[6:, 0] == pytest.approx(3)
+    assert set(Z[:5, 1]) != set(Z[5:6, 1])
+
+
+def test_categories():
+    X = np.array([["a", "1"], ["b", "2"], ["c", "3"], [None, "4"]], dtype=object)
+    prepare = fn.TabularPreprocessor(max_one_hot=3).fit(X)
+    Z = prepare.transform(np.array([["a", "1"], ["c", "4"], ["unknown", "unknown"], [None, None]], dtype=object))
+    assert (Z[0, :3] > 0).tolist() == [True, False, False]
+    assert np.array_equal(Z[2, :3], Z[3, :3])
+    assert Z[:, 3].tolist() == [1, 4, 0, 0]
+    assert list(prepare.get_feature_names_out()) == ["x0_a", "x0_b", "x0_c", "x1"]
+
+
+def test_rare_categories_count_as_unknown():
+    values = np.array([f"{i // 2}" for i in range(40)] + ["once"], dtype=object)[:, None]
+    assert fn.TabularPreprocessor(min_category_count=2).fit(values).n_categories_ == [20]
+    names = np.array([f"{i}" for i in range(40)], dtype=object)[:, None]
+    assert fn.TabularPreprocessor(min_category_count=2).fit(names).columns_[0].kind == "dropped"
+
+
+@pytest.mark.parametrize("said", [["b"], [1], [-1], [False, True]])
+def test_numbers_that_are_categories(said):
+    X = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [5, 6, 7, 6]})
+    kinds = [column.kind for column in fn.TabularPreprocessor(categorical_features=said).fit(X).columns_]
+    assert kinds == ["number", "one_hot"]
+
+
+@pytest.mark.parametrize("said", [["c"], [2], [True], "dtype"])
+def test_wrong_categorical_features(said):
+    with pytest.raises(ValueError, match="categorical_features"):
+        fn.TabularPreprocessor(categorical_features=said).fit([[1, 2], [3, 4]])
+
+
+def test_dates_show_the_periods_that_differ():
+    day, hour = (pd.date_range("2024-01-01", periods=400, freq=freq) for freq in ("D", "h"))
+    days = pd.DataFrame({"day": day, "hour": hour})
+    names = list(fn.TabularPreprocessor().fit(days).get_feature_names_out())
+    assert "day_sin_of_day" not in names
+    assert {"day", "day_cos_of_year", "day_sin_of_week", "hour_sin_of_day"} <= set(names)
+
+
+def test_text_where_numbers_were():
+    prepare = fn.TabularPreprocessor().fit(pd.DataFrame({"age": [1.0, 2, 3]}))
+    with pytest.raises(ValueError, match="Column 'age' held numbers in fit"):
+        prepare.transform(pd.DataFrame({"age": ["old", "young"]}))
+
+
+def test_pickles():
+    prepare = fn.TabularPreprocessor().fit(TABLES["pandas"])
+    again = pickle.loads(pickle.dumps(prepare))
+    assert np.array_equal(again.transform(TABLES["pandas"]), prepare.transform(TABLES["pandas"]))
+    assert again.summary() == prepare.summary()
+    assert "colour: 3 categories ('blue', 'green', 'red'), a column each" in prepare.summary()
