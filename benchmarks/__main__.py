@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks._environment import header, restart_without_forced_kernels
 
 #: Groups that measure speed, and all.
-SPEED = ("train", "inference", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
+SPEED = ("train", "inference", "variants", "parallel", "startup", "scaling", "kernels", "steps", "ensembles", "interrupt", "load")
 GROUPS = (*SPEED, "recipes")
 _ROOT = Path(__file__).resolve().parent.parent
 

@@ -32,8 +32,9 @@ class Training:
     optimizer: str = "adam"
     regression: bool = False
     dtype: str = "float32"
-    #: fastnet only: more arguments of `fit`, and a call of the core for each batch.
+    #: fastnet only: more arguments of `fit` and of `Network`, and a call of the core for each batch.
     fit_options: tuple[tuple[str, object], ...] = ()
+    network_options: tuple[tuple[str, object], ...] = ()
     call_a_batch: bool = False
 
     @property
