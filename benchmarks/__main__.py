@@ -11,7 +11,10 @@ from typing import Any
 from benchmarks._environment import header, restart_without_forced_kernels
 
 #: The groups that measure speed, those of a quick run, and all groups.
-SPEED = ("train", "inference", "trees", "variants", "parallel", "startup", "scaling", "kernels", "steps", "interrupt", "load")
+SPEED = (
+    *("train", "inference", "trees", "variants", "parallel", "startup", "scaling", "kernels", "steps", "ensembles"),
+    *("interrupt", "load"),
+)
 QUICK = ("train", "inference")
 GROUPS = (*SPEED, "recipes", "tabular")
 _ROOT = Path(__file__).resolve().parent.parent

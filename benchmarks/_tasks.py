@@ -32,8 +32,9 @@ class Training:
     optimizer: str = "adam"
     regression: bool = False
     dtype: str = "float32"
-    #: fastnet only: further arguments of `fit`, and whether the core is called for each batch.
+    #: fastnet only: further arguments of `fit` and of `Network`, and whether the core is called for each batch.
     fit_options: tuple[tuple[str, object], ...] = ()
+    network_options: tuple[tuple[str, object], ...] = ()
     call_a_batch: bool = False
 
     @property

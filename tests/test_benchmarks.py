@@ -20,7 +20,7 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the benchmarks are not part of the installed package", allow_module_level=True)
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import _recipes_report, _report, _timing, inference, recipes, train, trees, variants  # noqa: E402
+from benchmarks import _recipes_report, _report, _timing, ensembles, inference, recipes, train, trees, variants  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
@@ -272,6 +272,18 @@ class TestRun:
         table = _report.readme_tables({**results, "groups": {"trees": {"rows": rows}}}, "some.json")["LightGBM table"]
         assert table.splitlines()[0] == f"| table and work | unit | {trees.PIPELINE} | {trees.NETWORK} |"
         assert json.dumps(rows)
+
+    def test_a_tiny_run_of_ensembles(self, monkeypatch):
+        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+        monkeypatch.setattr(ensembles, "MEMBERS", (3,))
+        with Pool(FAST) as pool:
+            rows = ensembles.run(pool, TINY)["rows"]
+        assert [row["name"] for row in rows] == ["3 members, one thread", "3 members, default threads"]
+        for result in rows:
+            rounds = {label: np.array(time["rounds"]) for label, time in result["times"].items()}
+            assert list(rounds) == ["tiny", "packed", "batch", "mini"]
+            for kind, figure in zip(("packed", "batch", "mini"), result["checks"], strict=True):
+                assert figure == pytest.approx(check(f"3 fits / {kind}", list(3 * rounds["tiny"] / rounds[kind])))
 
     def test_forced_kernels_are_cleared_before_numpy_is_loaded(self):
         code = """

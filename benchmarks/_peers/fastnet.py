@@ -22,9 +22,8 @@ _OPTIMIZERS = {
 def trainer(task: Training, n_threads: int | None) -> Job:
     X, y = task.data()
     output = fn.Dense(task.n_outputs, "identity" if task.regression else "softmax")
-    network = fn.Network(
-        [*(fn.Dense(n, task.activation) for n in task.hidden), output], task.n_features, dtype=task.dtype, random_state=0
-    )
+    layers = [*(fn.Dense(n, task.activation) for n in task.hidden), output]
+    network = fn.Network(layers, task.n_features, dtype=task.dtype, random_state=0, **dict(task.network_options))
     seeds = count()
     options = {"optimizer": _OPTIMIZERS[task.optimizer], "batch_size": task.batch_size, "n_threads": n_threads}
     options |= dict(task.fit_options)
