@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property, partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -100,11 +101,14 @@ class Session:
         Rows that the running `train` will visit in all.
     """
 
+    _sampler_type: type[Any] = Sampler
+    _trainer: Any
+
     def __init__(
         self,
         network: Network,
-        X: _data.Features,
-        y: np.ndarray,
+        X: Any,
+        y: np.ndarray | None,
         *,
         loss: str | Loss | type[Loss],
         optimizer: str | Optimizer | type[Optimizer],
@@ -146,9 +150,9 @@ class Session:
         self.planned_rows: int | None = None
         self._m = m
         seed = int(rng.integers(2**63))
-        self._sampler = Sampler(sampling, m, self.batch_size, rng)
+        self._sampler = self._sampler_type(sampling, m, self.batch_size, rng)
         self._tracks_norm = bool(track_grad_norm)
-        self._data = (X, y, sample_weight)
+        self._data: Any = (X, y, sample_weight)
         self._options = {
             "loss": loss,
             "optimizer": optimizer,
@@ -170,13 +174,10 @@ class Session:
             network._plan,
             network.params,
             network._form(loss),
-            X,
-            y,
-            sample_weight,
-            self.batch_size,
-            optimizer.code,
-            optimizer.hyper(),
-            self.state,
+            batch_size=self.batch_size,
+            optimizer=optimizer.code,
+            hyper=optimizer.hyper(),
+            state=self.state,
             l2=_checks.real(l2, "l2", minimum=0.0),
             l2_per_batch=l2_per_batch,
             weight_decay=_checks.real(weight_decay, "weight_decay", minimum=0.0) or optimizer.decay(),
@@ -191,7 +192,8 @@ class Session:
     def _start(self, seed: int, step: int) -> None:
         """Let the core begin at update number `step` under a seed of dropout."""
         self._seed = seed
-        self._trainer = self._new_trainer(seed=seed)
+        X, y, sample_weight = self._data
+        self._trainer = self._new_trainer(X=X, y=y, sample_weight=sample_weight, seed=seed)
         self._trainer.step = step
 
     def bind(self, n_steps: int) -> None:
@@ -237,29 +239,46 @@ class Session:
         return self.network._exclusive.updating(self._run_epoch, max_batches)
 
     def _run_epoch(self, max_batches: int | None) -> EpochResult:
-        network = self.network
-        order = self._sampler.next_order(self)
-        if max_batches is not None:
-            most = max_batches * self.batch_size
-            order = np.arange(min(most, self._m), dtype=np.uint32) if order is None else order[:most]
-        n_batches = -(-(self._m if order is None else order.size) // self.batch_size)
-        rates = self.schedule.rates(self.step, n_batches)
-        settings = self._settings(rates, n_batches) if self._scheduled else rates
-        np.copyto(self._last_finite, network.params)
-        started = perf_counter()
-        diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = runtime.single_threaded_blas(
-            network._plan.uses_blas, self._trainer.run, order, settings
-        )
-        seconds = perf_counter() - started
-        if diverged:
-            np.copyto(network.params, self._last_finite)
-            raise self._divergence(min(done + 1, n_batches), float(rates[-1]))
+        np.copyto(self._last_finite, self.network.params)
+        first, rate = self.step, math.nan
+        sums = np.zeros(6)
+        with closing(self._parts()) as parts:
+            for order in parts:
+                done = self.step - first
+                if max_batches is not None:
+                    if done >= max_batches:
+                        break
+                    order = self._first_rows(order, (max_batches - done) * self.batch_size)
+                part, rate = self._run_part(order, done)
+                sums += part
+        updates, rows, loss_sum, penalty_sum, grad_sq_sum, seconds = sums.tolist()
         self.epoch += 1
         grad_norm = math.sqrt(grad_sq_sum / updates) if self._tracks_norm and updates else math.nan
         loss, penalty = (loss_sum / rows, penalty_sum / rows) if rows else (math.nan, math.nan)
-        self.result = EpochResult(loss, penalty, grad_norm, float(rates[-1]), rows, seconds)
+        self.result = EpochResult(loss, penalty, grad_norm, rate, int(rows), seconds)
         self.history.append(self.result)
         return self.result
+
+    def _parts(self) -> Generator[np.ndarray | None]:
+        """Row numbers of an epoch, as far as the trainer can go at a time; None: all rows as they are."""
+        yield self._sampler.next_order(self)
+
+    def _first_rows(self, order: np.ndarray | None, most: int) -> np.ndarray:
+        return np.arange(min(most, self._m), dtype=np.uint32) if order is None else order[:most]
+
+    def _run_part(self, order: np.ndarray | None, before: int) -> tuple[tuple[float, ...], float]:
+        """Train on rows of an epoch of which `before` batches are done: sums over them, and the last learning rate."""
+        network = self.network
+        n_batches = -(-(self._m if order is None else order.size) // self.batch_size)
+        rates = self.schedule.rates(self.step, n_batches)
+        settings = self._settings(rates, n_batches) if self._scheduled else rates
+        started = perf_counter()
+        diverged, done, *sums = runtime.single_threaded_blas(network._plan.uses_blas, self._trainer.run, order, settings)
+        seconds = perf_counter() - started
+        if diverged:
+            np.copyto(network.params, self._last_finite)
+            raise self._divergence(before + min(done + 1, n_batches), float(rates[-1]))
+        return (*sums, seconds), float(rates[-1])
 
     def _settings(self, rates: np.ndarray, n_batches: int) -> np.ndarray:
         """The core's table of the next updates."""
@@ -280,7 +299,10 @@ class Session:
     def identity(self) -> dict[str, str]:
         """What a checkpoint of this run is recognised by: its options, and a checksum of the data as of the first look."""
         options = {name: _identity.text(option) for name, option in self._options.items()}
-        return {**options, "data": _identity.checksum(self._data)}
+        return {**options, "data": self._checksum()}
+
+    def _checksum(self) -> str:
+        return _identity.checksum(self._data)
 
     def position(self) -> dict[str, Any]:
         """All it takes to continue bit for bit, as copies: ints, arrays, and a list of arrays ("state")."""
