@@ -245,12 +245,12 @@ class Session:
         with closing(self._parts()) as parts:
             for order in parts:
                 done = self.step - first
+                n_batches = self._n_batches(order)
                 if max_batches is not None:
-                    if done >= max_batches:
-                        break
-                    order = self._first_rows(order, (max_batches - done) * self.batch_size)
-                part, rate = self._run_part(order, done)
-                sums += part
+                    n_batches = min(n_batches, max_batches - done)
+                if n_batches > 0:
+                    part, rate = self._run_part(order, n_batches, done)
+                    sums += part
         updates, rows, loss_sum, penalty_sum, grad_sq_sum, seconds = sums.tolist()
         self.epoch += 1
         grad_norm = math.sqrt(grad_sq_sum / updates) if self._tracks_norm and updates else math.nan
@@ -263,22 +263,33 @@ class Session:
         """Row numbers of an epoch, as far as the trainer can go at a time; None: all rows as they are."""
         yield self._sampler.next_order(self)
 
-    def _first_rows(self, order: np.ndarray | None, most: int) -> np.ndarray:
-        return np.arange(min(most, self._m), dtype=np.uint32) if order is None else order[:most]
+    def _n_batches(self, order: np.ndarray | None) -> int:
+        return -(-(self._m if order is None else order.size) // self.batch_size)
 
-    def _run_part(self, order: np.ndarray | None, before: int) -> tuple[tuple[float, ...], float]:
-        """Train on rows of an epoch of which `before` batches are done: sums over them, and the last learning rate."""
-        network = self.network
-        n_batches = -(-(self._m if order is None else order.size) // self.batch_size)
+    def _run_part(self, order: np.ndarray | None, n_batches: int, before: int) -> tuple[tuple[float, ...], float]:
+        """Train on batches of an epoch of which `before` are done: sums over them, and the last learning rate."""
         rates = self.schedule.rates(self.step, n_batches)
         settings = self._settings(rates, n_batches) if self._scheduled else rates
         started = perf_counter()
-        diverged, done, *sums = runtime.single_threaded_blas(network._plan.uses_blas, self._trainer.run, order, settings)
+        diverged, done, *sums = runtime.single_threaded_blas(
+            self.network._plan.uses_blas, self._train, order, n_batches, settings
+        )
         seconds = perf_counter() - started
         if diverged:
-            np.copyto(network.params, self._last_finite)
+            np.copyto(self.network.params, self._last_finite)
             raise self._divergence(before + min(done + 1, n_batches), float(rates[-1]))
         return (*sums, seconds), float(rates[-1])
+
+    def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
+        """What the core answers to a run over the first `n_batches` of an order."""
+        if n_batches < self._n_batches(order):
+            n_rows = n_batches * self.batch_size
+            order = np.arange(n_rows, dtype=np.uint32) if order is None else order[:n_rows]
+        return self._trainer.run(order, settings)
+
+    def agreed(self, stop: bool) -> bool:
+        """Whether training ends: what all sides of the run settle on, one of which asks for `stop`."""
+        return stop
 
     def _settings(self, rates: np.ndarray, n_batches: int) -> np.ndarray:
         """The core's table of the next updates."""

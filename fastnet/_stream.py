@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnet import _checks, _data
+from fastnet._sampling import SeededOrder
 from fastnet._session import Session
 from fastnet.data import Blocks
 from fastnet.losses import Loss
@@ -17,31 +18,6 @@ from fastnet.network import Network
 
 #: Share of the rows that are shuffled together, by default.
 _BUFFER = 0.1
-
-
-class BlockOrder:
-    """Where an epoch's order of blocks and rows comes from: a function of the seed and the number of the epoch.
-
-    Parameters
-    ----------
-    sampling : {"shuffle", "sequential"}
-    m : int
-        Rows of the data.
-    batch_size : int
-    rng : numpy.random.Generator
-    """
-
-    def __init__(self, sampling: Any, m: int, batch_size: int, rng: np.random.Generator) -> None:
-        if sampling not in ("shuffle", "sequential"):
-            raise ValueError(f"Blocks are read with sampling='shuffle' or 'sequential', got {sampling!r}.")
-        self._shuffles = sampling == "shuffle"
-        self.rows_per_epoch = m
-        self.rng = rng.integers(0, 2**64, 4, dtype=np.uint64)
-        self.permutation = np.empty(0, np.uint32)
-
-    def of_epoch(self, epoch: int) -> np.random.Generator | None:
-        """What an epoch's order is drawn from; None: everything as it comes."""
-        return np.random.default_rng([*self.rng, epoch]) if self._shuffles else None
 
 
 class Buffer:
@@ -148,8 +124,8 @@ class StreamSession(Session):
         Those of `Session`.
     """
 
-    _sampler_type = BlockOrder
-    _sampler: BlockOrder
+    _sampler_type = SeededOrder
+    _sampler: SeededOrder
 
     def __init__(self, network: Network, data: Blocks, *, loss: Loss, buffer: float | None = None, **options: Any) -> None:
         self._buffer_rows = _buffer_rows(buffer, len(data))

@@ -66,8 +66,8 @@ def fit_network(
     loss = losses.get(loss, network.output_activation)
     optimizer = optimizers.get(optimizer)
     data = X if isinstance(X, Blocks) else _validated(network, X, y, sample_weight, loss)
-    validation = None if validation_data is None else _validation(network, validation_data, loss)
-    limit = _limit(epochs, iterations)
+    validation = validation_of(network, validation_data, loss)
+    limit = limit_of(epochs, iterations)
     callbacks = checked_callbacks(callbacks)
     max_time = None if max_time is None else _checks.real(max_time, "max_time", above=0.0)
     if isinstance(data, Blocks):
@@ -81,9 +81,7 @@ def fit_network(
     options = {"loss": loss, "optimizer": optimizer, "l2": l2, "n_threads": n_threads, **of_session}
     session = _session(network, data, buffer, options)
     session.bind(limit.get("iterations") or limit["epochs"] * session.steps_per_epoch)
-    watchers = () if validation is None else (_Validation(validation, loss, n_threads),)
-    bars = (ProgressBar(),) if progress else ()
-    callbacks = (*watchers, *bars, *callbacks)
+    callbacks = (*watchers(validation, loss, n_threads, progress), *callbacks)
     if resume_from is not None:
         from fastnet.checkpoint import resume
 
@@ -96,7 +94,15 @@ def fit_network(
     return session.history
 
 
-def _limit(epochs: int | None, iterations: int | None) -> dict[str, int]:
+def watchers(
+    validation: Blocks | _data.Dataset | None, loss: Loss, n_threads: int | None, progress: bool
+) -> tuple[CallbackProtocol, ...]:
+    """The callbacks that options ask for: the loss on validation data, and the progress bar."""
+    of_validation = () if validation is None else (_Validation(validation, loss, n_threads),)
+    return (*of_validation, *((ProgressBar(),) if progress else ()))
+
+
+def limit_of(epochs: int | None, iterations: int | None) -> dict[str, int]:
     """The one of `epochs` and `iterations` that ends training."""
     if epochs is not None and iterations is not None:
         raise ValueError(f"Give either epochs or iterations, got epochs={epochs} and iterations={iterations}.")
@@ -125,8 +131,9 @@ def _validated(network: Network, X: Any, y: Any, sample_weight: Any, loss: Loss)
     return _data.validated(X, y, sample_weight, network.n_inputs, network.n_outputs, loss, network.dtype)
 
 
-def _validation(network: Network, validation_data: Any, loss: Loss) -> Blocks | _data.Dataset:
-    if isinstance(validation_data, Blocks):
+def validation_of(network: Network, validation_data: Any, loss: Loss) -> Blocks | _data.Dataset | None:
+    """Validation data in the core's form, or in blocks."""
+    if validation_data is None or isinstance(validation_data, Blocks):
         return validation_data
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
         raise ValueError("validation_data must be (X, y) or (X, y, sample_weight).")

@@ -26,7 +26,7 @@ LAYERS = [
     {"_session"},
     {"_stream"},
     {"training"},
-    {"estimators", "inspection", "onnx", "persistence", "torch"},
+    {"distributed", "estimators", "inspection", "onnx", "persistence", "torch"},
     {"checkpoint", "plotting"},
     {"__init__", "__main__"},
 ]
