@@ -32,7 +32,6 @@ from fastnet.history import History
 from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.optimizers import GradientRule, Optimizer
-from fastnet.runtime import thread_limit
 from fastnet.schedules import LearningRate
 from fastnet.training import limit_of, validation_of, watchers
 
@@ -391,8 +390,10 @@ class RankSession(Session):
         rule: GradientRule = options["optimizer"]
         self._l2 = _checks.real(options["l2"], "l2", minimum=0.0)
         self._drops = any(node.operation.dropout for node in network._graph.nodes)
-        self._max_grad_norm, self._n_threads = options["max_grad_norm"], thread_limit(options["n_threads"])
+        self._max_grad_norm = options["max_grad_norm"]
+        self._n_threads = network._threads(self.batch_size // part.ranks.size, options["n_threads"])
         clipping(np.zeros(0), self._max_grad_norm)
+        self._core_gradient = partial(network._compute, core.loss_and_grad, network._form(self._loss))
         self._core_update = partial(
             core.update,
             network.params,
@@ -446,14 +447,14 @@ class RankSession(Session):
     def _summed_gradient(self, numbers: np.ndarray) -> tuple[float, float]:
         """Make the vector the gradient of the batch, of which this rank has some rows; the batch's weight, and its loss."""
         X, y, w = self._part.rows
-        weights = None if w is None else w[numbers]
+        weights = None if w is None else w.take(numbers)
         weight = float(len(numbers) if weights is None else weights.sum(dtype=np.float64))
         vector, n = self._vector, self.network.n_params
         vector[n:] = 0
         gradient = vector[:n]
         if weight > 0:
-            J = self.network._loss_and_grad(
-                X[numbers], y[numbers], self._loss, weights, gradient, seed=self._dropout_seed(), n_threads=self._n_threads
+            J = self._core_gradient(
+                X.take(numbers, 0), y.take(numbers, 0), weights, gradient, self._n_threads, self._dropout_seed()
             )
             gradient *= weight
             vector[n : n + 2] = J * weight, weight
