@@ -88,7 +88,15 @@ _LAZY = {
 _HOMES = {name: module for module, names in _LAZY.items() for name in names}
 
 #: Submodules that are imported when they are first used, for the same reasons.
-_SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {"inspection", "onnx", "plotting", "torch", "training"}
+_SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {
+    "data",
+    "distributed",
+    "inspection",
+    "onnx",
+    "plotting",
+    "torch",
+    "training",
+}
 
 __all__ = [
     "Flatten",

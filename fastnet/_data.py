@@ -203,15 +203,21 @@ def sample_weights(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray | 
     """
     if sample_weight is None:
         return None
+    array = nonnegative(representable(_checks.numeric_array(sample_weight, "sample_weight"), dtype), m, dtype)
+    if m and not array.any():
+        raise ValueError("sample_weight must not be zero everywhere: at least one weight has to be positive.")
+    return array
+
+
+def nonnegative(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray:
+    """Sample weights of some rows of the data, which may all be zero; otherwise as for `sample_weights`."""
     array = _checks.numeric_array(sample_weight, "sample_weight")
     if array.shape != (m,):
         raise ValueError(f"sample_weight must have shape ({m},), one weight for each row of X, got {array.shape}.")
-    array = _converted(representable(array, dtype), dtype)
+    array = _converted(array, dtype)
     _checks.assert_finite(array, "sample_weight")
     if m and array.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {array.min():g}.")
-    if m and not array.any():
-        raise ValueError("sample_weight must not be zero everywhere: at least one weight has to be positive.")
     return array
 
 

@@ -101,7 +101,7 @@ def _train(
         for callback in callbacks:
             begun.append(callback)
             callback.on_train_begin(session)
-        while not session.stop_requested and not _done(session, epochs, iterations):
+        while not session.agreed(session.stop_requested) and not _done(session, epochs, iterations):
             session.run_epoch(None if iterations is None else iterations - session.step)
             stops = [callback.on_epoch_end(session) for callback in callbacks]
             if any(stops) or clock.ends():

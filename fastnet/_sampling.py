@@ -85,3 +85,28 @@ class Sampler:
         if order.min() < 0 or order.max() >= self._m:
             raise ValueError(f"sampling must return row numbers from 0 to {self._m - 1}, got {order.min()} to {order.max()}.")
         return np.ascontiguousarray(order, np.uint32)
+
+
+class SeededOrder:
+    """Where the orders of an epoch come from if they are a function of the seed and the number of the epoch alone.
+
+    Parameters
+    ----------
+    sampling : {"shuffle", "sequential"}
+    m : int
+        Rows of the data.
+    batch_size : int
+    rng : numpy.random.Generator
+    """
+
+    def __init__(self, sampling: Any, m: int, batch_size: int, rng: np.random.Generator) -> None:
+        if sampling not in ("shuffle", "sequential"):
+            raise ValueError(f"Rows that are not in one array need sampling='shuffle' or 'sequential', got {sampling!r}.")
+        self._shuffles = sampling == "shuffle"
+        self.rows_per_epoch = m
+        self.rng = rng.integers(0, 2**64, 4, dtype=np.uint64)
+        self.permutation = np.empty(0, np.uint32)
+
+    def of_epoch(self, *place: int) -> np.random.Generator | None:
+        """What to draw the orders of an epoch from, by its number and further ones; None: everything stays as it is."""
+        return np.random.default_rng([*self.rng, *place]) if self._shuffles else None

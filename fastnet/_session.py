@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property, partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -98,14 +99,17 @@ class Session:
     planned_rows : int or None
         Rows that the running `train` will visit in all.
     validation : Dataset or None
-        Validation data in the core's form, if there are any.
+        Validation data in the core's form, if there are any in memory.
     """
+
+    _sampler_type: type[Any] = Sampler
+    _trainer: Any
 
     def __init__(
         self,
         network: Network,
-        X: _data.Features,
-        y: np.ndarray,
+        X: Any,
+        y: np.ndarray | None,
         *,
         loss: str | Loss | type[Loss],
         optimizer: str | Optimizer | type[Optimizer],
@@ -148,9 +152,9 @@ class Session:
         self.validation: _data.Dataset | None = None
         self._m = m
         seed = int(rng.integers(2**63))
-        self._sampler = Sampler(sampling, m, self.batch_size, rng)
+        self._sampler = self._sampler_type(sampling, m, self.batch_size, rng)
         self._tracks_norm = bool(track_grad_norm)
-        self._data = (X, y, sample_weight)
+        self._data: Any = (X, y, sample_weight)
         self._options = {
             "loss": loss,
             "optimizer": optimizer,
@@ -172,13 +176,10 @@ class Session:
             network._plan,
             network.params,
             network._form(loss),
-            X,
-            y,
-            sample_weight,
-            self.batch_size,
-            optimizer.code,
-            optimizer.hyper(),
-            self.state,
+            batch_size=self.batch_size,
+            optimizer=optimizer.code,
+            hyper=optimizer.hyper(),
+            state=self.state,
             l2=_checks.real(l2, "l2", minimum=0.0),
             l2_per_batch=l2_per_batch,
             weight_decay=_checks.real(weight_decay, "weight_decay", minimum=0.0) or optimizer.decay(),
@@ -193,7 +194,8 @@ class Session:
     def _start(self, seed: int, step: int) -> None:
         """Make the core start at update number `step`, with this seed for dropout."""
         self._seed = seed
-        self._trainer = self._new_trainer(seed=seed)
+        X, y, sample_weight = self._data
+        self._trainer = self._new_trainer(X=X, y=y, sample_weight=sample_weight, seed=seed)
         self._trainer.step = step
 
     def member_losses(self) -> np.ndarray:
@@ -205,7 +207,7 @@ class Session:
             No validation data, or members that share parameters.
         """
         if self.validation is None:
-            raise ValueError("Losses of members are taken on validation data: give Network.fit validation_data=(X, y).")
+            raise ValueError("Losses of members are taken on validation data in memory: give Network.fit validation_data=(X, y).")
         X, y, sample_weight = self.validation
         members = [self.network.member(number) for number in range(self.network.n_members)]
         return np.array([member._loss(X, y, self._loss, sample_weight) for member in members])
@@ -253,29 +255,57 @@ class Session:
         return self.network._exclusive.updating(self._run_epoch, max_batches)
 
     def _run_epoch(self, max_batches: int | None) -> EpochResult:
-        network = self.network
-        order = self._sampler.next_order(self)
-        if max_batches is not None:
-            most = max_batches * self.batch_size
-            order = np.arange(min(most, self._m), dtype=np.uint32) if order is None else order[:most]
-        n_batches = -(-(self._m if order is None else order.size) // self.batch_size)
-        rates = self.schedule.rates(self.step, n_batches)
-        settings = self._settings(rates, n_batches) if self._scheduled else rates
-        np.copyto(self._last_finite, network.params)
-        started = perf_counter()
-        diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = runtime.single_threaded_blas(
-            network._plan.uses_blas, self._trainer.run, order, settings
-        )
-        seconds = perf_counter() - started
-        if diverged:
-            np.copyto(network.params, self._last_finite)
-            raise self._divergence(min(done + 1, n_batches), float(rates[-1]))
+        np.copyto(self._last_finite, self.network.params)
+        first, rate = self.step, math.nan
+        sums = np.zeros(6)
+        with closing(self._parts()) as parts:
+            for order in parts:
+                done = self.step - first
+                n_batches = self._n_batches(order)
+                if max_batches is not None:
+                    n_batches = min(n_batches, max_batches - done)
+                if n_batches > 0:
+                    part, rate = self._run_part(order, n_batches, done)
+                    sums += part
+        updates, rows, loss_sum, penalty_sum, grad_sq_sum, seconds = sums.tolist()
         self.epoch += 1
         grad_norm = math.sqrt(grad_sq_sum / updates) if self._tracks_norm and updates else math.nan
         loss, penalty = (loss_sum / rows, penalty_sum / rows) if rows else (math.nan, math.nan)
-        self.result = EpochResult(loss, penalty, grad_norm, float(rates[-1]), rows, seconds)
+        self.result = EpochResult(loss, penalty, grad_norm, rate, int(rows), seconds)
         self.history.append(self.result)
         return self.result
+
+    def _parts(self) -> Generator[np.ndarray | None]:
+        """Row numbers of an epoch, as far as the trainer can go at a time; None: all rows as they are."""
+        yield self._sampler.next_order(self)
+
+    def _n_batches(self, order: np.ndarray | None) -> int:
+        return -(-(self._m if order is None else order.size) // self.batch_size)
+
+    def _run_part(self, order: np.ndarray | None, n_batches: int, before: int) -> tuple[tuple[float, ...], float]:
+        """Train on batches of an epoch of which `before` are done: sums over them, and the last learning rate."""
+        rates = self.schedule.rates(self.step, n_batches)
+        settings = self._settings(rates, n_batches) if self._scheduled else rates
+        started = perf_counter()
+        diverged, done, *sums = runtime.single_threaded_blas(
+            self.network._plan.uses_blas, self._train, order, n_batches, settings
+        )
+        seconds = perf_counter() - started
+        if diverged:
+            np.copyto(self.network.params, self._last_finite)
+            raise self._divergence(before + min(done + 1, n_batches), float(rates[-1]))
+        return (*sums, seconds), float(rates[-1])
+
+    def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
+        """What the core answers to a run over the first `n_batches` of an order."""
+        if n_batches < self._n_batches(order):
+            n_rows = n_batches * self.batch_size
+            order = np.arange(n_rows, dtype=np.uint32) if order is None else order[:n_rows]
+        return self._trainer.run(order, settings)
+
+    def agreed(self, stop: bool) -> bool:
+        """Whether training ends: what all sides of the run settle on, one of which asks for `stop`."""
+        return stop
 
     def _settings(self, rates: np.ndarray, n_batches: int) -> np.ndarray:
         """The core's table of the next updates."""
@@ -296,7 +326,10 @@ class Session:
     def identity(self) -> dict[str, str]:
         """How a checkpoint of this run is recognised: by its options, and by a checksum of the data when first asked for."""
         options = {name: _identity.text(option) for name, option in self._options.items()}
-        return {**options, "data": _identity.checksum(self._data)}
+        return {**options, "data": self._checksum()}
+
+    def _checksum(self) -> str:
+        return _identity.checksum(self._data)
 
     def position(self) -> dict[str, Any]:
         """Everything needed to continue with identical bits, as copies: ints, arrays, and a list of arrays ("state")."""

@@ -118,7 +118,7 @@ def update(
         "rate": rate,
         "l2": _checks.real(l2, "l2", minimum=0.0),
         "weight_decay": _checks.real(weight_decay, "weight_decay", minimum=0.0) or rule.decay(),
-        "scale": _clipping(gradient, max_grad_norm),
+        "scale": clipping(gradient, max_grad_norm),
         "n_decayed": params.n_weights if isinstance(params, Network) else vector.size,
         "n_threads": runtime.thread_limit(n_threads),
     }
@@ -148,7 +148,7 @@ def _vector(params: Any) -> np.ndarray:
     return params
 
 
-def _clipping(gradient: np.ndarray, max_grad_norm: float | None) -> float:
+def clipping(gradient: np.ndarray, max_grad_norm: float | None) -> float:
     """Factor that brings the gradient's norm down to the largest one wanted."""
     if max_grad_norm is None:
         return 1.0

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fastnet._data import MatrixLike
     from fastnet._loop import CallbackProtocol
     from fastnet._sampling import Sampling
+    from fastnet.data import Blocks
     from fastnet.history import History
     from fastnet.optimizers import Optimizer
     from fastnet.schedules import LearningRate
@@ -633,8 +634,8 @@ class Network:
     @takes_other_words(learning_rate_init="learning_rate", max_iter="epochs", verbose="progress")
     def fit(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
         *,
         loss: str | Loss | type[Loss] | None = None,
         optimizer: str | Optimizer | type[Optimizer] = "adam",
@@ -643,8 +644,9 @@ class Network:
         iterations: int | None = None,
         learning_rate: LearningRate | None = None,
         sampling: Sampling = "shuffle",
+        buffer: float | None = None,
         sample_weight: ArrayLike | None = None,
-        validation_data: tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, ArrayLike, ArrayLike | None] | None = None,
+        validation_data: tuple[MatrixLike, ArrayLike] | tuple[MatrixLike, ArrayLike, ArrayLike | None] | Blocks | None = None,
         l2: float = 0.0,
         weight_decay: float = 0.0,
         max_grad_norm: float | None = None,
@@ -666,8 +668,9 @@ class Network:
 
         Parameters
         ----------
-        X : array-like or scipy.sparse matrix of shape (m, n_inputs)
-            Not copied where it is a C-contiguous array of the network's dtype.
+        X : array-like or scipy.sparse matrix of shape (m, n_inputs), or Blocks
+            Not copied where it is a C-contiguous array of the network's dtype. Data larger than memory come from `fastnet.data`,
+            with their targets and sample weights.
         y : array-like of shape (m,) or (m, n_targets)
             Class numbers 0, 1, ... for cross_entropy (or rows of probabilities), 0 or 1 for binary_cross_entropy, values
             otherwise.
@@ -686,8 +689,11 @@ class Network:
         sampling : {"shuffle", "random", "sequential"} or callable, default="shuffle"
             "shuffle": every row once an epoch, in random order. "random": a fresh random batch for each update. "sequential": the
             rows as they are. Or a function of the session that gives the row numbers of the next epoch.
+        buffer : float or int, optional
+            Of blocks: the share of the rows, or their number, that are shuffled together, 0.1 by default. Memory holds twice as
+            many.
         sample_weight : array-like of shape (m,), optional
-        validation_data : (X, y) or (X, y, sample_weight), optional
+        validation_data : (X, y) or (X, y, sample_weight) or Blocks, optional
             Its loss is recorded after each epoch.
         l2 : float, default=0.0
             Adds ``l2 / 2 * ||W||^2`` to the loss.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from fastnet import _checks, _data, losses, optimizers
 from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._session import EpochResult, Session
+from fastnet._stream import StreamSession, mean_loss
 from fastnet.callbacks import Callback, ProgressBar
+from fastnet.data import Blocks
 from fastnet.exceptions import DivergenceWarning
 from fastnet.history import History, growth
 from fastnet.losses import Loss
@@ -50,36 +52,37 @@ def fit_network(
     epochs: int | None,
     iterations: int | None,
     sample_weight: Any,
-    validation_data: Sequence[Any] | None,
+    validation_data: Any,
     callbacks: Iterable[CallbackProtocol],
     progress: bool,
     max_time: float | None,
     resume_from: str | os.PathLike[str] | None,
     l2: float,
     n_threads: int | None,
+    buffer: float | None,
     **of_session: Any,
 ) -> History:
     """Do the work of `Network.fit`, which documents the options and has their defaults; `of_session` are the session's."""
     loss = losses.get(loss, network.output_activation)
     optimizer = optimizers.get(optimizer)
-    data = _validated(network, X, y, sample_weight, loss)
-    validation = None if validation_data is None else _validation(network, validation_data, loss)
-    limit = _limit(epochs, iterations)
+    data = X if isinstance(X, Blocks) else _validated(network, X, y, sample_weight, loss)
+    validation = validation_of(network, validation_data, loss)
+    limit = limit_of(epochs, iterations)
     callbacks = checked_callbacks(callbacks)
     max_time = None if max_time is None else _checks.real(max_time, "max_time", above=0.0)
-    if isinstance(optimizer, LBFGS):
+    if isinstance(data, Blocks):
+        _refuse_with_blocks(y=y, sample_weight=sample_weight, lbfgs=isinstance(optimizer, LBFGS))
+    elif buffer is not None:
+        raise ValueError("buffer is for data that are read in blocks (fastnet.data): leave it out for arrays.")
+    elif isinstance(optimizer, LBFGS):
         _refuse_with_lbfgs(network, callbacks=callbacks, progress=progress, resume_from=resume_from, **of_session)
         return _fit_lbfgs(network, data, loss, optimizer, validation, l2, max(limit.values()), max_time, n_threads)
 
-    X, y, sample_weight = data
-    session = Session(
-        network, X, y, loss=loss, optimizer=optimizer, sample_weight=sample_weight, l2=l2, n_threads=n_threads, **of_session
-    )
+    options = {"loss": loss, "optimizer": optimizer, "l2": l2, "n_threads": n_threads, **of_session}
+    session = _session(network, data, buffer, options)
     session.bind(limit.get("iterations") or limit["epochs"] * session.steps_per_epoch)
-    session.validation = validation
-    watchers = () if validation is None else (_Validation(validation, loss, n_threads),)
-    bars = (ProgressBar(),) if progress else ()
-    callbacks = (*watchers, *bars, *callbacks)
+    session.validation = validation if isinstance(validation, tuple) else None
+    callbacks = (*watchers(validation, loss, n_threads, progress), *callbacks)
     if resume_from is not None:
         from fastnet.checkpoint import resume
 
@@ -92,7 +95,15 @@ def fit_network(
     return session.history
 
 
-def _limit(epochs: int | None, iterations: int | None) -> dict[str, int]:
+def watchers(
+    validation: Blocks | _data.Dataset | None, loss: Loss, n_threads: int | None, progress: bool
+) -> tuple[CallbackProtocol, ...]:
+    """The callbacks that options ask for: the loss on validation data, and the progress bar."""
+    of_validation = () if validation is None else (_Validation(validation, loss, n_threads),)
+    return (*of_validation, *((ProgressBar(),) if progress else ()))
+
+
+def limit_of(epochs: int | None, iterations: int | None) -> dict[str, int]:
     """The one of `epochs` and `iterations` that ends training."""
     if epochs is not None and iterations is not None:
         raise ValueError(f"Give either epochs or iterations, got epochs={epochs} and iterations={iterations}.")
@@ -101,11 +112,30 @@ def _limit(epochs: int | None, iterations: int | None) -> dict[str, int]:
     return {"epochs": _checks.positive_int(_DEFAULT_EPOCHS if epochs is None else epochs, "epochs")}
 
 
+def _session(network: Network, data: Blocks | _data.Dataset, buffer: float | None, options: dict[str, Any]) -> Session:
+    if isinstance(data, Blocks):
+        return StreamSession(network, data, buffer=buffer, **options)
+    X, y, sample_weight = data
+    return Session(network, X, y, sample_weight=sample_weight, **options)
+
+
+def _refuse_with_blocks(*, y: Any, sample_weight: Any, lbfgs: bool) -> None:
+    if y is not None or sample_weight is not None:
+        raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data, not to fit.")
+    if lbfgs:
+        raise ValueError("L-BFGS needs all rows in memory, got blocks: give another optimizer, or arrays.")
+
+
 def _validated(network: Network, X: Any, y: Any, sample_weight: Any, loss: Loss) -> _data.Dataset:
+    if y is None:
+        raise TypeError("fit needs y beside X, unless X is data of fastnet.data.")
     return _data.validated(network._flat(X), y, sample_weight, network.n_inputs, network.n_outputs, loss, network.dtype)
 
 
-def _validation(network: Network, validation_data: Sequence[Any], loss: Loss) -> _data.Dataset:
+def validation_of(network: Network, validation_data: Any, loss: Loss) -> Blocks | _data.Dataset | None:
+    """Validation data in the core's form, or in blocks."""
+    if validation_data is None or isinstance(validation_data, Blocks):
+        return validation_data
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
         raise ValueError("validation_data must be (X, y) or (X, y, sample_weight).")
     X, y, sample_weight = (*validation_data, None)[:3]
@@ -118,7 +148,7 @@ def _validation(network: Network, validation_data: Sequence[Any], loss: Loss) ->
 class _Validation(Callback):
     """Adds the loss on validation data to the session's history."""
 
-    def __init__(self, data: _data.Dataset, loss: Loss, n_threads: int | None) -> None:
+    def __init__(self, data: Blocks | _data.Dataset, loss: Loss, n_threads: int | None) -> None:
         self._data = data
         self._loss = loss
         self._n_threads = n_threads
@@ -127,7 +157,9 @@ class _Validation(Callback):
         session.history.val_loss.append(_loss(session.network, self._data, self._loss, self._n_threads))
 
 
-def _loss(network: Network, data: _data.Dataset, loss: Loss, n_threads: int | None) -> float:
+def _loss(network: Network, data: Blocks | _data.Dataset, loss: Loss, n_threads: int | None) -> float:
+    if isinstance(data, Blocks):
+        return mean_loss(network, data, loss, n_threads)
     X, y, sample_weight = data
     return network._loss(X, y, loss, sample_weight, n_threads)
 
@@ -150,7 +182,7 @@ def _fit_lbfgs(
     data: _data.Dataset,
     loss: Loss,
     optimizer: LBFGS,
-    validation: _data.Dataset | None,
+    validation: Blocks | _data.Dataset | None,
     l2: float,
     max_iter: int,
     max_time: float | None,

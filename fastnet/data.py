@@ -1,0 +1,280 @@
+"""Data larger than memory: blocks of rows that are read when training or a prediction comes to them.
+
+::
+
+    data = fastnet.data.from_parquet("flights/", target="delayed")
+    net.fit(data, epochs=5)
+    for labels in fastnet.data.predict(net, data):
+        ...
+
+Training reads the blocks in random order, a tenth of the rows at a time, and shuffles those, while a thread reads the next tenth
+(CorgiPile; Xu, Qiu, Yuan, Zhang et al. 2022). Memory holds two such buffers.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastnet import _checks
+
+__all__ = ["Blocks", "from_arrays", "from_batches", "from_parquet", "predict"]
+
+#: Features, targets and sample weights of a block; the last two may be None.
+Block: TypeAlias = tuple[Any, Any, Any]
+
+#: Bytes of a block of features that are read together, and the fewest blocks that data of more rows than that are divided into.
+_BLOCK_BYTES, _FEWEST_BLOCKS = 1 << 20, 100
+
+
+class Blocks:
+    """Rows in blocks, each of which can be read at any time.
+
+    `from_arrays`, `from_parquet` and `from_batches` make them; `Network.fit` takes them in place of X and y. ``len`` gives the
+    number of rows.
+
+    Parameters
+    ----------
+    read : callable
+        ``(number of the block) -> (X, y, sample_weight)``, the last two of which may be None. Training calls it from a thread
+        of its own, for one block at a time.
+    sizes : sequence of int
+        Rows of each block.
+
+    Attributes
+    ----------
+    sizes : ndarray of int64
+    """
+
+    def __init__(self, read: Callable[[int], Block], sizes: Sequence[int] | np.ndarray) -> None:
+        self._read = read
+        self.sizes = np.array(sizes, np.int64).reshape(-1)
+        if self.sizes.sum() == 0 or self.sizes.min() < 0:
+            raise ValueError("The data have no rows: at least one datapoint is needed.")
+
+    def __len__(self) -> int:
+        return int(self.sizes.sum())
+
+    def read(self, number: int) -> Block:
+        """Features, targets and sample weights of a block."""
+        X, y, sample_weight = self._read(number)
+        rows = np.shape(X)[0]
+        if rows != self.sizes[number]:
+            raise ValueError(f"Block {number} has {rows} rows, but had {self.sizes[number]} when the data were opened.")
+        return X, y, sample_weight
+
+    def checksum(self) -> str:
+        """CRC-32 of the sizes and of the first and the last block that have rows, by which a checkpoint knows its data."""
+        filled = np.flatnonzero(self.sizes)
+        code = zlib.crc32(self.sizes.tobytes())
+        for number in {int(filled[0]): None, int(filled[-1]): None}:
+            for part in self.read(number):
+                if part is not None:
+                    code = zlib.crc32(np.ascontiguousarray(part).tobytes(), code)
+        return f"{code:08x}"
+
+    def __repr__(self) -> str:
+        return f"<Blocks {len(self)} rows in {len(self.sizes)} blocks>"
+
+
+def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows: int | None = None) -> Blocks:
+    """Rows of arrays that lie on a disk.
+
+    Parameters
+    ----------
+    X : array of shape (m, n)
+        A memory map (``np.load(path, mmap_mode="r")``), or anything else with a `shape` whose rows can be sliced: arrays of h5py
+        and Zarr.
+    y : array of shape (m,) or (m, n_targets), optional
+    sample_weight : array of shape (m,), optional
+    block_rows : int, optional
+        Rows of a block, which are read together. By default the chunks of the array, where it has any, or else about a megabyte,
+        and a hundredth of the rows at most.
+
+    Returns
+    -------
+    Blocks
+
+    Raises
+    ------
+    TypeError
+        X has no shape.
+    ValueError
+        X is no matrix, or has no rows, or y or the weights have another number of rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnet as fn
+    >>> fn.data.from_arrays(np.zeros((1000, 4)), np.zeros(1000), block_rows=64)
+    <Blocks 1000 rows in 16 blocks>
+    """
+    if not hasattr(X, "shape"):
+        raise TypeError(f"X must be an array or a memory map, got {type(X).__name__}; from_batches takes functions.")
+    if len(X.shape) != 2:
+        raise ValueError(f"X must have shape (rows, features), got {tuple(X.shape)}.")
+    m = X.shape[0]
+    for name, array in (("y", y), ("sample_weight", sample_weight)):
+        if array is not None and np.shape(array)[:1] != (m,):
+            raise ValueError(f"{name} must have one entry for each of the {m} rows of X, got shape {np.shape(array)}.")
+    size = _rows_of_a_block(X) if block_rows is None else _checks.positive_int(block_rows, "block_rows")
+    starts = range(0, m, size)
+
+    def read(number: int) -> Block:
+        rows = slice(starts[number], min(starts[number] + size, m))
+        return X[rows], None if y is None else y[rows], None if sample_weight is None else sample_weight[rows]
+
+    return Blocks(read, [min(size, m - start) for start in starts])
+
+
+def _rows_of_a_block(X: Any) -> int:
+    chunks = getattr(X, "chunks", None)
+    if chunks:
+        return int(chunks[0])
+    m, n = X.shape
+    return max(1, min(_BLOCK_BYTES // max(1, n * X.dtype.itemsize), -(-m // _FEWEST_BLOCKS)))
+
+
+def from_batches(read: Callable[[int], Sequence[Any]], n_batches: int, *, rows: Sequence[int] | None = None) -> Blocks:
+    """Rows that a function reads.
+
+    Parameters
+    ----------
+    read : callable
+        ``(number) -> (X, y)`` or ``(X, y, sample_weight)`` for numbers from 0 to `n_batches` - 1, the same whenever it is called
+        with the same number. Training calls it from a thread of its own.
+    n_batches : int
+    rows : sequence of int, optional
+        Rows of each batch. Without them all batches are read once, to count them.
+
+    Returns
+    -------
+    Blocks
+
+    Raises
+    ------
+    ValueError
+        No rows, or the wrong number of `rows`.
+    """
+    n_batches = _checks.positive_int(n_batches, "n_batches")
+
+    def block(number: int) -> Block:
+        given = read(number)
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            raise ValueError(f"A batch must be (X, y) or (X, y, sample_weight), got {type(given).__name__} for batch {number}.")
+        X, y, sample_weight = (*given, None)[:3]
+        return X, y, sample_weight
+
+    sizes = [np.shape(block(number)[0])[0] for number in range(n_batches)] if rows is None else list(rows)
+    if len(sizes) != n_batches:
+        raise ValueError(f"rows must hold one number for each of the {n_batches} batches, got {len(sizes)}.")
+    return Blocks(block, sizes)
+
+
+def from_parquet(
+    path: str | os.PathLike[str],
+    target: str | Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    weight: str | None = None,
+) -> Blocks:
+    """Rows of Parquet files, whose row groups are the blocks.
+
+    The smaller the row groups are, the better training shuffles: a few thousand rows
+    (``frame.to_parquet(path, row_group_size=5000)``).
+
+    Parameters
+    ----------
+    path : path-like
+        A file, or a folder of files, which are taken in the order of their names.
+    target : str or sequence of str, optional
+        Column or columns of y.
+    columns : sequence of str, optional
+        Columns of X, in that order; by default all others, which must hold numbers.
+    weight : str, optional
+        Column of the sample weights.
+
+    Returns
+    -------
+    Blocks
+
+    Raises
+    ------
+    ImportError
+        pyarrow is not installed.
+    FileNotFoundError
+        No such file, or no Parquet file in the folder.
+    ValueError
+        A file lacks a column, or there are no rows.
+    """
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise ImportError("from_parquet needs pyarrow, which is not installed: pip install pyarrow") from error
+    files = _parquet_files(Path(path))
+    metadata = {file: parquet.read_metadata(file) for file in files}
+    targets = [target] if isinstance(target, str) else list(target or ())
+    beside = {*targets, *([] if weight is None else [weight])}
+    names = metadata[files[0]].schema.to_arrow_schema().names
+    features = [name for name in names if name not in beside] if columns is None else list(columns)
+    for file in files:
+        missing = sorted({*features, *beside} - set(metadata[file].schema.to_arrow_schema().names))
+        if missing:
+            raise ValueError(f"{file} has no column {', '.join(map(repr, missing))}.")
+    groups = [(file, group) for file in files for group in range(metadata[file].num_row_groups)]
+
+    def read(number: int) -> Block:
+        file, group = groups[number]
+        with parquet.ParquetFile(file, metadata=metadata[file]) as opened:
+            table = opened.read_row_group(group, columns=[*features, *beside], use_threads=False)
+        column = {name: table.column(name).to_numpy() for name in table.column_names}
+        y = np.column_stack([column[name] for name in targets]) if targets else None
+        if isinstance(target, str):
+            y = column[target]
+        return np.column_stack([column[name] for name in features]), y, None if weight is None else column[weight]
+
+    return Blocks(read, [metadata[file].row_group(group).num_rows for file, group in groups])
+
+
+def _parquet_files(path: Path) -> list[Path]:
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files or not files[0].exists():
+        raise FileNotFoundError(f"{path} is no Parquet file and no folder with files *.parquet.")
+    return files
+
+
+def predict(model: Any, data: Blocks) -> Iterator[np.ndarray]:
+    """Predictions block by block, in the order of the rows.
+
+    Parameters
+    ----------
+    model : Network or fitted estimator
+    data : Blocks
+        With or without targets.
+
+    Yields
+    ------
+    ndarray
+        ``model.predict`` of the rows of one block.
+
+    Examples
+    --------
+    Into a file, of which only one block is in memory at a time:
+
+    >>> import numpy as np
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
+    >>> data = fn.data.from_arrays(np.ones((1000, 4), np.float32))
+    >>> labels = np.empty(len(data), np.int64)  # or np.lib.format.open_memmap("labels.npy", "w+", np.int64, (len(data),))
+    >>> done = 0
+    >>> for part in fn.data.predict(net, data):
+    ...     labels[done : done + len(part)] = part
+    ...     done += len(part)
+    """
+    for number in np.flatnonzero(data.sizes):
+        yield model.predict(data.read(int(number))[0])

@@ -1,0 +1,496 @@
+"""One network on many ranks: every rank takes its part of each batch, and the gradients are summed.
+
+::
+
+    from mpi4py import MPI
+    history = fastnet.distributed.fit(net, X_rank, y_rank, comm=MPI.COMM_WORLD, batch_size=512)
+
+under ``mpiexec -n 4 python -m mpi4py train.py``, where each rank has rows of its own. Nothing here opens a socket or starts a
+process: the communicator does all of it, be it mpi4py's or any object with ``rank``, ``size``, ``allreduce`` and ``allgather``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+
+import fastnet
+from fastnet import _checks, _core, _data, _identity, losses, optimizers
+from fastnet._core import core
+from fastnet._loop import CallbackProtocol, checked_callbacks, train
+from fastnet._sampling import SeededOrder
+from fastnet._session import Session
+from fastnet.functional import clipping
+from fastnet.history import History
+from fastnet.losses import Loss
+from fastnet.network import Network
+from fastnet.optimizers import GradientRule, Optimizer
+from fastnet.schedules import LearningRate
+from fastnet.training import limit_of, validation_of, watchers
+
+if TYPE_CHECKING:
+    from fastnet._checks import Seed
+
+__all__ = ["Communicator", "RankError", "fit"]
+
+T = TypeVar("T")
+Rows: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+
+#: Rows of a batch for each rank by default, and the ranks above which that makes batches too large for the user's learning rate.
+_ROWS_OF_A_RANK, _MANY_RANKS = 32, 16
+
+
+class Communicator(Protocol):
+    """What `fit` needs of a communicator: mpi4py's, or another object."""
+
+    @property
+    def rank(self) -> int:
+        """Number of this rank, from 0."""
+
+    @property
+    def size(self) -> int:
+        """Number of ranks."""
+
+    def allreduce(self, sendobj: Any) -> Any:
+        """The sum of the ranks' vectors, the same bits on each."""
+
+    def allgather(self, sendobj: Any) -> list[Any]:
+        """The objects of all ranks, in their order."""
+
+
+class RankError(RuntimeError):
+    """Another rank has failed, and the training has ended on all of them."""
+
+
+def fit(
+    network: Network,
+    X: Any,
+    y: Any,
+    *,
+    comm: Communicator,
+    sample_weight: Any = None,
+    loss: str | Loss | type[Loss] | None = None,
+    optimizer: str | Optimizer | type[Optimizer] = "adam",
+    batch_size: int | None = None,
+    epochs: int | None = None,
+    iterations: int | None = None,
+    learning_rate: LearningRate | None = None,
+    sampling: str = "shuffle",
+    validation_data: Any = None,
+    l2: float = 0.0,
+    weight_decay: float = 0.0,
+    max_grad_norm: float | None = None,
+    callbacks: Iterable[CallbackProtocol] = (),
+    progress: bool = False,
+    max_time: float | None = None,
+    random_state: Seed = None,
+    n_threads: int | None = None,
+    resume_from: str | os.PathLike[str] | None = None,
+) -> History:
+    """Train a network in place on the rows of all ranks; to be called by each of them.
+
+    An update is that of `Network.fit` for the same batch, but for rounding. Of K updates of an epoch, number k takes the rows
+    from ``k m / K`` to ``(k + 1) m / K`` of the m rows of each rank, in a random order of its own; ranks may have different
+    numbers of rows, or none.
+
+    Parameters
+    ----------
+    network : Network
+        Of the same layers on all ranks. All of them start with the parameters of rank 0 and end with the same.
+    X : array-like of shape (m, n_inputs)
+        This rank's rows, m of them.
+    y : array-like of shape (m,) or (m, n_targets)
+    comm : Communicator
+        ``mpi4py.MPI.COMM_WORLD``, or an object with its ``rank``, ``size``, ``allreduce`` of vectors and ``allgather``.
+    sample_weight : array-like of shape (m,), optional
+    batch_size : int, optional
+        Rows of a batch on all ranks together; 32 for each rank by default, with the learning rate as it is.
+    sampling : {"shuffle", "sequential"}
+    validation_data : (X, y) or (X, y, sample_weight), optional
+        Of rank 0, whose loss is recorded after each epoch.
+    callbacks, progress, max_time
+        Those of rank 0; what others give is not used. Changes that a callback makes to the parameters reach all ranks.
+    random_state : int, SeedSequence, Generator or RandomState, optional
+        Of rank 0.
+    n_threads : int, optional
+        Most threads of this rank. By default all cores that it may use, so let ``mpiexec`` bind ranks to cores, or give a number.
+    resume_from : path, optional
+        A file of `fastnet.Checkpoint`, read by rank 0: continue from there, with the same options and rows, on any number of
+        ranks. Give a `batch_size`, as its default depends on the number of ranks.
+    loss, optimizer, epochs, iterations, learning_rate, l2, weight_decay, max_grad_norm
+        As for `Network.fit`; the same on all ranks.
+
+    Returns
+    -------
+    History
+        The same on all ranks, but for what the callbacks and validation data of rank 0 add.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Data that do not fit, on the rank that has them, or networks, options, versions or levels of vector instructions that
+        differ between ranks.
+    RankError
+        Another rank has failed, or was interrupted: no rank is left waiting.
+    DivergenceError
+        On all ranks, as for `Network.fit`.
+
+    Warns
+    -----
+    UserWarning
+        More than 16 ranks, without a `batch_size`.
+
+    Notes
+    -----
+    An exception on one rank is passed on with the next exchange. A rank that is killed cannot do that: ``mpiexec`` ends the
+    others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnet as fn
+    >>> class Alone:
+    ...     rank, size = 0, 1
+    ...     def allreduce(self, vector):
+    ...         return vector
+    ...     def allgather(self, value):
+    ...         return [value]
+    >>> X = np.random.default_rng(0).normal(size=(200, 3))
+    >>> net = fn.Network([fn.Dense(1, "identity")], 3, random_state=0)
+    >>> history = fn.distributed.fit(net, X, X.sum(1), comm=Alone(), learning_rate=0.05, epochs=30, random_state=0)
+    >>> net.score(X, X.sum(1)) > 0.99
+    True
+    """
+    ranks = Ranks(comm)
+    if batch_size is None:
+        batch_size = _ROWS_OF_A_RANK * ranks.size
+        if ranks.size > _MANY_RANKS:
+            warnings.warn(
+                f"batch_size is {batch_size}, {_ROWS_OF_A_RANK} for each of {ranks.size} ranks, with the learning rate of small "
+                "batches: it takes more epochs, or another rate. Give a batch_size to say that this is meant.",
+                stacklevel=2,
+            )
+    options: dict[str, Any] = {
+        "loss": loss,
+        "optimizer": optimizer,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "sampling": sampling,
+        "l2": l2,
+        "weight_decay": weight_decay,
+        "max_grad_norm": max_grad_norm,
+    }
+    prepared, described = ranks.together(lambda: _prepared(network, X, y, sample_weight, options, epochs, iterations))
+    _check_agreement([description for _, description in described])
+    part = Part(prepared.rows, tuple(m for m, _ in described), ranks)
+
+    def started() -> tuple[RankSession, dict[str, Any] | None]:
+        session = RankSession(network, part, random_state=random_state, n_threads=n_threads, **prepared.options)
+        session.bind(prepared.limit.get("iterations") or prepared.limit["epochs"] * session.steps_per_epoch)
+        if ranks.rank:
+            return session, None
+        session.callbacks = (
+            *watchers(validation_of(network, validation_data, session._loss), session._loss, n_threads, progress),
+            *checked_callbacks(callbacks),
+        )
+        if resume_from is not None:
+            from fastnet.checkpoint import resume
+
+            resume(session, resume_from)
+        return session, session.position()
+
+    session, positions = ranks.together(started)
+    with ranks.failing_together():
+        if ranks.rank:
+            session.restore(positions[0])
+        train(session, max_time=max_time, callbacks=session.callbacks, **prepared.limit)
+        session.end()
+    return session.history
+
+
+class Prepared(NamedTuple):
+    """What a rank trains on, and how."""
+
+    rows: Rows
+    options: dict[str, Any]
+    limit: dict[str, int]
+
+
+def _prepared(
+    network: Network,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    options: dict[str, Any],
+    epochs: int | None,
+    iterations: int | None,
+) -> tuple[Prepared, tuple[int, dict[str, str]]]:
+    """Checked arguments of this rank, and what the other ranks have to know of them."""
+    limit = limit_of(epochs, iterations)
+    loss, optimizer = losses.get(options["loss"], network.output_activation), optimizers.get(options["optimizer"])
+    features = _data.features(X, network.n_inputs, network.dtype)
+    if isinstance(features, tuple):
+        raise TypeError("X must be an array, got a sparse matrix.")
+    m = len(features)
+    targets = _data.targets(y, m, network.n_outputs, loss, network.dtype)
+    weights = None if sample_weight is None else _data.nonnegative(sample_weight, m, network.dtype)
+    options = {**options, "loss": loss, "optimizer": optimizer}
+    description = {
+        "fastnet version": fastnet.__version__,
+        "level of vector instructions (FASTNET_CPU)": _core.level,
+        "network": f"{network!r}, {network.layers!r}",
+        **{name: _identity.text(option) for name, option in (options | limit).items()},
+    }
+    return Prepared((features, targets, weights), options, limit), (m, description)
+
+
+def _check_agreement(descriptions: list[dict[str, str]]) -> None:
+    first = descriptions[0]
+    for rank, description in enumerate(descriptions):
+        for name in first | description:
+            mine, theirs = first.get(name, "not given"), description.get(name, "not given")
+            if mine != theirs:
+                raise ValueError(f"All ranks must have the same {name}: rank 0 has {mine}, rank {rank} has {theirs}.")
+
+
+class Ranks:
+    """A communicator, and one way of using it that leaves no rank waiting for one that has failed.
+
+    Parameters
+    ----------
+    comm : Communicator
+
+    Raises
+    ------
+    TypeError
+        It lacks something.
+    """
+
+    def __init__(self, comm: Communicator) -> None:
+        missing = [name for name in ("rank", "size", "allreduce", "allgather") if not hasattr(comm, name)]
+        if missing:
+            raise TypeError(f"comm must have rank, size, allreduce and allgather, as mpi4py's have; {comm!r} lacks {missing}.")
+        self._comm = comm
+        self.rank, self.size = int(comm.rank), int(comm.size)
+        self._sum = self._sum_in_place if hasattr(comm, "Allreduce") else self._sum_by_object
+        self._length, self._dtype = 0, np.dtype(np.float64)
+        self._is_over = False
+
+    def together(self, make: Callable[[], tuple[T, Any]]) -> tuple[T, list[Any]]:
+        """What `make` gives: one thing for this rank, and another that all ranks get of each. If it fails on one, all raise."""
+        try:
+            own, shared = make()
+        except BaseException as error:
+            self._comm.allgather((_text(error), None))
+            raise
+        answers = self._comm.allgather((None, shared))
+        self._raise_for([text for text, _ in answers])
+        return own, [value for _, value in answers]
+
+    def vector(self, n: int, dtype: np.dtype) -> np.ndarray:
+        """Room for the n numbers that ranks exchange from now on, and one more that says whether a rank has failed."""
+        self._length, self._dtype = n + 1, dtype
+        return np.zeros(n + 1, dtype)
+
+    def exchange(self, vector: np.ndarray) -> None:
+        """Replace a vector by the sum of the ranks' vectors.
+
+        Raises
+        ------
+        RankError
+            A rank has failed.
+        """
+        self._sum(vector)
+        if vector[-1]:
+            self._raise_for(self._comm.allgather(None))
+
+    @contextmanager
+    def failing_together(self) -> Iterator[None]:
+        """Let the other ranks know, at their next exchange, of an error on this one."""
+        try:
+            yield
+        except RankError:
+            raise
+        except BaseException as error:
+            if not self._is_over:
+                vector = np.zeros(self._length, self._dtype)
+                vector[-1] = 1
+                self._sum(vector)
+                self._comm.allgather(_text(error))
+            raise
+
+    def last_exchange(self, vector: np.ndarray) -> None:
+        """The same as `exchange`, after which no rank waits for another."""
+        self._is_over = True
+        self.exchange(vector)
+
+    def _sum_in_place(self, vector: np.ndarray) -> None:
+        from mpi4py import MPI
+
+        self._comm.Allreduce(MPI.IN_PLACE, vector)  # type: ignore[attr-defined]
+
+    def _sum_by_object(self, vector: np.ndarray) -> None:
+        vector[:] = self._comm.allreduce(vector)
+
+    def _raise_for(self, texts: list[str | None]) -> None:
+        failed = [f"rank {rank}: {text}" for rank, text in enumerate(texts) if text is not None]
+        if failed:
+            raise RankError(f"Training has ended on all ranks, because of an error on {'; '.join(failed)}")
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+class Part:
+    """One rank's rows. Its length is that of all ranks' rows.
+
+    Parameters
+    ----------
+    rows : tuple
+        Features, targets, and sample weights or None, of this rank.
+    sizes : tuple of int
+        Rows of each rank.
+    ranks : Ranks
+    """
+
+    def __init__(self, rows: Rows, sizes: tuple[int, ...], ranks: Ranks) -> None:
+        self.rows, self.sizes, self.ranks = rows, np.array(sizes), ranks
+        if not self.sizes.any():
+            raise ValueError("No rank has rows: at least one datapoint is needed.")
+
+    def __len__(self) -> int:
+        return int(self.sizes.sum())
+
+
+class RankSession(Session):
+    """This rank's side of a training run.
+
+    Parameters
+    ----------
+    network : Network
+    part : Part
+    **options
+        Those of `Session`.
+    """
+
+    _sampler_type = SeededOrder
+    _sampler: SeededOrder
+
+    def __init__(self, network: Network, part: Part, **options: Any) -> None:
+        self._part = part
+        super().__init__(network, part, None, **options)
+        rule: GradientRule = options["optimizer"]
+        self._l2 = _checks.real(options["l2"], "l2", minimum=0.0)
+        self._drops = any(node.operation.dropout for node in network._graph.nodes)
+        self._max_grad_norm = options["max_grad_norm"]
+        self._n_threads = network._threads(self.batch_size // part.ranks.size, options["n_threads"])
+        clipping(np.zeros(0), self._max_grad_norm)
+        self._core_gradient = partial(network._compute, core.loss_and_grad, network._form(self._loss))
+        self._core_update = partial(
+            core.update,
+            network.params,
+            optimizer=rule.code,
+            hyper=rule.hyper(),
+            state=self.state,
+            l2=self._l2,
+            weight_decay=_checks.real(options["weight_decay"], "weight_decay", minimum=0.0) or rule.decay(),
+            n_decayed=network.n_weights,
+            n_threads=self._n_threads,
+        )
+        self._vector = part.ranks.vector(network.n_params + 2, network.dtype)
+
+    def _start(self, seed: int, step: int) -> None:
+        self._seed, self._step = seed, step
+
+    @property
+    def step(self) -> int:
+        return self._step
+
+    def _checksum(self) -> str:
+        return f"{len(self._part)} rows of all ranks"
+
+    def _parts(self) -> Generator[np.ndarray]:
+        rng = self._sampler.of_epoch(self.epoch, self._part.ranks.rank)
+        m = int(self._part.sizes[self._part.ranks.rank])
+        yield np.arange(m) if rng is None else rng.permutation(m)
+
+    def _n_batches(self, order: np.ndarray | None) -> int:
+        return self.steps_per_epoch
+
+    def _train(self, order: Any, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
+        updates = rows = 0
+        loss_sum = penalty_sum = grad_sq_sum = 0.0
+        rates = np.broadcast_to(settings, n_batches)
+        for k in range(n_batches):
+            ends = self._part.sizes[:, None] * np.array([k, k + 1]) // self.steps_per_epoch
+            start, end = ends[self._part.ranks.rank]
+            weight, J = self._summed_gradient(order[start:end])
+            if not math.isfinite(J):
+                return True, k, updates, rows, loss_sum, penalty_sum, grad_sq_sum
+            self._step += 1
+            if weight > 0:
+                n = int((ends[:, 1] - ends[:, 0]).sum())
+                penalty = self.network._penalty(self._l2) if self._l2 else 0.0
+                self._update(float(rates[k]))
+                updates, rows, loss_sum, penalty_sum = updates + 1, rows + n, loss_sum + n * J, penalty_sum + n * penalty
+        diverged = not np.isfinite(self.network.params).all()
+        return diverged, n_batches, updates, rows, loss_sum, penalty_sum, grad_sq_sum
+
+    def _summed_gradient(self, numbers: np.ndarray) -> tuple[float, float]:
+        """Make the vector the gradient of the batch, of which this rank has some rows; the batch's weight, and its loss."""
+        X, y, w = self._part.rows
+        weights = None if w is None else w.take(numbers)
+        weight = float(len(numbers) if weights is None else weights.sum(dtype=np.float64))
+        vector, n = self._vector, self.network.n_params
+        vector[n:] = 0
+        gradient = vector[:n]
+        if weight > 0:
+            J = self._core_gradient(
+                X.take(numbers, 0), y.take(numbers, 0), weights, gradient, self._n_threads, self._dropout_seed()
+            )
+            gradient *= weight
+            vector[n : n + 2] = J * weight, weight
+        else:
+            gradient[:] = 0
+        self._part.ranks.exchange(vector)
+        total = float(vector[n + 1])
+        if not total > 0:
+            return 0.0, 0.0
+        gradient /= total
+        return total, float(vector[n]) / total
+
+    def _dropout_seed(self) -> int | None:
+        if not self._drops:
+            return None
+        return int(np.random.SeedSequence([self._seed, self._step, self._part.ranks.rank]).generate_state(1, np.uint64)[0])
+
+    def _update(self, rate: float) -> None:
+        gradient = self._vector[: self.network.n_params]
+        scale = clipping(gradient, self._max_grad_norm)
+        self._core_update(gradient, rate=rate, step=self._step, scale=scale)
+
+    def agreed(self, stop: bool) -> bool:
+        """What rank 0 says, whose parameters become those of all ranks."""
+        return self._share(stop, self._part.ranks.exchange)
+
+    def end(self) -> None:
+        """Take the parameters of rank 0 for the last time."""
+        self._share(True, self._part.ranks.last_exchange)
+
+    def _share(self, stop: bool, exchange: Callable[[np.ndarray], None]) -> bool:
+        vector, n = self._vector, self.network.n_params
+        vector[:] = 0
+        if self._part.ranks.rank == 0:
+            vector[:n] = self.network.params
+            vector[n] = stop
+        exchange(vector)
+        self.network.params[:] = vector[:n]
+        return bool(vector[n])

@@ -1,0 +1,302 @@
+"""Data larger than memory: what `fastnet.data` reads, and training on it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+from helpers import run_python
+
+import fastnet as fn
+from fastnet import checkpoint
+
+LAYERS = [fn.Dense(8, "tanh", dropout=0.1), fn.Dense(3, "softmax")]
+
+
+def build(dtype="float32"):
+    return fn.Network(LAYERS, 5, dtype=dtype, random_state=0)
+
+
+def arrays(m=203, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((m, 5)).astype(np.float32)
+    return X, rng.integers(0, 3, m), rng.random(m).astype(np.float32)
+
+
+def uneven(X, y, w=None, sizes=(7, 0, 60, 1, 100, 35)):
+    """The same rows in blocks of these sizes."""
+    ends = np.cumsum(sizes)
+
+    def read(number):
+        rows = slice(ends[number] - sizes[number], ends[number])
+        return X[rows], y[rows], None if w is None else w[rows]
+
+    return fn.data.from_batches(read, len(sizes), rows=sizes)
+
+
+class TestTraining:
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("buffer", [1, 20, 0.3, 1.0])
+    def test_in_sequence_it_gives_the_bits_of_arrays(self, dtype, weighted, buffer):
+        """Whatever the blocks and buffers are: batches, dropout, schedules and history are those of one array."""
+        X, y, w = arrays()
+        w = w if weighted else None
+        options = {"sampling": "sequential", "epochs": 3, "random_state": 1, "learning_rate": "cosine", "max_grad_norm": 1.0}
+        one, other = build(dtype), build(dtype)
+        mine = one.fit(X, y, sample_weight=w, track_grad_norm=True, **options)
+        theirs = other.fit(uneven(X, y, w), buffer=buffer, track_grad_norm=True, **options)
+        np.testing.assert_array_equal(one.params, other.params)
+        for name in ("loss", "learning_rate", "grad_norm"):
+            np.testing.assert_allclose(getattr(mine, name), getattr(theirs, name), rtol=1e-12)
+        assert mine.n_rows == theirs.n_rows
+
+    def test_updates_rather_than_epochs(self):
+        X, y, _ = arrays()
+        one, other = build(), build()
+        options = {"sampling": "sequential", "iterations": 10, "random_state": 1}
+        one.fit(X, y, **options)
+        other.fit(uneven(X, y), buffer=20, **options)
+        np.testing.assert_array_equal(one.params, other.params)
+
+    @pytest.mark.parametrize("buffer", [1, 20, 0.3, 1.0])
+    def test_every_row_is_trained_on_once_an_epoch(self, buffer):
+        """And all batches but the last are full."""
+        m = 203
+        net = fn.Network([fn.Dense(1, "identity")], 203, dtype="float64", random_state=0)
+        net.params[:] = 0.0
+        data = uneven(np.eye(m), np.ones(m))
+        history = net.fit(data, buffer=buffer, optimizer=fn.SGD(1e-9), batch_size=8, epochs=1, random_state=0)
+        # Row i moves W[i] alone, by an amount that is divided by the rows of its batch: 8, and 3 of the last one.
+        moved = Counter(np.round(net.weights[0][:, 0] / net.weights[0].max(), 6))
+        assert history.n_rows == [m]
+        assert moved == {0.375: 200, 1.0: 3}
+
+    def test_another_order_each_epoch_and_for_each_seed(self):
+        X, y, _ = arrays()
+        data = uneven(X, y)
+
+        def trained(seed):
+            net = build()
+            return net.fit(data, epochs=2, random_state=seed).loss, net.params
+
+        (loss, params), (_, again), (_, other) = trained(0), trained(0), trained(1)
+        np.testing.assert_array_equal(params, again)
+        assert not np.array_equal(params, other)
+        assert loss[0] != loss[1]
+
+    def test_it_learns_from_sorted_labels(self):
+        rng = np.random.default_rng(0)
+        y = np.repeat([0, 1, 2], 2000)
+        X = (rng.standard_normal((6000, 5)) + 2 * np.eye(3, 5)[y]).astype(np.float32)
+        net = build()
+        net.fit(fn.data.from_arrays(X, y), epochs=5, random_state=0)
+        assert net.score(X, y) > 0.85
+
+    def test_validation_data_in_blocks(self):
+        X, y, w = arrays()
+        one, other = build("float64"), build("float64")
+        history = [
+            net.fit(X, y, epochs=2, random_state=0, validation_data=validation).val_loss
+            for net, validation in ((one, (X, y, w)), (other, uneven(X, y, w)))
+        ]
+        np.testing.assert_allclose(*history, rtol=1e-12)
+
+    def test_a_checkpoint_continues_bit_for_bit(self, tmp_path):
+        pytest.importorskip("safetensors")
+        X, y, _ = arrays()
+        data = uneven(X, y)
+        options = {"buffer": 0.2, "random_state": 3}
+        whole, part, rest = build(), build(), build()
+        whole.fit(data, epochs=5, **options)
+        part.fit(data, epochs=2, callbacks=[fn.Checkpoint(tmp_path)], **options)
+        options |= {"callbacks": [fn.Checkpoint(tmp_path, keep_last=9)], "resume_from": checkpoint.latest(tmp_path)}
+        rest.fit(data, epochs=5, **options)
+        np.testing.assert_array_equal(whole.params, rest.params)
+        with pytest.raises(ValueError, match="cannot resume"):
+            build().fit(uneven(X + 1, y), epochs=6, **options)
+
+    def test_a_divergence_puts_the_parameters_back(self):
+        X, y, _ = arrays()
+        X[190] = 1e30  # in the last buffer
+        net = fn.Network([fn.Dense(1, "identity")], 5, random_state=0)
+        before = net.params.copy()
+        options = {"batch_size": 8, "sampling": "sequential"}
+        with pytest.raises(fn.DivergenceError) as of_arrays:
+            net.fit(X, y, **options)
+        with pytest.raises(fn.DivergenceError, match="epoch 1, batch 2[45]") as of_blocks:
+            net.fit(uneven(X, y), buffer=20, **options)
+        assert str(of_arrays.value) == str(of_blocks.value)
+        np.testing.assert_array_equal(net.params, before)
+
+    def test_reading_is_done_beside_the_training_and_ends_with_it(self):
+        X, y, _ = arrays()
+        threads = []
+
+        def read(number):
+            threads.append(threading.current_thread())
+            if len(threads) > 30:
+                raise OSError("the disk is gone")
+            return X[number * 10 : number * 10 + 10], y[number * 10 : number * 10 + 10]
+
+        data = fn.data.from_batches(read, 20, rows=[10] * 20)
+        with pytest.raises(OSError, match="the disk is gone"):
+            build().fit(data, epochs=5, random_state=0)
+        assert threading.current_thread() not in threads
+        assert not any(thread.is_alive() for thread in threads)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"y": np.zeros(203)}, "Blocks bring their targets"),
+            ({"sample_weight": np.ones(203)}, "Blocks bring their targets"),
+            ({"optimizer": "lbfgs"}, "L-BFGS needs all rows in memory"),
+            ({"sampling": "random"}, "'shuffle' or 'sequential', got 'random'"),
+            ({"buffer": 1.5}, "buffer must be a share"),
+            ({"buffer": 0}, "buffer"),
+        ],
+    )
+    def test_options(self, options, message):
+        X, y, _ = arrays()
+        net = build()
+        before = net.params.copy()
+        with pytest.raises(ValueError, match=message):
+            net.fit(uneven(X, y), **options)
+        np.testing.assert_array_equal(net.params, before)
+
+    def test_a_buffer_for_arrays(self):
+        X, y, _ = arrays()
+        with pytest.raises(ValueError, match="buffer is for data that are read in blocks"):
+            build().fit(X, y, buffer=0.5)
+
+    def test_arrays_without_targets(self):
+        with pytest.raises(TypeError, match="fit needs y beside X"):
+            build().fit(arrays()[0])
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda X, y: (X.__setitem__((30, 2), np.nan), y), "block 2: .*nan"),
+            (lambda X, y: (X, y.__setitem__(70, 3)), "block 4: Class numbers must be integers from 0 to 2"),
+        ],
+    )
+    def test_bad_values_name_their_block(self, change, message):
+        X, y, _ = arrays()
+        change(X, y)
+        with pytest.raises(ValueError, match=message):
+            build().fit(uneven(X, y), random_state=0)
+
+    def test_no_targets(self):
+        with pytest.raises(ValueError, match="no targets to train on"):
+            build().fit(fn.data.from_arrays(arrays()[0]))
+
+
+class TestSources:
+    def test_memory_maps(self, tmp_path):
+        X, y, w = arrays()
+        np.save(tmp_path / "X.npy", X)
+        mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+        data = fn.data.from_arrays(mapped, y, w, block_rows=50)
+        assert data.sizes.tolist() == [50, 50, 50, 50, 3]
+        parts = [np.concatenate(part) for part in zip(*map(data.read, range(5)), strict=True)]
+        for part, whole in zip(parts, (X, y, w), strict=True):
+            np.testing.assert_array_equal(part, whole)
+
+    def test_the_size_of_blocks(self):
+        assert len(fn.data.from_arrays(np.zeros((1000, 4))).sizes) == 100
+        wide = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (10_000_000, 256), (0, 0))
+        assert fn.data.from_arrays(wide).sizes[0] == 1024
+
+        class Chunked(np.ndarray):
+            chunks = (30, 4)
+
+        assert fn.data.from_arrays(np.zeros((100, 4)).view(Chunked)).sizes.tolist() == [30, 30, 30, 10]
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "message"),
+        [
+            (([[1.0]],), TypeError, "X must be an array or a memory map, got list"),
+            ((np.zeros(3),), ValueError, r"X must have shape \(rows, features\), got \(3,\)"),
+            ((np.zeros((0, 3)),), ValueError, "The data have no rows"),
+            ((np.zeros((4, 3)), np.zeros(5)), ValueError, "y must have one entry for each of the 4 rows"),
+        ],
+    )
+    def test_arrays_that_do_not_fit(self, arguments, error, message):
+        with pytest.raises(error, match=message):
+            fn.data.from_arrays(*arguments)
+
+    def test_batches_are_counted(self):
+        X, y, _ = arrays()
+        data = fn.data.from_batches(lambda k: (X[: k + 1], y[: k + 1]), 4)
+        assert data.sizes.tolist() == [1, 2, 3, 4] and len(data) == 10
+        with pytest.raises(ValueError, match="one number for each of the 4 batches, got 2"):
+            fn.data.from_batches(lambda k: (X, y), 4, rows=[1, 2])
+        with pytest.raises(ValueError, match="Block 1 has 203 rows, but had 5"):
+            fn.data.from_batches(lambda k: (X, y), 4, rows=[5] * 4).read(1)
+        with pytest.raises(ValueError, match=r"A batch must be \(X, y\)"):
+            fn.data.from_batches(lambda k: X, 4)
+
+    def test_predictions_in_pieces(self):
+        X, y, _ = arrays()
+        net = build()
+        parts = list(fn.data.predict(net, uneven(X, y)))
+        assert [len(part) for part in parts] == [7, 60, 1, 100, 35]
+        np.testing.assert_array_equal(np.concatenate(parts), net.predict(X))
+
+    def test_parquet(self, tmp_path):
+        parquet = pytest.importorskip("pyarrow.parquet")
+        import pyarrow
+
+        X, y, w = arrays()
+        columns = {f"x{j}": X[:, j] for j in range(5)} | {"y": y, "w": w}
+        for name, rows in (("a", slice(0, 120)), ("b", slice(120, 203))):
+            table = pyarrow.table({key: value[rows] for key, value in columns.items()})
+            parquet.write_table(table, tmp_path / f"{name}.parquet", row_group_size=50)
+        data = fn.data.from_parquet(tmp_path, "y", weight="w")
+        assert data.sizes.tolist() == [50, 50, 20, 50, 33]
+        for k, whole in enumerate((X, y, w)):
+            np.testing.assert_array_equal(np.concatenate([data.read(block)[k] for block in range(5)]), whole)
+        chosen = fn.data.from_parquet(tmp_path / "a.parquet", ["y", "w"], columns=["x3", "x1"]).read(0)
+        np.testing.assert_array_equal(chosen[0], X[:50, [3, 1]])
+        assert chosen[1].shape == (50, 2) and chosen[2] is None
+        with pytest.raises(ValueError, match="has no column 'z'"):
+            fn.data.from_parquet(tmp_path, "z")
+        with pytest.raises(FileNotFoundError, match="no folder with files"):
+            fn.data.from_parquet(tmp_path / "nothing", "y")
+
+    def test_pyarrow_is_named_where_it_is_missing(self):
+        result = run_python("import sys; sys.modules['pyarrow'] = None; import fastnet as fn; fn.data.from_parquet('x', 'y')")
+        assert "ImportError: from_parquet needs pyarrow, which is not installed: pip install pyarrow" in result.stderr
+
+
+def test_memory_stays_that_of_two_buffers(tmp_path):
+    """Half a gigabyte of rows in a process whose heap may grow by a fifth of that."""
+    resource = pytest.importorskip("resource")
+    assert resource
+    rows = 500_000
+    np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.float32, (rows, 256)).flush()
+    code = f"""
+import resource
+import numpy as np
+import fastnet as fn
+net = fn.Network([fn.Dense(2, "softmax")], 256, random_state=0)
+net.fit(np.zeros((64, 256), np.float32), np.zeros(64, int), epochs=1)
+X = np.load({str(tmp_path / "X.npy")!r}, mmap_mode="r")
+def read(k):
+    block = np.fromfile({str(tmp_path / "X.npy")!r}, np.float32, 1000 * 256, offset=128 + k * 1000 * 1024)
+    return block.reshape(-1, 256), np.zeros(1000, int)
+data = fn.data.from_batches(read, {rows // 1000}, rows=[1000] * {rows // 1000})
+used = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (used + 100_000_000,) * 2)
+print(net.fit(data, buffer=0.05, batch_size=256, epochs=1, random_state=0, n_threads=1).n_rows)
+try:
+    np.ones((rows := {rows}, 256), np.float32)
+except MemoryError:
+    print("limited")
+"""
+    result = run_python(code)
+    assert result.stdout.split("\n")[:2] == [f"[{rows}]", "limited"], result.stderr
