@@ -64,7 +64,7 @@ cdef struct Worker:
     # What one thread of a team has.
     int number                      # worker 0 is the caller
     char* panel                     # PANEL_BYTES for the products
-    char* scratch                   # for the gradient of a tile
+    char* scratch                   # for the gradient of a tile, and what a layer needs on the way back
     Signals* signals                # that end its work, or NULL
 
 

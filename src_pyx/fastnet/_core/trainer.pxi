@@ -121,7 +121,7 @@ cdef class Trainer:
         if <object> item * numbers * rows > PY_SSIZE_T_MAX // 2:
             raise self._no_memory(f"more than {PY_SSIZE_T_MAX // 2:,}")
         batch.n_tiles = lay_tiles(plan, NULL, &largest)
-        task.scratch_size = (largest * item + 127) // 64 * 64
+        task.scratch_size = (max(largest, plan.scratch) * item + 127) // 64 * 64
         buffer = None
         for passes in range(2):      # the first pass from address 0 measures, the second places
             place = NULL if buffer is None else <char*> cnp.PyArray_DATA(buffer)
