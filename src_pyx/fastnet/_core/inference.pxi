@@ -28,6 +28,7 @@ cdef struct Inference:
     double* values              # (n,) the rows' losses, with loss
     char* scratch               # per worker
     Py_ssize_t scratch_size
+    Py_ssize_t layers_scratch   # numbers of it that layers use
     Signals signals
     int width
 
@@ -38,6 +39,7 @@ cdef struct Block:
     char* slots                 # for outputs of layers
     Head head
     char* panel
+    char* scratch
 
 
 cdef Block lay_block(char** place, const Inference* task) noexcept nogil:
@@ -51,6 +53,7 @@ cdef Block lay_block(char** place, const Inference* task) noexcept nogil:
     block.A = <void**> part(place, (task.n_layers + 1) * sizeof(void*))
     block.slots = <char*> part(place, task.n_slots * rows * task.widest * item)
     block.panel = <char*> part(place, PANEL_BYTES)
+    block.scratch = <char*> part(place, task.layers_scratch * item)
     block.head = lay_head(place, rows, task.loss if task.loss != NULL else &no_loss,
                           task.targets if task.loss != NULL else &no_targets, task.n_outputs, item)
     return block
@@ -65,7 +68,7 @@ cdef void infer_rows(Inference* task, Worker* worker, real* unused) noexcept nog
     cdef Pass here
     memset(&here, 0, sizeof(here))
     here.layers, here.n_layers, here.params, here.A, here.X = task.layers, task.n_layers, task.params, block.A, task.X
-    worker.panel = block.panel
+    worker.panel, worker.scratch = block.panel, block.scratch
     while True:
         start = take_number(&task.next_block) * task.block_rows
         if start >= n or ended(worker):
@@ -138,6 +141,7 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     task.n_layers = plan.n_layers
     task.n_slots = plan.n_slots if task.kept == NULL else 0
     task.widest = plan.widest
+    task.layers_scratch = plan.scratch
     task.n_members = plan.n_members
     task.n_outputs = plan.n_outputs
     task.block_rows = block_rows

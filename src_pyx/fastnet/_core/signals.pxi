@@ -64,7 +64,7 @@ cdef struct Worker:
     # What one thread of a team has.
     int number                      # worker 0 is the caller
     char* panel                     # PANEL_BYTES for the products
-    char* scratch                   # for the gradient of a tile, and what a layer needs on the way back
+    char* scratch                   # for the gradient of a tile, and for what a layer makes on its way
     Signals* signals                # that end its work, or NULL
 
 
