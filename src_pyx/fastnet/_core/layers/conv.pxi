@@ -59,18 +59,19 @@ cdef inline Py_ssize_t window_place(const Windows* windows, Py_ssize_t number) n
     return number // places * windows.row + here // windows.columns * windows.down + here % windows.columns * windows.across
 
 
-cdef void gather_windows(const Windows* windows, const real* restrict A, Py_ssize_t first, Py_ssize_t n, real* restrict to) noexcept nogil:
-    """n windows from number `first` on, one after the other."""
-    cdef Py_ssize_t i, k, j, line
-    cdef const real* run
-    for i in range(n):
-        line = window_place(windows, first + i)
-        for k in range(windows.runs):
-            run = A + line + k % windows.runs_of_line * windows.run_step
-            for j in range(windows.run):
-                to[j] = run[j]
-            to += windows.run
-            line += windows.line_step if (k + 1) % windows.runs_of_line == 0 else 0
+cdef void copy_windows(const Windows* windows, const real* restrict A, Py_ssize_t n, real* restrict to) noexcept nogil:
+    """The first n windows of a line, each a column: n numbers from the same place of them all lie together."""
+    cdef Py_ssize_t k, j, i
+    cdef const real* place
+    for k in range(windows.runs):
+        for j in range(windows.run):
+            place = A + run_place(windows, k) + j
+            if windows.across == 1:
+                memcpy(to, place, n * sizeof(real))
+            else:
+                for i in range(n):
+                    to[i] = place[i * windows.across]
+            to += n
 
 
 cdef void add_windows(const Windows* windows, const real* restrict x, Py_ssize_t first, Py_ssize_t n, real* restrict A) noexcept nogil:
@@ -124,29 +125,30 @@ cdef void conv_forward(const Layer* layer, const Pass* here, const real* A, real
     cdef Py_ssize_t filters = layer.dims[0], r, i, k
     cdef const real* W = <const real*> here.params + layer.places[0]
     cdef const real* b = <const real*> here.params + layer.places[1]
-    if windows.run < SHORT_RUN:
-        conv_forward_of_copies(&windows, A, W, b, Z, here.rows * windows.lines * windows.columns, filters, worker)
-        return
     for r in range(here.rows):
         for i in range(windows.lines):
-            for k in range(windows.runs):
-                own(windows.columns, filters, windows.run, A + i * windows.down + run_place(&windows, k), windows.across, 1,
-                    W + k * windows.run * filters, filters, 1, Z, filters, b if k == 0 else NULL, k > 0, <real*> worker.panel)
+            if windows.run < SHORT_RUN:
+                line_of_copies(&windows, A + i * windows.down, W, b, Z, filters, worker)
+            else:
+                for k in range(windows.runs):
+                    own(windows.columns, filters, windows.run, A + i * windows.down + run_place(&windows, k), windows.across, 1,
+                        W + k * windows.run * filters, filters, 1, Z, filters, b if k == 0 else NULL, k > 0, <real*> worker.panel)
             Z += windows.columns * filters
         A += layer.n_in
         if ended(worker):
             return
 
 
-cdef void conv_forward_of_copies(const Windows* windows, const real* A, const real* W, const real* b, real* Z, Py_ssize_t n,
-                                 Py_ssize_t filters, Worker* worker) noexcept nogil:
-    cdef Py_ssize_t size = windows.runs * windows.run, step = conv_rows_of_scratch(size), start = 0, now
-    while start < n and not ended(worker):
-        now = min(step, n - start)
-        gather_windows(windows, A, start, now, <real*> worker.scratch)
-        own(now, filters, size, <const real*> worker.scratch, size, 1, W, filters, 1, Z + start * filters, filters, b, False,
+cdef void line_of_copies(const Windows* windows, const real* A, const real* W, const real* b, real* Z, Py_ssize_t filters,
+                         Worker* worker) noexcept nogil:
+    """A line of outputs, from copies of its windows."""
+    cdef Py_ssize_t size = windows.runs * windows.run, step = conv_rows_of_scratch(size), first = 0, n
+    while first < windows.columns:
+        n = min(step, windows.columns - first)
+        copy_windows(windows, A + first * windows.across, n, <real*> worker.scratch)
+        own(n, filters, size, <const real*> worker.scratch, 1, n, W, filters, 1, Z + first * filters, filters, b, False,
             <real*> worker.panel)
-        start += now
+        first += n
 
 
 cdef void conv_backward(const Layer* layer, const Pass* here, const real* dZ, real* dA, bint accumulate, Worker* worker) noexcept nogil:
