@@ -36,7 +36,7 @@ cdef class Plan:
     cdef readonly bint uses_blas
     cdef readonly bint takes_sparse
     cdef readonly bint needs_panel          # for one row, too
-    cdef readonly Py_ssize_t scratch        # numbers that the layers need room for, in each worker
+    cdef readonly Py_ssize_t room           # numbers that the layers need room for, in each worker
     cdef readonly tuple sizes               # numbers a row: of the inputs, and of each layer's output
     cdef readonly tuple kind                # what decides how fast it is
 

@@ -64,7 +64,8 @@ cdef struct Worker:
     # What one thread of a team has.
     int number                      # worker 0 is the caller
     char* panel                     # PANEL_BYTES for the products
-    char* scratch                   # for the gradient of a tile, and for what a layer makes on its way
+    char* scratch                   # for the gradient of a tile
+    char* room                      # for what a layer makes on its way, of Plan.room numbers
     Signals* signals                # that end its work, or NULL
 
 

@@ -18,7 +18,7 @@
 cdef enum:
     WINDOW_CONSTANTS = 9
     BORDER_CONSTANTS = 7
-    MOST_SCRATCH = 1 << 15          # numbers of windows, or of their gradients, that are made at a time
+    MOST_ROOM = 1 << 15          # numbers of windows, or of their gradients, that are made at a time
     SHORT_RUN = 12                  # runs shorter than this are copied: 28 x 28 x 1 with 6 filters of 5 x 5 takes 0.5 of the time
 
 
@@ -111,13 +111,13 @@ cdef int conv_plan(Plan plan, Layer* layer) except -1:
     plan.add_segment(layer, 1, filters, WHOLE_TILE)
     layer.cost = <double> layer.n_out * size
     plan.needs_panel = True
-    plan.scratch = max(plan.scratch, conv_rows_of_scratch(size) * size)
+    plan.room = max(plan.room, windows_at_a_time(size) * size)
     return 0
 
 
-cdef inline Py_ssize_t conv_rows_of_scratch(Py_ssize_t size) noexcept nogil:
-    """Windows whose gradients are made at a time."""
-    return max(<Py_ssize_t> 1, MOST_SCRATCH // size)
+cdef inline Py_ssize_t windows_at_a_time(Py_ssize_t size) noexcept nogil:
+    """Windows, or gradients of them, that are made at a time."""
+    return max(<Py_ssize_t> 1, MOST_ROOM // size)
 
 
 cdef void conv_forward(const Layer* layer, const Pass* here, const real* A, real* Z, Worker* worker) noexcept nogil:
@@ -142,11 +142,11 @@ cdef void conv_forward(const Layer* layer, const Pass* here, const real* A, real
 cdef void line_of_copies(const Windows* windows, const real* A, const real* W, const real* b, real* Z, Py_ssize_t filters,
                          Worker* worker) noexcept nogil:
     """A line of outputs, from copies of its windows."""
-    cdef Py_ssize_t size = windows.runs * windows.run, step = conv_rows_of_scratch(size), first = 0, n
+    cdef Py_ssize_t size = windows.runs * windows.run, step = windows_at_a_time(size), first = 0, n
     while first < windows.columns:
         n = min(step, windows.columns - first)
-        copy_windows(windows, A + first * windows.across, n, <real*> worker.scratch)
-        own(n, filters, size, <const real*> worker.scratch, 1, n, W, filters, 1, Z + first * filters, filters, b, False,
+        copy_windows(windows, A + first * windows.across, n, <real*> worker.room)
+        own(n, filters, size, <const real*> worker.room, 1, n, W, filters, 1, Z + first * filters, filters, b, False,
             <real*> worker.panel)
         first += n
 
@@ -155,15 +155,15 @@ cdef void conv_backward(const Layer* layer, const Pass* here, const real* dZ, re
     """Some windows' gradients at a time, dZ W^T, which are then added where the windows lie."""
     cdef Windows windows = windows_of(layer)
     cdef Py_ssize_t filters = layer.dims[0], size = windows.runs * windows.run, places = windows.lines * windows.columns
-    cdef Py_ssize_t step = conv_rows_of_scratch(size), start = 0, n
+    cdef Py_ssize_t step = windows_at_a_time(size), start = 0, n
     cdef const real* W = <const real*> here.params + layer.places[0]
-    cdef real* scratch = <real*> worker.scratch
+    cdef real* room = <real*> worker.room
     if not accumulate:
         memset(dA, 0, here.rows * layer.n_in * sizeof(real))
     while start < here.rows * places and not ended(worker):
         n = min(step, here.rows * places - start)
-        own(n, size, filters, dZ + start * filters, filters, 1, W, 1, filters, scratch, size, <real*> NULL, False, <real*> worker.panel)
-        add_windows(&windows, scratch, start, n, dA)
+        own(n, size, filters, dZ + start * filters, filters, 1, W, 1, filters, room, size, <real*> NULL, False, <real*> worker.panel)
+        add_windows(&windows, room, start, n, dA)
         start += n
 
 
@@ -171,8 +171,7 @@ cdef void conv_gradient(const Layer* layer, const Pass* here, const Tile* tile, 
                         bint accumulate, Worker* worker) noexcept nogil:
     """dW = the sum over lines of outputs of windows^T dZ, db = the column sums of dZ."""
     cdef Windows windows = windows_of(layer)
-    cdef Py_ssize_t filters = layer.dims[0], places = windows.lines * windows.columns, end = tile.first_row + tile.rows
-    cdef Py_ssize_t r, i, row, k, n
+    cdef Py_ssize_t filters = layer.dims[0], places = windows.lines * windows.columns, r, i
     if tile.part == 1:
         column_sums(dZ, g, here.rows * places, filters, accumulate)
         return
@@ -181,16 +180,36 @@ cdef void conv_gradient(const Layer* layer, const Pass* here, const Tile* tile, 
             memset(g + r * g_row, 0, tile.columns * sizeof(real))
     for r in range(here.rows):
         for i in range(windows.lines):
-            row = tile.first_row
-            while row < end:
-                k = row // windows.run
-                n = min((k + 1) * windows.run, end) - row
-                own(n, tile.columns, windows.columns, A + i * windows.down + run_place(&windows, k) + row - k * windows.run, 1,
-                    windows.across, dZ + i * windows.columns * filters + tile.first_column, filters, 1, g + (row - tile.first_row) * g_row,
-                    g_row, <real*> NULL, True, <real*> worker.panel)
-                row += n
+            if windows.run < SHORT_RUN:
+                gradient_of_copies(&windows, tile, A + i * windows.down, dZ, filters, g, g_row, worker)
+            else:
+                gradient_of_line(&windows, tile, A + i * windows.down, dZ, filters, g, g_row, worker)
+            dZ += windows.columns * filters
         A += layer.n_in
-        dZ += layer.n_out
+
+
+cdef void gradient_of_line(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t filters, real* g,
+                           Py_ssize_t g_row, Worker* worker) noexcept nogil:
+    """What a line of outputs adds to a tile."""
+    cdef Py_ssize_t row = tile.first_row, end = tile.first_row + tile.rows, k, n
+    while row < end:
+        k = row // windows.run
+        n = min((k + 1) * windows.run, end) - row
+        own(n, tile.columns, windows.columns, A + run_place(windows, k) + row - k * windows.run, 1, windows.across,
+            dZ + tile.first_column, filters, 1, g + (row - tile.first_row) * g_row, g_row, <real*> NULL, True, <real*> worker.panel)
+        row += n
+
+
+cdef void gradient_of_copies(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t filters, real* g,
+                             Py_ssize_t g_row, Worker* worker) noexcept nogil:
+    """The same from copies of its windows."""
+    cdef Py_ssize_t step = windows_at_a_time(windows.runs * windows.run), first = 0, n
+    while first < windows.columns:
+        n = min(step, windows.columns - first)
+        copy_windows(windows, A + first * windows.across, n, <real*> worker.room)
+        own(tile.rows, tile.columns, n, <const real*> worker.room + tile.first_row * n, n, 1, dZ + first * filters + tile.first_column,
+            filters, 1, g, g_row, <real*> NULL, True, <real*> worker.panel)
+        first += n
 
 
 cdef int border_plan(Plan plan, Layer* layer) except -1:

@@ -4,6 +4,10 @@
 #     constants  as those of a convolution
 #     kept       of the maximum: where in its window, as it lies in A, it is; ties go to the first
 
+cdef enum:
+    FEW_CHANNELS = 12               # fewer are pooled one by one
+
+
 cdef int pool_plan(Plan plan, Layer* layer) except -1:
     cdef Windows windows
     check_windows(plan, layer)
@@ -40,6 +44,9 @@ cdef inline void mean_of_window(const Layer* layer, const Windows* windows, cons
 
 cdef inline void maximum_of_window(const Layer* layer, const Windows* windows, const real* A, real* Z, Py_ssize_t channels) noexcept nogil:
     cdef Py_ssize_t k, l
+    if channels < FEW_CHANNELS:
+        maximum_of_few(layer, windows, A, Z, <real*> NULL, channels)
+        return
     memcpy(Z, A, channels * sizeof(real))
     for k in range(layer.constants[3]):
         for l in range(layer.constants[4]):
@@ -49,12 +56,36 @@ cdef inline void maximum_of_window(const Layer* layer, const Windows* windows, c
 cdef inline void maximum_kept(const Layer* layer, const Windows* windows, const real* A, real* Z, real* kept,
                               Py_ssize_t channels) noexcept nogil:
     cdef Py_ssize_t k, l, place
+    if channels < FEW_CHANNELS:
+        maximum_of_few(layer, windows, A, Z, kept, channels)
+        return
     memcpy(Z, A, channels * sizeof(real))
     memset(kept, 0, channels * sizeof(real))
     for k in range(layer.constants[3]):
         for l in range(layer.constants[4]):
             place = k * windows.line_step + l * windows.run_step
             take_larger_keeping(Z, kept, A + place, <real> place, channels)
+
+
+cdef inline void maximum_of_few(const Layer* layer, const Windows* windows, const real* A, real* Z, real* kept,
+                                Py_ssize_t channels) noexcept nogil:
+    """Channel by channel; the places too, unless `kept` is NULL."""
+    cdef Py_ssize_t k, l, j, place, best_place
+    cdef Py_ssize_t height = layer.constants[3], width = layer.constants[4]
+    cdef real best, a
+    cdef bint larger
+    for j in range(channels):
+        best, best_place = A[j], 0
+        for k in range(height):
+            for l in range(width):
+                place = k * windows.line_step + l * windows.run_step
+                a = A[place + j]
+                larger = (a > best) | (a != a)          # no branch: which is larger cannot be foreseen
+                best = a if larger else best
+                best_place = place if larger else best_place
+        Z[j] = best
+        if kept != NULL:
+            kept[j] = <real> best_place
 
 
 cdef inline void take_larger(real* restrict z, const real* restrict a, Py_ssize_t n) noexcept nogil:
