@@ -30,15 +30,20 @@ from fastnet.activations import (
 from fastnet.exceptions import DivergenceError, DivergenceWarning
 from fastnet.initializers import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, Zeros
 from fastnet.layers import (
+    AvgPool,
     CategoryEmbedding,
     Columns,
     Concat,
+    Conv1d,
+    Conv2d,
     Dense,
     Dropout,
     Flatten,
+    GlobalPool,
     Gradients,
     Layer,
     LayerNorm,
+    MaxPool,
     NumericEmbedding,
     Parametric,
     PReLU,
@@ -99,6 +104,11 @@ _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {
 }
 
 __all__ = [
+    "Conv1d",
+    "Conv2d",
+    "MaxPool",
+    "AvgPool",
+    "GlobalPool",
     "Flatten",
     "Reshape",
     "Layer",

@@ -26,13 +26,14 @@ class Initializer:
         """Variance of one weight of a layer of shape (n_in, n_out)."""
         raise NotImplementedError
 
-    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int) -> np.ndarray:
-        """Draw the weights of a layer, a float64 array of shape (n_in, n_out)."""
+    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int, shape: tuple[int, ...] | None = None) -> np.ndarray:
+        """Draw the weights of a layer, a float64 array of a shape, by default (n_in, n_out)."""
         deviation = np.sqrt(self.variance(n_in, n_out))
+        shape = (n_in, n_out) if shape is None else shape
         if self.uniform:
             bound = np.sqrt(3) * deviation
-            return rng.uniform(-bound, bound, (n_in, n_out))
-        return rng.normal(0.0, deviation, (n_in, n_out))
+            return rng.uniform(-bound, bound, shape)
+        return rng.normal(0.0, deviation, shape)
 
 
 @frozen
@@ -96,8 +97,8 @@ class Zeros(Initializer):
     def variance(self, n_in: int, n_out: int) -> float:
         return 0.0
 
-    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int) -> np.ndarray:
-        return np.zeros((n_in, n_out))
+    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int, shape: tuple[int, ...] | None = None) -> np.ndarray:
+        return np.zeros((n_in, n_out) if shape is None else shape)
 
 
 _ROWS = (GlorotUniform, GlorotNormal, HeUniform, HeNormal, LeCunNormal, Zeros)

@@ -8,27 +8,34 @@ import numpy as np
 
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import ENSEMBLES, Graph, Node
+from fastnet.layers.conv import Conv1d, Conv2d
 from fastnet.layers.dense import Dense
 from fastnet.layers.embedding import CategoryEmbedding, NumericEmbedding, quantile_bins
 from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Reshape, Residual
 from fastnet.layers.norm import LayerNorm
 from fastnet.layers.parametric import Parametric, PReLU
+from fastnet.layers.pool import AvgPool, GlobalPool, MaxPool
 from fastnet.layers.scale import Scale
 
 __all__ = [
     "ENSEMBLES",
     "LAYERS",
     "Arrays",
+    "AvgPool",
     "CategoryEmbedding",
     "Columns",
     "Concat",
+    "Conv1d",
+    "Conv2d",
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalPool",
     "Gradients",
     "Graph",
     "Layer",
     "LayerNorm",
+    "MaxPool",
     "Node",
     "NumericEmbedding",
     "Operation",
@@ -46,6 +53,7 @@ __all__ = [
 _ROWS = (
     *(Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, Flatten, Reshape),
     *(NumericEmbedding, CategoryEmbedding, Parametric, PReLU),
+    *(Conv1d, Conv2d, MaxPool, AvgPool, GlobalPool),
 )
 
 #: Class name -> class, one row a layer.

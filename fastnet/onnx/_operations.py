@@ -13,12 +13,15 @@ import numpy as np
 from onnx import TensorProto
 
 from fastnet.layers import Arrays, Graph
+from fastnet.layers.conv import Convolution
 from fastnet.layers.dense import Linear
 from fastnet.layers.embedding import Lookup, Places, Waves
 from fastnet.layers.joins import Selection, Side, Sum
 from fastnet.layers.norm import Normalisation
 from fastnet.layers.parametric import Interpolation
+from fastnet.layers.pool import Pooling
 from fastnet.layers.scale import Scaling
+from fastnet.layers.windows import Border
 from fastnet.onnx import _activations
 from fastnet.onnx._builder import GraphBuilder
 
@@ -157,6 +160,41 @@ def _interpolation(graph: GraphBuilder, interpolation: Interpolation, segments: 
     return graph.add("Add", start, graph.add("Mul", segments.constant("p"), graph.add("Sub", end, start)))
 
 
+def _channels_first(graph: GraphBuilder, A: str, shape: tuple[int, ...]) -> str:
+    """Rows of (height, width, channels) as images (channels, height, width), which ONNX's operators take."""
+    return graph.add("Transpose", graph.reshape(A, *shape), perm=[0, 3, 1, 2])
+
+
+def _channels_last(graph: GraphBuilder, images: str, n_out: int) -> str:
+    return graph.reshape(graph.add("Transpose", images, perm=[0, 2, 3, 1]), n_out)
+
+
+def _convolution(graph: GraphBuilder, conv: Convolution, segments: Segments, A: str) -> str:
+    windows = conv.windows
+
+    def filters_first(W: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(W.reshape(*windows.kernel, -1, conv.filters).transpose(3, 2, 0, 1))
+
+    images = _channels_first(graph, A, windows.shape)
+    W, b = segments.constant("W", filters_first), segments.constant("b")
+    Z = graph.add("Conv", images, W, b, kernel_shape=windows.kernel, strides=windows.stride, dilations=windows.dilation)
+    return _channels_last(graph, Z, conv.n_out)
+
+
+def _border(graph: GraphBuilder, border: Border, segments: Segments, A: str) -> str:
+    (above, below), (left, right) = border.sides
+    pads = graph.constant(np.array([0, above, left, 0, 0, below, right, 0]))
+    return graph.reshape(graph.add("Pad", graph.reshape(A, *border.shape), pads), border.n_out)
+
+
+def _pooling(graph: GraphBuilder, pooling: Pooling, segments: Segments, A: str) -> str:
+    windows = pooling.windows
+    images = _channels_first(graph, A, windows.shape)
+    operator = "MaxPool" if pooling.maximum else "AveragePool"
+    Z = graph.add(operator, images, kernel_shape=windows.kernel, strides=windows.stride)
+    return _channels_last(graph, Z, pooling.n_out)
+
+
 #: Kind of operation -> what appends it to a graph, ``(graph, operation, its segments, names of its sources) -> name``.
 WRITERS: dict[str, Callable[..., str]] = {
     "dense": _linear,
@@ -170,4 +208,7 @@ WRITERS: dict[str, Callable[..., str]] = {
     "piecewise": _places,
     "embedding": _lookup,
     "parametric": _interpolation,
+    "conv": _convolution,
+    "border": _border,
+    "pool": _pooling,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_layers import HIDDEN, N_IN, build, rows
+from test_layers import HIDDEN, N_IN, POSITIONED, build, rows
 
 import fastnet as fn
 from fastnet._core import core
@@ -129,5 +129,15 @@ def test_rows_with_positions(opset, rng):
     net = fn.Network(layers, input_shape=(3, 4), random_state=0)
     net.params[:] += 0.3 * rng.standard_normal(net.n_params)
     X = rng.standard_normal((7, 12)).astype(np.float32)
+    session = runtime.InferenceSession(to_onnx(net, opset=opset).SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"X": X})[0], net.forward(X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("opset", [13, 20])
+@pytest.mark.parametrize("hidden", POSITIONED)
+def test_convolutions_and_pools(hidden, opset, rng):
+    shape, layers = POSITIONED[hidden]
+    net = fn.Network([*layers, fn.Flatten(), fn.Dense(2, "softmax")], input_shape=shape, random_state=0)
+    X = rng.standard_normal((7, net.n_inputs)).astype(np.float32)
     session = runtime.InferenceSession(to_onnx(net, opset=opset).SerializeToString(), providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(session.run(None, {"X": X})[0], net.forward(X), rtol=1e-5, atol=1e-6)

@@ -195,8 +195,12 @@ class Twin:
         return self.f.prelu(x, self.parameters[f"{path}p"])
 
 
+#: Compared with PyTorch's modules in a test of their own.
+WINDOWS = ("Conv1d", "Conv2d", "MaxPool", "AvgPool", "GlobalPool")
+
+
 def test_every_layer_has_a_twin():
-    assert [name for name in LAYERS if not hasattr(Twin, name) and name not in ("Dropout", "Flatten", "Reshape")] == []
+    assert [name for name in LAYERS if not hasattr(Twin, name) and name not in ("Dropout", "Flatten", "Reshape", *WINDOWS)] == []
 
 
 def ensemble_of_two_dense_layers(twin, kind, k, x):
@@ -257,3 +261,29 @@ def test_ensembles_are_those_of_torch(kind, loss_of, rng):
     value, gradients = net.loss_and_grad(X, y)
     assert value == pytest.approx(J.item(), rel=1e-12)
     assert_same_gradients(net, gradients, twin)
+
+
+@pytest.mark.parametrize("n_axes", [1, 2])
+def test_convolution_and_pool_are_those_of_torch(n_axes, rng):
+    """Outputs and gradients; PyTorch's channels come first."""
+    torch = pytest.importorskip("torch")
+    functional, shape, kernel = torch.nn.functional, (11, 3) if n_axes == 1 else (9, 8, 3), 3 if n_axes == 1 else (3, 2)
+    conv = (fn.Conv1d if n_axes == 1 else fn.Conv2d)(4, kernel, "tanh", stride=2, padding=1)
+    net = fn.Network(
+        [conv, fn.MaxPool(2), fn.Flatten(), fn.Dense(2, "identity")], input_shape=shape, dtype="float64", random_state=0
+    )
+    X, y = rng.standard_normal((6, *shape)), rng.random((6, 2))
+    parameters = {name: torch.tensor(view.copy(), requires_grad=True) for name, view in net.parameters.items()}
+    axes = range(n_axes)
+    W = parameters["1.W"].permute(n_axes + 1, n_axes, *axes)
+    images = torch.tensor(X).permute(0, n_axes + 1, *(axis + 1 for axis in axes))
+    Z = (functional.conv1d if n_axes == 1 else functional.conv2d)(images, W, parameters["1.b"], stride=2, padding=1)
+    pooled = (functional.max_pool1d if n_axes == 1 else functional.max_pool2d)(torch.tanh(Z), 2)
+    flat = pooled.permute(0, *(axis + 2 for axis in axes), 1).reshape(6, -1)
+    outputs = flat @ parameters["4.W"] + parameters["4.b"]
+    np.testing.assert_allclose(net.forward(X), outputs.detach().numpy(), rtol=1e-11)
+    J = ((outputs - torch.tensor(y)) ** 2).sum() / 12
+    J.backward()
+    gradients = net.views(net.loss_and_grad(X, y)[1].flat)
+    for name, parameter in parameters.items():
+        np.testing.assert_allclose(gradients[name], parameter.grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=name)

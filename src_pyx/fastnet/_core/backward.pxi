@@ -11,13 +11,15 @@ cdef enum:
 
 
 cdef bint backward_layers(const Pass* here, Worker* worker, real* unused) noexcept nogil:
-    """dZ[L-1] .. dZ[1] of some rows from their dZ[L]; False if a signal has ended the work."""
+    """dZ[L-1] .. dZ[1] of some rows from their dZ[L], of the layers that learn; False if a signal has ended the work."""
     cdef Py_ssize_t l, i
     cdef const Layer* layer
     cdef const Source* source
     cdef real* dZ
     for l in range(here.n_layers, 0, -1):
         layer = here.layers + l - 1
+        if not layer.learns:
+            continue
         dZ = rows_at(here.dZ, l, layer.n_out, here, <real*> NULL)
         if l == here.n_layers:
             pass
@@ -27,7 +29,7 @@ cdef bint backward_layers(const Pass* here, Worker* worker, real* unused) noexce
             multiply_derivative(layer.activation, layer.alpha, output_rows(layer, here, <real*> NULL), dZ, here.rows * layer.n_out)
         for i in range(layer.n_sources):
             source = layer.sources + i
-            if source.layer > 0:
+            if source.layer > 0 and here.layers[source.layer - 1].learns:
                 layer_backward(layer, here, i, dZ, rows_at(here.dZ, source.layer, source.width, here, <real*> NULL), worker)
         if ended(worker):
             return False

@@ -28,6 +28,7 @@ cdef struct Inference:
     double* values              # (n,) the rows' losses, with loss
     char* scratch               # per worker
     Py_ssize_t scratch_size
+    Py_ssize_t room             # numbers of it for what layers make on their way
     Signals signals
     int width
 
@@ -38,6 +39,7 @@ cdef struct Block:
     char* slots                 # for outputs of layers
     Head head
     char* panel
+    char* room                  # for what layers make on their way
 
 
 cdef Block lay_block(char** place, const Inference* task) noexcept nogil:
@@ -51,6 +53,7 @@ cdef Block lay_block(char** place, const Inference* task) noexcept nogil:
     block.A = <void**> part(place, (task.n_layers + 1) * sizeof(void*))
     block.slots = <char*> part(place, task.n_slots * rows * task.widest * item)
     block.panel = <char*> part(place, PANEL_BYTES)
+    block.room = <char*> part(place, task.room * item)
     block.head = lay_head(place, rows, task.loss if task.loss != NULL else &no_loss,
                           task.targets if task.loss != NULL else &no_targets, task.n_outputs, item)
     return block
@@ -65,7 +68,7 @@ cdef void infer_rows(Inference* task, Worker* worker, real* unused) noexcept nog
     cdef Pass here
     memset(&here, 0, sizeof(here))
     here.layers, here.n_layers, here.params, here.A, here.X = task.layers, task.n_layers, task.params, block.A, task.X
-    worker.panel = block.panel
+    worker.panel, worker.room = block.panel, block.room
     while True:
         start = take_number(&task.next_block) * task.block_rows
         if start >= n or ended(worker):
@@ -104,7 +107,7 @@ cdef void outputs_of_rows(const Inference* task, const Pass* here, const Head* h
 cdef void infer_worker(int number, void* argument) noexcept nogil:
     cdef Inference* task = <Inference*> argument
     cdef Worker worker
-    worker.number, worker.signals, worker.panel, worker.scratch = number, &task.signals, NULL, NULL
+    worker.number, worker.signals, worker.panel, worker.scratch, worker.room = number, &task.signals, NULL, NULL, NULL
     if task.width == cnp.NPY_FLOAT:
         infer_rows[float](task, &worker, NULL)
     else:
@@ -138,6 +141,7 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     task.n_layers = plan.n_layers
     task.n_slots = plan.n_slots if task.kept == NULL else 0
     task.widest = plan.widest
+    task.room = plan.room
     task.n_members = plan.n_members
     task.n_outputs = plan.n_outputs
     task.block_rows = block_rows
@@ -231,7 +235,7 @@ cdef void infer_row(Plan plan, const void* params, const void* x, void* out, voi
     cdef const Layer* layer = plan.layers + plan.n_layers - 1
     here.layers, here.n_layers, here.params, here.A, here.inputs = plan.layers, plan.n_layers, params, A, x
     here.first, here.rows, here.D, here.kept = 0, 1, NULL, NULL
-    worker.number, worker.signals, worker.panel, worker.scratch = 0, NULL, NULL, NULL
+    worker.number, worker.signals, worker.panel, worker.scratch, worker.room = 0, NULL, NULL, NULL, NULL
     place += (plan.n_layers + 1) * sizeof(void*)
     slots = <real*> part(&place, 0)
     log_sums = slots + plan.n_slots * plan.widest

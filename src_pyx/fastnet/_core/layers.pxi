@@ -64,6 +64,8 @@ include "layers/norm.pxi"
 include "layers/joins.pxi"
 include "layers/embedding.pxi"
 include "layers/parametric.pxi"
+include "layers/conv.pxi"
+include "layers/pool.pxi"
 
 
 cdef int plan_layer(Plan plan, Layer* layer) except -1:
@@ -90,6 +92,12 @@ cdef int plan_layer(Plan plan, Layer* layer) except -1:
         return embedding_plan(plan, layer)
     if layer.kind == PARAMETRIC:
         return parametric_plan(plan, layer)
+    if layer.kind == CONV:
+        return conv_plan(plan, layer)
+    if layer.kind == BORDER:
+        return border_plan(plan, layer)
+    if layer.kind == POOL:
+        return pool_plan(plan, layer)
     raise ValueError(f"layer {layer.number} has the unknown kind {layer.kind}")
 
 
@@ -115,6 +123,12 @@ cdef inline void layer_forward(const Layer* layer, const Pass* here, const real*
         embedding_forward(layer, here, A, Z)
     elif layer.kind == PARAMETRIC:
         parametric_forward(layer, here, A, Z)
+    elif layer.kind == CONV:
+        conv_forward(layer, here, A, Z, worker)
+    elif layer.kind == BORDER:
+        border_forward(layer, here, A, Z)
+    elif layer.kind == POOL:
+        pool_forward(layer, here, A, Z)
 
 
 cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t source, const real* dZ, real* dA,
@@ -143,6 +157,12 @@ cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t
             memset(dA, 0, here.rows * layer.n_in * sizeof(real))
     elif layer.kind == PARAMETRIC:
         parametric_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == CONV:
+        conv_backward(layer, here, dZ, dA, accumulate, worker)
+    elif layer.kind == BORDER:
+        border_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == POOL:
+        pool_backward(layer, here, dZ, dA, accumulate)
 
 
 cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* A, const real* dZ, real* g,
@@ -160,3 +180,5 @@ cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile
         embedding_gradient(layer, here, tile, A, dZ, g, g_row, accumulate)
     elif layer.kind == PARAMETRIC:
         parametric_gradient(layer, here, A, dZ, g, accumulate)
+    elif layer.kind == CONV:
+        conv_gradient(layer, here, tile, A, dZ, g, g_row, accumulate, worker)

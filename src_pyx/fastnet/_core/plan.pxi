@@ -36,6 +36,7 @@ cdef class Plan:
     cdef readonly bint uses_blas
     cdef readonly bint takes_sparse
     cdef readonly bint needs_panel          # for one row, too
+    cdef readonly Py_ssize_t room           # numbers that the layers need room for, in each worker
     cdef readonly tuple sizes               # numbers a row: of the inputs, and of each layer's output
     cdef readonly tuple kind                # what decides how fast it is
 
@@ -77,7 +78,7 @@ cdef class Plan:
         for i in range(self.n_layers):
             kind, sources, dims, constants = layers[i][:4]
             layer = self.layers + i
-            if not DENSE <= kind <= PARAMETRIC:
+            if kind not in LAYER_CODES.values():
                 raise ValueError(f"layer {i + 1} has the unknown kind {kind}")
             if len(sources) < 1 or not all(0 <= source <= i for source in sources) or len(dims) > MOST_DIMS:
                 raise ValueError(f"layer {i + 1} must read earlier layers or the inputs, got sources {tuple(sources)}, dims {tuple(dims)}")
@@ -126,10 +127,21 @@ cdef class Plan:
         if not 1 <= layer.n_out <= 2147483647:
             raise ValueError(f"layer {i + 1} makes {layer.n_out} numbers a row: they must be 1 to 2^31 - 1")
         layer.keeps = derivative_needs_z(layer.activation) or layer.dropout > 0
+        layer.learns = self._learns(layer)
         self.cost += layer.cost
         self.uses_blas = self.uses_blas or layer.by_blas
         self.sizes += (int(layer.n_out),)
         return 0
+
+    cdef bint _learns(self, const Layer* layer) noexcept:
+        cdef Py_ssize_t n
+        for n in range(layer.first_segment, self.n_segments):
+            if not self.segments[n].frozen:
+                return True
+        for n in range(layer.n_sources):
+            if layer.sources[n].layer > 0 and self.layers[layer.sources[n].layer - 1].learns:
+                return True
+        return False
 
     cdef int _finish_output(self, Py_ssize_t n_members) except -1:
         cdef Py_ssize_t n_out = self.layers[self.n_layers - 1].n_out

@@ -65,6 +65,7 @@ cdef struct Worker:
     int number                      # worker 0 is the caller
     char* panel                     # PANEL_BYTES for the products
     char* scratch                   # for the gradient of a tile
+    char* room                      # for what a layer makes on its way, of Plan.room numbers
     Signals* signals                # that end its work, or NULL
 
 

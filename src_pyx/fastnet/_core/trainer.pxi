@@ -122,6 +122,7 @@ cdef class Trainer:
             raise self._no_memory(f"more than {PY_SSIZE_T_MAX // 2:,}")
         batch.n_tiles = lay_tiles(plan, NULL, &largest)
         task.scratch_size = (largest * item + 127) // 64 * 64
+        task.room_size = (plan.room * item + 127) // 64 * 64
         buffer = None
         for passes in range(2):      # the first pass from address 0 measures, the second places
             place = NULL if buffer is None else <char*> cnp.PyArray_DATA(buffer)
@@ -138,6 +139,7 @@ cdef class Trainer:
             batch.head = lay_head(&place, rows, &batch.loss, &batch.y, plan.n_outputs, item)
             task.panels = <char*> part(&place, self.n_threads * PANEL_BYTES)
             task.scratch = <char*> part(&place, self.n_threads * task.scratch_size)
+            task.rooms = <char*> part(&place, self.n_threads * task.room_size)
             batch.inputs = part(&place, rows * plan.n_inputs * item if batch.X.dense != NULL else 0)
             for l in range(1, L + 1):
                 layer = plan.layers + l - 1

@@ -64,6 +64,8 @@ cdef struct Training:
     char* panels                    # one a worker
     char* scratch                   # one tile a worker
     Py_ssize_t scratch_size
+    char* rooms                     # for what layers make on their way, one a worker
+    Py_ssize_t room_size
     Py_ssize_t* tile_bounds         # (team + 1,)
     # results
     Signals signals
@@ -378,6 +380,7 @@ cdef void train_worker(int number, void* argument) noexcept nogil:
     worker.number = number
     worker.panel = task.panels + number * PANEL_BYTES
     worker.scratch = task.scratch + number * task.scratch_size
+    worker.room = task.rooms + number * task.room_size
     worker.signals = &task.signals if task.heavy else NULL
     cdef unsigned long long before = denormals_to_zero()
     if task.batch.width == cnp.NPY_FLOAT:

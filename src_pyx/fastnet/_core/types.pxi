@@ -70,11 +70,15 @@ cdef enum LayerKind:
     PIECEWISE
     EMBEDDING
     PARAMETRIC
+    CONV
+    BORDER
+    POOL
 
 
 LAYER_CODES = {
     "dense": DENSE, "scale": SCALE, "norm": NORM, "pass": PASS, "sum": SUM, "concat": CONCAT, "columns": COLUMNS,
     "periodic": PERIODIC, "piecewise": PIECEWISE, "embedding": EMBEDDING, "parametric": PARAMETRIC,
+    "conv": CONV, "border": BORDER, "pool": POOL,
 }
 
 
@@ -127,6 +131,7 @@ cdef struct Layer:
     double dropout                  # probability of dropping a number of its output
     bint keeps                      # the derivative is kept by the forward pass: it cannot be had from A[l], or dropout masks it
     Py_ssize_t kept                 # numbers a row that the way back needs besides
+    bint learns                     # it or a layer that it reads has parameters that are trained: it needs its dZ
     double cost                     # multiply-adds a row, of the forward pass
     bint by_blas                    # BLAS makes its products
     Py_ssize_t slot                 # where inference keeps its output while later layers need it

@@ -1,0 +1,207 @@
+"""Convolutions of series and images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnet import _checks, activations, initializers
+from fastnet._hints import takes_other_words
+from fastnet.activations import Activation
+from fastnet.initializers import Initializer
+from fastnet.layers._base import Arrays, Layer, Operation, Segment, zero
+from fastnet.layers._graph import Graph
+from fastnet.layers.windows import PADDINGS, Border, Windows, as_image, border, down_and_across, sizes
+
+
+@dataclass(frozen=True, init=False)
+class _Conv(Layer):
+    """What convolutions along one and two axes share."""
+
+    n_axes: ClassVar[int]
+    paddings: ClassVar[tuple[str, ...]] = PADDINGS
+    filters: int
+    kernel_size: tuple[int, ...]
+    activation: Activation
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: str | tuple[int, ...]
+    initializer: Initializer
+    dropout: float
+
+    @takes_other_words()
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        activation: str | Activation | type[Activation] = "relu",
+        *,
+        stride: int | Sequence[int] = 1,
+        dilation: int | Sequence[int] = 1,
+        padding: str | int | Sequence[int] = "valid",
+        initializer: str | Initializer | type[Initializer] | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        g = activations.get(activation)
+        values = {
+            "filters": _checks.positive_int(filters, "filters", maximum=_checks.MAX_DIMENSION),
+            "kernel_size": sizes(kernel_size, "kernel_size", self.n_axes),
+            "activation": g,
+            "stride": sizes(stride, "stride", self.n_axes),
+            "dilation": sizes(dilation, "dilation", self.n_axes),
+            "padding": self._padding(padding),
+            "initializer": initializers.get(g.initializer if initializer is None else initializer),
+            "dropout": _checks.real(dropout, "dropout", minimum=0.0, below=1.0),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _padding(self, padding: Any) -> str | tuple[int, ...]:
+        if isinstance(padding, str):
+            return _checks.one_of(padding, "padding", self.paddings)
+        return sizes(padding, "padding", self.n_axes, minimum=0)
+
+    def connect(self, graph: Graph, source: int) -> int:
+        name = type(self).__name__
+        image = as_image(graph, source, name, self.n_axes)
+        length = image[2 - self.n_axes : 2]
+        reach = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
+        sides = border(self.padding, length, reach, self.stride)
+        if any(n + sum(side) < r for n, side, r in zip(length, sides, reach, strict=True)):
+            raise ValueError(
+                f"{name} has windows of {reach} positions, more than {graph.row_shapes[source]} with padding "
+                f"{self.padding!r} has: take a smaller kernel_size or dilation, or padding='same'."
+            )
+        if any(map(any, sides)):
+            zeros = Border(shape=image, sides=down_and_across(sides, (0, 0)))
+            image = zeros.shape_out
+            source = graph.add(zeros, source, shape=image[2 - self.n_axes :])
+        kernel, stride, dilation = (down_and_across(v, 1) for v in (self.kernel_size, self.stride, self.dilation))
+        windows = Windows(image, kernel, stride, dilation)
+        operation = Convolution(
+            windows=windows, filters=self.filters, n_axes=self.n_axes, initializer=self.initializer,
+            activation=self.activation, dropout=self.dropout,
+        )  # fmt: skip
+        return graph.add(operation, source, shape=(*windows.places[2 - self.n_axes :], self.filters))
+
+
+class Conv1d(_Conv):
+    """Convolution of series: ``Z[t] = b + sum over k of A[t * stride + k * dilation - p] @ W[k]`` with g and dropout after it.
+
+    Rows have shape (length, channels), and (length of the output, filters) after it. The kernel is not flipped, as everywhere in
+    deep learning. W has shape (kernel_size, channels, filters), b (filters,).
+
+    Parameters
+    ----------
+    filters : int
+        Channels of the output.
+    kernel_size : int
+        Positions that a filter sees.
+    activation : str or Activation
+        g.
+    stride : int
+        Positions from one window to the next.
+    dilation : int
+        Positions from one that a filter sees to the next.
+    padding : {"valid", "same", "causal"} or int
+        Zeros at the ends: none; so many that the output has ``ceil(length / stride)`` positions, an odd one at the end; so
+        many at the beginning that no output depends on later inputs; that number at both ends.
+    initializer : str or Initializer, optional
+        How W is drawn, by default what suits the activation; n_in is ``kernel_size * channels``, n_out ``kernel_size * filters``.
+    dropout : float in [0, 1)
+        Probability with which a number of the output is dropped in training.
+    """
+
+    n_axes = 1
+    paddings = (*PADDINGS, "causal")
+
+
+class Conv2d(_Conv):
+    """Convolution of images: ``Z[i, j] = b + sum over k, l of A[i s + k d - p, j s + l d - p] @ W[k, l]`` with stride s and
+    dilation d, and g and dropout after it.
+
+    Rows have shape (height, width, channels), and (height, width, filters) after it. The kernel is not flipped, as everywhere in
+    deep learning. W has shape (*kernel_size, channels, filters), b (filters,).
+
+    Parameters
+    ----------
+    filters : int
+        Channels of the output.
+    kernel_size : int or (int, int)
+        Positions that a filter sees, down and across.
+    activation : str or Activation
+        g.
+    stride : int or (int, int)
+        Positions from one window to the next.
+    dilation : int or (int, int)
+        Positions from one that a filter sees to the next.
+    padding : {"valid", "same"}, int or (int, int)
+        Zeros around: none; so many that the output has ``ceil(height / stride)`` lines, an odd one below, and columns likewise;
+        that number on both sides.
+    initializer : str or Initializer, optional
+        How W is drawn, by default what suits the activation; n_in is the number of positions of a filter times channels, n_out
+        the same times filters.
+    dropout : float in [0, 1)
+        Probability with which a number of the output is dropped in training.
+    """
+
+    n_axes = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution(Operation):
+    """``Z = b + windows of A @ W``; W is (*kernel, channels, filters), without the first axis for series."""
+
+    kind: ClassVar[str] = "conv"
+    windows: Windows
+    filters: int
+    n_axes: int
+    initializer: Initializer
+
+    @property
+    def n_out(self) -> int:
+        down, across = self.windows.places
+        return down * across * self.filters
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return (self.filters,)
+
+    @property
+    def constants(self) -> tuple[int, ...]:
+        return self.windows.constants
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        return Segment("W", self._weight_shape, self._initial_weights), Segment("b", (self.filters,), zero)
+
+    @property
+    def _weight_shape(self) -> tuple[int, ...]:
+        return (*self.windows.kernel, self.windows.shape[2], self.filters)[2 - self.n_axes :]
+
+    def _initial_weights(self, rng: np.random.Generator) -> np.ndarray:
+        *kernel, channels, filters = self._weight_shape
+        positions = math.prod(kernel)
+        return self.initializer(rng, positions * channels, positions * filters, self._weight_shape)
+
+    def _images(self, rows: np.ndarray) -> np.ndarray:
+        return rows.reshape(-1, *self.windows.shape)
+
+    def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        W, images = params["W"].reshape(*self.windows.kernel, -1, self.filters), self._images(A[0])
+        Z = sum(images[where] @ W[k, l] for k, l, where in self.windows.slices()) + params["b"]
+        return np.asarray(Z.reshape(len(A[0]), self.n_out))
+
+    def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
+        W, images = params["W"].reshape(*self.windows.kernel, -1, self.filters), self._images(A[0])
+        dz = dZ.reshape(-1, *self.windows.places, self.filters)
+        dA, dW = np.zeros_like(images), np.zeros_like(W)
+        for k, l, where in self.windows.slices():
+            dA[where] += dz @ W[k, l].T
+            dW[k, l] = np.tensordot(images[where], dz, ((0, 1, 2), (0, 1, 2)))
+        gradients = {"W": dW.reshape(params["W"].shape), "b": dz.sum(axis=(0, 1, 2))}
+        return (dA.reshape(A[0].shape),), gradients
