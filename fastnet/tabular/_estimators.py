@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -26,8 +27,8 @@ from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 from fastnet.tabular._splits import splits
 from fastnet.tabular._training import train
 
-#: Validation rows that importances of features are measured on.
-_IMPORTANCE_ROWS = 500
+#: Validation rows that importances of features are measured on, and multiplications that this may take.
+_IMPORTANCE_ROWS, _IMPORTANCE_COST = 500, 5e10
 
 
 class BaseTabular(BaseEstimator, ABC):
@@ -145,6 +146,8 @@ class BaseTabular(BaseEstimator, ABC):
                 seed=seed,
             )
         )
+        if len(parts) < choices.n_folds:
+            choices = replace(choices, n_members=choices.n_members * choices.n_folds)
         self.networks_, self.history_, judged = [], [], []
         for number, (rows, held) in enumerate(parts):
             validation = given or (None if held is None else (features[held], targets[held]))
@@ -223,7 +226,7 @@ class BaseTabular(BaseEstimator, ABC):
     def _judge_all(self, judged: list[tuple[Any, ...]], metric: Metric) -> None:
         """Score, calibrate, and measure importances on the rows that networks did not train on."""
         self.validation_score_ = np.nan
-        self.feature_importances_ = np.zeros(self.n_features_in_)
+        self.feature_importances_ = np.full(self.n_features_in_, np.nan)
         if not judged:
             self._finish(np.empty(0), np.empty((0, self._n_outputs())), None)
             return
@@ -237,6 +240,9 @@ class BaseTabular(BaseEstimator, ABC):
         """How much worse the first network is on validation rows where a column of the table is shuffled."""
         X, y = X[:_IMPORTANCE_ROWS].copy(), y[:_IMPORTANCE_ROWS]
         network = self.networks_[0]
+        if len(X) * network.n_params * self.n_features_in_ > _IMPORTANCE_COST:
+            return
+        self.feature_importances_[:] = 0
         order = np.random.default_rng(0).permutation(len(X))
 
         def badness() -> float:
