@@ -12,7 +12,7 @@ preset : {"fast", "default", "best"}, default="default"
     What the parameters below are whose default is None: few epochs of two members; one member in each of five folds; or four in
     each, for more epochs.
 time_limit : float > 0, default=None
-    Seconds that `fit` may take; the schedules are compressed to end by then.
+    Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
 n_members : int, default=None
     Networks that are trained together and averaged: by preset 2, 1, 4.
 n_folds : int, default=None

@@ -50,7 +50,9 @@ class Deadline(Callback):
         Of the order of rows.
     """
 
-    def __init__(self, course: Progress, n_rows: int, batch_size: int, n_epochs: int, end: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self, course: Progress, n_rows: int, batch_size: int, n_epochs: int, end: float, rng: np.random.Generator
+    ) -> None:
         self.course, self.end, self.rng = course, end, rng
         self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
         self.rows_left = n_rows * n_epochs
