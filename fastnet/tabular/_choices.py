@@ -41,13 +41,13 @@ NAMES = tuple(field.name for field in fields(Choices))
 
 #: What differs from the defaults of `Choices`.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"n_members": 2, "n_folds": 1, "n_epochs": 32},
+    "fast": {"n_members": 2, "n_folds": 1, "n_epochs": 32, "batch_size": 64},
     "default": {},
     "best": {"n_members": 4, "n_epochs": 256},
 }
 
 #: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
-LEAST_UPDATES = {"fast": 300, "default": 800, "best": 1500}
+LEAST_UPDATES = {"fast": 800, "default": 800, "best": 1500}
 
 
 def resolved(estimator: Any, n_rows: int, metric: Metric, *, regression: bool) -> Choices:

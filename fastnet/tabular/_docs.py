@@ -44,10 +44,10 @@ beta_2 : float, default=None
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer.
 n_epochs : int, default=None
-    By preset 32, 128, 256; above 20,000 rows fewer in proportion, but at least 12; and as many as it takes for 300, 800, 1500
+    By preset 32, 128, 256; above 20,000 rows fewer in proportion, but at least 12; and as many as it takes for 800, 800, 1500
     updates.
 batch_size : int, default=None
-    By default 256.
+    By preset 64, 256, 256.
 patience : float, default=None
     Stop when no member has improved for more epochs than this: by default never. The best epoch of each member is kept in any
     case.
