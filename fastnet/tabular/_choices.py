@@ -17,12 +17,12 @@ MANY_ROWS, LEAST_EPOCHS = 20_000, 12
 class Choices:
     """Everything about the networks that a preset decides; the estimators document the fields."""
 
-    n_members: int = 4
-    n_folds: int = 1
+    n_members: int = 1
+    n_folds: int = 5
     ensemble: str = "packed"
     hidden_layer_sizes: tuple[int, ...] = (128, 128, 128)
     activation: str = "selu"
-    numeric_embedding: str = "pbld"
+    numeric_embedding: str | None = None
     category_units: int = 8
     scale_layer: bool = True
     data_init: bool = True
@@ -31,7 +31,7 @@ class Choices:
     learning_rate: float = 0.04
     beta_2: float = 0.95
     schedule: str = "cycles"
-    n_epochs: int = 64
+    n_epochs: int = 128
     batch_size: int = 256
     patience: float = np.inf
     label_smoothing: float = 0.1
@@ -41,13 +41,13 @@ NAMES = tuple(field.name for field in fields(Choices))
 
 #: What differs from the defaults of `Choices`.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"n_members": 2, "n_epochs": 24},
+    "fast": {"n_members": 2, "n_folds": 1, "n_epochs": 32, "batch_size": 64},
     "default": {},
-    "best": {"n_members": 4, "n_folds": 5, "n_epochs": 128, "hidden_layer_sizes": (256, 256, 256)},
+    "best": {"n_members": 4, "n_epochs": 256},
 }
 
 #: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
-LEAST_UPDATES = {"fast": 300, "default": 800, "best": 1500}
+LEAST_UPDATES = {"fast": 800, "default": 800, "best": 1500}
 
 
 def resolved(estimator: Any, n_rows: int, metric: Metric, *, regression: bool) -> Choices:

@@ -9,24 +9,26 @@ T = TypeVar("T", bound=type)
 
 PARAMETERS = """\
 preset : {"fast", "default", "best"}, default="default"
-    What the parameters below are whose default is None: a few epochs of two members; four members; or four larger ones in
-    each of five folds.
+    What the parameters below are whose default is None: few epochs of two members; one member in each of five folds; or four in
+    each, for more epochs.
 time_limit : float > 0, default=None
-    Seconds that `fit` may take; the schedules are compressed to end by then.
+    Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
 n_members : int, default=None
-    Networks that are trained together and averaged: by preset 2, 4, 4.
+    Networks that are trained together and averaged: by preset 2, 1, 4.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
-    averaged: by preset 1, 1, 5.
+    averaged: by preset 1, 5, 5. With `X_val`, or too few rows to set any aside, there are so many members more
+    instead.
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None
-    Units of the hidden layers of a member: by preset (128, 128, 128), for "best" (256, 256, 256).
+    Units of the hidden layers of a member: by default (128, 128, 128).
 activation : str or Activation, default=None
     Of the hidden layers, each unit of which learns how much of it it wants: by default "selu" for classification, "mish" for
     regression.
 numeric_embedding : {"pbld", "plr", "none"}, default=None
-    What numbers become before the first layer, see `fastnet.NumericEmbedding`: by default "pbld".
+    What numbers become before the first layer, see `fastnet.NumericEmbedding`: by default "pbld", and "none" for
+    more than 500 numbers.
 category_units : int, default=None
     Numbers that a category becomes where there are more than `max_one_hot`: by default 8.
 scale_layer : bool, default=None
@@ -42,10 +44,10 @@ beta_2 : float, default=None
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer.
 n_epochs : int, default=None
-    By preset 24, 64, 128; above 20,000 rows fewer in proportion, but at least 12; and as many as it takes for 300, 800, 1500
+    By preset 32, 128, 256; above 20,000 rows fewer in proportion, but at least 12; and as many as it takes for 800, 800, 1500
     updates.
 batch_size : int, default=None
-    By default 256.
+    By preset 64, 256, 256.
 patience : float, default=None
     Stop when no member has improved for more epochs than this: by default never. The best epoch of each member is kept in any
     case.
@@ -76,7 +78,8 @@ n_iter_ : int
 validation_score_ : float
     Score of the validation rows by `metric`; greater is better, so that errors and losses are negative. NaN without such rows.
 feature_importances_ : ndarray of shape (n_features_in_,)
-    How much worse the metric gets on validation rows when a column is shuffled."""
+    How much worse the metric gets on validation rows when a column is shuffled; NaN where there are no such rows, or so many
+    columns and parameters that it would take long."""
 
 
 def with_parameters(cls: T) -> T:

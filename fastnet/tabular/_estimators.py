@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -26,8 +27,11 @@ from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 from fastnet.tabular._splits import splits
 from fastnet.tabular._training import train
 
-#: Validation rows that importances of features are measured on.
-_IMPORTANCE_ROWS = 500
+#: Validation rows that importances of features are measured on, and multiplications that this may take.
+_IMPORTANCE_ROWS, _IMPORTANCE_COST = 500, 5e10
+
+#: Most probabilities that a temperature is fitted to.
+_CALIBRATION_SIZE = 1_000_000
 
 
 class BaseTabular(BaseEstimator, ABC):
@@ -145,8 +149,12 @@ class BaseTabular(BaseEstimator, ABC):
                 seed=seed,
             )
         )
+        if len(parts) < choices.n_folds:
+            choices = replace(choices, n_members=choices.n_members * choices.n_folds)
         self.networks_, self.history_, judged = [], [], []
         for number, (rows, held) in enumerate(parts):
+            if self.networks_ and time.monotonic() > end:
+                break
             validation = given or (None if held is None else (features[held], targets[held]))
             held_weights = weights[held] if weights is not None and held is not None else None
             share = (end - time.monotonic()) / (len(parts) - number)
@@ -223,7 +231,7 @@ class BaseTabular(BaseEstimator, ABC):
     def _judge_all(self, judged: list[tuple[Any, ...]], metric: Metric) -> None:
         """Score, calibrate, and measure importances on the rows that networks did not train on."""
         self.validation_score_ = np.nan
-        self.feature_importances_ = np.zeros(self.n_features_in_)
+        self.feature_importances_ = np.full(self.n_features_in_, np.nan)
         if not judged:
             self._finish(np.empty(0), np.empty((0, self._n_outputs())), None)
             return
@@ -237,6 +245,9 @@ class BaseTabular(BaseEstimator, ABC):
         """How much worse the first network is on validation rows where a column of the table is shuffled."""
         X, y = X[:_IMPORTANCE_ROWS].copy(), y[:_IMPORTANCE_ROWS]
         network = self.networks_[0]
+        if len(X) * network.n_params * self.n_features_in_ > _IMPORTANCE_COST:
+            return
+        self.feature_importances_[:] = 0
         order = np.random.default_rng(0).permutation(len(X))
 
         def badness() -> float:
@@ -436,7 +447,9 @@ def tempered(p: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def best_temperature(y: np.ndarray, p: np.ndarray, weights: np.ndarray | None) -> float:
-    """The temperature of least log-loss, within a tenth and ten."""
+    """The temperature of least log-loss, within a tenth and ten; of many classes, on some of the rows."""
+    rows = slice(None, None, -(-p.size // _CALIBRATION_SIZE))
+    y, p, weights = y[rows], p[rows], None if weights is None else weights[rows]
 
     def badness(log_temperature: float) -> float:
         q = tempered(p, np.exp(log_temperature))

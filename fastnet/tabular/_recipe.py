@@ -18,6 +18,8 @@ from fastnet.tabular._choices import Choices
 
 #: Rows that initial values are taken from.
 _ROWS = 2048
+#: Most numbers that are embedded where the choice is left open.
+MOST_EMBEDDED = 500
 #: Units whose pre-activations differ less keep their weights: their inputs are constant.
 _LEAST_DEVIATION = 1e-4
 
@@ -65,11 +67,13 @@ def layers(inputs: Inputs, hidden: list[int], output: Dense, choices: Choices) -
 
 def _front(inputs: Inputs, choices: Choices) -> list[Layer]:
     """Embeddings of numbers and categories beside what stays as it is; no layer if all of it does."""
-    embedded = inputs.continuous if choices.numeric_embedding != "none" else []
+    few = len(inputs.continuous) <= MOST_EMBEDDED
+    kind = choices.numeric_embedding or ("pbld" if few else "none")
+    embedded = inputs.continuous if kind != "none" else []
     plain = sorted(set(range(inputs.n)) - {*embedded, *inputs.codes})
     branches: list[list[Layer]] = []
     if embedded:
-        branches.append([NumericEmbedding(choices.numeric_embedding, columns=embedded)])
+        branches.append([NumericEmbedding(kind, columns=embedded)])
     if plain:
         branches.append([Columns(plain)])
     if inputs.codes:

@@ -21,27 +21,71 @@ from fastnet.tabular._recipe import SHAPES, OfProgress, Progress, flat_then_cosi
 Part = tuple[np.ndarray, np.ndarray, "np.ndarray | None"]
 
 
-class Deadline(Callback):
-    """Ends training at `end`, a time of `time.monotonic`, with a schedule that is over by then.
+class Pace(Callback):
+    """Spreads the schedule over the epochs that were planned, and ends training with them."""
 
-    After each epoch the rest of the schedule is spread over the epochs there is time for, at most those that were planned.
-    """
-
-    def __init__(self, progress: Progress, n_epochs: int, end: float) -> None:
-        self.progress, self.n_epochs, self.end = progress, n_epochs, end
-        self.started = time.monotonic()
+    def __init__(self, course: Progress, n_epochs: int) -> None:
+        self.course, self.n_epochs = course, n_epochs
 
     def on_epoch_end(self, session: Any) -> bool:
-        """Set the pace of the next epoch; True if there is none."""
-        progress, now = self.progress, time.monotonic()
-        progress.done = min(progress.done + progress.epoch, 1.0)
-        progress.first_step = session.step
-        left = self.n_epochs - session.epoch
-        if np.isfinite(self.end):
-            mean = (now - self.started) / session.epoch
-            left = min(left, int((self.end - now) / mean))
-        progress.epoch = (1 - progress.done) / max(left, 1)
-        return left <= 0
+        """Go on to the next epoch; True if there is none."""
+        self.course.done = session.epoch / self.n_epochs
+        self.course.first_step = session.step
+        return session.epoch >= self.n_epochs
+
+
+class Deadline(Callback):
+    """Spreads the schedule over the time there is, and ends training with it, or when all planned epochs are done.
+
+    What counts as an epoch is a piece of one, so long that it takes about a twentieth of the time, and at most a whole epoch.
+
+    Parameters
+    ----------
+    course : Progress
+    n_rows, batch_size, n_epochs : int
+        What is planned.
+    end : float
+        A time of `time.monotonic`.
+    rng : Generator
+        Of the order of rows.
+    """
+
+    def __init__(
+        self, course: Progress, n_rows: int, batch_size: int, n_epochs: int, end: float, rng: np.random.Generator
+    ) -> None:
+        self.course, self.end, self.rng = course, end, rng
+        self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
+        self.rows_left = n_rows * n_epochs
+        self.order = np.empty(0, np.int64)
+        self.size = self.batch_size
+        self.seconds_a_row = 0.0
+        self.last = time.monotonic()
+        course.epoch = self.size / self.rows_left
+
+    def rows(self, session: Any) -> np.ndarray:
+        """Row numbers of the next piece; every row once before any comes again."""
+        if len(self.order) < min(self.size, self.batch_size):
+            self.order = self.rng.permutation(self.n_rows)
+        piece, self.order = self.order[: self.size], self.order[self.size :]
+        self.size = len(piece)
+        self.course.n_steps = -(-self.size // self.batch_size)
+        return piece
+
+    def on_epoch_end(self, session: Any) -> bool:
+        """Choose the next piece; True if there is no time for one."""
+        now = time.monotonic()
+        course, seconds = self.course, (now - self.last) / self.size
+        self.seconds_a_row = seconds if not self.seconds_a_row else (self.seconds_a_row + seconds) / 2
+        self.last = now
+        self.rows_left -= self.size
+        course.done, course.first_step = min(course.done + course.epoch, 1.0), session.step
+        possible = min(self.rows_left, int((self.end - now) / self.seconds_a_row))
+        if possible < self.batch_size:
+            return True
+        batches = max(1, min(possible // 20, 2 * self.size, self.n_rows) // self.batch_size)
+        self.size = min(batches * self.batch_size, self.n_rows)
+        course.epoch = (1 - course.done) * self.size / possible
+        return False
 
 
 @dataclass
@@ -120,9 +164,15 @@ def train(
         Show a progress bar.
     """
     X, y, sample_weight = part
+    sampling: Any
     n_steps = -(-len(X) // min(choices.batch_size, len(X)))
     course = Progress(1 / choices.n_epochs, n_steps)
     watchers: list[Callback] = [] if judge is None else [BestEpochs(judge, choices.patience)]
+    pace: Callback = Pace(course, choices.n_epochs)
+    n_epochs, sampling = choices.n_epochs, "shuffle"
+    if np.isfinite(end):
+        deadline = Deadline(course, len(X), choices.batch_size, choices.n_epochs, end, np.random.default_rng(seed))
+        pace, n_epochs, sampling = deadline, choices.n_epochs * n_steps, deadline.rows
     fading = {
         name: OfProgress(1.0, flat_then_cosine, course)
         for name, value in (("weight_decay", choices.weight_decay), ("dropout", choices.dropout))
@@ -139,8 +189,9 @@ def train(
         schedules=fading,
         weight_decay=choices.weight_decay,
         batch_size=choices.batch_size,
-        epochs=choices.n_epochs,
-        callbacks=[*watchers, Deadline(course, choices.n_epochs, end)],
+        epochs=n_epochs,
+        sampling=sampling,
+        callbacks=[*watchers, pace],
         progress=progress,
         random_state=seed,
         n_threads=n_threads,

@@ -148,6 +148,17 @@ class TestFitting:
         outputs = [network.forward(model.preprocessor_.transform(X)) for network in model.networks_]
         assert model.predict(X) == pytest.approx(model._in_units(np.mean(outputs, axis=0).astype(float))[:, 0])
 
+    def test_given_validation_rows_leave_the_number_of_members(self):
+        model = fn.TabularRegressor(n_members=2, n_folds=3, n_epochs=1)
+        model.fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
+        assert [network.n_members for network in model.networks_] == [6]
+
+    def test_many_columns_have_no_importances_and_no_embeddings(self, rng):
+        wide = rng.standard_normal((60, 6000))
+        model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(wide, wide[:, 0] > 0)
+        assert np.isnan(model.feature_importances_).all()
+        assert not any("periodic" in name for name in model.networks_[0].parameters)
+
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
         assert np.isnan(model.validation_score_)
