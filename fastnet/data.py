@@ -35,7 +35,7 @@ _BLOCK_BYTES, _FEWEST_BLOCKS = 1 << 20, 100
 class Blocks:
     """Rows in blocks, each of which can be read at any time.
 
-    `from_arrays`, `from_parquet`, `from_arrow` and `from_batches` make them; `Network.fit` takes them in place of X and y. ``len``
+    `from_arrays`, `from_parquet`, `from_arrow` and `from_batches` make them, and `fit` takes them in place of X and y. ``len``
     gives the number of rows.
 
     Parameters
