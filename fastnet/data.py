@@ -23,7 +23,7 @@ import numpy as np
 
 from fastnet import _checks
 
-__all__ = ["Blocks", "from_arrays", "from_batches", "from_parquet", "predict"]
+__all__ = ["Blocks", "from_arrays", "from_arrow", "from_batches", "from_parquet", "predict"]
 
 #: Features, targets and sample weights of a block; the last two may be None.
 Block: TypeAlias = tuple[Any, Any, Any]
@@ -35,8 +35,8 @@ _BLOCK_BYTES, _FEWEST_BLOCKS = 1 << 20, 100
 class Blocks:
     """Rows in blocks, each of which can be read at any time.
 
-    `from_arrays`, `from_parquet` and `from_batches` make them; `Network.fit` takes them in place of X and y. ``len`` gives the
-    number of rows.
+    `from_arrays`, `from_parquet`, `from_arrow` and `from_batches` make them, and `fit` takes them in place of X and y. ``len``
+    gives the number of rows.
 
     Parameters
     ----------
@@ -218,27 +218,79 @@ def from_parquet(
         raise ImportError("from_parquet needs pyarrow, which is not installed: pip install pyarrow") from error
     files = _parquet_files(Path(path))
     metadata = {file: parquet.read_metadata(file) for file in files}
-    targets = [target] if isinstance(target, str) else list(target or ())
-    beside = {*targets, *([] if weight is None else [weight])}
-    names = metadata[files[0]].schema.to_arrow_schema().names
-    features = [name for name in names if name not in beside] if columns is None else list(columns)
+    roles = _Roles(metadata[files[0]].schema.to_arrow_schema().names, target, columns, weight)
     for file in files:
-        missing = sorted({*features, *beside} - set(metadata[file].schema.to_arrow_schema().names))
-        if missing:
-            raise ValueError(f"{file} has no column {', '.join(map(repr, missing))}.")
+        roles.check(metadata[file].schema.to_arrow_schema().names, file)
     groups = [(file, group) for file in files for group in range(metadata[file].num_row_groups)]
 
     def read(number: int) -> Block:
         file, group = groups[number]
         with parquet.ParquetFile(file, metadata=metadata[file]) as opened:
-            table = opened.read_row_group(group, columns=[*features, *beside], use_threads=False)
-        column = {name: table.column(name).to_numpy() for name in table.column_names}
-        y = np.column_stack([column[name] for name in targets]) if targets else None
-        if isinstance(target, str):
-            y = column[target]
-        return np.column_stack([column[name] for name in features]), y, None if weight is None else column[weight]
+            return roles.block(opened.read_row_group(group, columns=roles.names, use_threads=False))
 
     return Blocks(read, [metadata[file].row_group(group).num_rows for file, group in groups])
+
+
+def from_arrow(
+    table: Any,
+    target: str | Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    weight: str | None = None,
+) -> Blocks:
+    """Rows of an Arrow table, such as one on a memory map.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        ``pyarrow.ipc.open_file(pyarrow.memory_map(path)).read_all()`` reads nothing yet.
+    target, columns, weight
+        As for `from_parquet`.
+
+    Returns
+    -------
+    Blocks
+        Of the rows that lie together in the table, a hundredth of them at most.
+
+    Raises
+    ------
+    ValueError
+        The table lacks a column, or has no rows.
+    """
+    roles = _Roles(table.column_names, target, columns, weight)
+    roles.check(table.column_names, "The table")
+    batches = table.select(roles.names).to_batches(max_chunksize=max(1, -(-table.num_rows // _FEWEST_BLOCKS)))
+    return Blocks(lambda number: roles.block(batches[number]), [batch.num_rows for batch in batches])
+
+
+class _Roles:
+    """Which columns of a table are features, targets and weights."""
+
+    def __init__(
+        self, names: Sequence[str], target: str | Sequence[str] | None, columns: Sequence[str] | None, weight: str | None
+    ) -> None:
+        self._target, self._weight = target, weight
+        targets = [target] if isinstance(target, str) else list(target or ())
+        beside = [*targets, *([] if weight is None else [weight])]
+        self._features = [name for name in names if name not in beside] if columns is None else list(columns)
+        self.names = list(dict.fromkeys([*self._features, *beside]))
+
+    def check(self, names: Sequence[str], where: Any) -> None:
+        """Refuse a table that lacks one of the columns."""
+        missing = sorted(set(self.names) - set(names))
+        if missing:
+            raise ValueError(f"{where} has no column {', '.join(map(repr, missing))}.")
+
+    def block(self, table: Any) -> Block:
+        """Features, targets and weights of a table or record batch."""
+
+        def values(names: str | Sequence[str]) -> np.ndarray:
+            if isinstance(names, str):
+                return np.asarray(table.column(names))
+            return np.column_stack([values(name) for name in names])
+
+        y = values(self._target) if self._target else None
+        return values(self._features), y, None if self._weight is None else values(self._weight)
 
 
 def _parquet_files(path: Path) -> list[Path]:

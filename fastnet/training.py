@@ -121,7 +121,7 @@ def _session(network: Network, data: Blocks | _data.Dataset, buffer: float | Non
 
 def _refuse_with_blocks(*, y: Any, sample_weight: Any, lbfgs: bool) -> None:
     if y is not None or sample_weight is not None:
-        raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data, not to fit.")
+        raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data alone.")
     if lbfgs:
         raise ValueError("L-BFGS needs all rows in memory, got blocks: give another optimizer, or arrays.")
 

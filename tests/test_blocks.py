@@ -268,6 +268,20 @@ class TestSources:
         with pytest.raises(FileNotFoundError, match="no folder with files"):
             fn.data.from_parquet(tmp_path / "nothing", "y")
 
+    def test_arrow_tables_on_a_memory_map(self, tmp_path):
+        pyarrow = pytest.importorskip("pyarrow")
+        X, y, w = arrays()
+        table = pyarrow.table({f"x{j}": X[:, j] for j in range(5)} | {"y": y, "w": w})
+        with pyarrow.OSFile(str(tmp_path / "rows.arrow"), "wb") as file, pyarrow.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=70)
+        mapped = pyarrow.ipc.open_file(pyarrow.memory_map(str(tmp_path / "rows.arrow"))).read_all()
+        data = fn.data.from_arrow(mapped, "y", weight="w")
+        assert data.sizes.max() == 3 and len(data) == 203
+        for k, whole in enumerate((X, y, w)):
+            np.testing.assert_array_equal(np.concatenate([data.read(block)[k] for block in range(len(data.sizes))]), whole)
+        with pytest.raises(ValueError, match="The table has no column 'z'"):
+            fn.data.from_arrow(mapped, "z")
+
     def test_pyarrow_is_named_where_it_is_missing(self):
         result = run_python("import sys; sys.modules['pyarrow'] = None; import fastnet as fn; fn.data.from_parquet('x', 'y')")
         assert "ImportError: from_parquet needs pyarrow, which is not installed: pip install pyarrow" in result.stderr

@@ -16,9 +16,11 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from fastnet._checks import positive_int, refuse_dates
 from fastnet._data import MatrixLike
 from fastnet._hints import did_you_mean, takes_other_words
+from fastnet.data import Blocks
 from fastnet.losses import Loss
 
 from . import _fit, _interop
+from ._blocks import without_features
 from ._docs import with_shared_parts
 from ._initialization import initial_parameters
 from ._parameters import check_names, hidden_sizes, initialization_activations
@@ -110,8 +112,8 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X: MatrixLike,
-        y: ArrayLike,
+        X: MatrixLike | Blocks,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
         X_val: MatrixLike | None = None,
@@ -192,11 +194,17 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             warn_of_other_units(rows.labels, validation.labels)
         if groups is not None:
             self._check_groups_are_used(validation)
+        if self.early_stopping and validation is None and rows.blocks is not None:
+            raise ValueError("No rows are set aside of blocks: give X_val and y_val to fit, or early_stopping=False.")
         if self.early_stopping and validation is None and not uses_lbfgs(self):
             rows, validation = split(self, rows, random_state, groups)
         return *self._scale_targets(rows, validation, incremental=incremental), random_state
 
     def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, role: Role, reset: bool) -> Rows:
+        blocks = None
+        if isinstance(X, Blocks):
+            blocks = self._checked_blocks(X, y, sample_weight, role)
+            X, y, sample_weight = without_features(blocks)
         if self._numeric_targets:
             refuse_dates(y, "y")
         X, labels = checked_data(self, X, y, multi_output=True, y_numeric=self._numeric_targets, reset=reset)
@@ -206,7 +214,18 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         dtype = X.dtype if reset else self._parameter_dtype()
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X, dtype)
-        return Rows(X, self._encode(labels, dtype), labels, self._row_weights(labels, sample_weight, dtype), sample_weight)
+        weights = self._row_weights(labels, sample_weight, dtype)
+        return Rows(X, self._encode(labels, dtype), labels, weights, sample_weight, blocks)
+
+    def _checked_blocks(self, data: Blocks, y: Any, sample_weight: Any, role: Role) -> Blocks:
+        """Data larger than memory, for which not everything is possible."""
+        if role != "fit":
+            raise ValueError("Data of fastnet.data are for X of fit alone: give arrays, such as those of data.read(0).")
+        if y is not None or sample_weight is not None:
+            raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data alone.")
+        if uses_lbfgs(self):
+            raise ValueError("solver='lbfgs' needs all rows in memory, got blocks: set another solver, or give arrays.")
+        return data
 
     def _parameter_dtype(self) -> np.dtype:
         dtype = np.result_type(*self.coefs_, *self.intercepts_)

@@ -123,8 +123,9 @@ feature_names_in_ : ndarray of shape (n_features,)
     Their names, where all of them are strings."""
 
 FIT_ARGUMENTS = """\
-X : {array-like, sparse matrix} of shape (n_samples, n_features)
-    Features. float32 is trained in float32, all else in float64. Sparse rows reach the first layer as they are.
+X : {array-like, sparse matrix} of shape (n_samples, n_features), or Blocks
+    Features. float32 is trained in float32, all else in float64. Sparse rows reach the first layer as they are. `fit` takes data
+    larger than memory from `fastnet.data`, with their targets and sample weights.
 y : array-like of shape (n_samples,) or (n_samples, n_outputs)
     Targets.
 sample_weight : array-like of shape (n_samples,), default=None

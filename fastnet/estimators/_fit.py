@@ -12,11 +12,13 @@ from sklearn.utils.optimize import _check_optimize_result
 from fastnet import _data, _lbfgs
 from fastnet._loop import train
 from fastnet._session import Session
+from fastnet._stream import StreamSession
 from fastnet.callbacks import ProgressBar
 from fastnet.exceptions import DivergenceError
 from fastnet.history import growth
 from fastnet.network import Network
 
+from ._blocks import with_targets
 from ._initialization import EpochOrder, side_seed
 from ._losses import reported_scale
 from ._parameters import dropouts
@@ -142,25 +144,35 @@ def _session(
     solver: Solver,
     batch_size: int,
 ) -> Session:
+    targets, loss = estimator._training_targets(rows.y), estimator._core_loss(network.dtype)
+    options: dict[str, Any] = {
+        "loss": loss,
+        "optimizer": solver.optimizer,
+        "batch_size": batch_size,
+        "learning_rate": solver.rate,
+        "l2": float(estimator.alpha),
+        "l2_per_batch": True,
+        "weight_decay": estimator.weight_decay or 0.0,
+        "max_grad_norm": estimator.max_grad_norm,
+        "n_threads": estimator.n_threads,
+        "optimizer_state": solver.state,
+        "step": solver.step,
+    }
+    if rows.blocks is not None:
+        if targets.ndim == 2:
+            targets = targets[:, :: network.n_outputs // loss.n_targets(network.n_outputs)]
+        data = with_targets(rows.blocks, targets, rows.sample_weight)
+        sampling = "shuffle" if estimator.shuffle else "sequential"
+        return StreamSession(network, data, sampling=sampling, random_state=random_state, **options)
     drops = any(dropouts(estimator, network.n_layers - 1))
     return Session(
         network,
         _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False),
-        estimator._training_targets(rows.y),
-        loss=estimator._core_loss(network.dtype),
-        optimizer=solver.optimizer,
-        batch_size=batch_size,
-        learning_rate=solver.rate,
+        targets,
         sampling=EpochOrder(len(rows), random_state) if estimator.shuffle else "sequential",
         sample_weight=rows.sample_weight,
-        l2=float(estimator.alpha),
-        l2_per_batch=True,
-        weight_decay=estimator.weight_decay or 0.0,
-        max_grad_norm=estimator.max_grad_norm,
         random_state=side_seed(random_state, estimator.t_) if drops else 0,
-        n_threads=estimator.n_threads,
-        optimizer_state=solver.state,
-        step=solver.step,
+        **options,
     )
 
 

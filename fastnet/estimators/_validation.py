@@ -15,6 +15,7 @@ from sklearn.model_selection import check_cv, train_test_split
 from sklearn.utils import _safe_indexing
 
 from fastnet import _data, _outputs
+from fastnet.data import Blocks
 from fastnet.network import Network
 
 from ._losses import reported_scale
@@ -40,6 +41,8 @@ class Rows:
         What the rows weigh, by the caller's weights and those of their classes.
     caller_weight : ndarray of shape (m,) or None
         The caller's weights alone.
+    blocks : Blocks or None
+        Where the features are read from, if they are not in memory; X is then an empty matrix of their shape.
     """
 
     X: Any
@@ -47,6 +50,7 @@ class Rows:
     labels: Any
     sample_weight: np.ndarray | None
     caller_weight: np.ndarray | None = None
+    blocks: Blocks | None = None
 
     def __len__(self) -> int:
         return self.X.shape[0]

@@ -1,0 +1,112 @@
+"""Estimators on data larger than memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastnet as fn
+
+pytest.importorskip("sklearn")
+
+REGRESSIONS = [{}, {"loss": "quantile"}, {"loss": "poisson"}, {"scale_target": True}]
+
+
+def arrays(m=230, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((m, 4)).astype(dtype)
+    return X, np.array(["a", "b", "c"])[rng.integers(0, 3, m)], rng.random(m)
+
+
+def blocks(X, y, w=None, sizes=(50, 0, 100, 3, 77)):
+    ends = np.cumsum(sizes)
+
+    def read(number):
+        rows = slice(ends[number] - sizes[number], ends[number])
+        return X[rows], y[rows], None if w is None else w[rows]
+
+    return fn.data.from_batches(read, len(sizes), rows=sizes)
+
+
+def assert_same(model, other):
+    for mine, theirs in zip(model.coefs_ + model.intercepts_, other.coefs_ + other.intercepts_, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_allclose(model.loss_curve_, other.loss_curve_, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+class TestInSequence:
+    """Without shuffling the model is that of arrays, bit for bit."""
+
+    OPTIONS = {"hidden_layer_sizes": 6, "shuffle": False, "max_iter": 4, "random_state": 0, "batch_size": 32}
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("options", [{}, {"class_weight": "balanced"}, {"label_smoothing": 0.1}])
+    @pytest.mark.parametrize("n_classes", [2, 3])
+    def test_classes(self, dtype, options, n_classes):
+        X, y, w = arrays(dtype=dtype)
+        y = np.where(y == "c", "a", y) if n_classes == 2 else y
+        model = fn.MLPClassifier(**self.OPTIONS, **options).fit(blocks(X, y, w))
+        other = fn.MLPClassifier(**self.OPTIONS, **options).fit(X, y, sample_weight=w)
+        assert_same(model, other)
+        assert model.coefs_[0].dtype == dtype
+        assert model.classes_.tolist() == other.classes_.tolist()
+        np.testing.assert_array_equal(np.concatenate(list(fn.data.predict(model, blocks(X, y)))), other.predict(X))
+
+    @pytest.mark.parametrize("options", REGRESSIONS)
+    @pytest.mark.parametrize("n_targets", [1, 2])
+    def test_values(self, options, n_targets):
+        X, _, w = arrays()
+        y = np.exp(X[:, :n_targets]) if n_targets > 1 else np.exp(X[:, 0])
+        if options.get("loss") == "quantile":
+            options = {"loss": fn.Quantile([0.1, 0.9])}
+        model = fn.MLPRegressor(**self.OPTIONS, **options).fit(blocks(X, y, w))
+        assert_same(model, fn.MLPRegressor(**self.OPTIONS, **options).fit(X, y, sample_weight=w))
+
+    def test_early_stopping_on_given_rows(self):
+        X, y, _ = arrays()
+        options = self.OPTIONS | {"early_stopping": True, "max_iter": 30}
+        model = fn.MLPClassifier(**options).fit(blocks(X, y), X_val=X, y_val=y)
+        other = fn.MLPClassifier(**options).fit(X, y, X_val=X, y_val=y)
+        assert_same(model, other)
+        assert model.validation_scores_ == other.validation_scores_
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_shuffling_is_a_function_of_the_seed():
+    X, y, _ = arrays()
+    one, same, other = (
+        fn.MLPClassifier(6, max_iter=3, random_state=seed, batch_size=32).fit(blocks(X, y)).coefs_[0] for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "arguments", "message"),
+    [
+        ({}, {"y": np.zeros(230)}, "Blocks bring their targets"),
+        ({"solver": "lbfgs"}, {}, "solver='lbfgs' needs all rows in memory"),
+        ({"early_stopping": True}, {}, "No rows are set aside of blocks: give X_val and y_val"),
+    ],
+)
+def test_what_cannot_be_done(parameters, arguments, message):
+    X, y, _ = arrays()
+    with pytest.raises(ValueError, match=message):
+        fn.MLPClassifier(**parameters).fit(blocks(X, y), **arguments)
+
+
+def test_where_blocks_have_no_place():
+    X, y, _ = arrays()
+    data = blocks(X, y)
+    with pytest.raises(ValueError, match="are for X of fit alone"):
+        fn.MLPRegressor().partial_fit(data, None)
+    with pytest.raises(ValueError, match="are for X of fit alone"):
+        fn.MLPClassifier(early_stopping=True).fit(data, X_val=data, y_val=y)
+    with pytest.raises(ValueError, match="no targets to train on"):
+        fn.MLPClassifier().fit(fn.data.from_arrays(X))
+
+
+def test_arrays_need_targets():
+    with pytest.raises(ValueError, match="requires y to be passed"):
+        fn.MLPClassifier().fit(arrays()[0])
