@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_consistent_length, check_is_fitted, column_or_1d
 
 from fastnet import _checks, losses
+from fastnet.history import History
 from fastnet.layers import Dense
 from fastnet.network import Network
 from fastnet.tabular import _recipe
@@ -151,7 +152,9 @@ class BaseTabular(BaseEstimator, ABC):
         )
         if len(parts) < choices.n_folds:
             choices = replace(choices, n_members=choices.n_members * choices.n_folds)
-        self.networks_, self.history_, judged = [], [], []
+        self.networks_: list[Network] = []
+        self.history_: list[History] = []
+        judged: list[tuple[Any, ...]] = []
         for number, (rows, held) in enumerate(parts):
             if self.networks_ and time.monotonic() > end:
                 break
