@@ -115,7 +115,7 @@ class TestLearning:
     @pytest.mark.parametrize("ensemble", ["packed", "batch", "mini"])
     @pytest.mark.parametrize("numeric_embedding", ["pbld", "plr", "none"])
     def test_choices(self, ensemble, numeric_embedding):
-        model = fn.TabularClassifier(**QUICK, ensemble=ensemble, numeric_embedding=numeric_embedding, n_epochs=10)
+        model = fn.TabularClassifier(**QUICK, ensemble=ensemble, numeric_embedding=numeric_embedding, n_epochs=30)
         assert model.fit(X, LABELS).score(X, LABELS) > 0.6
 
 
