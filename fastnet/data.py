@@ -28,8 +28,8 @@ __all__ = ["Blocks", "from_arrays", "from_arrow", "from_batches", "from_parquet"
 #: Features, targets and sample weights of a block; the last two may be None.
 Block: TypeAlias = tuple[Any, Any, Any]
 
-#: Bytes of a block of features that are read together, and the fewest blocks that data of more rows than that are divided into.
-_BLOCK_BYTES, _FEWEST_BLOCKS = 1 << 20, 100
+#: Of blocks of arrays: most bytes of features, how many blocks there are where that allows it, and fewest rows.
+_BLOCK_BYTES, _BLOCKS, _FEWEST_ROWS = 1 << 20, 1000, 32
 
 
 class Blocks:
@@ -93,8 +93,8 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     y : array of shape (m,) or (m, n_targets), optional
     sample_weight : array of shape (m,), optional
     block_rows : int, optional
-        Rows of a block, which are read together. By default the chunks of the array, where it has any, or else about a megabyte,
-        and a hundredth of the rows at most.
+        Rows of a block, which are read together. By default the chunks of the array, where it has any, or else a thousandth of
+        the rows, but 32 at least and a megabyte at most.
 
     Returns
     -------
@@ -137,7 +137,11 @@ def _rows_of_a_block(X: Any) -> int:
     if chunks:
         return int(chunks[0])
     m, n = X.shape
-    return max(1, min(_BLOCK_BYTES // max(1, n * X.dtype.itemsize), -(-m // _FEWEST_BLOCKS)))
+    return max(1, min(_BLOCK_BYTES // max(1, n * X.dtype.itemsize), _share_of(m)))
+
+
+def _share_of(m: int) -> int:
+    return max(_FEWEST_ROWS, -(-m // _BLOCKS))
 
 
 def from_batches(read: Callable[[int], Sequence[Any]], n_batches: int, *, rows: Sequence[int] | None = None) -> Blocks:
@@ -250,7 +254,7 @@ def from_arrow(
     Returns
     -------
     Blocks
-        Of the rows that lie together in the table, a hundredth of them at most.
+        Of rows that lie together in the table: a thousandth of all, but 32 at least.
 
     Raises
     ------
@@ -259,7 +263,7 @@ def from_arrow(
     """
     roles = _Roles(table.column_names, target, columns, weight)
     roles.check(table.column_names, "The table")
-    batches = table.select(roles.names).to_batches(max_chunksize=max(1, -(-table.num_rows // _FEWEST_BLOCKS)))
+    batches = table.select(roles.names).to_batches(max_chunksize=_share_of(table.num_rows))
     return Blocks(lambda number: roles.block(batches[number]), [batch.num_rows for batch in batches])
 
 
