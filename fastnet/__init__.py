@@ -59,7 +59,7 @@ from fastnet.runtime import show_config
 if TYPE_CHECKING:
     from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
     from fastnet.checkpoint import Checkpoint
-    from fastnet.estimators import MLPClassifier, MLPRegressor
+    from fastnet.estimators import ImageClassifier, MLPClassifier, MLPRegressor
     from fastnet.functional import OptimizerState, init_state, update
     from fastnet.history import History
     from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, RMSprop
@@ -74,7 +74,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "fastnet.callbacks": ("Callback", "EarlyStopping", "ProgressBar"),
     "fastnet.checkpoint": ("Checkpoint",),
-    "fastnet.estimators": ("MLPClassifier", "MLPRegressor"),
+    "fastnet.estimators": ("ImageClassifier", "MLPClassifier", "MLPRegressor"),
     "fastnet.functional": ("OptimizerState", "init_state", "update"),
     "fastnet.history": ("History",),
     "fastnet.optimizers": ("LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "RMSprop"),
@@ -162,6 +162,7 @@ __all__ = [
     "LeCunNormal",
     "LeakyReLU",
     "LinearWarmup",
+    "ImageClassifier",
     "MLPClassifier",
     "MLPRegressor",
     "Mish",

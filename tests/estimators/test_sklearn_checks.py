@@ -10,16 +10,23 @@ import sklearn
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-from fastnet.estimators import MLPClassifier, MLPRegressor
+from fastnet.estimators import ImageClassifier, MLPClassifier, MLPRegressor
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([MLPClassifier(max_iter=100), MLPRegressor(max_iter=100), MLPRegressor(max_iter=100, scale_target=True)])
+@parametrize_with_checks(
+    [
+        MLPClassifier(max_iter=100),
+        MLPRegressor(max_iter=100),
+        MLPRegressor(max_iter=100, scale_target=True),
+        ImageClassifier(max_iter=60),
+    ]
+)
 def test_estimator_check(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
 
 @pytest.mark.skipif(parse_version(sklearn.__version__) < parse_version("1.9"), reason="earlier versions have fewer checks")
-@pytest.mark.parametrize(("estimator", "n_checks"), [(MLPClassifier(), 67), (MLPRegressor(), 60)])
+@pytest.mark.parametrize(("estimator", "n_checks"), [(MLPClassifier(), 67), (MLPRegressor(), 60), (ImageClassifier(), 55)])
 def test_no_check_is_left_out(estimator: Any, n_checks: int) -> None:
     assert len(list(estimator_checks_generator(estimator, mark="skip"))) >= n_checks

@@ -19,7 +19,7 @@ cdef enum:
     WINDOW_CONSTANTS = 9
     BORDER_CONSTANTS = 7
     MOST_ROOM = 1 << 15          # numbers of windows, or of their gradients, that are made at a time
-    SHORT_RUN = 12                  # runs shorter than this are copied: 28 x 28 x 1 with 6 filters of 5 x 5 takes 0.5 of the time
+    SHORT_RUN = 12                  # shorter ones are copied: 28 x 28 x 1 to 6 filters of 5 x 5 takes 10 instead of 34 microseconds
 
 
 cdef struct Windows:

@@ -1,0 +1,96 @@
+"""ImageClassifier: forms of images, and what it does by itself."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from fastnet import ImageClassifier, MaxPool
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X, y, stratify=y, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def colours(request):
+    """Images of 9 x 12 positions and 2 channels, whose class is which channel has the bright spot."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    X = rng.normal(5, 1, (200, 9, 12, 2))
+    for image, c, i, j in zip(X, y, rng.integers(0, 7, 200), rng.integers(0, 10, 200), strict=True):
+        image[i : i + 2, j : j + 2, c] += 6
+    return X, np.array(["red", "green"])[y]
+
+
+def test_digits(digits):
+    X, X_test, y, y_test = digits
+    clf = ImageClassifier(max_iter=15, random_state=0).fit(X, y)
+    assert clf.image_shape_ == (8, 8, 1)
+    assert clf.score(X_test, y_test) > 0.97
+
+
+def test_forms_of_images_give_the_same_model(colours):
+    X, y = colours
+    last = ImageClassifier(max_iter=4, random_state=0).fit(X, y)
+    first = ImageClassifier(max_iter=4, random_state=0, channels="first").fit(X.transpose(0, 3, 1, 2), y)
+    flat = ImageClassifier(max_iter=4, random_state=0, image_shape=(9, 12, 2)).fit(X.reshape(200, -1), y)
+    assert last.image_shape_ == first.image_shape_ == flat.image_shape_ == (9, 12, 2)
+    assert np.array_equal(last.network_.params, first.network_.params)
+    assert np.array_equal(last.network_.params, flat.network_.params)
+    assert np.array_equal(last.predict_proba(X), last.predict_proba(X.reshape(200, -1)))
+
+
+def test_images_without_channels(colours):
+    X, y = colours
+    grey = X[..., 0]
+    clf = ImageClassifier(max_iter=2, random_state=0).fit(grey, y)
+    assert clf.image_shape_ == (9, 12, 1)
+    assert np.array_equal(clf.predict(grey), clf.predict(grey.tolist()))
+
+
+def test_it_learns_where_a_channel_is_bright(colours):
+    X, y = colours
+    clf = ImageClassifier(random_state=0).fit(X[:150], y[:150])
+    assert clf.score(X[150:], y[150:]) > 0.9
+    assert clf.classes_.tolist() == ["green", "red"]
+
+
+def test_numbers_are_standardised_by_channel(colours):
+    X, y = colours
+    clf = ImageClassifier(max_iter=3, random_state=0).fit(X, y)
+    scaled = ImageClassifier(max_iter=3, random_state=0).fit(X * [100, 0.25] + [0, 8], y)
+    assert np.allclose(clf.predict_proba(X), scaled.predict_proba(X * [100, 0.25] + [0, 8]), atol=1e-2)
+
+
+def test_copies_and_threads(colours):
+    X, y = colours
+    fits = [ImageClassifier(max_iter=2, random_state=0, n_threads=n).fit(X, y) for n in (1, 2)]
+    assert np.array_equal(fits[0].network_.params, fits[1].network_.params)
+    assert np.array_equal(pickle.loads(pickle.dumps(fits[0])).predict_proba(X), fits[0].predict_proba(X))
+    assert clone(fits[0]).get_params() == fits[0].get_params()
+
+
+@pytest.mark.parametrize(("side", "pools"), [(8, 2), (28, 2), (36, 3), (64, 3)])
+def test_images_are_pooled_until_they_are_small(side, pools):
+    X, y = np.random.default_rng(0).random((4, side, side)), [0, 1, 0, 1]
+    clf = ImageClassifier(max_iter=1, random_state=0).fit(X, y)
+    assert sum(isinstance(layer, MaxPool) for layer in clf.network_.layers) == pools
+
+
+def test_wrong_images(colours):
+    X, y = colours
+    with pytest.raises(ValueError, match="must name the 216 numbers"):
+        ImageClassifier(image_shape=(9, 9)).fit(X.reshape(200, -1), y)
+    with pytest.raises(ValueError, match="at least 2 classes, got 1 class"):
+        ImageClassifier().fit(X, np.zeros(200))
+    clf = ImageClassifier(max_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"images of shape \(12, 9, 2\), but ImageClassifier was fitted with \(9, 12, 2\)"):
+        clf.predict(X.transpose(0, 2, 1, 3))
