@@ -86,7 +86,7 @@ def core_form(data: Blocks, number: int, network: Network, loss: Loss) -> tuple[
     """
     X, y, sample_weight = data.read(number)
     try:
-        features = _data.features(X, network.n_inputs, network.dtype)
+        features = _data.features(network._flat(X), network.n_inputs, network.dtype)
         if isinstance(features, tuple):
             raise TypeError("X of a block must be an array, got a sparse matrix.")
         if y is None:

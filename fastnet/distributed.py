@@ -235,7 +235,7 @@ def _prepared(
     """Checked arguments of this rank, and what the other ranks have to know of them."""
     limit = limit_of(epochs, iterations)
     loss, optimizer = losses.get(options["loss"], network.output_activation), optimizers.get(options["optimizer"])
-    features = _data.features(X, network.n_inputs, network.dtype)
+    features = _data.features(network._flat(X), network.n_inputs, network.dtype)
     if isinstance(features, tuple):
         raise TypeError("X must be an array, got a sparse matrix.")
     m = len(features)
