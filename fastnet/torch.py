@@ -61,11 +61,13 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
     >>> {name: array.shape for name, array in to_torch_state_dict(net).items()}
     {'0.weight': (3, 2), '0.bias': (3,), '2.weight': (1, 3), '2.bias': (1,)}
     """
-    layers, parameters = _described(model)
+    view = model_view(model)
+    if view.graph.n_members > 1:
+        raise TypeError(f"an ensemble is no nn.Sequential, got {model!r}: net.parameters has its parameters by name")
     state, index = {}, 0
-    for number, layer in enumerate(layers, start=1):
+    for number, layer in enumerate(view.layers, start=1):
         for kind, segment in _segments(number, layer).items():
-            array = parameters[f"{number}.{segment}"]
+            array = view.parameters[f"{number}.{segment}"]
             state[f"{index}.{kind}"] = np.array((_factor(layer, kind, array) * array).T, order="C")
         index += 2 + bool(layer.dropout) if isinstance(layer, Dense) else 1
     return state
@@ -130,17 +132,6 @@ def from_torch_state_dict(
     return network
 
 
-def _described(model: Any) -> tuple[Sequence[Layer], Mapping[str, np.ndarray]]:
-    """The layers and parameters of a network, or those that an estimator amounts to."""
-    if not isinstance(model, Network):
-        view = model_view(model)
-        rows = zip(view.weights, view.activations, _dropouts(model, view.n_layers), strict=True)
-        return [Dense(W.shape[1], g, dropout=dropout) for W, g, dropout in rows], view.parameters
-    if model.n_members > 1:
-        raise TypeError(f"an ensemble is no nn.Sequential, got {model!r}: net.parameters has its parameters by name")
-    return model.layers, model.parameters
-
-
 def _segments(number: int, layer: Layer) -> dict[str, str]:
     """A layer's row of the table."""
     if type(layer) not in _SEGMENTS:
@@ -188,15 +179,6 @@ def _write(network: Network, number: int, layer: Layer, name: str, parts: Mappin
         if array.shape != shape and not (isinstance(layer, PReLU) and array.shape == (1,)):
             raise ValueError(f"layer {name!r} has a {kind} of shape {array.shape}, expected {shape}")
         view[...] = array.T / _factor(layer, kind, view)
-
-
-def _dropouts(model: Any, n_layers: int) -> list[float]:
-    """The dropout probability of every layer of an estimator, the output layer's too."""
-    if not hasattr(model, "dropout"):  # scikit-learn's own
-        return [0.0] * n_layers
-    from fastnet.estimators._parameters import dropouts
-
-    return [*dropouts(model, n_layers - 1), 0.0]
 
 
 def _modules(state_dict: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:

@@ -126,6 +126,10 @@ def _paragraphs(finding: Finding) -> list[str]:
     ]
 
 
+def _numbered(n_features: int) -> list[str]:
+    return [f"feature {number}" for number in range(n_features)]
+
+
 def diagnose(
     model: Any,
     X: ArrayLike,
@@ -133,7 +137,7 @@ def diagnose(
     *,
     loss: str | Loss | None = None,
     learning_rate: float | None = None,
-    update_ratios: Sequence[float] | None = None,
+    update_ratios: Sequence[float | None] | None = None,
 ) -> Diagnosis:
     """Look for what keeps a network from learning.
 
@@ -152,8 +156,8 @@ def diagnose(
         None takes the one the estimator was trained on; for a `Network` the canonical one of its output activation.
     learning_rate : float, default=None
         To judge the size of updates; None takes an estimator's own.
-    update_ratios : sequence of float, default=None
-        Measured size of an update relative to the weights, one a layer, in place of the estimate.
+    update_ratios : sequence of float or None, default=None
+        Measured size of an update relative to the weights, one for each row of the report, in place of the estimate.
 
     Returns
     -------
@@ -197,8 +201,9 @@ def diagnose(
     rows = view.inputs(rows)
     layers = layer_statistics(view, rows, targets, loss=loss, learning_rate=learning_rate, update_ratios=update_ratios)
     chosen = view.loss if loss is None else losses.get(loss, view.activations[-1])
-    inputs = input_statistics(rows, targets, chosen)
-    names = view.feature_names or [f"feature {number}" for number in range(view.sizes[0])]
+    measured = view.measured_inputs
+    inputs = input_statistics(rows[:, measured], targets, chosen)
+    names = [name for name, kept in zip(view.feature_names or _numbered(view.sizes[0]), measured, strict=True) if kept]
     findings = [rule(layers, inputs, names) for rule in RULES]
     return Diagnosis(
         model=f"{view.name} {'-'.join(_elide([str(size) for size in view.sizes], '...', n_shown=8))}",

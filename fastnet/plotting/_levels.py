@@ -125,8 +125,8 @@ class NeuronLevelsDisplay:
         display = cls(
             xx0,
             xx1,
-            [a.reshape(*xx0.shape, -1) for a in A[1:]],
-            layer_names=[activation.name for activation in view.activations],
+            [A[part.number].reshape(*xx0.shape, -1) for part in view.parts],
+            layer_names=[part.label for part in view.parts],
             feature_names=view.feature_names or ("x[0]", "x[1]"),
             output_names=view.output_names,
         )
