@@ -97,6 +97,8 @@ class ModelView:
         What the network is made of; an estimator amounts to dense layers.
     graph : Graph
         The operations, of a chain of dense layers one a layer.
+    ends : tuple of int
+        Numbers of the operations that make each layer's output.
     parameters : mapping of str to ndarray
         The model's own arrays by name ("1.W", "1.b", ...), not copies.
     sizes : tuple of int
@@ -118,6 +120,7 @@ class ModelView:
     name: str
     layers: tuple[Layer, ...]
     graph: Graph = field(repr=False)
+    ends: tuple[int, ...] = field(repr=False)
     parameters: Mapping[str, Array] = field(repr=False)
     sizes: tuple[int, ...]
     loss: Loss
@@ -132,6 +135,11 @@ class ModelView:
     def n_layers(self) -> int:
         """Number of layers L, the inputs not counted."""
         return len(self.sizes) - 1
+
+    @property
+    def layer_names(self) -> list[str]:
+        """The activation of each dense layer, and what the others are."""
+        return [layer.activation.name if isinstance(layer, Dense) else type(layer).__name__ for layer in self.layers]
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -227,10 +235,10 @@ class ModelView:
         with np.errstate(over="ignore", invalid="ignore"):
             return self.graph.forward(self._wide_parameters(), self.inputs(X))
 
-    def outputs(self, X: ArrayLike) -> Array:
-        """A[L] of shape (n_rows, n[L]), the mean over the members of an ensemble, in float64."""
-        A = self.forward_pass(X)[1][-1]
-        return A.reshape(len(A), -1, self.sizes[-1]).mean(axis=1)
+    def layer_outputs(self, X: ArrayLike) -> list[Array]:
+        """The output of each layer in float64, members side by side; of the last layer, of shape (n_rows, n[L]), their mean."""
+        A = self.forward_pass(X)[1]
+        return [*(A[end] for end in self.ends[:-1]), A[-1].reshape(len(A[-1]), -1, self.sizes[-1]).mean(axis=1)]
 
     def _wide_parameters(self) -> dict[str, Array]:
         return {name: np.asarray(array, dtype=np.float64) for name, array in self.parameters.items()}
@@ -342,6 +350,7 @@ def _network_view(network: Network) -> ModelView:
         name=type(network).__name__,
         layers=network.layers,
         graph=network._graph,
+        ends=tuple(network._ends),
         parameters=network.parameters,
         sizes=network.sizes,
         loss=_losses.get(None, network.output_activation),
@@ -357,6 +366,7 @@ def _estimator_view(estimator: Any) -> ModelView:
     sizes = (estimator.coefs_[0].shape[0], *(W.shape[1] for W in estimator.coefs_))
     dropouts = [*_parameters.dropouts(estimator, len(hidden)), 0.0] if hasattr(estimator, "dropout") else [0.0] * len(activations)
     layers = tuple(Dense(n, g, dropout=rate) for n, g, rate in zip(sizes[1:], activations, dropouts, strict=True))
+    graph, ends = Graph.of(layers, sizes[0])
     pairs = enumerate(zip(estimator.coefs_, estimator.intercepts_, strict=True), start=1)
     classes = getattr(estimator, "classes_", None)
     optimizer = None if _solver.uses_lbfgs(estimator) else _solver.mini_batch_optimizer(estimator)
@@ -364,7 +374,8 @@ def _estimator_view(estimator: Any) -> ModelView:
     return ModelView(
         name=type(estimator).__name__,
         layers=layers,
-        graph=Graph.of(layers, sizes[0])[0],
+        graph=graph,
+        ends=tuple(ends),
         parameters={f"{number}.{name}": array for number, pair in pairs for name, array in zip("Wb", pair, strict=True)},
         sizes=sizes,
         feature_names=None if names is None else tuple(str(name) for name in names),

@@ -104,7 +104,7 @@ class NetworkDisplay:
         view.assert_finite()
         n_members = view.graph.n_members
         numbers = [n if isinstance(layer, Dense) and n_members == 1 else None for n, layer in enumerate(view.layers, start=1)]
-        names = [layer.activation.name if isinstance(layer, Dense) else type(layer).__name__ for layer in view.layers]
+        names = view.layer_names
         if n_members > 1:
             names[-1] += f", mean of {n_members}"
         display = cls(

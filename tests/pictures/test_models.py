@@ -50,7 +50,10 @@ def test_passes_through_any_layers_are_the_engines(hidden, options, output, loss
     X = rows(hidden, 17, rng)
     y = rng.integers(3, size=17) if loss == "cross_entropy" else rng.uniform(size=(17, 3))
     view = model_view(net)
-    np.testing.assert_allclose(view.outputs(X), net.forward(X), rtol=1e-10, atol=1e-13)
+    layers = view.layer_outputs(X)
+    np.testing.assert_allclose(layers[-1], net.forward(X), rtol=1e-10, atol=1e-13)
+    for mine, engines in zip(layers[:-1], net.activations(X)[1:-1], strict=True):
+        np.testing.assert_allclose(mine, engines.reshape(mine.shape), rtol=1e-10, atol=1e-13)
     Z, A = view.forward_pass(X)
     J, dZ_L = view.output_gradient(Z[-1], y, loss)
     G = view.backward_pass(Z, A, dZ_L)
