@@ -15,16 +15,19 @@ Kent, Introduction to Deep Learning (ISE 364/464 lecture slides).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import losses as _losses
 from .activations import Activation
-from .layers import Dense
+from .layers import Dense, Graph, Layer
+from .layers.dense import Linear
+from .layers.embedding import Lookup, Places
+from .layers.joins import Selection
 from .losses import Loss
 from .network import Network
 
@@ -35,42 +38,76 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Gradients:
-    """Gradients of the mean loss, as lists over the layers l = 1..L (index 0 is layer 1).
+    """Gradients of the mean loss.
 
     Attributes
     ----------
     dA : list of ndarray of shape (n_rows, n[l])
-        With respect to the activations of the hidden layers only: loss and output activation are differentiated together.
+        With respect to the activations of the hidden operations only, l = 1..L-1: loss and output activation are
+        differentiated together.
     dZ : list of ndarray of shape (n_rows, n[l])
-        With respect to the pre-activations.
-    dW : list of ndarray of shape (n[l-1], n[l])
-    db : list of ndarray of shape (n[l],)
+        For all operations, l = 1..L (index 0 is operation 1).
+    parameters : dict of str to ndarray
+        Of all parameters, by name.
+    dW, db : list of ndarray
+        Of weights and biases, of the dense operations one after the other.
     """
 
     dA: list[Array]
     dZ: list[Array]
+    parameters: dict[str, Array]
     dW: list[Array]
     db: list[Array]
 
 
+class Part(NamedTuple):
+    """An operation that is worth a look: with parameters that are trained, or an activation, or the output.
+
+    Attributes
+    ----------
+    number : int
+        Of the operation, from 1.
+    path : str
+        Number of its layer, and its place within that: "2", or "2.1" in a layer of layers.
+    label : str
+        Its activation, or what it is.
+    weight : str or None
+        Name of its first parameter.
+    only_way : bool
+        Whether all that reaches the output passes here, and nothing beside it in another branch.
+    """
+
+    number: int
+    path: str
+    label: str
+    weight: str | None
+    only_way: bool
+
+
 @dataclass(frozen=True)
 class ModelView:
-    """What pictures need to know about a model; created by `model_view`.
+    """What pictures and exports need to know about a model; created by `model_view`.
 
     Attributes
     ----------
     name : str
         Class name of the model.
-    weights, biases : tuple of ndarray of shape (n[l-1], n[l]) and (n[l],)
-        The model's own arrays, not copies.
-    activations : tuple of Activation
-        One a layer.
-    dropouts : tuple of float
-        Probability with which a unit is dropped in training, one a layer.
-    feature_names, output_names : tuple of str, or None
-        Names of the inputs and outputs, if the model has them.
+    layers : tuple of Layer
+        What the network is made of; an estimator amounts to dense layers.
+    graph : Graph
+        The operations, of a chain of dense layers one a layer.
+    ends : tuple of int
+        Numbers of the operations that make each layer's output.
+    parameters : mapping of str to ndarray
+        The model's own arrays by name ("1.W", "1.b", ...), not copies.
+    sizes : tuple of int
+        Units of every layer, of one member, the inputs first: n[0], ..., n[L].
     loss : Loss
         The loss the model was trained on, or for a `Network` the canonical one of its output activation.
+    ensemble_loss : str
+        What it is the loss of, see `Network`.
+    feature_names, output_names : tuple of str, or None
+        Names of the inputs and outputs, where the model knows them.
     classes : ndarray or None
         The class labels of a classifier, in the order of its outputs.
     learning_rate : float or None
@@ -88,11 +125,13 @@ class ModelView:
     """
 
     name: str
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
-    activations: tuple[Activation, ...]
-    dropouts: tuple[float, ...]
+    layers: tuple[Layer, ...]
+    graph: Graph = field(repr=False)
+    ends: tuple[int, ...] = field(repr=False)
+    parameters: Mapping[str, Array] = field(repr=False)
+    sizes: tuple[int, ...]
     loss: Loss
+    ensemble_loss: str = "members"
     feature_names: tuple[str, ...] | None = None
     output_names: tuple[str, ...] | None = None
     classes: Array | None = field(default=None, repr=False)
@@ -104,24 +143,73 @@ class ModelView:
     sorted_levels: tuple[float, ...] = ()
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """Units of every layer, the inputs first: n[0], ..., n[L]."""
-        return (self.weights[0].shape[0], *(W.shape[1] for W in self.weights))
-
-    @property
     def n_layers(self) -> int:
         """Number of layers L, the inputs not counted."""
-        return len(self.weights)
+        return len(self.sizes) - 1
 
     @property
-    def parameters(self) -> dict[str, Array]:
-        """Weights and biases by the names that a `Network` gives them ("1.W", "1.b", ...)."""
-        pairs = enumerate(zip(self.weights, self.biases, strict=True), start=1)
-        return {f"{number}.{name}": array for number, pair in pairs for name, array in zip("Wb", pair, strict=True)}
+    def layer_names(self) -> list[str]:
+        """The activation of each dense layer, and what the others are."""
+        return [layer.activation.name if isinstance(layer, Dense) else type(layer).__name__ for layer in self.layers]
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """One an operation."""
+        return tuple(node.operation.activation for node in self.graph.nodes)
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """W[l] of shape (n[l-1], n[l]); TypeError unless the model is a chain of dense layers."""
+        return self._of_dense_layers("W")
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """b[l] of shape (n[l],); TypeError unless the model is a chain of dense layers."""
+        return self._of_dense_layers("b")
+
+    @property
+    def parts(self) -> list[Part]:
+        """The operations to look at, of dense layers all."""
+        nodes = self.graph.nodes
+        found = []
+        for number, node in enumerate(nodes, start=1):
+            operation, g = node.operation, node.operation.activation.name
+            segments = () if isinstance(operation, Places) else operation.segments
+            if segments or g != "identity" or number == len(nodes):
+                label = g if isinstance(operation, Linear) or g != "identity" else operation.kind
+                weight = f"{node.path}.{segments[0].name}" if segments else None
+                only_way = all(source >= number for later in nodes[number:] for source in later.sources)
+                found.append(Part(number, node.path, label, weight, only_way))
+        return found
+
+    @property
+    def measured_inputs(self) -> Array:
+        """Which inputs have a size that matters: not those that are only looked up in tables or sorted into bins."""
+        measured = np.zeros(self.sizes[0], dtype=bool)
+        inputs = {0: np.arange(self.sizes[0])}
+        for number, node in enumerate(self.graph.nodes, start=1):
+            for source in inputs.keys() & set(node.sources):
+                if isinstance(node.operation, Selection):
+                    inputs[number] = inputs[source][list(node.operation.columns)]
+                elif not isinstance(node.operation, (Lookup, Places)):
+                    measured[inputs[source]] = True
+        return measured
+
+    def assert_dense_chain(self) -> None:
+        """Refuse, with a TypeError, models that are not a chain of dense layers."""
+        if self.graph.n_members > 1 or not all(isinstance(layer, Dense) for layer in self.layers):
+            raise TypeError(
+                f"Expected a model of dense layers alone, without members; this {self.name} has others: its layers' outputs are "
+                "those of net.activations(X), and its parameters net.parameters."
+            )
+
+    def _of_dense_layers(self, name: str) -> tuple[Array, ...]:
+        self.assert_dense_chain()
+        return tuple(self.parameters[f"{number}.{name}"] for number in range(1, self.n_layers + 1))
 
     def assert_finite(self) -> None:
         """Raise a ValueError if a parameter is NaN or infinite."""
-        if not all(np.isfinite(array).all() for array in (*self.weights, *self.biases)):
+        if not all(np.isfinite(array).all() for array in self.parameters.values()):
             raise ValueError(
                 f"This {self.name} has parameters that are NaN or infinite, so there is nothing to draw: training diverged. "
                 "fastnet.inspection.diagnose(model, X) says where."
@@ -144,7 +232,7 @@ class ModelView:
         return X
 
     def forward_pass(self, X: ArrayLike) -> tuple[list[Array], list[Array]]:
-        """Compute ``Z[l] = A[l-1] @ W[l] + b[l]`` and ``A[l] = g[l](Z[l])`` in float64.
+        """Compute ``Z[l] = A[l-1] @ W[l] + b[l]`` and ``A[l] = g[l](Z[l])``, or what other operations do, in float64.
 
         Parameters
         ----------
@@ -153,15 +241,22 @@ class ModelView:
         Returns
         -------
         Z, A : list of ndarray of shape (n_rows, n[l])
-            L pre-activations, and the L + 1 activations with ``A[0] = X``.
+            Pre-activations of the operations, and the activations with ``A[0] = X``.
         """
-        Z: list[Array] = []
-        A = [self.inputs(X)]
         with np.errstate(over="ignore", invalid="ignore"):
-            for W, b, g in zip(self.weights, self.biases, self.activations, strict=True):
-                Z.append(A[-1] @ np.asarray(W, dtype=np.float64) + b)
-                A.append(np.asarray(g(Z[-1])))
-        return Z, A
+            return self.graph.forward(self._wide_parameters(), self.inputs(X))
+
+    def layer_outputs(self, X: ArrayLike) -> list[Array]:
+        """The output of each layer in float64, members side by side; of the last layer, of shape (n_rows, n[L]), their mean."""
+        A = self.forward_pass(X)[1]
+        return [*(A[end] for end in self.ends[:-1]), self.mean_output(A[-1])]
+
+    def mean_output(self, A_L: Array) -> Array:
+        """The mean over the members of the last activations, of shape (n_rows, n[L])."""
+        return A_L.reshape(len(A_L), -1, self.sizes[-1]).mean(axis=1)
+
+    def _wide_parameters(self) -> dict[str, Array]:
+        return {name: np.asarray(array, dtype=np.float64) for name, array in self.parameters.items()}
 
     def targets(self, y: ArrayLike) -> Array:
         """Return the labels or values `y` as the network's own targets.
@@ -202,27 +297,29 @@ class ModelView:
         J : float
         dZ_L : ndarray of shape (n_rows, n[L])
         """
-        n_rows, n_outputs = Z_L.shape
-        head = Network.from_parameters([Dense(n_outputs, self.activations[-1])], [Z_L], [np.zeros(n_outputs)], dtype="float64")
+        n_rows, k, n_outputs = len(Z_L), self.graph.n_members, self.sizes[-1]
+        layers = [Dense(n_outputs, self.activations[-1])]
+        head = Network(layers, n_rows, n_members=k, ensemble_loss=self.ensemble_loss, dtype="float64", random_state=0)
+        W = head.weights[0].reshape(k, n_rows, n_outputs)
+        W[...] = Z_L.reshape(n_rows, k, n_outputs).swapaxes(0, 1)
         J, gradients = head.loss_and_grad(np.eye(n_rows), self.targets(y), loss=self.loss if loss is None else loss)
-        return J, np.asarray(gradients.weights[0])
+        return J, gradients.weights[0].reshape(W.shape).swapaxes(0, 1).reshape(Z_L.shape)
 
-    def backward_pass(self, Z: Sequence[Array], A: Sequence[Array], dZ_L: Array) -> Gradients:
-        """Run the backward equations from ``dZ[L]`` down to layer 1.
+    def backward_pass(self, Z: list[Array], A: list[Array], dZ_L: Array) -> Gradients:
+        """Run the backward equations from ``dZ[L]`` down to operation 1, those of dense layers being
 
         ::
 
             dW[l] = A[l-1].T @ dZ[l]        db[l] = sum over rows of dZ[l]
             dA[l-1] = dZ[l] @ W[l].T        dZ[l-1] = dA[l-1] * g'[l-1](Z[l-1])
         """
-        dZ: list[Array] = [dZ_L]
-        dA: list[Array] = []
+        nodes = self.graph.nodes
         with np.errstate(over="ignore", invalid="ignore"):
-            for l in range(self.n_layers - 1, 0, -1):
-                dA.insert(0, dZ[0] @ np.asarray(self.weights[l], dtype=np.float64).T)
-                dZ.insert(0, dA[0] * self.activations[l - 1].derivative(Z[l - 1]))
-            dW = [A_in.T @ d for A_in, d in zip(A[:-1], dZ, strict=True)]
-        return Gradients(dA=dA, dZ=dZ, dW=dW, db=[d.sum(axis=0) for d in dZ])
+            gradients, dA = self.graph.backward(self._wide_parameters(), Z, A, dZ_L)
+            dZ = [d * node.operation.activation.derivative(z) for d, node, z in zip(dA[1:-1], nodes, Z, strict=False)]
+        paths = [node.path for node in nodes if isinstance(node.operation, Linear)]
+        dW, db = ([gradients[f"{path}.{name}"] for path in paths if f"{path}.{name}" in gradients] for name in "Wb")
+        return Gradients(dA=dA[1:-1], dZ=[*dZ, dZ_L], parameters=gradients, dW=dW, db=db)
 
 
 def dense_rows(X: Any) -> Array:
@@ -271,17 +368,13 @@ def model_view(model: Any, *, as_trained: bool = False) -> ModelView:
 
 
 def _network_view(network: Network) -> ModelView:
-    dense = [layer for layer in network.layers if isinstance(layer, Dense)]
-    if len(dense) != network.n_layers or network.n_members > 1:
-        raise TypeError(
-            f"Expected a network of dense layers alone, without members, got {network!r}: its layers' outputs are those of "
-            "net.activations(X), and its parameters net.parameters."
-        )
     return ModelView(
         name=type(network).__name__,
-        weights=tuple(network.weights),
-        biases=tuple(network.biases),
-        activations=tuple(layer.activation for layer in dense),
-        dropouts=tuple(layer.dropout for layer in dense),
-        loss=_losses.get(None, dense[-1].activation),
+        layers=network.layers,
+        graph=network._graph,
+        ends=tuple(network._ends),
+        parameters=network.parameters,
+        sizes=network.sizes,
+        loss=_losses.get(None, network.output_activation),
+        ensemble_loss=network._together.loss,
     )

@@ -61,11 +61,13 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
     >>> {name: array.shape for name, array in to_torch_state_dict(net).items()}
     {'0.weight': (3, 2), '0.bias': (3,), '2.weight': (1, 3), '2.bias': (1,)}
     """
-    layers, parameters = _described(model)
+    view = model_view(model)
+    if view.graph.n_members > 1:
+        raise TypeError(f"an ensemble is no nn.Sequential, got {model!r}: net.parameters has its parameters by name")
     state, index = {}, 0
-    for number, layer in enumerate(layers, start=1):
+    for number, layer in enumerate(view.layers, start=1):
         for kind, segment in _segments(number, layer).items():
-            array = parameters[f"{number}.{segment}"]
+            array = view.parameters[f"{number}.{segment}"]
             state[f"{index}.{kind}"] = np.array((_factor(layer, kind, array) * array).T, order="C")
         index += 2 + bool(layer.dropout) if isinstance(layer, Dense) else 1
     return state
@@ -128,17 +130,6 @@ def from_torch_state_dict(
     for (number, layer), (name, parts) in zip(owners, modules.items(), strict=True):
         _write(network, number, layer, name, parts)
     return network
-
-
-def _described(model: Any) -> tuple[Sequence[Layer], Mapping[str, np.ndarray]]:
-    """The layers and parameters of a network, or those that an estimator amounts to."""
-    if not isinstance(model, Network):
-        view = model_view(model)
-        rows = zip(view.weights, view.activations, view.dropouts, strict=True)
-        return [Dense(W.shape[1], g, dropout=dropout) for W, g, dropout in rows], view.parameters
-    if model.n_members > 1:
-        raise TypeError(f"an ensemble is no nn.Sequential, got {model!r}: net.parameters has its parameters by name")
-    return model.layers, model.parameters
 
 
 def _segments(number: int, layer: Layer) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastnet import activations, losses
 from fastnet._models import ModelView
-from fastnet.layers import Dense
+from fastnet.layers import Dense, Graph
 from fastnet.losses import Loss, Quantile
 from fastnet.network import Network
 from fastnet.optimizers import SGD
@@ -22,22 +22,28 @@ __all__ = ["check_outputs", "fitted_network", "install", "view"]
 
 def view(estimator: Any, *, as_trained: bool) -> ModelView:
     """The view of a fitted estimator, fastnet's or scikit-learn's; see `fastnet._models.model_view`."""
-    n_layers = len(estimator.coefs_)
     output = activations.get(OUTPUT_ACTIVATIONS[estimator.out_activation_])
     classes = getattr(estimator, "classes_", None)
     optimizer = None if uses_lbfgs(estimator) else mini_batch_optimizer(estimator)
     names = getattr(estimator, "feature_names_in_", None)
     own = estimator.coefs_, estimator.intercepts_
     coefs, intercepts = own if as_trained else parameters_in_units_of_y(estimator)
+    rates = dropouts(estimator, len(coefs) - 1) if hasattr(estimator, "dropout") else [0.0] * (len(coefs) - 1)
+    sizes = (coefs[0].shape[0], *(W.shape[1] for W in coefs))
+    units = zip(sizes[1:], (*hidden_activations(estimator, len(coefs) - 1), output), (*rates, 0.0), strict=True)
+    dense = tuple(Dense(n, g, dropout=rate) for n, g, rate in units)
+    graph, ends = Graph.of(dense, sizes[0])
+    pairs = enumerate(zip(coefs, intercepts, strict=True), start=1)
     loss = losses.get(None if classes is not None else regression_loss(estimator), output)
     return ModelView(
         name=type(estimator).__name__,
-        weights=tuple(coefs),
-        biases=tuple(intercepts),
-        activations=(*hidden_activations(estimator, n_layers - 1), output),
-        dropouts=(*dropouts(estimator, n_layers - 1), 0.0) if hasattr(estimator, "dropout") else (0.0,) * n_layers,
+        layers=dense,
+        graph=graph,
+        ends=tuple(ends),
+        parameters={f"{number}.{name}": array for number, pair in pairs for name, array in zip("Wb", pair, strict=True)},
+        sizes=sizes,
         feature_names=None if names is None else tuple(str(name) for name in names),
-        output_names=_output_names(classes, estimator.coefs_[-1].shape[1]),
+        output_names=_output_names(classes, sizes[-1]),
         loss=loss,
         classes=classes,
         learning_rate=None if optimizer is None else float(optimizer.learning_rate.bound(1)(0)),

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from .. import _checks
 from .._hints import takes_other_words
+from .._models import model_view
 from ..callbacks import Callback
 from ..losses import Loss
 from ._diagnosis import Diagnosis, diagnose
@@ -78,14 +79,19 @@ class DiagnosisCallback(Callback):
             warnings.warn(f"After epoch {session.epoch}: {_advice(self.diagnosis_)}", DiagnosisWarning, stacklevel=2)
 
     def _remember(self, session: Session) -> None:
-        self._weights = [W.copy() for W in session.network.weights]
+        network = session.network
+        names = [part.weight for part in model_view(network).parts]
+        self._before = [None if name is None else (name, network.parameters[name].copy()) for name in names]
         self._step = session.step
 
-    def _update_ratios(self, session: Session) -> list[float]:
+    def _update_ratios(self, session: Session) -> list[float | None]:
         n_updates = max(session.step - self._step, 1)
-        norms = [float(np.linalg.norm(before)) for before in self._weights]
-        moves = [float(np.linalg.norm(W - before)) for W, before in zip(session.network.weights, self._weights, strict=True)]
-        return [move / norm / np.sqrt(n_updates) if norm else np.nan for move, norm in zip(moves, norms, strict=True)]
+
+        def ratio(name: str, before: np.ndarray) -> float:
+            norm, move = (float(np.linalg.norm(W)) for W in (before, session.network.parameters[name] - before))
+            return move / norm / np.sqrt(n_updates) if norm else np.nan
+
+        return [None if part is None else ratio(*part) for part in self._before]
 
 
 class Recorder(Callback):

@@ -132,6 +132,10 @@ def _paragraphs(finding: Finding) -> list[str]:
     ]
 
 
+def _numbered(n_features: int) -> list[str]:
+    return [f"feature {number}" for number in range(n_features)]
+
+
 def diagnose(
     model: Any,
     X: ArrayLike,
@@ -139,7 +143,7 @@ def diagnose(
     *,
     loss: str | Loss | None = None,
     learning_rate: float | None = None,
-    update_ratios: Sequence[float] | None = None,
+    update_ratios: Sequence[float | None] | None = None,
 ) -> Diagnosis:
     """Look for what keeps a network from learning.
 
@@ -160,8 +164,8 @@ def diagnose(
         None takes the one the estimator was trained on; for a `Network` the canonical one of its output activation.
     learning_rate : float, default=None
         To judge the size of updates; None takes an estimator's own.
-    update_ratios : sequence of float, default=None
-        Measured size of an update relative to the weights, one a layer, in place of the estimate.
+    update_ratios : sequence of float or None, default=None
+        Measured size of an update relative to the weights, one for each row of the report, in place of the estimate.
 
     Returns
     -------
@@ -207,8 +211,10 @@ def diagnose(
     Z, A = view.forward_pass(rows)
     layers = layer_statistics(view, Z, A, targets, loss=loss, learning_rate=learning_rate, update_ratios=update_ratios)
     chosen = view.loss if loss is None else losses.get(loss, view.activations[-1])
-    inputs = InputStatistics(len(rows), input_scales(rows), target_statistics(view, A[-1], targets, chosen))
-    names = view.feature_names or [f"feature {number}" for number in range(view.sizes[0])]
+    measured = view.measured_inputs
+    targets_measured = target_statistics(view, view.mean_output(A[-1]), targets, chosen)
+    inputs = InputStatistics(len(rows), input_scales(rows[:, measured]), targets_measured)
+    names = [name for name, kept in zip(view.feature_names or _numbered(view.sizes[0]), measured, strict=True) if kept]
     findings = [rule(layers, inputs, names) for rule in RULES]
     return Diagnosis(
         model=f"{view.name} {'-'.join(_elide([str(size) for size in view.sizes], '...', n_shown=8))}",

@@ -72,6 +72,8 @@ def not_finite(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> 
 
 def unscaled_inputs(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> Finding | None:
     """Features far from unit size."""
+    if not inputs.scales.size:
+        return None
     largest = int(np.argmax(inputs.scales))
     scale = inputs.scales[largest]
     if scale > _LARGE_FEATURE:
@@ -188,6 +190,7 @@ def saturated_units(layers: Layers, inputs: InputStatistics, names: FeatureNames
 
 def vanishing_gradient(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> Finding | None:
     """Gradients that shrink on their way back to the first layer."""
+    layers = [layer for layer in layers if layer.only_way]
     ratios = _gradient_ratios(layers)
     weakest = int(np.argmin(ratios))
     if not ratios[weakest] < _VANISHED or _has_dead_layer(layers):
@@ -196,8 +199,8 @@ def vanishing_gradient(layers: Layers, inputs: InputStatistics, names: FeatureNa
     cure = "Use relu or leaky_relu with he_normal in the hidden layers" if squashing else "Use larger initial weights (he_normal)"
     return Finding(
         "vanishing_gradient",
-        f"layer {weakest + 1}" + (" and before" if weakest else ""),
-        f"The gradient reaching layer {weakest + 1} is {ratios[weakest]:.1e} times that of layer {len(layers)}.",
+        f"layer {layers[weakest].layer}" + (" and before" if weakest else ""),
+        f"The gradient reaching layer {layers[weakest].layer} is {ratios[weakest]:.1e} times that of layer {layers[-1].layer}.",
         "Each layer multiplies the gradient by its weights and g'(z), which is at most 0.25 for sigmoid: the first layers "
         "hardly learn, however long training goes on.",
         f"{cure}, or fewer layers.",
@@ -208,17 +211,18 @@ def exploding_gradient(layers: Layers, inputs: InputStatistics, names: FeatureNa
     """Gradients or activations that grow from layer to layer."""
     ratios = _gradient_ratios(layers)
     strongest = int(np.argmax(ratios))
-    input_scale = max(1.0, float(np.sqrt(np.mean(inputs.scales**2))))
+    input_scale = max(1.0, float(np.sqrt(np.mean(inputs.scales**2)))) if inputs.scales.size else 1.0
     growth = max((layer.activation_scale for layer in layers[:-1]), default=0.0) / input_scale
     if ratios[strongest] > _EXPLODED:
-        what = f"The gradient reaching layer {strongest + 1} is {ratios[strongest]:.1e} times that of layer {len(layers)}."
+        at, last = layers[strongest].layer, layers[-1].layer
+        what = f"The gradient reaching layer {at} is {ratios[strongest]:.1e} times that of layer {last}."
     elif growth > _EXPLODED:
         what = f"Activations grow to {growth:.1e} times the size of the inputs."
     else:
         return None
     return Finding(
         "exploding_gradient",
-        f"layers 1 to {len(layers)}",
+        f"layers {layers[0].layer} to {layers[-1].layer}",
         what,
         "Each layer multiplies what passes it by more than 1: updates overshoot, and training diverges.",
         "Start from smaller weights (he_normal for relu, glorot_uniform for tanh), set max_grad_norm, lower the learning rate.",
@@ -228,7 +232,7 @@ def exploding_gradient(layers: Layers, inputs: InputStatistics, names: FeatureNa
 def lost_signal(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> Finding | None:
     """Layers whose activations hardly depend on the inputs."""
     for layer in layers[:-1]:
-        if layer.activation_spread < _LOST_SPREAD * layer.activation_scale and not _has_dead_layer(layers):
+        if layer.only_way and layer.activation_spread < _LOST_SPREAD * layer.activation_scale and not _has_dead_layer(layers):
             return Finding(
                 "lost_signal",
                 f"layer {layer.layer} and after",

@@ -25,11 +25,11 @@ class Snapshot:
     ----------
     epoch : int
     layer_names : tuple of str
-        Number and activation of each layer.
+        Number and activation of each layer; of layers of layers and embeddings, of each operation with parameters.
     activations : tuple of ndarray
         Values of A[l], flat.
     gradients : tuple of ndarray, or None
-        Values of dW[l], flat; None without targets.
+        Values of dW[l], flat, or of the gradient of an operation's first parameter; None without targets.
     """
 
     epoch: int
@@ -61,12 +61,13 @@ def snapshot(model: Any, X: ArrayLike, y: ArrayLike | None = None, *, loss: str 
     view.assert_finite()
     rows, targets = sample_rows(X, y)
     Z, A = view.forward_pass(rows)
+    parts = [(part, part.weight) for part in view.parts if part.weight is not None]
     gradients = None
     if targets is not None:
         G = view.backward_pass(Z, A, view.output_gradient(Z[-1], targets, loss)[1])
-        gradients = tuple(_thin(dW) for dW in G.dW)
-    names = tuple(f"{l}: {activation.name}" for l, activation in enumerate(view.activations, start=1))
-    return Snapshot(epoch, names, tuple(_thin(a) for a in A[1:]), gradients)
+        gradients = tuple(_thin(G.parameters[weight]) for _, weight in parts)
+    names = tuple(f"{part.path}: {part.label}" for part, _ in parts)
+    return Snapshot(epoch, names, tuple(_thin(A[part.number]) for part, _ in parts), gradients)
 
 
 def _thin(values: Array) -> Array:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._models import Array, Gradients, ModelView, dense_rows
+from .._models import Array, Gradients, ModelView, Part, dense_rows
+from ..layers.dense import Linear
 from ..losses import Loss
 from ._targets import TargetStatistics
 
@@ -34,7 +35,7 @@ class InputStatistics:
     n_rows : int
         Rows that were looked at.
     scales : ndarray of shape (n_features,)
-        Root mean square of each feature.
+        Root mean square of each feature, except those that are only looked up in tables or sorted into bins.
     targets : TargetStatistics or None
         Of a regression.
     """
@@ -50,38 +51,43 @@ class LayerStatistics:
 
     Attributes
     ----------
-    layer : int
-        From 1 to L.
+    layer : int or str
+        From 1 to L; of an operation within a layer its place too, as in "2.1".
     activation : str
+        Or what the operation is, if it has none.
     n_units : int
+        Of all members of an ensemble.
     dead_share : float or None
         Share of units whose derivative is 0 (below 0.001) on every row: ReLU and its smooth relatives, hidden layers
         only, on at least 20 rows.
     saturated_share : float or None
         Share of units whose derivative is below 5 % of its maximum on 95 % of the rows: sigmoid and tanh, hidden layers
         only, on at least 20 rows.
-    weight_scale : float
+    weight_scale : float or None
+        Of its first parameter, if it has any.
     activation_scale : float
     activation_spread : float
         Root mean square over the units of the standard deviation over the rows: what is left of the inputs' variation.
     signal_gradient : float
         Euclidean norm of ``dZ[l]``: of the loss where targets are given, of a random sum of the outputs otherwise.
     gradient_scale : float or None
-        ``dW[l]``, where targets are given.
+        ``dW[l]``, or the gradient of its first parameter, where targets are given.
     update_ratio : float or None
         Size of one update of the weights relative to the weights, where it is known.
     finite : bool
         Whether parameters and activations are all finite.
     identical_units : bool
         Whether all units of a layer of several have the same weights and bias.
+    only_way : bool
+        Whether all that reaches the output passes here, and nothing beside it in another branch.
     """
 
-    layer: int
+    layer: int | str
     activation: str
     n_units: int
     dead_share: float | None
     saturated_share: float | None
-    weight_scale: float
+    weight_scale: float | None
     activation_scale: float
     activation_spread: float
     signal_gradient: float
@@ -89,6 +95,7 @@ class LayerStatistics:
     update_ratio: float | None
     finite: bool
     identical_units: bool
+    only_way: bool
 
 
 def sample_rows(X: Any, y: Any, max_rows: int = MAX_ROWS) -> tuple[Array, Array | None]:
@@ -125,9 +132,9 @@ def layer_statistics(
     *,
     loss: str | Loss | None = None,
     learning_rate: float | None = None,
-    update_ratios: Sequence[float] | None = None,
+    update_ratios: Sequence[float | None] | None = None,
 ) -> list[LayerStatistics]:
-    """Measure every layer of the model.
+    """Measure every part of the model.
 
     Parameters
     ----------
@@ -138,35 +145,43 @@ def layer_statistics(
     loss : str, Loss or None
     learning_rate : float or None
         None takes the estimator's own.
-    update_ratios : sequence of float, or None
-        Measured ratios of the layers, where they are known; otherwise they follow from the learning rate.
+    update_ratios : sequence of float or None, or None
+        Measured ratios of the parts, where they are known; otherwise they follow from the learning rate.
 
     Returns
     -------
     list of LayerStatistics
     """
-    finite = [_finite(W, b, a) for W, b, a in zip(view.weights, view.biases, A[1:], strict=True)]
+    parts = view.parts
+    weights = [None if part.weight is None else view.parameters[part.weight] for part in parts]
+    finite = [_finite(*_own_parameters(view, part), A[part.number]) for part in parts]
     G = _gradients(view, Z, A, y, loss) if all(finite) and np.isfinite(Z[-1]).all() else None
-    if update_ratios is None and y is not None and G is not None:
-        update_ratios = _update_ratios(view, G, learning_rate)
+    slopes = [None if G is None or y is None or part.weight is None else G.parameters[part.weight] for part in parts]
+    if update_ratios is None:
+        update_ratios = _update_ratios(view, weights, slopes, learning_rate)
     return [
         LayerStatistics(
-            layer=l + 1,
-            activation=view.activations[l].name,
-            n_units=view.sizes[l + 1],
-            dead_share=_dead_share(view, l, Z[l]) if finite[l] else None,
-            saturated_share=_saturated_share(view, l, Z[l]) if finite[l] else None,
-            weight_scale=_rms(view.weights[l]),
-            activation_scale=_rms(A[l + 1]),
-            activation_spread=_rms(A[l + 1].std(axis=0)) if finite[l] else np.nan,
-            signal_gradient=np.nan if G is None else float(np.linalg.norm(G.dZ[l])),
-            gradient_scale=None if G is None or y is None else _rms(G.dW[l]),
-            update_ratio=None if update_ratios is None else float(update_ratios[l]),
-            finite=finite[l],
-            identical_units=_identical_units(view, l),
+            layer=int(part.path) if part.path.isdecimal() else part.path,
+            activation=part.label,
+            n_units=A[part.number].shape[1],
+            dead_share=_dead_share(view, part, Z) if finite[k] else None,
+            saturated_share=_saturated_share(view, part, Z) if finite[k] else None,
+            weight_scale=_rms_if_any(weights[k]),
+            activation_scale=_rms(A[part.number]),
+            activation_spread=_rms(A[part.number].std(axis=0)) if finite[k] else np.nan,
+            signal_gradient=np.nan if G is None else float(np.linalg.norm(G.dZ[part.number - 1])),
+            gradient_scale=_rms_if_any(slopes[k]),
+            update_ratio=update_ratios[k],
+            finite=finite[k],
+            identical_units=_identical_units(view, part),
+            only_way=part.only_way,
         )
-        for l in range(view.n_layers)
+        for k, part in enumerate(parts)
     ]
+
+
+def _own_parameters(view: ModelView, part: Part) -> list[Array]:
+    return list(view.graph.arrays(view.graph.nodes[part.number - 1], view.parameters).values())
 
 
 def _gradients(view: ModelView, Z: list[Array], A: list[Array], y: Array | None, loss: str | Loss | None) -> Gradients:
@@ -176,38 +191,50 @@ def _gradients(view: ModelView, Z: list[Array], A: list[Array], y: Array | None,
     return view.backward_pass(Z, A, view.output_gradient(Z[-1], y, loss)[1])
 
 
-def _update_ratios(view: ModelView, G: Gradients, learning_rate: float | None) -> list[float] | None:
+def _update_ratios(
+    view: ModelView, weights: Sequence[Array | None], slopes: Sequence[Array | None], learning_rate: float | None
+) -> list[float | None]:
     """Estimate one step's size: that of plain gradient descent, or the learning rate itself for normalised steps."""
     rate = view.learning_rate if learning_rate is None else learning_rate
-    if rate is None:
+
+    def ratio(W: Array | None, dW: Array | None) -> float | None:
+        if rate is None or W is None or dW is None:
+            return None
+        step, scale = (1.0 if view.has_normalised_steps else _rms(dW)), _rms(W)
+        return rate * step / scale if scale else np.nan
+
+    return [ratio(W, dW) for W, dW in zip(weights, slopes, strict=True)]
+
+
+def _dead_share(view: ModelView, part: Part, Z: list[Array]) -> float | None:
+    activation, z = view.activations[part.number - 1], Z[part.number - 1]
+    if part.number == len(Z) or activation.name not in _CAN_DIE or len(z) < MIN_ROWS:
         return None
-    steps = [1.0 if view.has_normalised_steps else _rms(dW) for dW in G.dW]
-    scales = [_rms(W) for W in view.weights]
-    return [rate * step / scale if scale else np.nan for step, scale in zip(steps, scales, strict=True)]
+    return float(np.mean(np.abs(activation.derivative(z)).max(axis=0) < _DEAD_BELOW))
 
 
-def _dead_share(view: ModelView, l: int, Z: Array) -> float | None:
-    activation = view.activations[l]
-    if l == view.n_layers - 1 or activation.name not in _CAN_DIE or len(Z) < MIN_ROWS:
+def _saturated_share(view: ModelView, part: Part, Z: list[Array]) -> float | None:
+    activation, z = view.activations[part.number - 1], Z[part.number - 1]
+    if part.number == len(Z) or activation.name not in _SATURATING or len(z) < MIN_ROWS:
         return None
-    return float(np.mean(np.abs(activation.derivative(Z)).max(axis=0) < _DEAD_BELOW))
-
-
-def _saturated_share(view: ModelView, l: int, Z: Array) -> float | None:
-    activation = view.activations[l]
-    if l == view.n_layers - 1 or activation.name not in _SATURATING or len(Z) < MIN_ROWS:
-        return None
-    small = activation.derivative(Z) < _SATURATED_BELOW * _SATURATING[activation.name]
+    small = activation.derivative(z) < _SATURATED_BELOW * _SATURATING[activation.name]
     return float(np.mean(small.mean(axis=0) >= _ROWS_OF_A_SATURATED_UNIT))
 
 
-def _identical_units(view: ModelView, l: int) -> bool:
-    W, b = view.weights[l], view.biases[l]
-    return bool(W.shape[1] > 1 and (W == W[:, :1]).all() and (b == b[0]).all())
+def _identical_units(view: ModelView, part: Part) -> bool:
+    """Of dense layers, whose weights have units as last axis."""
+    if not isinstance(view.graph.nodes[part.number - 1].operation, Linear):
+        return False
+    arrays = _own_parameters(view, part)
+    return all(array.shape[-1] > 1 and (array == array[..., :1]).all() for array in arrays)
 
 
 def _finite(*arrays: Array) -> bool:
     return all(bool(np.isfinite(array).all()) for array in arrays)
+
+
+def _rms_if_any(values: ArrayLike | None) -> float | None:
+    return None if values is None else _rms(values)
 
 
 def _rms(values: ArrayLike) -> float:

@@ -21,7 +21,8 @@ Arrays = Mapping[str, np.ndarray]
 class Layer:
     """A layer as users describe it: a frozen dataclass without sizes that depend on the layer before it.
 
-    To add one, write `connect` here and, if the core lacks an operation for it, an `Operation` and its file in the core.
+    To add one, write `connect` here and, if the core lacks an operation for it, an `Operation`, its file in the core, and its
+    row in `fastnet/onnx/_operations.py`.
     """
 
     def connect(self, graph: Graph, source: int) -> int:

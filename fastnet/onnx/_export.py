@@ -9,8 +9,6 @@ import onnx
 from onnx import TensorProto, helper
 
 from fastnet._models import ModelView, model_view
-from fastnet.layers import Dense, Graph
-from fastnet.network import Network
 from fastnet.onnx import _operations
 from fastnet.onnx._builder import ML_DOMAIN, GraphBuilder
 
@@ -56,39 +54,24 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     >>> [node.op_type for node in to_onnx(net).graph.node]
     ['Gemm', 'Relu', 'Gemm', 'Softmax', 'Identity']
     """
-    if not isinstance(model, Network):
-        return export(model_view(model), dtype=dtype, opset=opset, zipmap=zipmap)
-    graph = _builder(dtype, opset)
-    A = _operations.write(graph, model._graph, model.parameters)
-    outputs = [_values(graph, A, "output", model.n_outputs)]
-    return graph.model([_matrix("X", graph.dtype, model.n_inputs)], outputs, type(model).__name__)
+    values = "variable" if hasattr(model, "coefs_") else "output"
+    return export(model_view(model), dtype=dtype, opset=opset, zipmap=zipmap, values=values)
 
 
-def export(view: ModelView, *, dtype: str, opset: int, zipmap: bool = False) -> onnx.ModelProto:
-    """What `to_onnx` gives, from a view of an estimator."""
-    graph = _builder(dtype, opset)
-    layers = [Dense(W.shape[1], g) for W, g in zip(view.weights, view.activations, strict=True)]
-    A = _operations.write(graph, Graph.of(layers, view.sizes[0])[0], view.parameters)
-    if view.classes is not None:
-        outputs = _classifier_outputs(graph, view, A, graph.dtype, zipmap)
-    else:
-        outputs = [_values(graph, _sorted(graph, view, A) if view.sorted_levels else A, "variable", view.sizes[-1])]
-    return graph.model([_matrix("X", graph.dtype, view.sizes[0])], outputs, view.name)
-
-
-def _builder(dtype: str, opset: int) -> GraphBuilder:
-    """A builder, or ValueError for arguments that are out of range."""
+def export(view: ModelView, *, dtype: str, opset: int, zipmap: bool = False, values: str = "variable") -> onnx.ModelProto:
+    """What `to_onnx` gives, from a view of the model; `values` names the output of models without classes."""
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     if not MIN_OPSET <= opset:
         raise ValueError(f"opset is {opset}, expected at least {MIN_OPSET}")
-    return GraphBuilder(opset, np.dtype(dtype))
-
-
-def _values(graph: GraphBuilder, A: str, name: str, n_outputs: int) -> onnx.ValueInfoProto:
-    """Append the one output of a model without classes."""
-    graph.add("Identity", A, output=name)
-    return _matrix(name, graph.dtype, n_outputs)
+    graph, real = GraphBuilder(opset, np.dtype(dtype)), np.dtype(dtype)
+    A = _operations.write(graph, view.graph, view.parameters)
+    if view.classes is not None:
+        outputs = _classifier_outputs(graph, view, A, real, zipmap)
+    else:
+        A = _sorted(graph, view, A) if view.sorted_levels else A
+        outputs = [_matrix(graph.add("Identity", A, output=values), real, view.sizes[-1])]
+    return graph.model([_matrix("X", real, view.sizes[0])], outputs, view.name)
 
 
 def _sorted(graph: GraphBuilder, view: ModelView, A: str) -> str:

@@ -157,7 +157,7 @@ class DecisionBoundariesDisplay:
             view.assert_finite()
             if view.sizes[0] != 2:
                 raise ValueError(f"Decision boundaries are drawn over two inputs, but {title!r} takes {view.sizes[0]}.")
-            output = view.forward_pass(grid)[1][-1]
+            output = view.layer_outputs(grid)[-1]
             responses[title] = output.reshape(*xx0.shape, -1).squeeze()
             scores[title] = _accuracy(view, X, y)
         return cls(xx0, xx1, responses, scores=scores).plot(ax, X=X, y=y)
@@ -215,6 +215,6 @@ class DecisionBoundariesDisplay:
 
 
 def _accuracy(view: ModelView, X: np.ndarray, y: np.ndarray) -> float:
-    output = view.forward_pass(X)[1][-1]
+    output = view.layer_outputs(X)[-1]
     predicted = (output[:, 0] > 0.5).astype(int) if output.shape[1] == 1 else output.argmax(axis=1)
     return float(np.mean(predicted == np.ravel(view.targets(y))))

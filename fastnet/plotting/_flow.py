@@ -124,9 +124,11 @@ class GradientFlowDisplay:
                 "all 0", (layer, 0.04), xycoords=("data", "axes fraction"), ha="center", rotation=90, fontsize="small"
             )
         step = -(-len(names) // 12)
-        self.ax_.set_xticks(layers[::step], [name.replace(": ", "\n") for name in names[::step]])
+        paths = [name.partition(": ")[0] for name in names]
+        within_layers = not all(map(str.isdecimal, paths))
+        labels = paths if step > 1 else names if within_layers else [name.replace(": ", "\n") for name in names]
+        self.ax_.set_xticks(layers[::step], labels[::step], rotation=90 if within_layers else 0)
         if step > 1:
-            self.ax_.set_xticks(layers[::step], [str(layer) for layer in layers[::step]])
             self.ax_.set_xlabel("layer")
         self.ax_.set_xlim(0.4, len(names) + 0.6)
 

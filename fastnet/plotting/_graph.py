@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from .. import losses
 from .._models import Gradients, ModelView, model_view
+from ..layers import Dense
 from ..losses import CANONICAL, Loss
 from ._elision import elide
 from ._style import muted_color, series_color, single_axes, text_color
@@ -122,10 +123,13 @@ class ComputationGraphDisplay:
         ------
         ValueError
             If `X` or `y` does not fit the network, or `max_layers` is less than 2.
+        TypeError
+            If the model is not a chain of dense layers.
         """
         if max_layers < 2:
             raise ValueError(f"max_layers must be at least 2 (the first and the last layer), got {max_layers}.")
         view = model_view(estimator, as_trained=True)
+        view.assert_dense_chain()
         view.assert_finite()
         Z, A = view.forward_pass(X)
         chosen = view.loss if loss is None else losses.get(loss, view.activations[-1])
@@ -230,7 +234,7 @@ def _graph(
         down = _output_formula(view, loss) if l == L else f"{name['dA']} * g'({name['Z']})"
         nodes += [
             GraphNode({name["W"]: view.weights[l - 1], name["b"]: view.biases[l - 1]}, "", row + 1, "parameters"),
-            GraphNode({name["Z"]: Z[l - 1]}, f"A[{l - 1}] {name['W']} + {name['b']}", row + 1, "forward"),
+            GraphNode({name["Z"]: Z[l - 1]}, f"A[{l - 1}] {_product(view, l)} + {name['b']}", row + 1, "forward"),
             GraphNode({name["A"]: A[l]}, f"{g}({name['Z']})", row + 2, "forward"),
             GraphNode({name["dZ"]: G.dZ[l - 1]}, down, row + 1, "backward"),
             GraphNode({name["dW"]: G.dW[l - 1], name["db"]: G.db[l - 1]}, "", row + 1, "gradients"),
@@ -241,13 +245,20 @@ def _graph(
             (name["dZ"], f"{name['dW']}, {name['db']}"),
         ]
         if l < L:
-            nodes.append(GraphNode({name["dA"]: G.dA[l - 1]}, f"dZ[{l + 1}] W[{l + 1}]ᵀ", row + 2, "backward"))
+            nodes.append(GraphNode({name["dA"]: G.dA[l - 1]}, f"dZ[{l + 1}] {_product(view, l + 1, 'ᵀ')}", row + 2, "backward"))
             edges.append((name["dA"], name["dZ"]))
         if l > 1 and l - 1 in layers:
             edges += [(f"A[{l - 1}]", name["Z"]), (name["dZ"], f"dA[{l - 1}]")]
         row += 2
     nodes.append(GraphNode({"J": np.array(J)}, loss.name.replace("_", " "), row + 1, "forward"))
     return nodes, [*edges, (f"A[{L}]", "J"), ("J", f"dZ[{L}]")], elided
+
+
+def _product(view: ModelView, l: int, transposed: str = "") -> str:
+    """The second factor of a product with W[l], and what it is divided by in the neural tangent parametrisation."""
+    layer = view.layers[l - 1]
+    divided = f" / √{view.sizes[l - 1]}" if isinstance(layer, Dense) and layer.scale == "ntk" else ""
+    return f"W[{l}]{transposed}{divided}"
 
 
 def _output_formula(view: ModelView, loss: Loss) -> str:

@@ -32,7 +32,7 @@ class NeuronLevelsDisplay:
     levels : sequence of ndarray of shape (n_grid, n_grid, n[l])
         Activations of every layer on the grid.
     layer_names : sequence of str of length L
-        Names of the activations.
+        Names of the activations, and of layers that are not dense.
     feature_names : sequence of two str, default=("x[0]", "x[1]")
     output_names : sequence of str or None
 
@@ -121,12 +121,12 @@ class NeuronLevelsDisplay:
             )
         X = view.inputs(X)
         xx0, xx1 = input_grid(X, grid_resolution, margin)
-        _, A = view.forward_pass(np.column_stack([xx0.ravel(), xx1.ravel()]))
+        levels = view.layer_outputs(np.column_stack([xx0.ravel(), xx1.ravel()]))
         display = cls(
             xx0,
             xx1,
-            [a.reshape(*xx0.shape, -1) for a in A[1:]],
-            layer_names=[activation.name for activation in view.activations],
+            [level.reshape(*xx0.shape, -1) for level in levels],
+            layer_names=view.layer_names,
             feature_names=view.feature_names or ("x[0]", "x[1]"),
             output_names=view.output_names,
         )

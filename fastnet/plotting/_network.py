@@ -7,12 +7,13 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.collections import LineCollection
+from matplotlib.collections import Collection, LineCollection, PolyCollection
 from matplotlib.colors import Normalize
 
 from .._models import model_view
+from ..layers import Dense
 from ._elision import Column, elide
-from ._style import diverging_map, single_axes, text_color
+from ._style import diverging_map, muted_color, single_axes, text_color
 
 __all__ = ["NetworkDisplay"]
 
@@ -20,13 +21,16 @@ __all__ = ["NetworkDisplay"]
 class NetworkDisplay:
     """Draw a network as a graph whose edges are coloured and sized by weight, and whose nodes are filled by bias.
 
-    A layer of more than `max_units` units shows its first and last ones around an elision mark. It is recommended to
-    use `from_estimator`.
+    A layer of more than `max_units` units shows its first and last ones around an elision mark. A layer that is not dense, and
+    those of ensembles, are a grey band in place of the edges, between as many nodes as it has inputs and outputs. It is
+    recommended to use `from_estimator`.
 
     Parameters
     ----------
-    weights : sequence of ndarray of shape (n[l-1], n[l])
-    biases : sequence of ndarray of shape (n[l],)
+    weights : sequence of ndarray of shape (n[l-1], n[l]), or None for a band
+    biases : sequence of ndarray of shape (n[l],), or None for nodes without fill
+    sizes : sequence of int of length L + 1, default=None
+        Units of the columns, the inputs first; None takes them from the weights, all of which must be there.
     layer_names : sequence of str of length L + 1
         What is written under each column; the number of units is added.
     feature_names, output_names : sequence of str or None
@@ -35,7 +39,7 @@ class NetworkDisplay:
     Attributes
     ----------
     ax_, figure_ : Axes and Figure
-    edges_ : list of LineCollection
+    edges_ : list of LineCollection, or PolyCollection for a band
         One a layer.
     nodes_ : list of PathCollection
         One a column, the inputs first.
@@ -55,15 +59,17 @@ class NetworkDisplay:
 
     def __init__(
         self,
-        weights: Sequence[np.ndarray],
-        biases: Sequence[np.ndarray],
+        weights: Sequence[np.ndarray | None],
+        biases: Sequence[np.ndarray | None],
         *,
         layer_names: Sequence[str],
+        sizes: Sequence[int] | None = None,
         feature_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
     ) -> None:
         self.weights = weights
         self.biases = biases
+        self.sizes = sizes
         self.layer_names = layer_names
         self.feature_names = feature_names
         self.output_names = output_names
@@ -96,10 +102,16 @@ class NetworkDisplay:
         """
         view = model_view(estimator, as_trained=True)
         view.assert_finite()
+        n_members = view.graph.n_members
+        numbers = [n if isinstance(layer, Dense) and n_members == 1 else None for n, layer in enumerate(view.layers, start=1)]
+        names = view.layer_names
+        if n_members > 1:
+            names[-1] += f", mean of {n_members}"
         display = cls(
-            view.weights,
-            view.biases,
-            layer_names=["input", *(activation.name for activation in view.activations)],
+            [None if number is None else view.parameters[f"{number}.W"] for number in numbers],
+            [None if number is None else view.parameters[f"{number}.b"] for number in numbers],
+            sizes=view.sizes,
+            layer_names=["input", *names],
             feature_names=view.feature_names if feature_names is None else feature_names,
             output_names=view.output_names if output_names is None else output_names,
         )
@@ -123,7 +135,7 @@ class NetworkDisplay:
         ValueError
             If the number of names is not the number of inputs or outputs, or `max_units` is less than 2.
         """
-        sizes = [self.weights[0].shape[0], *(W.shape[1] for W in self.weights)]
+        sizes = _sizes(self.weights) if self.sizes is None else self.sizes
         _check_names("feature_names", self.feature_names, sizes[0])
         _check_names("output_names", self.output_names, sizes[-1])
         columns = [elide(size, max_units) for size in sizes]
@@ -136,13 +148,15 @@ class NetworkDisplay:
         self.ax_.set_xlim(-0.4, len(sizes) - 0.6)
 
         shown = [
-            W[np.ix_(source.units, target.units)] for W, source, target in zip(self.weights, columns, columns[1:], strict=False)
+            None if W is None else W[np.ix_(source.units, target.units)]
+            for W, source, target in zip(self.weights, columns, columns[1:], strict=False)
         ]
-        shown_biases = [b[column.units] for b, column in zip(self.biases, columns[1:], strict=True)]
-        limit = max(np.abs(values).max() for values in [*shown, *shown_biases]) or 1.0
+        shown_biases = [None if b is None else b[column.units] for b, column in zip(self.biases, columns[1:], strict=True)]
+        coloured = [values for values in [*shown, *shown_biases] if values is not None]
+        limit = max((np.abs(values).max() for values in coloured), default=0.0) or 1.0
         norm = Normalize(-limit, limit)
 
-        self.edges_ = [self._draw_edges(layer, W, columns[layer], columns[layer + 1], norm) for layer, W in enumerate(shown)]
+        self.edges_ = [self._draw_layer(layer, W, columns[layer], columns[layer + 1], norm) for layer, W in enumerate(shown)]
         diameter = _node_diameter(self.ax_, n_slots)
         self.nodes_ = [
             self._draw_nodes(position, column, None if position == 0 else shown_biases[position - 1], norm, diameter)
@@ -150,11 +164,23 @@ class NetworkDisplay:
         ]
         self._write_names(columns, diameter)
         self._label_columns(sizes)
-        scale = mpl.cm.ScalarMappable(norm, diverging_map())
-        bar = self.figure_.colorbar(scale, ax=self.ax_, shrink=0.7, pad=0.02)
-        bar.set_label("weight (edge), bias (node)")
-        bar.outline.set_visible(False)
+        if coloured:
+            scale = mpl.cm.ScalarMappable(norm, diverging_map())
+            bar = self.figure_.colorbar(scale, ax=self.ax_, shrink=0.7, pad=0.02)
+            bar.set_label("weight (edge), bias (node)")
+            bar.outline.set_visible(False)
         return self
+
+    def _draw_layer(self, layer: int, W: np.ndarray | None, source: Column, target: Column, norm: Normalize) -> Collection:
+        return self._draw_band(layer, source, target) if W is None else self._draw_edges(layer, W, source, target, norm)
+
+    def _draw_band(self, layer: int, source: Column, target: Column) -> PolyCollection:
+        corners = [
+            (layer, source.heights.min() - 0.3), (layer, source.heights.max() + 0.3),
+            (layer + 1, target.heights.max() + 0.3), (layer + 1, target.heights.min() - 0.3),
+        ]  # fmt: skip
+        band = PolyCollection([corners], facecolors=[muted_color()], alpha=0.25, linewidths=0, zorder=1)
+        return self.ax_.add_collection(band, autolim=False)
 
     def _draw_edges(self, layer: int, W: np.ndarray, source: Column, target: Column, norm: Normalize) -> LineCollection:
         order = np.argsort(np.abs(W), axis=None, kind="stable")
@@ -203,6 +229,13 @@ class NetworkDisplay:
         self.ax_.tick_params(length=0)
         self.ax_.grid(False)
         self.ax_.spines[:].set_visible(False)
+
+
+def _sizes(weights: Sequence[np.ndarray | None]) -> list[int]:
+    shapes = [W.shape for W in weights if W is not None]
+    if len(shapes) != len(weights):
+        raise ValueError("Weights that are None do not say how many units there are: give sizes, the inputs first.")
+    return [shapes[0][0], *(n_units for _, n_units in shapes)]
 
 
 def _check_names(parameter: str, names: Sequence[str] | None, expected: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_layers import HIDDEN, N_IN, build, rows
 
 import fastnet as fn
 from fastnet.inspection import diagnose
@@ -328,3 +329,54 @@ def test_few_rows_say_nothing_about_dead_units(make_network, digits):
     diagnosis = diagnose(net, digits[0][:19], digits[1][:19])
     assert diagnosis.layers[0].dead_share is None
     assert diagnose(net, digits[0][:20], digits[1][:20]).layers[0].dead_share == 1.0
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("options", [{}, {"n_members": 3, "ensemble": "batch"}, {"n_members": 3, "ensemble": "packed"}])
+def test_healthy_with_any_layers(hidden, options, rng):
+    net = fn.Network([*HIDDEN[hidden], fn.Dense(2, "identity")], N_IN, random_state=0, **options)
+    X = rows(hidden, 200, rng)
+    diagnosis = diagnose(net, X, rng.normal(size=(200, 2)), learning_rate=1e-3)
+    assert kinds(diagnosis) == set()
+    assert kinds(diagnose(net, X)) == set(), "without targets"
+    assert len(repr(diagnosis).splitlines()) == len(diagnosis.layers) + 4
+
+
+def test_dead_units_within_a_residual_layer(rng):
+    residual = fn.Residual([fn.Dense(8), fn.Dense(6, "identity")])
+    net = fn.Network([fn.Dense(6, "tanh"), residual, fn.Dense(1)], N_IN, random_state=0)
+    net.parameters["2.1.b"][:4] = -100
+    found = finding(diagnose(net, rng.normal(size=(100, N_IN))), "dead_units")
+    assert found.where == "layer 2.1"
+    assert found.what.startswith("50% of the 8 relu units of layer 2.1 are off")
+
+
+def test_dead_units_after_a_residual_layer(rng):
+    net = fn.Network([fn.Residual([fn.Dense(N_IN, "identity")], "relu"), fn.Dense(1)], N_IN, random_state=0)
+    net.parameters["1.1.b"][:] = -100
+    assert finding(diagnose(net, rng.normal(size=(100, N_IN))), "dead_units").where == "layer 1"
+
+
+def test_a_branch_that_begins_with_nothing_is_no_fault(rng):
+    """Residual layers whose last weights are 0 at first pass the signal and its gradient beside them."""
+    net = fn.Network([fn.Residual([fn.Dense(8, "tanh"), fn.Dense(N_IN, "identity")]), fn.Dense(1)], N_IN, random_state=0)
+    net.parameters["1.2.W"][:] = 0
+    assert kinds(diagnose(net, rng.normal(size=(100, N_IN)))) <= {"identical_units"}
+
+
+def test_a_gradient_that_vanishes_between_other_layers(rng):
+    hidden = [layer for _ in range(9) for layer in (fn.Dense(20, "sigmoid"), fn.Scale())]
+    net = fn.Network([*hidden, fn.Dense(1)], N_IN, random_state=0)
+    assert finding(diagnose(net, rng.normal(size=(100, N_IN))), "vanishing_gradient").where == "layer 1"
+
+
+def test_codes_need_no_scale(rng):
+    net = fn.Network([fn.CategoryEmbedding([1000] * N_IN), fn.Dense(1)], N_IN, random_state=0)
+    diagnosis = diagnose(net, rng.integers(0, 1000, (100, N_IN)))
+    assert diagnosis.healthy and diagnosis.inputs.scales.size == 0
+
+
+def test_parameters_that_are_not_finite_in_any_layer(rng):
+    net = build("norm")
+    net.parameters["3.gain"][0] = np.nan
+    assert finding(diagnose(net, rng.normal(size=(100, N_IN))), "not_finite").where == "layer 3 and after"

@@ -9,9 +9,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from test_layers import build, rows
 
 import fastnet as fn
-from fastnet.inspection import DiagnosisCallback, DiagnosisWarning, diagnose
+from fastnet._models import model_view
+from fastnet.inspection import DiagnosisCallback, DiagnosisWarning, Recorder, diagnose
 
 
 @pytest.fixture
@@ -206,3 +208,29 @@ def test_callback_warns_again_in_the_next_run(make_network, digits):
     callback = DiagnosisCallback(*digits)
     for _ in range(2):
         assert len(fit(make_network((64, 64, 64, 10), "relu"), *digits, callback, rate=3.0, epochs=1)) == 1
+
+
+@pytest.mark.parametrize("hidden", ["norm", "residual", "table", "piecewise"])
+@pytest.mark.parametrize("options", [{}, {"n_members": 2, "ensemble": "batch"}])
+def test_callback_and_recorder_of_any_network(hidden, options, rng):
+    net = build(hidden, **options)
+    X, y = rows(hidden, 64, rng), rng.normal(size=(64, 2))
+    before = {name: view.copy() for name, view in net.parameters.items()}
+    callback, recorder = DiagnosisCallback(X, y), Recorder(X, y)
+    net.fit(X, y, batch_size=64, epochs=1, callbacks=[callback, recorder])
+    for layer, part in zip(callback.diagnosis_.layers, model_view(net).parts, strict=True):
+        if part.weight is None:
+            assert layer.update_ratio is None
+            continue
+        move = np.linalg.norm(net.parameters[part.weight] - before[part.weight]) / np.linalg.norm(before[part.weight])
+        assert layer.update_ratio == pytest.approx(move, rel=1e-9)
+    shot = recorder.snapshots[-1]
+    assert len(shot.layer_names) == len(shot.activations) == len(shot.gradients)
+
+
+def test_the_loss_of_an_ensemble_is_that_of_its_mean(rng):
+    net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(2)], 4, n_members=3, dtype="float64", random_state=0)
+    X, y = rng.normal(size=(50, 4)), rng.normal(size=(50, 2))
+    targets = diagnose(net, X, y).inputs.targets
+    expected = fn.losses.get("squared_error", net.output_activation).elementwise(net.forward(X), y).mean()
+    np.testing.assert_allclose(targets.model_loss, expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import fastnet as fn
 from fastnet.inspection import Recorder, snapshot
 from fastnet.plotting import ActivationHistogramDisplay, GradientFlowDisplay
 
@@ -138,3 +139,14 @@ def test_deep_networks_show_their_first_and_last_layers(make_network, planar):
 def test_histogram_of_nothing():
     with pytest.raises(ValueError, match="no snapshot"):
         ActivationHistogramDisplay([]).plot()
+
+
+def test_flow_names_operations_within_layers(planar):
+    """They stand upright, being longer than numbers; without them labels lie, the activation below the number."""
+    X, y = planar
+    plain = fn.Network([fn.Dense(3, "tanh"), fn.Dense(2, "softmax")], 2, random_state=0)
+    nested = fn.Network([fn.Residual([fn.Dense(2, "tanh")]), fn.Dense(2, "softmax")], 2, random_state=0)
+    for net, expected, rotation in [(plain, ["1\ntanh", "2\nsoftmax"], 0), (nested, ["1.1: tanh", "2: softmax"], 90)]:
+        labels = GradientFlowDisplay.from_estimator(net, X, y).ax_.get_xticklabels()
+        assert [label.get_text() for label in labels] == expected
+        assert {label.get_rotation() for label in labels} == {rotation}

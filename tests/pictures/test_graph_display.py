@@ -96,3 +96,20 @@ def test_what_does_not_fit(make_network):
         ComputationGraphDisplay.from_estimator(make_network((2, 3, 2)), [1.0, 2.0, 3.0], 1)
     with pytest.raises(ValueError, match="max_layers must be at least 2"):
         ComputationGraphDisplay.from_estimator(make_network((2, 3, 2)), [1.0, 2.0], 1, max_layers=1)
+
+
+def test_what_is_no_chain_of_dense_layers():
+    for net in (fn.Network([fn.Scale(), fn.Dense(1)], 2), fn.Network([fn.Dense(1)], 2, n_members=2)):
+        with pytest.raises(TypeError, match=r"dense layers alone, without members.*net.activations\(X\)"):
+            ComputationGraphDisplay.from_estimator(net, [1.0, 2.0], 1)
+
+
+def test_neural_tangent_parametrisation():
+    """The formulas say what the products are divided by, and the values are the network's."""
+    net = fn.Network([fn.Dense(3, "tanh", scale="ntk"), fn.Dense(1, "identity", scale="ntk")], 2, dtype="float64", random_state=0)
+    display = ComputationGraphDisplay.from_estimator(net, [1.0, 2.0], 1.0)
+    formulas = {node.name: node.formula for node in display.nodes}
+    assert formulas["Z[1]"] == "A[0] W[1] / √2 + b[1]"
+    assert formulas["dA[1]"] == "dZ[2] W[2]ᵀ / √3"
+    (A2,) = (node.arrays["A[2]"] for node in display.nodes if node.name == "A[2]")
+    np.testing.assert_allclose(A2, net.forward([[1.0, 2.0]]), rtol=1e-12)

@@ -170,3 +170,19 @@ def test_boundaries_take_models_by_title(make_network, planar):
         DecisionBoundariesDisplay.from_estimators({}, *planar)
     with pytest.raises(ValueError, match="no model to draw"):
         DecisionBoundariesDisplay.from_data(*planar, activations=[])
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_networks_of_any_layers(n_members, planar):
+    """A row a layer, with the units of all members, and the mean of the members' outputs."""
+    layers = [fn.NumericEmbedding(n_units=2), fn.Residual([fn.Dense(4)], "tanh"), fn.LayerNorm(), fn.Dense(2, "softmax")]
+    net = fn.Network(layers, 2, n_members=n_members, dtype="float64", random_state=0)
+    display = NeuronLevelsDisplay.from_estimator(net, planar[0], max_units=20)
+    assert [level.shape[-1] for level in display.levels] == [4 * n_members, 4 * n_members, 4 * n_members, 2]
+    assert [row[0].get_ylabel() for row in display.axes_] == [
+        "layer 1\nNumericEmbedding", "layer 2\nResidual", "layer 3\nLayerNorm", "output\nsoftmax",
+    ]  # fmt: skip
+    boundaries = DecisionBoundariesDisplay.from_estimators({"net": net}, *planar)
+    grid = np.column_stack([boundaries.xx0.ravel(), boundaries.xx1.ravel()])
+    np.testing.assert_allclose(boundaries.responses["net"].reshape(-1, 2), net.forward(grid), rtol=1e-10)
+    assert boundaries.scores["net"] == pytest.approx(net.score(*planar))

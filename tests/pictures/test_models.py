@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_layers import HIDDEN, build, rows
 
 import fastnet as fn
 from fastnet._models import model_view
@@ -39,6 +40,57 @@ def test_passes_are_the_engines(output, loss, rng):
     assert J == pytest.approx(expected_J, rel=1e-12)
     for mine, cores in zip(G.dW + G.db, expected.weights + expected.biases, strict=True):
         np.testing.assert_allclose(mine, cores, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("options", [{}, {"ensemble": "packed"}, {"ensemble": "batch", "ensemble_loss": "mean"}])
+@pytest.mark.parametrize(("output", "loss"), [("identity", "huber"), ("softmax", "cross_entropy")])
+def test_passes_through_any_layers_are_the_engines(hidden, options, output, loss, rng):
+    net = build(hidden, output, 3, n_members=3 if options else 1, **options)
+    X = rows(hidden, 17, rng)
+    y = rng.integers(3, size=17) if loss == "cross_entropy" else rng.uniform(size=(17, 3))
+    view = model_view(net)
+    layers = view.layer_outputs(X)
+    np.testing.assert_allclose(layers[-1], net.forward(X), rtol=1e-10, atol=1e-13)
+    for mine, engines in zip(layers[:-1], net.activations(X)[1:-1], strict=True):
+        np.testing.assert_allclose(mine, engines.reshape(mine.shape), rtol=1e-10, atol=1e-13)
+    Z, A = view.forward_pass(X)
+    J, dZ_L = view.output_gradient(Z[-1], y, loss)
+    G = view.backward_pass(Z, A, dZ_L)
+    expected_J, expected = net.loss_and_grad(X, y, loss=loss)
+    assert J == pytest.approx(expected_J, rel=1e-12)
+    for name, gradient in net.views(expected.flat).items():
+        np.testing.assert_allclose(G.parameters[name], gradient, rtol=1e-8, atol=1e-12, err_msg=name)
+    assert len(G.dW) == len(expected.weights) and len(G.db) == len(expected.biases)
+
+
+def test_parts_are_operations_with_parameters_or_an_activation():
+    """Edges of bins are not trained; a branch is not the only way, the layers around it are."""
+    layers = [
+        fn.Concat([fn.NumericEmbedding("piecewise_linear", bins=[[0, 1]], columns=[0])], [fn.Columns([1]), fn.Dense(2, "tanh")]),
+        fn.Residual([fn.LayerNorm()], "relu"),
+        fn.Dense(1, "identity"),
+    ]
+    parts = model_view(fn.Network(layers, 2, random_state=0)).parts
+    assert [(part.path, part.label, part.weight, part.only_way) for part in parts] == [
+        ("1.1.1.linear", "identity", "1.1.1.linear.W", False),
+        ("1.2.2", "tanh", "1.2.2.W", False),
+        ("2.1", "norm", "2.1.gain", False),
+        ("2", "relu", None, True),
+        ("3", "identity", "3.W", True),
+    ]
+
+
+def test_inputs_whose_size_matters():
+    """Not codes of categories and numbers that are sorted into bins, unless something else reads them too."""
+    columns = fn.Concat(
+        [fn.CategoryEmbedding([3], columns=[0])],
+        [fn.NumericEmbedding("piecewise_linear", bins=[[0, 1]] * 2, columns=[1, 2])],
+        [fn.Columns([2, 3]), fn.Dense(1)],
+    )
+    view = model_view(fn.Network([columns, fn.Dense(1)], 5, n_members=2, random_state=0))
+    assert view.measured_inputs.tolist() == [False, False, True, True, False]
+    assert all(model_view(fn.Network([fn.Dense(1)], 5)).measured_inputs)
 
 
 def test_network_is_viewed_without_copies(make_network):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
+from test_layers import HIDDEN, build
 
+import fastnet as fn
 from fastnet.plotting import NetworkDisplay
 
 pytestmark = [
@@ -115,3 +117,34 @@ def test_network_of_zeros_draws(make_network, assert_legible):
     net = make_network((2, 3, 1), output="sigmoid")
     net.params[:] = 0
     assert_legible(NetworkDisplay.from_estimator(net))
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_any_network_has_a_column_a_layer(hidden, n_members):
+    """Dense layers of a single network have their weights as edges, all others a band."""
+    net = build(hidden, n_members=n_members)
+    display = NetworkDisplay.from_estimator(net, max_units=100)
+    assert [len(nodes.get_offsets()) for nodes in display.nodes_] == list(net.sizes)
+    for layer, edges in zip(net.layers, display.edges_, strict=True):
+        assert isinstance(edges, LineCollection if isinstance(layer, fn.Dense) and n_members == 1 else PolyCollection)
+
+
+def test_bands_reach_from_column_to_column_and_name_the_layer():
+    layers = [fn.Dense(3, "tanh"), fn.Residual([fn.Dense(3)]), fn.Dense(1, "identity")]
+    display = NetworkDisplay.from_estimator(fn.Network(layers, 2, random_state=0))
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["input\n2", "tanh\n3", "Residual\n3", "identity\n1"]
+    (path,) = display.edges_[1].get_paths()
+    assert {tuple(corner) for corner in path.vertices} == {(1, -1.3), (1, 1.3), (2, -1.3), (2, 1.3)}
+
+
+def test_an_ensemble_without_weights_to_draw():
+    net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(2, "softmax")], 4, n_members=5, random_state=0)
+    display = NetworkDisplay.from_estimator(net)
+    assert display.ax_.get_xticklabels()[-1].get_text() == "softmax, mean of 5\n2"
+    assert display.figure_.axes == [display.ax_], "no colour bar where nothing is coloured"
+
+
+def test_bands_need_sizes():
+    with pytest.raises(ValueError, match="give sizes"):
+        NetworkDisplay([None], [None], layer_names=["input", "Scale"]).plot()
