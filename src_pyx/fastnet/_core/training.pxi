@@ -174,6 +174,8 @@ cdef void update_tiles(Training* task, const Pass* here, const Step* shared, Wor
     cdef real* gradient
     cdef Worker watchful = worker[0]
     watchful.signals = &task.signals if task.looks_while_updating else NULL
+    cdef Worker steady = worker[0]      # a gradient that is used at once must be finished
+    steady.signals = NULL
     for i in range(task.tile_bounds[worker.number], task.tile_bounds[worker.number + 1]):
         tile = task.batch.tiles + i
         if task.path == WHOLE:
@@ -182,7 +184,7 @@ cdef void update_tiles(Training* task, const Pass* here, const Step* shared, Wor
         else:
             gradient = <real*> worker.scratch
             stride = tile.columns
-            tile_gradient(here, tile, gradient, stride, False, worker)
+            tile_gradient(here, tile, gradient, stride, False, &steady)
             if task.update.tracks_norm:
                 task.update.tile_norms[i] = squares_of_pieces(gradient, stride, tile)
         update_tile(&task.update, shared, tile, i, <real*> task.batch.params, gradient, stride)

@@ -169,7 +169,7 @@ cdef void conv_backward(const Layer* layer, const Pass* here, const real* dZ, re
 
 cdef void conv_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* A, const real* dZ, real* g, Py_ssize_t g_row,
                         bint accumulate, Worker* worker) noexcept nogil:
-    """dW = the sum over lines of outputs of windows^T dZ, db = the column sums of dZ."""
+    """dW = the sum over lines of outputs of windows^T dZ, db = the column sums of dZ. A signal leaves it unfinished."""
     cdef Windows windows = windows_of(layer)
     cdef Py_ssize_t filters = layer.dims[0], places = windows.lines * windows.columns, r, i
     if tile.part == 1:
@@ -186,6 +186,8 @@ cdef void conv_gradient(const Layer* layer, const Pass* here, const Tile* tile, 
                 gradient_of_line(&windows, tile, A + i * windows.down, dZ, filters, g, g_row, worker)
             dZ += windows.columns * filters
         A += layer.n_in
+        if ended(worker):
+            return
 
 
 cdef void gradient_of_line(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t filters, real* g,
