@@ -37,6 +37,7 @@ from fastnet.layers import (
     Dropout,
     Flatten,
     Gradients,
+    Last,
     Layer,
     LayerNorm,
     NumericEmbedding,
@@ -91,6 +92,7 @@ _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {"inspecti
 __all__ = [
     "Flatten",
     "Reshape",
+    "Last",
     "Layer",
     "OptimizerState",
     "init_state",

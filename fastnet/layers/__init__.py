@@ -10,7 +10,7 @@ from fastnet.layers._base import Layer, Operation, Segment
 from fastnet.layers._graph import ENSEMBLES, Graph, Node
 from fastnet.layers.dense import Dense
 from fastnet.layers.embedding import CategoryEmbedding, NumericEmbedding, quantile_bins
-from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Reshape, Residual
+from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Last, Reshape, Residual
 from fastnet.layers.norm import LayerNorm
 from fastnet.layers.parametric import Parametric, PReLU
 from fastnet.layers.scale import Scale
@@ -26,6 +26,7 @@ __all__ = [
     "Flatten",
     "Gradients",
     "Graph",
+    "Last",
     "Layer",
     "LayerNorm",
     "Node",
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 _ROWS = (
-    *(Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, Flatten, Reshape),
+    *(Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, Flatten, Last, Reshape),
     *(NumericEmbedding, CategoryEmbedding, Parametric, PReLU),
 )
 
