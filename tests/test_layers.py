@@ -145,7 +145,7 @@ def assert_gradient(net, X, loss, rng, numeric=True, h=2e-4):
 
 def test_every_layer_is_tested():
     used = repr(HIDDEN) + repr(POSITIONED)
-    assert [name for name in LAYERS if f"{name}(" not in used and name not in ("Dropout", "Reshape")] == []
+    assert [name for name in LAYERS if f"{name}(" not in used and name not in ("Dropout", "Last", "Reshape")] == []
 
 
 class TestCoreAndTwin:
@@ -381,6 +381,21 @@ class TestPositions:
         with pytest.raises(ValueError, match=r"X must have shape \(rows, 3, 4\), got \(7, 4, 3\)"):
             net.forward(X.reshape(7, 4, 3))
 
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("steps", [1, 3])
+    def test_last(self, rng, steps, dtype, tmp_path):
+        layers = (fn.Dense(5, "tanh"), fn.Last(), fn.Dense(2, "identity"))
+        net = fn.Network(layers, input_shape=(steps, 4), dtype=dtype, random_state=0)
+        of_position = fn.Network((layers[0], layers[2]), 4, dtype=dtype, random_state=0)
+        X = rng.standard_normal((9, steps, 4)).astype(dtype)
+        assert net.output_shape == (2,)
+        assert distance(net.forward(X), of_position.forward(X[:, -1])) < RTOL[dtype]
+        if dtype == "float64":
+            assert_gradient(net, X.reshape(9, -1), "squared_error", rng)
+        net.save(tmp_path / "net")
+        for other in (fn.load(tmp_path / "net"), pickle.loads(pickle.dumps(net))):
+            assert np.array_equal(other.forward(X), net.forward(X))
+
     def test_ensembles_behind_flatten(self, rng):
         layers = [fn.Flatten(), *self.LAYERS[:3], fn.Dense(2, "identity")]
         net = fn.Network(layers, input_shape=(3, 4), n_members=2, dtype="float64")
@@ -395,6 +410,8 @@ class TestPositions:
             fn.Network(self.LAYERS, input_shape=(3, 0))
         with pytest.raises(ValueError, match="softmax outputs must have no positions"):
             fn.Network([fn.Dense(2, "softmax")], input_shape=(3, 4))
+        with pytest.raises(ValueError, match=r"Last takes rows of shape \(steps, channels\), got flat rows of 12"):
+            fn.Network([fn.Last(), fn.Dense(1)], 12)
         with pytest.raises(ValueError, match=r"Reshape to \(5, 2\) needs 10 numbers"):
             fn.Network([fn.Reshape((5, 2)), fn.Dense(1)], 12)
 

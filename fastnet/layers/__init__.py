@@ -11,7 +11,7 @@ from fastnet.layers._graph import ENSEMBLES, Graph, Node
 from fastnet.layers.conv import Conv1d, Conv2d
 from fastnet.layers.dense import Dense
 from fastnet.layers.embedding import CategoryEmbedding, NumericEmbedding, quantile_bins
-from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Reshape, Residual
+from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Last, Reshape, Residual
 from fastnet.layers.norm import LayerNorm
 from fastnet.layers.parametric import Parametric, PReLU
 from fastnet.layers.pool import AvgPool, GlobalPool, MaxPool
@@ -33,6 +33,7 @@ __all__ = [
     "GlobalPool",
     "Gradients",
     "Graph",
+    "Last",
     "Layer",
     "LayerNorm",
     "MaxPool",
@@ -51,7 +52,7 @@ __all__ = [
 ]
 
 _ROWS = (
-    *(Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, Flatten, Reshape),
+    *(Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, Flatten, Last, Reshape),
     *(NumericEmbedding, CategoryEmbedding, Parametric, PReLU),
     *(Conv1d, Conv2d, MaxPool, AvgPool, GlobalPool),
 )

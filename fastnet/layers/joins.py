@@ -132,6 +132,21 @@ class Reshape(Layer):
         return graph.add(Sum(n_in=graph.widths[source]), source, shape=self.shape)
 
 
+@frozen
+class Last(Layer):
+    """The last position of each row: (steps, channels) becomes (channels,)."""
+
+    def connect(self, graph: Graph, source: int) -> int:
+        shape = graph.row_shapes[source]
+        if len(shape) == 1:
+            raise ValueError(
+                f"Last takes rows of shape (steps, channels), got flat rows of {shape[0]}: give the network an input_shape."
+            )
+        numbers = math.prod(shape)
+        columns = tuple(range(numbers - math.prod(shape[1:]), numbers))
+        return select(graph, source, columns, shape=shape[1:])
+
+
 @dataclass(frozen=True, init=False)
 class Columns(Layer):
     """Some numbers of each row: ``A[l][:, j] = A[l-1][:, columns[j]]``.
@@ -171,7 +186,7 @@ def column_numbers(columns: Iterable[int]) -> tuple[int, ...]:
     return numbers
 
 
-def select(graph: Graph, source: int, columns: tuple[int, ...] | None) -> int:
+def select(graph: Graph, source: int, columns: tuple[int, ...] | None, *, shape: tuple[int, ...] | None = None) -> int:
     """Columns of each row (of each member's part of it); the source itself where all are wanted."""
     if columns is None:
         return source
@@ -179,7 +194,7 @@ def select(graph: Graph, source: int, columns: tuple[int, ...] | None) -> int:
     if max(columns) >= width:
         raise ValueError(f"There is no column {max(columns)}: the layer before has {width} numbers a row, counted from 0.")
     everywhere = tuple(member * width + column for member in range(members) for column in columns)
-    return graph.add(Selection(n_in=graph.widths[source], columns=everywhere), source)
+    return graph.add(Selection(n_in=graph.widths[source], columns=everywhere), source, shape=shape)
 
 
 @dataclass(frozen=True, kw_only=True)
