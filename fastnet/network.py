@@ -80,7 +80,7 @@ class Network:
         Features n[0].
     input_shape : sequence of int, optional
         Their shape instead, where a row has positions: (length, channels) of a series, (height, width, channels) of an image. X
-        is then (m, *input_shape), or flat.
+        is then ``(m, *input_shape)``, or flat.
     n_members : int
         Models side by side, an ensemble that is trained and used in one pass; `forward` gives the mean of their outputs.
     ensemble : {"packed", "batch", "mini"}

@@ -70,7 +70,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         Epochs.
     n_features_in_ : int
         Numbers of an image.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Of flat rows with names.
 
     See Also

@@ -125,7 +125,7 @@ class Conv2d(_Conv):
     dilation d, and g and dropout after it.
 
     Rows have shape (height, width, channels), and (height, width, filters) after it. The kernel is not flipped, as everywhere in
-    deep learning. W has shape (*kernel_size, channels, filters), b (filters,).
+    deep learning. W has shape ``(*kernel_size, channels, filters)``, b (filters,).
 
     Parameters
     ----------
