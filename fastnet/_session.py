@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
 from functools import cached_property, partial
+from operator import add
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -257,17 +257,19 @@ class Session:
     def _run_epoch(self, max_batches: int | None) -> EpochResult:
         np.copyto(self._last_finite, self.network.params)
         first, rate = self.step, math.nan
-        sums = np.zeros(6)
-        with closing(self._parts()) as parts:
+        sums: tuple[float, ...] = ()
+        parts = self._parts()
+        try:
             for order in parts:
-                done = self.step - first
                 n_batches = self._n_batches(order)
                 if max_batches is not None:
-                    n_batches = min(n_batches, max_batches - done)
+                    n_batches = min(n_batches, max_batches - (self.step - first))
                 if n_batches > 0:
-                    part, rate = self._run_part(order, n_batches, done)
-                    sums += part
-        updates, rows, loss_sum, penalty_sum, grad_sq_sum, seconds = sums.tolist()
+                    part, rate = self._run_part(order, n_batches, first)
+                    sums = tuple(map(add, sums, part)) if sums else part
+        finally:
+            parts.close()
+        updates, rows, loss_sum, penalty_sum, grad_sq_sum, seconds = sums or (0.0,) * 6
         self.epoch += 1
         grad_norm = math.sqrt(grad_sq_sum / updates) if self._tracks_norm and updates else math.nan
         loss, penalty = (loss_sum / rows, penalty_sum / rows) if rows else (math.nan, math.nan)
@@ -282,8 +284,9 @@ class Session:
     def _n_batches(self, order: np.ndarray | None) -> int:
         return -(-(self._m if order is None else order.size) // self.batch_size)
 
-    def _run_part(self, order: np.ndarray | None, n_batches: int, before: int) -> tuple[tuple[float, ...], float]:
-        """Train on batches of an epoch of which `before` are done: sums over them, and the last learning rate."""
+    def _run_part(self, order: np.ndarray | None, n_batches: int, first: int) -> tuple[tuple[float, ...], float]:
+        """Train on batches of an epoch that began at update `first`: sums over them, and the last learning rate."""
+        before = self.step - first
         rates = self.schedule.rates(self.step, n_batches)
         settings = self._settings(rates, n_batches) if self._scheduled else rates
         started = perf_counter()
