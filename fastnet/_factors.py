@@ -43,7 +43,7 @@ def by_segment(network: Network, factors: Mapping[str, float] | None, name: str)
     if not factors:
         return None
     checked = {str(key): _checks.real(value, f"{name}[{key!r}]", minimum=0.0) for key, value in factors.items()}
-    penalised = [segment[5] for segment in network._plan.segment_table()]
+    penalised = [is_penalised for *_, is_penalised, _ in network._plan.segment_table()]
     found, used = [], set()
     for parameter, is_penalised in zip(network.parameters, penalised, strict=True):
         keys = [key for key in _names_of(parameter) if key in checked]

@@ -301,8 +301,8 @@ class Session:
 
     def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
         """What the core answers to a run over the first `n_batches` of an order."""
-        if n_batches < self._n_batches(order):
-            n_rows = n_batches * self.batch_size
+        n_rows = n_batches * self.batch_size
+        if n_rows < (self._m if order is None else order.size):
             order = np.arange(n_rows, dtype=np.uint32) if order is None else order[:n_rows]
         return self._trainer.run(order, settings)
 

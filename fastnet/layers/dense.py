@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -116,6 +117,7 @@ class Linear(Operation):
     positions: int = 1
     shared: bool = False
     biases: bool = True
+    initial_biases: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray] | None = None
 
     @property
     def n_out(self) -> int:
@@ -138,7 +140,10 @@ class Linear(Operation):
     def segments(self) -> tuple[Segment, ...]:
         axis = (self.groups,) if self.groups > 1 else ()
         W = Segment("W", (*axis, self.n_in, self.n_units), self._initial_weights)
-        return (W, Segment("b", (*axis, self.n_units), zero)) if self.biases else (W,)
+        if not self.biases:
+            return (W,)
+        shape, initial = (*axis, self.n_units), self.initial_biases
+        return W, Segment("b", shape, zero if initial is None else lambda rng: initial(rng, shape))
 
     def _initial_weights(self, rng: np.random.Generator) -> np.ndarray:
         draws = [self.initializer(rng, self.n_in, self.n_units) / self.factor for _ in range(self.groups)]

@@ -100,9 +100,17 @@ class NumericEmbedding(Layer):
         functions = self._functions(graph, x)
         inputs = graph.widths[functions] // n_features
         n_units = self.n_units - 1 if self.kind == "pbld" else self.n_units
-        linear = Linear(n_in=inputs, n_units=n_units, groups=n_features, initializer=_FanIn(), activation=self.activation)
+        bound = 1 / math.sqrt(inputs)
+        linear = Linear(
+            n_in=inputs,
+            n_units=n_units,
+            groups=n_features,
+            initializer=_FanIn(),
+            initial_biases=lambda rng, shape: rng.uniform(-bound, bound, shape),
+            activation=self.activation,
+        )
         with graph.within("linear"):
-            values = graph.add(_WithUniformBiases.of(linear), functions)
+            values = graph.add(linear, functions)
         if self.kind != "pbld":
             return values
         return graph.add(Side(widths=(graph.widths[values], n_features), groups=n_features), values, x)
@@ -216,21 +224,6 @@ class _FanIn(Initializer):
 
     def variance(self, n_in: int, n_out: int) -> float:
         return 1.0 / (3 * n_in)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _WithUniformBiases(Linear):
-    """A linear map whose biases begin as its weights do."""
-
-    @classmethod
-    def of(cls, linear: Linear) -> _WithUniformBiases:
-        return cls(**vars(linear))
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        W, b = super().segments
-        bound = 1 / math.sqrt(self.n_in)
-        return W, Segment("b", b.shape, lambda rng: rng.uniform(-bound, bound, b.shape))
 
 
 @dataclass(frozen=True, kw_only=True)
