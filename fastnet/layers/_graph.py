@@ -65,6 +65,7 @@ class Graph:
         self.ensemble = ensemble
         self.at_output = False
         self._of_members = [n_members == 1]
+        self._lengths: list[int | None] = [None]
         self._path: list[str] = []
 
     @classmethod
@@ -80,12 +81,18 @@ class Graph:
         return graph, ends[1:]
 
     def add(
-        self, operation: Operation, *sources: int, of_members: bool | None = None, shape: tuple[int, ...] | None = None
+        self,
+        operation: Operation,
+        *sources: int,
+        of_members: bool | None = None,
+        shape: tuple[int, ...] | None = None,
+        lengths: int | None = None,
     ) -> int:
         """Append an operation and return its number.
 
         `of_members` says whether its rows hold numbers of each member, by default as its sources' do. `shape` is that of a
-        member's numbers, by default that of the first source where it has as many, and flat otherwise.
+        member's numbers, by default that of the first source where it has as many, and flat otherwise. `lengths` is the operation
+        that makes each row's number of positions, by default the first source's where the shape has as many positions.
         """
         self.nodes.append(Node(operation, sources, ".".join(self._path)))
         self.widths.append(operation.n_out)
@@ -96,6 +103,9 @@ class Graph:
             of_source = self.row_shapes[sources[0]]
             shape = of_source if math.prod(of_source) == width else (width,)
         self.row_shapes.append(shape)
+        if lengths is None and len(shape) > 1 and shape[0] == self.row_shapes[sources[0]][0]:
+            lengths = self._lengths[sources[0]]
+        self._lengths.append(lengths)
         return number
 
     def chain(self, layers: Iterable[Layer], source: int) -> int:
@@ -117,6 +127,10 @@ class Graph:
     def members_of(self, source: int) -> int:
         """Members whose numbers stand side by side in a row of `source`."""
         return self.n_members if self._of_members[source] else 1
+
+    def lengths_of(self, source: int) -> int | None:
+        """The operation that makes the number of positions of each row of `source`; None if all rows have all positions."""
+        return self._lengths[source]
 
     def for_each_member(self, source: int) -> int:
         """An operation whose rows hold a copy of the source's for each member; the source itself if they do already."""

@@ -84,7 +84,7 @@ LAYER_CODES = {
 
 cdef enum:
     MOST_DIMS = 6
-    MOST_SEGMENTS = 2               # of a layer
+    MOST_SEGMENTS = 4               # of a layer
 
 
 cdef enum:
