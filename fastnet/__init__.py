@@ -55,6 +55,7 @@ from fastnet.layers import (
 )
 from fastnet.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, LogCosh, Poisson, Quantile, SquaredError
 from fastnet.network import Network
+from fastnet.ragged import Ragged
 from fastnet.runtime import show_config
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ __all__ = [
     "ProgressBar",
     "Quantile",
     "RMSprop",
+    "Ragged",
     "ReLU",
     "SiLU",
     "Sigmoid",

@@ -29,9 +29,10 @@ from fastnet._core.guards import Exclusive
 from fastnet._hints import takes_other_words
 from fastnet._outputs import both_classes, r2
 from fastnet.activations import Activation, Outputs
-from fastnet.layers import ENSEMBLES, Dense, Gradients, Graph, Layer, chain, zeros
+from fastnet.layers import ENSEMBLES, Dense, Gradients, Graph, Inputs, Layer, chain, zeros
 from fastnet.layers.dense import Linear
 from fastnet.losses import Loss
+from fastnet.ragged import core_rows
 
 if TYPE_CHECKING:
     import os
@@ -81,6 +82,9 @@ class Network:
     input_shape : sequence of int, optional
         Their shape instead, where a row has positions: (length, channels) of a series, (height, width, channels) of an image. X
         is then ``(m, *input_shape)``, or flat.
+    ragged : bool
+        Whether rows may have fewer positions along the first axis than `input_shape` says: X is then a `fastnet.Ragged`, a list
+        of arrays, or an array of rows that are all of one length. A row's outputs do not depend on how long others are.
     n_members : int
         Models side by side, an ensemble that is trained and used in one pass; `forward` gives the mean of their outputs.
     ensemble : {"packed", "batch", "mini"}
@@ -131,6 +135,7 @@ class Network:
         n_inputs: int | None = None,
         *,
         input_shape: Sequence[int] | None = None,
+        ragged: bool = False,
         n_members: int = 1,
         ensemble: str = "packed",
         ensemble_loss: str = "members",
@@ -138,7 +143,7 @@ class Network:
         random_state: Seed = None,
     ) -> None:
         layers = chain(layers)
-        inputs = _inputs(n_inputs, input_shape)
+        inputs = _inputs(n_inputs, input_shape, ragged)
         rng = _checks.generator(random_state)
         together = Ensemble(n_members, ensemble, ensemble_loss)
         self._build(layers, inputs, _checks.float_dtype(dtype), together)
@@ -147,13 +152,14 @@ class Network:
     def _build(
         self,
         layers: tuple[Layer, ...],
-        inputs: int | tuple[int, ...],
+        inputs: Inputs,
         params: np.ndarray | np.dtype,
         together: Ensemble | None = None,
     ) -> None:
         """Set all attributes, with the given parameter vector, or with zeros of the given dtype."""
         self.layers = layers
         self._together = Ensemble() if together is None else together
+        self._inputs = inputs
         self._graph, self._ends = Graph.of(layers, inputs, self._together.n_members, self._together.kind)
         self.n_inputs = self._graph.widths[0]
         if not isinstance(params, np.ndarray):
@@ -162,6 +168,11 @@ class Network:
             raise ValueError(
                 f"softmax outputs must have no positions, got the shape {self.output_shape}: put fastnet.Flatten() before the "
                 "last layer."
+            )
+        if self._graph.lengths_of(len(self._graph.nodes)) is not None:
+            raise ValueError(
+                f"The output of rows of unequal length has positions, its shape is {self.output_shape}: put "
+                "fastnet.GlobalPool() or fastnet.Last() before the last layer."
             )
         self._plan = self._graph.plan()
         widths = [self._graph.widths[end] // self._graph.members_of(end) for end in self._ends]
@@ -229,7 +240,7 @@ class Network:
             dtype = "float32" if all(p.dtype == np.float32 for given in arrays.values() for p in given) else "float64"
         network = cls.__new__(cls)
         n_inputs = _checks.positive_int(arrays["weights"][0].shape[0], "n_inputs", maximum=_checks.MAX_DIMENSION)
-        network._build(tuple(layers), n_inputs, _checks.float_dtype(dtype))
+        network._build(tuple(layers), Inputs((n_inputs,)), _checks.float_dtype(dtype))
         for name, own in (("weights", network.weights), ("biases", network.biases)):
             for number, (view, array) in enumerate(zip(own, arrays[name], strict=True)):
                 if array.shape != view.shape:
@@ -239,7 +250,7 @@ class Network:
 
     @classmethod
     def _adopt(
-        cls, layers: Sequence[Layer], inputs: int | tuple[int, ...], params: np.ndarray, together: Ensemble | None = None
+        cls, layers: Sequence[Layer], inputs: Inputs, params: np.ndarray, together: Ensemble | None = None
     ) -> Network:
         """A network on an existing flat vector, which becomes its `params` without a copy and may be read-only.
 
@@ -266,14 +277,14 @@ class Network:
         return self._params
 
     @property
-    def _inputs(self) -> int | tuple[int, ...]:
-        shape = self.input_shape
-        return shape if len(shape) > 1 else shape[0]
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of a row of X, of ragged rows of the longest."""
+        return self._inputs.shape
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of a row of X."""
-        return self._graph.row_shapes[0]
+    def ragged(self) -> bool:
+        """Whether rows of X may be of unequal length."""
+        return self._inputs.ragged
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -281,8 +292,10 @@ class Network:
         return self._graph.row_shapes[-1]
 
     def _flat(self, X: Any) -> Any:
-        """Rows (m, *input_shape), or one of them, as (m, n_inputs) or (n_inputs,); anything else as it is."""
+        """Rows (m, *input_shape) or ragged ones, or one row, as (m, n_inputs) or (n_inputs,); anything else as it is."""
         shape = self.input_shape
+        if self.ragged:
+            return core_rows(X, shape, self._graph.shortest, self.dtype)
         if len(shape) == 1 or _data.is_sparse(X):
             return X
         X = _checks.numeric_array(X, "X")
@@ -794,7 +807,7 @@ class Network:
 
 #: Attributes that `Network._build` sets.
 _BUILT = frozenset(
-    {"layers", "n_inputs", "sizes", "dtype", "_together", "_graph", "_ends", "_params", "_plan", "_exclusive"}
+    {"layers", "n_inputs", "sizes", "_inputs", "dtype", "_together", "_graph", "_ends", "_params", "_plan", "_exclusive"}
     | {"_parameters", "_weights", "_biases"}
 )
 
@@ -809,7 +822,7 @@ def _fit(self: Network, **arguments: Any) -> History:
 def _rebuild(
     cls: type[Network],
     layers: tuple[Layer, ...],
-    inputs: int | tuple[int, ...],
+    inputs: Inputs,
     params: np.ndarray,
     together: Ensemble | None = None,
 ) -> Network:
@@ -817,12 +830,14 @@ def _rebuild(
     return cls._adopt(layers, inputs, params, together)
 
 
-def _inputs(n_inputs: int | None, input_shape: Sequence[int] | None) -> int | tuple[int, ...]:
+def _inputs(n_inputs: int | None, input_shape: Sequence[int] | None, ragged: bool) -> Inputs:
     """What a row of X is: a number of features, or their shape."""
     if (n_inputs is None) == (input_shape is None):
         raise TypeError(f"Give either n_inputs or input_shape, got n_inputs={n_inputs!r} and input_shape={input_shape!r}.")
+    if input_shape is None and ragged:
+        raise TypeError("ragged=True needs the input_shape of the longest row, as in input_shape=(100, 3), got n_inputs.")
     if input_shape is None:
-        return _checks.positive_int(n_inputs, "n_inputs", maximum=_checks.MAX_DIMENSION)
+        return Inputs((_checks.positive_int(n_inputs, "n_inputs", maximum=_checks.MAX_DIMENSION),))
     shape = tuple(_checks.positive_int(n, "input_shape", maximum=_checks.MAX_DIMENSION) for n in input_shape)
     _checks.positive_int(math.prod(shape) if shape else 0, "the numbers of input_shape", maximum=_checks.MAX_DIMENSION)
-    return shape
+    return Inputs(shape, bool(ragged))

@@ -15,7 +15,7 @@ import fastnet as fn
 from fastnet import _data, optimizers
 from fastnet._core import core
 from fastnet._sampling import Sampler
-from fastnet.layers import Graph
+from fastnet.layers import Graph, Inputs
 
 SQUARED_ERROR = (core.LOSS_CODES["squared_error"], 0.0, None)
 
@@ -117,7 +117,7 @@ def test_a_workspace_beyond_the_address_space_is_refused():
         return np.frombuffer(mmap.mmap(-1, 4 * n, flags=flags), np.float32)
 
     rows, units = 2**30, 2**31 - 8
-    plan = Graph.of([fn.Dense(units, "identity"), fn.Dense(1, "identity")], 1)[0].plan()
+    plan = Graph.of([fn.Dense(units, "identity"), fn.Dense(1, "identity")], Inputs((1,)))[0].plan()
     try:
         params, X, y = zeros(plan.n_params), zeros(rows).reshape(-1, 1), zeros(rows).reshape(-1, 1)
     except (OSError, AttributeError):

@@ -16,7 +16,7 @@ from scipy import sparse
 import fastnet as fn
 from fastnet._core import core
 from fastnet._session import Session
-from fastnet.layers import Graph
+from fastnet.layers import Graph, Inputs
 
 MSE = (core.LOSS_CODES["squared_error"], 0.0, None)
 
@@ -158,7 +158,7 @@ def test_class_numbers_need_softmax():
 
 def test_sizes_beyond_the_address_space_are_refused():
     with pytest.raises(ValueError, match="parameters"):
-        Graph.of([fn.Dense(2**31 - 1, "identity")] * 4, 2**31 - 1)[0].plan()
+        Graph.of([fn.Dense(2**31 - 1, "identity")] * 4, Inputs((2**31 - 1,)))[0].plan()
 
 
 @pytest.mark.parametrize("transpose_a", [False, True])

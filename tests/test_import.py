@@ -20,7 +20,7 @@ LAYERS = [
     {"_checks", "_values"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers"},
-    {"_atomic", "_data", "_summary"},
+    {"_atomic", "_data", "_summary", "ragged"},
     {"_identity", "data", "network"},
     {"_factors", "_lbfgs", "_loop", "_models", "_sampling", "callbacks", "functional"},
     {"_session"},

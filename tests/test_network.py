@@ -13,6 +13,7 @@ from helpers import HIDDEN, RTOL, distance, label, network, reference_form
 
 import fastnet as fn
 from fastnet import network as network_module
+from fastnet.layers import Inputs
 
 
 def reference_forward(net, X):
@@ -242,7 +243,7 @@ def test_adopting_a_read_only_vector(dtype, rng):
     layers = [fn.Dense(5, "relu"), fn.Dense(2, "identity")]
     params = rng.standard_normal(4 * 5 + 5 * 2 + 5 + 2).astype(dtype)
     params.flags.writeable = False
-    net = fn.Network._adopt(layers, 4, params)
+    net = fn.Network._adopt(layers, Inputs((4,)), params)
     assert net.params is params
     X = rng.standard_normal((9, 4)).astype(dtype)
     assert distance(net.forward(X), reference_forward(net, X)[-1]) < RTOL[dtype]
@@ -253,7 +254,7 @@ def test_adopting_a_read_only_vector(dtype, rng):
     assert not np.array_equal(net.params, before)
     assert all(np.shares_memory(part, net.params) for part in (*net.weights, *net.biases))
     with pytest.raises(ValueError, match="params must be a contiguous vector of 37 values"):
-        fn.Network._adopt(layers, 4, params[1:])
+        fn.Network._adopt(layers, Inputs((4,)), params[1:])
 
 
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastnet import activations, losses
 from fastnet._models import ModelView
-from fastnet.layers import Dense, Graph
+from fastnet.layers import Dense, Graph, Inputs
 from fastnet.losses import Loss, Quantile
 from fastnet.network import Network
 from fastnet.optimizers import SGD
@@ -32,7 +32,7 @@ def view(estimator: Any, *, as_trained: bool) -> ModelView:
     sizes = (coefs[0].shape[0], *(W.shape[1] for W in coefs))
     units = zip(sizes[1:], (*hidden_activations(estimator, len(coefs) - 1), output), (*rates, 0.0), strict=True)
     dense = tuple(Dense(n, g, dropout=rate) for n, g, rate in units)
-    graph, ends = Graph.of(dense, sizes[0])
+    graph, ends = Graph.of(dense, Inputs(sizes[:1]))
     pairs = enumerate(zip(coefs, intercepts, strict=True), start=1)
     loss = losses.get(None if classes is not None else regression_loss(estimator), output)
     return ModelView(

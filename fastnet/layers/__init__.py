@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
-from fastnet.layers._graph import ENSEMBLES, Graph, Node
+from fastnet.layers._graph import ENSEMBLES, Graph, Inputs, Node
 from fastnet.layers.conv import Conv1d, Conv2d
 from fastnet.layers.dense import Dense
 from fastnet.layers.embedding import CategoryEmbedding, NumericEmbedding, quantile_bins
@@ -33,6 +33,7 @@ __all__ = [
     "GlobalPool",
     "Gradients",
     "Graph",
+    "Inputs",
     "Last",
     "Layer",
     "LayerNorm",

@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
 
 from fastnet._core import core
 from fastnet.layers._base import Arrays, Layer, Operation
+from fastnet.layers.lengths import Count, Trim
 
 #: How the members of an ensemble share parameters; see `fastnet.Network`.
 ENSEMBLES = ("packed", "batch", "mini")
@@ -35,13 +37,33 @@ class Node:
     path: str
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a row of X is.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Positions first, the numbers of a position (channels, features) last; or the number of features alone.
+    ragged : bool
+        Whether rows may have fewer positions along the first axis. A row of the core's X then ends with the number of them.
+    """
+
+    shape: tuple[int, ...]
+    ragged: bool = False
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row of the core's X."""
+        return math.prod(self.shape) + self.ragged
+
+
 class Graph:
     """Operations that read X or each other's outputs.
 
     Parameters
     ----------
-    inputs : int or tuple of int
-        Numbers a row of X, or their shape: positions first, the numbers of a position (channels, features) last.
+    inputs : Inputs
     n_members : int
         Models side by side.
     ensemble : {"packed", "batch", "mini"}
@@ -55,25 +77,37 @@ class Graph:
         Numbers of an output row, of X first.
     row_shapes : list of tuple of int
         What they are for layers that go by positions, of one member: positions first, channels last.
+    start : int
+        What the first layer reads: X, or of ragged rows the operation that takes the length off.
     """
 
-    def __init__(self, inputs: int | tuple[int, ...], n_members: int = 1, ensemble: str = "packed") -> None:
+    def __init__(self, inputs: Inputs, n_members: int = 1, ensemble: str = "packed") -> None:
         self.nodes: list[Node] = []
-        self.row_shapes = [inputs if isinstance(inputs, tuple) else (inputs,)]
-        self.widths = [math.prod(self.row_shapes[0])]
+        self.row_shapes = [inputs.shape]
+        self.widths = [inputs.width]
         self.n_members = n_members
         self.ensemble = ensemble
         self.at_output = False
         self._of_members = [n_members == 1]
         self._lengths: list[int | None] = [None]
         self._path: list[str] = []
+        self.start = self._take_lengths(inputs.shape) if inputs.ragged else 0
+
+    def _take_lengths(self, shape: tuple[int, ...]) -> int:
+        """Part rows of X into numbers, zero beyond the row's length, and that length."""
+        from fastnet.layers.joins import Selection
+
+        lengths = self.add(Selection(n_in=self.widths[0], columns=(self.widths[0] - 1,)), 0, shape=(1,))
+        trim = Trim(n_positions=shape[0], n_numbers=math.prod(shape[1:]))
+        return self.add(trim, 0, lengths, shape=shape, lengths=lengths)
 
     @classmethod
     def of(
-        cls, layers: Sequence[Layer], inputs: int | tuple[int, ...], n_members: int = 1, ensemble: str = "packed"
+        cls, layers: Sequence[Layer], inputs: Inputs, n_members: int = 1, ensemble: str = "packed"
     ) -> tuple[Graph, list[int]]:
         """The graph of a chain of layers, and the numbers of the operations that make each layer's output."""
-        graph, ends = cls(inputs, n_members, ensemble), [0]
+        graph = cls(inputs, n_members, ensemble)
+        ends = [graph.start]
         for number, layer in enumerate(layers, 1):
             graph.at_output = number == len(layers)
             with graph.within(str(number)):
@@ -131,6 +165,30 @@ class Graph:
     def lengths_of(self, source: int) -> int | None:
         """The operation that makes the number of positions of each row of `source`; None if all rows have all positions."""
         return self._lengths[source]
+
+    def trimmed(self, source: int) -> int:
+        """An operation whose rows are zero beyond their lengths; the source itself where all rows have all positions."""
+        lengths, shape = self._lengths[source], self.row_shapes[source]
+        if lengths is None or isinstance(self.nodes[source - 1].operation, Trim):
+            return source
+        return self.add(Trim(n_positions=shape[0], n_numbers=math.prod(shape[1:])), source, lengths)
+
+    def counted(self, source: int, reach: int, stride: int, zeros: int, most: int) -> int | None:
+        """The operation that makes the lengths of rows of windows over the source's positions, see `Count`; None as above."""
+        lengths = self._lengths[source]
+        if lengths is None or (stride == 1 and zeros == reach - 1):
+            return lengths
+        return self.add(Count(reach=reach, stride=stride, zeros=zeros, most=most), lengths, shape=(1,))
+
+    @cached_property
+    def shortest(self) -> int:
+        """Fewest positions with which a row still has one position in all layers."""
+        made: dict[int, np.ndarray] = {1: np.arange(1.0, self.row_shapes[0][0] + 1)[:, None]}
+        for number, node in enumerate(self.nodes, 1):
+            if isinstance(node.operation, Count):
+                made[number] = node.operation.forward({}, made[node.sources[0]])
+        enough = np.logical_and.reduce([counts[:, 0] >= 1 for counts in made.values()])
+        return int(enough.argmax()) + 1
 
     def for_each_member(self, source: int) -> int:
         """An operation whose rows hold a copy of the source's for each member; the source itself if they do already."""

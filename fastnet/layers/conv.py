@@ -68,6 +68,7 @@ class _Conv(Layer):
     def connect(self, graph: Graph, source: int) -> int:
         name = type(self).__name__
         image = as_image(graph, source, name, self.n_axes)
+        source = graph.trimmed(source)
         length = image[2 - self.n_axes : 2]
         reach = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
         sides = border(self.padding, length, reach, self.stride)
@@ -76,6 +77,7 @@ class _Conv(Layer):
                 f"{name} has windows of {reach} positions, more than {graph.row_shapes[source]} with padding "
                 f"{self.padding!r} has: take a smaller kernel_size or dilation, or padding='same'."
             )
+        lengths = self._lengths(graph, source, reach, sides)
         if any(map(any, sides)):
             zeros = Border(shape=image, sides=down_and_across(sides, (0, 0)))
             image = zeros.shape_out
@@ -86,7 +88,22 @@ class _Conv(Layer):
             windows=windows, filters=self.filters, n_axes=self.n_axes, initializer=self.initializer,
             activation=self.activation, dropout=self.dropout,
         )  # fmt: skip
-        return graph.add(operation, source, shape=(*windows.places[2 - self.n_axes :], self.filters))
+        return graph.add(operation, source, shape=(*windows.places[2 - self.n_axes :], self.filters), lengths=lengths)
+
+    def _lengths(self, graph: Graph, source: int, reach: tuple[int, ...], sides: tuple[tuple[int, int], ...]) -> int | None:
+        """What makes the lengths of the output's rows, if they have some."""
+        if graph.lengths_of(source) is None:
+            return None
+        if self.n_axes > 1:
+            raise ValueError("Conv2d takes images of one size, got rows of unequal length: use Conv1d for series.")
+        if self.padding == "same" and self.stride != (1,):
+            raise ValueError(
+                f"padding='same' with stride {self.stride[0]} would start elsewhere in each row of unequal length: give padding "
+                "as a number, or 'causal'."
+            )
+        zeros, stride = sum(sides[0]), self.stride[0]
+        most = (graph.row_shapes[source][0] + zeros - reach[0]) // stride + 1
+        return graph.counted(source, reach[0], stride, zeros, most)
 
 
 class Conv1d(_Conv):

@@ -15,6 +15,7 @@ from fastnet._values import frozen
 from fastnet.activations import Activation
 from fastnet.layers._base import Arrays, Layer, Operation
 from fastnet.layers._graph import Graph
+from fastnet.layers.lengths import LastPosition
 
 
 @frozen
@@ -105,6 +106,7 @@ class Flatten(Layer):
     """A row's numbers without their positions: (height, width, channels) becomes (height * width * channels,)."""
 
     def connect(self, graph: Graph, source: int) -> int:
+        _refuse_lengths(graph, source, "Flatten")
         width = graph.widths[source]
         return graph.add(Sum(n_in=width), source, shape=(width // graph.members_of(source),))
 
@@ -129,12 +131,13 @@ class Reshape(Layer):
         if math.prod(self.shape) != math.prod(graph.row_shapes[source]):
             numbers = math.prod(self.shape)
             raise ValueError(f"Reshape to {self.shape} needs {numbers} numbers a row, got {graph.row_shapes[source]}.")
+        _refuse_lengths(graph, source, "Reshape")
         return graph.add(Sum(n_in=graph.widths[source]), source, shape=self.shape)
 
 
 @frozen
 class Last(Layer):
-    """The last position of each row: (steps, channels) becomes (channels,)."""
+    """The last position that each row has: (steps, channels) becomes (channels,)."""
 
     def connect(self, graph: Graph, source: int) -> int:
         shape = graph.row_shapes[source]
@@ -142,7 +145,10 @@ class Last(Layer):
             raise ValueError(
                 f"Last takes rows of shape (steps, channels), got flat rows of {shape[0]}: give the network an input_shape."
             )
-        numbers = math.prod(shape)
+        numbers, lengths = math.prod(shape), graph.lengths_of(source)
+        if lengths is not None:
+            operation = LastPosition(n_positions=shape[0], n_numbers=math.prod(shape[1:]))
+            return graph.add(operation, source, lengths, shape=shape[1:])
         columns = tuple(range(numbers - math.prod(shape[1:]), numbers))
         return select(graph, source, columns, shape=shape[1:])
 
@@ -165,6 +171,14 @@ class Columns(Layer):
 
     def connect(self, graph: Graph, source: int) -> int:
         return select(graph, source, self.columns)
+
+
+def _refuse_lengths(graph: Graph, source: int, layer: str) -> None:
+    if graph.lengths_of(source) is not None:
+        raise ValueError(
+            f"{layer} takes rows of one length, got rows of unequal length: put GlobalPool or Last before it, which make one "
+            "position of each row."
+        )
 
 
 def branch(layers: Any, owner: str, *, may_be_empty: bool = False) -> tuple[Layer, ...]:

@@ -13,6 +13,7 @@ from fastnet._hints import takes_other_words
 from fastnet._values import frozen
 from fastnet.layers._base import Arrays, Layer, Operation
 from fastnet.layers._graph import Graph
+from fastnet.layers.lengths import positions_there
 from fastnet.layers.windows import Windows, as_image, down_and_across, sizes
 
 
@@ -39,7 +40,9 @@ class _Pool(Layer):
         if any(k > n for k, n in zip(size, shape, strict=False)):
             raise ValueError(f"{name} has windows of {size} positions, more than {shape} has: take a smaller size.")
         windows = Windows(image, down_and_across(size, 1), down_and_across(stride, 1))
-        return graph.add(Pooling(windows=windows, maximum=self.maximum), source, shape=(*windows.places[2 - n_axes :], shape[-1]))
+        lengths = graph.counted(source, size[0], stride[0], 0, windows.places[1])
+        shape = (*windows.places[2 - n_axes :], shape[-1])
+        return graph.add(Pooling(windows=windows, maximum=self.maximum), source, shape=shape, lengths=lengths)
 
 
 class MaxPool(_Pool):
@@ -76,7 +79,7 @@ class AvgPool(_Pool):
 
 @frozen
 class GlobalPool(Layer):
-    """The mean or the maximum of each channel over all positions: (height, width, channels) becomes (channels,).
+    """The mean or the maximum of each channel over all positions that a row has: (height, width, channels) becomes (channels,).
 
     Parameters
     ----------
@@ -91,12 +94,13 @@ class GlobalPool(Layer):
     def connect(self, graph: Graph, source: int) -> int:
         image = as_image(graph, source, "GlobalPool")
         pooling = Pooling(windows=Windows(image, image[:2]), maximum=self.kind == "max")
-        return graph.add(pooling, source, shape=image[2:])
+        lengths = graph.lengths_of(source)
+        return graph.add(pooling, source, *(() if lengths is None else (lengths,)), shape=image[2:])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pooling(Operation):
-    """Maximum or mean of each channel over windows."""
+    """Maximum or mean of each channel over windows; with lengths as second source, over one that ends where the row does."""
 
     kind: ClassVar[str] = "pool"
     windows: Windows
@@ -115,19 +119,26 @@ class Pooling(Operation):
     def constants(self) -> tuple[int, ...]:
         return self.windows.constants
 
-    def _positions(self, A: np.ndarray) -> np.ndarray:
-        """(positions of a window, m, down, across, channels)."""
-        images = A.reshape(-1, *self.windows.shape)
-        return np.stack([images[where] for *_, where in self.windows.slices()])
+    def _positions(self, A: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """(positions of a window, m, down, across, channels), and which of them there are."""
+        images = A[0].reshape(-1, *self.windows.shape)
+        positions = np.stack([images[where] for *_, where in self.windows.slices()])
+        there = positions_there(A[1], len(positions)).T if len(A) > 1 else np.ones((len(positions), len(images)), bool)
+        return positions, there[:, :, None, None, None]
 
     def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
-        positions = self._positions(A[0])
-        return np.asarray((positions.max(axis=0) if self.maximum else positions.mean(axis=0)).reshape(len(A[0]), -1))
+        positions, there = self._positions(A)
+        if self.maximum:
+            Z = np.where(there, positions, -np.inf).max(axis=0)
+        else:
+            Z = np.where(there, positions, 0).sum(axis=0) / there.sum(axis=0)
+        return np.asarray(Z.reshape(len(A[0]), -1))
 
     def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
-        positions = self._positions(A[0])
-        dz, first = dZ.reshape(positions.shape[1:]), positions.argmax(axis=0)
+        positions, there = self._positions(A)
+        dz, first = dZ.reshape(positions.shape[1:]), np.where(there, positions, -np.inf).argmax(axis=0)
+        share = dz / there.sum(axis=0)
         dA = np.zeros((len(dZ), *self.windows.shape), dZ.dtype)
         for number, (*_, where) in enumerate(self.windows.slices()):
-            dA[where] += np.where(first == number, dz, 0) if self.maximum else dz / len(positions)
-        return (dA.reshape(A[0].shape),), {}
+            dA[where] += np.where(first == number, dz, 0) if self.maximum else np.where(there[number], share, 0)
+        return (dA.reshape(A[0].shape), *(np.zeros_like(lengths) for lengths in A[1:])), {}

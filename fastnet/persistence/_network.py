@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnet.layers import Dense, Graph, Layer
+from fastnet.layers import Dense, Graph, Inputs, Layer
 from fastnet.network import Ensemble, Network
 from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, unpack
@@ -27,9 +27,11 @@ def describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     }
     architecture: dict[str, Any] = {
         "dtype": np.dtype(network.dtype).name,
-        "n_inputs": network.n_inputs if len(network.input_shape) == 1 else list(network.input_shape),
+        "n_inputs": network.n_inputs if len(network.input_shape) == 1 and not network.ragged else list(network.input_shape),
         "layers": pack(list(network.layers), {}, "layers"),
     }
+    if network.ragged:
+        architecture["ragged"] = True
     if together.n_members > 1:
         architecture["ensemble"] = [together.n_members, together.kind, together.loss]
     return architecture, tensors
@@ -46,7 +48,7 @@ def build(architecture: dict[str, Any], file: Container) -> Network:
     dtype, n_inputs = architecture.get("dtype"), architecture.get("n_inputs")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"broken file: dtype is {short(dtype)}, expected float32 or float64")
-    inputs = _inputs(n_inputs)
+    inputs = _inputs(n_inputs, architecture.get("ragged", False))
     layers = unpack(architecture.get("layers"), file)
     if not isinstance(layers, list) or not layers or not all(isinstance(layer, Layer) for layer in layers):
         raise ValueError("broken file: layers must be a list of at least one layer")
@@ -61,11 +63,13 @@ def build(architecture: dict[str, Any], file: Container) -> Network:
     return Network._adopt(layers, inputs, file.flat(list(wanted)), together)
 
 
-def _inputs(content: Any) -> int | tuple[int, ...]:
+def _inputs(content: Any, ragged: Any) -> Inputs:
     shape = content if isinstance(content, list) else [content]
     if not shape or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError(f"broken file: n_inputs is {short(content)}, expected a positive integer or a list of them")
-    return tuple(shape) if isinstance(content, list) else int(shape[0])
+    if type(ragged) is not bool:
+        raise ValueError(f"broken file: ragged is {short(ragged)}, expected true or false")
+    return Inputs(tuple(shape), ragged)
 
 
 def _ensemble(content: Any) -> Ensemble:

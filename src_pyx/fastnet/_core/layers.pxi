@@ -62,6 +62,7 @@ include "layers/dense.pxi"
 include "layers/scale.pxi"
 include "layers/norm.pxi"
 include "layers/joins.pxi"
+include "layers/lengths.pxi"
 include "layers/embedding.pxi"
 include "layers/parametric.pxi"
 include "layers/conv.pxi"
@@ -98,6 +99,12 @@ cdef int plan_layer(Plan plan, Layer* layer) except -1:
         return border_plan(plan, layer)
     if layer.kind == POOL:
         return pool_plan(plan, layer)
+    if layer.kind == TRIM:
+        return trim_plan(plan, layer)
+    if layer.kind == COUNT:
+        return count_plan(plan, layer)
+    if layer.kind == LAST:
+        return last_plan(plan, layer)
     raise ValueError(f"layer {layer.number} has the unknown kind {layer.kind}")
 
 
@@ -129,6 +136,12 @@ cdef inline void layer_forward(const Layer* layer, const Pass* here, const real*
         border_forward(layer, here, A, Z)
     elif layer.kind == POOL:
         pool_forward(layer, here, A, Z)
+    elif layer.kind == TRIM:
+        trim_forward(layer, here, A, Z)
+    elif layer.kind == COUNT:
+        count_forward(layer, here, A, Z)
+    elif layer.kind == LAST:
+        last_forward(layer, here, A, Z)
 
 
 cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t source, const real* dZ, real* dA,
@@ -163,6 +176,10 @@ cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t
         border_backward(layer, here, dZ, dA, accumulate)
     elif layer.kind == POOL:
         pool_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == TRIM:
+        trim_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == LAST:
+        last_backward(layer, here, dZ, dA, accumulate)
 
 
 cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* A, const real* dZ, real* g,

@@ -73,12 +73,15 @@ cdef enum LayerKind:
     CONV
     BORDER
     POOL
+    TRIM
+    COUNT
+    LAST
 
 
 LAYER_CODES = {
     "dense": DENSE, "scale": SCALE, "norm": NORM, "pass": PASS, "sum": SUM, "concat": CONCAT, "columns": COLUMNS,
     "periodic": PERIODIC, "piecewise": PIECEWISE, "embedding": EMBEDDING, "parametric": PARAMETRIC,
-    "conv": CONV, "border": BORDER, "pool": POOL,
+    "conv": CONV, "border": BORDER, "pool": POOL, "trim": TRIM, "count": COUNT, "last": LAST,
 }
 
 

@@ -44,7 +44,7 @@ cdef Windows windows_of(const Layer* layer) noexcept nogil:
     windows.down, windows.across = c[5] * line, c[6] * channels
     windows.runs_of_line = 1 if c[8] == 1 else c[4]
     windows.runs, windows.run = c[3] * windows.runs_of_line, c[4] // windows.runs_of_line * channels
-    windows.run_step, windows.line_step, windows.row = c[8] * channels, c[7] * line, layer.n_in
+    windows.run_step, windows.line_step, windows.row = c[8] * channels, c[7] * line, layer.sources[0].width
     return windows
 
 
@@ -90,10 +90,10 @@ cdef void add_windows(const Windows* windows, const real* restrict x, Py_ssize_t
 
 cdef int check_windows(Plan plan, const Layer* layer) except -1:
     cdef const int* c = layer.constants
-    if layer.n_sources != 1 or layer.n_constants != WINDOW_CONSTANTS or min([c[i] for i in range(WINDOW_CONSTANTS)]) < 1:
+    if layer.n_constants != WINDOW_CONSTANTS or min([c[i] for i in range(WINDOW_CONSTANTS)]) < 1:
         plan.refuse(layer, f"windows need {WINDOW_CONSTANTS} sizes of at least 1, got {layer.n_constants} numbers")
     sizes = [int(c[i]) for i in range(WINDOW_CONSTANTS)]
-    if sizes[0] * sizes[1] * sizes[2] != layer.n_in or any(sizes[7 + i] * (sizes[3 + i] - 1) >= sizes[i] for i in range(2)):
+    if sizes[0] * sizes[1] * sizes[2] != layer.sources[0].width or any(sizes[7 + i] * (sizes[3 + i] - 1) >= sizes[i] for i in range(2)):
         plan.refuse(layer, f"windows of {sizes[3:5]} with strides {sizes[5:7]} and dilations {sizes[7:]} do not fit {sizes[:3]}")
     return 0
 
@@ -102,6 +102,8 @@ cdef int conv_plan(Plan plan, Layer* layer) except -1:
     cdef Windows windows
     cdef Py_ssize_t filters = layer.dims[0], size
     check_windows(plan, layer)
+    if layer.n_sources != 1:
+        plan.refuse(layer, f"a convolution reads one layer, got {layer.n_sources}")
     windows = windows_of(layer)
     size = windows.runs * windows.run
     if not 1 <= filters <= 2147483647:

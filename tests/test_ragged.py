@@ -1,0 +1,163 @@
+"""Rows of unequal length: each row as if it were alone, however the rows are given."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from helpers import DTYPES, distance, finite_difference
+
+import fastnet as fn
+
+LENGTHS = [9, 4, 7, 5, 9, 6]
+T, C = 9, 3
+#: Layers that read rows (length, C) and make one position of them.
+CHAINS = {
+    "valid": [fn.Conv1d(4, 3, "tanh"), fn.GlobalPool()],
+    "same": [fn.Conv1d(4, 3, "tanh", padding="same"), fn.Conv1d(5, 4, "silu", padding="same"), fn.GlobalPool("max")],
+    "causal": [fn.Conv1d(4, 2, "tanh", dilation=2, padding="causal"), fn.Last()],
+    "strides": [fn.Conv1d(4, 3, "tanh", stride=2, padding=1), fn.Conv1d(3, 2, "tanh"), fn.GlobalPool()],
+    "pools": [fn.Conv1d(14, 2, "tanh", padding=1), fn.MaxPool(2), fn.AvgPool(2, 1), fn.GlobalPool("max")],
+    "dense": [fn.Dense(4, "tanh"), fn.LayerNorm(), fn.Dense(3, "gelu"), fn.GlobalPool()],
+    "residual": [fn.Residual([fn.Dense(5, "tanh"), fn.Conv1d(C, 3, "tanh", padding="same")]), fn.GlobalPool("max")],
+    "concat": [fn.Concat([fn.GlobalPool()], [fn.Last()], [fn.Conv1d(2, 3, "tanh"), fn.GlobalPool("max")])],
+    "inputs": [fn.GlobalPool()],
+    "last-of-inputs": [fn.Last()],
+}
+
+
+def network(chain, *, dtype="float64", length=T, ragged=True, output="softmax"):
+    layers = [*CHAINS[chain], fn.Dense(3, output)]
+    net = fn.Network(layers, input_shape=(length, C), ragged=ragged, dtype=dtype, random_state=0)
+    net.params[:] = 0.4 * np.random.default_rng(1).standard_normal(net.n_params)
+    return net
+
+
+def series(rng, lengths=LENGTHS):
+    return [rng.standard_normal((n, C)) for n in lengths]
+
+
+def alone(chain, row, dtype):
+    """The network for rows of this row's length, with the same parameters."""
+    net = network(chain, dtype=dtype, length=len(row), ragged=False)
+    return net
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("chain", CHAINS)
+def test_each_row_is_as_it_is_alone(chain, dtype, rng):
+    rows = series(rng)
+    net = network(chain, dtype=dtype)
+    A = net.forward(rows)
+    tolerance = 1e-12 if dtype == "float64" else 2e-5
+    for row, a in zip(rows, A, strict=True):
+        np.testing.assert_allclose(a, alone(chain, row, dtype).forward(row), rtol=0, atol=tolerance)
+        np.testing.assert_allclose(net.forward(row), a, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_gradients_are_those_of_rows_alone(chain, rng):
+    rows, y, w = series(rng), rng.integers(0, 3, len(LENGTHS)), rng.uniform(0.5, 2, len(LENGTHS))
+    net = network(chain)
+    J, gradients = net.loss_and_grad(rows, y, sample_weight=w)
+    singles = [alone(chain, row, "float64").loss_and_grad([row], [target]) for row, target in zip(rows, y, strict=True)]
+    assert J == pytest.approx(np.average([single[0] for single in singles], weights=w), rel=1e-12)
+    assert distance(gradients.flat, np.average([single[1].flat for single in singles], axis=0, weights=w)) < 1e-11
+
+
+@pytest.mark.parametrize("chain", ["strides", "residual", "concat", "pools"])
+def test_core_twin_and_finite_differences(chain, rng):
+    rows, Y = series(rng), rng.standard_normal((len(LENGTHS), 3))
+    net = network(chain, output="identity")
+    X = net._flat(rows)
+    Z, A = net._graph.forward(net.parameters, X)
+    np.testing.assert_allclose(net.forward(rows), A[-1], rtol=0, atol=1e-13)
+    _, gradients = net.loss_and_grad(rows, Y)
+    twin, _ = net._graph.backward(net.parameters, Z, A, (A[-1] - Y) / len(Y))
+    vector = np.zeros(net.n_params)
+    for name, view in net.views(vector).items():
+        view[...] = twin[name]
+    assert distance(gradients.flat, vector) < 1e-11
+    assert distance(gradients.flat, finite_difference(lambda: net.loss(rows, Y), net.params, 1e-4)) < 1e-6
+
+
+def test_numbers_beyond_the_length_never_matter(rng):
+    rows = series(rng)
+    net, padded = network("residual"), fn.Ragged.from_rows(rows).padded()
+    for row, n in zip(padded, LENGTHS, strict=True):
+        row[n:] = np.nan
+    np.testing.assert_array_equal(net.forward(fn.Ragged.from_padded(padded, LENGTHS)), net.forward(rows))
+    inside = net._flat(rows)
+    for row, n in zip(inside, LENGTHS, strict=True):
+        row[n * C : -1] = 1e30
+    np.testing.assert_array_equal(net.forward(inside), net.forward(rows))
+
+
+def test_training_is_the_same_however_rows_are_given(rng, tmp_path):
+    rows, y = series(rng, [*LENGTHS] * 5), rng.integers(0, 3, 30)
+    padded = fn.Ragged.from_rows(rows)
+    nets = [network("same", dtype="float32") for _ in range(3)]
+    for net, X in zip(nets, (rows, padded, fn.Ragged.from_padded(padded.padded(), padded.lengths)), strict=True):
+        net.fit(X, y, epochs=3, batch_size=7, random_state=0, validation_data=(rows[:5], y[:5]))
+    for net in nets[1:]:
+        np.testing.assert_array_equal(net.params, nets[0].params)
+    assert nets[0].score(rows, y) == nets[1].score(padded, y)
+    nets[0].save(tmp_path / "net.safetensors")
+    for copy in (fn.load(tmp_path / "net.safetensors"), pickle.loads(pickle.dumps(nets[0]))):
+        assert copy.ragged
+        np.testing.assert_array_equal(copy.forward(rows), nets[0].forward(rows))
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_bits_do_not_depend_on_threads(n_threads, rng):
+    rows, y = series(rng, [*LENGTHS] * 20), rng.integers(0, 3, 120)
+    one, many = network("pools", dtype="float32"), network("pools", dtype="float32")
+    one.fit(rows, y, epochs=2, random_state=0, n_threads=1)
+    many.fit(rows, y, epochs=2, random_state=0, n_threads=n_threads)
+    np.testing.assert_array_equal(one.params, many.params)
+
+
+def test_ragged_holds_rows(rng):
+    rows = series(rng)
+    X = fn.Ragged.from_rows(rows)
+    assert len(X) == 6
+    assert X.lengths.tolist() == LENGTHS
+    for a, b in zip(X, rows, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(X[-1], rows[-1])
+    every_other = np.array(LENGTHS) == 9
+    for chosen, expected in ((X[[4, 1]], [rows[4], rows[1]]), (X[1:3], rows[1:3]), (X[every_other], [rows[0], rows[4]])):
+        assert [row.tolist() for row in chosen] == [row.tolist() for row in expected]
+    assert X.padded(10).shape == (6, 10, C)
+    assert "6 rows of 4 to 9 positions" in repr(X)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: fn.Ragged([[1.0]], [0, 2]), "go up from 0 to the 1 positions"),
+        (lambda: fn.Ragged([1.0, 2.0], [0, 2, 1, 2]), "go up from 0"),
+        (lambda: fn.Ragged.from_rows([[[1.0]], [[1.0, 2.0]]]), r"row 0 has shape \(1, 1\), row 1 \(1, 2\)"),
+        (lambda: fn.Ragged.from_padded(np.ones((2, 3)), [1, 4]), "between 0 and the 3 positions"),
+        (lambda: network("valid").forward([np.ones((2, C))]), "Row 0 of X has 2 positions; the network takes 3 to 9"),
+        (lambda: network("strides").forward([np.ones((9, C)), np.ones((2, C))]), "Row 1 of X has 2 positions"),
+        (lambda: network("valid").forward([np.ones((10, C))]), "has 10 positions"),
+        (lambda: network("valid").forward([np.ones((4, C + 1))]), r"got rows of shape \(length, 4\)"),
+        (lambda: network("valid").forward(np.full(T * C + 1, np.nan)), "has nan positions"),
+        (lambda: fn.Network([fn.Flatten(), fn.Dense(1)], input_shape=(T, C), ragged=True), "Flatten takes rows of one length"),
+        (lambda: fn.Network([fn.Dense(1)], input_shape=(T, C), ragged=True), r"put fastnet.GlobalPool"),
+        (
+            lambda: fn.Network([fn.Conv1d(2, 3, stride=2, padding="same"), fn.GlobalPool()], input_shape=(T, C), ragged=True),
+            "would start elsewhere",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_ragged_needs_a_shape():
+    with pytest.raises(TypeError, match="needs the input_shape of the longest row"):
+        fn.Network([fn.Dense(1)], 3, ragged=True)
