@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from operator import add
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -21,6 +20,9 @@ from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.optimizers import GradientRule, Optimizer
 from fastnet.schedules import LearningRate
+
+#: Of some batches: updates, rows, sums of losses, of penalties and of squared gradient norms, seconds, the last learning rate.
+_Sums = tuple[int, int, float, float, float, float, float]
 
 
 class EpochResult(NamedTuple):
@@ -256,48 +258,43 @@ class Session:
 
     def _run_epoch(self, max_batches: int | None) -> EpochResult:
         np.copyto(self._last_finite, self.network.params)
-        first, rate = self.step, math.nan
-        sums: tuple[float, ...] = ()
-        parts = self._parts()
-        try:
-            for order in parts:
-                n_batches = self._n_batches(order)
-                if max_batches is not None:
-                    n_batches = min(n_batches, max_batches - (self.step - first))
-                if n_batches > 0:
-                    part, rate = self._run_part(order, n_batches, first)
-                    sums = tuple(map(add, sums, part)) if sums else part
-        finally:
-            parts.close()
-        updates, rows, loss_sum, penalty_sum, grad_sq_sum, seconds = sums or (0.0,) * 6
+        updates, rows, loss_sum, penalty_sum, grad_sq_sum, seconds, rate = self._run_rows(max_batches)
         self.epoch += 1
         grad_norm = math.sqrt(grad_sq_sum / updates) if self._tracks_norm and updates else math.nan
         loss, penalty = (loss_sum / rows, penalty_sum / rows) if rows else (math.nan, math.nan)
-        self.result = EpochResult(loss, penalty, grad_norm, rate, int(rows), seconds)
+        self.result = EpochResult(loss, penalty, grad_norm, rate, rows, seconds)
         self.history.append(self.result)
         return self.result
 
-    def _parts(self) -> Generator[np.ndarray | None]:
-        """Row numbers of an epoch, as far as the trainer can go at a time; None: all rows as they are."""
-        yield self._sampler.next_order(self)
+    def _run_rows(self, max_batches: int | None) -> _Sums:
+        """Train on the rows of an epoch."""
+        order = self._next_order()
+        n_batches = self._n_batches(order)
+        if max_batches is not None:
+            n_batches = min(n_batches, max_batches)
+        return self._run_part(order, n_batches, self.step)
+
+    def _next_order(self) -> np.ndarray | None:
+        """Row numbers of the next epoch; None: all rows as they are."""
+        return self._sampler.next_order(self)
 
     def _n_batches(self, order: np.ndarray | None) -> int:
         return -(-(self._m if order is None else order.size) // self.batch_size)
 
-    def _run_part(self, order: np.ndarray | None, n_batches: int, first: int) -> tuple[tuple[float, ...], float]:
-        """Train on batches of an epoch that began at update `first`: sums over them, and the last learning rate."""
-        before = self.step - first
-        rates = self.schedule.rates(self.step, n_batches)
+    def _run_part(self, order: np.ndarray | None, n_batches: int, first: int) -> _Sums:
+        """Train on batches of an epoch that began at update `first`."""
+        step = self.step
+        rates = self.schedule.rates(step, n_batches)
         settings = self._settings(rates, n_batches) if self._scheduled else rates
         started = perf_counter()
-        diverged, done, *sums = runtime.single_threaded_blas(
+        diverged, done, updates, rows, loss_sum, penalty_sum, grad_sq_sum = runtime.single_threaded_blas(
             self.network._plan.uses_blas, self._train, order, n_batches, settings
         )
         seconds = perf_counter() - started
         if diverged:
             np.copyto(self.network.params, self._last_finite)
-            raise self._divergence(before + min(done + 1, n_batches), float(rates[-1]))
-        return (*sums, seconds), float(rates[-1])
+            raise self._divergence(step - first + min(done + 1, n_batches), float(rates[-1]))
+        return updates, rows, loss_sum, penalty_sum, grad_sq_sum, seconds, float(rates[-1])
 
     def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
         """What the core answers to a run over the first `n_batches` of an order."""

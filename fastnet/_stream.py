@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from operator import add
 from threading import Event
 from typing import Any
 
@@ -144,6 +147,19 @@ class StreamSession(Session):
 
     def _checksum(self) -> str:
         return self._blocks.checksum()
+
+    def _run_rows(self, max_batches: int | None) -> Any:
+        first, rate = self.step, math.nan
+        sums: tuple[float, ...] = (0,) * 6
+        with closing(self._parts()) as parts:
+            for order in parts:
+                n_batches = self._n_batches(order)
+                if max_batches is not None:
+                    n_batches = min(n_batches, max_batches - (self.step - first))
+                if n_batches > 0:
+                    *of_part, rate = self._run_part(order, n_batches, first)
+                    sums = tuple(map(add, sums, of_part))
+        return *sums, rate
 
     def _parts(self) -> Generator[np.ndarray]:
         """Orders of the rows of one buffer after another; those that do not fill a batch are carried on to the next one."""

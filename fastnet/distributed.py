@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -417,10 +417,10 @@ class RankSession(Session):
     def _checksum(self) -> str:
         return f"{len(self._part)} rows of all ranks"
 
-    def _parts(self) -> Generator[np.ndarray]:
+    def _next_order(self) -> np.ndarray:
         rng = self._sampler.of_epoch(self.epoch, self._part.ranks.rank)
         m = int(self._part.sizes[self._part.ranks.rank])
-        yield np.arange(m) if rng is None else rng.permutation(m)
+        return np.arange(m) if rng is None else rng.permutation(m)
 
     def _n_batches(self, order: np.ndarray | None) -> int:
         return self.steps_per_epoch
