@@ -268,18 +268,12 @@ class Session:
 
     def _run_rows(self, max_batches: int | None) -> _Sums:
         """Train on the rows of an epoch."""
-        order = self._next_order()
-        n_batches = self._n_batches(order)
-        if max_batches is not None:
-            n_batches = min(n_batches, max_batches)
-        return self._run_part(order, n_batches, self.step)
-
-    def _next_order(self) -> np.ndarray | None:
-        """Row numbers of the next epoch; None: all rows as they are."""
-        return self._sampler.next_order(self)
-
-    def _n_batches(self, order: np.ndarray | None) -> int:
-        return -(-(self._m if order is None else order.size) // self.batch_size)
+        order = self._sampler.next_order(self)
+        n_rows = self._m if order is None else order.size
+        if max_batches is not None and max_batches * self.batch_size < n_rows:
+            n_rows = max_batches * self.batch_size
+            order = np.arange(n_rows, dtype=np.uint32) if order is None else order[:n_rows]
+        return self._run_part(order, -(-n_rows // self.batch_size), self.step)
 
     def _run_part(self, order: np.ndarray | None, n_batches: int, first: int) -> _Sums:
         """Train on batches of an epoch that began at update `first`."""
@@ -297,10 +291,7 @@ class Session:
         return updates, rows, loss_sum, penalty_sum, grad_sq_sum, seconds, float(rates[-1])
 
     def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
-        """What the core answers to a run over the first `n_batches` of an order."""
-        n_rows = n_batches * self.batch_size
-        if n_rows < (self._m if order is None else order.size):
-            order = np.arange(n_rows, dtype=np.uint32) if order is None else order[:n_rows]
+        """What the core answers to a run over the batches of an order."""
         return self._trainer.run(order, settings)
 
     def agreed(self, stop: bool) -> bool:

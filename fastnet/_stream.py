@@ -153,11 +153,10 @@ class StreamSession(Session):
         sums: tuple[float, ...] = (0,) * 6
         with closing(self._parts()) as parts:
             for order in parts:
-                n_batches = self._n_batches(order)
                 if max_batches is not None:
-                    n_batches = min(n_batches, max_batches - (self.step - first))
-                if n_batches > 0:
-                    *of_part, rate = self._run_part(order, n_batches, first)
+                    order = order[: (max_batches - (self.step - first)) * self.batch_size]
+                if order.size:
+                    *of_part, rate = self._run_part(order, -(-order.size // self.batch_size), first)
                     sums = tuple(map(add, sums, of_part))
         return *sums, rate
 

@@ -417,13 +417,12 @@ class RankSession(Session):
     def _checksum(self) -> str:
         return f"{len(self._part)} rows of all ranks"
 
-    def _next_order(self) -> np.ndarray:
+    def _run_rows(self, max_batches: int | None) -> Any:
         rng = self._sampler.of_epoch(self.epoch, self._part.ranks.rank)
         m = int(self._part.sizes[self._part.ranks.rank])
-        return np.arange(m) if rng is None else rng.permutation(m)
-
-    def _n_batches(self, order: np.ndarray | None) -> int:
-        return self.steps_per_epoch
+        order = np.arange(m) if rng is None else rng.permutation(m)
+        n_batches = self.steps_per_epoch if max_batches is None else min(self.steps_per_epoch, max_batches)
+        return self._run_part(order, n_batches, self.step)
 
     def _train(self, order: Any, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
         updates = rows = 0
