@@ -1,4 +1,4 @@
-"""Estimators that take tables as they are: fastnet's, and gradient boosting of libraries, with their defaults."""
+"""Estimators that accept unprepared tables: fastnet's, and those of gradient boosting libraries, with their defaults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECTION, REFERENCE = "tables", "CatBoost, defaults"
 
 
 class Boosting(BaseEstimator):
-    """A model of gradient boosting with class numbers for labels, and what is not a number in the form that its library takes."""
+    """A gradient boosting model that gets class numbers as labels, and non-numeric columns in its library's form."""
 
     def __init__(self, model: Any, text: bool = False) -> None:
         self.model = model

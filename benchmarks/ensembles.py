@@ -1,4 +1,4 @@
-"""Ensembles in one pass: an epoch of k members side by side, beside k epochs of one network."""
+"""Ensembles in one pass: an epoch of k members trained together, compared with k epochs of one network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastnet.layers import ENSEMBLES
 TITLE = "Ensembles in one pass"
 ONE = Training("one network", 2_000, 20, (64, 64), 3, 32)
 MEMBERS = (8, 16)
-#: None: as many threads as fastnet takes by itself.
+#: None: fastnet's default number of threads.
 THREADS = (1, None)
 
 

@@ -1,4 +1,5 @@
-"""Estimators of tables on real tables: fastnet's presets beside gradient boosting and scikit-learn's network, all with defaults.
+"""Tabular estimators on real tables: fastnet's presets compared with gradient boosting and scikit-learn's network, all with
+defaults.
 
 Every method is fitted to the same random splits of every table, on one thread. Its figures are its scores divided by CatBoost's.
 """
@@ -17,9 +18,9 @@ from benchmarks._recipes import Recipe
 from benchmarks._results import check
 from benchmarks._tables import DEVELOPMENT, Table
 
-TITLE = "Estimators of tables on real tables"
+TITLE = "Tabular estimators on real tables"
 QUICK = ("segment", "quake")
-#: What ranks go by, for each kind of table.
+#: The score by which methods are ranked, for each kind of table.
 RANKED = {"classification": "error", "regression": "RMSE"}
 
 
@@ -35,7 +36,7 @@ def run(pool: Pool, methods: Sequence[Recipe] = METHODS, tables: Sequence[Table]
 
 
 def ranks(rows: Sequence[dict[str, Any]], kinds: dict[str, str]) -> list[list[float]]:
-    """The rank of each row on each table by its mean over the splits, 1 the best; equals have the mean of their ranks."""
+    """The rank of each row on each table by its mean over the splits, 1 being the best; ties get the mean of their ranks."""
     from scipy.stats import rankdata
 
     found = [rankdata([np.mean(row["scores"][table][RANKED[kind]]) for row in rows]) for table, kind in kinds.items()]

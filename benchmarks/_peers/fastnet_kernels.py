@@ -51,7 +51,7 @@ def _product(task: Kernel) -> Job:
 
 
 def _update(task: Kernel) -> Job:
-    """`UPDATES` batches of one row through one layer, where nearly all of the time is the optimiser's."""
+    """`UPDATES` batches of one row through one layer; the optimiser takes nearly all of the time."""
     optimizer, n_in, n_out = task.arguments
     layer = Training("update", UPDATES, n_in, (), n_out, 1, optimizer=optimizer, dtype=task.dtype)
     return training.trainer(layer, 1)

@@ -32,21 +32,21 @@ class DiagnosisCallback(Callback):
     Parameters
     ----------
     X, y : array-like
-        Data to look at it with, as for `diagnose`; part of the training data will do.
+        Data to diagnose it on, as for `diagnose`; part of the training data is enough.
     loss : str or Loss, default=None
-        The loss that is trained on; None takes the canonical one of the output activation.
+        The loss that is minimised; None takes the canonical one of the output activation.
     every : int, default=1
-        Epochs between two looks.
+        Number of epochs from one diagnosis to the next.
 
     Attributes
     ----------
     diagnosis_ : Diagnosis
-        The last one; after a warning, the one that was warned about.
+        The latest one; after a warning, the one that the warning is about.
 
     Notes
     -----
-    The size of an update is measured: the change of a layer's weights since the last look, divided by the square root of
-    the number of updates (as if they were independent) and by the size of the weights.
+    The size of an update is measured: the change in a layer's weights since the previous diagnosis, divided by the square root
+    of the number of updates (as if they were independent) and by the size of the weights.
     """
 
     @takes_other_words()
@@ -63,7 +63,7 @@ class DiagnosisCallback(Callback):
         self._remember(session)
 
     def on_epoch_end(self, session: Session) -> None:
-        """Look, and warn at the first finding.
+        """Diagnose the network, and warn at the first finding.
 
         Warns
         -----
@@ -100,13 +100,13 @@ class Recorder(Callback):
     Parameters
     ----------
     X : array-like of shape (n_rows, n_features)
-        Data to look at the network with; of more than 1000 rows, 1000 are used.
+        Data to record the network on; if there are more than 1000 rows, 1000 of them are used.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
         Needed for the gradients.
     loss : str or Loss, default=None
         None takes the canonical one of the output activation.
     every : int, default=1
-        Epochs between two snapshots.
+        Number of epochs from one snapshot to the next.
 
     Attributes
     ----------
@@ -123,13 +123,13 @@ class Recorder(Callback):
         self.snapshots: list[Snapshot] = []
 
     def record(self, model: Any, epoch: int | None = None) -> Snapshot:
-        """Add a snapshot of any model, for loops of your own such as over ``partial_fit``.
+        """Add a snapshot of any model, for loops of your own, for example over ``partial_fit``.
 
         Parameters
         ----------
         model : Network or fitted estimator
         epoch : int, default=None
-            None counts on from the last snapshot.
+            None takes the number after the last snapshot's.
         """
         if epoch is None:
             epoch = self.snapshots[-1].epoch + 1 if self.snapshots else 0
@@ -137,7 +137,7 @@ class Recorder(Callback):
         return self.snapshots[-1]
 
     def on_train_begin(self, session: Session) -> None:
-        """Record the network as training finds it."""
+        """Record the network before training."""
         self.snapshots = []
         self.record(session.network, session.epoch)
 
@@ -149,4 +149,4 @@ class Recorder(Callback):
 
 def _advice(diagnosis: Diagnosis) -> str:
     findings = " ".join(f"{finding.what} {finding.change}" for finding in diagnosis.findings)
-    return f"{diagnosis.verdict}. {findings} Details: the callback's diagnosis_."
+    return f"{diagnosis.verdict}. {findings} For details see the callback's diagnosis_."

@@ -32,7 +32,7 @@ _COLUMNS = {
     "dW": "gradient_scale",
     "update/W": "update_ratio",
 }
-_LEGEND = "W, A, dW: root mean squares; |dZ|: norm of the gradient on its way back; update/W: one step relative to the weights"
+_LEGEND = "W, A, dW: root mean squares; |dZ|: norm of the backpropagated gradient; update/W: step size relative to the weights"
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,7 +44,7 @@ class Diagnosis:
     model : str
         Class and layer sizes of the model.
     findings : tuple of Finding
-        What is wrong, the root of it first; empty for a healthy network.
+        What is wrong, the root cause first; empty for a healthy network.
     layers : tuple of LayerStatistics
         What was measured of each layer.
     inputs : InputStatistics
@@ -112,7 +112,7 @@ def _with_lists(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _elide(items: Sequence[Any], mark: Any, *, n_shown: int) -> list[Any]:
-    """Replace what is between the first and the last of more than `n_shown` items by `mark`."""
+    """If there are more than `n_shown` items, keep the first and last ones and put `mark` in place of the rest."""
     half = n_shown // 2
     return list(items) if len(items) <= n_shown else [*items[:half], mark, *items[-half:]]
 
@@ -155,15 +155,15 @@ def diagnose(
     ----------
     model : Network or fitted estimator
     X : array-like of shape (n_rows, n_features)
-        Data as the network sees it (scaled, if it is trained on scaled data). Of more than 1000 rows, 1000 evenly spaced
-        ones are used; dead and saturated units take at least 20.
+        Data as the network sees it (scaled, if it is trained on scaled data). If there are more than 1000 rows,
+        1000 evenly spaced ones are used; dead and saturated units are looked for in at least 20 rows.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
         Targets or class labels, in the units that the model predicts. Without them, gradients are those of a random sum of the
         outputs.
     loss : str or Loss, default=None
         None takes the one the estimator was trained on; for a `Network` the canonical one of its output activation.
     learning_rate : float, default=None
-        To judge the size of updates; None takes an estimator's own.
+        Used to judge the size of updates; None takes an estimator's own.
     update_ratios : sequence of float or None, default=None
         Measured size of an update relative to the weights, one for each row of the report, in place of the estimate.
 
@@ -182,9 +182,9 @@ def diagnose(
     Notes
     -----
     A unit is dead if its derivative is 0 on all rows, saturated if it is below 5 % of its largest value on 95 % of them;
-    a layer is reported from 30 % of such units on. Gradients vanish or explode where ``|dZ[1]| / |dZ[L]|`` leaves
-    1e-3 to 1e3. An estimator with `scale_target` is looked at as it is trained, on standardised targets. One forward and one
-    backward pass in float64.
+    a layer is reported if at least 30 % of its units are. Gradients vanish or explode if ``|dZ[1]| / |dZ[L]|`` is
+    outside 1e-3 to 1e3. An estimator with `scale_target` is judged as it is trained, on standardised targets. The
+    diagnosis takes one forward and one backward pass in float64.
 
     References
     ----------

@@ -35,13 +35,13 @@ class Finding:
     kind : str
         Stable name, such as ``"dead_units"``.
     where : str
-        The layers or features concerned.
+        Which layers or features are affected.
     what : str
         What was measured.
     meaning : str
-        What follows from it.
+        What it leads to.
     change : str
-        What to change.
+        How to fix it.
     """
 
     kind: str
@@ -80,10 +80,10 @@ def unscaled_inputs(layers: Layers, inputs: InputStatistics, names: FeatureNames
         n_large = int(np.sum(inputs.scales > _LARGE_FEATURE))
         return Finding(
             "unscaled_inputs",
-            f"{n_large} of {len(inputs.scales)} features, most of all {names[largest]}",
+            f"{n_large} of {len(inputs.scales)} features, the worst is {names[largest]}",
             f"Its root mean square is {scale:.3g} (the median feature's is {np.median(inputs.scales):.3g}).",
-            "Initial weights suppose inputs of about unit size. Large ones saturate the first layer and make its gradients "
-            "outweigh all others, so that no single learning rate suits the network.",
+            "Initial weights are made for inputs of about unit size. Large inputs saturate the first layer and make its "
+            "gradients dwarf all others, so that no single learning rate suits the network.",
             "Standardise the features, for example with sklearn.preprocessing.StandardScaler in a pipeline.",
         )
     if 0 < scale < _SMALL_FEATURE:
@@ -121,14 +121,14 @@ def _meaning_of_scale(mean: float, deviation: float) -> str | None:
     if deviation > _LARGE_DEVIATION:
         return "Outputs start near 0, so the first gradients are as large as the targets and training is slow or diverges."
     if deviation < _SMALL_DEVIATION:
-        return "One step of the optimiser moves the outputs by much of that, and differences of the loss are lost beside tol."
+        return "One step of the optimiser moves the outputs by much of that, and improvements of the loss are smaller than tol."
     if abs(mean) > _LARGE_OFFSET * deviation:
-        return "Outputs start near 0: training is spent on reaching the mean, and what tells the rows apart comes late."
+        return "Outputs start near 0: training first has to reach the mean, and learns the differences between rows only later."
     return None
 
 
 def large_tol(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> Finding | None:
-    """Training that ended because `tol` asks for more than the loss can fall."""
+    """Training that ended because `tol` asks for larger improvements than the loss can make."""
     targets = inputs.targets
     if targets is None or targets.tol is None or targets.tol <= _LARGE_TOL * targets.constant_loss:
         return None
@@ -136,7 +136,7 @@ def large_tol(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> F
         "large_tol",
         "tol",
         f"tol is {targets.tol:g}, the loss of a constant prediction {targets.constant_loss:.3g}.",
-        "Epochs count as improvement only if the loss falls by tol, so training stopped while it was still learning.",
+        "An epoch counts as an improvement only if the loss falls by tol, so training stopped while it was still learning.",
         "Standardise the targets (scale_target=True), or set tol below a thousandth of that loss.",
     )
 
@@ -150,7 +150,7 @@ def identical_units(layers: Layers, inputs: InputStatistics, names: FeatureNames
         "identical_units",
         _where(sick),
         "All units have the same weights and bias.",
-        "They get the same gradients too, so the layer stays as good as one unit for ever.",
+        "They get the same gradients too, so the layer never does more than a single unit could.",
         "Initialise the weights at random (glorot_uniform, he_normal), not with zeros or a constant.",
     )
 
@@ -166,8 +166,8 @@ def dead_units(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> 
         _where(sick),
         f"{worst.dead_share:.0%} of the {worst.n_units} {worst.activation} units of layer {worst.layer} are off on all "
         f"{inputs.n_rows} rows.",
-        "A unit that is off everywhere gets no gradient and cannot come back: the layer has lost that part of its capacity.",
-        "Use leaky_relu in place of relu, lower the learning rate (a single too large step kills units), initialise with "
+        "A unit that is off on every row gets no gradient and cannot recover: the layer has lost that part of its capacity.",
+        "Use leaky_relu in place of relu, lower the learning rate (one step that is too large kills units), initialise with "
         "he_normal, and train again from fresh weights.",
     )
 
@@ -189,7 +189,7 @@ def saturated_units(layers: Layers, inputs: InputStatistics, names: FeatureNames
 
 
 def vanishing_gradient(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> Finding | None:
-    """Gradients that shrink on their way back to the first layer."""
+    """Gradients that shrink as they are propagated back to the first layer."""
     layers = [layer for layer in layers if layer.only_way]
     ratios = _gradient_ratios(layers)
     weakest = int(np.argmin(ratios))
@@ -202,7 +202,7 @@ def vanishing_gradient(layers: Layers, inputs: InputStatistics, names: FeatureNa
         f"layer {layers[weakest].layer}" + (" and before" if weakest else ""),
         f"The gradient reaching layer {layers[weakest].layer} is {ratios[weakest]:.1e} times that of layer {layers[-1].layer}.",
         "Each layer multiplies the gradient by its weights and g'(z), which is at most 0.25 for sigmoid: the first layers "
-        "hardly learn, however long training goes on.",
+        "hardly learn, however long you train.",
         f"{cure}, or fewer layers.",
     )
 
@@ -273,7 +273,7 @@ def worse_than_constant(layers: Layers, inputs: InputStatistics, names: FeatureN
         f"{1 - ratio:.2g}.",
         f"After {targets.n_epochs} epochs the network predicts worse than it would without looking at the features.",
         "Standardise features and targets, train longer or at a higher learning rate. If the training rows are predicted well, "
-        "these rows are too different from them, or the network needs more of them or more regularisation.",
+        "these rows differ too much from them, or the network needs more training rows or more regularisation.",
     )
 
 
@@ -304,7 +304,7 @@ def _has_dead_layer(layers: Layers) -> bool:
 
 
 def _where(layers: Layers) -> str:
-    """Name up to six layers; of more, their number and the first."""
+    """Name up to six layers; if there are more, give their number and the first one."""
     numbers = [str(layer.layer) for layer in layers]
     if len(numbers) > 6:
         return f"{len(numbers)} layers, the first of them {numbers[0]}"

@@ -19,13 +19,13 @@ _MAX_VALUES = 2000
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Samples of what the layers hold, at most 2000 numbers a layer.
+    """Samples of the layers' activations and gradients, at most 2000 numbers per layer.
 
     Attributes
     ----------
     epoch : int
     layer_names : tuple of str
-        Number and activation of each layer; of layers of layers and embeddings, of each operation with parameters.
+        Number and activation of each layer; for layers made of layers, and embeddings, of each operation that has parameters.
     activations : tuple of ndarray
         Values of A[l], flat.
     gradients : tuple of ndarray, or None
@@ -45,13 +45,13 @@ def snapshot(model: Any, X: ArrayLike, y: ArrayLike | None = None, *, loss: str 
     ----------
     model : Network or fitted estimator
     X : array-like of shape (n_rows, n_features)
-        Of more than 1000 rows, 1000 evenly spaced ones are used.
+        If there are more than 1000 rows, 1000 evenly spaced ones are used.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
         Needed for the gradients.
     loss : str or Loss, default=None
         None takes the model's own.
     epoch : int, default=0
-        Number to file the snapshot under.
+        The epoch that the snapshot is labelled with.
 
     Returns
     -------

@@ -33,9 +33,9 @@ class InputStatistics:
     Attributes
     ----------
     n_rows : int
-        Rows that were looked at.
+        Number of rows that were used.
     scales : ndarray of shape (n_features,)
-        Root mean square of each feature, except those that are only looked up in tables or sorted into bins.
+        Root mean square of each feature, except features that are only table indices or only sorted into bins.
     targets : TargetStatistics or None
         Of a regression.
     """
@@ -47,16 +47,16 @@ class InputStatistics:
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """One layer on the data, norms being root mean squares over all elements unless said otherwise.
+    """One layer on the data. Norms are root mean squares over all elements unless stated otherwise.
 
     Attributes
     ----------
     layer : int or str
-        From 1 to L; of an operation within a layer its place too, as in "2.1".
+        From 1 to L; for an operation inside a layer also its position there, as in "2.1".
     activation : str
-        Or what the operation is, if it has none.
+        Name of the activation, or of the operation if it has none.
     n_units : int
-        Of all members of an ensemble.
+        In an ensemble, the units of all members.
     dead_share : float or None
         Share of units whose derivative is 0 (below 0.001) on every row: ReLU and its smooth relatives, hidden layers
         only, on at least 20 rows.
@@ -64,22 +64,22 @@ class LayerStatistics:
         Share of units whose derivative is below 5 % of its maximum on 95 % of the rows: sigmoid and tanh, hidden layers
         only, on at least 20 rows.
     weight_scale : float or None
-        Of its first parameter, if it has any.
+        Size of its first parameter, if it has any.
     activation_scale : float
     activation_spread : float
-        Root mean square over the units of the standard deviation over the rows: what is left of the inputs' variation.
+        Standard deviation over the rows, as root mean square over the units: how much of the inputs' variation is left.
     signal_gradient : float
         Euclidean norm of ``dZ[l]``: of the loss where targets are given, of a random sum of the outputs otherwise.
     gradient_scale : float or None
-        ``dW[l]``, or the gradient of its first parameter, where targets are given.
+        Size of ``dW[l]``, or of the gradient of its first parameter, if targets are given.
     update_ratio : float or None
         Size of one update of the weights relative to the weights, where it is known.
     finite : bool
         Whether parameters and activations are all finite.
     identical_units : bool
-        Whether all units of a layer of several have the same weights and bias.
+        Whether the layer has several units, all with the same weights and bias.
     only_way : bool
-        Whether all that reaches the output passes here, and nothing beside it in another branch.
+        Whether everything that reaches the output passes through this layer, and nothing bypasses it in another branch.
     """
 
     layer: int | str
@@ -104,11 +104,11 @@ def sample_rows(X: Any, y: Any, max_rows: int = MAX_ROWS) -> tuple[Array, Array 
     Raises
     ------
     ValueError
-        If there are no rows, or `y` has another number of them.
+        If there are no rows, or `X` and `y` have different numbers of rows.
     """
     n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
     if n_rows == 0:
-        raise ValueError("X has no rows: give the data that the network is to be looked at with.")
+        raise ValueError("X has no rows: give the data to examine the network on.")
     if y is not None and len(y) != n_rows:
         raise ValueError(f"X has {n_rows} rows, but y has {len(y)}.")
     if n_rows <= max_rows:
@@ -222,7 +222,7 @@ def _saturated_share(view: ModelView, part: Part, Z: list[Array]) -> float | Non
 
 
 def _identical_units(view: ModelView, part: Part) -> bool:
-    """Of dense layers, whose weights have units as last axis."""
+    """Tell whether a dense layer, whose weights have units as last axis, has several units that are all the same."""
     if not isinstance(view.graph.nodes[part.number - 1].operation, Linear):
         return False
     arrays = _own_parameters(view, part)

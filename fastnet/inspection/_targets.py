@@ -1,4 +1,4 @@
-"""What a diagnosis measures of the targets of a regression, and of how well they are met."""
+"""What a diagnosis measures about the targets of a regression, and how well they are predicted."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _OF_REGRESSION = ("squared_error", "absolute_error", "huber", "quantile", "poiss
 
 @dataclass(frozen=True)
 class TargetStatistics:
-    """Targets of a regression, as the network is trained on them, and losses, which are means over rows and outputs.
+    """Targets of a regression, as the network is trained on them, and losses, averaged over rows and outputs.
 
     Attributes
     ----------
     means, deviations : ndarray of shape (n_targets,)
         Of each column of y.
     standardisable : bool
-        Whether their scale is a free choice: not that of counts under the Poisson loss.
+        Whether the targets may be rescaled, unlike the counts that the Poisson loss needs.
     model_loss : float
-        Of the model on these rows.
+        Loss of the model on these rows.
     constant_loss : float
-        Of the best prediction that is the same for all rows.
+        Loss of the best prediction that is the same for all rows.
     n_epochs : int or None
-        Epochs (L-BFGS: iterations) that the model was trained for, where it knows.
+        Epochs (L-BFGS: iterations) that the model was trained for, if it keeps that number.
     tol : float or None
-        Improvement of the loss for want of which training ended.
+        Training ended when the loss improved by less than this.
     """
 
     means: Array

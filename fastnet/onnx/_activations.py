@@ -1,7 +1,7 @@
-"""How each activation is written in ONNX and recognised in it: one row an activation.
+"""How each activation is written to ONNX and recognised in it: one table row per activation.
 
-Each is one operator. Before the operator set that has it, SiLU, GELU or Mish is an expression of several; PyTorch exports these,
-and Softplus, as such expressions too.
+Each is a single operator. In operator sets that do not have it yet, SiLU, GELU and Mish are expressions of several operators;
+PyTorch exports these three and Softplus as such expressions too.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Operator:
     name : str
         The operator.
     since : int
-        First operator set that has it.
+        The first operator set that has it.
     attributes : callable
         Activation -> the operator's attributes.
     activation : callable
@@ -65,7 +65,7 @@ class Operator:
 
 
 def _fixed(activation: Activation, **expected: Any) -> Callable[[Attributes], Activation]:
-    """An activation without parameters; attributes must have the values it implies (the operator's defaults, if absent)."""
+    """Recognise an activation without parameters, whose attributes must be absent or have the `expected` values."""
 
     def recognise(attributes: Attributes) -> Activation:
         for name, value in attributes.items():
@@ -110,13 +110,13 @@ EXPRESSIONS: dict[str, list[Expression]] = {
     "hardswish": [("Mul", Z, ("Div", ("Relu", ("Min", ("Add", Z, 3.0), 6.0)), 6.0))],
     "softplus": [("Where", ("Greater", Z, 20.0), Z, ("Softplus", Z))],
 }
-"""Expressions of an activation, by its name; the first is the one that is written."""
+"""Expressions of an activation, by its name; the first one is used for writing."""
 
 COMMUTATIVE = ("Add", "Mul")
 
 
 def round_alpha(alpha: float) -> float:
-    """ONNX attributes are float32: the shortest decimal that gives the same float32 (0.1, not 0.10000000149)."""
+    """Return the shortest decimal that gives the same float32, since ONNX attributes are float32 (0.1, not 0.10000000149)."""
     return float(str(np.float32(alpha)))
 
 

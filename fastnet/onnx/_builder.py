@@ -13,14 +13,14 @@ ML_OPSET = 3
 
 
 class GraphBuilder:
-    """Collects nodes and constants; every node's output has a name of its own.
+    """Collects nodes and constants; every output of a node gets a unique name.
 
     Parameters
     ----------
     opset : int
         Version of ONNX's operators to use.
     dtype : dtype
-        Of the numbers in it.
+        Dtype of the numbers in the graph.
     """
 
     def __init__(self, opset: int, dtype: np.dtype) -> None:
@@ -33,7 +33,7 @@ class GraphBuilder:
     def add(
         self, operator: str, *inputs: str, output: str | None = None, domain: str = "", n_unused: int = 0, **attributes: Any
     ) -> str:
-        """Append a node and return the name of its first output; `n_unused` others follow it."""
+        """Append a node and return the name of its first output; `n_unused` further outputs follow it."""
         name = f"{operator}_{len(self.nodes)}"
         output = output or f"{name}_out"
         outputs = [output, *(f"{name}_unused_{number}" for number in range(n_unused))]
@@ -52,17 +52,17 @@ class GraphBuilder:
         return self.constant(np.asarray(value, self.dtype), name)
 
     def reshape(self, tensor: str, *row: int) -> str:
-        """Append a change of shape to (as many rows as it takes, *row)."""
+        """Append a reshape of the tensor to rows of shape `row`."""
         return self.add("Reshape", tensor, self.constant(np.array([-1, *row])))
 
     def mean(self, tensor: str, axis: int, *, keepdims: bool = False) -> str:
-        """Append the mean over an axis, which is an operand since operator set 18 and was an attribute before."""
+        """Append the mean over an axis, which is an operand from operator set 18 on and an attribute before."""
         if self.opset < 18:
             return self.add("ReduceMean", tensor, axes=[axis], keepdims=int(keepdims))
         return self.add("ReduceMean", tensor, self.constant(np.array([axis])), keepdims=int(keepdims))
 
     def model(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto], name: str) -> onnx.ModelProto:
-        """The finished model."""
+        """Return the finished model."""
         from fastnet import __version__
 
         opsets = [helper.make_opsetid("", self.opset)]

@@ -17,23 +17,24 @@ DEFAULT_OPSET = 20
 
 
 def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, zipmap: bool = False) -> onnx.ModelProto:
-    """The model as an ONNX graph, laid out as skl2onnx lays out scikit-learn's MLPs.
+    """Convert a model to an ONNX graph with the same inputs and outputs that skl2onnx gives scikit-learn's MLPs.
 
     The input is `X` (n_rows, n_features). A classifier's outputs are `label` (n_rows,), int64 or strings (uint64 if there are
     labels from 2**63 on), and `probabilities` (n_rows, n_classes), two columns for two classes; a multilabel classifier's
-    `label` is (n_rows, n_labels) of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), what its `predict` gives;
-    a network's is `output` (n_rows, n_outputs), of an ensemble the mean over its members. All layers are written as they are at
-    inference, without dropout; codes of categories are numbers of `X` too.
+    `label` is (n_rows, n_labels) of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), with the values
+    that its `predict` returns; a network's is `output` (n_rows, n_outputs), for an ensemble the mean over its members. All layers
+    are written as they are at inference, without dropout. Category codes are columns of `X`, as numbers like the others.
 
     Parameters
     ----------
     model : Network or fitted estimator
     dtype : {"float32", "float64"}
-        Of input, parameters and output. ONNX Runtime has no float64 kernels for leaky_relu, elu, selu, gelu, mish and softplus.
+        Dtype of input, parameters and output. ONNX Runtime has no float64 kernels for leaky_relu, elu, selu, gelu, mish and
+        softplus.
     opset : int
         Version of ONNX's operators, at least 13.
     zipmap : bool
-        For classifiers: outputs `output_label`, and `output_probability`, a list of {class: probability}, one a row.
+        For classifiers: outputs `output_label`, and `output_probability`, a list with one {class: probability} per row.
 
     Returns
     -------
@@ -43,8 +44,8 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     Raises
     ------
     ValueError
-        An argument is out of its range, class labels are neither strings, booleans nor numbers (but dates, say), or ZipMap
-        has no such labels or probabilities.
+        An argument is out of range, class labels are neither strings, booleans nor numbers (for example dates), or ZipMap
+        does not support the labels or the dtype of the probabilities.
 
     Examples
     --------
@@ -59,7 +60,7 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
 
 
 def export(view: ModelView, *, dtype: str, opset: int, zipmap: bool = False, values: str = "variable") -> onnx.ModelProto:
-    """What `to_onnx` gives, from a view of the model; `values` names the output of models without classes."""
+    """Do the work of `to_onnx`, given a view of the model; `values` names the output of models without classes."""
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
     if not MIN_OPSET <= opset:
@@ -75,7 +76,7 @@ def export(view: ModelView, *, dtype: str, opset: int, zipmap: bool = False, val
 
 
 def _sorted(graph: GraphBuilder, view: ModelView, A: str) -> str:
-    """The quantiles of each target, sorted so that they rise with their levels; a shape's 0 keeps the number of rows."""
+    """Sort the quantiles of each target so that they increase with their levels; a 0 in a shape keeps the number of rows."""
     k, n_outputs = len(view.sorted_levels), view.sizes[-1]
     by_target = graph.add("Reshape", A, graph.constant(np.array([0, n_outputs // k, k])))
     ascending = graph.add("TopK", by_target, graph.constant(np.array([k])), n_unused=1, axis=2, largest=0, sorted=1)
@@ -112,7 +113,7 @@ def _multilabel_outputs(graph: GraphBuilder, A: str, n_labels: int, real: np.dty
 
 
 def _labels(classes: Any) -> np.ndarray:
-    """Class labels as ONNX has them: strings, int64 where that is exact, or as given; a lone class stands for both outcomes."""
+    """Return labels as ONNX has them: strings, int64 if that is exact, or as given; a single class stands for both outcomes."""
     classes = np.asarray(classes)
     if classes.dtype.kind in "OU":
         if not all(isinstance(label, str) for label in classes.tolist()):

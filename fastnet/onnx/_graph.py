@@ -21,13 +21,13 @@ for _name, _expressions in EXPRESSIONS.items():
 
 @dataclass(frozen=True)
 class Step:
-    """A node, or the last of those that form an activation, which makes one tensor of one other.
+    """A node, or the last of several that form an activation, that computes one tensor from one other.
 
     Attributes
     ----------
     node : onnx.NodeProto
     operand, output : str
-        Names of the tensor that the step is applied to, and of the one it makes.
+        Names of the tensor that the step is applied to, and of the tensor that it computes.
     activation : Activation or None
         What the nodes between operand and output compute; None for a single node.
     """
@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True)
 class _Origin:
-    """What made a tensor: the node, its place in the graph, and the operand through which the tensor depends on the input."""
+    """Where a tensor comes from: the node, its position in the graph, and the operand that depends on the graph's input."""
 
     place: int
     node: onnx.NodeProto
@@ -48,7 +48,7 @@ class _Origin:
 
 
 class Graph:
-    """Constants by name, and the way from the input to every tensor that depends on it.
+    """Constants by name, and the path from the input to every tensor that depends on it.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Graph:
     Raises
     ------
     ValueError
-        A constant cannot be read, two tensors have one name, or the graph has not one input.
+        A constant cannot be read, two tensors have the same name, or the graph does not have exactly one input.
     """
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -70,7 +70,7 @@ class Graph:
         self._origins = _origins(graph, self.input.name)
 
     def path(self, target: str) -> list[Step]:
-        """The steps from the input to the tensor `target`: of operands that depend on the input, by way of the one made last."""
+        """Return the steps from the input to the tensor `target`, following at each node the operand that was computed last."""
         steps: list[Step] = []
         name = target
         while name != self.input.name:
@@ -89,7 +89,7 @@ class Graph:
         return Step(origin.node, origin.operand, name)
 
     def _arguments(self, name: str, operand: str | Expression) -> set[str]:
-        """The tensors z for which the tensor `name` is the operand."""
+        """Return the tensors z for which the tensor `name` computes `operand`."""
         if isinstance(operand, str):
             return {name}
         operator, *operands = operand
@@ -100,7 +100,7 @@ class Graph:
         return set().union(*(self._common_arguments(order, operands) for order in orders))
 
     def _common_arguments(self, names: Iterable[str], operands: list[Operand]) -> set[str]:
-        """The tensors z for which each of the named tensors is the operand in its place."""
+        """Return the tensors z for which each named tensor computes the operand at its position."""
         pairs = list(zip(names, operands, strict=True))
         if not all(self._is_number(name, operand) for name, operand in pairs if isinstance(operand, float)):
             return set()
@@ -119,12 +119,12 @@ def operator_name(node: onnx.NodeProto) -> str:
 
 
 def describe(node: onnx.NodeProto) -> str:
-    """A node for messages: by its name, else by the first tensor that it makes."""
+    """Describe a node in messages: by its name, or else by its first output."""
     return f"node {node.name or next(iter(node.output), '')!r} ({operator_name(node)})"
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
-    """Initialisers, the outputs of Constant nodes, and what Identity nodes make of them, by name."""
+    """Return by name the initialisers, the outputs of Constant nodes, and those of Identity nodes applied to them."""
     constants = {tensor.name: _array(f"constant {tensor.name!r}", tensor) for tensor in graph.initializer}
     for node in graph.node:
         value = _value(node, constants)
@@ -134,7 +134,7 @@ def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
 
 
 def _value(node: onnx.NodeProto, constants: dict[str, np.ndarray]) -> np.ndarray | None:
-    """What a Constant node, or an Identity node of a constant, makes; None for other nodes, and kinds that are no weights."""
+    """Return the value of a Constant node or an Identity of a constant; None for other nodes and values other than numbers."""
     operator = operator_name(node)
     if operator == "Identity" and len(node.input) == 1:
         return constants.get(node.input[0])
@@ -159,7 +159,7 @@ def _array(owner: str, tensor: onnx.TensorProto) -> np.ndarray:
 
 
 def _outputs(graph: onnx.GraphProto) -> Iterable[str]:
-    """The names of all tensors that nodes make; optional ones that are left out have an empty name."""
+    """Return the names of all outputs of nodes; optional outputs that are left out have an empty name."""
     return (name for node in graph.node for name in node.output if name)
 
 
@@ -167,12 +167,12 @@ def _refuse_repeated(names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"the model holds two tensors named {name!r}, expected names of their own")
+            raise ValueError(f"the model holds two tensors named {name!r}, expected a unique name for each")
         seen.add(name)
 
 
 def _origins(graph: onnx.GraphProto, source: str) -> dict[str, _Origin]:
-    """The origin of every tensor that depends on `source`; an operand's place is before its user's, so all ways back end."""
+    """Return the origin of every tensor that depends on `source`. Operands precede their users, so every path back ends."""
     origins: dict[str, _Origin] = {}
     for place, node in enumerate(graph.node):
         operands = [name for name in node.input if name == source or name in origins]

@@ -18,36 +18,36 @@ from fastnet.onnx._graph import Graph, Step, describe, operator_name
 
 _BY_OPERATOR = {row.name: row for row in OPERATORS.values() if row.name != "Identity"}
 _PASSED_OVER = ("Identity", "Dropout", "Cast")  # what inference does not change
-_ATTRIBUTES: dict[str, set[str]] = {  # all there are since operator set 7; before, some said how Add and Gemm broadcast
+_ATTRIBUTES: dict[str, set[str]] = {  # the only ones since operator set 7; before, others controlled broadcasting in Add and Gemm
     "Gemm": {"alpha", "beta", "transA", "transB"},
     "MatMul": set(),
     "Add": set(),
     "Dropout": {"ratio", "seed"},
 }
-_ALWAYS_ALLOWED = 1_000_000  # numbers in a network, however few the model holds
-_MOST_SHARED = 16  # times that a larger network may hold each number of the model, on average
+_ALWAYS_ALLOWED = 1_000_000  # numbers that a network may have, however few the model has
+_MOST_SHARED = 16  # how often a larger network may contain each number of the model, on average
 
 
 def from_onnx(source: onnx.ModelProto | bytes | str | os.PathLike[str], *, output: str | None = None) -> Network:
-    """A network that computes what an ONNX model computes.
+    """Convert an ONNX model to a network that computes the same.
 
     Parameters
     ----------
     source : onnx.ModelProto, bytes or path-like
         The model, its bytes, or its file. Weights must be inside it: external data files are not read.
     output : str, optional
-        The output to take, `"probabilities"` of a classifier, say. None is for models with one output.
+        The output to take, for example `"probabilities"` of a classifier. None is for models with one output.
 
     Returns
     -------
     Network
-        In the dtype of the model's weights.
+        With the dtype of the model's weights.
 
     Raises
     ------
     ValueError
         The bytes are not an ONNX model, the model is not a chain of dense layers (the message names the first node that
-        cannot be taken), or its nodes share constants so often that the network would be out of proportion.
+        cannot be converted), or its nodes share constants so often that the network would be far larger than the model.
     OSError
         The file cannot be read.
     """
@@ -77,7 +77,7 @@ def _read(source: onnx.ModelProto | bytes | str | os.PathLike[str]) -> onnx.Mode
 
 
 def _n_inputs(value: onnx.ValueInfoProto) -> int | None:
-    """The number of features that the model's input is declared to have; None if it is not said."""
+    """Return the number of features that the model declares for its input; None if it does not."""
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return None
@@ -100,7 +100,7 @@ class _Layers:
     constants: dict[str, np.ndarray]
     n_inputs: int | None
     layers: list[_Layer] = field(default_factory=list)
-    n_numbers: int = 0  # weights and biases, with those that were added to others
+    n_numbers: int = 0  # weights and biases, including biases that were added to others
 
     def __post_init__(self) -> None:
         n_stored = sum({id(array): array.size for array in self.constants.values()}.values())
@@ -138,11 +138,11 @@ class _Layers:
                 self._pass_over(node, attributes)
             else:
                 raise ValueError("there is no such layer or activation in fastnet")
-        except (ValueError, TypeError, LookupError) as error:  # the last two: operands or attributes missing, or of a wrong type
+        except (ValueError, TypeError, LookupError) as error:  # last two: operands or attributes missing or of wrong type
             raise ValueError(f"cannot take {describe(node)}: {error}") from error
 
     def _pass_over(self, node: onnx.NodeProto, attributes: Attributes) -> None:
-        """Refuse an Identity, Cast or Dropout that does change what networks compute."""
+        """Refuse an Identity, Cast or Dropout that would change what the network computes."""
         if attributes.get("to", onnx.TensorProto.FLOAT) not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
             raise ValueError("networks compute in float32 or float64")
         if len(node.input) > 2 and node.input[2]:

@@ -1,4 +1,4 @@
-"""How each kind of operation of the core is written in ONNX: one row a kind.
+"""How each kind of operation of the core is written in ONNX: one table row per kind.
 
 Rows of a tensor are those of the batch. Where members or features of a row are told apart, they have an axis of their own in
 between, which `GraphBuilder.reshape` adds and takes away.

@@ -14,9 +14,9 @@ from fastnet.onnx._export import DEFAULT_OPSET, MIN_OPSET, export
 
 
 def register_skl2onnx() -> None:
-    """Register `MLPClassifier` and `MLPRegressor` with skl2onnx, once a process.
+    """Register `MLPClassifier` and `MLPRegressor` with skl2onnx; once per process is enough.
 
-    After it `skl2onnx.to_onnx(pipeline, X[:1])` converts pipelines that contain them, with skl2onnx's own options for
+    Afterwards `skl2onnx.to_onnx(pipeline, X[:1])` converts pipelines that contain them, with skl2onnx's own options for
     classifiers: `zipmap`, `nocl` (the label is the number of the class), `output_class_labels`.
 
     Raises
@@ -48,7 +48,7 @@ def _regressor_shape(operator: Any) -> None:
 
 
 def _view(scope: Any, estimator: Any) -> ModelView:
-    """The estimator's view, with the labels that skl2onnx wants: numbers of the classes with its option `nocl`."""
+    """Return a view of the estimator with the labels that skl2onnx wants: class numbers if its option `nocl` is set."""
     from skl2onnx.common.utils_classifier import get_label_classes
 
     view = model_view(estimator)
@@ -56,7 +56,7 @@ def _view(scope: Any, estimator: Any) -> ModelView:
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    """Copy the nodes of `to_onnx` into skl2onnx's container, every name made unique there."""
+    """Copy the nodes of `to_onnx` into skl2onnx's container, under names that are unique there."""
     from skl2onnx.common.data_types import DoubleTensorType
 
     source = operator.inputs[0]
@@ -64,7 +64,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     opset = max(MIN_OPSET, min(DEFAULT_OPSET, container.target_opset))
     graph = export(_view(scope, operator.raw_operator), dtype=dtype, opset=opset).graph
     if len(graph.output) == 2 and graph.output[0].type.tensor_type.elem_type not in (TensorProto.INT64, TensorProto.STRING):
-        raise ValueError("skl2onnx has no labels but strings and int64: its option nocl=True gives the numbers of the classes")
+        raise ValueError("skl2onnx supports only string and int64 labels: its option nocl=True gives class numbers instead")
     names = {"X": scope.get_unique_variable_name("cast_input")}
     real = TensorProto.DOUBLE if dtype == "float64" else TensorProto.FLOAT
     container.add_node("Cast", source.full_name, names["X"], name=scope.get_unique_operator_name("Cast"), to=real)

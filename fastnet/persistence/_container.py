@@ -1,8 +1,8 @@
-"""The safetensors container: a JSON header and raw tensors. Everything read is checked here before it is believed.
+"""The safetensors container: a JSON header and raw tensors. Everything that is read is checked here before it is used.
 
-A file is an unsigned 64-bit little-endian header length, the header (a JSON object: one entry a tensor, and
-`__metadata__`, strings to strings), and the data. See https://huggingface.co/docs/safetensors for the format. Writing goes
-through the safetensors library. Reading is done here, on a buffer that may be a memory map: the library copies tensors, and
+A file is an unsigned 64-bit little-endian header length, the header (a JSON object with one entry per tensor, and
+`__metadata__`, a map of strings to strings), and the data. See https://huggingface.co/docs/safetensors for the format. The
+safetensors library does the writing. Reading is done here, on a buffer that may be a memory map: the library copies tensors, and
 it accepts what fastnet never writes (holes filled by unknown tensors, types and ranks fastnet has no use for).
 """
 
@@ -40,7 +40,7 @@ METADATA = "__metadata__"
 
 
 def write(path: str | os.PathLike[str], metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> None:
-    """Write a file atomically; on any error the file that was there stays.
+    """Write a file atomically; on any error the previous file stays as it was.
 
     Raises
     ------
@@ -65,7 +65,7 @@ class Container:
     tensors : dict of str to ndarray
         Views of the file's buffer, at most two dimensions each; writable if the buffer is.
     size : int
-        Bytes of the whole file.
+        Size of the whole file in bytes.
     """
 
     metadata: dict[str, str]
@@ -73,7 +73,7 @@ class Container:
     size: int
 
     def flat(self, names: Sequence[str]) -> np.ndarray:
-        """The named tensors, of one dtype, as one aligned vector of native byte order: a view if they lie one after the other."""
+        """Return the named tensors, of one dtype, as one aligned vector in native byte order: a view if they are adjacent."""
         parts = [self.tensors[name].ravel() for name in names]
         addresses = [part.ctypes.data for part in parts]
         ends = [part.ctypes.data + part.nbytes for part in parts]
@@ -109,12 +109,12 @@ def read(buffer: Any) -> Container:
     return Container(metadata, tensors, len(view))
 
 
-#: How such files begin.
+#: The first bytes of pickles and archives.
 _PICKLES_AND_ARCHIVES = (*(bytes((0x80, version)) for version in (2, 3, 4, 5)), b"PK", b"\x1f\x8b", b"\x78\x9c")
 
 
 def _header(view: memoryview) -> tuple[dict[str, Any], int]:
-    """The parsed header and the position where the data starts."""
+    """Return the parsed header and the position where the data starts."""
     if len(view) < 8:
         raise ValueError(f"not a safetensors file: it has {len(view)} bytes, expected at least 8")
     length = int.from_bytes(view[:8], "little")
@@ -136,7 +136,7 @@ def _metadata(entry: Any) -> dict[str, str]:
 
 
 def _span(name: str, entry: Any, data_size: int) -> tuple[np.dtype, tuple[int, ...], int, int]:
-    """The checked dtype, shape, first byte and end of one tensor."""
+    """Return the checked dtype, shape, first byte and end of one tensor."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"broken file: tensor {short(name)} must have exactly a dtype, a shape and data_offsets")
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -158,7 +158,7 @@ def _naturals(value: Any) -> bool:
 
 
 def _check_tiling(spans: dict[str, tuple[np.dtype, tuple[int, ...], int, int]], data_size: int) -> None:
-    """Tensors must follow each other without holes or overlaps, up to the end of the file."""
+    """Check that tensors follow each other without gaps or overlaps, up to the end of the file."""
     position = 0
     for name, (_, _, begin, end) in sorted(spans.items(), key=lambda item: item[1][2:]):
         if begin != position:
@@ -169,7 +169,7 @@ def _check_tiling(spans: dict[str, tuple[np.dtype, tuple[int, ...], int, int]], 
 
 
 def _as_os_error(path: str | os.PathLike[str], error: safetensors.SafetensorError) -> OSError:
-    """The library reports failed writes as text; give the caller an OSError with its number back."""
+    """Turn the library's error, which gives failed writes as text, into an OSError with the error number."""
     number = re.search(r"os error (\d+)", str(error))
-    message = f"could not write the model ({error}); the file that was there is unchanged"
+    message = f"could not write the model ({error}); the previous file is unchanged"
     return OSError(int(number[1]), message, os.fspath(path)) if number else OSError(message)

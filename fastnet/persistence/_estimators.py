@@ -22,12 +22,12 @@ TARGET_TYPES = ("binary", "multiclass", "multilabel-indicator")
 
 
 def kind(model: Any) -> str:
-    """The kind of file that holds `model`.
+    """Return the kind of file that holds `model`.
 
     Raises
     ------
     TypeError
-        It is neither of fastnet's estimators.
+        It is not one of these estimators.
     """
     for name, cls in _classes().items():
         if type(model) is cls:
@@ -36,7 +36,7 @@ def kind(model: Any) -> str:
 
 
 def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The description of a fitted estimator as a JSON object, and its tensors.
+    """Return the description of a fitted estimator as a JSON object, and its tensors.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     estimator._validate_params()
     content, tensors = _network.describe(fitted_network(estimator))
     fitted = vars(estimator)
-    parameters = {**estimator.get_params(deep=False), "callbacks": None}  # they belong to a training, and may hold anything
+    parameters = {**estimator.get_params(deep=False), "callbacks": None}  # they belong to one training, and may hold anything
     content["parameters"] = {name: _parameter(name, value, tensors) for name, value in parameters.items()}
     content["numbers"] = {name: pack(fitted[name], tensors, name) for name in NUMBERS if name in fitted}
     content["curves"] = {name: _curve(fitted[name], tensors, name) for name in CURVES if name in fitted}
@@ -72,12 +72,12 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def build(content: dict[str, Any], file: Container) -> Any:
-    """The estimator that `describe` described, on the file's own memory.
+    """Return the estimator that `describe` described, with parameters in the file's own memory.
 
     Raises
     ------
     ValueError
-        The description is not one, or does not fit the network.
+        The description is invalid, or does not fit the network.
     """
     from fastnet.estimators.models import install
 
@@ -152,7 +152,7 @@ def _is_curve(value: Any) -> bool:
 
 
 def _as_list(name: str, curve: np.ndarray) -> list[Any]:
-    """As fit makes them: the training curve of NumPy's floats, the others of Python's."""
+    """Return the curves as fit makes them: the training curve holds NumPy's floats, the others Python's."""
     return [np.float64(value) for value in curve] if name == "loss_curve_" else curve.tolist()
 
 

@@ -1,4 +1,4 @@
-"""What a fastnet file says about itself: the JSON text under the metadata key `fastnet`."""
+"""The description of a fastnet file: the JSON text under the metadata key `fastnet`."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ KEY = "fastnet"
 
 
 def dump(kind: str, content: dict[str, Any]) -> dict[str, str]:
-    """The metadata of a file that holds `content`, of the given kind."""
+    """Return the metadata of a file that holds `content`, of the given kind."""
     from fastnet import __version__
 
     return {KEY: _json.dumps({"format": FORMAT_VERSION, "version": __version__, "kind": kind, **content})}
 
 
 def parse(metadata: dict[str, str]) -> tuple[str, dict[str, Any]]:
-    """The kind and the content that a file's metadata describe.
+    """Return the kind and the content that a file's metadata describe.
 
     Raises
     ------
     ValueError
-        The file is not fastnet's, or of a later format, or broken.
+        The file is not one of fastnet's, has a later format, or is broken.
     """
     if KEY not in metadata:
         raise ValueError(
-            "a safetensors file, but not one of fastnet's: its metadata have no 'fastnet' entry. "
+            "a safetensors file, but not one of fastnet's: its metadata has no 'fastnet' entry. "
             "For weights of a torch nn.Sequential see fastnet.torch.from_torch_state_dict"
         )
     content = _json.loads(metadata[KEY], "the file's description")

@@ -1,16 +1,16 @@
-"""Strict JSON: what a hostile file could hide in ambiguous JSON is refused."""
+"""Strict JSON: ambiguous JSON, in which a hostile file could hide something, is refused."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-#: Lists and objects that a file may hold: each takes Python some 200 bytes, and three of the file.
+#: Number of lists and objects that a file may hold: each takes about 200 bytes in Python, but only three in the file.
 MAX_CONTAINERS = 200_000
 
 
 def dumps(value: Any) -> str:
-    """Compact ASCII JSON text of `value`; NaN and Inf are not JSON and raise ValueError."""
+    """Return `value` as compact ASCII JSON text; NaN and Inf are not JSON and raise ValueError."""
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
@@ -23,12 +23,12 @@ def loads(text: bytes | str, what: str) -> Any:
     text : bytes or str
         UTF-8 JSON.
     what : str
-        What the text is, for the error's message.
+        What the text is, for error messages.
 
     Raises
     ------
     ValueError
-        The text is not such JSON.
+        The text is not valid JSON of this kind.
     """
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text

@@ -13,9 +13,9 @@ import numpy as np
 
 from fastnet.persistence import _container, _estimators, _format, _network, _tabular
 
-FINITE_CHECK_LIMIT = 16 << 20  # bytes of file up to which looking at every parameter costs nothing worth a choice
+FINITE_CHECK_LIMIT = 16 << 20  # bytes; in files up to this size, checking every parameter takes next to no time
 
-#: kind -> builder; a checkpoint is a network with more beside it.
+#: kind -> builder; a checkpoint is a network with further content.
 _BUILDERS: dict[str, Callable[[dict[str, Any], _container.Container], Any]] = {
     "network": _network.build,
     "checkpoint": _network.build,
@@ -33,11 +33,10 @@ def load(path: str | os.PathLike[str], *, mmap: bool = True, check_finite: bool 
     path : path-like
         A file on a file system (not a pipe).
     mmap : bool
-        True maps the file copy-on-write: opening costs little whatever the file's size, processes that load the same file
-        share its pages, and the parameters are writable as ever. What is written (by `fit`, or by hand) goes to private
-        copies of the pages concerned, never to the file. The file must not be truncated or edited in place while the
-        model lives; replacing it, as `save` does, is fine (Windows refuses to replace a mapped file: load it with False there).
-        False reads the file into memory.
+        True maps the file copy-on-write: opening is quick whatever the file's size, processes that load the same file share
+        its pages, and the parameters can be changed as usual. Changes (by `fit`, or by hand) go to private copies of the
+        pages, never to the file. The file must not be truncated or edited in place while the model exists; replacing it, as
+        `save` does, is fine (Windows refuses to replace a mapped file: use False there). False reads the file into memory.
     check_finite : bool, optional
         Whether to refuse parameters that are NaN or infinite, which means reading all of them. None does so for files of
         at most 16 MiB.
@@ -49,7 +48,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool = True, check_finite: bool 
     Raises
     ------
     ValueError
-        The file is not one of fastnet's, is broken or truncated, or of a later format; the message says what is wrong.
+        The file is not one of fastnet's, is broken or truncated, or has a later format; the message says what is wrong.
     OSError
         The file does not exist or cannot be read.
     """
@@ -61,7 +60,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool = True, check_finite: bool 
 
 
 def open_file(path: str | os.PathLike[str], *, mmap: bool) -> tuple[_container.Container, str, dict[str, Any]]:
-    """The checked container of a file, its kind and its description."""
+    """Return the checked container of a file, its kind and its description."""
     try:
         file = _container.read(_buffer(path, mmap))
         return file, *_format.parse(file.metadata)
@@ -70,7 +69,7 @@ def open_file(path: str | os.PathLike[str], *, mmap: bool) -> tuple[_container.C
 
 
 def build(file: _container.Container, kind: str, content: dict[str, Any], check_finite: bool | None = None) -> Any:
-    """The model of a checked container; see `load`."""
+    """Return the model of a checked container; see `load`."""
     if kind not in _BUILDERS:
         raise ValueError(f"the file holds a {short(kind)}, expected one of {', '.join(_BUILDERS)}")
     if check_finite or (check_finite is None and file.size <= FINITE_CHECK_LIMIT):
@@ -82,7 +81,7 @@ def build(file: _container.Container, kind: str, content: dict[str, Any], check_
 
 
 def _buffer(path: str | os.PathLike[str], mmap: bool) -> Any:
-    """The whole file as a writable buffer that never writes back."""
+    """Return the whole file as a writable buffer whose changes are never written to the file."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("not a regular file")
     with open(path, "rb") as source:

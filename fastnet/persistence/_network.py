@@ -1,8 +1,8 @@
-"""A network's architecture as JSON, its parameters as one tensor a segment.
+"""A network's architecture as JSON, its parameters as one tensor per segment.
 
-Of dense layers alone the tensors are named `W1`, ..., `WL`, `b1`, ..., `bL` (numbers padded with zeros to one width), of other
-networks by their places in the flat vector and their names, as in `003 2.W`. The safetensors library orders tensors of one dtype
-by name, so that they lie in the file as in the flat parameter vector, which is then a view of the file.
+In networks of dense layers only, the tensors are named `W1`, ..., `WL`, `b1`, ..., `bL` (with numbers zero-padded to one width);
+in other networks by position in the flat vector and name, as in `003 2.W`. The safetensors library orders tensors of one dtype by
+name, so they lie in the file as in the flat parameter vector, which is then a view of the file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fastnet.persistence._values import pack, unpack
 
 
 def describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The architecture as a JSON object, and the parameters by their tensors' names."""
+    """Return the architecture as a JSON object, and the parameters by the names of their tensors."""
     together = network._together
     tensors = {
         name: network.params[place : place + size].reshape(shape)
@@ -38,12 +38,12 @@ def describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def build(architecture: dict[str, Any], file: Container) -> Network:
-    """The network of a file, on the file's own memory where it is laid out as `describe` does.
+    """Return the network of a file, with parameters in the file's own memory if it is laid out as `describe` does.
 
     Raises
     ------
     ValueError
-        The architecture is not one, or the tensors are not those it needs.
+        The architecture is invalid, or the tensors are not those it needs.
     """
     dtype, n_inputs = architecture.get("dtype"), architecture.get("n_inputs")
     if dtype not in ("float32", "float64"):
@@ -84,7 +84,7 @@ def _ensemble(content: Any) -> Ensemble:
 
 
 def _tensors(graph: Graph, layers: Any, together: Ensemble) -> dict[str, tuple[int, int, tuple[int, ...]]]:
-    """Place, size and (at most two-dimensional) shape of each tensor by its name, in the order of the flat vector."""
+    """Return position, size and (at most two-dimensional) shape of each tensor by name, in the order of the flat vector."""
     plain = together.n_members == 1 and all(isinstance(layer, Dense) for layer in layers)
     table = zip(graph.plan().segment_table(), graph.shapes().items(), strict=True)
     segments = sorted((place, rows, columns, name, shape) for (place, rows, columns, *_), (name, shape) in table)

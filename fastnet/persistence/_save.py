@@ -12,24 +12,24 @@ from fastnet.persistence import _container, _estimators, _format, _network, _tab
 def save(model: Any, path: str | os.PathLike[str]) -> None:
     """Save a network or a fitted estimator as a safetensors file that `load` reads.
 
-    The file is written beside `path`, flushed to the disk and renamed: killed at any moment, the old file or the new one is
-    there, whole.
+    The file is written beside `path`, flushed to disk and renamed: even if the process is killed at any moment, either the old or
+    the new file is there, complete.
 
     Parameters
     ----------
     model : Network, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or TabularPreprocessor
         Estimators must be fitted.
     path : path-like
-        The file to create or replace; by custom it ends in `.safetensors`.
+        The file to create or replace; its name usually ends in `.safetensors`.
 
     Raises
     ------
     TypeError
-        The model is of another kind, or holds something that only pickle could keep (a function as parameter, say).
+        The model is of another kind, or holds something that only pickle could store (for example a function as parameter).
     sklearn.exceptions.NotFittedError
         The estimator is not fitted.
     OSError
-        The file could not be written; the one that was there is unchanged.
+        The file could not be written; the previous one is unchanged.
 
     Examples
     --------

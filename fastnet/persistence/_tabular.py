@@ -1,4 +1,4 @@
-"""A fitted estimator of `fastnet.tabular`: its parameters, what fit found out, and its networks, whose tensors are numbered."""
+"""A fitted estimator of `fastnet.tabular`: its parameters, what fit learned, and its networks, whose tensors are numbered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = ("tabular_classifier", "tabular_regressor", "tabular_preprocessor")
 
 
 def kind(model: Any) -> str | None:
-    """The kind of file that holds `model`; None if it is no estimator of tables."""
+    """Return the kind of file that holds `model`; None if it is not an estimator of `fastnet.tabular`."""
     if not type(model).__module__.startswith("fastnet.tabular"):
         return None
     from fastnet.tabular.state import KINDS
@@ -24,7 +24,7 @@ def kind(model: Any) -> str | None:
 
 
 def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The description of a fitted estimator as a JSON object, and its tensors.
+    """Return the description of a fitted estimator as a JSON object, and its tensors.
 
     Raises
     ------
@@ -52,12 +52,12 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def build(content: dict[str, Any], file: Container) -> Any:
-    """The estimator that `describe` described.
+    """Return the estimator that `describe` described.
 
     Raises
     ------
     ValueError
-        The description is not one, or does not fit the networks.
+        The description is invalid, or does not fit the networks.
     """
     from fastnet.tabular.state import estimator_of
 
@@ -77,6 +77,6 @@ def build(content: dict[str, Any], file: Container) -> Any:
 
 
 def _part(file: Container, prefix: str) -> Container:
-    """The tensors whose names begin with `prefix`, without it."""
+    """Return the tensors whose names begin with `prefix`, by the rest of the name."""
     tensors = {name.removeprefix(prefix): tensor for name, tensor in file.tensors.items() if name.startswith(prefix)}
     return Container(file.metadata, tensors, file.size)

@@ -1,6 +1,6 @@
 """Python values as JSON and tensors, and back, for a closed list of types.
 
-A value of `None`, bool, int, finite float, str or list is its own JSON. Everything else is an object of one key, its tag::
+`None`, bools, ints, finite floats, strings and lists are JSON as they are. Everything else is an object with one key, its tag::
 
     {"float": "nan"}                          a float that JSON has no word for
     {"tuple": [...]}, {"dict": [[k, v], ...]}
@@ -25,9 +25,9 @@ import numpy as np
 
 from fastnet.persistence._container import DTYPES, MAX_DIMENSIONS, Container
 
-MAX_LABEL_BYTES_FACTOR = 64  # a vector of strings is as wide as its longest one: bounds what a small file can ask for
+MAX_LABEL_BYTES_FACTOR = 64  # every string in a vector takes as much as the longest: limits what a small file can ask for
 MIN_LABEL_BYTES = 1 << 20
-MAX_EQUAL_HASHES = 16  # keys of a dict: Python's own numbers have few (-1 and -2), and many make a dict quadratic
+MAX_EQUAL_HASHES = 16  # in a dict: Python's own numbers have few (-1 and -2), and many make building it quadratic
 _NUMBERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
 SCALARS = {name: np.dtype(name) for name in ("bool", *_NUMBERS)}
 LABEL_TYPES = {**SCALARS, "str": np.dtype(str), "object": np.dtype(object)}
@@ -35,7 +35,7 @@ LABEL_TYPES = {**SCALARS, "str": np.dtype(str), "object": np.dtype(object)}
 
 @cache
 def object_types() -> dict[str, type]:
-    """The classes that a file may name: fastnet's public frozen dataclasses of layers and choices."""
+    """Return the classes that a file may name: fastnet's public frozen dataclasses of layers and choices."""
     from fastnet.activations import ACTIVATIONS
     from fastnet.initializers import INITIALIZERS
     from fastnet.layers import LAYERS
@@ -49,12 +49,12 @@ def object_types() -> dict[str, type]:
 
 
 def pack(value: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
-    """The JSON form of `value`; arrays in it are added to `tensors` under `name` and a number.
+    """Return the JSON form of `value`; arrays in it are added to `tensors` under `name` and a number.
 
     Raises
     ------
     TypeError
-        The value, or one inside it, is of a type that files do not hold (a function, say).
+        The value, or one inside it, has a type that files do not hold (for example a function).
     """
     if value is None or type(value) in (bool, int, str):
         return value
@@ -79,13 +79,13 @@ def pack(value: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
 
 
 def unpack(data: Any, file: Container) -> Any:
-    """The value whose JSON form `data` is.
+    """Return the value whose JSON form is `data`.
 
     Parameters
     ----------
     data : JSON value
     file : Container
-        Its tensors become the arrays; its size bounds what vectors of labels may take.
+        Its tensors become the arrays; its size limits the memory that vectors of labels may take.
 
     Raises
     ------
@@ -105,14 +105,14 @@ def unpack(data: Any, file: Container) -> Any:
 
 
 def pack_labels(labels: np.ndarray) -> dict[str, Any]:
-    """The JSON form of a vector of labels.
+    """Return the JSON form of a vector of labels.
 
     Raises
     ------
     TypeError
         The labels are neither numbers, booleans nor strings.
     ValueError
-        One label is so long that the file could not be told from a hostile one.
+        One label is so long that loading would take the file for a hostile one.
     """
     kind = "str" if labels.dtype.kind == "U" else labels.dtype.name
     values = [label.item() if isinstance(label, np.generic) else label for label in labels.tolist()]
@@ -210,7 +210,7 @@ def _unpack_object(content: Any, file: Container) -> Any:
 
 
 def _built(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a constructor on values from a file; whatever it dislikes about them is a broken file."""
+    """Call a constructor with values from a file; if it does not accept them, the file is broken."""
     try:
         return make(*args, **kwargs)
     except (TypeError, ValueError, OverflowError) as error:

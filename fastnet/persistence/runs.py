@@ -1,4 +1,4 @@
-"""The state of a training run in a file, and what has to hold before it is believed."""
+"""The state of a training run in a file, and the checks before it is used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastnet.network import Network
 
 
-#: What positions have come to hold since their first version, as those without it are read.
+#: Entries that were added to positions after their first version, with the values for files that lack them.
 _LATER = {"history.val_score": np.empty(0)}
 
 
@@ -28,9 +28,9 @@ def save(session: Session, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     TypeError
-        A callback's state holds something that only pickle could keep.
+        A callback's state holds something that only pickle could store.
     OSError
-        The file could not be written; the one that was there is unchanged.
+        The file could not be written; the previous one is unchanged.
     """
     content, tensors = _network.describe(session.network)
     position = session.position()
@@ -51,12 +51,12 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any], list[tu
     position : dict
         As `Session.position` gives it.
     callbacks : list of (str, dict)
-        Class name and state of each callback that remembers something.
+        Class name and state of each callback that has a state.
 
     Raises
     ------
     ValueError
-        The file is not a checkpoint, or broken.
+        The file is not a checkpoint, or is broken.
     OSError
         It cannot be read.
     """
@@ -64,7 +64,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any], list[tu
 
 
 def _load_parts(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any], list[tuple[str, Any]], Any]:
-    """`load`, and what the run is recognised by."""
+    """Return what `load` returns, and the identity of the run."""
     file, kind, content = _load.open_file(path, mmap=False)
     try:
         return *parts(file, kind, content), content.get("run")
@@ -73,7 +73,7 @@ def _load_parts(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any], 
 
 
 def parts(file: Container, kind: str, content: dict[str, Any]) -> tuple[Network, dict[str, Any], list[tuple[str, Any]]]:
-    """What a checked container holds; see `load`."""
+    """Return the content of a checked container; see `load`."""
     if kind != "checkpoint":
         raise ValueError(f"it holds a {kind}, not a checkpoint: only files of the Checkpoint callback can be resumed from")
     network = _load.build(file, kind, content)
@@ -87,19 +87,19 @@ def parts(file: Container, kind: str, content: dict[str, Any]) -> tuple[Network,
 
 
 def resume(session: Session, path: str | os.PathLike[str]) -> None:
-    """Put a session and its callbacks where they were when a checkpoint was written.
+    """Restore a session and its callbacks to the state in which a checkpoint was written.
 
     Parameters
     ----------
     session : Session
-        On the same architecture, data and options; only the length of the training may differ. Those of its callbacks that
-        remember something must be of the same classes, in the same order, as when the checkpoint was written.
+        With the same architecture, data and options; only the length of the training may differ. Callbacks that have a state
+        must be of the same classes, in the same order, as when the checkpoint was written.
     path : path-like
 
     Raises
     ------
     ValueError
-        The checkpoint is broken, or belongs to another network or run; nothing has changed then.
+        The checkpoint is broken, or belongs to another network or run; nothing is changed in that case.
     OSError
         The file cannot be read.
     """
@@ -119,12 +119,12 @@ def resume(session: Session, path: str | os.PathLike[str]) -> None:
 
 
 def with_state(callbacks: Iterable[Any]) -> list[Any]:
-    """The callbacks that remember something."""
+    """Return the callbacks that have a state."""
     return [callback for callback in callbacks if hasattr(callback, "state_dict")]
 
 
 def callback_name(callback: Any) -> str:
-    """What a callback is called in files and errors."""
+    """Return the name of a callback in files and messages."""
     return type(callback).__name__
 
 
@@ -138,7 +138,7 @@ def _check_network(mine: Network, saved: Network) -> None:
 
 
 def _check_run(session: Session, saved: Any) -> None:
-    """Options and data must be those that the checkpoint was written with; files of older versions do not say."""
+    """Check that options and data are those that the checkpoint was written with; files of older versions do not record them."""
     if saved is None:
         return
     mine = session.identity
@@ -148,33 +148,33 @@ def _check_run(session: Session, saved: Any) -> None:
     if other:
         raise ValueError(
             f"it belongs to another run ({'; '.join(other)}; data as a checksum of X, y and sample_weight). "
-            "Continue with the same data and options, or begin anew in another folder."
+            "Continue with the same data and options, or start afresh in another folder."
         )
 
 
 def _check_states(session: Session, callbacks: list[Any], position: dict[str, Any], states: list[tuple[str, Any]]) -> None:
-    """What was saved must be of the kinds that this run and its callbacks would save."""
+    """Check that the saved values have the types of those that this run and its callbacks would save."""
     names, written = [callback_name(callback) for callback in callbacks], [name for name, _ in states]
     if names != written:
         raise ValueError(f"it was written with the callbacks {written}, this run has {names}.")
     templates = [session.position(), *(callback.state_dict() for callback in callbacks)]
     if not all(map(_alike, templates, [position, *(state for _, state in states)])):
-        raise ValueError("it does not hold what this run remembers: it is broken, or of another run.")
+        raise ValueError("it does not hold what this run would save: it is broken, or belongs to another run.")
 
 
 def _check_position(position: dict[str, Any]) -> None:
-    """Values that the core would choke on."""
+    """Refuse values that the core cannot work with."""
     counters, order = [position[name] for name in ("epoch", "step", "seed")], position["order"]
     if not all(type(counter) is int and 0 <= counter < 2**63 for counter in counters):
         raise ValueError(f"it is broken: its counters are {counters}, expected natural numbers below 2^63.")
     if not np.array_equal(np.sort(order), np.arange(order.size)) or not position["rng"].any():
         raise ValueError("it is broken: its row order is no permutation, or its random state is zero.")
-    if any(np.isnan(memory).any() for memory in position["state"]):  # an infinite moment makes steps of 0
+    if any(np.isnan(memory).any() for memory in position["state"]):  # infinity is accepted: an infinite moment makes steps of 0
         raise ValueError("it is broken: the optimiser's memory holds NaN.")
 
 
 def _check_parameters(states: list[tuple[str, Any]], network: Network) -> None:
-    """Callbacks keep parameters under names that end in params; they must be such, or None."""
+    """Check values of callbacks whose names end in params: each must be a parameter vector of the network, or None."""
     kept = [value for _, state in states for name, value in state.items() if name.endswith("params") and value is not None]
     expected = (network.params.shape, network.dtype)
     if not all(isinstance(value, np.ndarray) and (value.shape, value.dtype) == expected for value in kept):
@@ -182,7 +182,7 @@ def _check_parameters(states: list[tuple[str, Any]], network: Network) -> None:
 
 
 def _alike(template: Any, saved: Any) -> bool:
-    """Whether a saved value can stand where `template` stands; None stands for what is not known yet, a number or an array."""
+    """Whether a saved value can replace `template`; a template of None, a value not known yet, takes a number or an array."""
     if isinstance(template, dict):
         same_keys = isinstance(saved, dict) and template.keys() == saved.keys()
         return same_keys and all(_alike(template[key], saved[key]) for key in template)

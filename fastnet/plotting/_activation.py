@@ -17,8 +17,8 @@ __all__ = ["ActivationDisplay"]
 class ActivationDisplay:
     """Draw activation functions with their derivatives, shading where they saturate.
 
-    An activation saturates where its derivative stays less than `saturation` of its largest value (of 1, if that is
-    larger): a unit there passes almost no gradient on. A constant leak, such as LeakyReLU's, is not saturation. It is
+    An activation saturates where its derivative stays below `saturation` times its largest value (or times 1, if that
+    value is larger): a unit there passes on almost no gradient. A constant leak, such as LeakyReLU's, is not saturation. It is
     recommended to use `from_activations` or `from_estimator`.
 
     Parameters
@@ -26,7 +26,7 @@ class ActivationDisplay:
     z : ndarray of shape (n_points,)
         Pre-activations.
     values, derivatives : sequence of ndarray of shape (n_points,)
-        One of each an activation.
+        One of each per activation.
     names : sequence of str
     saturation : float, default=0.05
 
@@ -81,7 +81,7 @@ class ActivationDisplay:
         z_range : tuple of float, default=(-6, 6)
             The pre-activations shown.
         saturation : float, default=0.05
-            Share of its largest derivative below which an activation counts as saturated.
+            Fraction of its largest derivative below which an activation counts as saturated.
         ax : Axes, default=None
 
         Returns
@@ -109,7 +109,7 @@ class ActivationDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, **options: Any) -> ActivationDisplay:
-        """Draw each activation that a `Network` or fitted estimator uses (softmax left out), once.
+        """Draw each activation that a `Network` or fitted estimator uses once, except softmax.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ class ActivationDisplay:
         Parameters
         ----------
         ax : Axes, default=None
-            Axes whose place is divided among the panels.
+            Axes whose area is divided among the panels.
 
         Returns
         -------

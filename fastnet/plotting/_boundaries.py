@@ -168,7 +168,7 @@ class DecisionBoundariesDisplay:
         Parameters
         ----------
         ax : Axes, default=None
-            Axes whose place is divided among the panels.
+            Axes whose area is divided among the panels.
         X, y : array-like of shape (n_rows, 2) and (n_rows,), default=None
             Data to draw over the boundaries.
 

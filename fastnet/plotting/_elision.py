@@ -1,4 +1,4 @@
-"""Which units of a wide layer are shown, and where."""
+"""Which units of a wide layer are shown, and at which position."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Column:
 
     @property
     def n_slots(self) -> int:
-        """Places the column takes up, the elision mark counted."""
+        """Number of positions in the column, including the elision mark."""
         return len(self.units) + (self.gap is not None)
 
 

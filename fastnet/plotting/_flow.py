@@ -21,9 +21,10 @@ _MOST_LEGEND_ENTRIES = 10
 class GradientFlowDisplay:
     """Draw the sizes of the weights' gradients ``|dW[l]|``, layer by layer.
 
-    One snapshot gives a bar per layer (5 to 95 % thin, 25 to 75 % thick, the median as a dot), several a line per layer
-    over the epochs (the median, within 25 to 75 % where there are at most five layers). Gradients that are exactly 0
-    are left out of the distribution; layers where all are 0 are named. It is recommended to use `from_recorder` or
+    One snapshot gives a bar per layer (thin from the 5th to the 95th percentile, thick from the 25th to the 75th, with a
+    dot at the median). Several snapshots give a line per layer over the epochs: the median, with a band from the 25th to
+    the 75th percentile if there are at most five layers. Gradients that are exactly 0 are left out of the distribution;
+    layers where all are 0 are named. It is recommended to use `from_recorder` or
     `from_estimator`.
 
     Parameters
@@ -147,7 +148,7 @@ class GradientFlowDisplay:
         self._explain_colors(names)
 
     def _explain_colors(self, names: Sequence[str]) -> None:
-        """Name the layers beside the axes: all of them, or of many the ends of the scale."""
+        """Name the layers beside the axes: all of them, or only the ends of the scale if there are many."""
         handles, labels = self.ax_.get_legend_handles_labels()
         if len(names) > _MOST_LEGEND_ENTRIES:
             shown = np.linspace(0, len(names) - 1, 6).round().astype(int)

@@ -31,11 +31,11 @@ class GraphNode:
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Values by the lecture's letter, such as ``dZ[2]``.
+        Values by their symbol in the lecture, such as ``dZ[2]``.
     formula : str
-        How they are computed, empty for what is given.
+        How they are computed; empty for inputs and parameters.
     row : int
-        Place from the top.
+        Row of the picture, counted from the top.
     column : {"parameters", "forward", "backward", "gradients"}
     """
 
@@ -53,8 +53,8 @@ class GraphNode:
 class ComputationGraphDisplay:
     """Draw the forward values (downwards) beside the backward gradients (upwards) of one datapoint or batch.
 
-    Each box has the shape of its array and up to three numbers; of more, activations show mean ± standard deviation,
-    parameters and gradients their Euclidean norm.
+    Each box shows the shape of its array and its values if there are at most three; otherwise the mean ± standard deviation
+    of activations, and the Euclidean norm of parameters and gradients.
 
     It is recommended to use `from_estimator`.
 
@@ -110,9 +110,9 @@ class ComputationGraphDisplay:
         y : array-like of shape (n_rows,) or (n_rows, n_outputs)
             Targets, or class labels.
         loss : str or Loss, default=None
-            None takes the one the model was trained on, or the natural one of its output activation.
+            None takes the one that the model was trained on, or the canonical one of its output activation.
         max_layers : int, default=5
-            Most layers shown; of a deeper network the first and the last ones.
+            Maximum number of layers shown; of a deeper network, the first and last ones.
         ax : Axes, default=None
 
         Returns
@@ -275,7 +275,7 @@ def _shape(value: np.ndarray) -> str:
 
 
 def _summary(value: np.ndarray, as_norm: bool, *, n_written: int) -> str:
-    """Write out up to `n_written` numbers; of more, the Euclidean norm or the mean and standard deviation."""
+    """Write out up to `n_written` numbers; for more, give the Euclidean norm or the mean and standard deviation."""
     if value.size <= n_written:
         return "  ".join(f"{number:.3g}" for number in np.ravel(value))
     if as_norm:

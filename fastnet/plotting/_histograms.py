@@ -19,8 +19,8 @@ __all__ = ["ActivationHistogramDisplay"]
 class ActivationHistogramDisplay:
     """Draw how the activations of each layer are distributed.
 
-    One snapshot gives a histogram per layer, several an image per layer with the epochs from left to right, the
-    fuller in colour the larger the share of activations there. It is recommended to use `from_recorder` or
+    One snapshot gives a histogram per layer. Several give an image per layer with the epochs from left to right, in
+    stronger colours where there are more activations. It is recommended to use `from_recorder` or
     `from_estimator`.
 
     Parameters
@@ -32,7 +32,7 @@ class ActivationHistogramDisplay:
     ax_ : Axes
         The first panel, or the axes given to `plot`.
     axes_ : ndarray of Axes
-        One a shown layer.
+        One per layer shown.
     layers_ : ndarray of int
         The layers that are shown, from 1.
     figure_ : Figure
@@ -73,7 +73,7 @@ class ActivationHistogramDisplay:
         estimator : Network or fitted estimator
         X : array-like of shape (n_rows, n_features)
         max_layers : int, default=8
-            Most layers shown; of a deeper network the first and the last ones.
+            Maximum number of layers shown; of a deeper network, the first and last ones.
         ax : Axes, default=None
         """
         return cls([snapshot(estimator, X)]).plot(ax, max_layers=max_layers)
@@ -84,7 +84,7 @@ class ActivationHistogramDisplay:
         Parameters
         ----------
         ax : Axes, default=None
-            Axes whose place is divided among the panels.
+            Axes whose area is divided among the panels.
         max_layers : int, default=8
         n_bins : int, default=40
 

@@ -25,7 +25,7 @@ class _Run:
     Attributes
     ----------
     curves : dict of str to ndarray
-        By quantity, one value an epoch.
+        By quantity, one value per epoch.
     best : int
         Index of the best epoch; -1 for none.
     measures : dict of str to str
@@ -44,23 +44,23 @@ class _Run:
 class HistoryDisplay:
     """Draw loss, validation score, learning rate and gradient norm per epoch, with the best epoch marked.
 
-    Runs share a panel where they measure the same: there is one for each loss and each score.
+    There is one panel for each loss and each score; runs that measure the same share it.
 
     Parameters
     ----------
     histories : mapping of str to History or mapping
-        Runs by name. A run holds lists, one value an epoch, under ``loss`` and, where they were recorded, ``val_loss``,
-        ``val_score``, ``learning_rate`` and ``grad_norm``, as attributes or as keys; the names of what it measures may be under
-        ``loss_name`` and ``score_name``. Epochs count from 1. The best one is that whose parameters were kept, by its index
-        ``kept_epoch``; without it that of the greatest validation score, else of the least validation loss, else of the least
-        training loss.
+        Runs by name. A run holds lists, one value per epoch, under ``loss`` and, where they were recorded, ``val_loss``,
+        ``val_score``, ``learning_rate`` and ``grad_norm``, as attributes or as keys; the names of its loss and score may be under
+        ``loss_name`` and ``score_name``. Epochs are counted from 1. The best epoch is the one whose parameters were kept, given
+        by its index ``kept_epoch``; without that, the epoch with the highest validation score, or else with the lowest
+        validation loss, or else with the lowest training loss.
 
     Attributes
     ----------
     ax_ : Axes
         The loss panel, or the axes given to `plot`.
     axes_ : ndarray of Axes
-        One a quantity that was recorded.
+        One per quantity that was recorded.
     figure_ : Figure
 
     Examples
@@ -81,7 +81,7 @@ class HistoryDisplay:
         ----------
         history : History, or mapping of str to History
         log_scale : bool, default=None
-            Logarithmic loss axis; None decides by whether the losses span more than a factor of 30.
+            Logarithmic loss axis; None makes it logarithmic if the losses span more than a factor of 30.
         ax : Axes, default=None
 
         Returns
@@ -128,7 +128,7 @@ class HistoryDisplay:
         Parameters
         ----------
         ax : Axes, default=None
-            Axes whose place is divided among the panels.
+            Axes whose area is divided among the panels.
         log_scale : bool, default=None
 
         Returns
@@ -162,7 +162,7 @@ class HistoryDisplay:
 
 
 def _draw(panel: Any, key: str, run: _Run, index: int, name: str | None) -> None:
-    """Draw a quantity of run number `index`; a lone run has no name."""
+    """Draw a quantity of run number `index`; a single run is not named."""
     if key == "loss":
         _draw_losses(panel, run, index, name)
         return
@@ -190,7 +190,7 @@ def _draw_losses(panel: Any, run: _Run, index: int, name: str | None) -> None:
 
 
 def _mark_best(panel: Any, curve: np.ndarray, run: _Run, index: int, name: str | None, label: str | None = None) -> None:
-    """Circle the best epoch on its curve, and of a lone run draw a line there."""
+    """Circle the best epoch on its curve; for a single run also draw a line there."""
     if run.best < 0:
         return
     if name is None:
@@ -213,7 +213,7 @@ def _epochs(values: np.ndarray) -> np.ndarray:
 
 
 def _line(index: int) -> dict[str, Any]:
-    """Return the look of run number `index`: hue and, past the palette's end, dashes."""
+    """Return the line style of run number `index`: colour and, past the end of the palette, dashes."""
     return {"color": series_color(index), "linestyle": _DASHES[(index // 6) % len(_DASHES)], "linewidth": 1.8}
 
 
@@ -222,7 +222,7 @@ def _attribute(history: Any, key: str) -> Any:
 
 
 def _run(name: str, history: Any) -> _Run:
-    """Read the recorded lists of a run, those that are missing or empty left out."""
+    """Read the recorded lists of a run, without those that are missing or empty."""
     read: Callable[[str], Any] = history.get if isinstance(history, Mapping) else partial(_attribute, history)
     curves = {}
     for key in ("loss", "val_loss", "val_score", "learning_rate", "grad_norm"):
@@ -239,7 +239,7 @@ def _run(name: str, history: Any) -> _Run:
 
 
 def _best_epoch(curves: Mapping[str, np.ndarray]) -> int:
-    """Return the index of the greatest validation score, else of the least validation loss, else of the least loss."""
+    """Return the index of the highest validation score, or else of the lowest validation loss, or else of the lowest loss."""
     if "val_score" in curves:
         return int(np.nanargmax(curves["val_score"]))
     return int(np.nanargmin(curves.get("val_loss", curves["loss"])))
@@ -266,13 +266,13 @@ def _estimator_history(estimator: Any) -> dict[str, Any]:
 
 
 def _loss_name(estimator: Any) -> str:
-    """The name of the loss, and whether it is that of standardised targets."""
+    """Return the name of the loss, and say so if it is measured on standardised targets."""
     name = getattr(estimator.loss, "name", estimator.loss).replace("_", " ")
     return f"{name}, scaled y" if hasattr(estimator, "target_scaler_") else name
 
 
 def _score_name(estimator: Any) -> str:
-    """What validation scores are."""
+    """Return the name of the validation score."""
     scoring = getattr(estimator, "scoring", None)
     if isinstance(scoring, str):
         return scoring

@@ -16,7 +16,7 @@ from ._style import diverging_map, grid_axes, palette, text_color
 __all__ = ["NeuronLevelsDisplay"]
 
 _CENTRES = {"sigmoid": 0.5, "softmax": 0.5}
-_SOFTEN = 1.4  # colours stop short of the full hues, so that data drawn in them stand out
+_SOFTEN = 1.4  # colours are paler than the full hues, so that data drawn in full hues stand out
 
 
 class NeuronLevelsDisplay:
@@ -32,7 +32,7 @@ class NeuronLevelsDisplay:
     levels : sequence of ndarray of shape (n_grid, n_grid, n[l])
         Activations of every layer on the grid.
     layer_names : sequence of str of length L
-        Names of the activations, and of layers that are not dense.
+        Names of the activations, or of the layers that are not dense.
     feature_names : sequence of two str, default=("x[0]", "x[1]")
     output_names : sequence of str or None
 
@@ -100,7 +100,7 @@ class NeuronLevelsDisplay:
         margin : float, default=0.1
             How far the grid reaches beyond the data, as a share of their range.
         max_units : int, default=8
-            Most panels in one row.
+            Maximum number of panels in a row.
         ax : Axes, default=None
 
         Returns
@@ -140,11 +140,11 @@ class NeuronLevelsDisplay:
         Parameters
         ----------
         ax : Axes, default=None
-            Axes whose place is divided among the panels.
+            Axes whose area is divided among the panels.
         max_units : int, default=8
-            Most panels in one row; a wider layer shows its first and last units.
+            Maximum number of panels in a row; a wider layer shows its first and last units.
         n_levels : int, default=11
-            Number of levels over the range of a unit, its ends counted.
+            Number of levels over the range of a unit, including both ends.
         X, y : array-like of shape (n_rows, 2) and (n_rows,), default=None
             Data drawn over the output panels, coloured by `y`.
 

@@ -21,8 +21,8 @@ __all__ = ["NetworkDisplay"]
 class NetworkDisplay:
     """Draw a network as a graph whose edges are coloured and sized by weight, and whose nodes are filled by bias.
 
-    A layer of more than `max_units` units shows its first and last ones around an elision mark. A layer that is not dense, and
-    those of ensembles, are a grey band in place of the edges, between as many nodes as it has inputs and outputs. It is
+    A layer of more than `max_units` units shows its first and last ones around an elision mark. Layers that are not dense, and
+    layers of ensembles, are drawn as a grey band instead of edges, between as many nodes as they have inputs and outputs. It is
     recommended to use `from_estimator`.
 
     Parameters
@@ -30,9 +30,9 @@ class NetworkDisplay:
     weights : sequence of ndarray of shape (n[l-1], n[l]), or None for a band
     biases : sequence of ndarray of shape (n[l],), or None for nodes without fill
     sizes : sequence of int of length L + 1, default=None
-        Units of the columns, the inputs first; None takes them from the weights, all of which must be there.
+        Number of units in each column, the inputs first; None takes them from the weights, none of which may then be None.
     layer_names : sequence of str of length L + 1
-        What is written under each column; the number of units is added.
+        Text under each column; the number of units is added to it.
     feature_names, output_names : sequence of str or None
         Names of the inputs and outputs.
 
@@ -40,9 +40,9 @@ class NetworkDisplay:
     ----------
     ax_, figure_ : Axes and Figure
     edges_ : list of LineCollection, or PolyCollection for a band
-        One a layer.
+        One per layer.
     nodes_ : list of PathCollection
-        One a column, the inputs first.
+        One per column, the inputs first.
 
     References
     ----------
@@ -90,7 +90,7 @@ class NetworkDisplay:
         ----------
         estimator : Network or fitted estimator
         max_units : int, default=10
-            Most nodes shown in one column.
+            Maximum number of nodes shown in a column.
         feature_names, output_names : sequence of str, default=None
             None takes the names that the estimator learned in fit, if any.
         ax : Axes, default=None
@@ -124,7 +124,7 @@ class NetworkDisplay:
         ----------
         ax : Axes, default=None
         max_units : int, default=10
-            Most nodes shown in one column.
+            Maximum number of nodes shown in a column.
 
         Returns
         -------
@@ -240,7 +240,7 @@ def _sizes(weights: Sequence[np.ndarray | None]) -> list[int]:
 
 def _check_names(parameter: str, names: Sequence[str] | None, expected: int) -> None:
     if names is not None and len(names) != expected:
-        raise ValueError(f"{parameter} holds {len(names)} names, but the network has {expected}: give one a unit.")
+        raise ValueError(f"{parameter} holds {len(names)} names, but the network has {expected}: give one name per unit.")
 
 
 def _node_diameter(ax: Any, n_slots: int) -> float:

@@ -1,7 +1,7 @@
 """Colours and axes shared by all displays.
 
-The hues are Okabe and Ito's or near them, and stay apart under the common colour vision deficiencies; which of them are
-used depends on whether the axes are light or dark. Text and outlines follow Matplotlib's rcParams.
+The hues are those of Okabe and Ito or close to them, and can be told apart with the common colour vision deficiencies; which
+ones are used depends on whether the axes are light or dark. Text and outlines follow Matplotlib's rcParams.
 
 References
 ----------
@@ -47,7 +47,7 @@ def palette() -> tuple[str, ...]:
 
 
 def series_color(index: int) -> str:
-    """Return the hue of the series number `index`, the hues repeating after the last."""
+    """Return the hue of series number `index`; after the last hue they repeat."""
     return palette()[index % len(palette())]
 
 
@@ -57,7 +57,7 @@ def text_color() -> str:
 
 
 def muted_color() -> str:
-    """Return a colour half-way between text and background, for what should stand back."""
+    """Return a colour half-way between text and background, for what should be in the background."""
     return _blend(0.5)
 
 
@@ -67,18 +67,18 @@ def signed_colors() -> tuple[str, str]:
 
 
 def diverging_map() -> Colormap:
-    """Return the map from negative over a shade near the background (at zero) to positive."""
+    """Return the colour map from negative to positive, with a shade close to the background at zero."""
     negative, positive = signed_colors()
     return LinearSegmentedColormap.from_list("fastnet_diverging", [negative, _blend(0.12), positive])
 
 
 def sequential_map() -> Colormap:
-    """Return the map from the background (zero) to the first hue."""
+    """Return the colour map from the background (zero) to the first hue."""
     return LinearSegmentedColormap.from_list("fastnet_sequential", [mpl.rcParams["axes.facecolor"], palette()[0]])
 
 
 def layer_colors(n_layers: int) -> list[tuple[float, ...]]:
-    """Return one colour a layer, from first to last along viridis, without its end that fades into the background."""
+    """Return one colour per layer, in order along viridis, without the end of it that is close to the background."""
     low, high = (0.3, 1.0) if is_dark() else (0.0, 0.85)
     return [tuple(color) for color in mpl.colormaps["viridis"](np.linspace(low, high, max(n_layers, 2)))[:n_layers]]
 
@@ -107,7 +107,7 @@ def grid_axes(
     Parameters
     ----------
     ax : Axes or None
-        Axes whose place is divided among the panels, or None for a new figure.
+        Axes whose area is divided among the panels, or None for a new figure.
     n_panels, n_columns : int
     panel_size : tuple of float
         Width and height of one panel of a new figure, in inches.

@@ -22,7 +22,7 @@ Data = tuple[np.ndarray, np.ndarray]
 
 
 class Recorder(fn.Callback):
-    """Writes down when it is called and what it sees, and stops after `last` epochs."""
+    """Records when it is called and what it sees, and stops after `last` epochs."""
 
     def __init__(self, last: int | None = None) -> None:
         self.last = last
@@ -209,7 +209,7 @@ def test_what_is_no_list_of_callbacks(iris: Data, callbacks: Any, message: str, 
 
 @pytest.fixture
 def a_second_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock of a training tells a second more each time it is read, which is once an epoch or iteration."""
+    """The training's clock advances by a second each time it is read, which is once per epoch or iteration."""
     seconds = itertools.count()
     monkeypatch.setattr("fastnet._clock.monotonic", lambda: float(next(seconds)))
 
@@ -219,7 +219,7 @@ def a_second_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("make", [MLPClassifier, MLPRegressor])
 @pytest.mark.parametrize(("max_time", "n_iter"), [(0.1, 1), (3, 3), (3.5, 3), (4.0, 4)])
 def test_time_ends_a_fit(iris: Data, make: Any, solver: str, max_time: float, n_iter: int) -> None:
-    """No epoch begins that would end too late, and the end of the time is no lack of convergence."""
+    """No epoch begins that would end too late, and running out of time gives no ConvergenceWarning."""
     timed = make(hidden_layer_sizes=(5,), solver=solver, max_time=max_time, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""Docstrings and types name every parameter, also where they are put together from shared parts."""
+"""Docstrings and types name every parameter, including those that are put together from shared parts."""
 
 from __future__ import annotations
 

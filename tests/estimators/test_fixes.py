@@ -260,7 +260,7 @@ def test_failed_fit_leaves_the_model(iris: Data, parameters: dict[str, Any], dat
 
 
 def test_interrupted_lbfgs_leaves_the_model(iris: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Ctrl-C in the third iteration."""
+    """Acts like Ctrl-C in the third iteration."""
 
     def interrupt(progress: LBFGSProgress, result: Any) -> bool:
         progress.n_iter += 1

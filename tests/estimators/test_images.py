@@ -1,4 +1,4 @@
-"""ImageClassifier: forms of images, and what it does by itself."""
+"""ImageClassifier: the shapes of images it accepts, and what it does automatically."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def colours(request):
-    """Images of 9 x 12 positions and 2 channels, whose class is which channel has the bright spot."""
+    """Images of 9 x 12 positions and 2 channels, whose class is the number of the channel with the bright spot."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 200)
     X = rng.normal(5, 1, (200, 9, 12, 2))

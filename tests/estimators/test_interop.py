@@ -55,7 +55,7 @@ def test_to_scikit_learn_and_back(iris: Data, binary: Data, regression: Data) ->
 
 
 class _Derived(MLPClassifier):
-    """As users derive estimators: with a parameter of their own."""
+    """An estimator as users derive them, with a parameter of its own."""
 
     def __init__(self, scale: float = 1.0, hidden_layer_sizes: Any = (4,), max_iter: int = 5, random_state: Any = None) -> None:
         super().__init__(hidden_layer_sizes, max_iter=max_iter, random_state=random_state)

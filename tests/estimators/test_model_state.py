@@ -300,7 +300,7 @@ def test_partial_fit_follows_a_dtype_and_starts_anew_on_other_memory(regression:
 
 
 class TestRefusedFit:
-    """A fit that is refused never shows: neither to other threads while it is checked, nor afterwards."""
+    """A fit that is refused changes nothing that can be seen, neither by other threads during the checks nor afterwards."""
 
     @pytest.mark.parametrize("call", ["fit", "partial_fit"])
     @pytest.mark.parametrize("bad", ["nan", "labels", "weights", "features"])

@@ -64,7 +64,7 @@ def test_quantiles_of_several_targets(regression: Data) -> None:
 
 @pytest.fixture(scope="module")
 def crossing() -> tuple[MLPRegressor, Data]:
-    """Quantiles of two targets, not in their order, so little trained that they cross in some rows."""
+    """Quantiles of two targets, given out of order, and trained so briefly that they cross in some rows."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 5))
     y = np.c_[X[:, 0] + 0.1 * rng.normal(size=300), 3 * X[:, 1]]
@@ -130,7 +130,7 @@ def test_one_quantile_has_the_shape_of_the_targets(regression: Data) -> None:
 
 
 def test_median_is_half_the_absolute_error(regression: Data) -> None:
-    """Half the loss and twice the learning rate make the same steps."""
+    """Half the loss and twice the learning rate give the same steps."""
     X, y = regression
     options = {"hidden_layer_sizes": (4,), "solver": "sgd", "alpha": 0, "max_iter": 20, "random_state": 0}
     median = MLPRegressor("quantile", quantile=0.5, learning_rate_init=0.02, **options).fit(X, y)

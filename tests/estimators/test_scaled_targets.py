@@ -1,4 +1,4 @@
-"""`scale_target`: the network that is trained is that of standardised targets, and everything outside it is in units of y."""
+"""`scale_target`: the network is trained on standardised targets, and everything outside it is in units of y."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shifted(regression: Data) -> Data:
 
 
 def _pair(**options: Any) -> tuple[MLPRegressor, MLPRegressor]:
-    """The regressor that scales, and the one to be given scaled targets."""
+    """The regressor that scales its targets, and one that is to be given scaled targets."""
     options = {"hidden_layer_sizes": (6,), "learning_rate_init": 0.01, "max_iter": 20, "random_state": 0} | options
     return MLPRegressor(scale_target=True, **options), MLPRegressor(**options)
 

@@ -1,4 +1,4 @@
-"""What people do with the estimators: pipelines, searches, meta-estimators, frames, memory maps."""
+"""How people use the estimators: pipelines, searches, meta-estimators, data frames, memory maps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ VERSION = parse_version(sklearn.__version__)
 
 @pytest.fixture(autouse=True)
 def no_warning_but_convergence() -> Iterator[None]:
-    """Nothing here may warn, of feature names least of all."""
+    """Nothing here may warn, in particular not about feature names."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("error", RuntimeWarning)

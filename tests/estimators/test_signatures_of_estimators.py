@@ -1,4 +1,4 @@
-"""Signatures of the estimators: typed, the same in both, and in step with what is accepted."""
+"""Signatures of the estimators: typed, the same in both, and consistent with what is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks (1.9): tasks of an epoch each, evaluated only if asked for."""
+"""scikit-learn's callbacks (1.9): one task per epoch, evaluated only if asked for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ X, y = load_iris(return_X_y=True)
 
 
 class Recorder:
-    """Writes down what it is told, and stops after `last` epochs."""
+    """Records what it is told, and stops after `last` epochs."""
 
     def __init__(self, last: float = np.inf) -> None:
         self.events: list[tuple[str, str, int]] = []

@@ -19,7 +19,7 @@ from sklearn.utils.fixes import parse_version
 import fastnet.estimators
 from fastnet.estimators import MLPRegressor
 
-# Both libraries warn of batches larger than the data; test_warnings_are_equal looks at it.
+# Both libraries warn about batches larger than the data; test_warnings_are_equal looks at it.
 pytestmark = pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1")
 
 VERSION = parse_version(sklearn.__version__)
@@ -135,7 +135,7 @@ def test_float32_training_is_equal(solver: str, task: str, activation: str) -> N
 
 @pytest.mark.parametrize(("task", "activation", "weighted"), LBFGS)
 def test_lbfgs_is_equal(task: str, activation: str, weighted: bool) -> None:
-    """On rows that the line search never predicts wrongly with certainty: there scikit-learn's loss is imprecise.
+    """Rows for which the line search makes no predictions that are wrong and certain: scikit-learn's loss is imprecise there.
 
     See docs/compatibility.md, and `test_fixes.test_loss_of_wrong_and_certain_predictions_is_exact`.
     """
@@ -211,7 +211,7 @@ def test_warm_start_is_equal(task: str, solver: str) -> None:
 
 @pytest.mark.parametrize("seed", range(48))
 def test_sequences_of_calls_are_equal(seed: int) -> None:
-    """Fits, batches and changes of parameters, in random order; scikit-learn's stale count of epochs stops no run here."""
+    """Fits, batches and changes of parameters in random order; scikit-learn's stale count of epochs stops none of these runs."""
     rng = np.random.RandomState(seed)
     task = TASKS[seed % len(TASKS)]
     X, y, weights = _data(task)
@@ -392,7 +392,7 @@ def test_loss_is_the_first_parameter_of_the_regressor() -> None:
 @pytest.mark.skipif(not SINCE_1_7, reason="the regressor's first parameter came with 1.7")
 @pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor"])
 def test_signatures_begin_as_scikit_learns(name: str) -> None:
-    """But for the y of fit, which can be left out where X brings it."""
+    """Except for y in fit, which can be omitted if X brings it."""
     import inspect
 
     ours, theirs = (getattr(library, name) for library in (fastnet.estimators, sklearn.neural_network))

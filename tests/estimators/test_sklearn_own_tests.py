@@ -27,7 +27,7 @@ if IMPORT not in text:
 exec(compile(text.replace(IMPORT, SWAPPED), str(SOURCE), "exec"), globals())
 
 if parse_version(sklearn.__version__) < parse_version("1.7"):
-    del globals()["test_gradient"]  # it calls a private method with the arguments of its time
+    del globals()["test_gradient"]  # it calls a private method with the arguments of an older version
 
 
 @pytest.mark.skipif(parse_version(sklearn.__version__) < parse_version("1.9"), reason="earlier versions have fewer tests")

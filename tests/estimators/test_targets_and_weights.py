@@ -21,7 +21,7 @@ DAYS = np.datetime64("2024-01-01") + np.arange(120)
 
 
 class TestMasks:
-    """What is not 0 is true, as in scikit-learn."""
+    """Any value other than 0 is true, as in scikit-learn."""
 
     @pytest.mark.parametrize("options", [{}, {"solver": "lbfgs"}, {"early_stopping": True}, {"label_smoothing": 0.1}])
     @pytest.mark.parametrize("mark", [255, 2, -1, 3.0])

@@ -37,7 +37,7 @@ Seen = list[tuple[np.ndarray, np.ndarray]]
 
 @pytest.fixture
 def groups() -> np.ndarray:
-    """The group of each of 120 rows: 12 of them, of unequal sizes, in no order."""
+    """The group of each of 120 rows: 12 groups of unequal sizes, in random order."""
     return np.random.RandomState(0).choice(12, 120, p=np.arange(1, 13) / 78)
 
 
@@ -49,7 +49,7 @@ def seen() -> Seen:
 
 @pytest.fixture
 def remember(seen: Seen) -> Callable[[Any, np.ndarray, np.ndarray], float]:
-    """A scorer that writes down its rows."""
+    """A scorer that records its rows."""
 
     def scorer(estimator: Any, X: np.ndarray, y: np.ndarray) -> float:
         seen.append((X, y))
@@ -103,7 +103,7 @@ def test_groups_of_any_kind(binary: Data, groups: np.ndarray, kind: str) -> None
             given = pytest.importorskip("polars").Series(groups)
     split = GroupShuffleSplit(random_state=0)
     one, other = (_small(MLPClassifier, validation_split=split).fit(X, y, groups=g) for g in (given, groups))
-    if kind != "text":  # text has another order, and so another split
+    if kind != "text":  # as text the labels sort differently, which gives another split
         assert equal(one, other)
     assert len(one.validation_scores_) == 1
 
@@ -156,7 +156,7 @@ def test_splitter_that_has_no_use_for_groups_says_so(binary: Data, groups: np.nd
 
 
 def test_splitters_of_ones_own(regression: Data) -> None:
-    """They need no parameter for groups where none are given."""
+    """They need no parameter for groups if none are given."""
 
     class LastRows:
         def split(self, X: Any, y: Any) -> Any:
@@ -207,7 +207,7 @@ def test_the_last_of_several_splits(regression: Data, seen: Seen, remember: Call
 
 
 def test_time_series_are_trained_on_the_past_only(regression: Data, seen: Seen, remember: Callable[..., float]) -> None:
-    """With a gap, whose rows are in neither part."""
+    """A split with a gap, whose rows are in neither part."""
     X, y = regression
     splitter = TimeSeriesSplit(3, gap=7, test_size=20)
     reg = _small(MLPRegressor, validation_split=splitter, scoring=remember).fit(_rows_with_numbers(X), y)

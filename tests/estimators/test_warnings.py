@@ -1,4 +1,4 @@
-"""What `fit` warns of: parameters without effect, training that diverges, epochs that were too few; and where it is silent."""
+"""What `fit` warns about: parameters without effect, training that diverges, too few epochs; and when it stays silent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONVERGENCE = "Stochastic Optimizer: Maximum iterations"
 
 
 def _warned(estimator: Any, *data: Any, method: str = "fit", **arguments: Any) -> list[str]:
-    """The messages of all warnings but those about too few epochs."""
+    """The messages of all warnings except those about too few epochs."""
     return [str(w.message) for w in _caught(estimator, *data, method=method, **arguments) if w.category is not ConvergenceWarning]
 
 

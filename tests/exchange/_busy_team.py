@@ -1,6 +1,6 @@
 """Train with two threads while other processes hold the cores, so that teams shrink. Argument: number of fits.
 
-Prints how many fits differed from the first, and by how many stacks of threads the address space grew.
+Prints how many fits differed from the first, and by how many thread stacks the address space grew.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ N_SPINNERS = 3
 
 
 def address_space() -> int:
-    """Bytes; a thread that ended but was never joined keeps its stack."""
+    """Bytes of address space in use; a thread that ended but was never joined keeps its stack."""
     with open("/proc/self/statm") as status:
         return int(status.read().split()[0]) * resource.getpagesize()
 

@@ -1,4 +1,4 @@
-"""Train, fork, and train in the children. Argument: number of children. Prints for each whether it got what the parent gets."""
+"""Train, fork, and train in the children. Argument: number of children. Prints for each whether its results are the parent's."""
 
 from __future__ import annotations
 

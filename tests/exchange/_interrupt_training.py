@@ -1,6 +1,6 @@
 """Interrupt training at random moments. Argument: number of interrupts.
 
-Prints how many became a KeyboardInterrupt, after how many the parameters were those after a whole batch, and the latest batch.
+Prints how many raised KeyboardInterrupt, after how many the parameters were those after a whole batch, and the latest batch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def trajectory(network: fn.Network, X: np.ndarray, y: np.ndarray, n_batches: int
 
 def main(n_interrupts: int) -> None:
     faulthandler.dump_traceback_later(100, exit=True)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start what it runs in the background without one
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells may start background processes without this handler
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(N_BATCHES * BATCH, 16)).astype(np.float32), rng.normal(size=N_BATCHES * BATCH)
     network = fn.Network([fn.Dense(64, "tanh"), fn.Dense(1, "identity")], n_inputs=16, random_state=0)

@@ -1,6 +1,6 @@
-"""Kill training at random moments and continue it, until it is done. Arguments: folder, least number of kills.
+"""Kill training at random moments and continue it until it is finished. Arguments: folder, minimum number of kills.
 
-Prints the kills, how many runs had to start from the beginning, and whether the weights are those of a run left alone.
+Prints the kills, how many runs had to start from the beginning, and whether the weights are those of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def train(folder: Path, epochs: int, pipe: int | None = None) -> np.ndarray:
 
 
 def run_and_kill(folder: Path, epochs: int) -> bool:
-    """One process that is killed after up to two epochs and a random moment; whether it was alive still."""
+    """Run one process and kill it up to two epochs and a random delay later; return whether it was still alive."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -60,7 +60,7 @@ def run_and_kill(folder: Path, epochs: int) -> bool:
 
 def main(folder: str, n_kills: int) -> None:
     alone, killed = Path(folder) / "alone", Path(folder) / "killed"
-    epochs = 8 * n_kills  # more than are done between two kills
+    epochs = 8 * n_kills  # more than run between two kills
     expected = train(alone, epochs)
     kills = fresh = 0
     while kills < n_kills:

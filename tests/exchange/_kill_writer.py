@@ -1,6 +1,6 @@
 """Kill a process that saves models without pause, and look at the file after each kill. Arguments: folder, number of kills.
 
-Prints the kills, the files that loaded whole, and the temporary files that killed writers left.
+Prints the kills, how often the file was complete, and the number of temporary files that killed writers left.
 """
 
 from __future__ import annotations

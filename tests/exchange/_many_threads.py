@@ -1,6 +1,6 @@
 """Fit, predict and save in 32 threads at once. Arguments: folder, seconds.
 
-Prints the fits, predictions and files made, and how many of them differed from what one thread gets.
+Prints the fits, predictions and files made, and how many of them differed from the results of a single thread.
 """
 
 from __future__ import annotations

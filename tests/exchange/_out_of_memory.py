@@ -1,6 +1,6 @@
-"""Ask for more memory than this process may have. Argument: what for, "workspace" or "network".
+"""Ask for more memory than this process may have. Argument: what it is for, "workspace" or "network".
 
-Prints the error, and what has become of a network that was there before.
+Prints the error, and whether a network that existed before still works.
 """
 
 from __future__ import annotations

@@ -24,14 +24,14 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def network() -> fn.Network:
-    """Two hidden layers with what an architecture can hold: a parameter, dropout, an initialiser."""
+    """Two hidden layers with everything that an architecture can have: a parameter, dropout, an initialiser."""
     layers = [fn.Dense(5, fn.LeakyReLU(0.1), dropout=0.25), fn.Dense(4, "tanh", initializer="he_uniform"), fn.Dense(3, "softmax")]
     return fn.Network(layers, n_inputs=6, random_state=0)
 
 
 @pytest.fixture(params=list(ACTIVATIONS))
 def every_network(request: pytest.FixtureRequest) -> fn.Network:
-    """A network for each activation, as hidden layer (where it can be one) and as output."""
+    """A network for each activation, as hidden layer (if it can be one) and as output."""
     name = request.param
     hidden = "tanh" if name in ("softmax", "exponential") else name
     network = fn.Network([fn.Dense(7, hidden), fn.Dense(3, name)], n_inputs=4, random_state=1)
@@ -59,11 +59,11 @@ def run_script(run_python: Callable[..., str]) -> Callable[..., str]:
 
 
 def _environment() -> dict[str, str]:
-    """This one, with the source tree on the path if fastnet is used from there."""
+    """The environment of this process, with the source tree on the path if fastnet is imported from there."""
     path = [os.environ.get("PYTHONPATH"), str(HERE.parents[1]) if _in_place() else None]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 def _in_place() -> bool:
-    """Whether fastnet is used from the source tree, which a script elsewhere would not find by itself."""
+    """Whether fastnet is imported from the source tree, which a script elsewhere would not find by itself."""
     return Path(fn.__file__).parents[1] == HERE.parents[1]

@@ -1,4 +1,4 @@
-"""ONNX models by hand and at random: the tests' and the fuzzer's common source of graphs that `from_onnx` may take or not."""
+"""Handmade and random ONNX models, which `from_onnx` may or may not accept; used by the tests and the fuzzer."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ OPERATORS = {words.split()[2] for piece in DENSE + ACTIVATIONS for words in piec
 
 
 def random_model(rng: random.Random, change: float = 0.1) -> onnx.ModelProto:
-    """Layers and activations one after the other; `change`: how often operands are shuffled, and others or operators put in."""
+    """A chain of layers and activations; `change` is how often operands are shuffled, or operands and operators replaced."""
     nodes: list[tuple] = []
     tensors = ["X", *CONSTANTS]
     current = "X"

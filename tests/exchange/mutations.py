@@ -1,6 +1,6 @@
-"""Mutations of valid files: the tests' and the fuzzer's common source of hostile input.
+"""Mutations of valid files: hostile input for the tests and the fuzzer.
 
-A mutation takes a file apart into header and data, changes something that a reader might believe, and puts it together again.
+A mutation takes a file apart into header and data, changes something that a reader might trust, and puts it back together.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def put_together(header: Any, data: bytes) -> bytes:
 
 
 def _copy(value: Any) -> Any:
-    """Of JSON, faster than `copy.deepcopy`."""
+    """Copy JSON data, faster than `copy.deepcopy` does."""
     return json.loads(json.dumps(value))
 
 
 def _paths(value: Any, path: tuple = ()) -> list[tuple]:
-    """Where all values inside a JSON value are."""
+    """The paths of all values inside a JSON value."""
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(found for key, child in children for found in _paths(child, (*path, key)))]
 
@@ -48,7 +48,7 @@ def _at(value: Any, path: tuple) -> Any:
 
 
 def _change(value: Any, rng: random.Random) -> Any:
-    """A copy of a JSON value with one thing in it replaced, removed, doubled or moved."""
+    """A copy of a JSON value with one item in it replaced, removed, duplicated or moved."""
     value = _copy(value)
     path = rng.choice(_paths(value)[1:] or [()])
     if not path:
@@ -125,7 +125,7 @@ def tensor_names(file: File, rng: random.Random) -> bytes:
 
 
 def repeated_key(file: File, rng: random.Random) -> bytes:
-    """The same tensor twice, which JSON readers resolve as they like."""
+    """The same tensor twice, which JSON readers treat differently."""
     text = json.dumps(file[0])
     name = rng.choice(list(file[0]))
     return put_together((text[:-1] + f",{json.dumps(name)}:{json.dumps(file[0][name])}}}").encode(), file[1])

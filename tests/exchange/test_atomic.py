@@ -1,4 +1,4 @@
-"""Atomic replacement of files, and what survives of it when the writer is killed or the disk is full."""
+"""Atomic replacement of files, including when the writer is killed or the disk is full."""
 
 from __future__ import annotations
 
@@ -104,16 +104,16 @@ def test_only_temporary_files_are_stale(tmp_path):
 
 @posix
 def test_two_hundred_kills_leave_a_whole_file(tmp_path, run_script):
-    """A process that saves without pause is killed 200 times: what is there always loads, and is one model, not a mixture."""
+    """A process that saves without pause is killed 200 times: the file always loads, and is one model, not a mixture."""
     kills, loads, stale = map(int, run_script("_kill_writer.py", tmp_path, 200).split())
     assert kills == 200
     assert loads == 200
-    assert stale > 0  # some were killed half way
+    assert stale > 0  # some were killed in the middle of writing
 
 
 @posix
 def test_a_full_disk_keeps_the_old_file(tmp_path, run_script):
-    """With a limit on file sizes in place of a full disk: an OSError that says so, the old model, nothing left behind."""
+    """A limit on file sizes stands in for a full disk: the OSError says so, the old model stays, no temporary file is left."""
     path = tmp_path / "model.safetensors"
     fn.Network([fn.Dense(1, "identity")], n_inputs=1, random_state=0).save(path)
     before = path.read_bytes()

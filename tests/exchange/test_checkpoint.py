@@ -1,4 +1,4 @@
-"""Checkpoints: what they hold, which are kept, and that a killed run continues bit for bit."""
+"""Checkpoints: what they contain, which are kept, and that a killed run continues bit for bit."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_run_killed_after_it_had_stopped_trains_no_further(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 def test_fifty_sigkills_change_nothing(tmp_path, run_script):
-    """Training killed 50 times at random moments, and continued each time, ends with the weights of the run left alone."""
+    """Training killed 50 times at random moments, and continued each time, ends with the weights of an uninterrupted run."""
     kills, restarts_from_scratch, equal = run_script("_kill_training.py", tmp_path, 50).split()
     assert int(kills) >= 50
     assert int(restarts_from_scratch) < 50
@@ -121,7 +121,7 @@ def test_the_best_is_kept(tmp_path):
 
 
 def test_the_best_survives_a_resumption(tmp_path):
-    """A resumed run knows the best value there was, and does not replace its file by a worse one."""
+    """A resumed run knows the best value so far, and does not replace its file by a worse one."""
     options = {"learning_rate": 0.1, "random_state": 0, "validation_data": VALIDATION}
     history = _network().fit(X, Y, epochs=12, callbacks=[fn.Checkpoint(tmp_path, keep_best=True)], **options)
     best = (tmp_path / "best.safetensors").read_bytes()
@@ -243,7 +243,7 @@ def test_functions_go_by_their_names(tmp_path):
 
 
 def test_files_that_do_not_say_their_run_are_resumed(tmp_path):
-    """Those of earlier versions."""
+    """Checkpoints of earlier versions are resumed."""
     _network().fit(X, Y, epochs=1, callbacks=[fn.Checkpoint(tmp_path)])
     path = checkpoint.latest(tmp_path)
     file, kind, content = _load.open_file(path, mmap=False)

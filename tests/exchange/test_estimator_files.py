@@ -163,7 +163,7 @@ def test_regressor_losses(loss, X, path, rng):
 
 @pytest.mark.parametrize("how", ["fit", "partial_fit", "warm_start"])
 def test_a_loaded_estimator_trains_on(how, X, path):
-    """The file's memory is not written to, and a fresh fit gives the model that the original's would."""
+    """The file's memory is not written to, and a new fit gives the same model as a new fit of the original."""
     y = np.arange(60) % 3
     before = MLPClassifier((6,), max_iter=4, random_state=0, warm_start=how == "warm_start").fit(X, y)
     content = before.save(path) or path.read_bytes()

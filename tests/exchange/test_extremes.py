@@ -1,4 +1,4 @@
-"""Numbers at the edge: finite results or a clear error, never a model of NaN that nobody was told of."""
+"""Extreme numbers: finite results or a clear error, never a silent model of NaN."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _perceptron(loss, dtype, scale=1.0):
 
 
 def _train_or_diverge(network, X, y, **options):
-    """Fit; a divergence must be said, and either way the model is finite. Whether it trained to the end."""
+    """Fit; a divergence must be reported, and the model is finite either way. Return whether training reached its end."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
@@ -60,7 +60,7 @@ def _train_or_diverge(network, X, y, **options):
 @pytest.mark.parametrize("loss", SATURATING)
 @pytest.mark.parametrize("logit", [1e4, -1e4, 88.8, 104.0, 745.2, 3e38])
 def test_huge_logits(loss, dtype, logit):
-    """Right and wrong by any margin: loss and gradient are finite, the gradient bounded by 1 a logit."""
+    """Predictions that are right or wrong by any margin: loss and gradient are finite, the gradient at most 1 per logit."""
     network = _perceptron(loss, dtype)
     X, y = logit * np.eye(3, dtype=dtype), _targets(loss, 3)
     A = network.forward(X)
@@ -111,7 +111,7 @@ def test_learning_rate_of_a_thousand(loss, optimizer, dtype, rng):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e20, 1e30])
 def test_data_of_extreme_scale(scale, loss, dtype, rng):
-    """Tiny features train (gradients underflow quietly); huge ones train or diverge aloud."""
+    """Tiny features train (gradients underflow silently); huge ones train or diverge with an error."""
     network = fn.Network([fn.Dense(8, "tanh"), fn.Dense(3, CANONICAL[loss])], n_inputs=4, dtype=dtype, random_state=0)
     trained = _train_or_diverge(network, scale * rng.normal(size=(50, 4)), _targets(loss, 50), loss=loss, epochs=10)
     assert trained or scale > 1
@@ -151,7 +151,7 @@ def test_degenerate_data(case, loss, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_predictions_that_overflow_are_infinite_not_nan(dtype):
-    """exp(1000) is infinite in both dtypes, and a loss of it is refused aloud."""
+    """exp(1000) is infinite in both dtypes, and computing a loss from it raises an error."""
     network = _perceptron("poisson", dtype)
     assert np.isinf(network.forward(np.full((1, 3), 1e3))).all()
     assert not _train_or_diverge(network, np.full((4, 3), 1e3), np.ones((4, 3)), loss="poisson")
@@ -161,7 +161,7 @@ def test_predictions_that_overflow_are_infinite_not_nan(dtype):
 @pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_estimators(cls, solver, scale, rng):
-    """An estimator that comes out of fit predicts finite numbers; otherwise fit said so."""
+    """An estimator that fit returns predicts finite numbers; otherwise fit raised an error."""
     X, y = scale * rng.normal(size=(60, 4)), np.arange(60) % 3
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Faults from outside: no memory, forks, callbacks that raise, Ctrl-C, many threads at once."""
+"""External faults: too little memory, forks, callbacks that raise, Ctrl-C, many threads at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def data(rng):
 
 @posix
 def test_no_memory_for_the_workspace(run_script):
-    """A batch that does not fit: MemoryError with the bytes asked and the cure, the model as it was and usable."""
+    """A batch that does not fit: MemoryError with the bytes requested and the remedy; the model is unchanged and usable."""
     message, state = run_script("_out_of_memory.py", "workspace").splitlines()
     assert "bytes" in message and "smaller batch_size" in message
     assert state == "unchanged, trains on"
@@ -39,13 +39,13 @@ def test_no_memory_for_the_parameters(run_script):
 
 @posix
 def test_forked_processes_train(run_script):
-    """After training with two threads, forked children train and predict what the parent does, and end."""
+    """After training with two threads, forked children train and predict as the parent does, and exit."""
     assert run_script("_fork_after_training.py", 4).split() == ["equal"] * 4
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux's memory accounting")
 def test_teams_that_shrink_end_whole(run_script):
-    """Where other programs hold the cores a team goes on with one thread: same results, and the others have been waited for."""
+    """If other programs occupy the cores, a team continues with one thread: same results, and the other threads are joined."""
     different, stacks_left = map(int, run_script("_busy_team.py", 20).split())
     assert different == 0
     assert stacks_left <= 4  # the allocator may have taken some more memory
@@ -72,7 +72,7 @@ class _Fails(fn.Callback):
 
 @pytest.mark.parametrize("method", ["on_train_begin", "on_epoch_end", "on_train_end"])
 def test_a_callback_that_raises(method, data):
-    """Its error comes out as it is, all callbacks that began are told of the end, and the network can be used and trained."""
+    """Its error is raised unchanged, all callbacks that began are told of the end, and the network can be used and trained."""
     network, first, fails = _network(), _Fails(""), _Fails(method)
     with pytest.raises(RuntimeError, match=f"in {method}"):
         network.fit(*data, epochs=3, callbacks=[first, fails])
@@ -82,7 +82,7 @@ def test_a_callback_that_raises(method, data):
 
 
 def test_a_learning_rate_that_raises_in_an_estimator(data):
-    """A learning rate may be user code inside fit: its error leaves the fitted estimator as it was."""
+    """A learning rate may be user code inside fit: an error in it leaves the fitted estimator as it was."""
     from fastnet import MLPRegressor
 
     def rate(step: int) -> float:

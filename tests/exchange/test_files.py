@@ -79,7 +79,7 @@ def test_parameters_lie_in_the_file_not_in_memory(network, path):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs Linux's memory accounting")
 def test_opening_a_large_file_reads_little_of_it(path):
-    """64 MiB of parameters: opening and looking at one of them makes few pages resident."""
+    """64 MiB of parameters: opening the file and reading one of them makes few pages resident."""
     network = fn.Network([fn.Dense(4096, "relu"), fn.Dense(1, "identity")], n_inputs=4096, random_state=0)
     network.save(path)
     assert path.stat().st_size > 64 << 20
@@ -88,14 +88,14 @@ def test_opening_a_large_file_reads_little_of_it(path):
     assert _mapped_kib(path, "Rss") < 8 << 10
     assert np.array_equal(loaded.params, network.params)
     assert _mapped_kib(path, "Rss") > 60 << 10
-    assert _mapped_kib(path, "Private_Dirty") == 0  # all of it the file's own pages, which other processes share
+    assert _mapped_kib(path, "Private_Dirty") == 0  # all of them the file's own pages, which other processes share
     loaded.params[-1] = 7
     assert 0 < _mapped_kib(path, "Private_Dirty") < 1 << 10  # a private copy of that page
     assert fn.load(path).params[-1] == network.params[-1]
 
 
 def _mapped_kib(path, what: str) -> int:
-    """KiB of a kind in this process's mappings of a file."""
+    """KiB of one kind in this process's mappings of a file."""
     total, inside = 0, False
     with open("/proc/self/smaps") as maps:
         for line in maps:
@@ -137,7 +137,7 @@ def test_saving_over_the_file_a_network_was_loaded_from(network, path):
 
 
 def test_a_file_laid_out_differently_loads_too(network, path, tmp_path):
-    """Another writer may order the tensors as it likes; then the parameters are gathered into a copy."""
+    """Other writers may order the tensors differently; then the parameters are gathered into a copy."""
     network.save(path)
     raw = path.read_bytes()
     header, data = _header(path), raw[8 + int.from_bytes(raw[:8], "little") :]

@@ -1,4 +1,4 @@
-"""Files that were made to do harm, or were damaged: a valid model or a ValueError, whatever is in them."""
+"""Malicious and damaged files: a valid model or a ValueError, whatever they contain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ N_MUTATIONS = 20_000
 
 
 def _load_bytes(raw: bytes):
-    """What `fastnet.load` does once it has the file's bytes."""
+    """Do what `fastnet.load` does once it has the file's bytes."""
     file = _container.read(bytearray(raw))
     return _load.build(file, *_format.parse(file.metadata))
 
@@ -88,7 +88,7 @@ def _check_valid(model) -> None:
 
 
 def test_what_is_accepted_the_library_accepts_too(files):
-    """A second reader's opinion: no mutated file gets past fastnet that the safetensors library calls broken."""
+    """No mutated file that the safetensors library calls broken is accepted by fastnet."""
     rng = random.Random(1)
     apart = [mutations.take_apart(raw) for raw in files]
     agreed = 0
@@ -109,7 +109,7 @@ def _network_file(layers, n_inputs, tensors) -> bytes:
 
 
 def test_a_small_file_cannot_ask_for_much_memory(files):
-    """Sizes, labels and nesting are believed only as far as the file's own bytes go: never more than 64 times them and 8 MiB."""
+    """Sizes, labels and nesting take memory only in proportion to the file: at most 64 times its bytes plus 8 MiB."""
     dense = {"object": ["Dense", {"n_units": 2**31 - 1, "activation": {"object": ["ReLU", {}]}}]}
     labels = {"labels": ["str", ["x" * 200_000, *[""] * 100_000]]}
     classifier = next(raw for raw in files if b'\\"kind\\":\\"classifier\\"' in raw)
@@ -137,7 +137,7 @@ def test_a_small_file_cannot_ask_for_much_memory(files):
 
 
 def test_keys_of_equal_hashes_are_refused(files):
-    """They would make a dict's construction quadratic: 20,000 of them took seconds."""
+    """They would make building a dict quadratic: 20,000 of them took seconds."""
     classifier = next(raw for raw in files if b'\\"kind\\":\\"classifier\\"' in raw)
     keys = {"dict": [[i * (2**61 - 1), 1.0] for i in range(1, 1000)]}
     with pytest.raises(ValueError, match="keys of a dict have equal hashes"):
@@ -184,7 +184,7 @@ def test_target_scalers_are_checked(vectors, message, tmp_path):
 
 
 def test_the_memory_guards_are_what_refuses(files):
-    """The longest label times the number of labels is more than the file can stand for."""
+    """The longest label times the number of labels is too much for the size of the file."""
     classifier = next(raw for raw in files if b'\\"kind\\":\\"classifier\\"' in raw)
     labels = {"labels": ["str", ["x" * 200_000, *[""] * 100_000]]}
     with pytest.raises(ValueError, match="labels would take 80000800000 bytes"):
@@ -192,7 +192,7 @@ def test_the_memory_guards_are_what_refuses(files):
 
 
 def test_nothing_in_a_file_is_imported_or_called(files, monkeypatch):
-    """Names in a file are looked up in closed tables: a class by its import path, or one that is no choice, is refused."""
+    """Names in a file are looked up in closed tables: import paths of classes, and names of other classes, are refused."""
     network = next(raw for raw in files if b'\\"kind\\":\\"network\\"' in raw and b"ELU" in raw)
     for name in ("os.system", "fastnet.Network", "Network", "Activation", "Function", "__import__", "builtins.exec", "Session"):
         header, data = mutations.take_apart(network)
@@ -226,7 +226,7 @@ def test_errors_name_the_file(tmp_path, files):
 
 
 def test_a_mutated_checkpoint_is_refused_or_resumes(files, tmp_path):
-    """What `fit(resume_from=)` reads is checked like the rest; a failed resumption changes nothing."""
+    """What `fit(resume_from=)` reads is checked too; if resuming fails, nothing is changed."""
     rng = random.Random(2)
     checkpoint = mutations.take_apart(next(raw for raw in files if b'\\"kind\\":\\"checkpoint\\"' in raw))
     data = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3

@@ -97,7 +97,7 @@ def test_classifiers_agree_with_onnx_runtime(y):
 
 
 def test_labels_beyond_int64():
-    """They stay what they are, as uint64; ZipMap has no such keys."""
+    """Such labels stay uint64; ZipMap does not support them as keys."""
     labels = np.array([5, 2**63, 2**64 - 1], np.uint64)
     estimator = MLPClassifier((9,), random_state=0, max_iter=60, learning_rate_init=0.02, dtype="float32")
     estimator.fit(IRIS, labels[SPECIES])
@@ -196,7 +196,7 @@ def test_multi_output_regressor():
 
 
 def test_scikit_learn_estimators_too():
-    """The picture of a model that exports are made from fits scikit-learn's own estimators."""
+    """The view of a model that exports are made from works for scikit-learn's own estimators."""
     from sklearn.neural_network import MLPClassifier as Theirs
 
     estimator = Theirs((9,), random_state=0, max_iter=30).fit(IRIS, SPECIES)

@@ -1,4 +1,4 @@
-"""ONNX graphs of others: what `from_onnx` takes computes the same, what it does not take is named, and none takes long."""
+"""ONNX graphs from other sources: accepted graphs compute the same, refused nodes are named, and none takes long."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_operands_are_swapped_only_where_that_changes_nothing(name, expression, 
 
 @pytest.mark.parametrize("name, expression", [(name, one) for name, several in EXPRESSIONS.items() for one in several])
 def test_numbers_of_an_expression_are_the_right_ones(name, expression):
-    """Another value, three dimensions (which the result would have too), or another type: no activation that is known."""
+    """Another value, three dimensions (which the result would have too), or another type: not a known activation."""
     nodes, constants = _written(expression)
     for number in constants.keys() - {"W", "b"}:
         for wrong in (constants[number] * 2, constants[number].reshape(1, 1, 1), constants[number].astype(np.int64)):
@@ -171,7 +171,7 @@ def test_numbers_of_an_expression_are_the_right_ones(name, expression):
 
 
 def test_whatever_is_taken_of_random_graphs_agrees_with_onnx_runtime(rng):
-    """Layers and activations with operands shuffled, and others or operators put in: taken only if it computes the same."""
+    """Layers and activations with operands shuffled, or parts replaced: accepted only if the network computes the same."""
     chance = random.Random(0)
     X = rng.normal(size=(5, graphs.N_FEATURES), scale=2).astype(np.float32)
     taken, refused = 0, 0
@@ -184,7 +184,7 @@ def test_whatever_is_taken_of_random_graphs_agrees_with_onnx_runtime(rng):
             continue
         try:
             expected = _run(model, X)
-        except Exception:  # of a model whose nodes for nothing are invalid
+        except Exception:  # refuses a model whose unused nodes are invalid
             continue
         np.testing.assert_allclose(network.forward(X), expected, rtol=1e-4, atol=1e-4, err_msg=str(model.graph.node))
         taken += 1
@@ -193,7 +193,7 @@ def test_whatever_is_taken_of_random_graphs_agrees_with_onnx_runtime(rng):
 
 @pytest.mark.parametrize("place", range(4))
 def test_attributes_that_are_not_known_are_refused(place):
-    """Before operator set 7 they said how Add and Gemm broadcast, and whether Dropout drops."""
+    """Before operator set 7 attributes controlled broadcasting in Add and Gemm, and whether Dropout is active."""
     nodes = [("Gemm", ["X", "W", "b"], "Z"), ("Dropout", ["Z"], "D"), ("MatMul", ["D", "V"], "M"), ("Add", ["M", "b"], "Y")]
     constants = {"W": W, "V": np.eye(3, dtype=np.float32), "b": B}
     assert from_onnx(graphs.model(nodes, constants, opset=6)).sizes == (2, 3, 3)
@@ -233,7 +233,7 @@ ONE = np.ones((1, 1), np.float32)
     ids=["Identity", "Cast", "Dropout", "Add"],
 )
 def test_long_chains_are_read(chain, bias):
-    """In a second or so; in a time that grows with the square of their length they would take hours."""
+    """They take about a second; in quadratic time they would take hours."""
     constants = {"W": ONE, "one": np.float32([1]), "off": np.False_}
     network = from_onnx(graphs.model([("Gemm", ["X", "W"], "Z"), *chain], constants, shape=(None, 1)).SerializeToString())
     assert network.params.tolist() == [1, bias]
@@ -324,7 +324,7 @@ def test_files_and_broken_bytes(network, tmp_path):
 
 
 def test_external_data_is_not_read(network, tmp_path):
-    """A model may point to other files for its weights: a hostile one to any file. None is opened."""
+    """A model may refer to other files for its weights, a hostile one to any file. None is opened."""
     model = to_onnx(network)
     onnx.save(model, tmp_path / "model.onnx", save_as_external_data=True, size_threshold=0)
     with pytest.raises(ValueError, match="lies in another file"):

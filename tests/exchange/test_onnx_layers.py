@@ -17,7 +17,7 @@ from fastnet.onnx._operations import WRITERS  # noqa: E402
 
 OPSETS = [13, 18, 20, 24]
 ENSEMBLES = ["packed", "batch", "mini"]
-#: Those of HIDDEN with activations that ONNX Runtime has no float64 kernels for, with others.
+#: The layers of HIDDEN whose activations lack float64 kernels in ONNX Runtime, with other activations.
 FLOAT64 = {
     "dense-ntk": [fn.Dense(5, "tanh", scale="ntk"), fn.Dense(3, "sigmoid", scale="ntk")],
     "concat": [fn.Concat([fn.Dense(3, "tanh")], [fn.Dense(2, "sigmoid"), fn.Scale()], [])],
@@ -27,7 +27,7 @@ FLOAT64 = {
 
 
 def outputs(model, X):
-    """What ONNX Runtime makes of X, of a model that onnx's own checker accepts."""
+    """The outputs of ONNX Runtime on X, for a model that onnx's own checker accepts."""
     onnx.checker.check_model(model, full_check=True)
     session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(["output"], {"X": X})[0]
@@ -69,7 +69,7 @@ class TestEveryLayer:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("opset", OPSETS)
 def test_codes_that_are_not_known(dtype, opset):
-    """NaN, infinity and codes out of range are row 0, fractions are cut off."""
+    """NaN, infinity and codes out of range select row 0; fractions are truncated."""
     net = build("categories", dtype=dtype)
     codes = [np.nan, np.inf, -np.inf, -0.5, 0, 0.5, 1, 1.9, 2, 3, 3.5, 4, 1e30]
     X = np.stack([np.roll(codes, shift) for shift in range(N_IN)], axis=1).astype(dtype)

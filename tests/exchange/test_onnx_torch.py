@@ -1,4 +1,4 @@
-"""What PyTorch's exporters write comes back: every activation, exporter and operator set."""
+"""Models from PyTorch's exporters can be imported: every activation, exporter and operator set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [
 
 
 class Exp(torch.nn.Module):
-    """The exponential, of which PyTorch has no module."""
+    """The exponential, for which PyTorch has no module."""
 
     def forward(self, z):
         return torch.exp(z)
@@ -50,7 +50,7 @@ HIDDEN = [name for name in MODULES if name not in OUTPUTS_ONLY]
 FIRST_OPSETS = {"hardswish": 14}
 """Before these, the TorchScript exporter writes operators that have no counterpart in fastnet."""
 OPSETS = {False: [1, *range(5, 24)], True: range(18, 28)}
-"""What each exporter accepts, by `dynamo`; that of True writes 18 where it has no other."""
+"""The operator sets that each exporter accepts, by `dynamo`; with True it writes 18 if it cannot write the one asked for."""
 
 
 def _sequential(names, bias=True, dtype=torch.float32):
@@ -80,7 +80,7 @@ def test_every_activation_has_a_module():
 @pytest.mark.parametrize("last", OUTPUTS_ONLY)
 @pytest.mark.parametrize("dynamo, opset", [(dynamo, opset) for dynamo, opsets in OPSETS.items() for opset in opsets])
 def test_every_activation_comes_back(dynamo, opset, last):
-    """From the TorchScript exporter and its successor, in every operator set that they take."""
+    """The TorchScript exporter and its successor, with every operator set that they accept."""
     names = [*(name for name in HIDDEN if opset >= FIRST_OPSETS.get(name, 1)), last]
     module = _sequential(names)
     model = _export(module, dynamo, opset_version=opset)

@@ -1,4 +1,4 @@
-"""What holds for every network, every estimator and every input: looked for with hypothesis, the same cases in every run."""
+"""Properties of every network, estimator and input, tested with hypothesis on the same cases in every run."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def batches(draw, n_inputs, min_rows=1):
 
 
 def _targets(network, loss, n_rows, rng):
-    """Targets that the loss takes."""
+    """Targets that the loss accepts."""
     if loss == "cross_entropy":
         return rng.integers(0, network.n_outputs, n_rows)
     shape = (n_rows, network.n_outputs)
@@ -128,7 +128,7 @@ def test_gradients_are_finite_differences(data):
     if data.draw(st.booleans()):
         options["sample_weight"] = rng.uniform(0.1, 2, len(X))
     y = _targets(network, loss, len(X), rng)
-    network.params[:] += 0.3 * rng.normal(size=network.n_params)  # away from the kinks, where many units lie with biases of 0
+    network.params[:] += 0.3 * rng.normal(size=network.n_params)  # away from the kinks, where many units are with biases of 0
     _, gradient = network.loss_and_grad(X, y, **options)
     direction = rng.normal(size=network.n_params)
     start, h = network.params.copy(), 1e-6
@@ -215,7 +215,7 @@ strange_arrays = st.one_of(
 
 
 def _documented(call):
-    """Call it; any error must be one of those that are documented."""
+    """Call it; any error must be one of the documented ones."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -249,7 +249,7 @@ def test_strange_data_gets_documented_errors(X, y, sample_weight):
     number=strange_numbers,
 )
 def test_strange_arguments_get_documented_errors(n_units, activation, n_inputs, dtype, number):
-    """Constructors refuse what makes no sense before they allocate anything."""
+    """Constructors refuse meaningless arguments before they allocate anything."""
     calls = [
         lambda: fn.Dense(n_units, activation, dropout=number),
         lambda: fn.Network([fn.Dense(2, activation)], n_inputs, dtype=dtype, random_state=number),

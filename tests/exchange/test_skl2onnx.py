@@ -24,7 +24,7 @@ X, SPECIES = load_iris(return_X_y=True)
 @pytest.fixture(autouse=True, scope="module")
 def registered():
     register_skl2onnx()
-    register_skl2onnx()  # once more does no harm
+    register_skl2onnx()  # a second time does no harm
 
 
 def _run(model, X):
@@ -47,7 +47,7 @@ LABELS = {"strings": np.array(["a", "b", "c"]), "integers": np.array([2, 5, 9]),
 
 
 def _outputs(model):
-    """Type and values of every output but the probabilities, and what stands for these."""
+    """Type and values of every output except the probabilities, which are described by type and shape."""
     results = _run(model, X.astype(np.float32))
     return [list(result[0]) if isinstance(result, list) else (result.dtype, np.shape(result)) for result in results]
 

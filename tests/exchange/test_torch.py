@@ -39,7 +39,7 @@ def test_round_trip(every_network):
 
 
 def test_layout(network):
-    """Linear, activation, Dropout where the layer has it, and on; weights transposed, contiguous, and copies."""
+    """Linear, activation, Dropout if the layer has it, and so on; weights are transposed, contiguous, and copies."""
     state = to_torch_state_dict(network)
     assert list(state) == ["0.weight", "0.bias", "3.weight", "3.bias", "5.weight", "5.bias"]
     assert np.array_equal(state["3.weight"], network.weights[1].T)
@@ -58,7 +58,7 @@ def test_estimators(rng):
 
 
 def test_estimators_have_the_layout_of_networks(rng):
-    """Dropout, one for all hidden layers or one each, has its place among the modules; scikit-learn's estimators have none."""
+    """Dropout, one rate for all hidden layers or one each, becomes modules; scikit-learn's estimators have none."""
     from sklearn.neural_network import MLPRegressor as Theirs
 
     X = rng.normal(size=(40, 3))
@@ -73,7 +73,7 @@ def test_estimators_have_the_layout_of_networks(rng):
 
 
 def test_tensors_of_a_module():
-    """Parameters that require gradients are taken; what NumPy has no dtype for is refused by its name."""
+    """Parameters that require gradients are accepted; a dtype that NumPy lacks is refused by name."""
     torch = pytest.importorskip("torch")
     parameter = torch.nn.Parameter(torch.ones(2, 3))
     network = from_torch_state_dict({"0.weight": parameter}, ["relu"])

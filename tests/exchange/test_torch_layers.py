@@ -117,7 +117,7 @@ class TestStateDict:
 
 
 class Twin:
-    """A network's layers in PyTorch's own words, on tensors that have its parameters' names."""
+    """A network's layers in terms of PyTorch, on tensors with the names of its parameters."""
 
     def __init__(self, net):
         self.torch = pytest.importorskip("torch")
@@ -173,7 +173,7 @@ class Twin:
         return (self.torch.cat([values, x[:, :, None]], dim=2) if layer.kind == "pbld" else values).flatten(1)
 
     def places(self, layer, x):
-        """Clamped shares of the bins, the first open below and the last above."""
+        """Position within each bin, clamped except below the first and above the last."""
         values = self.torch.zeros((*x.shape, max(map(len, layer.bins)) - 1), dtype=x.dtype)
         for feature, edges in enumerate(layer.bins):
             for t, (left, right) in enumerate(zip(edges, edges[1:], strict=False)):

@@ -1,4 +1,4 @@
-"""Models to look at, and how a picture is looked at."""
+"""Models to draw, and checks of drawn pictures."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def assert_legible(close_figures):
 
 
 def _assert_legible(display):
-    """Draw the display and check that something is there, that no text is cut off and that none lies over another."""
+    """Draw the display and check that it is not empty, that no text is cut off and that no texts overlap."""
     figure = display.figure_
     drawn = _draw_and_collect_texts(figure)
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(np.uint32) @ [1 << 16, 1 << 8, 1]

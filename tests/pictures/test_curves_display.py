@@ -21,7 +21,7 @@ def line(ax, label):
 
 
 def circle(ax):
-    """Where the best epoch is marked, as (epoch, value)."""
+    """Positions at which the best epoch is marked, as (epoch, value)."""
     (found,) = [line for line in ax.lines if line.get_marker() == "o"]
     return found.get_xdata()[0], found.get_ydata()[0]
 
@@ -132,7 +132,7 @@ def test_history_of_an_estimator(library, planar):
 
 
 def test_best_epoch_is_the_one_that_was_kept(planar):
-    """Of an estimator, that of the best score, though the validation loss is least in another."""
+    """For an estimator, the epoch of the best score, although another epoch has the lowest validation loss."""
     scores = iter([0.1, 0.2, 0.9, 0.3, 0.4, 0.5])
     options = {"early_stopping": True, "n_iter_no_change": np.inf, "max_iter": 6, "random_state": 0}
     model = fn.MLPClassifier((4,), scoring=lambda estimator, X, y: next(scores), **options).fit(*planar)

@@ -1,4 +1,4 @@
-"""Sick networks made on purpose, each found, and healthy ones, about which there is nothing to say."""
+"""Networks with a deliberate fault, each of which is found, and healthy ones, in which nothing is."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_unscaled_inputs_are_named(tumours):
     X, y = tumours
     frame = pandas.DataFrame(X).rename(columns=lambda number: "worst area" if number == 23 else f"f{number}")
     model = MLPClassifier((5,), max_iter=2, random_state=0).fit(frame, y)
-    assert "most of all worst area" in diagnose(model, frame, y).findings[0].where
+    assert "the worst is worst area" in diagnose(model, frame, y).findings[0].where
 
 
 def test_inputs_that_are_too_small(make_network, digits):
@@ -177,11 +177,11 @@ def test_unscaled_targets(make_network, diabetes):
         (0, 1, None),
         (2, 1, None),
         (-20, 10, None),
-        (125, 7, "reaching the mean"),
-        (-4, 1, "reaching the mean"),
+        (125, 7, "has to reach the mean"),
+        (-4, 1, "has to reach the mean"),
         (0, 500, "as large as the targets"),
-        (0.5, 0.03, "lost beside tol"),
-        (0, 0.1, "lost beside tol"),
+        (0.5, 0.03, "smaller than tol"),
+        (0, 0.1, "smaller than tol"),
         (1000, 0, None),
     ],
 )

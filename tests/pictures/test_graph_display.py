@@ -105,7 +105,7 @@ def test_what_is_no_chain_of_dense_layers():
 
 
 def test_neural_tangent_parametrisation():
-    """The formulas say what the products are divided by, and the values are the network's."""
+    """The formulas show the divisors of the products, and the values are the network's."""
     net = fn.Network([fn.Dense(3, "tanh", scale="ntk"), fn.Dense(1, "identity", scale="ntk")], 2, dtype="float64", random_state=0)
     display = ComputationGraphDisplay.from_estimator(net, [1.0, 2.0], 1.0)
     formulas = {node.name: node.formula for node in display.nodes}

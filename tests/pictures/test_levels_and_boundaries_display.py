@@ -174,7 +174,7 @@ def test_boundaries_take_models_by_title(make_network, planar):
 
 @pytest.mark.parametrize("n_members", [1, 3])
 def test_networks_of_any_layers(n_members, planar):
-    """A row a layer, with the units of all members, and the mean of the members' outputs."""
+    """One row per layer, with the units of all members, and the mean of the members' outputs."""
     layers = [fn.NumericEmbedding(n_units=2), fn.Residual([fn.Dense(4)], "tanh"), fn.LayerNorm(), fn.Dense(2, "softmax")]
     net = fn.Network(layers, 2, n_members=n_members, dtype="float64", random_state=0)
     display = NeuronLevelsDisplay.from_estimator(net, planar[0], max_units=20)

@@ -1,4 +1,4 @@
-"""The one view that pictures and diagnoses have of a model."""
+"""The view of a model that pictures and diagnoses share."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_passes_through_any_layers_are_the_engines(hidden, options, output, loss
 
 
 def test_parts_are_operations_with_parameters_or_an_activation():
-    """Edges of bins are not trained; a branch is not the only way, the layers around it are."""
+    """Edges of bins are not trained; a branch is not the only path, the layers around it are."""
     layers = [
         fn.Concat([fn.NumericEmbedding("piecewise_linear", bins=[[0, 1]], columns=[0])], [fn.Columns([1]), fn.Dense(2, "tanh")]),
         fn.Residual([fn.LayerNorm()], "relu"),
@@ -82,7 +82,7 @@ def test_parts_are_operations_with_parameters_or_an_activation():
 
 
 def test_inputs_whose_size_matters():
-    """Not codes of categories and numbers that are sorted into bins, unless something else reads them too."""
+    """Category codes and numbers that are sorted into bins do not count, unless something else reads them too."""
     columns = fn.Concat(
         [fn.CategoryEmbedding([3], columns=[0])],
         [fn.NumericEmbedding("piecewise_linear", bins=[[0, 1]] * 2, columns=[1, 2])],

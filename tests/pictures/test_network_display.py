@@ -122,7 +122,7 @@ def test_network_of_zeros_draws(make_network, assert_legible):
 @pytest.mark.parametrize("hidden", HIDDEN)
 @pytest.mark.parametrize("n_members", [1, 3])
 def test_any_network_has_a_column_a_layer(hidden, n_members):
-    """Dense layers of a single network have their weights as edges, all others a band."""
+    """Dense layers of a single network have their weights as edges; all others are drawn as a band."""
     net = build(hidden, n_members=n_members)
     display = NetworkDisplay.from_estimator(net, max_units=100)
     assert [len(nodes.get_offsets()) for nodes in display.nodes_] == list(net.sizes)

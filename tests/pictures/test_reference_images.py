@@ -1,7 +1,7 @@
 """Every display beside a stored picture of it; ``python tests/pictures/test_reference_images.py`` stores them all anew.
 
-Three things keep the pictures comparable between versions of Matplotlib, which differ in how they set text: the axes are put
-where they lie in the stored picture, the drawing is done at four times the size, and both pictures are blurred.
+Versions of Matplotlib set text differently. Three things keep the pictures comparable: the axes are placed as in the stored
+picture, the picture is drawn at four times the size, and both pictures are blurred.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ BASELINE = Path(__file__).parent / "baseline"
 STYLES = {"light": ["default"], "dark": ["default", "dark_background"]}
 DPI = 60
 BLUR = 3
-#: Largest RMS difference of blurred pictures, of 255. The same picture drawn by Matplotlib 3.8 and 3.11 differs by up to 1.1,
-#: the changes at the end of this file by 1.9 and more.
+#: Largest allowed RMS difference of blurred pictures, out of 255. The same picture drawn by Matplotlib 3.8 and 3.11 differs by up
+#: to 1.1, the changes at the end of this file by 1.9 and more.
 TOLERANCE = 1.5
 
 
@@ -80,7 +80,7 @@ def run(rate):
 
 
 def scored(shift, name):
-    """The curves of a run that is judged by a score, which is best before the validation loss is least."""
+    """The curves of a run judged by a score that is best before the validation loss is lowest."""
     scores = 0.9 - 0.01 * np.abs(np.arange(1, 21) - shift)
     return {**{key: run(0.2)[key] for key in ("loss", "val_loss")}, "val_score": scores, "score_name": name}
 

@@ -1,4 +1,4 @@
-"""Every display, rendered: light and dark, with 3 and with 300 units."""
+"""Every display rendered: light and dark, with 3 and with 300 units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours that can be told apart, and what importing `fastnet.inspection` brings."""
+"""Colours can be told apart, and importing `fastnet.inspection` does not import other libraries."""
 
 from __future__ import annotations
 

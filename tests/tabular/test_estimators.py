@@ -1,4 +1,4 @@
-"""TabularClassifier and TabularRegressor: scikit-learn's contract, every kind of target, what is kept and what is refused."""
+"""TabularClassifier and TabularRegressor: scikit-learn's contract, every kind of target, what is stored and what is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastnet.tabular._splits import splits
 
 pd = pytest.importorskip("pandas")
 
-#: What no estimator fulfils that sets validation rows aside and draws batches.
+#: Checks that fail for any estimator that sets validation rows aside and draws batches.
 _WEIGHTS = {
     "check_sample_weight_equivalence_on_dense_data": "validation rows and batches are drawn: repeating rows is not weighting them"
 }
@@ -29,7 +29,7 @@ def test_scikit_learns_checks(estimator, check):
 
 
 def table(n=300):
-    """Rows of numbers with holes, categories, dates, a constant; a class and values that depend on them."""
+    """Columns of numbers with missing values, categories, dates and a constant; a class and values that depend on them."""
     rng = np.random.default_rng(0)
     x, colour, town = rng.standard_normal(n), rng.choice(["red", "green", "blue"], n), rng.integers(0, 12, n)
     values = 3 * np.sin(2 * x) + np.where(colour == "red", 4.0, 0.0) + town + 100

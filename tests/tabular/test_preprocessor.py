@@ -1,4 +1,4 @@
-"""The preparing of columns: every kind of column in every kind of table."""
+"""Preprocessing: every kind of column in every kind of table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_scikit_learns_checks(estimator, check):
 
 
 def mixed(n=40):
-    """Columns of every kind, with holes."""
+    """Columns of every kind, with missing values."""
     rng = np.random.default_rng(0)
     whole = [None if i % 7 == 0 else int(v) for i, v in enumerate(rng.integers(0, 50, n))]
     return {
