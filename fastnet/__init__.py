@@ -30,7 +30,11 @@ from fastnet.activations import (
 from fastnet.exceptions import DivergenceError, DivergenceWarning
 from fastnet.initializers import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, Zeros
 from fastnet.layers import (
+    GRU,
+    LSTM,
+    RNN,
     AvgPool,
+    Bidirectional,
     CategoryEmbedding,
     Columns,
     Concat,
@@ -114,6 +118,10 @@ __all__ = [
     "Flatten",
     "Reshape",
     "Last",
+    "RNN",
+    "GRU",
+    "LSTM",
+    "Bidirectional",
     "Layer",
     "OptimizerState",
     "init_state",

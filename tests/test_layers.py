@@ -67,6 +67,11 @@ POSITIONED = {
     "avg-pool": ((7, 6, 2), [fn.Conv2d(3, 2, "tanh"), fn.AvgPool((3, 2), (1, 2)), fn.Residual([fn.AvgPool(1)])]),
     "global-mean": ((9, 2), [fn.Conv1d(5, 3, "tanh"), fn.GlobalPool()]),
     "global-max": ((4, 5, 2), [fn.Conv2d(5, 2, "tanh"), fn.LayerNorm(), fn.GlobalPool("max")]),
+    "rnn": ((7, 3), [fn.RNN(5, return_sequences=True), fn.RNN(4, "relu")]),
+    "lstm": ((6, 2), [fn.LSTM(5, return_sequences=True), fn.Dense(4, "tanh"), fn.LSTM(3)]),
+    "gru": ((6, 3), [fn.GRU(4, return_sequences=True), fn.GRU(5, return_sequences=True)]),
+    "bidirectional": ((5, 2), [fn.Bidirectional(fn.GRU(3, return_sequences=True)), fn.Bidirectional(fn.LSTM(4))]),
+    "recurrent-residual": ((5, 3), [fn.Residual([fn.LSTM(3, return_sequences=True)]), fn.Bidirectional(fn.RNN(2))]),
     "pool-of-inputs": ((6, 6, 2), [fn.AvgPool(2), fn.MaxPool(2, 1), fn.Flatten(), fn.Dense(3, "tanh")]),
 }
 ENSEMBLES = [("packed", "members"), ("packed", "mean"), ("batch", "members"), ("batch", "mean"), ("mini", "members")]

@@ -22,6 +22,9 @@ CHAINS = {
     "dense": [fn.Dense(4, "tanh"), fn.LayerNorm(), fn.Dense(3, "gelu"), fn.GlobalPool()],
     "residual": [fn.Residual([fn.Dense(5, "tanh"), fn.Conv1d(C, 3, "tanh", padding="same")]), fn.GlobalPool("max")],
     "concat": [fn.Concat([fn.GlobalPool()], [fn.Last()], [fn.Conv1d(2, 3, "tanh"), fn.GlobalPool("max")])],
+    "gru": [fn.GRU(4, return_sequences=True), fn.GRU(3)],
+    "lstm": [fn.Bidirectional(fn.LSTM(3, return_sequences=True)), fn.GlobalPool("max")],
+    "rnn": [fn.Dense(4, "tanh"), fn.Bidirectional(fn.RNN(3))],
     "inputs": [fn.GlobalPool()],
     "last-of-inputs": [fn.Last()],
 }
@@ -66,7 +69,7 @@ def test_gradients_are_those_of_rows_alone(chain, rng):
     assert distance(gradients.flat, np.average([single[1].flat for single in singles], axis=0, weights=w)) < 1e-11
 
 
-@pytest.mark.parametrize("chain", ["strides", "residual", "concat", "pools"])
+@pytest.mark.parametrize("chain", ["strides", "residual", "concat", "pools", "gru", "lstm", "rnn"])
 def test_core_twin_and_finite_differences(chain, rng):
     rows, Y = series(rng), rng.standard_normal((len(LENGTHS), 3))
     net = network(chain, output="identity")

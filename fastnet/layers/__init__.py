@@ -15,13 +15,18 @@ from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Last, Reshap
 from fastnet.layers.norm import LayerNorm
 from fastnet.layers.parametric import Parametric, PReLU
 from fastnet.layers.pool import AvgPool, GlobalPool, MaxPool
+from fastnet.layers.recurrent import GRU, LSTM, RNN, Bidirectional
 from fastnet.layers.scale import Scale
 
 __all__ = [
     "ENSEMBLES",
+    "GRU",
     "LAYERS",
+    "LSTM",
+    "RNN",
     "Arrays",
     "AvgPool",
+    "Bidirectional",
     "CategoryEmbedding",
     "Columns",
     "Concat",
@@ -56,6 +61,7 @@ _ROWS = (
     *(Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, Flatten, Last, Reshape),
     *(NumericEmbedding, CategoryEmbedding, Parametric, PReLU),
     *(Conv1d, Conv2d, MaxPool, AvgPool, GlobalPool),
+    *(RNN, GRU, LSTM, Bidirectional),
 )
 
 #: Class name -> class, one row a layer.

@@ -47,15 +47,18 @@ class Inputs:
         Positions first, the numbers of a position (channels, features) last; or the number of features alone.
     ragged : bool
         Whether rows may have fewer positions along the first axis. A row of the core's X then ends with the number of them.
+    n_states : int
+        Numbers at the end of a row of the core's X that recurrences begin with, of a network that goes step by step.
     """
 
     shape: tuple[int, ...]
     ragged: bool = False
+    n_states: int = 0
 
     @property
     def width(self) -> int:
         """Numbers of a row of the core's X."""
-        return math.prod(self.shape) + self.ragged
+        return math.prod(self.shape) + self.ragged + self.n_states
 
 
 class Graph:
@@ -78,7 +81,9 @@ class Graph:
     row_shapes : list of tuple of int
         What they are for layers that go by positions, of one member: positions first, channels last.
     start : int
-        What the first layer reads: X, or of ragged rows the operation that takes the length off.
+        What the first layer reads: X, or the operation that takes lengths or states off.
+    states : list of int, or None
+        The operations that make the states after a step, of a network that goes step by step.
     """
 
     def __init__(self, inputs: Inputs, n_members: int = 1, ensemble: str = "packed") -> None:
@@ -91,15 +96,34 @@ class Graph:
         self._of_members = [n_members == 1]
         self._lengths: list[int | None] = [None]
         self._path: list[str] = []
-        self.start = self._take_lengths(inputs.shape) if inputs.ragged else 0
+        self.states: list[int] | None = [] if inputs.n_states else None
+        self._n_states_taken = 0
+        self.start = 0
+        if inputs.ragged:
+            self.start = self._take_lengths(inputs.shape)
+        elif inputs.n_states:
+            self.start = self._columns(0, math.prod(inputs.shape), inputs.shape)
 
     def _take_lengths(self, shape: tuple[int, ...]) -> int:
         """Part rows of X into numbers, zero beyond the row's length, and that length."""
-        from fastnet.layers.joins import Selection
-
-        lengths = self.add(Selection(n_in=self.widths[0], columns=(self.widths[0] - 1,)), 0, shape=(1,))
+        lengths = self._columns(self.widths[0] - 1, 1, (1,))
         trim = Trim(n_positions=shape[0], n_numbers=math.prod(shape[1:]))
         return self.add(trim, 0, lengths, shape=shape, lengths=lengths)
+
+    def _columns(self, first: int, n: int, shape: tuple[int, ...]) -> int:
+        """Some numbers of X."""
+        from fastnet.layers.joins import Selection
+
+        return self.add(Selection(n_in=self.widths[0], columns=tuple(range(first, first + n))), 0, shape=shape)
+
+    def state_before(self, n: int) -> int:
+        """The operation that makes the next n states of X; the operation added next makes those after the step."""
+        assert self.states is not None
+        first = math.prod(self.row_shapes[0]) + self._n_states_taken
+        self._n_states_taken += n
+        before = self._columns(first, n, (n,))
+        self.states.append(before + 1)
+        return before
 
     @classmethod
     def of(

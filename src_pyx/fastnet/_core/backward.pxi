@@ -16,6 +16,7 @@ cdef bint backward_layers(const Pass* here, Worker* worker, real* unused) noexce
     cdef const Layer* layer
     cdef const Source* source
     cdef real* dZ
+    cdef real* dA
     for l in range(here.n_layers, 0, -1):
         layer = here.layers + l - 1
         if not layer.learns:
@@ -29,8 +30,11 @@ cdef bint backward_layers(const Pass* here, Worker* worker, real* unused) noexce
             multiply_derivative(layer.activation, layer.alpha, output_rows(layer, here, <real*> NULL), dZ, here.rows * layer.n_out)
         for i in range(layer.n_sources):
             source = layer.sources + i
+            dA = NULL
             if source.layer > 0 and here.layers[source.layer - 1].learns:
-                layer_backward(layer, here, i, dZ, rows_at(here.dZ, source.layer, source.width, here, <real*> NULL), worker)
+                dA = rows_at(here.dZ, source.layer, source.width, here, <real*> NULL)
+            if dA != NULL or (layer.keeps_slopes and i == 0):
+                layer_backward(layer, here, i, dZ, dA, worker)
         if ended(worker):
             return False
     return True

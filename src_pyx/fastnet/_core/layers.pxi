@@ -67,6 +67,7 @@ include "layers/embedding.pxi"
 include "layers/parametric.pxi"
 include "layers/conv.pxi"
 include "layers/pool.pxi"
+include "layers/recurrent.pxi"
 
 
 cdef int plan_layer(Plan plan, Layer* layer) except -1:
@@ -105,6 +106,8 @@ cdef int plan_layer(Plan plan, Layer* layer) except -1:
         return count_plan(plan, layer)
     if layer.kind == LAST:
         return last_plan(plan, layer)
+    if layer.kind == RECURRENT:
+        return recurrent_plan(plan, layer)
     raise ValueError(f"layer {layer.number} has the unknown kind {layer.kind}")
 
 
@@ -142,11 +145,13 @@ cdef inline void layer_forward(const Layer* layer, const Pass* here, const real*
         count_forward(layer, here, A, Z)
     elif layer.kind == LAST:
         last_forward(layer, here, A, Z)
+    elif layer.kind == RECURRENT:
+        recurrent_forward(layer, here, A, Z, worker)
 
 
 cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t source, const real* dZ, real* dA,
                                 Worker* worker) noexcept nogil:
-    """dA (rows, width of the source), or an addition to it, from dZ (rows, n_out)."""
+    """dA (rows, width of the source), or an addition to it, from dZ (rows, n_out). It is NULL where a layer only keeps slopes."""
     cdef bint accumulate = layer.sources[source].accumulates
     cdef const real* A = source_rows(layer, here, source, <real*> NULL)
     if layer.kind == DENSE:
@@ -180,6 +185,8 @@ cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t
         trim_backward(layer, here, dZ, dA, accumulate)
     elif layer.kind == LAST:
         last_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == RECURRENT:
+        recurrent_backward(layer, here, dZ, dA, accumulate, worker)
 
 
 cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* A, const real* dZ, real* g,
@@ -199,3 +206,5 @@ cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile
         parametric_gradient(layer, here, A, dZ, g, accumulate)
     elif layer.kind == CONV:
         conv_gradient(layer, here, tile, A, dZ, g, g_row, accumulate, worker)
+    elif layer.kind == RECURRENT:
+        recurrent_gradient(layer, here, tile, A, g, g_row, accumulate, worker)

@@ -76,12 +76,14 @@ cdef enum LayerKind:
     TRIM
     COUNT
     LAST
+    RECURRENT
 
 
 LAYER_CODES = {
     "dense": DENSE, "scale": SCALE, "norm": NORM, "pass": PASS, "sum": SUM, "concat": CONCAT, "columns": COLUMNS,
     "periodic": PERIODIC, "piecewise": PIECEWISE, "embedding": EMBEDDING, "parametric": PARAMETRIC,
     "conv": CONV, "border": BORDER, "pool": POOL, "trim": TRIM, "count": COUNT, "last": LAST,
+    "recurrent": RECURRENT,
 }
 
 
@@ -134,6 +136,7 @@ cdef struct Layer:
     double dropout                  # probability of dropping a number of its output
     bint keeps                      # the derivative is kept by the forward pass: it cannot be had from A[l], or dropout masks it
     Py_ssize_t kept                 # numbers a row that the way back needs besides
+    bint keeps_slopes               # its gradient reads what its way back leaves in `kept`
     bint learns                     # it or a layer that it reads has parameters that are trained: it needs its dZ
     double cost                     # multiply-adds a row, of the forward pass
     bint by_blas                    # BLAS makes its products
