@@ -30,6 +30,7 @@ from fastnet.activations import (
 from fastnet.exceptions import DivergenceError, DivergenceWarning
 from fastnet.initializers import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, Zeros
 from fastnet.layers import (
+    Attention,
     AvgPool,
     CategoryEmbedding,
     Columns,
@@ -38,6 +39,8 @@ from fastnet.layers import (
     Conv2d,
     Dense,
     Dropout,
+    Embedding,
+    FeatureTokens,
     Flatten,
     GlobalPool,
     Gradients,
@@ -47,10 +50,12 @@ from fastnet.layers import (
     MaxPool,
     NumericEmbedding,
     Parametric,
+    Positions,
     PReLU,
     Reshape,
     Residual,
     Scale,
+    TransformerBlock,
     quantile_bins,
 )
 from fastnet.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, LogCosh, Poisson, Quantile, SquaredError
@@ -106,6 +111,11 @@ _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {
 }
 
 __all__ = [
+    "Attention",
+    "Embedding",
+    "FeatureTokens",
+    "Positions",
+    "TransformerBlock",
     "Conv1d",
     "Conv2d",
     "MaxPool",

@@ -8,19 +8,22 @@ import numpy as np
 
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import ENSEMBLES, Graph, Inputs, Node
+from fastnet.layers.attention import Attention, TransformerBlock
 from fastnet.layers.conv import Conv1d, Conv2d
 from fastnet.layers.dense import Dense
-from fastnet.layers.embedding import CategoryEmbedding, NumericEmbedding, quantile_bins
+from fastnet.layers.embedding import CategoryEmbedding, Embedding, NumericEmbedding, quantile_bins
 from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Last, Reshape, Residual
 from fastnet.layers.norm import LayerNorm
 from fastnet.layers.parametric import Parametric, PReLU
 from fastnet.layers.pool import AvgPool, GlobalPool, MaxPool
+from fastnet.layers.positions import FeatureTokens, Positions
 from fastnet.layers.scale import Scale
 
 __all__ = [
     "ENSEMBLES",
     "LAYERS",
     "Arrays",
+    "Attention",
     "AvgPool",
     "CategoryEmbedding",
     "Columns",
@@ -29,6 +32,8 @@ __all__ = [
     "Conv2d",
     "Dense",
     "Dropout",
+    "Embedding",
+    "FeatureTokens",
     "Flatten",
     "GlobalPool",
     "Gradients",
@@ -43,10 +48,12 @@ __all__ = [
     "Operation",
     "PReLU",
     "Parametric",
+    "Positions",
     "Reshape",
     "Residual",
     "Scale",
     "Segment",
+    "TransformerBlock",
     "chain",
     "quantile_bins",
     "zeros",
@@ -56,6 +63,7 @@ _ROWS = (
     *(Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, Flatten, Last, Reshape),
     *(NumericEmbedding, CategoryEmbedding, Parametric, PReLU),
     *(Conv1d, Conv2d, MaxPool, AvgPool, GlobalPool),
+    *(Embedding, Positions, Attention, TransformerBlock, FeatureTokens),
 )
 
 #: Class name -> class, one row a layer.

@@ -67,6 +67,8 @@ include "layers/embedding.pxi"
 include "layers/parametric.pxi"
 include "layers/conv.pxi"
 include "layers/pool.pxi"
+include "layers/attention.pxi"
+include "layers/shift.pxi"
 
 
 cdef int plan_layer(Plan plan, Layer* layer) except -1:
@@ -105,6 +107,10 @@ cdef int plan_layer(Plan plan, Layer* layer) except -1:
         return count_plan(plan, layer)
     if layer.kind == LAST:
         return last_plan(plan, layer)
+    if layer.kind == ATTENTION:
+        return attention_plan(plan, layer)
+    if layer.kind == SHIFT:
+        return shift_plan(plan, layer)
     raise ValueError(f"layer {layer.number} has the unknown kind {layer.kind}")
 
 
@@ -142,6 +148,10 @@ cdef inline void layer_forward(const Layer* layer, const Pass* here, const real*
         count_forward(layer, here, A, Z)
     elif layer.kind == LAST:
         last_forward(layer, here, A, Z)
+    elif layer.kind == ATTENTION:
+        attention_forward(layer, here, A, Z, worker)
+    elif layer.kind == SHIFT:
+        shift_forward(layer, here, A, Z)
 
 
 cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t source, const real* dZ, real* dA,
@@ -180,6 +190,10 @@ cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t
         trim_backward(layer, here, dZ, dA, accumulate)
     elif layer.kind == LAST:
         last_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == ATTENTION:
+        attention_backward(layer, here, source, dZ, dA, accumulate, worker)
+    elif layer.kind == SHIFT:
+        sum_backward(layer, here, dZ, dA, accumulate)
 
 
 cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* A, const real* dZ, real* g,
@@ -199,3 +213,5 @@ cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile
         parametric_gradient(layer, here, A, dZ, g, accumulate)
     elif layer.kind == CONV:
         conv_gradient(layer, here, tile, A, dZ, g, g_row, accumulate, worker)
+    elif layer.kind == SHIFT:
+        column_sums(dZ, g, here.rows, layer.n_out, accumulate)

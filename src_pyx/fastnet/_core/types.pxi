@@ -76,12 +76,15 @@ cdef enum LayerKind:
     TRIM
     COUNT
     LAST
+    ATTENTION
+    SHIFT
 
 
 LAYER_CODES = {
     "dense": DENSE, "scale": SCALE, "norm": NORM, "pass": PASS, "sum": SUM, "concat": CONCAT, "columns": COLUMNS,
     "periodic": PERIODIC, "piecewise": PIECEWISE, "embedding": EMBEDDING, "parametric": PARAMETRIC,
     "conv": CONV, "border": BORDER, "pool": POOL, "trim": TRIM, "count": COUNT, "last": LAST,
+    "attention": ATTENTION, "shift": SHIFT,
 }
 
 
