@@ -33,6 +33,7 @@ from fastnet.layers import (
     GRU,
     LSTM,
     RNN,
+    Attention,
     AvgPool,
     Bidirectional,
     CategoryEmbedding,
@@ -42,6 +43,8 @@ from fastnet.layers import (
     Conv2d,
     Dense,
     Dropout,
+    Embedding,
+    FeatureTokens,
     Flatten,
     GlobalPool,
     Gradients,
@@ -51,10 +54,12 @@ from fastnet.layers import (
     MaxPool,
     NumericEmbedding,
     Parametric,
+    Positions,
     PReLU,
     Reshape,
     Residual,
     Scale,
+    TransformerBlock,
     quantile_bins,
 )
 from fastnet.losses import AbsoluteError, BinaryCrossEntropy, CrossEntropy, Huber, LogCosh, Poisson, Quantile, SquaredError
@@ -110,6 +115,11 @@ _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {
 }
 
 __all__ = [
+    "Attention",
+    "Embedding",
+    "FeatureTokens",
+    "Positions",
+    "TransformerBlock",
     "Conv1d",
     "Conv2d",
     "MaxPool",

@@ -135,23 +135,26 @@ def _converted(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return np.require(array, dtype, ["C", "A"])
 
 
-def targets(y: Any, m: int, n_outputs: int, loss: Loss, dtype: np.dtype) -> np.ndarray:
+def targets(y: Any, m: int, n_outputs: int, loss: Loss, dtype: np.dtype, n_positions: int = 1) -> np.ndarray:
     """y in the core's form.
 
     Parameters
     ----------
     y : array-like of shape (m,) or (m, n_targets)
-        Class numbers 0, 1, ... (or rows of probabilities) for cross_entropy, otherwise values; a vector is one column.
+        Class numbers 0, 1, ... (or rows of probabilities) for cross_entropy, otherwise values; a vector is one column. Of outputs
+        with positions, class numbers (m, ...) of each, -1 where it has no target.
     m, n_outputs : int
         Rows of X and outputs of the network.
     loss : Loss
         Determines which targets are valid.
     dtype : dtype
         The parameters' dtype.
+    n_positions : int
+        Positions of the output that have a softmax each.
 
     Returns
     -------
-    ndarray of shape (m, n_outputs) and `dtype`, or of int32 or int64 and shape (m,)
+    ndarray of shape (m, n_outputs) and `dtype`, or of int32 or int64 and shape (m,) or (m, n_positions)
 
     Raises
     ------
@@ -161,6 +164,8 @@ def targets(y: Any, m: int, n_outputs: int, loss: Loss, dtype: np.dtype) -> np.n
         Wrong shape, NaN or infinity, class numbers or values out of range.
     """
     array = _checks.numeric_array(y, "y")
+    if n_positions > 1:
+        return _class_numbers_of_positions(array, m, n_outputs // n_positions, n_positions, loss)
     if array.ndim not in (1, 2) or len(array) != m:
         raise ValueError(f"y must have one entry for each of the {m} rows of X, got shape {array.shape}.")
     _checks.assert_finite(array, "y")
@@ -179,14 +184,25 @@ def targets(y: Any, m: int, n_outputs: int, loss: Loss, dtype: np.dtype) -> np.n
     return matrix if n_targets == n_outputs else np.repeat(matrix, n_outputs // n_targets, axis=1)
 
 
-def _class_numbers(y: np.ndarray, n_classes: int) -> np.ndarray:
-    bad = (y < 0) | (y >= n_classes)
+def _class_numbers_of_positions(y: np.ndarray, m: int, n_classes: int, n_positions: int, loss: Loss) -> np.ndarray:
+    if not isinstance(loss, CrossEntropy):
+        raise ValueError(f"Softmax outputs with positions are trained with 'cross_entropy', got {loss.name!r}.")
+    if len(y) != m or y.size != m * n_positions:
+        raise ValueError(
+            f"y must have a class number for each of the {n_positions} positions of the output of {m} rows, got shape {y.shape}."
+        )
+    _checks.assert_finite(y, "y")
+    return _class_numbers(y.reshape(-1), n_classes, least=-1).reshape(m, n_positions)
+
+
+def _class_numbers(y: np.ndarray, n_classes: int, least: int = 0) -> np.ndarray:
+    bad = (y < least) | (y >= n_classes)
     if y.dtype.kind == "f":
         bad |= y != np.floor(y)
     if bad.any():
         where = int(bad.argmax())
         raise ValueError(
-            f"Class numbers must be integers from 0 to {n_classes - 1}, one for each output; y[{where}] is {y[where]}."
+            f"Class numbers must be integers from {least} to {n_classes - 1}, one for each output; y[{where}] is {y[where]}."
         )
     return np.ascontiguousarray(y, np.int64 if y.dtype == np.int64 else np.int32)
 
@@ -207,6 +223,21 @@ def sample_weights(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray | 
     if m and not array.any():
         raise ValueError("sample_weight must not be zero everywhere: at least one weight has to be positive.")
     return array
+
+
+def weights_of_positions(labels: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
+    """Weights of rows whose positions have targets: each row's times the number of these, so that all positions count alike.
+
+    Raises
+    ------
+    ValueError
+        No position of rows that count has a target.
+    """
+    there = np.count_nonzero(labels >= 0, axis=1).astype(dtype)
+    weights = there if sample_weight is None else there * sample_weight
+    if not weights.any():
+        raise ValueError("y has no targets: all class numbers of rows that count are -1.")
+    return weights
 
 
 def nonnegative(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray:
@@ -237,6 +268,7 @@ def validated(
     loss: Loss,
     dtype: np.dtype,
     target_dtype: np.dtype | None = None,
+    n_positions: int = 1,
 ) -> Dataset:
     """Features, targets and sample weights of at least one datapoint, in the core's form but for another `target_dtype`."""
     X = features(X, n_inputs, dtype)
@@ -244,4 +276,5 @@ def validated(
     if m == 0:
         raise ValueError("X has no rows: at least one datapoint is needed.")
     target_dtype = target_dtype or dtype
-    return X, targets(y, m, n_outputs, loss, target_dtype), sample_weights(sample_weight, m, target_dtype)
+    y, w = targets(y, m, n_outputs, loss, target_dtype, n_positions), sample_weights(sample_weight, m, target_dtype)
+    return X, y, weights_of_positions(y, w, target_dtype) if n_positions > 1 else w

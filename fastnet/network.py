@@ -31,8 +31,9 @@ from fastnet._outputs import both_classes, r2
 from fastnet.activations import Activation, Outputs
 from fastnet.layers import ENSEMBLES, Dense, Gradients, Graph, Inputs, Layer, chain, zeros
 from fastnet.layers.dense import Linear
+from fastnet.layers.lengths import positions_there
 from fastnet.losses import Loss
-from fastnet.ragged import core_rows
+from fastnet.ragged import core_labels, core_rows
 
 if TYPE_CHECKING:
     import os
@@ -164,15 +165,10 @@ class Network:
         self.n_inputs = self._graph.widths[0]
         if not isinstance(params, np.ndarray):
             params = zeros(sum(map(math.prod, self._graph.shapes().values())), params)
-        if self.output_activation.name == "softmax" and len(self.output_shape) > 1:
-            raise ValueError(
-                f"softmax outputs must have no positions, got the shape {self.output_shape}: put fastnet.Flatten() before the "
-                "last layer."
-            )
-        if self._graph.lengths_of(len(self._graph.nodes)) is not None:
+        if self._graph.lengths_of(len(self._graph.nodes)) is not None and self.output_activation.name != "softmax":
             raise ValueError(
                 f"The output of rows of unequal length has positions, its shape is {self.output_shape}: put "
-                "fastnet.GlobalPool() or fastnet.Last() before the last layer."
+                "fastnet.GlobalPool() or fastnet.Last() before the last layer, or let it have 'softmax'."
             )
         self._plan = self._graph.plan()
         widths = [self._graph.widths[end] // self._graph.members_of(end) for end in self._ends]
@@ -358,6 +354,7 @@ class Network:
         Returns
         -------
         ndarray of shape (n_outputs,) or (m, n_outputs), of the network's dtype
+            softmax at each position: ``(m, *output_shape)``, 0 at positions that a row does not have.
 
         Raises
         ------
@@ -376,7 +373,20 @@ class Network:
     def _forward(self, X: Any, *, check_finite: bool, n_threads: int | None = None) -> np.ndarray:
         X, single = _data.batch(self._flat(X), self.n_inputs)
         A = self._outputs(_data.features(X, self.n_inputs, self.dtype, check_finite=check_finite), n_threads)
+        if self._plan.n_positions > 1:
+            A = A.reshape(len(A), *self.output_shape)
+            if self.ragged:
+                A[~self._positions_there(X)] = 0
         return A[0] if single else A
+
+    def _positions_there(self, X: np.ndarray) -> np.ndarray:
+        """Which positions of the output rows X in the core's form have, (m, *output_shape) without the last axis."""
+        shape = len(X), *self.output_shape[:-1]
+        lengths = self._graph.output_lengths(X[:, -1])
+        if lengths is None:
+            return np.ones(shape, bool)
+        there = positions_there(lengths[:, None], shape[1])
+        return np.broadcast_to(there.reshape(*there.shape, *(1,) * (len(shape) - 2)), shape)
 
     def _outputs(self, X: _data.Features, n_threads: int | None = None) -> np.ndarray:
         """A[L] of data in the core's form."""
@@ -434,15 +444,18 @@ class Network:
         Returns
         -------
         ndarray of shape (m,), or (m, n_outputs) where there are several outputs that are no class probabilities
-            softmax: class numbers; sigmoid: 0 or 1; otherwise A[L]. One datapoint gives one entry.
+            softmax: class numbers, of each position if the outputs have positions (-1 of those that a row does not have);
+            sigmoid: 0 or 1; otherwise A[L]. One datapoint gives one entry.
         """
         A = self._decide(self._forward(X, check_finite=True))
         return A[..., 0] if self.n_outputs == 1 else A
 
     def _decide(self, A: np.ndarray) -> np.ndarray:
-        """Class numbers from probabilities of classes, 0 or 1 from single ones, and values as they are."""
+        """Class numbers from probabilities of classes (-1 where all are 0: a position that a row does not have), 0 or 1 from single
+        ones, and values as they are."""
         if self._range is Outputs.SIMPLEX:
-            return A.argmax(axis=-1)
+            numbers = A.argmax(axis=-1)
+            return np.where(A.any(axis=-1), numbers, -1) if self.ragged else numbers
         return (A > 0.5).astype(np.int64) if self._range is Outputs.UNIT else A
 
     @property
@@ -489,8 +502,8 @@ class Network:
         Returns
         -------
         float
-            1 at best. Accuracy: the share of rows whose class is predicted, or all of whose labels are, with several sigmoid
-            outputs. R2: ``1 - sum (y - A[L])^2 / sum (y - mean y)^2``, averaged over the outputs.
+            1 at best. Accuracy: the share of rows (or of positions with a target) whose class is predicted, or all of whose labels
+            are, with several sigmoid outputs. R2: ``1 - sum (y - A[L])^2 / sum (y - mean y)^2``, averaged over the outputs.
 
         Raises
         ------
@@ -498,10 +511,11 @@ class Network:
             Data that does not fit.
         """
         loss = losses.get(None, self.output_activation)
-        X, y, w = _data.validated(
-            self._flat(X), y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype, target_dtype=np.dtype(np.float64)
-        )
+        X, y, w = self._dataset(X, y, sample_weight, loss, np.dtype(np.float64))
         A = self._outputs(X)
+        if self._plan.n_positions > 1:
+            right = (A.reshape(*y.shape, -1).argmax(axis=-1) == y).sum(axis=1)
+            return float((right / (y >= 0).sum(axis=1).clip(1)) @ w / w.sum())
         if self._range < Outputs.UNIT:
             return r2(A, y, w)
         wrong = self._decide(A) != (self._decide(y) if y.ndim == 2 else y)
@@ -562,7 +576,18 @@ class Network:
         self, X: Any, y: Any, loss: Any, sample_weight: Any
     ) -> tuple[Loss, _data.Features, np.ndarray, np.ndarray | None]:
         loss = losses.get(loss, self.output_activation)
-        return loss, *_data.validated(self._flat(X), y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype)
+        return loss, *self._dataset(X, y, sample_weight, loss)
+
+    def _dataset(
+        self, X: Any, y: Any, sample_weight: Any, loss: Loss, target_dtype: np.dtype | None = None
+    ) -> _data.Dataset:
+        """X, y and sample weights in the core's form."""
+        X, n_positions = self._flat(X), self._plan.n_positions
+        if n_positions > 1 and self.ragged:
+            y = core_labels(y, self._positions_there(X))
+        return _data.validated(
+            X, y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype, target_dtype, n_positions
+        )
 
     def _loss(
         self, X: _data.Features, y: np.ndarray, loss: Loss, sample_weight: np.ndarray | None, n_threads: int | None = None
@@ -686,7 +711,8 @@ class Network:
             with their targets and sample weights.
         y : array-like of shape (m,) or (m, n_targets)
             Class numbers 0, 1, ... for cross_entropy (or rows of probabilities), 0 or 1 for binary_cross_entropy, values
-            otherwise.
+            otherwise. Where the output has a softmax at each position, class numbers of all positions, of shape ``(m,
+            *output_shape[:-1])`` or as ragged as X; -1 is no target. The loss is the mean over all positions that have one.
         loss : str or Loss, optional
             By default the one that suits the output activation: cross_entropy for softmax, binary_cross_entropy for sigmoid,
             poisson for exponential, squared_error otherwise.

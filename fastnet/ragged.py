@@ -167,6 +167,31 @@ def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike) -
     return rows
 
 
+def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
+    """Class numbers of all positions, of the shape of `there`, with -1 where there is none: from a Ragged or a list of arrays, one
+    number for each position that a row has, or from an array in which what stands elsewhere does not matter.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Not as many numbers as positions.
+    """
+    if isinstance(y, (list, tuple)):
+        y = Ragged.from_rows(y)
+    if not isinstance(y, Ragged):
+        return np.where(there, _checks.numeric_array(y, "y").reshape(there.shape), -1)
+    lengths = there.reshape(len(there), there.shape[1], -1).any(axis=2).sum(axis=1)
+    if len(y) != len(there) or (y.lengths != lengths).any() or y.flat.shape[1:] != there.shape[2:]:
+        number = int((y.lengths != lengths).argmax()) if len(y) == len(there) else 0
+        raise ValueError(
+            f"y must have one class number for each position of the output, {lengths[number]} for row {number} of {len(there)}; "
+            f"got {len(y)} rows, row {number} of {y.lengths[number]}."
+        )
+    labels = np.full(there.shape, -1, y.flat.dtype)
+    labels[there] = y.flat.reshape(-1)
+    return labels
+
+
 def _wanted(shape: tuple[int, ...]) -> str:
     row = ", ".join(map(str, (f"up to {shape[0]}", *shape[1:])))
     return f"X must be a fastnet.Ragged or a list of arrays of shape ({row}), or an array of rows of one length:"

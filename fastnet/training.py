@@ -129,7 +129,7 @@ def _refuse_with_blocks(*, y: Any, sample_weight: Any, lbfgs: bool) -> None:
 def _validated(network: Network, X: Any, y: Any, sample_weight: Any, loss: Loss) -> _data.Dataset:
     if y is None:
         raise TypeError("fit needs y beside X, unless X is data of fastnet.data.")
-    return _data.validated(network._flat(X), y, sample_weight, network.n_inputs, network.n_outputs, loss, network.dtype)
+    return network._dataset(X, y, sample_weight, loss)
 
 
 def validation_of(network: Network, validation_data: Any, loss: Loss) -> Blocks | _data.Dataset | None:

@@ -8,13 +8,15 @@ import numpy as np
 
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import ENSEMBLES, Graph, Inputs, Node
+from fastnet.layers.attention import Attention, TransformerBlock
 from fastnet.layers.conv import Conv1d, Conv2d
 from fastnet.layers.dense import Dense
-from fastnet.layers.embedding import CategoryEmbedding, NumericEmbedding, quantile_bins
+from fastnet.layers.embedding import CategoryEmbedding, Embedding, NumericEmbedding, quantile_bins
 from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Last, Reshape, Residual
 from fastnet.layers.norm import LayerNorm
 from fastnet.layers.parametric import Parametric, PReLU
 from fastnet.layers.pool import AvgPool, GlobalPool, MaxPool
+from fastnet.layers.positions import FeatureTokens, Positions
 from fastnet.layers.recurrent import GRU, LSTM, RNN, Bidirectional
 from fastnet.layers.scale import Scale
 
@@ -25,6 +27,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Arrays",
+    "Attention",
     "AvgPool",
     "Bidirectional",
     "CategoryEmbedding",
@@ -34,6 +37,8 @@ __all__ = [
     "Conv2d",
     "Dense",
     "Dropout",
+    "Embedding",
+    "FeatureTokens",
     "Flatten",
     "GlobalPool",
     "Gradients",
@@ -48,10 +53,12 @@ __all__ = [
     "Operation",
     "PReLU",
     "Parametric",
+    "Positions",
     "Reshape",
     "Residual",
     "Scale",
     "Segment",
+    "TransformerBlock",
     "chain",
     "quantile_bins",
     "zeros",
@@ -62,6 +69,7 @@ _ROWS = (
     *(NumericEmbedding, CategoryEmbedding, Parametric, PReLU),
     *(Conv1d, Conv2d, MaxPool, AvgPool, GlobalPool),
     *(RNN, GRU, LSTM, Bidirectional),
+    *(Embedding, Positions, Attention, TransformerBlock, FeatureTokens),
 )
 
 #: Class name -> class, one row a layer.

@@ -207,12 +207,22 @@ class Graph:
     @cached_property
     def shortest(self) -> int:
         """Fewest positions with which a row still has one position in all layers."""
-        made: dict[int, np.ndarray] = {1: np.arange(1.0, self.row_shapes[0][0] + 1)[:, None]}
+        counts = self._counts(np.arange(1, self.row_shapes[0][0] + 1))
+        enough = np.logical_and.reduce([count >= 1 for count in counts.values()])
+        return int(enough.argmax()) + 1
+
+    def output_lengths(self, lengths: np.ndarray) -> np.ndarray | None:
+        """Positions of the outputs (m,) of ragged rows that have `lengths` (m,); None if all rows have all positions."""
+        source = self._lengths[-1]
+        return None if source is None else self._counts(lengths)[source]
+
+    def _counts(self, lengths: np.ndarray) -> dict[int, np.ndarray]:
+        """What operations that make lengths make of rows of `lengths` positions."""
+        made: dict[int, np.ndarray] = {1: lengths}
         for number, node in enumerate(self.nodes, 1):
             if isinstance(node.operation, Count):
                 made[number] = node.operation.forward({}, made[node.sources[0]])
-        enough = np.logical_and.reduce([counts[:, 0] >= 1 for counts in made.values()])
-        return int(enough.argmax()) + 1
+        return made
 
     def for_each_member(self, source: int) -> int:
         """An operation whose rows hold a copy of the source's for each member; the source itself if they do already."""
@@ -227,10 +237,16 @@ class Graph:
         """`for_each_member`, where members share nothing: what is added next has parameters of each member."""
         return self.for_each_member(source) if self.ensemble == "packed" else source
 
+    @property
+    def n_positions(self) -> int:
+        """Positions of the output that have a softmax each."""
+        softmax = self.nodes[-1].operation.activation.name == "softmax"
+        return math.prod(self.row_shapes[-1][:-1]) if softmax else 1
+
     def plan(self) -> core.Plan:
         """The core's plan."""
         layers = [node.operation.core_form(node.sources) for node in self.nodes]
-        return core.Plan(self.widths[0], layers, n_members=self.n_members)
+        return core.Plan(self.widths[0], layers, n_members=self.n_members, n_positions=self.n_positions)
 
     def parameters(self, plan: core.Plan, flat: np.ndarray) -> Mapping[str, np.ndarray]:
         """Views of a flat parameter vector by name: the path of the operation, a point, and the segment's name ("1.W")."""
@@ -258,7 +274,7 @@ class Graph:
         Z, A = [], [X]
         for node in self.nodes:
             Z.append(node.operation.forward(self.arrays(node, parameters), *(A[source] for source in node.sources)))
-            groups = self.n_members if node is self.nodes[-1] else 1
+            groups = self.n_members * self.n_positions if node is self.nodes[-1] else 1
             A.append(node.operation.activation(Z[-1].reshape(len(X), groups, -1)).reshape(Z[-1].shape))
         return Z, A
 

@@ -100,6 +100,19 @@ def scale_factor(scale: str, n_in: int) -> float:
     return 1 / math.sqrt(n_in) if scale == "ntk" else 1.0
 
 
+@dataclass(frozen=True)
+class FanIn(Initializer):
+    """U(-1 / sqrt(fan), 1 / sqrt(fan)), PyTorch's initial values of linear layers; the fan is n_in, or what is given."""
+
+    name: ClassVar[str] = "fan_in_uniform"
+    formula: ClassVar[str] = "U(-c, c), c = 1 / sqrt(n_in)"
+    uniform: ClassVar[bool] = True
+    fan: int | None = None
+
+    def variance(self, n_in: int, n_out: int) -> float:
+        return 1.0 / (3 * (n_in if self.fan is None else self.fan))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Linear(Operation):
     """``Z = factor A W + b``, in groups with weights of their own, or with the same weights at several positions.

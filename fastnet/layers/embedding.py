@@ -1,4 +1,4 @@
-"""Embeddings of numbers and of categories, for tables: each number of a row becomes several."""
+"""Embeddings of numbers, of categories and of ids: each number of a row becomes several."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 
 from fastnet import _checks, activations
 from fastnet._hints import takes_other_words
+from fastnet._values import frozen
 from fastnet.activations import Activation
-from fastnet.initializers import Initializer
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import Graph
-from fastnet.layers.dense import Linear
+from fastnet.layers.dense import FanIn, Linear
 from fastnet.layers.joins import Side, column_numbers, select
+from fastnet.layers.windows import refuse_members
 
 NUMERIC_KINDS = ("pbld", "plr", "piecewise_linear")
 
@@ -105,7 +106,7 @@ class NumericEmbedding(Layer):
             n_in=inputs,
             n_units=n_units,
             groups=n_features,
-            initializer=_FanIn(),
+            initializer=FanIn(),
             initial_biases=lambda rng, shape: rng.uniform(-bound, bound, shape),
             activation=self.activation,
         )
@@ -211,19 +212,36 @@ class CategoryEmbedding(Layer):
                 "codes a row."
             )
         rows = tuple(n + 1 for n in self.n_categories) * members
-        return graph.add(Lookup(rows=rows, n_units=self.n_units), codes)
+        return graph.add(Lookup(rows=rows, codes=len(rows), n_units=self.n_units), codes)
 
 
-@dataclass(frozen=True)
-class _FanIn(Initializer):
-    """U(-1 / sqrt(n_in), 1 / sqrt(n_in)), PyTorch's initial values of linear layers."""
+@frozen
+class Embedding(Layer):
+    """Each id of a row becomes the row of a table that all share: ``A[l][t] = E[id[t]]``, of shape (length, width) from (length,).
 
-    name: ClassVar[str] = "fan_in_uniform"
-    formula: ClassVar[str] = "U(-c, c), c = 1 / sqrt(n_in)"
-    uniform: ClassVar[bool] = True
+    Ids are integers 0, 1, ... as numbers of X; what the table does not have (negative, too large, NaN) counts as 0. E of shape
+    (n_ids, width) is N(0, 1) at first, as in PyTorch.
 
-    def variance(self, n_in: int, n_out: int) -> float:
-        return 1.0 / (3 * n_in)
+    Parameters
+    ----------
+    n_ids : int
+        At most 2^24, up to which float32 has all integers.
+    width : int
+        Numbers that each id becomes.
+    """
+
+    n_ids: int
+    width: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_ids", _checks.positive_int(self.n_ids, "n_ids", maximum=2**24))
+        object.__setattr__(self, "width", _checks.positive_int(self.width, "width", maximum=_checks.MAX_DIMENSION))
+
+    def connect(self, graph: Graph, source: int) -> int:
+        refuse_members(graph, "Embedding")
+        shape = graph.row_shapes[source]
+        lookup = Lookup(rows=(self.n_ids,), codes=graph.widths[source], n_units=self.width)
+        return graph.add(lookup, source, shape=(*shape, self.width), lengths=graph.lengths_of(source))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,15 +348,16 @@ class Places(Operation):
 
 @dataclass(frozen=True, kw_only=True)
 class Lookup(Operation):
-    """The row of each code in its table; row 0 for codes that the table does not have."""
+    """The row of each of `codes` in its table, or in the one that all share; row 0 for codes that the table does not have."""
 
     kind: ClassVar[str] = "embedding"
     rows: tuple[int, ...]
+    codes: int
     n_units: int
 
     @property
     def n_out(self) -> int:
-        return len(self.rows) * self.n_units
+        return self.codes * self.n_units
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -363,5 +382,5 @@ class Lookup(Operation):
 
     def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
         E = np.zeros_like(params["E"])
-        np.add.at(E, self._places(A[0]), dZ.reshape(len(dZ), len(self.rows), self.n_units))
+        np.add.at(E, self._places(A[0]), dZ.reshape(len(dZ), self.codes, self.n_units))
         return (np.zeros_like(A[0]),), {"E": E}

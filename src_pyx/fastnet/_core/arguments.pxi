@@ -68,18 +68,26 @@ cdef int check_csr(const Rows* rows, Py_ssize_t n_entries) except -1:
 
 cdef int take_targets(Targets* targets, y, sample_weight, Plan plan, Py_ssize_t n, int code,
                       int width) except -1:
-    """Fill `targets` from class numbers (cross-entropy only) or a matrix, and weights or None."""
-    cdef Py_ssize_t i, n_outputs = plan.n_outputs
+    """Fill `targets` from class numbers (cross-entropy only; of each position, if they have targets) or a matrix, and weights or
+    None."""
+    cdef Py_ssize_t i, n_outputs = plan.n_outputs // plan.n_positions
+    cdef bint of_positions = plan.n_positions > 1
+    cdef tuple shape = (n,)
     targets.labels = NULL
     targets.values = targets.weights = NULL
-    if code == CROSS_ENTROPY and y.ndim == 1:
+    if of_positions and (code != CROSS_ENTROPY or sample_weight is None):
+        raise ValueError("targets of positions are class numbers, with the rows' weights")
+    if of_positions:
+        shape = (n, plan.n_positions)
+    if code == CROSS_ENTROPY and (y.ndim == 1 or of_positions):
         if plan.layers[plan.n_layers - 1].activation != SOFTMAX:
             raise ValueError("class numbers need softmax outputs")
         targets.wide = y.dtype == np.int64
-        targets.labels = check(y, cnp.NPY_INT64 if targets.wide else cnp.NPY_INT32, "y", (n,), False)
-        for i in range(n):
-            if not 0 <= class_number(targets, i) < n_outputs:
-                raise ValueError(f"class numbers must lie between 0 and {n_outputs - 1}, got {class_number(targets, i)} in row {i}")
+        targets.labels = check(y, cnp.NPY_INT64 if targets.wide else cnp.NPY_INT32, "y", shape, False)
+        for i in range(n * plan.n_positions):
+            if not -of_positions <= class_number(targets, i) < n_outputs:
+                raise ValueError(f"class numbers must lie between {-of_positions} and {n_outputs - 1}, got {class_number(targets, i)} "
+                                 f"in row {i // plan.n_positions}")
     else:
         targets.values = check(y, width, "y", (n, n_outputs), False)
     if sample_weight is not None:
@@ -93,7 +101,8 @@ cdef int take_loss(Loss* loss, tuple spec, Plan plan) except -1:
     loss.parameter = spec[1]
     loss.per_output = NULL
     loss.ceiling = spec[3] if len(spec) > 3 else INFINITY
-    loss.n_members = plan.n_members
+    loss.n_sets = plan.n_members * plan.n_positions
+    loss.of_positions = plan.n_positions > 1
     loss.of_mean = plan.n_members > 1 and len(spec) > 4 and spec[4]
     if not SQUARED_ERROR <= loss.code <= QUANTILE:
         raise ValueError(f"unknown loss number {loss.code}")

@@ -15,6 +15,7 @@ cdef struct Inference:
     Py_ssize_t n_slots
     Py_ssize_t widest
     Py_ssize_t n_members
+    Py_ssize_t n_positions      # of the output, with a softmax each
     Py_ssize_t n_outputs
     Py_ssize_t block_rows
     Py_ssize_t next_block
@@ -49,13 +50,13 @@ cdef Block lay_block(char** place, const Inference* task) noexcept nogil:
     cdef Targets no_targets
     memset(&no_loss, 0, sizeof(no_loss))
     memset(&no_targets, 0, sizeof(no_targets))
-    no_loss.n_members = task.n_members
+    no_loss.n_sets = task.n_members * task.n_positions
     block.A = <void**> part(place, (task.n_layers + 1) * sizeof(void*))
     block.slots = <char*> part(place, task.n_slots * rows * task.widest * item)
     block.panel = <char*> part(place, PANEL_BYTES)
     block.room = <char*> part(place, task.room * item)
     block.head = lay_head(place, rows, task.loss if task.loss != NULL else &no_loss,
-                          task.targets if task.loss != NULL else &no_targets, task.n_outputs, item)
+                          task.targets if task.loss != NULL else &no_targets, task.n_outputs // task.n_positions, item)
     return block
 
 
@@ -89,17 +90,16 @@ cdef void infer_rows(Inference* task, Worker* worker, real* unused) noexcept nog
         if task.loss == NULL:
             outputs_of_rows(task, &here, &block.head, <real*> NULL)
         else:
-            block.head.losses = task.values + start if task.loss.of_mean or task.n_members == 1 else block.head.losses
+            block.head.losses = task.values + start
             output_losses(&here, task.loss, task.targets, &block.head, 1, <real*> NULL)
-            if block.head.losses != task.values + start:
-                memcpy(task.values + start, block.head.losses, here.rows * sizeof(double))
 
 
 cdef void outputs_of_rows(const Inference* task, const Pass* here, const Head* head, real* unused) noexcept nogil:
     """A[L] from Z[L], and the mean of the members if it is wanted."""
     cdef const Layer* layer = task.layers + task.n_layers - 1
     cdef real* A = <real*> here.A[task.n_layers]
-    activate_output(layer, A, <real*> NULL, <real*> head.log_sums, here.rows * task.n_members, task.n_outputs)
+    activate_output(layer, A, <real*> NULL, <real*> head.log_sums, here.rows * task.n_members * task.n_positions,
+                    task.n_outputs // task.n_positions)
     if task.out != NULL and A != <real*> task.out + here.start * layer.n_out:
         mean_of_members(A, <real*> task.out + here.start * task.n_outputs, here.rows, task.n_members, task.n_outputs)
 
@@ -143,6 +143,7 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     task.widest = plan.widest
     task.room = plan.room
     task.n_members = plan.n_members
+    task.n_positions = plan.n_positions
     task.n_outputs = plan.n_outputs
     task.block_rows = block_rows
     lay_block(&place, task)             # from address 0: its size

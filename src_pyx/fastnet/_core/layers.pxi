@@ -68,6 +68,8 @@ include "layers/parametric.pxi"
 include "layers/conv.pxi"
 include "layers/pool.pxi"
 include "layers/recurrent.pxi"
+include "layers/attention.pxi"
+include "layers/shift.pxi"
 
 
 cdef int plan_layer(Plan plan, Layer* layer) except -1:
@@ -108,6 +110,10 @@ cdef int plan_layer(Plan plan, Layer* layer) except -1:
         return last_plan(plan, layer)
     if layer.kind == RECURRENT:
         return recurrent_plan(plan, layer)
+    if layer.kind == ATTENTION:
+        return attention_plan(plan, layer)
+    if layer.kind == SHIFT:
+        return shift_plan(plan, layer)
     raise ValueError(f"layer {layer.number} has the unknown kind {layer.kind}")
 
 
@@ -147,6 +153,10 @@ cdef inline void layer_forward(const Layer* layer, const Pass* here, const real*
         last_forward(layer, here, A, Z)
     elif layer.kind == RECURRENT:
         recurrent_forward(layer, here, A, Z, worker)
+    elif layer.kind == ATTENTION:
+        attention_forward(layer, here, A, Z, worker)
+    elif layer.kind == SHIFT:
+        shift_forward(layer, here, A, Z)
 
 
 cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t source, const real* dZ, real* dA,
@@ -187,6 +197,10 @@ cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t
         last_backward(layer, here, dZ, dA, accumulate)
     elif layer.kind == RECURRENT:
         recurrent_backward(layer, here, dZ, dA, accumulate, worker)
+    elif layer.kind == ATTENTION:
+        attention_backward(layer, here, source, dZ, dA, accumulate, worker)
+    elif layer.kind == SHIFT:
+        sum_backward(layer, here, dZ, dA, accumulate)
 
 
 cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* A, const real* dZ, real* g,
@@ -208,3 +222,5 @@ cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile
         conv_gradient(layer, here, tile, A, dZ, g, g_row, accumulate, worker)
     elif layer.kind == RECURRENT:
         recurrent_gradient(layer, here, tile, A, g, g_row, accumulate, worker)
+    elif layer.kind == SHIFT:
+        column_sums(dZ, g, here.rows, layer.n_out, accumulate)

@@ -16,6 +16,9 @@ cdef class Plan:
         output while training.
     n_members : int
         Models that the output layer holds side by side: its numbers a row are (n_members, n_outputs).
+    n_positions : int
+        Positions of the output that each have a softmax and a target of their own: n_outputs is n_positions times the classes. Of
+        one model only.
     """
 
     cdef Layer* layers
@@ -29,6 +32,7 @@ cdef class Plan:
     cdef readonly Py_ssize_t n_penalised    # parameters; they are the first in the vector
     cdef readonly Py_ssize_t n_frozen
     cdef readonly Py_ssize_t n_members
+    cdef readonly Py_ssize_t n_positions
     cdef readonly Py_ssize_t n_outputs      # of one member
     cdef readonly Py_ssize_t widest         # layer; inputs are read where they lie
     cdef readonly Py_ssize_t n_slots        # for outputs of layers, while later ones need them
@@ -40,7 +44,7 @@ cdef class Plan:
     cdef readonly tuple sizes               # numbers a row: of the inputs, and of each layer's output
     cdef readonly tuple kind                # what decides how fast it is
 
-    def __cinit__(self, n_inputs, layers, *, n_members=1):
+    def __cinit__(self, n_inputs, layers, *, n_members=1, n_positions=1):
         cdef Py_ssize_t i
         layers = tuple(layers)
         if len(layers) < 1 or not 1 <= n_inputs <= 2147483647:
@@ -55,11 +59,12 @@ cdef class Plan:
         self.n_inputs = n_inputs
         self.sizes = (self.n_inputs,)
         self.takes_sparse = True
-        self.kind = (hash(layers), self.n_inputs, int(n_members))
+        self.kind = (hash(layers), self.n_inputs, int(n_members), int(n_positions))
         self._connect(layers)
         for i in range(self.n_layers):
             self._add(i, layers[i])
-        self._finish_output(int(n_members))
+        self._refuse_unread()
+        self._finish_output(int(n_members), int(n_positions))
         self._place_segments()
         self._choose_slots()
         self.widest = max(self.sizes[1:])
@@ -74,7 +79,6 @@ cdef class Plan:
         """Sources and constants of all layers."""
         cdef Py_ssize_t i, n, n_sources = 0, n_constants = 0
         cdef Layer* layer
-        used = set()
         for i in range(self.n_layers):
             kind, sources, dims, constants = layers[i][:4]
             layer = self.layers + i
@@ -93,10 +97,6 @@ cdef class Plan:
                 layer.dims[n] = dims[n]
             n_sources += layer.n_sources
             n_constants += layer.n_constants
-            used.update(sources)
-        unread = sorted(set(range(1, self.n_layers)) - used)
-        if unread:
-            raise ValueError(f"no layer reads the output of layer {unread[0]}")
         begun = set()                       # on the way back, from the last layer to the first
         for i in range(self.n_layers - 1, -1, -1):
             layer = self.layers + i
@@ -143,11 +143,24 @@ cdef class Plan:
                 return True
         return False
 
-    cdef int _finish_output(self, Py_ssize_t n_members) except -1:
+    cdef int _refuse_unread(self) except -1:
+        """A layer that learns but that no other reads: nobody would make its gradient."""
+        cdef Py_ssize_t i, n
+        read = {self.layers[i].sources[n].layer for i in range(self.n_layers) for n in range(self.layers[i].n_sources)}
+        for i in range(self.n_layers - 1):
+            if self.layers[i].learns and i + 1 not in read:
+                raise ValueError(f"no layer reads the output of layer {i + 1}")
+        return 0
+
+    cdef int _finish_output(self, Py_ssize_t n_members, Py_ssize_t n_positions) except -1:
         cdef Py_ssize_t n_out = self.layers[self.n_layers - 1].n_out
         if n_members < 1 or n_out % n_members:
             raise ValueError(f"{n_out} numbers of the output layer cannot be those of {n_members} members")
+        if n_positions < 1 or n_out % n_positions or (n_positions > 1 and n_members > 1):
+            raise ValueError(f"{n_out} numbers of the output layer cannot be those of {n_positions} positions of {n_members} members")
         self.n_members = n_members
+        self.n_positions = n_positions
+        self.needs_panel = self.needs_panel or n_positions > 1
         self.n_outputs = n_out // n_members
         return 0
 

@@ -136,7 +136,7 @@ cdef class Trainer:
             batch.D = <void**> part(&place, (L + 1) * sizeof(void*))
             batch.dZ = <void**> part(&place, (L + 1) * sizeof(void*))
             batch.kept = <void**> part(&place, (L + 1) * sizeof(void*))
-            batch.head = lay_head(&place, rows, &batch.loss, &batch.y, plan.n_outputs, item)
+            batch.head = lay_head(&place, rows, &batch.loss, &batch.y, plan.n_outputs // plan.n_positions, item)
             task.panels = <char*> part(&place, self.n_threads * PANEL_BYTES)
             task.scratch = <char*> part(&place, self.n_threads * task.scratch_size)
             task.rooms = <char*> part(&place, self.n_threads * task.room_size)

@@ -140,8 +140,8 @@ cdef void rows_forward_and_back(const Training* task, const Pass* here, double s
     """A[l], dZ[l] and the losses of some rows of a batch."""
     cdef const Batch* batch = &task.batch
     cdef Loss loss = batch.loss
-    cdef Head head = head_at(&batch.head, here.first, loss.n_members,
-                             here.layers[here.n_layers - 1].n_out // loss.n_members, <real*> NULL)
+    cdef Head head = head_at(&batch.head, here.first, loss.n_sets,
+                             here.layers[here.n_layers - 1].n_out // loss.n_sets, <real*> NULL)
     if task.n_columns > 1 and loss.code == CROSS_ENTROPY:
         loss.parameter *= settings[S_SMOOTHING]
     if batch.order != NULL and batch.X.dense != NULL:

@@ -77,13 +77,15 @@ cdef enum LayerKind:
     COUNT
     LAST
     RECURRENT
+    ATTENTION
+    SHIFT
 
 
 LAYER_CODES = {
     "dense": DENSE, "scale": SCALE, "norm": NORM, "pass": PASS, "sum": SUM, "concat": CONCAT, "columns": COLUMNS,
     "periodic": PERIODIC, "piecewise": PIECEWISE, "embedding": EMBEDDING, "parametric": PARAMETRIC,
     "conv": CONV, "border": BORDER, "pool": POOL, "trim": TRIM, "count": COUNT, "last": LAST,
-    "recurrent": RECURRENT,
+    "recurrent": RECURRENT, "attention": ATTENTION, "shift": SHIFT,
 }
 
 
@@ -148,7 +150,8 @@ cdef struct Loss:
     double parameter            # delta of Huber, label smoothing of the cross-entropy
     double ceiling              # largest value of one element of a cross-entropy
     const double* per_output    # (n_out,) levels of the quantile loss, or NULL
-    Py_ssize_t n_members        # whose outputs stand side by side in a row
+    Py_ssize_t n_sets           # of outputs that stand side by side in a row: of members, or of positions
+    bint of_positions           # each with a target of its own; else members, which have the same
     bint of_mean                # of the mean of the members' outputs; else the mean of their losses
 
 
@@ -163,11 +166,11 @@ cdef struct Rows:
 
 
 cdef struct Targets:
-    # Either one class number a row, int32 or (wide) int64, or a row of n_out values.
+    # Either one class number a row (or position, -1: none), int32 or (wide) int64, or a row of n_out values.
     const void* labels
     bint wide
     const void* values
-    const void* weights         # (n,) or NULL
+    const void* weights         # (n,) or NULL; of rows whose positions have targets, the number of these is in it
 
 
 cdef inline long long class_number(const Targets* targets, Py_ssize_t row) noexcept nogil:
@@ -189,6 +192,18 @@ cdef const int* labels_of(const Targets* targets, int n_classes, const uint32* n
         number = class_number(&here, numbers[start + r] if numbers != NULL else start + r)
         labels[r] = <int> min(max(number, <long long> 0), <long long> (n_classes - 1))
     return labels
+
+
+cdef void labels_of_positions(const Targets* targets, int n_classes, Py_ssize_t positions, const uint32* numbers, Py_ssize_t start,
+                              Py_ssize_t rows, int* labels) noexcept nogil:
+    """labels (rows, positions) of rows likewise; -1 where a position has no target."""
+    cdef Py_ssize_t r, p, row
+    cdef long long number
+    for r in range(rows):
+        row = numbers[start + r] if numbers != NULL else start + r
+        for p in range(positions):
+            number = class_number(targets, row * positions + p)
+            labels[r * positions + p] = <int> min(max(number, <long long> -1), <long long> (n_classes - 1))
 
 
 cdef extern from "vecmath.h" nogil:

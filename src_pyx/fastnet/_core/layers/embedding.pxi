@@ -15,7 +15,7 @@
 #
 # Embedding: a row of a table for each code.
 #     dims      d, the numbers of a code
-#     constants rows of each feature's table
+#     constants rows of each code's table; one number: of the table that all codes share
 #     segments  the tables (sum of their rows, d), one below the other
 #     Z         the row of each code; row 0 for codes that are not in the table
 
@@ -161,9 +161,9 @@ cdef void piecewise_backward(const Layer* layer, const Pass* here, const real* r
 
 cdef int embedding_plan(Plan plan, Layer* layer) except -1:
     cdef Py_ssize_t f, rows = 0
-    if layer.n_sources != 1 or layer.n_constants != layer.n_in or layer.dims[0] < 1:
+    if layer.n_sources != 1 or layer.n_constants not in (1, layer.n_in) or layer.dims[0] < 1:
         plan.refuse(layer, f"needs the rows of each code's table, got {layer.n_constants} of {layer.n_sources} layers")
-    for f in range(layer.n_in):
+    for f in range(layer.n_constants):
         if layer.constants[f] < 1:
             plan.refuse(layer, f"the table of code {f} must have at least one row, got {layer.constants[f]}")
         rows += layer.constants[f]
@@ -179,26 +179,27 @@ cdef inline Py_ssize_t table_row(real code, Py_ssize_t rows) noexcept nogil:
 
 
 cdef void embedding_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z) noexcept nogil:
-    cdef Py_ssize_t d = layer.dims[0], r, f
+    cdef Py_ssize_t d = layer.dims[0], own_tables = layer.n_constants > 1, r, f
     cdef const real* table
     for r in range(here.rows):
         table = <const real*> here.params + layer.places[0]
         for f in range(layer.n_in):
-            memcpy(Z + (r * layer.n_in + f) * d, table + table_row(A[r * layer.n_in + f], layer.constants[f]) * d, d * sizeof(real))
-            table += layer.constants[f] * d
+            memcpy(Z + (r * layer.n_in + f) * d, table + table_row(A[r * layer.n_in + f], layer.constants[f * own_tables]) * d,
+                   d * sizeof(real))
+            table += layer.constants[f * own_tables] * own_tables * d
 
 
 cdef void embedding_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* restrict A, const real* restrict dZ,
                              real* restrict g, Py_ssize_t g_row, bint accumulate) noexcept nogil:
     """Each row of dZ is added to its code's row."""
-    cdef Py_ssize_t d = layer.dims[0], r, f, row, table
+    cdef Py_ssize_t d = layer.dims[0], own_tables = layer.n_constants > 1, r, f, row, table
     if not accumulate:
         for r in range(tile.rows):
             memset(g + r * g_row, 0, tile.columns * sizeof(real))
     for r in range(here.rows):
         table = -tile.first_row
         for f in range(layer.n_in):
-            row = table + table_row(A[r * layer.n_in + f], layer.constants[f])
+            row = table + table_row(A[r * layer.n_in + f], layer.constants[f * own_tables])
             if 0 <= row < tile.rows:
                 add_scaled(g + row * g_row, dZ + (r * layer.n_in + f) * d + tile.first_column, <real> 1, tile.columns)
-            table += layer.constants[f]
+            table += layer.constants[f * own_tables] * own_tables

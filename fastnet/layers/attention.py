@@ -1,0 +1,205 @@
+"""Attention: each position of a row takes from others what its query finds in them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnet import _checks
+from fastnet._hints import takes_other_words
+from fastnet._values import frozen
+from fastnet.initializers import GlorotUniform
+from fastnet.layers._base import Arrays, Layer, Operation
+from fastnet.layers._graph import Graph
+from fastnet.layers.dense import Dense, FanIn, Linear
+from fastnet.layers.joins import Residual
+from fastnet.layers.lengths import positions_there
+from fastnet.layers.norm import LayerNorm
+from fastnet.layers.windows import as_image
+
+
+@frozen
+class Attention(Layer):
+    """Multi-head self-attention (Vaswani et al. 2017) of rows of shape (length, d), which it keeps.
+
+    With H = A[l-1], of which each position has a query, a key and a value in each of h heads::
+
+        [Q, K, V] = H @ Wqkv + bqkv                 (length, 3 d); of a head (length, d / h) each
+        P = softmax(Q @ K.T / sqrt(d / h))          over the keys, in each head: (length, length)
+        A[l] = [P @ V of all heads] @ Wo + bo       (length, d)
+
+    Of rows of unequal length, positions that a row does not have are no keys. Without `fastnet.Positions` before it, attention does
+    not know in which order positions come. Wqkv and bqkv are called ``qkv.W`` and ``qkv.b`` in a network's `parameters`, Wo and bo
+    ``out.W`` and ``out.b``. Initial values are those of PyTorch's `nn.MultiheadAttention`.
+
+    Parameters
+    ----------
+    n_heads : int
+        h; d must be a multiple of it.
+    causal : bool
+        Whether a position sees none that comes after it.
+    dropout : float in [0, 1)
+        Of the output.
+    """
+
+    n_heads: int
+    causal: bool = False
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_heads", _checks.positive_int(self.n_heads, "n_heads", maximum=_checks.MAX_DIMENSION))
+        object.__setattr__(self, "causal", bool(self.causal))
+        object.__setattr__(self, "dropout", _checks.real(self.dropout, "dropout", minimum=0.0, below=1.0))
+
+    def connect(self, graph: Graph, source: int) -> int:
+        _, length, width = as_image(graph, source, "Attention", 1)
+        if width % self.n_heads:
+            raise ValueError(
+                f"Attention divides the {width} numbers of each position among its heads, got n_heads={self.n_heads}: take a "
+                f"divisor of {width}, or put fastnet.Dense before it."
+            )
+        lengths = graph.lengths_of(source)
+        with graph.within("qkv"):
+            maps = Linear(n_in=width, n_units=3 * width, positions=length, initializer=GlorotUniform())
+            qkv = graph.add(maps, source, shape=(length, 3 * width))
+        heads = Attending(n_heads=self.n_heads, n_queries=length, n_keys=length, width=width, causal=self.causal)
+        values = graph.add(heads, qkv, *(() if lengths is None else (lengths,)), shape=(length, width))
+        with graph.within("out"):
+            out = Linear(n_in=width, n_units=width, positions=length, initializer=FanIn(), dropout=self.dropout)
+            return graph.add(out, values, shape=(length, width))
+
+
+@dataclass(frozen=True, init=False)
+class TransformerBlock(Layer):
+    """Attention and a network of two dense layers at each position, each of which adds to what it reads, on rows (length, d).
+
+    The norms come first, which trains without warm-up (Xiong et al. 2020)::
+
+        H = A[l-1] + Attention(LayerNorm(A[l-1]))
+        A[l] = H + gelu(LayerNorm(H) @ W1 + b1) @ W2 + b2
+
+    It is ``Residual([LayerNorm(), Attention(n_heads, causal)])`` and then ``Residual([LayerNorm(), Dense(feed_forward, "gelu"),
+    Dense(d, "identity")])``; PyTorch's `nn.TransformerEncoderLayer` with ``norm_first=True``. After the last block of a network
+    comes a `LayerNorm`.
+
+    Parameters
+    ----------
+    n_heads : int
+    feed_forward : int, optional
+        Units of the first dense layer, by default ``4 * d``.
+    dropout : float in [0, 1)
+        Of what attention and the second dense layer make.
+    causal : bool
+        Whether a position sees none that comes after it, as language models need.
+    activation : str or Activation
+        Of the first dense layer.
+    """
+
+    n_heads: int
+    feed_forward: int | None
+    dropout: float
+    causal: bool
+    activation: Any
+
+    @takes_other_words()
+    def __init__(
+        self,
+        n_heads: int,
+        feed_forward: int | None = None,
+        dropout: float = 0.0,
+        causal: bool = False,
+        activation: Any = "gelu",
+    ) -> None:
+        attention = Attention(n_heads, causal, dropout)
+        dense = Dense(1 if feed_forward is None else feed_forward, activation)
+        values = {
+            "n_heads": attention.n_heads,
+            "feed_forward": None if feed_forward is None else dense.n_units,
+            "dropout": attention.dropout,
+            "causal": attention.causal,
+            "activation": dense.activation,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def connect(self, graph: Graph, source: int) -> int:
+        _, _, width = as_image(graph, source, "TransformerBlock", 1)
+        units = 4 * width if self.feed_forward is None else self.feed_forward
+        attention = Attention(self.n_heads, self.causal, self.dropout)
+        dense = Dense(units, self.activation), Dense(width, "identity", dropout=self.dropout)
+        return graph.chain([Residual([LayerNorm(), attention]), Residual([LayerNorm(), *dense])], source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attending(Operation):
+    """``softmax(Q K^T / sqrt(width / n_heads)) V`` of each head.
+
+    Sources are rows of Q, K and V side by side (positions, 3 width), or of Q (n_queries, width) and of K and V (n_keys, 2 width);
+    perhaps also the number of keys, which is that of queries if they are the same positions.
+    """
+
+    kind: ClassVar[str] = "attention"
+    n_heads: int
+    n_queries: int
+    n_keys: int
+    width: int
+    causal: bool = False
+
+    @property
+    def n_out(self) -> int:
+        return self.n_queries * self.width
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return self.n_heads, self.n_queries, self.n_keys, self.width, int(self.causal)
+
+    @property
+    def option(self) -> float:
+        return 1 / math.sqrt(self.width // self.n_heads)
+
+    def _alone(self, A: tuple[np.ndarray, ...]) -> bool:
+        """Whether queries and keys are the same positions."""
+        return A[0].shape[1] == 3 * self.width * self.n_queries
+
+    def _by_heads(self, A: np.ndarray, kinds: int) -> np.ndarray:
+        """(kinds, m, n_heads, positions, width / n_heads)"""
+        return A.reshape(len(A), -1, kinds, self.n_heads, self.width // self.n_heads).transpose(2, 0, 3, 1, 4)
+
+    def _side_by_side(self, parts: list[np.ndarray]) -> np.ndarray:
+        """The way back of `_by_heads`."""
+        return np.stack(parts).transpose(1, 3, 0, 2, 4).reshape(len(parts[0]), -1)
+
+    def _operands(self, A: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        """Q, K, V and probabilities, each by heads."""
+        alone = self._alone(A)
+        Q, K, V = self._by_heads(A[0], 3) if alone else (self._by_heads(A[0], 1)[0], *self._by_heads(A[1], 2))
+        seen = np.ones((self.n_queries, self.n_keys), bool)
+        if self.causal:
+            seen = np.tri(self.n_queries, dtype=bool)
+        seen = np.broadcast_to(seen, (len(Q), 1, *seen.shape))
+        if len(A) > (1 if alone else 2):
+            there = positions_there(A[-1], self.n_keys)
+            seen = seen & there[:, None, None, :]
+            if alone:
+                seen = seen & there[:, None, :, None]
+        scores = np.where(seen, self.option * (Q @ K.swapaxes(2, 3)), -np.inf)
+        most = scores.max(axis=3, keepdims=True)
+        exponentials = np.exp(scores - np.where(np.isfinite(most), most, 0))
+        return Q, K, V, exponentials / np.maximum(exponentials.sum(axis=3, keepdims=True), np.finfo(A[0].dtype).tiny)
+
+    def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        *_, V, P = self._operands(A)
+        return self._side_by_side([P @ V])
+
+    def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
+        Q, K, V, P = self._operands(A)
+        d = self._by_heads(dZ, 1)[0]
+        D = d @ V.swapaxes(2, 3)
+        dS = self.option * P * (D - (P * D).sum(axis=3, keepdims=True))
+        dQ, dK, dV = dS @ K, dS.swapaxes(2, 3) @ Q, P.swapaxes(2, 3) @ d
+        parts = [[dQ, dK, dV]] if self._alone(A) else [[dQ], [dK, dV]]
+        of_lengths = (np.zeros_like(lengths) for lengths in A[len(parts) :])
+        return (*map(self._side_by_side, parts), *of_lengths), {}

@@ -1,0 +1,249 @@
+# Attention (Vaswani et al. 2017), without the linear maps before and after it, which are layers of their own. Of each head,
+#
+#     Z = P V,    P = softmax of factor Q K^T, over the keys
+#
+#     dims      heads, queries, keys, n: numbers of a position (of all heads), whether it is causal: query i sees keys 0 .. i
+#     option    factor
+#     sources   positions of Q, K and V side by side (positions, 3 n); or Q (queries, n), then K and V (keys, 2 n). Perhaps lengths
+#               after them: how many keys there are, and queries, if they are the same positions
+#     kept      the largest score of each head and query, and one over the sum of its exponentials
+#
+# Scores are made for some queries at a time, and anew on the way back: nowhere are there queries x keys numbers. They lie
+# transposed, (keys, queries), so that a softmax goes down a column and loops along rows have nothing to sum up.
+
+cdef enum:
+    T_HEADS
+    T_QUERIES
+    T_KEYS
+    T_NUMBERS
+    T_CAUSAL
+    QUERIES_AT_A_TIME = 64
+
+
+cdef struct Attention:
+    bint alone                      # queries and keys are the same positions
+    Py_ssize_t heads
+    Py_ssize_t numbers              # of a position, and of one head
+    Py_ssize_t of_head
+    Py_ssize_t q_step               # from one position to the next
+    Py_ssize_t kv_step
+    Py_ssize_t k_place              # where in a position its key and its value begin
+    Py_ssize_t v_place
+
+
+cdef struct Glance:
+    # Some queries of a row and the keys that they see.
+    Py_ssize_t head
+    Py_ssize_t first                # query
+    Py_ssize_t queries
+    Py_ssize_t keys
+    bint causal
+
+
+cdef Attention attention_of(const Layer* layer) noexcept nogil:
+    cdef Attention a
+    cdef Py_ssize_t n = layer.dims[T_NUMBERS]
+    a.heads, a.numbers, a.of_head = layer.dims[T_HEADS], n, n // layer.dims[T_HEADS]
+    a.alone = layer.sources[0].width == 3 * n * layer.dims[T_QUERIES]
+    a.q_step, a.kv_step = 3 * n if a.alone else n, 3 * n if a.alone else 2 * n
+    a.k_place, a.v_place = n if a.alone else 0, 2 * n if a.alone else n
+    return a
+
+
+cdef int attention_plan(Plan plan, Layer* layer) except -1:
+    cdef Py_ssize_t heads = layer.dims[T_HEADS], queries = layer.dims[T_QUERIES], keys = layer.dims[T_KEYS], n = layer.dims[T_NUMBERS]
+    cdef bint alone
+    if min(heads, queries, keys, n) < 1 or max(queries, keys, n) > 2147483647 or n % heads:
+        plan.refuse(layer, f"{heads} heads of {n} numbers cannot attend from {queries} to {keys} positions")
+    alone = <object> layer.sources[0].width == 3 * <object> n * queries
+    check_lengths(plan, layer, 1 if alone else 2)
+    if alone:
+        fits = queries == keys
+    else:
+        fits = layer.sources[0].width == <object> n * queries and layer.n_sources > 1 and not layer.dims[T_CAUSAL] \
+            and layer.sources[1].width == 2 * <object> n * keys
+    if not fits:
+        plan.refuse(layer, f"these are not {queries} queries, {keys} keys and as many values of {n} numbers")
+    if layer.activation != IDENTITY or layer.dropout > 0:
+        plan.refuse(layer, "attention: its way back reads its output, which must have no activation and no dropout")
+    layer.n_out = queries * n
+    layer.kept = 2 * heads * queries
+    layer.cost = (1.0 if layer.dims[T_CAUSAL] else 2.0) * queries * keys * n
+    plan.needs_panel = True
+    plan.room = max(plan.room, (2 * keys + 3) * QUERIES_AT_A_TIME)
+    return 0
+
+
+cdef inline Glance glance_of(const Layer* layer, Py_ssize_t head, Py_ssize_t first, Py_ssize_t queries, Py_ssize_t keys) noexcept nogil:
+    cdef Glance glance
+    glance.head, glance.first, glance.queries = head, first, min(queries - first, <Py_ssize_t> QUERIES_AT_A_TIME)
+    glance.causal = layer.dims[T_CAUSAL]
+    glance.keys = min(keys, first + glance.queries) if glance.causal else keys
+    return glance
+
+
+cdef inline Py_ssize_t unseeing(const Glance* glance, Py_ssize_t key) noexcept nogil:
+    """How many of the queries, the first ones, do not see a key."""
+    return max(key - glance.first, <Py_ssize_t> 0) if glance.causal else 0
+
+
+cdef inline void take_maxima(real* restrict most, const real* restrict s, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t q
+    for q in range(n):
+        most[q] = s[q] if s[q] > most[q] else most[q]
+
+
+cdef inline void exponentials(real* restrict s, const real* restrict most, real* restrict total, real factor, Py_ssize_t n) noexcept nogil:
+    """s = exp(factor (s - most)), which is added to the total."""
+    cdef Py_ssize_t q
+    for q in range(n):
+        s[q] = exp_(factor * (s[q] - most[q]))
+        total[q] = total[q] + s[q]
+
+
+cdef inline void probabilities(real* restrict s, const real* restrict most, const real* restrict inverse, real factor,
+                               Py_ssize_t n) noexcept nogil:
+    """s = exp(factor (s - most)) times one over the sum of these."""
+    cdef Py_ssize_t q
+    for q in range(n):
+        s[q] = exp_(factor * (s[q] - most[q])) * inverse[q]
+
+
+cdef inline void score_slopes(real* restrict d, const real* restrict p, const real* restrict mean, real factor, Py_ssize_t n) noexcept nogil:
+    """From the slopes of probabilities to those of scores: factor p (d - the mean of d by p)."""
+    cdef Py_ssize_t q
+    for q in range(n):
+        d[q] = factor * p[q] * (d[q] - mean[q])
+
+
+cdef void softmax_of_queries(const Glance* glance, real* S, real* most, real* inverse, real factor) noexcept nogil:
+    """From scores S (keys, queries) to their exponentials, the largest score of each query and one over its sum."""
+    cdef Py_ssize_t n = glance.queries, j, hidden
+    memcpy(most, S, n * sizeof(real))
+    for j in range(1, glance.keys):
+        hidden = unseeing(glance, j)
+        take_maxima(most + hidden, S + j * n + hidden, n - hidden)
+    memset(inverse, 0, n * sizeof(real))
+    for j in range(glance.keys):
+        hidden = unseeing(glance, j)
+        memset(S + j * n, 0, hidden * sizeof(real))
+        exponentials(S + j * n + hidden, most + hidden, inverse + hidden, factor, n - hidden)
+    for j in range(n):
+        inverse[j] = 1 / inverse[j]
+
+
+cdef void attention_forward(const Layer* layer, const Pass* here, const real* A, real* Z, Worker* worker) noexcept nogil:
+    cdef Attention a = attention_of(layer)
+    cdef const real* lengths = lengths_of(layer, here, 1 if a.alone else 2, <real*> NULL)
+    cdef const real* kv = A if a.alone else source_rows(layer, here, 1, <real*> NULL)
+    cdef real* kept = kept_rows(layer, here, <real*> NULL)
+    cdef Py_ssize_t r, h, first, queries, keys
+    cdef Glance glance
+    for r in range(here.rows):
+        keys = n_positions(lengths, r, layer.dims[T_KEYS])
+        queries = keys if a.alone else layer.dims[T_QUERIES] if keys > 0 else 0
+        memset(Z + queries * a.numbers, 0, (layer.dims[T_QUERIES] - queries) * a.numbers * sizeof(real))
+        for h in range(a.heads):
+            first = 0
+            while first < queries:
+                glance = glance_of(layer, h, first, queries, keys)
+                attend(layer, &a, &glance, A, kv, Z, kept, worker)
+                first += glance.queries
+        if ended(worker):
+            return
+        A += layer.sources[0].width
+        kv += layer.sources[0 if a.alone else 1].width
+        Z += layer.n_out
+        if kept != NULL:
+            kept += layer.kept
+
+
+cdef inline void make_scores(const Attention* a, const Glance* glance, const real* Q, const real* kv, real* S, Worker* worker) noexcept nogil:
+    """S (keys, queries) = K Q^T of a head."""
+    cdef Py_ssize_t place = glance.head * a.of_head
+    own(glance.keys, glance.queries, a.of_head, kv + a.k_place + place, a.kv_step, 1, Q + glance.first * a.q_step + place, 1, a.q_step,
+        S, glance.queries, <real*> NULL, False, <real*> worker.panel)
+
+
+cdef void attend(const Layer* layer, const Attention* a, const Glance* glance, const real* Q, const real* kv, real* Z, real* kept,
+                 Worker* worker) noexcept nogil:
+    """What some queries of a head make of a row."""
+    cdef Py_ssize_t n = glance.queries, q, j
+    cdef real* S = <real*> worker.room
+    cdef real* most = S + glance.keys * n
+    cdef real* inverse = most + n
+    cdef real* z = Z + glance.first * a.numbers + glance.head * a.of_head
+    make_scores(a, glance, Q, kv, S, worker)
+    softmax_of_queries(glance, S, most, inverse, <real> layer.option)
+    own(n, a.of_head, glance.keys, S, 1, n, kv + a.v_place + glance.head * a.of_head, a.kv_step, 1, z, a.numbers, <real*> NULL, False,
+        <real*> worker.panel)
+    for q in range(n):
+        for j in range(a.of_head):
+            z[q * a.numbers + j] = z[q * a.numbers + j] * inverse[q]
+    if kept != NULL:
+        kept += 2 * (glance.head * layer.dims[T_QUERIES] + glance.first)
+        memcpy(kept, most, n * sizeof(real))
+        memcpy(kept + n, inverse, n * sizeof(real))
+
+
+cdef void attention_backward(const Layer* layer, const Pass* here, Py_ssize_t source, const real* dZ, real* dA, bint accumulate,
+                             Worker* worker) noexcept nogil:
+    """With D = dZ V^T and dS = factor P (D - the row sums of D P): dQ = dS K, dK = dS^T Q, dV = P^T dZ."""
+    cdef Attention a = attention_of(layer)
+    cdef const real* lengths = lengths_of(layer, here, 1 if a.alone else 2, <real*> NULL)
+    cdef const real* Q = source_rows(layer, here, 0, <real*> NULL)
+    cdef const real* kv = source_rows(layer, here, 0 if a.alone else 1, <real*> NULL)
+    cdef const real* Z = output_rows(layer, here, <real*> NULL)
+    cdef const real* kept = kept_rows(layer, here, <real*> NULL)
+    cdef Py_ssize_t r, h, first, queries, keys, width = layer.sources[source].width
+    cdef Glance glance
+    if not accumulate:
+        memset(dA, 0, here.rows * width * sizeof(real))
+    for r in range(here.rows):
+        keys = n_positions(lengths, r, layer.dims[T_KEYS])
+        queries = keys if a.alone else layer.dims[T_QUERIES] if keys > 0 else 0
+        for h in range(a.heads):
+            first = 0
+            while first < queries:
+                glance = glance_of(layer, h, first, queries, keys)
+                attend_backward(layer, &a, &glance, Q, kv, Z, kept, dZ, dA if a.alone or source == 0 else NULL,
+                                dA if a.alone or source == 1 else NULL, worker)
+                first += glance.queries
+        if ended(worker):
+            return
+        Q += layer.sources[0].width
+        kv += layer.sources[0 if a.alone else 1].width
+        Z += layer.n_out
+        dZ += layer.n_out
+        dA += width
+        kept += layer.kept
+
+
+cdef void attend_backward(const Layer* layer, const Attention* a, const Glance* glance, const real* Q, const real* kv, const real* Z,
+                          const real* kept, const real* dZ, real* dQ, real* dkv, Worker* worker) noexcept nogil:
+    """What some queries of a head add to dQ, and to dK and dV; NULL: not wanted."""
+    cdef Py_ssize_t n = glance.queries, keys = glance.keys, place = glance.head * a.of_head, j, hidden, q
+    cdef Py_ssize_t z_place = glance.first * a.numbers + place
+    cdef real factor = <real> layer.option
+    cdef real* P = <real*> worker.room
+    cdef real* D = P + keys * n
+    cdef real* mean = D + keys * n
+    cdef const real* most = kept + 2 * (glance.head * layer.dims[T_QUERIES] + glance.first)
+    make_scores(a, glance, Q, kv, P, worker)
+    own(keys, n, a.of_head, kv + a.v_place + place, a.kv_step, 1, dZ + z_place, 1, a.numbers, D, n, <real*> NULL, False,
+        <real*> worker.panel)
+    for q in range(n):
+        mean[q] = product_sum(Z + z_place + q * a.numbers, dZ + z_place + q * a.numbers, a.of_head)
+    for j in range(keys):
+        hidden = unseeing(glance, j)
+        memset(P + j * n, 0, hidden * sizeof(real))
+        probabilities(P + j * n + hidden, most + hidden, most + n + hidden, factor, n - hidden)
+        score_slopes(D + j * n, P + j * n, mean, factor, n)
+    if dQ != NULL:
+        own(n, a.of_head, keys, D, 1, n, kv + a.k_place + place, a.kv_step, 1, dQ + glance.first * a.q_step + place, a.q_step,
+            <real*> NULL, True, <real*> worker.panel)
+    if dkv != NULL:
+        own(keys, a.of_head, n, D, n, 1, Q + glance.first * a.q_step + place, a.q_step, 1, dkv + a.k_place + place, a.kv_step,
+            <real*> NULL, True, <real*> worker.panel)
+        own(keys, a.of_head, n, P, n, 1, dZ + z_place, a.numbers, 1, dkv + a.v_place + place, a.kv_step, <real*> NULL, True,
+            <real*> worker.panel)
