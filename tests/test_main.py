@@ -20,6 +20,7 @@ def test_default_run_is_accurate_and_tells_what_it_did(capsys):
     assert float(re.search(r"held-out data: accuracy (0\.\d+)", out).group(1)) > 0.97
     assert re.search(r"speed: [\d,]+ rows per second", out)
     assert "next: --help" in out
+    assert "fastnet fit table.csv --target COLUMN -o model.safetensors" in out
     assert "100%" in err
     assert "loss=" in err
 
@@ -83,6 +84,7 @@ def test_defaults_in_the_help_can_be_typed(capsys):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
     defaults = re.findall(r"\(default: (.+?)\)", text)
+    assert "fastnet fit table.csv --target COLUMN" in text
     assert defaults == ["digits", "60", "128", "relu", "adam", "0", "as many as the machine allows"]
 
 

@@ -156,7 +156,7 @@ class Moment(Encoder):
 
 
 @dataclass(frozen=True)
-class _Categories(Encoder):
+class Categories(Encoder):
     """Known categories, numbered from 1; 0 is a missing or unknown one."""
 
     categories: tuple[Any, ...]
@@ -177,7 +177,7 @@ class _Categories(Encoder):
 
 
 @dataclass(frozen=True)
-class Sign(_Categories):
+class Sign(Categories):
     """Two categories: -1 and +1."""
 
     kind = "sign"
@@ -190,7 +190,7 @@ class Sign(_Categories):
 
 
 @dataclass(frozen=True)
-class OneHot(_Categories):
+class OneHot(Categories):
     """Few categories: a column each, scaled as numbers are; all zero for an unknown one before it is scaled."""
 
     scalings: tuple[Scaling, ...]
@@ -210,7 +210,7 @@ class OneHot(_Categories):
 
 
 @dataclass(frozen=True)
-class Code(_Categories):
+class Code(Categories):
     """Many categories: their numbers, for an embedding."""
 
     kind = "code"
@@ -245,7 +245,7 @@ def category_encoder(column: Any, max_one_hot: int, min_count: int) -> Encoder:
         return Sign(tuple(categories))
     if len(categories) > max_one_hot:
         return Code(tuple(categories))
-    codes = _Categories(tuple(categories)).codes(column)
+    codes = Categories(tuple(categories)).codes(column)
     scalings = tuple(Scaling.of((codes == number).astype(float)) for number in range(1, len(categories) + 1))
     return OneHot(tuple(categories), scalings)
 

@@ -66,6 +66,8 @@ ATTRIBUTES = """\
 n_features_in_ : int
 feature_names_in_ : ndarray of str
     Of data frames.
+target_names_ : list of str or None
+    Names of y, where it is a series or a frame that has them.
 preprocessor_ : TabularPreprocessor
 columns_ : list of ColumnSummary
     What each column became: ``name``, ``kind``, ``outputs``, ``description``.

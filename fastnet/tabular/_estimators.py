@@ -23,6 +23,7 @@ from fastnet.network import Network
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
 from fastnet.tabular._docs import with_parameters
+from fastnet.tabular._frames import names_of
 from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION, Metric, pinball
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 from fastnet.tabular._splits import splits
@@ -128,6 +129,7 @@ class BaseTabular(BaseEstimator, ABC):
             if hasattr(prepare, name):
                 setattr(self, name, getattr(prepare, name))
         self.preprocessor_ = prepare
+        self.target_names_ = names_of(y)
         targets = self._learn_targets(y)
         check_consistent_length(features, targets)
         weights = self._weights(features, targets, sample_weight)

@@ -67,6 +67,14 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
     return Table([str(name) for name in frame.columns], [frame[:, j] for j in range(n)], m)
 
 
+def names_of(y: Any) -> list[str] | None:
+    """Names of targets, of a series or a frame that has them."""
+    known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
+    if isinstance(known, nw.DataFrame):
+        return [str(name) for name in known.columns]
+    return [str(known.name)] if isinstance(known, nw.Series) and known.name not in (None, "") else None
+
+
 def is_categorical(column: Any) -> bool:
     """Whether the type of a column says that it holds categories."""
     return isinstance(column, nw.Series) and column.dtype in (nw.Categorical, nw.Enum)

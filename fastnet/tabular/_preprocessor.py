@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks
-from fastnet.tabular._columns import Code, Encoder, Moment, Number, category_encoder
+from fastnet.tabular._columns import Categories, Code, Encoder, Moment, Number, category_encoder
 from fastnet.tabular._frames import Table, is_categorical, kind_of, moments, numbers, read_table
 
 
@@ -137,6 +137,14 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         codes = [(encoder, start) for encoder, start in starts if isinstance(encoder, Code)]
         self.codes_ = [start for _, start in codes]
         self.n_categories_ = [len(encoder.categories) for encoder, _ in codes]
+
+    def _text_columns(self) -> list[str]:
+        """Columns that have categories of text."""
+        return [
+            name
+            for name, encoder in zip(self._names, self._encoders, strict=True)
+            if isinstance(encoder, Categories) and any(isinstance(category, str) for category in encoder.categories)
+        ]
 
     def _categorical(self, table: Table) -> list[bool]:
         """Which columns are said to be categories."""

@@ -1,0 +1,208 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+import narwhals.stable.v2 as nw
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from fastnet import __version__, load
+from fastnet.cli import _scores
+from fastnet.cli._data import TASKS, Data, Model, columns_of, read_data, targets_of, text_columns
+from fastnet.cli._errors import OneLine, one_line, refusing
+from fastnet.cli._files import check_writable, check_written_format, read_table, write_table
+from fastnet.cli._peers import installed
+from fastnet.tabular import TabularClassifier, TabularRegressor
+from fastnet.tabular._choices import PRESETS
+from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION
+
+_EXISTING = click.Path(exists=True, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEW = click.Path(path_type=Path)
+
+
+@click.group(cls=OneLine, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fastnet", message="%(prog)s %(version)s")
+@click.pass_context
+def fastnet(context: click.Context) -> None:
+    """Learn tables: numbers, categories, text, dates and missing values, with no tuning.
+
+    Tables are files of CSV (also .gz, .zip, .xz), Parquet or Feather; training also takes a folder of Parquet files.
+    `python -m fastnet` trains a network on one of scikit-learn's data sets, to see that all works.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _training_options(command: Any) -> Any:
+    """The options that `fit` and `compare` share."""
+    metrics = [*CLASSIFICATION, *REGRESSION]
+    options = [
+        click.argument("table", type=_EXISTING),
+        click.option("--target", required=True, metavar="COLUMN", help="Column to predict."),
+        click.option("--preset", type=click.Choice(list(PRESETS)), default="default", show_default=True),
+        click.option("--metric", type=click.Choice(metrics), help="What matters; by default accuracy, or rmse of values."),
+        click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Train no longer."),
+        click.option("--task", type=click.Choice(TASKS), help="By default what the target looks like."),
+        click.option("--threads", type=click.IntRange(1), metavar="N", help="Most threads; by default as many as there are."),
+        click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, metavar="N"),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@fastnet.command()
+@_training_options
+@click.option("-o", "--output", type=_NEW, required=True, metavar="FILE", help="Model to write, by custom .safetensors.")
+def fit(output: Path, table: Path, target: str, task: str | None, **options: Any) -> None:
+    """Train a model on a TABLE and write it to a file."""
+    check_writable(output)
+    data = read_data(table, target, task, options["metric"])
+    click.echo(data.describe(table))
+    start = time.perf_counter()
+    model = _fitted(data, data.X.to_native(), data.y.to_native(), options)
+    with refusing(OSError, about=f"{output} cannot be written"):
+        model.save(output)
+    seconds = time.perf_counter() - start
+    click.echo(f"validation {model.metric}: {_score(model)}; {seconds:.3g} s; written to {output}")
+
+
+def _fitted(data: Data, X: Any, y: Any, options: dict[str, Any]) -> Model:
+    """An estimator of the data's task, trained; a progress bar is shown on terminals."""
+    cls = TabularRegressor if data.task == "regression" else TabularClassifier
+    given = {name: options[name] for name in ("preset", "metric", "time_limit") if options[name] is not None}
+    model = cls(**given, n_threads=options["threads"], random_state=options["seed"], verbose=sys.stderr.isatty())
+    with refusing(ValueError, TypeError):
+        return model.fit(X, y)
+
+
+def _score(model: Model) -> str:
+    """The validation score as the metric is usually given: shares are good, errors and losses bad."""
+    value = model.validation_score_
+    if np.isnan(value):
+        return "too few rows to tell"
+    return f"{1 + value if model.metric in ('accuracy', 'roc_auc') else -value:.4g}"
+
+
+def _model(path: Path) -> Model:
+    with refusing(ValueError, OSError):
+        model = load(path)
+    if not isinstance(model, (TabularClassifier, TabularRegressor)):
+        raise click.ClickException(
+            f"{path} holds a {type(model).__name__}: expected a TabularClassifier or TabularRegressor, as `fastnet fit` writes"
+        )
+    return model
+
+
+@fastnet.command()
+@click.argument("model", type=_FILE)
+@click.argument("table", type=_EXISTING)
+@click.option("-o", "--output", type=_NEW, metavar="FILE", help="Where to write them, .csv or .parquet; by default they are printed.")
+@click.option("--proba", is_flag=True, help="Add the probability of each class.")
+def predict(model: Path, table: Path, output: Path | None, proba: bool) -> None:
+    """Predict the rows of a TABLE with the MODEL of a file."""
+    if output is not None:
+        check_written_format(output)
+        check_writable(output)
+    estimator = _model(model)
+    if proba and isinstance(estimator, TabularRegressor):
+        raise click.ClickException(f"{model} predicts values, which have no probabilities: leave --proba out")
+    rows = read_table(table, text_columns(estimator))
+    X = columns_of(estimator, rows, table)
+    with refusing(ValueError, TypeError, about=str(table)):
+        columns = _predictions(estimator, X, proba)
+    found = nw.from_dict(columns, backend=rows.implementation)
+    if output is None:
+        click.echo(found.write_csv(), nl=False)
+        return
+    with refusing(OSError, about=f"{output} cannot be written"):
+        write_table(found, output)
+    click.echo(f"{len(found):,} predictions written to {output}")
+
+
+def _predictions(model: Any, X: Any, proba: bool) -> dict[str, np.ndarray]:
+    """Columns of predictions: named as the target is, and for probabilities with the class behind it."""
+    predicted = model.predict(X)
+    names = model.target_names_ or ["prediction"]
+    if not proba:
+        flat = predicted.reshape(len(predicted), -1)
+        names = names if len(names) == flat.shape[1] else [f"{names[0]}_{number}" for number in range(flat.shape[1])]
+        return dict(zip(names, flat.T, strict=True))
+    p = model.predict_proba(X)
+    return {names[0]: predicted} | {f"{names[0]}_{label}": p[:, k] for k, label in enumerate(model.classes_)}
+
+
+@fastnet.command()
+@click.argument("model", type=_FILE)
+@click.argument("table", type=_EXISTING)
+def evaluate(model: Path, table: Path) -> None:
+    """Compare what the MODEL of a file predicts with the targets in a TABLE."""
+    estimator = _model(model)
+    X, y = targets_of(estimator, read_table(table, text_columns(estimator)), table)
+    with refusing(ValueError, TypeError, about=str(table)):
+        scores = _scores_of(estimator, columns_of(estimator, X, table), y)
+    click.echo(f"{table}: {len(y):,} rows with a target")
+    for name, value in scores.items():
+        click.echo(f"{name}: {_scores.shown(value)}")
+
+
+def _scores_of(model: Any, X: Any, y: np.ndarray) -> dict[str, float]:
+    if hasattr(model, "predict_proba"):
+        return _scores.of_classes(y, model.classes_, model.predict_proba(X))
+    return _scores.of_values(y, model.predict(X))
+
+
+@fastnet.command()
+@_training_options
+@click.option("--held-out", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.25, show_default=True,
+              metavar="SHARE", help="Share of the rows to test on.")
+def compare(table: Path, target: str, task: str | None, held_out: float, **options: Any) -> None:
+    """Train fastnet and the other libraries that are installed on a TABLE, and compare them on rows held out.
+
+    The others are CatBoost, LightGBM, XGBoost, and scikit-learn's HistGradientBoosting and MLP, all with their defaults.
+    --preset, --metric and --time-limit are fastnet's.
+    """
+    data = read_data(table, target, task, options["metric"])
+    click.echo(data.describe(table))
+    X_train, X_test, y_train, y_test = _split(data, held_out, options["seed"])
+    regression = data.task == "regression"
+    click.echo(f"{len(X_train):,} rows to train on, {len(X_test):,} held out")
+    rows: dict[str, dict[str, float]] = {}
+
+    def add(name: str, fit: Any) -> None:
+        start = time.perf_counter()
+        try:
+            with threadpool_limits(options["threads"]), warnings.catch_warnings(action="ignore"):
+                model = fit()
+            fitted = time.perf_counter()
+            scores = _scores_of(model, X_test, y_test)
+            rows[name] = {**scores, "fit s": fitted - start, "predict s": time.perf_counter() - fitted}
+        except Exception as error:  # another library may fail in its own way: the others are compared all the same
+            click.echo(f"{name} failed: {one_line(error)}", err=True)
+
+    add(f"fastnet, {options['preset']}", lambda: _fitted(data, X_train, y_train, options))
+    for name, make in installed().items():
+        add(name, lambda make=make: make(regression, options["seed"], options["threads"]).fit(X_train, y_train))
+    click.echo(_scores.table(rows, data.task))
+
+
+def _split(data: Data, held_out: float, seed: int) -> list[Any]:
+    """Frames of pandas and arrays to train and to test on; targets are numbers of classes, or values."""
+    from sklearn.model_selection import train_test_split
+
+    with refusing(ImportError, about="comparing needs pandas and pyarrow for this table"):
+        X = data.X.to_pandas()
+    if data.task == "regression":
+        with refusing(ValueError):
+            return train_test_split(X, data.y.to_numpy(), test_size=held_out, random_state=seed)
+    _, y, counts = np.unique(data.y.to_numpy(), return_inverse=True, return_counts=True)
+    with refusing(ValueError):
+        return train_test_split(X, y, test_size=held_out, random_state=seed, stratify=y if counts.min() > 1 else None)

@@ -1,0 +1,160 @@
+"""From a table in a file to what an estimator takes: columns, target, and which kind of task it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from fastnet.cli._errors import did_you_mean, listed
+from fastnet.cli._files import read_table
+from fastnet.tabular import TabularClassifier, TabularRegressor
+from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION
+
+Model = TabularClassifier | TabularRegressor
+
+TASKS = ("classification", "regression")
+#: Most whole numbers that are taken for classes where the task is not given.
+_MOST_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Data:
+    """A table to learn.
+
+    Attributes
+    ----------
+    X : narwhals.DataFrame
+    y : narwhals.Series
+    task : str
+        One of `TASKS`.
+    without_target : int
+        Rows that were left out because their target is missing.
+    """
+
+    X: nw.DataFrame[Any]
+    y: nw.Series[Any]
+    task: str
+    without_target: int
+
+    def describe(self, path: Path) -> str:
+        """The table and the task in one line."""
+        m, n = self.X.shape
+        left_out = f", {self.without_target:,} more without a target left out" if self.without_target else ""
+        target = f"{self.y.name}, {self.y.n_unique()} classes" if self.task == "classification" else self.y.name
+        return f"{path}: {m:,} rows{left_out}, {n:,} column{'s' * (n > 1)}; {self.task} of {target}"
+
+
+def read_data(path: Path, target: str, task: str | None, metric: str | None) -> Data:
+    """A table to learn from a file.
+
+    Parameters
+    ----------
+    path : Path
+    target : str
+        Column to predict.
+    task : str, optional
+        One of `TASKS`; None: what the metric is of, or else what suits the target.
+    metric : str, optional
+
+    Raises
+    ------
+    click.ClickException
+        The file holds no such table, or task and metric do not fit it.
+    """
+    frame, y, without_target = _parted(read_table(path), path, target)
+    if not frame.columns:
+        raise click.ClickException(f"{path} has no column but the target {target!r}: there is nothing to predict it from")
+    for name, metrics in zip(TASKS, (CLASSIFICATION, REGRESSION), strict=True):
+        if metric in metrics:
+            if task not in (None, name):
+                raise click.ClickException(f"metric {metric!r} is of a {name}, but --task says {task}: leave one of them out")
+            task = name
+    return Data(frame, *_target(y, task), without_target)
+
+
+def _parted(frame: nw.DataFrame[Any], path: Path, target: str) -> tuple[nw.DataFrame[Any], nw.Series[Any], int]:
+    """The columns and the target of the rows that have one, and how many have none."""
+    if target not in frame.columns:
+        raise click.ClickException(f"{path} has no column {target!r}{did_you_mean(target, frame.columns)}")
+    y = frame[target]
+    missing = y.is_null() | y.is_nan() if y.dtype.is_float() else y.is_null()
+    n_missing = int(missing.sum())
+    if n_missing == len(y):
+        raise click.ClickException(f"all {len(y)} values of {target!r} in {path} are missing: there is nothing to learn")
+    frame = frame.filter(~missing) if n_missing else frame
+    return frame.drop(target), frame[target], n_missing
+
+
+def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
+    """The target in the type that suits the task, and the task."""
+    if y.dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time):
+        raise click.ClickException(f"the target {y.name!r} holds dates or times: give a column of numbers or classes")
+    if not y.dtype.is_numeric():
+        if task == "regression":
+            raise click.ClickException(f"the target {y.name!r} is {y.dtype}: regression needs numbers; try --task classification")
+        return y.cast(nw.String) if y.dtype != nw.Boolean else y, "classification"
+    values = y.to_numpy()
+    if not np.isfinite(values).all():
+        raise click.ClickException(f"the target {y.name!r} holds infinite values: leave these rows out")
+    whole = bool((values == np.round(values)).all())
+    if task is None:
+        task = "classification" if whole and len(np.unique(values)) <= _MOST_CLASSES else "regression"
+    if task == "regression":
+        return y.cast(nw.Float64), task
+    if not whole:
+        raise click.ClickException(f"the target {y.name!r} holds fractions: classification needs classes; try --task regression")
+    return y.cast(nw.Int64), task
+
+
+def text_columns(model: Model) -> list[str]:
+    """Columns whose categories are text, the target among them."""
+    found = model.preprocessor_._text_columns()
+    if isinstance(model, TabularClassifier) and model.classes_.dtype.kind in "OU":
+        found += model.target_names_ or []
+    return found
+
+
+def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
+    """The columns that a model was trained on, in their order, as a frame of the library that read it.
+
+    Raises
+    ------
+    click.ClickException
+        Some are missing.
+    """
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        raise click.ClickException("the model was trained on an array, whose columns have no names: use it from Python")
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        plural = "s" if len(missing) > 1 else ""
+        hint = did_you_mean(missing[0], frame.columns)
+        raise click.ClickException(f"{path} lacks the column{plural} {listed(missing)} that the model was trained on{hint}")
+    return frame[list(names)].to_native()
+
+
+def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> tuple[nw.DataFrame[Any], Any]:
+    """The rows of a table that have a target, and their targets as an array.
+
+    Raises
+    ------
+    click.ClickException
+        The table has none, or they are not of the type that the model predicts.
+    """
+    names = model.target_names_ or []
+    if len(names) != 1:
+        raise click.ClickException(f"the model knows {len(names)} names of targets, expected one: evaluate it from Python")
+    X, y, _ = _parted(frame, path, names[0])
+    if isinstance(model, TabularRegressor):
+        return X, _target(y, "regression")[0].to_numpy()
+    classes = model.classes_
+    values = np.asarray(y.to_list(), dtype=classes.dtype if classes.dtype.kind == "O" else None)
+    if values.dtype.kind != classes.dtype.kind and not np.can_cast(values.dtype, np.float64):
+        got = f"{names[0]!r} in {path} holds values like {values[0]!r}"
+        raise click.ClickException(f"{got}, but the model's classes are {listed(classes)}")
+    return X, values

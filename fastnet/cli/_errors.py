@@ -1,0 +1,57 @@
+"""Bad input ends in one line and exit status 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+
+class OneLine(click.Group):
+    """A group of commands that says in one line what was wrong with its input."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command, and end the process."""
+        try:
+            sys.exit(super().main(*args, **{**extra, "standalone_mode": False}))
+        except click.ClickException as error:
+            click.echo(f"fastnet: {one_line(error.format_message())}", err=True)
+            sys.exit(2)
+        except click.Abort:
+            click.echo("fastnet: interrupted", err=True)
+            sys.exit(130)
+
+
+def one_line(text: object) -> str:
+    """A message without line breaks."""
+    return " ".join(str(text).split())
+
+
+@contextmanager
+def refusing(*errors: type[Exception], about: str = "") -> Iterator[None]:
+    """Turn these errors into one line, which begins with what it is about."""
+    try:
+        yield
+    except errors as error:
+        raise click.ClickException(f"{about}{': ' if about else ''}{one_line(error)}") from error
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'price'?`` if there is a similar name, else the first of those there are."""
+    names = list(known)
+    folded = {other.lower(): other for other in names}
+    close = get_close_matches(name.lower(), folded, n=1)
+    if close:
+        return f"; did you mean {folded[close[0]]!r}?"
+    return f"; it has {listed(names)}"
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Names in quotes, the first few of many."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more

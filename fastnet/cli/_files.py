@@ -1,0 +1,156 @@
+"""Tables in files: CSV, Parquet and Feather, read and written by pandas or Polars, whichever is installed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import narwhals.stable.v2 as nw
+
+from fastnet._atomic import replacing
+from fastnet.cli import INSTALL
+from fastnet.cli._errors import one_line
+
+#: Endings of compressed CSV files.
+COMPRESSIONS = (".gz", ".zip", ".xz")
+#: Ending -> format.
+FORMATS = {".csv": "CSV", ".tsv": "TSV", ".parquet": "Parquet", ".pq": "Parquet", ".feather": "Feather", ".arrow": "Feather"}
+
+
+def format_of(path: Path) -> str:
+    """The format of a table by its name; of a folder Parquet, in as many files as there are."""
+    if path.is_dir():
+        return "Parquet"
+    name = path.name.lower()
+    plain = next((name.removesuffix(end) for end in COMPRESSIONS if name.endswith(end)), name)
+    found = FORMATS.get(Path(plain).suffix)
+    if found is None or (plain != name and found not in ("CSV", "TSV")):
+        endings = f"{', '.join(FORMATS)}, or .csv with {', '.join(COMPRESSIONS)}"
+        raise click.ClickException(f"{path} is in no known format: expected a name that ends in {endings}")
+    return found
+
+
+def read_table(path: Path, text: Iterable[str] = ()) -> nw.DataFrame[Any]:
+    """The table in a file, of at least one row and one column.
+
+    Parameters
+    ----------
+    path : Path
+    text : iterable of str
+        Columns of a CSV file that are text even where all of it looks like numbers.
+
+    Raises
+    ------
+    click.ClickException
+        The file does not hold such a table, or what reads it is not installed.
+    """
+    format_, text = format_of(path), tuple(text)
+    if path.is_file() and not path.stat().st_size:
+        raise click.ClickException(f"{path} is empty: expected a table with at least one row and one column")
+    for reader in READERS[format_]:
+        try:
+            frame = nw.from_native(reader(path, text), eager_only=True)
+        except ImportError:
+            continue
+        except OSError as error:
+            raise click.ClickException(f"{path} cannot be read: {error.strerror or one_line(error)}") from error
+        except Exception as error:  # each library has its own errors for broken files
+            raise click.ClickException(f"{path} cannot be read as {format_}: {one_line(error)}") from error
+        if not all(frame.shape):
+            m, n = frame.shape
+            raise click.ClickException(f"{path} is empty: it has {m} rows and {n} columns, expected one of each at least")
+        return frame
+    raise click.ClickException(f"{path}: no library that reads {format_} is installed: {INSTALL}")
+
+
+def _pandas_csv(path: Path, text: tuple[str, ...], separator: str = ",") -> Any:
+    import pandas as pd
+
+    frame = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(text, str), low_memory=False)
+    others = [name for name in frame.select_dtypes(exclude=["number", "bool"]).columns if name not in text]
+    return frame.assign(**{name: _dates(frame[name]) for name in others})
+
+
+def _dates(column: Any) -> Any:
+    """Text as dates where all of it is such, as ISO 8601 writes them."""
+    import pandas as pd
+
+    try:
+        return pd.to_datetime(column, format="ISO8601", utc=True).dt.tz_localize(None) if column.notna().any() else column
+    except (ValueError, TypeError):
+        return column
+
+
+def _polars_csv(path: Path, text: tuple[str, ...], separator: str = ",") -> Any:
+    import polars as pl
+
+    if path.suffix.lower() in (".zip", ".xz"):
+        raise ImportError("Polars reads neither")
+    types = dict.fromkeys(text, pl.String)
+    return pl.read_csv(path, separator=separator, schema_overrides=types, try_parse_dates=True, infer_schema_length=None)
+
+
+def _pandas_parquet(path: Path, text: tuple[str, ...]) -> Any:
+    import pandas as pd
+
+    return pd.read_parquet(path)
+
+
+def _polars_parquet(path: Path, text: tuple[str, ...]) -> Any:
+    import polars as pl
+
+    return pl.read_parquet(path)
+
+
+def _pandas_feather(path: Path, text: tuple[str, ...]) -> Any:
+    import pandas as pd
+
+    return pd.read_feather(path)
+
+
+def _polars_feather(path: Path, text: tuple[str, ...]) -> Any:
+    import polars as pl
+
+    return pl.read_ipc(path)
+
+
+#: Format -> what reads it: the first whose libraries are installed.
+READERS: dict[str, tuple[Callable[[Path, tuple[str, ...]], Any], ...]] = {
+    "CSV": (_pandas_csv, _polars_csv),
+    "TSV": (partial(_pandas_csv, separator="\t"), partial(_polars_csv, separator="\t")),
+    "Parquet": (_pandas_parquet, _polars_parquet),
+    "Feather": (_pandas_feather, _polars_feather),
+}
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that could not be written, before any work is done for it.
+
+    Raises
+    ------
+    click.ClickException
+        It is a folder, or no file can be made beside it.
+    """
+    if path.is_dir():
+        raise click.ClickException(f"{path} is a folder: give the name of a file to write")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}: {str(path.parent)!r}") from error
+
+
+def check_written_format(path: Path) -> None:
+    """Refuse a name whose format is not written."""
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise click.ClickException(f"{path}: predictions are written as .csv or .parquet")
+
+
+def write_table(frame: nw.DataFrame[Any], path: Path) -> None:
+    """Write a table: the old file or the new one is there, whole, whatever happens."""
+    with replacing(path) as temporary:
+        (frame.write_parquet if path.suffix.lower() == ".parquet" else frame.write_csv)(temporary)
