@@ -24,10 +24,10 @@ LAYERS = [
     {"_identity", "data", "network"},
     {"_factors", "_lbfgs", "_loop", "_models", "_sampling", "callbacks", "functional"},
     {"_session"},
-    {"_stream"},
+    {"_rounds", "_stream"},
     {"training"},
     {"distributed", "estimators", "inspection", "onnx", "persistence", "torch"},
-    {"checkpoint", "plotting", "tabular"},
+    {"checkpoint", "dask", "plotting", "tabular"},
     {"__init__", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -55,6 +55,7 @@ def test_import_is_light():
     ("missing", "statement"),
     [
         ("matplotlib", "import fastnet.plotting"),
+        ("dask", "import fastnet.dask"),
         ("onnx", "import fastnet.onnx"),
         ("skl2onnx", "import fastnet.onnx; fastnet.onnx.register_skl2onnx()"),
         ("tqdm", "import fastnet; fastnet.ProgressBar().on_train_begin(None)"),

@@ -64,7 +64,7 @@ def train_epochs(
     open_curves(estimator, incremental=incremental)
     epochs = estimator.partial_fit_epochs if incremental else estimator.max_iter
     batch_size = _batch_size(estimator, len(rows))
-    n_steps = None if incremental else epochs * -(-len(rows) // batch_size)
+    n_steps = None if incremental else epochs * rows.steps_per_epoch(batch_size)
     solver = _solver(estimator, network, n_steps)
     session = _session(estimator, network, rows, random_state, solver, batch_size)
     rules = EpochRules(
@@ -158,12 +158,14 @@ def _session(
         "optimizer_state": solver.state,
         "step": solver.step,
     }
+    order = {"sampling": "shuffle" if estimator.shuffle else "sequential", "random_state": random_state}
+    if rows.elsewhere is not None:
+        return rows.elsewhere.session(estimator, network, **order, **options)
     if rows.blocks is not None:
         if targets.ndim == 2:
             targets = targets[:, :: network.n_outputs // loss.n_targets(network.n_outputs)]
         data = with_targets(rows.blocks, targets, rows.sample_weight)
-        sampling = "shuffle" if estimator.shuffle else "sequential"
-        return StreamSession(network, data, sampling=sampling, random_state=random_state, **options)
+        return StreamSession(network, data, **order, **options)
     drops = any(dropouts(estimator, network.n_layers - 1))
     return Session(
         network,

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -15,6 +15,7 @@ from sklearn.model_selection import check_cv, train_test_split
 from sklearn.utils import _safe_indexing
 
 from fastnet import _data, _outputs
+from fastnet._session import Session
 from fastnet.data import Blocks
 from fastnet.network import Network
 
@@ -24,6 +25,18 @@ from ._targets import class_numbers
 from ._types import MLP
 
 SMALLEST_VALIDATION_SET = 2
+
+
+class RowsElsewhere(Protocol):
+    """Rows that are in the memory of other processes."""
+
+    def __len__(self) -> int: ...
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates of the network in a pass over all rows."""
+
+    def session(self, estimator: MLP, network: Network, **options: Any) -> Session:
+        """A training run on them."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,8 @@ class Rows:
         The caller's weights alone.
     blocks : Blocks or None
         Where the features are read from, if they are not in memory; X is then an empty matrix of their shape.
+    elsewhere : RowsElsewhere or None
+        All rows, if this process has but a few of them, one of each class.
     """
 
     X: Any
@@ -51,9 +66,18 @@ class Rows:
     sample_weight: np.ndarray | None
     caller_weight: np.ndarray | None = None
     blocks: Blocks | None = None
+    elsewhere: RowsElsewhere | None = None
 
     def __len__(self) -> int:
-        return self.X.shape[0]
+        return self.X.shape[0] if self.elsewhere is None else len(self.elsewhere)
+
+    @property
+    def are_in_memory(self) -> bool:
+        return self.blocks is None and self.elsewhere is None
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates in a pass over all rows."""
+        return -(-len(self) // batch_size) if self.elsewhere is None else self.elsewhere.steps_per_epoch(batch_size)
 
     def take(self, index: np.ndarray) -> Rows:
         """The rows with numbers `index`."""

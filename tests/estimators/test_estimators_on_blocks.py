@@ -87,7 +87,7 @@ def test_shuffling_is_a_function_of_the_seed():
     [
         ({}, {"y": np.zeros(230)}, "Blocks bring their targets"),
         ({"solver": "lbfgs"}, {}, "solver='lbfgs' needs all rows in memory"),
-        ({"early_stopping": True}, {}, "No rows are set aside of blocks: give X_val and y_val"),
+        ({"early_stopping": True}, {}, "No rows are set aside of data that are not in memory: give X_val and y_val"),
     ],
 )
 def test_what_cannot_be_done(parameters, arguments, message):
