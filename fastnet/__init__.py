@@ -202,7 +202,7 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _SUBMODULES:
         return import_module(f"fastnet.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{called_here(name, __all__)}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{called_here(name, __all__)}")
 
 
 def __dir__() -> list[str]:

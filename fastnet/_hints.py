@@ -99,9 +99,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def called_here(word: str, known: Iterable[str]) -> str:
-    """`` It is called 'Network' here.`` for a word from elsewhere; Python itself suggests names that are spelt alike."""
+    """``. It is called 'Network' here`` for a word from elsewhere; Python itself suggests names that are spelt alike."""
     meant = _from_elsewhere(word, known)
-    return f" It is called {meant!r} here." if meant else ""
+    return f". It is called {meant!r} here" if meant else ""
 
 
 def _from_elsewhere(word: str, known: Iterable[str]) -> str:
