@@ -11,6 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fastnet._hints import called_here
 from fastnet.activations import (
     ELU,
     GELU,
@@ -220,7 +221,7 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _SUBMODULES:
         return import_module(f"fastnet.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{called_here(name, __all__)}")
 
 
 def __dir__() -> list[str]:

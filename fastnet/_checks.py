@@ -51,7 +51,7 @@ def lookup(spec: Any, table: Mapping[str, type], base: type, kind: str, *args: A
     if isinstance(spec, type) and issubclass(spec, base):
         return spec(*args)
     raise TypeError(
-        f"{kind} must be a name or a {base.__name__} object, got {spec!r}; known names are: {', '.join(sorted(table))}."
+        f"{kind} must be a name or an object of class {base.__name__}, got {spec!r}; known names are: {', '.join(sorted(table))}."
     )
 
 

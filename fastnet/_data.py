@@ -174,8 +174,9 @@ def targets(y: Any, m: int, n_outputs: int, loss: Loss, dtype: np.dtype, n_posit
     n_targets = loss.n_targets(n_outputs)
     matrix = array.reshape(m, -1) if m else array.reshape(0, n_targets)
     if matrix.shape[1] != n_targets:
+        hint = " Class numbers need the loss 'cross_entropy' and an output layer with 'softmax'." if array.ndim == 1 else ""
         raise ValueError(
-            f"y must have {n_targets} column{'s' * (n_targets > 1)} for {n_outputs} outputs, got shape {array.shape}."
+            f"y must have {n_targets} column{'s' * (n_targets > 1)} for {n_outputs} outputs, got shape {array.shape}.{hint}"
         )
     matrix = _converted(matrix, dtype)
     _checks.assert_finite(matrix, "y")

@@ -34,7 +34,7 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "tau": ("quantile", "quantiles"),
     # activations and layers
     "swish": ("silu",),
-    "linear": ("identity",),
+    "linear": ("identity", "Dense"),
     "none": ("identity",),
     "negativeslope": ("alpha",),
     "units": ("n_units",),
@@ -45,10 +45,12 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "infeatures": ("n_inputs",),
     "inputdim": ("n_inputs",),
     "inputshape": ("n_inputs",),
+    "sequential": ("Network",),
     "layers": ("hidden_layer_sizes",),
     "hiddenlayersizes": ("layers=[fastnet.Dense(n_units, activation), ...]",),
     # optimisers, learning rates and penalties
     "sgdm": ("sgd",),
+    "momentum": ("sgd", "SGD"),
     "optimizer": ("solver",),
     "optim": ("solver", "optimizer"),
     "solver": ("optimizer",),
@@ -96,6 +98,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return _hint(word, {"": known})
 
 
+def called_here(word: str, known: Iterable[str]) -> str:
+    """``. It is called 'Network' here`` for a word from elsewhere; Python itself suggests names that are spelt alike."""
+    meant = _from_elsewhere(word, known)
+    return f". It is called {meant!r} here" if meant else ""
+
+
+def _from_elsewhere(word: str, known: Iterable[str]) -> str:
+    """The known word that the table has for this one."""
+    called = (here for here in _CALLED_HERE.get(_folded(word).replace("_", ""), ()) if here.partition("=")[0] in known)
+    return next(called, "")
+
+
 def _hint(word: str, places: dict[str, Iterable[str]]) -> str:
     """What was meant, from words that are known in several places; another place than "" is named with it."""
     for find in (_exactly, _nearly):
@@ -114,10 +128,8 @@ def _folded(word: str) -> str:
 
 def _exactly(word: str, known: list[str]) -> str:
     """The known word that is the same but for capitals and underscores, or that the table has."""
-    key = _folded(word).replace("_", "")
     alike = {name.replace("_", "").lower(): name for name in known}
-    called = (here for here in _CALLED_HERE.get(key, ()) if here.partition("=")[0] in known)
-    return alike.get(key) or next(called, "")
+    return alike.get(_folded(word).replace("_", "")) or _from_elsewhere(word, known)
 
 
 def _nearly(word: str, known: list[str]) -> str:

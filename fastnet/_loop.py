@@ -31,7 +31,8 @@ def checked_callbacks(callbacks: Any) -> tuple[CallbackProtocol, ...]:
         One callback alone, a class, or an object that is no callback of fastnet's.
     """
     if hasattr(callbacks, "on_epoch_end"):
-        raise TypeError(f"callbacks must be a list, got {callbacks!r} alone: give callbacks=[...].")
+        name = getattr(callbacks, "__name__", type(callbacks).__name__)
+        raise TypeError(f"callbacks must be a list, got {name} alone: give callbacks=[...].")
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks must be a list of callbacks, got {callbacks!r}.")
     callbacks = tuple(callbacks)

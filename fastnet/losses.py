@@ -119,7 +119,8 @@ class BinaryCrossEntropy(Loss):
     def check_targets(self, y: np.ndarray) -> None:
         if y.min() < 0 or y.max() > 1:
             raise ValueError(
-                f"Targets of binary_cross_entropy must be 0 or 1 (or between), got values from {y.min():g} to {y.max():g}."
+                f"Targets of binary_cross_entropy must be 0 or 1 (or between), got values from {y.min():g} to {y.max():g}. For "
+                "more than two classes, end the network with 'softmax' and one unit per class."
             )
 
     def elementwise(self, a: np.ndarray, y: np.ndarray) -> np.ndarray:

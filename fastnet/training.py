@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,7 +138,10 @@ def validation_of(network: Network, validation_data: Any, loss: Loss) -> Blocks 
     if validation_data is None or isinstance(validation_data, Blocks):
         return validation_data
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-        raise ValueError("validation_data must be (X, y) or (X, y, sample_weight).")
+        raise ValueError(
+            f"validation_data must be (X, y) or (X, y, sample_weight), got {short(validation_data)}. To set a share of the rows "
+            "aside, split them first, with scikit-learn's train_test_split for example."
+        )
     X, y, sample_weight = (*validation_data, None)[:3]
     try:
         return _validated(network, X, y, sample_weight, loss)

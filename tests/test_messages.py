@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import warnings
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import fastnet as fn
 
@@ -28,6 +30,7 @@ ESTIMATOR_MISTAKES = {
     "ReLU": (fn.MLPClassifier(activation="ReLU"), "a str among elu, exponential, gelu.* Did you mean 'relu'"),
     "Adam": (fn.MLPClassifier(solver="Adam"), "Did you mean 'adam'"),
     "a share of rows": (fn.MLPClassifier(early_stopping=True, validation_split=0.2), "goes to validation_fraction"),
+    "verbose": (fn.MLPClassifier(verbose="yes"), "an int in the range .*, an instance of 'bool'.* or a str among {'progress'}"),
     "roc_auc of three": (fn.MLPClassifier(early_stopping=True, scoring="roc_auc"), "use 'roc_auc_ovr'"),
 }
 
@@ -97,7 +100,9 @@ NETWORK_MISTAKES = {
     "loss of elsewhere": ({"loss": "categorical_crossentropy"}, ValueError, "Did you mean 'cross_entropy'"),
     "optimiser in capitals": ({"optimizer": "Adam"}, ValueError, "Did you mean 'adam'"),
     "a class": ({"callbacks": [fn.EarlyStopping]}, TypeError, r"give EarlyStopping\(...\), with parentheses"),
-    "one callback": ({"callbacks": fn.EarlyStopping()}, TypeError, r"give callbacks=\[...\]"),
+    "one callback": ({"callbacks": fn.EarlyStopping()}, TypeError, r"got EarlyStopping alone: give callbacks=\[...\]"),
+    "a share of rows": ({"validation_data": 0.2}, ValueError, r"\(X, y, sample_weight\), got 0.2. .* train_test_split"),
+    "class numbers as values": ({"loss": "squared_error"}, ValueError, "Class numbers need the loss 'cross_entropy' and"),
 }
 
 
@@ -148,6 +153,41 @@ def test_text():
         network().fit(X, TEXT)
     with pytest.raises(ValueError, match="could not convert string to float.*OneHotEncoder"):
         fn.MLPClassifier().fit(TEXT.reshape(-1, 1), y)
+    for text in (TEXT, TEXT.astype(object)):
+        with pytest.raises(ValueError, match="could not convert string to float.*only classifiers take text as y"):
+            fn.MLPRegressor().fit(X, text)
+
+
+def test_numbers_as_text_are_targets_of_regressors():
+    values, text = (fn.MLPRegressor(max_iter=1, random_state=0) for _ in range(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(values.fit(X, y).coefs_[0], text.fit(X, y.astype(str)).coefs_[0])
+
+
+def test_values_as_classes():
+    with pytest.raises(ValueError, match="Unknown label type: continuous. Maybe you are trying to fit a classifier"):
+        fn.MLPClassifier().fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="got values from 0 to 2. For more than two classes, end the network with 'softmax'"):
+        fn.Network([fn.Dense(1, "sigmoid")], 3).fit(X, y)
+
+
+def test_classes_as_one_hot_vectors():
+    classifier = fn.MLPClassifier(max_iter=1, n_iter_no_change=np.inf, tol=0)
+    with pytest.warns(UserWarning, match=r"exactly one label in each of its 60 rows.* Pass y.argmax\(axis=1\)"):
+        classifier.fit(X, np.eye(3)[y])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        classifier.fit(X, np.vstack([np.eye(3)[y[:-1]], [1, 1, 0]]))
+
+
+@pytest.mark.parametrize(("word", "here"), [("Sequential", "Network"), ("Linear", "Dense"), ("Momentum", "SGD")])
+def test_names_from_elsewhere_in_the_module(word, here):
+    with pytest.raises(AttributeError, match=f"no attribute '{word}'. It is called '{here}' here$"):
+        getattr(fn, word)
+    with pytest.raises(AttributeError, match="no attribute 'zebra'$"):
+        fn.zebra  # noqa: B018
 
 
 def test_a_class_of_one_row_that_should_be_split_off():
@@ -161,6 +201,14 @@ def test_a_pickle_is_no_model_file(tmp_path):
     path = tmp_path / "model.joblib"
     path.write_bytes(pickle.dumps(X))
     with pytest.raises(ValueError, match="not a safetensors file: a pickle or an archive, as joblib"):
+        fn.load(path)
+
+
+def test_a_file_that_is_cut_off(tmp_path):
+    path = tmp_path / "model.safetensors"
+    network().save(path)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ValueError, match=r"truncated file: tensor '\w+' has data_offsets .* within the 44 bytes of data"):
         fn.load(path)
 
 

@@ -56,7 +56,7 @@ def test_unknown_names_list_the_known_ones(kind):
 
 @pytest.mark.parametrize("kind", ["activation", "loss", "optimizer", "initializer"])
 def test_other_types_are_refused(kind):
-    with pytest.raises(TypeError, match=f"{kind} must be a name or a"):
+    with pytest.raises(TypeError, match=f"{kind} must be a name or an object of class"):
         TABLES[kind][1](3)
 
 

@@ -42,6 +42,7 @@ from ._prediction import outputs
 from ._sklearn import unchanged_on_error
 from ._solver import partial_fit_available
 from ._validation import Rows, accuracy
+from ._warnings import warn_of_one_hot_classes
 from ._weights import with_class_weight
 
 
@@ -232,6 +233,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _checked_targets(self, y: np.ndarray, role: _targets.Role) -> np.ndarray:
         y = _targets.as_indicators(y)
         _targets.check_classes(self, y, role)
+        if role == "fit" and _targets.is_multilabel(self):
+            warn_of_one_hot_classes(y)
         return y
 
     def _encode(self, y: np.ndarray, dtype: np.dtype) -> np.ndarray:

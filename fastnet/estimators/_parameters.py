@@ -127,7 +127,9 @@ def check_names(estimator: MLP) -> None:
         constraints = estimator._parameter_constraints.get(name, [])  # derived classes add parameters
         known = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}
         if isinstance(value, str) and known and value not in known:
-            raise invalid(estimator, name, f"a str among {', '.join(sorted(known))}", did_you_mean(value, known))
+            hint = did_you_mean(value, known)
+            if hint or len(known) > 1:
+                raise invalid(estimator, name, f"a str among {', '.join(sorted(known))}", hint)
     if _is_number(estimator.learning_rate):
         raise invalid(estimator, "learning_rate", "a policy or a schedule", " The number goes to learning_rate_init.")
     loss = getattr(estimator, "loss", None)

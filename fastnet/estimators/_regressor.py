@@ -41,7 +41,7 @@ from ._prediction import outputs
 from ._scaling import in_units_of_y, learn, standardised
 from ._sklearn import unchanged_on_error
 from ._solver import partial_fit_available
-from ._targets import Role, check_values, encode_values, in_order
+from ._targets import Role, checked_values, encode_values, in_order
 from ._validation import Rows, r2
 
 
@@ -217,7 +217,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return self._start(n_features, units, self._out_activation())
 
     def _checked_targets(self, y: np.ndarray, role: Role) -> np.ndarray:
-        check_values(y)
+        y = checked_values(y)
         if self.scale_target and regression_loss(self).name == "poisson":
             raise ValueError(
                 "scale_target=True standardises y, but loss='poisson' needs y >= 0, such as counts. Use scale_target=False, or "

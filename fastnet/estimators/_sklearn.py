@@ -33,6 +33,9 @@ except ImportError:  # scikit-learn < 1.9 has no callbacks
         """Stands in for the mixin of scikit-learn 1.9: no `set_callbacks`, so `has_callbacks` is always False."""
 
 
+WHAT_TO_DO_WITH_TEXT = "Turn text in X into numbers, with OneHotEncoder for example; only classifiers take text as y."
+
+
 def has_callbacks(estimator: MLP) -> bool:
     """Whether scikit-learn callbacks are set on `estimator`, by the user or by a meta-estimator."""
     return bool(getattr(estimator, "_skl_callbacks", None))
@@ -54,7 +57,7 @@ def checked_data(estimator: MLP, X: Any, *y: Any, **options: Any) -> Any:
     except ValueError as error:
         if "could not convert string" not in str(error):
             raise
-        raise ValueError(f"{error}. Turn text into numbers before, with OneHotEncoder for example.") from error
+        raise ValueError(f"{error}. {WHAT_TO_DO_WITH_TEXT}") from error
 
 
 def check_sample_weight(sample_weight: Any, X: Any, dtype: np.dtype) -> np.ndarray:

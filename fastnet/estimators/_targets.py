@@ -7,10 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from fastnet.losses import Quantile
 
+from ._sklearn import WHAT_TO_DO_WITH_TEXT
 from ._types import Classifier
 
 #: What rows are for.
@@ -49,7 +50,11 @@ def check_classes(estimator: Classifier, y: np.ndarray, role: Role) -> None:
         Targets that are no class labels; other classes than those of the call before, or sets of labels after single ones.
     """
     if not hasattr(estimator, "classes_") or (role == "fit" and not estimator.warm_start):
-        estimator._label_binarizer = LabelBinarizer().fit(y)
+        try:
+            estimator._label_binarizer = LabelBinarizer().fit(y)
+        except ValueError:
+            check_classification_targets(y)  # explains what is wrong, where LabelBinarizer shows all values
+            raise
         estimator.classes_ = estimator._label_binarizer.classes_
         return
     classes = unique_labels(y)
@@ -121,12 +126,26 @@ def smooth_labels(targets: np.ndarray, smoothing: float) -> np.ndarray:
     return targets * targets.dtype.type(1 - smoothing) + targets.dtype.type(0.5 * smoothing)
 
 
-def check_values(y: Any) -> None:
-    """Raise TypeError for sparse `y`, which scikit-learn's validation lets through."""
+def checked_values(y: Any) -> Any:
+    """Targets of a regressor as numbers, converted if they are text such as "1.5".
+
+    Raises
+    ------
+    TypeError
+        Sparse targets, which scikit-learn's validation accepts.
+    ValueError
+        Text that is not a number.
+    """
     if issparse(y):
         raise TypeError(
             "Sparse data was passed for y, but dense data is required. Use '.toarray()' to convert to a dense numpy array."
         )
+    if y.dtype.kind not in "US":
+        return y
+    try:
+        return y.astype(np.float64)
+    except ValueError as error:
+        raise ValueError(f"{error}. {WHAT_TO_DO_WITH_TEXT}") from error
 
 
 def encode_values(y: np.ndarray, loss: Any, dtype: np.dtype) -> np.ndarray:

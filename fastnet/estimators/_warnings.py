@@ -36,7 +36,7 @@ as_scikit_learn = FunctionType(_call.__code__, {"__name__": "sklearn.neural_netw
 
 
 def warn_of_unused_parameters(estimator: MLP) -> None:
-    """Warn of each of fastnet's own parameters that is set, and changes nothing beside the others."""
+    """Warn about each of fastnet's own parameters that is set and has no effect, given the others."""
     for name, reason in _unused(estimator):
         message = f"{name}={short(getattr(estimator, name))} has no effect {reason}."
         warnings.warn(message, UserWarning, stacklevel=_TO_THE_CALLER)
@@ -69,6 +69,17 @@ def _is_among(value: Any, unset: Container[Any]) -> bool:
     """Whether the value, or each in a list of them, is among those that ask for nothing."""
     values = value if isinstance(value, (list, tuple, np.ndarray)) else [value]
     return all(isinstance(item, (Real, str, type(None))) and item in unset for item in values)
+
+
+def warn_of_one_hot_classes(y: Any) -> None:
+    """Warn about sets of labels that are one label in each row: most likely classes as one-hot vectors."""
+    n_rows, n_labels = y.shape
+    if n_rows > 1 and n_labels > 1 and (np.asarray(y.sum(axis=1)) == 1).all():
+        message = (
+            f"y has exactly one label in each of its {n_rows} rows, but is fitted as sets of labels: predictions may have "
+            "several labels or none. Pass y.argmax(axis=1) if each row has one class."
+        )
+        warnings.warn(message, UserWarning, stacklevel=_TO_THE_CALLER)
 
 
 def warn_of_other_units(y: np.ndarray, y_val: np.ndarray) -> None:

@@ -145,7 +145,10 @@ def _span(name: str, entry: Any, data_size: int) -> tuple[np.dtype, tuple[int, .
     if not _naturals(shape) or len(shape) > MAX_DIMENSIONS:
         raise ValueError(f"tensor {short(name)} has shape {short(shape)}, expected up to {MAX_DIMENSIONS} natural numbers")
     if not _naturals(offsets) or len(offsets) != 2 or not offsets[0] <= offsets[1] <= data_size:
-        raise ValueError(f"tensor {short(name)} has data_offsets {short(offsets)}, expected [begin, end] in {data_size} bytes")
+        raise ValueError(
+            f"broken or truncated file: tensor {short(name)} has data_offsets {short(offsets)}, expected [begin, end] within "
+            f"the {data_size} bytes of data"
+        )
     dtype, (begin, end) = DTYPES[code], offsets
     expected = math.prod(shape) * dtype.itemsize
     if end - begin != expected:
