@@ -10,7 +10,21 @@ import numpy as np
 from fastnet import _checks, runtime
 from fastnet._core import core
 from fastnet.layers import (
-    GRU, LSTM, RNN, Concat, Dense, Dropout, Graph, Inputs, Last, Layer, LayerNorm, Parametric, PReLU, Residual, Scale,
+    GRU,
+    LSTM,
+    RNN,
+    Concat,
+    Dense,
+    Dropout,
+    Graph,
+    Inputs,
+    Last,
+    Layer,
+    LayerNorm,
+    Parametric,
+    PReLU,
+    Residual,
+    Scale,
 )  # fmt: skip
 from fastnet.layers.recurrent import Recurrence
 
@@ -72,8 +86,8 @@ def _check_layers(layers: Iterable[Layer]) -> None:
     for layer in layers:
         if not isinstance(layer, _STEP_BY_STEP):
             raise ValueError(
-                f"step goes through layers that need no other steps than the states of recurrent ones, got {type(layer).__name__}: "
-                "give forward the whole series."
+                f"step goes through recurrent layers and those that treat every step alike, got {type(layer).__name__}: give "
+                "forward the whole series."
             )
         if isinstance(layer, Residual):
             _check_layers(layer.layers)

@@ -26,7 +26,8 @@ __all__ = ["from_torch_state_dict", "to_torch_state_dict"]
 
 _KEY = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<index>\d+)\.(?P<kind>(?:weight|bias)(?:_[ih]h_l0(?:_reverse)?)?)")
 
-#: Layers that are modules of torch.nn: the modules' parameters, and the names that fastnet has for them. Two of one name are added.
+#: Layers that are modules of torch.nn: the modules' parameters, and the names that fastnet has for them. Two of one name are
+#: added.
 _SEGMENTS: dict[type[Layer], dict[str, str]] = {
     Dense: {"weight": "W", "bias": "b"},
     LayerNorm: {"weight": "gain", "bias": "bias"},
@@ -205,8 +206,8 @@ def _modules(state_dict: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
         match = _KEY.fullmatch(key)
         if match is None:
             raise ValueError(
-                f"cannot take {key!r}: expected keys like '0.weight' and '0.bias' of an nn.Sequential of nn.Linear, nn.LayerNorm, "
-                "nn.PReLU, nn.RNN, nn.GRU and nn.LSTM of one layer"
+                f"cannot take {key!r}: expected keys like '0.weight' and '0.bias' of an nn.Sequential of nn.Linear, "
+                "nn.LayerNorm, nn.PReLU, nn.RNN, nn.GRU and nn.LSTM of one layer"
             )
         found.setdefault((match["prefix"], int(match["index"])), {})[match["kind"]] = _array(key, value)
     prefixes = {prefix for prefix, _ in found}

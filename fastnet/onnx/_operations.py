@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto
@@ -197,7 +198,7 @@ def _pooling(graph: GraphBuilder, pooling: Pooling, segments: Segments, A: str) 
 
 
 #: A recurrence's cell -> ONNX's operator, its attributes, and the order of the gates there.
-RECURRENCES: dict[str, tuple[str, dict[str, object], tuple[int, ...]]] = {
+RECURRENCES: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "tanh": ("RNN", {"activations": ["Tanh"]}, (0,)),
     "relu": ("RNN", {"activations": ["Relu"]}, (0,)),
     "lstm": ("LSTM", {}, (0, 3, 1, 2)),

@@ -327,7 +327,8 @@ class TestRecurrent:
     def test_outputs_and_gradients(self, name, ragged, rng):
         net, model, torch = self.networks(name, ragged)
         model.load_state_dict({key: torch.from_numpy(array) for key, array in to_torch_state_dict(net).items()})
-        X, y, lengths = rng.standard_normal((6, 7, 3)), rng.random((6, 2)), np.array([7, 3, 1, 7, 5, 2]) if ragged else np.full(6, 7)
+        X, y = rng.standard_normal((6, 7, 3)), rng.random((6, 2))
+        lengths = np.array([7, 3, 1, 7, 5, 2]) if ragged else np.full(6, 7)
         A = model(torch.tensor(X), torch.tensor(lengths))
         (0.5 * ((A - torch.tensor(y)) ** 2).sum(dim=1).mean()).backward()
         data = fn.Ragged.from_padded(X, lengths) if ragged else X
@@ -335,7 +336,7 @@ class TestRecurrent:
         gradients = net.views(net.loss_and_grad(data, y)[1].flat)
         of_torch = {key: value.grad.numpy() for key, value in model.named_parameters()}
         reverse = "1.1." in next(iter(net.parameters))
-        for path, ending in ((("1.1.", ""), ("1.2.", "_reverse")) if reverse else (("1.", ""),)):
+        for path, ending in (("1.1.", ""), ("1.2.", "_reverse")) if reverse else (("1.", ""),):
             for key, segment in (("weight_ih_l0", "W"), ("weight_hh_l0", "U"), ("bias_ih_l0", "b"), ("bias_hh_l0", "c")):
                 if path + segment in gradients:
                     np.testing.assert_allclose(gradients[path + segment], of_torch[f"0.{key}{ending}"].T, rtol=1e-10, atol=1e-12)
