@@ -39,6 +39,7 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "negativeslope": ("alpha",),
     "units": ("n_units",),
     "outfeatures": ("n_units",),
+    "hiddensize": ("n_units",),
     "kernelinitializer": ("initializer",),
     "p": ("dropout",),
     "nfeatures": ("n_inputs",),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fastnet._data import MatrixLike
     from fastnet._loop import CallbackProtocol
     from fastnet._sampling import Sampling
+    from fastnet._steps import Steps
     from fastnet.data import Blocks
     from fastnet.history import History
     from fastnet.optimizers import Optimizer
@@ -178,6 +179,7 @@ class Network:
         self._params = params
         self.dtype = params.dtype
         self._exclusive = Exclusive()
+        self._steps: Steps | None = None
         self._set_views()
 
     def _set_views(self) -> None:
@@ -411,6 +413,49 @@ class Network:
         self._compute(partial(core.forward, of_each=True), features, out, self._threads(m))
         A = out.reshape(m, self.n_members, self.n_outputs)
         return A[0] if single else A
+
+    def step(self, x: ArrayLike, state: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """A[L] after one more step of series that arrive step by step, of a network with recurrent layers.
+
+        After all steps of a series, the output is that of `forward` for the whole series, except for rounding. There may be more
+        steps than `input_shape` says.
+
+        Parameters
+        ----------
+        x : array-like of shape (channels,) or (streams, channels)
+            The next step of one series, or of several side by side.
+        state : array-like of shape (n_states,) or (streams, n_states), optional
+            What the step before gave; None before the first.
+
+        Returns
+        -------
+        A : ndarray of shape (n_outputs,) or (streams, n_outputs)
+            With ``return_sequences`` up to the output layer, the output of this step.
+        state : ndarray of shape (n_states,) or (streams, n_states)
+            h of each recurrent layer, and c of each LSTM, one after the other.
+
+        Raises
+        ------
+        ValueError
+            Layers that need other steps than the states of recurrent ones (`Bidirectional`, convolutions, pools), or arrays that
+            do not fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnet as fn
+        >>> net = fn.Network([fn.GRU(4), fn.Dense(1, "identity")], input_shape=(3, 2), dtype="float64", random_state=0)
+        >>> series, state = np.ones((3, 2)), None
+        >>> for x in series:
+        ...     A, state = net.step(x, state)
+        >>> bool(np.allclose(A, net.forward(series)))
+        True
+        """
+        if self._steps is None:
+            from fastnet._steps import Steps
+
+            self._steps = Steps(self)
+        return self._steps(self._params, x, state)
 
     def member(self, number: int) -> Network:
         """A member of a packed ensemble, from 0, as a network of its own with a copy of its parameters.
@@ -834,7 +879,7 @@ class Network:
 #: Attributes that `Network._build` sets.
 _BUILT = frozenset(
     {"layers", "n_inputs", "sizes", "_inputs", "dtype", "_together", "_graph", "_ends", "_params", "_plan", "_exclusive"}
-    | {"_parameters", "_weights", "_biases"}
+    | {"_parameters", "_weights", "_biases", "_steps"}
 )
 
 

@@ -2,7 +2,8 @@
 
 A dense layer becomes `nn.Linear` and the module of its activation (`nn.Identity` for identity), and `nn.Dropout` where the
 layer has dropout. Torch keeps a weight as (n_out, n_in), the transpose of fastnet's. LayerNorm, PReLU and Dropout are the modules
-of the same names.
+of the same names. RNN, GRU and LSTM are `nn.RNN`, `nn.GRU` and `nn.LSTM` of one layer, Bidirectional those with
+``bidirectional=True``: they give PyTorch tuples, so that a module of your own runs them.
 """
 
 from __future__ import annotations
@@ -17,20 +18,23 @@ from fastnet import _checks
 from fastnet import activations as _activations
 from fastnet._models import model_view
 from fastnet.activations import Activation
-from fastnet.layers import Dense, Dropout, Layer, LayerNorm, PReLU, chain
+from fastnet.layers import GRU, LSTM, RNN, Bidirectional, Dense, Dropout, Layer, LayerNorm, PReLU, chain
 from fastnet.layers.dense import scale_factor
 from fastnet.network import Network
 
 __all__ = ["from_torch_state_dict", "to_torch_state_dict"]
 
-_KEY = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<index>\d+)\.(?P<kind>weight|bias)")
+_KEY = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<index>\d+)\.(?P<kind>(?:weight|bias)(?:_[ih]h_l0(?:_reverse)?)?)")
 
-#: Layers that are modules of torch.nn: the modules' parameters, and the names that fastnet has for them.
+#: Layers that are modules of torch.nn: the modules' parameters, and the names that fastnet has for them. Two of one name are
+#: added.
 _SEGMENTS: dict[type[Layer], dict[str, str]] = {
     Dense: {"weight": "W", "bias": "b"},
     LayerNorm: {"weight": "gain", "bias": "bias"},
     PReLU: {"weight": "p"},
     Dropout: {},
+    GRU: {"weight_ih_l0": "W", "weight_hh_l0": "U", "bias_ih_l0": "b", "bias_hh_l0": "c"},
+    **dict.fromkeys((RNN, LSTM), {"weight_ih_l0": "W", "weight_hh_l0": "U", "bias_ih_l0": "b", "bias_hh_l0": "b"}),
 }
 
 
@@ -66,9 +70,12 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
         raise TypeError(f"an ensemble is no nn.Sequential, got {model!r}: net.parameters has its parameters by name")
     state, index = {}, 0
     for number, layer in enumerate(view.layers, start=1):
+        written: set[str] = set()
         for kind, segment in _segments(number, layer).items():
             array = view.parameters[f"{number}.{segment}"]
-            state[f"{index}.{kind}"] = np.array((_factor(layer, kind, array) * array).T, order="C")
+            factor = 0 if segment in written else _factor(layer, kind, array)
+            state[f"{index}.{kind}"] = np.array((factor * array).T, order="C")
+            written.add(segment)
         index += 2 + bool(layer.dropout) if isinstance(layer, Dense) else 1
     return state
 
@@ -78,6 +85,7 @@ def from_torch_state_dict(
     activations: Sequence[str | Activation] | None = None,
     *,
     layers: Sequence[Layer] | None = None,
+    input_shape: Sequence[int] | None = None,
     dtype: str | None = None,
 ) -> Network:
     """A network with the parameters of an `nn.Sequential`.
@@ -90,8 +98,11 @@ def from_torch_state_dict(
     activations : sequence of str or Activation
         For modules that are all `nn.Linear`: one each, as a state dict holds no activations.
     layers : sequence of Layer
-        For others, the network's layers in place of `activations`: `Dense`, `LayerNorm`, `PReLU`, and `Dropout`, which has no
-        parameters. A slope that all units share, as `nn.PReLU` has by default, becomes that of each unit.
+        For others, the network's layers in place of `activations`: `Dense`, `LayerNorm`, `PReLU`, `RNN`, `GRU`, `LSTM`,
+        `Bidirectional`, and `Dropout`, which has no parameters. A slope that all units share, as `nn.PReLU` has by default,
+        becomes that of each unit; the two biases of `nn.RNN` and `nn.LSTM` are added.
+    input_shape : sequence of int, optional
+        (steps, channels) of a row of the network, where its layers need it.
     dtype : str, optional
         `"float32"` or `"float64"`; None: the arrays' own.
 
@@ -124,9 +135,11 @@ def from_torch_state_dict(
         dtype = "float32" if all(array.dtype == np.float32 for array in arrays) else "float64"
     pairs = zip(owners, modules.items(), strict=True)
     matrices = [_matrix(name, parts) for (_, layer), (name, parts) in pairs if isinstance(layer, Dense)]
-    if not matrices:
-        raise ValueError("layers holds no Dense layer, whose weights say how many inputs there are")
-    network = Network(layers, matrices[0].shape[1], dtype=dtype, random_state=0)
+    if not matrices and input_shape is None:
+        raise ValueError("layers holds no Dense layer, whose weights say how many inputs there are, and there is no input_shape")
+    n_inputs = matrices[0].shape[1] if input_shape is None else None
+    network = Network(layers, n_inputs, input_shape=input_shape, dtype=dtype, random_state=0)
+    network.params[:] = 0
     for (number, layer), (name, parts) in zip(owners, modules.items(), strict=True):
         _write(network, number, layer, name, parts)
     return network
@@ -134,8 +147,12 @@ def from_torch_state_dict(
 
 def _segments(number: int, layer: Layer) -> dict[str, str]:
     """A layer's row of the table."""
+    if isinstance(layer, Bidirectional):
+        forward = _segments(number, layer.layer)
+        reverse = {f"{kind}_reverse": f"2.{segment}" for kind, segment in forward.items()}
+        return {kind: f"1.{segment}" for kind, segment in forward.items()} | reverse
     if type(layer) not in _SEGMENTS:
-        known = ", ".join(row.__name__ for row in _SEGMENTS)
+        known = ", ".join(row.__name__ for row in (*_SEGMENTS, Bidirectional))
         raise TypeError(
             f"layer {number}, {type(layer).__name__}, is no module of an nn.Sequential; those are {known}. net.parameters has "
             "the parameters of all layers by name"
@@ -169,16 +186,17 @@ def _matrix(name: str, parts: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _write(network: Network, number: int, layer: Layer, name: str, parts: Mapping[str, np.ndarray]) -> None:
-    """Give a layer the parameters of its module; biases that there are not stay 0."""
-    segments = _SEGMENTS[type(layer)]
-    if "weight" not in parts or parts.keys() - segments:
+    """Add the parameters of its module to a layer's, which are 0: biases that there are not stay so."""
+    segments = _segments(number, layer)
+    missing = {kind for kind in segments if kind.startswith("weight")} - parts.keys()
+    if missing or parts.keys() - segments:
         raise ValueError(f"layer {name!r} has {' and '.join(parts)}, but {type(layer).__name__} has {' and '.join(segments)}")
     for kind, array in parts.items():
         view = network.parameters[f"{number}.{segments[kind]}"]
         shape = view.shape[::-1]
         if array.shape != shape and not (isinstance(layer, PReLU) and array.shape == (1,)):
             raise ValueError(f"layer {name!r} has a {kind} of shape {array.shape}, expected {shape}")
-        view[...] = array.T / _factor(layer, kind, view)
+        view += array.T / _factor(layer, kind, view)
 
 
 def _modules(state_dict: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
@@ -188,8 +206,8 @@ def _modules(state_dict: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
         match = _KEY.fullmatch(key)
         if match is None:
             raise ValueError(
-                f"cannot take {key!r}: expected keys like '0.weight' and '0.bias' of an nn.Sequential of nn.Linear, nn.LayerNorm "
-                "and nn.PReLU"
+                f"cannot take {key!r}: expected keys like '0.weight' and '0.bias' of an nn.Sequential of nn.Linear, "
+                "nn.LayerNorm, nn.PReLU, nn.RNN, nn.GRU and nn.LSTM of one layer"
             )
         found.setdefault((match["prefix"], int(match["index"])), {})[match["kind"]] = _array(key, value)
     prefixes = {prefix for prefix, _ in found}

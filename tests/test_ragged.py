@@ -112,10 +112,11 @@ def test_training_is_the_same_however_rows_are_given(rng, tmp_path):
         np.testing.assert_array_equal(copy.forward(rows), nets[0].forward(rows))
 
 
+@pytest.mark.parametrize("chain", ["pools", "gru", "lstm"])
 @pytest.mark.parametrize("n_threads", [2, 3])
-def test_bits_do_not_depend_on_threads(n_threads, rng):
+def test_bits_do_not_depend_on_threads(n_threads, chain, rng):
     rows, y = series(rng, [*LENGTHS] * 20), rng.integers(0, 3, 120)
-    one, many = network("pools", dtype="float32"), network("pools", dtype="float32")
+    one, many = network(chain, dtype="float32"), network(chain, dtype="float32")
     one.fit(rows, y, epochs=2, random_state=0, n_threads=1)
     many.fit(rows, y, epochs=2, random_state=0, n_threads=n_threads)
     np.testing.assert_array_equal(one.params, many.params)

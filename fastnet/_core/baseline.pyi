@@ -14,6 +14,7 @@ ACTIVATION_CODES: dict[str, int]
 LOSS_CODES: dict[str, int]
 OPTIMIZER_CODES: dict[str, int]
 LAYER_CODES: dict[str, int]
+CELL_CODES: dict[str, int]
 
 class Plan:
     kind: tuple[int, int, int]

@@ -42,7 +42,7 @@ class Recurrent(Layer):
         return self.run(graph, source, reverse=False)
 
     def run(self, graph: Graph, source: int, *, reverse: bool) -> int:
-        """Append the recurrence, forward or from each row's last step to its first, and what takes the state after all steps."""
+        """Append the recurrence, forward or from each row's last step to its first, and what takes its last state."""
         end = self._all_steps(graph, source, reverse=reverse)
         if self.return_sequences:
             return end
@@ -55,7 +55,7 @@ class Recurrent(Layer):
         carries = graph.states is not None
         operation = Recurrence(
             cell=self.cell, steps=steps, channels=channels, n_units=self.n_units, reverse=reverse, carries=carries
-        )  # fmt: skip
+        )
         shape = (steps, self.n_units)
         if carries:
             end = graph.add(operation, source, graph.state_before(operation.n_states), shape=(operation.n_out,))
@@ -69,8 +69,8 @@ class RNN(Recurrent):
     """``h[t] = g(x[t] @ W + h[t-1] @ U + b)``, with h = 0 before the first step (Elman 1990).
 
     Rows have shape (steps, channels); a row becomes h after its last step, (n_units,), or that of all steps, (steps, n_units). W
-    has shape (channels, n_units), U (n_units, n_units), b (n_units,); all are drawn from U(-c, c) with c = 1 / sqrt(n_units), as in
-    PyTorch.
+    has shape (channels, n_units), U (n_units, n_units), b (n_units,); all are drawn from U(-a, a) with a = 1 / sqrt(n_units), as
+    in PyTorch.
 
     Parameters
     ----------
@@ -109,9 +109,10 @@ class LSTM(Recurrent):
         i, f, g, o = x[t] @ W + h[t-1] @ U + b          then sigmoid of i, f and o, tanh of g
         c[t] = f * c[t-1] + i * g        h[t] = o * tanh(c[t])
 
-    with h = c = 0 before the first step. Rows have shape (steps, channels); a row becomes h after its last step, (n_units,), or that
-    of all steps, (steps, n_units). W has shape (channels, 4 n_units), U (n_units, 4 n_units), b (4 n_units,), with the gates in the
-    order i, f, g, o; all are drawn from U(-c, c) with c = 1 / sqrt(n_units), as in PyTorch, which has two biases that are added.
+    with h = c = 0 before the first step. Rows have shape (steps, channels); a row becomes h after its last step, (n_units,), or
+    that of all steps, (steps, n_units). W has shape (channels, 4 n_units), U (n_units, 4 n_units), b (4 n_units,), with the gates
+    in the order i, f, g, o; all are drawn from U(-a, a) with a = 1 / sqrt(n_units), as in PyTorch, which has two biases that are
+    added.
 
     Parameters
     ----------
@@ -131,9 +132,9 @@ class GRU(Recurrent):
         r = sigmoid(P_r + Q_r)        z = sigmoid(P_z + Q_z)        n = tanh(P_n + r * Q_n)
         h[t] = (1 - z) * n + z * h[t-1]
 
-    with h = 0 before the first step. Rows have shape (steps, channels); a row becomes h after its last step, (n_units,), or that of
-    all steps, (steps, n_units). W has shape (channels, 3 n_units), U (n_units, 3 n_units), b and c (3 n_units,), with the gates in
-    the order r, z, n; all are drawn from U(-c, c) with c = 1 / sqrt(n_units), as in PyTorch.
+    with h = 0 before the first step. Rows have shape (steps, channels); a row becomes h after its last step, (n_units,), or that
+    of all steps, (steps, n_units). W has shape (channels, 3 n_units), U (n_units, 3 n_units), b and c (3 n_units,), with the
+    gates in the order r, z, n; all are drawn from U(-a, a) with a = 1 / sqrt(n_units), as in PyTorch.
 
     Parameters
     ----------

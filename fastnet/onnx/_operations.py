@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto
@@ -20,6 +21,7 @@ from fastnet.layers.joins import Selection, Side, Sum
 from fastnet.layers.norm import Normalisation
 from fastnet.layers.parametric import Interpolation
 from fastnet.layers.pool import Pooling
+from fastnet.layers.recurrent import Recurrence
 from fastnet.layers.scale import Scaling
 from fastnet.layers.windows import Border
 from fastnet.onnx import _activations
@@ -195,6 +197,35 @@ def _pooling(graph: GraphBuilder, pooling: Pooling, segments: Segments, A: str) 
     return _channels_last(graph, Z, pooling.n_out)
 
 
+#: A recurrence's cell -> ONNX's operator, its attributes, and the order of the gates there.
+RECURRENCES: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
+    "tanh": ("RNN", {"activations": ["Tanh"]}, (0,)),
+    "relu": ("RNN", {"activations": ["Relu"]}, (0,)),
+    "lstm": ("LSTM", {}, (0, 3, 1, 2)),
+    "gru": ("GRU", {"linear_before_reset": 1}, (1, 0, 2)),
+}
+
+
+def _recurrence(graph: GraphBuilder, recurrence: Recurrence, segments: Segments, A: str, lengths: str = "") -> str:
+    """ONNX has the steps as first axis, then one of both directions, which are two operations here."""
+    operator, attributes, order = RECURRENCES[recurrence.cell]
+
+    def gates(weights: np.ndarray) -> np.ndarray:
+        """(1, gates * units, inputs), the gates in ONNX's order."""
+        parts = np.split(np.atleast_2d(weights), len(order), axis=1)
+        return np.concatenate([parts[gate] for gate in order], axis=1).T[None]
+
+    x = graph.add("Transpose", graph.reshape(A, recurrence.steps, recurrence.channels), perm=[1, 0, 2])
+    b = segments.arrays["b"]
+    biases = [gates(bias)[:, :, 0] for bias in (b, segments.arrays.get("c", np.zeros_like(b)))]
+    B = graph.number(np.concatenate(biases, axis=1), f"b{segments.path}")
+    lengths = graph.reshape(graph.add("Cast", lengths, to=TensorProto.INT32)) if lengths else ""
+    direction = "reverse" if recurrence.reverse else "forward"
+    W, U = segments.constant("W", gates), segments.constant("U", gates)
+    h = graph.add(operator, x, W, U, B, lengths, hidden_size=recurrence.n_units, direction=direction, **attributes)
+    return graph.reshape(graph.add("Transpose", h, perm=[2, 0, 1, 3]), recurrence.n_out)
+
+
 #: Kind of operation -> what appends it to a graph, ``(graph, operation, its segments, names of its sources) -> name``.
 WRITERS: dict[str, Callable[..., str]] = {
     "dense": _linear,
@@ -211,4 +242,5 @@ WRITERS: dict[str, Callable[..., str]] = {
     "conv": _convolution,
     "border": _border,
     "pool": _pooling,
+    "recurrent": _recurrence,
 }

@@ -197,10 +197,11 @@ class Twin:
 
 #: Compared with PyTorch's modules in a test of their own.
 WINDOWS = ("Conv1d", "Conv2d", "MaxPool", "AvgPool", "GlobalPool")
+RECURRENT = ("RNN", "GRU", "LSTM", "Bidirectional")
 
 
 def test_every_layer_has_a_twin():
-    others = ("Dropout", "Flatten", "Last", "Reshape", *WINDOWS)
+    others = ("Dropout", "Flatten", "Last", "Reshape", *WINDOWS, *RECURRENT)
     assert [name for name in LAYERS if not hasattr(Twin, name) and name not in others] == []
 
 
@@ -288,3 +289,80 @@ def test_convolution_and_pool_are_those_of_torch(n_axes, rng):
     gradients = net.views(net.loss_and_grad(X, y)[1].flat)
     for name, parameter in parameters.items():
         np.testing.assert_allclose(gradients[name], parameter.grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+#: A recurrent layer and PyTorch's class and options.
+RECURRENCES = {
+    "rnn": (fn.RNN(5), "RNN", {}),
+    "relu": (fn.RNN(5, "relu"), "RNN", {"nonlinearity": "relu"}),
+    "lstm": (fn.LSTM(5), "LSTM", {}),
+    "gru": (fn.GRU(5), "GRU", {}),
+    "bidirectional": (fn.Bidirectional(fn.GRU(5)), "GRU", {"bidirectional": True}),
+    "bidirectional-lstm": (fn.Bidirectional(fn.LSTM(5)), "LSTM", {"bidirectional": True}),
+}
+
+
+@pytest.mark.parametrize("name", RECURRENCES)
+class TestRecurrent:
+    """Outputs and gradients of PyTorch's modules, of rows of unequal length too, and state dicts in both directions."""
+
+    @staticmethod
+    def networks(name, ragged=False):
+        torch = pytest.importorskip("torch")
+        layer, cls, options = RECURRENCES[name]
+        net = fn.Network([layer, fn.Dense(2, "identity")], input_shape=(7, 3), ragged=ragged, dtype="float64", random_state=0)
+
+        class Model(torch.nn.ModuleList):
+            def forward(self, x, lengths):
+                packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+                states = self[0](packed)[1]
+                h = states[0] if cls == "LSTM" else states
+                return self[1](h.transpose(0, 1).flatten(1))
+
+        width = 10 if options.get("bidirectional") else 5
+        modules = [getattr(torch.nn, cls)(3, 5, batch_first=True, **options), torch.nn.Linear(width, 2)]
+        return net, Model(modules).double(), torch
+
+    @pytest.mark.parametrize("ragged", [False, True])
+    def test_outputs_and_gradients(self, name, ragged, rng):
+        net, model, torch = self.networks(name, ragged)
+        model.load_state_dict({key: torch.from_numpy(array) for key, array in to_torch_state_dict(net).items()})
+        X, y = rng.standard_normal((6, 7, 3)), rng.random((6, 2))
+        lengths = np.array([7, 3, 1, 7, 5, 2]) if ragged else np.full(6, 7)
+        A = model(torch.tensor(X), torch.tensor(lengths))
+        (0.5 * ((A - torch.tensor(y)) ** 2).sum(dim=1).mean()).backward()
+        data = fn.Ragged.from_padded(X, lengths) if ragged else X
+        np.testing.assert_allclose(net.forward(data), A.detach().numpy(), rtol=1e-10, atol=1e-13)
+        gradients = net.views(net.loss_and_grad(data, y)[1].flat)
+        of_torch = {key: value.grad.numpy() for key, value in model.named_parameters()}
+        reverse = "1.1." in next(iter(net.parameters))
+        for path, ending in (("1.1.", ""), ("1.2.", "_reverse")) if reverse else (("1.", ""),):
+            for key, segment in (("weight_ih_l0", "W"), ("weight_hh_l0", "U"), ("bias_ih_l0", "b"), ("bias_hh_l0", "c")):
+                if path + segment in gradients:
+                    np.testing.assert_allclose(gradients[path + segment], of_torch[f"0.{key}{ending}"].T, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(gradients["2.W"], of_torch["1.weight"].T, rtol=1e-10, atol=1e-12)
+
+    def test_state_dict_of_torch(self, name, rng):
+        net, model, torch = self.networks(name)
+        again = from_torch_state_dict(model.state_dict(), layers=net.layers, input_shape=(7, 3))
+        X = rng.standard_normal((6, 7, 3))
+        expected = model(torch.tensor(X), torch.full((6,), 7)).detach().numpy()
+        np.testing.assert_allclose(again.forward(X), expected, rtol=1e-10, atol=1e-13)
+
+
+def test_recurrent_state_dicts_without_torch():
+    net = fn.Network([fn.LSTM(2), fn.Dense(1)], input_shape=(4, 3), dtype="float64", random_state=0)
+    state = to_torch_state_dict(net)
+    assert {key: array.shape for key, array in state.items()} == {
+        "0.weight_ih_l0": (8, 3), "0.weight_hh_l0": (8, 2), "0.bias_ih_l0": (8,), "0.bias_hh_l0": (8,),
+        "1.weight": (1, 2), "1.bias": (1,),
+    }  # fmt: skip
+    state["0.bias_hh_l0"] = np.ones(8)
+    again = from_torch_state_dict(state, layers=net.layers, input_shape=(4, 3))
+    np.testing.assert_array_equal(again.parameters["1.b"], net.parameters["1.b"] + 1)
+    np.testing.assert_array_equal(again.parameters["1.U"], net.parameters["1.U"])
+    del state["0.bias_ih_l0"], state["0.bias_hh_l0"]
+    assert not from_torch_state_dict(state, layers=net.layers, input_shape=(4, 3)).parameters["1.b"].any()
+    del state["0.weight_hh_l0"]
+    with pytest.raises(ValueError, match="'0' has weight_ih_l0, but LSTM has weight_ih_l0 and weight_hh_l0"):
+        from_torch_state_dict(state, layers=net.layers, input_shape=(4, 3))

@@ -99,6 +99,7 @@ cdef enum:
     PENALISED = 1               # L2 and weight decay are on it, unless factors say otherwise
     FROZEN = 2                  # it is not trained
     WHOLE_TILE = 4              # its gradient is made in one piece
+    BY_COLUMNS = 8              # its tiles have few columns and many rows: its slopes are more than the caches hold
 
 
 cdef struct Segment:
@@ -111,6 +112,7 @@ cdef struct Segment:
     bint penalised                  # its traits
     bint frozen
     bint whole
+    bint by_columns
 
 
 cdef struct Source:

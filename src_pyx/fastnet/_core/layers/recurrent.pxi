@@ -84,8 +84,8 @@ cdef int recurrent_plan(Plan plan, Layer* layer) except -1:
     layer.kept = r.steps * r.kept
     layer.keeps_slopes = True
     layer.cost = <double> r.steps * r.gates * (r.channels + r.units)
-    plan.add_segment(layer, r.channels, r.gates, PENALISED)
-    plan.add_segment(layer, r.units, r.gates, PENALISED)
+    plan.add_segment(layer, r.channels, r.gates, PENALISED | BY_COLUMNS)
+    plan.add_segment(layer, r.units, r.gates, PENALISED | BY_COLUMNS)
     plan.add_segment(layer, 1, r.gates, WHOLE_TILE)
     if r.cell == GRU_CELL:
         plan.add_segment(layer, 1, r.gates, WHOLE_TILE)

@@ -1,0 +1,114 @@
+"""Recurrent layers: long series, initial values, states that go from step to step, what does not fit."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from helpers import DTYPES, distance
+
+import fastnet as fn
+
+LAYERS = {
+    "rnn": [fn.RNN(4)],
+    "lstm": [fn.Dense(3, "tanh"), fn.LSTM(4, return_sequences=True), fn.LayerNorm(), fn.LSTM(3)],
+    "gru": [fn.Residual([fn.GRU(2, return_sequences=True)]), fn.Concat([fn.GRU(3)], [fn.RNN(2, "relu"), fn.Dropout(0.1)])],
+}
+
+
+def network(layers, steps=6, *, dtype="float64", **options):
+    net = fn.Network([*layers, fn.Dense(3, "softmax")], input_shape=(steps, 2), dtype=dtype, random_state=0, **options)
+    net.params[:] += 0.2 * np.random.default_rng(1).standard_normal(net.n_params)
+    return net
+
+
+@pytest.mark.parametrize("layer", [fn.RNN(16), fn.LSTM(16), fn.GRU(16)])
+def test_initial_values_are_uniform(layer):
+    net = fn.Network([layer, fn.Dense(1)], input_shape=(3, 5), random_state=0)
+    values = np.concatenate([net.parameters[f"1.{name}"].ravel() for name in ("W", "U", "b")])
+    assert 0.24 < np.abs(values).max() <= 0.25
+    assert abs(values.mean()) < 0.02
+
+
+@pytest.mark.parametrize("cell", [fn.LSTM(3), fn.GRU(3)])
+def test_ten_thousand_steps(cell, rng):
+    net = fn.Network([cell, fn.Dense(1, "identity")], input_shape=(10_000, 1), dtype="float64", random_state=0)
+    X, y = rng.standard_normal((3, 10_000, 1)), np.ones((3, 1))
+    expected, twin = net._graph.forward(net.parameters, X.reshape(3, -1))
+    np.testing.assert_allclose(net.forward(X), twin[-1], rtol=1e-9)
+    _, gradients = net.loss_and_grad(X, y)
+    by_name, _ = net._graph.backward(net.parameters, expected, twin, (twin[-1] - y) / 3)
+    for name, view in net.views(gradients.flat).items():
+        np.testing.assert_allclose(view, by_name[name], rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", LAYERS)
+def test_steps_are_the_whole_series(name, dtype, rng):
+    net = network(LAYERS[name], dtype=dtype)
+    X = rng.standard_normal((5, 6, 2)).astype(dtype)
+    tolerance = 1e-12 if dtype == "float64" else 1e-5
+    state = single = None
+    for t in range(6):
+        A, state = net.step(X[:, t], state)
+        a, single = net.step(X[0, t], single)
+    np.testing.assert_allclose(A, net.forward(X), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(a, A[0], rtol=0, atol=tolerance)
+    np.testing.assert_allclose(single, state[0], rtol=0, atol=tolerance)
+    assert A.dtype == state.dtype == dtype
+
+
+def test_steps_see_new_parameters_and_survive_pickles(rng):
+    net = network(LAYERS["lstm"])
+    x = rng.standard_normal(2)
+    before, _ = net.step(x)
+    net.params[:] *= 2
+    after, _ = net.step(x)
+    assert distance(before, after) > 1e-3
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(net)).step(x)[0], after)
+
+
+def test_outputs_of_all_steps_one_by_one(rng):
+    net = fn.Network([fn.GRU(4, return_sequences=True), fn.Dense(2, "sigmoid")], input_shape=(6, 3), dtype="float64")
+    X, state = rng.standard_normal((6, 3)), None
+    for x, expected in zip(X, net.forward(X).reshape(6, 2), strict=True):
+        A, state = net.step(x, state)
+        np.testing.assert_allclose(A, expected, rtol=0, atol=1e-13)
+
+
+def test_ragged_networks_go_step_by_step(rng):
+    net = network([fn.GRU(4)], ragged=True)
+    series, state = rng.standard_normal((4, 2)), None
+    for x in series:
+        A, state = net.step(x, state)
+    np.testing.assert_allclose(A, net.forward(series), rtol=0, atol=1e-13)
+
+
+def test_members_and_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"LSTM takes rows of shape \(length, channels\), got \(6,\)"):
+        fn.Network([fn.LSTM(3), fn.Dense(1)], 6)
+    with pytest.raises(ValueError, match="members of an ensemble"):
+        network([fn.GRU(3)], n_members=2)
+    with pytest.raises(ValueError, match="activation"):
+        fn.RNN(3, "silu")
+    with pytest.raises(ValueError, match="n_units must be at least 1"):
+        fn.GRU(0)
+    with pytest.raises(TypeError, match=r"Bidirectional takes a fastnet.RNN, GRU or LSTM, got Dense"):
+        fn.Bidirectional(fn.Dense(3))
+
+
+@pytest.mark.parametrize(
+    ("layers", "x", "state", "message"),
+    [
+        ([fn.Bidirectional(fn.GRU(2))], np.ones(2), None, "got Bidirectional"),
+        ([fn.Residual([fn.Conv1d(2, 1)]), fn.GRU(2)], np.ones(2), None, "got Conv1d"),
+        ([fn.Scale(), fn.GRU(2)], np.ones(2), None, "same parameters at every step"),
+        ([fn.Last()], np.ones(2), None, "this one has none"),
+        ([fn.LSTM(2)], np.ones(3), None, r"x must have shape \(2,\), or \(streams, 2\), got \(3,\)"),
+        ([fn.LSTM(2)], np.ones((5, 2)), np.ones(4), r"state must have shape \(5, 4\)"),
+    ],
+)
+def test_steps_that_cannot_be(layers, x, state, message):
+    with pytest.raises(ValueError, match=message):
+        network(layers).step(x, state)
