@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_consistent_length, check_is_fitted, column_or_1d
 
 from fastnet import _checks, losses
+from fastnet._atomic import replacing
 from fastnet.history import History
 from fastnet.layers import Dense
 from fastnet.network import Network
@@ -296,6 +297,37 @@ class BaseTabular(BaseEstimator, ABC):
         from fastnet.persistence import save
 
         save(self, path)
+
+    def to_onnx(self, path: Any = None, **options: Any) -> Any:
+        """The fitted estimator as an ONNX model, with the preparing of columns inside.
+
+        It has an input of shape (n_rows, 1) for each column that is used, named as the column is: strings, where categories are
+        text, else float64. Missing numbers are NaN; missing text is any that is no category, "" say.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            A file to write, too.
+        **options
+            ``dtype``, ``opset``, ``zipmap``: those of `fastnet.onnx.to_onnx`.
+
+        Returns
+        -------
+        onnx.ModelProto
+
+        Raises
+        ------
+        ValueError
+            A column holds dates or times, or text beside numbers: ONNX has no type for them.
+        """
+        from fastnet.onnx import to_onnx
+
+        check_is_fitted(self, "networks_")
+        model = to_onnx(self, **options)
+        if path is not None:
+            with replacing(path) as temporary:
+                temporary.write_bytes(model.SerializeToString())
+        return model
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "networks_")
