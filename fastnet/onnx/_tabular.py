@@ -130,8 +130,8 @@ def _codes(graph: GraphBuilder, encoder: Categories, X: str) -> str:
     """The number of each value's category, from 1; 0 for one that is missing or unknown."""
     numbers = np.arange(1, len(encoder.categories) + 1)
     if isinstance(encoder.categories[0], str):
-        options: dict[str, Any] = {"keys_strings": list(encoder.categories), "values_int64s": numbers.tolist(), "default_int64": 0}
-        return graph.add("LabelEncoder", X, domain=ML_DOMAIN, **options)
+        table: dict[str, Any] = {"keys_strings": encoder.categories, "values_int64s": numbers.tolist(), "default_int64": 0}
+        return graph.add("LabelEncoder", X, domain=ML_DOMAIN, **table)
     equal = graph.add("Equal", X, graph.constant(np.array([encoder.categories], dtype=np.float64)))
     of_equal = graph.add("Where", equal, graph.constant(numbers[None]), graph.constant(np.zeros((1, 1), np.int64)))
     return graph.add("ReduceSum", of_equal, graph.constant(np.array([1])), keepdims=1)

@@ -27,14 +27,17 @@ from fastnet.tabular._docs import with_parameters
 from fastnet.tabular._frames import names_of
 from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION, Metric, pinball
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
-from fastnet.tabular._splits import splits
+from fastnet.tabular._splits import fold_seconds, splits
 from fastnet.tabular._training import train
 
 #: Validation rows that importances of features are measured on, and multiplications that this may take.
 _IMPORTANCE_ROWS, _IMPORTANCE_COST = 500, 5e10
 
+#: Most of the time that is left which importances may take.
+_IMPORTANCE_SHARE = 0.1
+
 #: Most probabilities that a temperature is fitted to.
-_CALIBRATION_SIZE = 1_000_000
+_CALIBRATION_SIZE = 200_000
 
 
 class BaseTabular(BaseEstimator, ABC):
@@ -158,22 +161,32 @@ class BaseTabular(BaseEstimator, ABC):
         self.networks_: list[Network] = []
         self.history_: list[History] = []
         judged: list[tuple[Any, ...]] = []
+        beside_training, importances = 0.0, True
         for number, (rows, held) in enumerate(parts):
-            if self.networks_ and time.monotonic() > end:
+            begun = time.monotonic()
+            if self.networks_ and end - begun < 2 * beside_training:
                 break
             validation = given or (None if held is None else (features[held], targets[held]))
             held_weights = weights[held] if weights is not None and held is not None else None
-            share = (end - time.monotonic()) / (len(parts) - number)
-            network, history = self._train_one(
-                features[rows], targets[rows], None if weights is None else weights[rows], validation, held_weights,
-                metric, choices, seed + number, time.monotonic() + share,
+            network = self._untrained(features[rows], metric, choices, seed + number)
+            if not self.networks_ and np.isfinite(end):
+                seconds = self._importance_seconds(network, features)
+                importances = seconds < _IMPORTANCE_SHARE * (end - time.monotonic())
+                end -= seconds if importances else 0.0
+            ready = time.monotonic()
+            share = fold_seconds(end - begun, len(parts) - number, max(ready - begun, beside_training))
+            history = self._train_one(
+                network, features[rows], targets[rows], None if weights is None else weights[rows], validation, held_weights,
+                metric, choices, seed + number, begun + share,
             )  # fmt: skip
+            trained = time.monotonic()
             self.networks_.append(network)
             self.history_.append(history)
             if validation is not None:
                 judged.append((*validation, network.forward(validation[0]), held_weights))
+            beside_training = time.monotonic() - trained + ready - begun
         self.n_iter_ = max(map(len, self.history_))
-        self._judge_all(judged, metric)
+        self._judge_all(judged, metric, importances)
         return self
 
     def _prepared(self, prepare: TabularPreprocessor, X: Any) -> np.ndarray:
@@ -189,18 +202,8 @@ class BaseTabular(BaseEstimator, ABC):
             raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")
         return np.asarray(weights / weights.mean(), np.float32)
 
-    def _train_one(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        validation: tuple[np.ndarray, np.ndarray] | None,
-        held_weights: np.ndarray | None,
-        metric: Metric,
-        choices: Choices,
-        seed: int,
-        end: float,
-    ) -> tuple[Network, Any]:
+    def _untrained(self, X: np.ndarray, metric: Metric, choices: Choices, seed: int) -> Network:
+        """A network with its initial values."""
         rng = np.random.default_rng(seed)
         prepare = self.preprocessor_
         inputs = _recipe.Inputs(X.shape[1], prepare.continuous_, prepare.codes_, prepare.n_categories_)
@@ -214,14 +217,28 @@ class BaseTabular(BaseEstimator, ABC):
         )
         if choices.data_init and choices.ensemble == "packed":
             _recipe.initialise_from(network, X, rng)
+        return network
 
+    def _train_one(
+        self,
+        network: Network,
+        X: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        validation: tuple[np.ndarray, np.ndarray] | None,
+        held_weights: np.ndarray | None,
+        metric: Metric,
+        choices: Choices,
+        seed: int,
+        end: float,
+    ) -> History:
         def judge(network: Network) -> np.ndarray:
             assert validation is not None
             outputs = network.forward_members(validation[0])
             members = [self._in_units(outputs[:, member]) for member in range(network.n_members)]
             return np.array([metric.measure(validation[1], predicted, held_weights) for predicted in members])
 
-        history = train(
+        return train(
             network,
             (X, self._network_targets(y), weights),
             None if validation is None else judge,
@@ -232,10 +249,9 @@ class BaseTabular(BaseEstimator, ABC):
             n_threads=self.n_threads,
             progress=bool(self.verbose),
         )
-        return network, history
 
-    def _judge_all(self, judged: list[tuple[Any, ...]], metric: Metric) -> None:
-        """Score, calibrate, and measure importances on the rows that networks did not train on."""
+    def _judge_all(self, judged: list[tuple[Any, ...]], metric: Metric, importances: bool) -> None:
+        """Score, calibrate, and measure importances, if so asked, on the rows that networks did not train on."""
         self.validation_score_ = np.nan
         self.feature_importances_ = np.full(self.n_features_in_, np.nan)
         if not judged:
@@ -245,7 +261,16 @@ class BaseTabular(BaseEstimator, ABC):
         weights = None if judged[0][3] is None else np.concatenate([part[3] for part in judged])
         self._finish(y, outputs, weights)
         self.validation_score_ = -metric.measure(y, self._in_units(outputs), weights)
-        self._measure_importances(judged[0][0], judged[0][1], metric)
+        if importances:
+            self._measure_importances(judged[0][0], judged[0][1], metric)
+
+    def _importance_seconds(self, network: Network, X: np.ndarray) -> float:
+        """How long it takes to measure importances of features, as a network before training shows it."""
+        rows = X[:_IMPORTANCE_ROWS]
+        network.forward(rows)
+        start = time.monotonic()
+        network.forward(rows)
+        return (self.n_features_in_ + 1) * (time.monotonic() - start)
 
     def _measure_importances(self, X: np.ndarray, y: np.ndarray, metric: Metric) -> None:
         """How much worse the first network is on validation rows where a column of the table is shuffled."""

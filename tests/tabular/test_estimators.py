@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
-from fastnet.tabular._splits import splits
+from fastnet.tabular._splits import fold_seconds, splits
 
 pd = pytest.importorskip("pandas")
 
@@ -167,6 +167,23 @@ class TestFitting:
         model = fn.TabularRegressor(**QUICK, n_epochs=100_000, time_limit=1.0).fit(X, VALUES)
         assert model.n_iter_ < 100_000
         assert model.history_[0].learning_rate[-1] < 0.1 * max(model.history_[0].learning_rate)
+
+    @pytest.mark.parametrize(
+        ("left", "n_folds", "beside_training", "expected"),
+        [(10, 5, 0.5, 2), (10, 5, 2, 4), (10, 2, 3, 10), (10, 1, 0.1, 10), (np.inf, 5, 0.1, np.inf)],
+    )
+    def test_seconds_of_a_fold(self, left, n_folds, beside_training, expected):
+        assert fold_seconds(left, n_folds, beside_training) == expected
+
+    def test_no_time_for_all_folds_or_importances(self, monkeypatch):
+        """A clock that goes on by a second whenever it is read."""
+        clock = iter(range(10**6))
+        monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+        model = fn.TabularRegressor(n_folds=5, n_epochs=1000, time_limit=30, random_state=0).fit(X, VALUES)
+        assert next(clock) <= 33
+        assert 1 <= len(model.networks_) < 5
+        assert np.isnan(model.feature_importances_).all()
+        assert not np.isnan(model.validation_score_)
 
     def test_weights_of_classes_and_rows(self):
         balanced = fn.TabularClassifier(**QUICK, class_weight={"cheap": 20, "dear": 1}).fit(X[["day"]], LABELS)
