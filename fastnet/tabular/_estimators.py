@@ -24,7 +24,7 @@ from fastnet.network import Network
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
 from fastnet.tabular._docs import with_parameters
-from fastnet.tabular._frames import names_of
+from fastnet.tabular._frames import names_of, plain_labels
 from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION, Metric, pinball
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 from fastnet.tabular._splits import fold_seconds, splits
@@ -146,16 +146,18 @@ class BaseTabular(BaseEstimator, ABC):
         choices = resolved(self, len(features), metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
-        parts = [(np.arange(len(features)), None)] if given else list(
+        counting = np.arange(len(features)) if weights is None else np.flatnonzero(weights)
+        parts: list[tuple[Any, Any]] = [(slice(None), None)] if given else list(
             splits(
-                len(features),
-                None if self._regression else targets,
-                groups,
+                len(counting),
+                None if self._regression else targets[counting],
+                None if groups is None else np.asarray(groups)[counting],
                 n_folds=choices.n_folds,
                 fraction=fraction,
                 seed=seed,
             )
         )
+        parts = [(counting[rows], None if held is None else counting[held]) for rows, held in parts]
         if len(parts) < choices.n_folds:
             choices = replace(choices, n_members=choices.n_members * choices.n_folds)
         self.networks_: list[Network] = []
@@ -437,7 +439,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         self._store(locals())
 
     def _learn_targets(self, y: Any) -> np.ndarray:
-        y = column_or_1d(_check_y(y, multi_output=True, estimator=self), warn=True)
+        y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self), warn=True)
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -445,7 +447,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return numbers
 
     def _check_targets(self, y: Any) -> np.ndarray:
-        y = column_or_1d(_check_y(y, multi_output=True, estimator=self))
+        y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self))
         numbers = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (self.classes_[numbers] != y).any():
             raise ValueError("y_val holds classes that y does not hold.")
