@@ -105,7 +105,7 @@ def _model(path: Path) -> Model:
 @fastnet.command()
 @click.argument("model", type=_FILE)
 @click.argument("table", type=_EXISTING)
-@click.option("-o", "--output", type=_NEW, metavar="FILE", help="Where to write them, .csv or .parquet; by default they are printed.")
+@click.option("-o", "--output", type=_NEW, metavar="FILE", help="File to write, .csv or .parquet; by default they are printed.")
 @click.option("--proba", is_flag=True, help="Add the probability of each class.")
 def predict(model: Path, table: Path, output: Path | None, proba: bool) -> None:
     """Predict the rows of a TABLE with the MODEL of a file."""

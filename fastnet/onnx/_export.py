@@ -25,6 +25,10 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     that its `predict` returns; a network's is `output` (n_rows, n_outputs), for an ensemble the mean over its members. All layers
     are written as they are at inference, without dropout. Category codes are columns of `X`, as numbers like the others.
 
+    A `TabularClassifier` or `TabularRegressor` has an input (n_rows, 1) for each column that it uses, named as the column is:
+    strings, where its categories are text, else float64. Missing numbers are NaN; missing text is any that is no category, ""
+    say. Fitted to an array of numbers, it has one float64 input `X`.
+
     Parameters
     ----------
     model : Network or fitted estimator
@@ -44,8 +48,8 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     Raises
     ------
     ValueError
-        An argument is out of range, class labels are neither strings, booleans nor numbers (for example dates), or ZipMap
-        does not support the labels or the dtype of the probabilities.
+        An argument is out of range, a column of a table holds dates or times, class labels are neither strings, booleans nor
+        numbers (for example dates), or ZipMap does not support the labels or the dtype of the probabilities.
 
     Examples
     --------
@@ -55,51 +59,71 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     >>> [node.op_type for node in to_onnx(net).graph.node]
     ['Gemm', 'Relu', 'Gemm', 'Softmax', 'Identity']
     """
+    if hasattr(model, "preprocessor_"):
+        from fastnet.onnx import _tabular
+
+        return _tabular.export(model, dtype=dtype, opset=opset, zipmap=zipmap)
     values = "variable" if hasattr(model, "coefs_") else "output"
     return export(model_view(model), dtype=dtype, opset=opset, zipmap=zipmap, values=values)
 
 
 def export(view: ModelView, *, dtype: str, opset: int, zipmap: bool = False, values: str = "variable") -> onnx.ModelProto:
     """Do the work of `to_onnx`, given a view of the model; `values` names the output of models without classes."""
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
-    if not MIN_OPSET <= opset:
-        raise ValueError(f"opset is {opset}, expected at least {MIN_OPSET}")
+    check_options(dtype, opset)
     graph, real = GraphBuilder(opset, np.dtype(dtype)), np.dtype(dtype)
     A = _operations.write(graph, view.graph, view.parameters)
     if view.classes is not None:
         outputs = _classifier_outputs(graph, view, A, real, zipmap)
     else:
         A = _sorted(graph, view, A) if view.sorted_levels else A
-        outputs = [_matrix(graph.add("Identity", A, output=values), real, view.sizes[-1])]
-    return graph.model([_matrix("X", real, view.sizes[0])], outputs, view.name)
+        outputs = [matrix(graph.add("Identity", A, output=values), real, view.sizes[-1])]
+    return graph.model([matrix("X", real, view.sizes[0])], outputs, view.name)
+
+
+def check_options(dtype: str, opset: int) -> None:
+    """Refuse what no export can be of."""
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
+    if not MIN_OPSET <= opset:
+        raise ValueError(f"opset is {opset}, expected at least {MIN_OPSET}")
 
 
 def _sorted(graph: GraphBuilder, view: ModelView, A: str) -> str:
-    """Sort the quantiles of each target so that they increase with their levels; a 0 in a shape keeps the number of rows."""
-    k, n_outputs = len(view.sorted_levels), view.sizes[-1]
+    """The quantiles of each target, sorted so that they increase with their levels."""
+    return ascending(graph, A, len(view.sorted_levels), view.sizes[-1], np.argsort(np.argsort(view.sorted_levels)))
+
+
+def ascending(graph: GraphBuilder, A: str, k: int, n_outputs: int, rank: np.ndarray | None = None) -> str:
+    """Each k outputs of a row in ascending order, or those of these ranks; a 0 in a shape keeps the number of rows."""
     by_target = graph.add("Reshape", A, graph.constant(np.array([0, n_outputs // k, k])))
-    ascending = graph.add("TopK", by_target, graph.constant(np.array([k])), n_unused=1, axis=2, largest=0, sorted=1)
-    rank = graph.constant(np.argsort(np.argsort(view.sorted_levels)))
-    in_order = graph.add("Gather", ascending, rank, axis=2)
-    return graph.add("Reshape", in_order, graph.constant(np.array([0, n_outputs])))
+    found = graph.add("TopK", by_target, graph.constant(np.array([k])), n_unused=1, axis=2, largest=0, sorted=1)
+    if rank is not None:
+        found = graph.add("Gather", found, graph.constant(rank), axis=2)
+    return graph.add("Reshape", found, graph.constant(np.array([0, n_outputs])))
 
 
 def _classifier_outputs(graph: GraphBuilder, view: ModelView, A: str, real: np.dtype, zipmap: bool) -> list[onnx.ValueInfoProto]:
     n_outputs = view.sizes[-1]
     if view.activations[-1].name == "sigmoid" and n_outputs > 1:
         return _multilabel_outputs(graph, A, n_outputs, real, zipmap)
-    labels = _labels(view.classes)
     if n_outputs == 1:
         negative = graph.add("Sub", graph.constant(real.type(1)), A)
         probabilities = graph.add("Concat", negative, A, output="probabilities", axis=1)
     else:
         probabilities = graph.add("Identity", A, output="probabilities")
+    return label_outputs(graph, probabilities, view.classes, real, zipmap)
+
+
+def label_outputs(
+    graph: GraphBuilder, probabilities: str, classes: Any, real: np.dtype, zipmap: bool
+) -> list[onnx.ValueInfoProto]:
+    """The label of the greatest probability of each row, and the probabilities."""
+    labels = _labels(classes)
     best = graph.add("ArgMax", probabilities, axis=1, keepdims=0)
     label = graph.add("Gather", graph.constant(labels, "classes"), best, output="output_label" if zipmap else "label")
     return [
         _vector(label, labels.dtype),
-        _zipmap(graph, probabilities, labels, real) if zipmap else _matrix(probabilities, real, len(labels)),
+        _zipmap(graph, probabilities, labels, real) if zipmap else matrix(probabilities, real, len(labels)),
     ]
 
 
@@ -109,7 +133,7 @@ def _multilabel_outputs(graph: GraphBuilder, A: str, n_labels: int, real: np.dty
     probabilities = graph.add("Identity", A, output="probabilities")
     positive = graph.add("Greater", A, graph.constant(real.type(0.5)))
     label = graph.add("Cast", positive, output="label", to=TensorProto.INT64)
-    return [_matrix(label, np.dtype(np.int64), n_labels), _matrix(probabilities, real, n_labels)]
+    return [matrix(label, np.dtype(np.int64), n_labels), matrix(probabilities, real, n_labels)]
 
 
 def _labels(classes: Any) -> np.ndarray:
@@ -141,7 +165,8 @@ def _code(dtype: Any) -> int:
     return TensorProto.STRING if dtype == np.dtype(object) else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
 
-def _matrix(name: str, dtype: np.dtype, columns: int) -> onnx.ValueInfoProto:
+def matrix(name: str, dtype: np.dtype, columns: int) -> onnx.ValueInfoProto:
+    """An input or output of so many columns; objects are strings."""
     return helper.make_tensor_value_info(name, _code(dtype), [None, columns])
 
 

@@ -38,7 +38,7 @@ class Segments:
     ----------
     arrays : mapping of str to ndarray
     path : str
-        Of the operation: parameter "W" of operation "1" becomes the constant "W1".
+        Of the operation, behind the network's prefix: parameter "W" of operation "1" becomes the constant "W1".
     """
 
     graph: GraphBuilder
@@ -50,11 +50,14 @@ class Segments:
         return self.graph.number(change(self.arrays[name]), f"{name}{self.path}")
 
 
-def write(graph: GraphBuilder, network: Graph, parameters: Mapping[str, np.ndarray]) -> str:
-    """Append the nodes of a network that reads "X", and return the name of its output, the mean over its members."""
-    A, members = ["X"], network.n_members
+def write(graph: GraphBuilder, network: Graph, parameters: Mapping[str, np.ndarray], X: str = "X", prefix: str = "") -> str:
+    """Append the nodes of a network that reads `X`, and return the name of its output, the mean over its members.
+
+    `prefix` tells the constants of several networks in one graph apart.
+    """
+    A, members = [X], network.n_members
     for node in network.nodes:
-        segments = Segments(graph, network.arrays(node, parameters), node.path)
+        segments = Segments(graph, network.arrays(node, parameters), prefix + node.path)
         Z = WRITERS[node.operation.kind](graph, node.operation, segments, *(A[source] for source in node.sources))
         if node is network.nodes[-1] and members > 1:
             Z = graph.reshape(Z, network.widths[-1] // members)

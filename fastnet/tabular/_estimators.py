@@ -17,23 +17,27 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_consistent_length, check_is_fitted, column_or_1d
 
 from fastnet import _checks, losses
+from fastnet._atomic import replacing
 from fastnet.history import History
 from fastnet.layers import Dense
 from fastnet.network import Network
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
 from fastnet.tabular._docs import with_parameters
-from fastnet.tabular._frames import names_of
+from fastnet.tabular._frames import names_of, plain_labels
 from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION, Metric, pinball
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
-from fastnet.tabular._splits import splits
+from fastnet.tabular._splits import fold_seconds, splits
 from fastnet.tabular._training import train
 
 #: Validation rows that importances of features are measured on, and multiplications that this may take.
 _IMPORTANCE_ROWS, _IMPORTANCE_COST = 500, 5e10
 
+#: Most of the time that is left which importances may take.
+_IMPORTANCE_SHARE = 0.1
+
 #: Most probabilities that a temperature is fitted to.
-_CALIBRATION_SIZE = 1_000_000
+_CALIBRATION_SIZE = 200_000
 
 
 class BaseTabular(BaseEstimator, ABC):
@@ -142,37 +146,49 @@ class BaseTabular(BaseEstimator, ABC):
         choices = resolved(self, len(features), metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
-        parts = [(np.arange(len(features)), None)] if given else list(
+        counting = np.arange(len(features)) if weights is None else np.flatnonzero(weights)
+        parts: list[tuple[Any, Any]] = [(slice(None), None)] if given else list(
             splits(
-                len(features),
-                None if self._regression else targets,
-                groups,
+                len(counting),
+                None if self._regression else targets[counting],
+                None if groups is None else np.asarray(groups)[counting],
                 n_folds=choices.n_folds,
                 fraction=fraction,
                 seed=seed,
             )
         )
+        parts = [(counting[rows], None if held is None else counting[held]) for rows, held in parts]
         if len(parts) < choices.n_folds:
             choices = replace(choices, n_members=choices.n_members * choices.n_folds)
         self.networks_: list[Network] = []
         self.history_: list[History] = []
         judged: list[tuple[Any, ...]] = []
+        beside_training, importances = 0.0, True
         for number, (rows, held) in enumerate(parts):
-            if self.networks_ and time.monotonic() > end:
+            begun = time.monotonic()
+            if self.networks_ and end - begun < 2 * beside_training:
                 break
             validation = given or (None if held is None else (features[held], targets[held]))
             held_weights = weights[held] if weights is not None and held is not None else None
-            share = (end - time.monotonic()) / (len(parts) - number)
-            network, history = self._train_one(
-                features[rows], targets[rows], None if weights is None else weights[rows], validation, held_weights,
-                metric, choices, seed + number, time.monotonic() + share,
+            network = self._untrained(features[rows], metric, choices, seed + number)
+            if not self.networks_ and np.isfinite(end):
+                seconds = self._importance_seconds(network, features)
+                importances = seconds < _IMPORTANCE_SHARE * (end - time.monotonic())
+                end -= seconds if importances else 0.0
+            ready = time.monotonic()
+            share = fold_seconds(end - begun, len(parts) - number, max(ready - begun, beside_training))
+            history = self._train_one(
+                network, features[rows], targets[rows], None if weights is None else weights[rows], validation, held_weights,
+                metric, choices, seed + number, begun + share,
             )  # fmt: skip
+            trained = time.monotonic()
             self.networks_.append(network)
             self.history_.append(history)
             if validation is not None:
                 judged.append((*validation, network.forward(validation[0]), held_weights))
+            beside_training = time.monotonic() - trained + ready - begun
         self.n_iter_ = max(map(len, self.history_))
-        self._judge_all(judged, metric)
+        self._judge_all(judged, metric, importances)
         return self
 
     def _prepared(self, prepare: TabularPreprocessor, X: Any) -> np.ndarray:
@@ -188,18 +204,8 @@ class BaseTabular(BaseEstimator, ABC):
             raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")
         return np.asarray(weights / weights.mean(), np.float32)
 
-    def _train_one(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        validation: tuple[np.ndarray, np.ndarray] | None,
-        held_weights: np.ndarray | None,
-        metric: Metric,
-        choices: Choices,
-        seed: int,
-        end: float,
-    ) -> tuple[Network, Any]:
+    def _untrained(self, X: np.ndarray, metric: Metric, choices: Choices, seed: int) -> Network:
+        """A network with its initial values."""
         rng = np.random.default_rng(seed)
         prepare = self.preprocessor_
         inputs = _recipe.Inputs(X.shape[1], prepare.continuous_, prepare.codes_, prepare.n_categories_)
@@ -213,14 +219,28 @@ class BaseTabular(BaseEstimator, ABC):
         )
         if choices.data_init and choices.ensemble == "packed":
             _recipe.initialise_from(network, X, rng)
+        return network
 
+    def _train_one(
+        self,
+        network: Network,
+        X: np.ndarray,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        validation: tuple[np.ndarray, np.ndarray] | None,
+        held_weights: np.ndarray | None,
+        metric: Metric,
+        choices: Choices,
+        seed: int,
+        end: float,
+    ) -> History:
         def judge(network: Network) -> np.ndarray:
             assert validation is not None
             outputs = network.forward_members(validation[0])
             members = [self._in_units(outputs[:, member]) for member in range(network.n_members)]
             return np.array([metric.measure(validation[1], predicted, held_weights) for predicted in members])
 
-        history = train(
+        return train(
             network,
             (X, self._network_targets(y), weights),
             None if validation is None else judge,
@@ -231,10 +251,9 @@ class BaseTabular(BaseEstimator, ABC):
             n_threads=self.n_threads,
             progress=bool(self.verbose),
         )
-        return network, history
 
-    def _judge_all(self, judged: list[tuple[Any, ...]], metric: Metric) -> None:
-        """Score, calibrate, and measure importances on the rows that networks did not train on."""
+    def _judge_all(self, judged: list[tuple[Any, ...]], metric: Metric, importances: bool) -> None:
+        """Score, calibrate, and measure importances, if so asked, on the rows that networks did not train on."""
         self.validation_score_ = np.nan
         self.feature_importances_ = np.full(self.n_features_in_, np.nan)
         if not judged:
@@ -244,7 +263,16 @@ class BaseTabular(BaseEstimator, ABC):
         weights = None if judged[0][3] is None else np.concatenate([part[3] for part in judged])
         self._finish(y, outputs, weights)
         self.validation_score_ = -metric.measure(y, self._in_units(outputs), weights)
-        self._measure_importances(judged[0][0], judged[0][1], metric)
+        if importances:
+            self._measure_importances(judged[0][0], judged[0][1], metric)
+
+    def _importance_seconds(self, network: Network, X: np.ndarray) -> float:
+        """How long it takes to measure importances of features, as a network before training shows it."""
+        rows = X[:_IMPORTANCE_ROWS]
+        network.forward(rows)
+        start = time.monotonic()
+        network.forward(rows)
+        return (self.n_features_in_ + 1) * (time.monotonic() - start)
 
     def _measure_importances(self, X: np.ndarray, y: np.ndarray, metric: Metric) -> None:
         """How much worse the first network is on validation rows where a column of the table is shuffled."""
@@ -296,6 +324,37 @@ class BaseTabular(BaseEstimator, ABC):
         from fastnet.persistence import save
 
         save(self, path)
+
+    def to_onnx(self, path: Any = None, **options: Any) -> Any:
+        """The fitted estimator as an ONNX model, with the preparing of columns inside.
+
+        It has an input of shape (n_rows, 1) for each column that is used, named as the column is: strings, where categories are
+        text, else float64. Missing numbers are NaN; missing text is any that is no category, "" say.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            A file to write, too.
+        **options
+            ``dtype``, ``opset``, ``zipmap``: those of `fastnet.onnx.to_onnx`.
+
+        Returns
+        -------
+        onnx.ModelProto
+
+        Raises
+        ------
+        ValueError
+            A column holds dates or times, or text beside numbers: ONNX has no type for them.
+        """
+        from fastnet.onnx import to_onnx
+
+        check_is_fitted(self, "networks_")
+        model = to_onnx(self, **options)
+        if path is not None:
+            with replacing(path) as temporary:
+                temporary.write_bytes(model.SerializeToString())
+        return model
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "networks_")
@@ -380,7 +439,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         self._store(locals())
 
     def _learn_targets(self, y: Any) -> np.ndarray:
-        y = column_or_1d(_check_y(y, multi_output=True, estimator=self), warn=True)
+        y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self), warn=True)
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -388,7 +447,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return numbers
 
     def _check_targets(self, y: Any) -> np.ndarray:
-        y = column_or_1d(_check_y(y, multi_output=True, estimator=self))
+        y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self))
         numbers = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (self.classes_[numbers] != y).any():
             raise ValueError("y_val holds classes that y does not hold.")

@@ -53,7 +53,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
     ValueError, TypeError
         Not a table of at least one row and column, or not the columns of fit.
     """
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    frame = _as_frame(X)
     if not isinstance(frame, nw.DataFrame):
         if isinstance(X, (list, tuple)) and np.asarray(X).dtype.kind in "US":
             X = np.asarray(X, dtype=object)
@@ -65,6 +65,39 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
             raise ValueError(f"Found a table with 0 {what} (shape=({m}, {n})) while a minimum of 1 is required.")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     return Table([str(name) for name in frame.columns], [frame[:, j] for j in range(n)], m)
+
+
+def _as_frame(X: Any) -> Any:
+    """A data frame as Narwhals has it; anything else as it is."""
+    try:
+        frame = nw.from_native(X, pass_through=True)
+    except nw.exceptions.DuplicateError as error:
+        raise ValueError(f"Several columns of X have the same name, give each its own: {error}") from error
+    if isinstance(frame, nw.LazyFrame):
+        raise TypeError(f"Expected a table in memory, got a lazy {type(X).__name__}: give X.collect().")
+    return frame
+
+
+def plain_labels(y: Any) -> Any:
+    """Labels in the type that NumPy has for them: those of nullable columns, and objects that are all booleans or all integers.
+
+    Raises
+    ------
+    ValueError
+        Objects of several types, which have no order.
+    """
+    known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
+    if isinstance(known, nw.Series) and not known.is_null().any():
+        y = known.to_numpy()
+    if not isinstance(y, np.ndarray) or y.dtype.kind != "O":
+        return y
+    types = {type(value) for value in y.ravel().tolist()}
+    if types in ({bool}, {int}):
+        return y.astype(np.dtype(types.pop()))
+    if str in types and not types <= {str, float, type(None)}:
+        names = ", ".join(sorted(found.__name__ for found in types))
+        raise ValueError(f"Labels in y are of several types ({names}): make all of them text, or all numbers.")
+    return y
 
 
 def names_of(y: Any) -> list[str] | None:

@@ -114,9 +114,10 @@ def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator) -
         W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
         Z = _pre_activations(network, rows, number, W)
         deviation = Z.std(axis=0)
-        W /= np.where(deviation > _LEAST_DEVIATION, deviation, 1.0)[..., None, :]
+        divisor = np.where(deviation > _LEAST_DEVIATION, deviation, 1.0)
+        W /= divisor[..., None, :]
         if number < last:
-            Z = _pre_activations(network, rows, number, W)
+            Z /= divisor
             chosen = rng.integers(len(rows), size=(5, *b.shape))
             shares = rng.exponential(size=chosen.shape)
             shares /= shares.sum(axis=0)

@@ -46,3 +46,14 @@ def splits(
     else:
         splitter = (StratifiedKFold if stratified else KFold)(n_folds, shuffle=True, random_state=seed)
     yield from splitter.split(np.zeros(n_rows), classes, groups)
+
+
+def fold_seconds(left: float, n_folds: int, beside_training: float) -> float:
+    """How long the next fold may take of the seconds that are left for so many.
+
+    Each trains for at least as long as it takes to make its network and to judge it, so that there may be time for fewer; the
+    last one that there is time for has all that is left.
+    """
+    least = 2 * beside_training
+    share = max(left / n_folds, least)
+    return share if left - share >= least else left

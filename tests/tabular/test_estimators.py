@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
-from fastnet.tabular._splits import splits
+from fastnet.tabular._splits import fold_seconds, splits
 
 pd = pytest.importorskip("pandas")
 
@@ -116,7 +116,12 @@ class TestLearning:
     @pytest.mark.parametrize("numeric_embedding", ["pbld", "plr", "none"])
     def test_choices(self, ensemble, numeric_embedding):
         model = fn.TabularClassifier(**QUICK, ensemble=ensemble, numeric_embedding=numeric_embedding, n_epochs=30)
-        assert model.fit(X, LABELS).score(X, LABELS) > 0.6
+        network = model.fit(X, LABELS).networks_[0]
+        assert network._together.kind == ensemble
+        operations = {node.operation.kind for node in network._graph.nodes}
+        assert ("periodic" in operations) == (numeric_embedding != "none")
+        assert model.score(X, LABELS) > 0.85
+        assert model.validation_score_ > -0.2
 
 
 class TestFitting:
@@ -167,6 +172,57 @@ class TestFitting:
         model = fn.TabularRegressor(**QUICK, n_epochs=100_000, time_limit=1.0).fit(X, VALUES)
         assert model.n_iter_ < 100_000
         assert model.history_[0].learning_rate[-1] < 0.1 * max(model.history_[0].learning_rate)
+
+    @pytest.mark.parametrize(
+        ("left", "n_folds", "beside_training", "expected"),
+        [(10, 5, 0.5, 2), (10, 5, 2, 4), (10, 2, 3, 10), (10, 1, 0.1, 10), (np.inf, 5, 0.1, np.inf)],
+    )
+    def test_seconds_of_a_fold(self, left, n_folds, beside_training, expected):
+        assert fold_seconds(left, n_folds, beside_training) == expected
+
+    def test_no_time_for_all_folds_or_importances(self, monkeypatch):
+        """A clock that goes on by a second whenever it is read."""
+        clock = iter(range(10**6))
+        monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+        model = fn.TabularRegressor(n_folds=5, n_epochs=1000, time_limit=30, random_state=0).fit(X, VALUES)
+        assert next(clock) <= 33
+        assert 1 <= len(model.networks_) < 5
+        assert np.isnan(model.feature_importances_).all()
+        assert not np.isnan(model.validation_score_)
+
+    def test_rows_of_no_weight_do_not_count(self):
+        weights = np.zeros(300)
+        weights[:60] = 1
+        few = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, sample_weight=weights)
+        assert few.history_[0].n_rows == [48]
+        three = fn.TabularRegressor(**QUICK, n_epochs=2).fit(X, VALUES, sample_weight=np.arange(300) < 3)
+        assert np.isnan(three.validation_score_)
+
+    @pytest.mark.parametrize(
+        ("labels", "kind"),
+        [
+            (pd.Series([0, 1] * 20, dtype="Int64"), "i"),
+            (pd.Series([False, True] * 20, dtype="boolean"), "b"),
+            (np.array([False, True] * 20, dtype=object), "b"),
+            (np.array([3, 7] * 20, dtype=object), "i"),
+            (pd.Series(["no", "yes"] * 20, dtype="string"), "O"),
+            (pd.Series(pd.Categorical(["no", "yes"] * 20, ["yes", "no", "perhaps"])), "O"),
+        ],
+    )
+    def test_types_of_labels(self, labels, kind):
+        model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(X[:40], labels)
+        assert model.classes_.dtype.kind == kind
+        assert model.classes_.tolist() == sorted(set(labels))
+
+    def test_labels_of_several_types(self):
+        with pytest.raises(ValueError, match=r"several types \(int, str\): make all of them text, or all numbers"):
+            fn.TabularClassifier().fit(X[:4], np.array([1, "one", 1, "one"], dtype=object))
+
+    def test_names_of_targets(self):
+        model = fn.TabularRegressor(**QUICK, n_epochs=1)
+        assert model.fit(X, pd.Series(VALUES, name="price")).target_names_ == ["price"]
+        assert model.fit(X, pd.DataFrame({"low": VALUES, "high": VALUES})).target_names_ == ["low", "high"]
+        assert model.fit(X, VALUES).target_names_ is None
 
     def test_weights_of_classes_and_rows(self):
         balanced = fn.TabularClassifier(**QUICK, class_weight={"cheap": 20, "dear": 1}).fit(X[["day"]], LABELS)

@@ -121,6 +121,17 @@ def test_text_where_numbers_were():
         prepare.transform(pd.DataFrame({"age": ["old", "young"]}))
 
 
+def test_columns_of_the_same_name():
+    with pytest.raises(ValueError, match="Several columns of X have the same name"):
+        fn.TabularPreprocessor().fit(pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]))
+
+
+def test_tables_that_are_not_in_memory():
+    pl = pytest.importorskip("polars")
+    with pytest.raises(TypeError, match=r"got a lazy LazyFrame: give X\.collect\(\)"):
+        fn.TabularPreprocessor().fit(pl.LazyFrame({"a": [1, 2]}))
+
+
 def test_pickles():
     prepare = fn.TabularPreprocessor().fit(TABLES["pandas"])
     again = pickle.loads(pickle.dumps(prepare))
