@@ -69,6 +69,7 @@ from fastnet.ragged import Ragged
 from fastnet.runtime import show_config
 
 if TYPE_CHECKING:
+    from fastnet._many import fit_many
     from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
     from fastnet.checkpoint import Checkpoint
     from fastnet.estimators import ImageClassifier, MLPClassifier, MLPRegressor
@@ -84,6 +85,7 @@ __version__ = "0.1.0"
 #: Modules that are imported when one of their names is first used: they need more than NumPy and SciPy, or a prediction does not
 #: need them (a third of what importing fastnet would cost).
 _LAZY = {
+    "fastnet._many": ("fit_many",),
     "fastnet.callbacks": ("Callback", "EarlyStopping", "ProgressBar"),
     "fastnet.checkpoint": ("Checkpoint",),
     "fastnet.estimators": ("ImageClassifier", "MLPClassifier", "MLPRegressor"),
@@ -105,7 +107,7 @@ _LAZY = {
 _HOMES = {name: module for module, names in _LAZY.items() for name in names}
 
 #: Submodules that are imported when they are first used, for the same reasons.
-_SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {
+_SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY if not module.startswith("fastnet._")} | {
     "dask",
     "data",
     "distributed",
@@ -136,6 +138,7 @@ __all__ = [
     "Bidirectional",
     "Layer",
     "OptimizerState",
+    "fit_many",
     "init_state",
     "update",
     "HardSwish",

@@ -76,7 +76,9 @@ class Round(NamedTuple):
 class Shards(Protocol):
     """Rows on some engine. Its length is that of all shards' rows."""
 
-    sizes: Sequence[int]
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Most rows of each shard."""
 
     def __len__(self) -> int: ...
 
@@ -154,20 +156,21 @@ def average(start: Model, models: Sequence[Model]) -> Model:
     diverged = [model.diverged_at for model in models if model.diverged_at is not None]
     if diverged:
         return start._replace(diverged_at=min(diverged))
-    rows = [model.rows for model in models]
-    if not any(rows):
+    rows = sum(model.rows for model in models)
+    if not rows:
         return start
+    shares = [model.rows / rows for model in models]
 
     def mean(vectors: Sequence[np.ndarray]) -> np.ndarray:
         total = np.zeros(vectors[0].shape)
-        for weight, vector in zip(rows, vectors, strict=True):
-            total += weight * vector.astype(np.float64)
-        return (total / sum(rows)).astype(vectors[0].dtype)
+        for share, vector in zip(shares, vectors, strict=True):
+            total += share * vector.astype(np.float64)
+        return total.astype(vectors[0].dtype)
 
     return Model(
         params=mean([model.params for model in models]),
         state=tuple(map(mean, zip(*(model.state for model in models), strict=True))),
-        rows=start.rows + sum(rows),
+        rows=start.rows + rows,
         losses=tuple(map(math.fsum, zip(start.losses, *(model.losses for model in models), strict=True))),
         level=next(iter(levels), None),
     )

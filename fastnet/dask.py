@@ -6,16 +6,16 @@
     clf.fit(dX, dy)  # Dask arrays, data frames, or lists of delayed partitions
     clf.predict(dX)  # lazy
 
-All work is in Dask's graphs: what a lost worker has done is done again, with the same result, and nothing else is opened or pinned.
+All work is in Dask's graphs: what a lost worker has done is done again, with the same result, and fastnet opens no connection.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Integral
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 from uuid import uuid4
 
@@ -25,7 +25,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval
 
-from fastnet import _checks, _data, estimators
+from fastnet import _data, estimators
 from fastnet._rounds import Model, Round, RoundsSession, Shard, average, deal, train
 from fastnet.network import Network
 from fastnet.optimizers import LBFGS
@@ -332,7 +332,10 @@ def _key(work: Round, number: int, what: str) -> str:
     return f"fastnet epoch {work.epoch + 1} round {number} {what}-{uuid4().hex}"
 
 
-_Estimator = estimators.MLPClassifier if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    from fastnet.estimators import MLPClassifier as _Estimator
+else:
+    _Estimator = object
 
 
 class _OnDask(_Estimator):
@@ -352,7 +355,7 @@ class _OnDask(_Estimator):
 
     def to_local(self) -> Any:
         """A copy without Dask: `fastnet.MLPClassifier` or `fastnet.MLPRegressor`, with the same parameters and model."""
-        local = self._local_type.__new__(self._local_type)
+        local = object.__new__(self._local_type)
         local.__setstate__({name: copy.copy(value) for name, value in self.__getstate__().items() if name not in _OWN})
         return local
 
@@ -413,7 +416,7 @@ class _OnDask(_Estimator):
             local.class_weight = {label: m / (len(class_counts) * count) for label, count in class_counts.items()}
         return local
 
-    def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, role: str, reset: bool) -> Any:
+    def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, role: Any, reset: bool) -> Any:
         check = super()._checked_rows
         if not _is_on_dask(X):
             return check(X, y, sample_weight, role=role, reset=reset)
@@ -479,7 +482,7 @@ def _with_parameters_of(local_type: type[Any]) -> Callable[[T], T]:
             _OnDask.__init__(self, *args, **parameters)
 
         ours = inspect.signature(_OnDask.__init__).parameters
-        signature = inspect.signature(local_type.__init__)  # type: ignore[misc]
+        signature = inspect.signature(local_type.__init__)
         parameters = [*signature.parameters.values(), *(ours[name] for name in _OWN)]
         __init__.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         cls.__init__ = __init__  # type: ignore[misc]
@@ -498,13 +501,13 @@ def _with_parameters_of(local_type: type[Any]) -> Callable[[T], T]:
 class MLPClassifier(_OnDask, estimators.MLPClassifier):
     """`fastnet.MLPClassifier` for data on Dask.
 
-    `fit` takes Dask arrays, Dask data frames, or lists of `dask.delayed` partitions, as X, y and sample_weight. Their rows are dealt
-    to shards once: any `n_shards` rows in turn go to different shards, so that sorted labels, partitions of unequal length or
-    without rows, and a class in one partition alone, all train well. In each round every shard makes updates on its own rows,
-    from the same model; the mean of the shards' models, and of their optimisers' states, is where the next round begins.
+    `fit` takes Dask arrays, Dask data frames, or lists of `dask.delayed` partitions, as X, y and sample_weight. Their rows are
+    dealt to shards once: any `n_shards` rows in turn go to different shards, so that sorted labels, partitions of unequal length
+    or without rows, and a class in one partition alone, all train well. In each round every shard makes updates on its own
+    rows, from the same model; the mean of the shards' models, and of their optimisers' states, is where the next round begins.
 
-    The model is a function of the rows in their order, of the parameters and of `random_state`: not of the number of workers, of the
-    partitions, nor of workers that were lost on the way.
+    The model is a function of the rows in their order, of the parameters and of `random_state`: not of the number of workers, of
+    the partitions, nor of workers that were lost on the way.
 
     Parameters
     ----------

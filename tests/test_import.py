@@ -22,7 +22,7 @@ LAYERS = [
     {"losses", "optimizers", "layers"},
     {"_atomic", "_data", "_summary", "ragged"},
     {"_identity", "data", "network"},
-    {"_factors", "_lbfgs", "_loop", "_models", "_sampling", "callbacks", "functional"},
+    {"_factors", "_lbfgs", "_loop", "_many", "_models", "_sampling", "callbacks", "functional"},
     {"_session"},
     {"_rounds", "_stream"},
     {"training"},

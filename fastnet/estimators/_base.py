@@ -195,7 +195,9 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         if groups is not None:
             self._check_groups_are_used(validation)
         if self.early_stopping and validation is None and not rows.are_in_memory:
-            raise ValueError("No rows are set aside of data that are not in memory: give X_val and y_val to fit, or early_stopping=False.")
+            raise ValueError(
+                "No rows are set aside of data that are not in memory: give X_val and y_val to fit, or early_stopping=False."
+            )
         if self.early_stopping and validation is None and not uses_lbfgs(self):
             rows, validation = split(self, rows, random_state, groups)
         return *self._scale_targets(rows, validation, incremental=incremental), random_state

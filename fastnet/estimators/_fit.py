@@ -158,7 +158,7 @@ def _session(
         "optimizer_state": solver.state,
         "step": solver.step,
     }
-    order = {"sampling": "shuffle" if estimator.shuffle else "sequential", "random_state": random_state}
+    order: dict[str, Any] = {"sampling": "shuffle" if estimator.shuffle else "sequential", "random_state": random_state}
     if rows.elsewhere is not None:
         return rows.elsewhere.session(estimator, network, **order, **options)
     if rows.blocks is not None:

@@ -35,7 +35,7 @@ class RowsElsewhere(Protocol):
     def steps_per_epoch(self, batch_size: int) -> int:
         """Updates of the network in a pass over all rows."""
 
-    def session(self, estimator: MLP, network: Network, **options: Any) -> Session:
+    def session(self, estimator: MLP, network: Network, *, random_state: Any, **options: Any) -> Session:
         """A training run on them."""
 
 
