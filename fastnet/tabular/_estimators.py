@@ -137,7 +137,7 @@ class BaseTabular(BaseEstimator, ABC):
             check_consistent_length(*given)
         random_state = check_random_state(self.random_state)
         seed = int(random_state.randint(2**31 - 1))
-        choices = resolved(self, len(features), metric, regression=self._regression)
+        choices = resolved(self, len(features), len(prepare.continuous_), metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
         parts = [(np.arange(len(features)), None)] if given else list(
@@ -203,7 +203,7 @@ class BaseTabular(BaseEstimator, ABC):
         inputs = _recipe.Inputs(X.shape[1], prepare.continuous_, prepare.codes_, prepare.n_categories_)
         output = Dense(self._n_outputs(), metric.output, scale="ntk")
         network = Network(
-            _recipe.layers(inputs, list(choices.hidden_layer_sizes), output, choices),
+            _recipe.layers(inputs, X, list(choices.hidden_layer_sizes), output, choices),
             X.shape[1],
             n_members=choices.n_members,
             ensemble=choices.ensemble,

@@ -113,7 +113,7 @@ class TestLearning:
         assert kept[True].temperature_ != kept[False].temperature_ == 1
 
     @pytest.mark.parametrize("ensemble", ["packed", "batch", "mini"])
-    @pytest.mark.parametrize("numeric_embedding", ["pbld", "plr", "none"])
+    @pytest.mark.parametrize("numeric_embedding", ["pbld", "plr", "piecewise_linear", "none"])
     def test_choices(self, ensemble, numeric_embedding):
         model = fn.TabularClassifier(**QUICK, ensemble=ensemble, numeric_embedding=numeric_embedding, n_epochs=30)
         assert model.fit(X, LABELS).score(X, LABELS) > 0.6
