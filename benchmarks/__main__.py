@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,11 @@ SPEED = (
     *("interrupt", "load"),
 )
 QUICK = ("train", "inference")
-GROUPS = (*SPEED, "recipes", "tabular")
+#: Those that measure accuracy, on real tables.
+ACCURACY = ("recipes", "tabular", "ablation")
+GROUPS = (*SPEED, *ACCURACY)
+#: Below that, a table of several classes cannot be split.
+LEAST_TRAIN_ROWS = 100
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -37,9 +40,11 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     quick_help = f"a first impression in a few minutes: {' and '.join(QUICK)}, fewer shapes, three short rounds; not to publish"
     add("--quick", action="store_true", help=quick_help)
-    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but the last two)")
+    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but the last three)")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
-    add("--rounds", type=int, help="interleaved rounds: 5, quick 3")
+    add("--methods", type=_names, default=(), metavar="NAME[,NAME]", help="of tabular, methods whose names begin so only")
+    add("--rounds", type=int, help="interleaved rounds, or random splits of tables: 5, quick 3")
+    add("--train-rows", type=int, metavar="N", help="train on at most N rows of a table, and test on the others")
     add("--results", type=Path, metavar="FILE", help="write JSON; groups of an earlier run of the same environment are kept")
     add("--load", type=Path, metavar="FILE", help="measure nothing: report the results of this file")
     add("--update-readme", action="store_true", help="put the tables of a file in benchmarks/results into README.md")
@@ -51,8 +56,9 @@ def _arguments() -> argparse.Namespace:
     unknown = set(options.only) - set(GROUPS)
     if unknown:
         parser.error(f"unknown group {', '.join(sorted(unknown))}: choose from {', '.join(GROUPS)}")
-    if options.rounds is not None and options.rounds < 1:
-        parser.error(f"--rounds must be at least 1, got {options.rounds}")
+    for name, value, least in (("--rounds", options.rounds, 1), ("--train-rows", options.train_rows, LEAST_TRAIN_ROWS)):
+        if value is not None and value < least:
+            parser.error(f"{name} must be at least {least}, got {value}")
     source = options.load or options.results
     publishes = options.update_readme or options.update_docs
     if publishes and (options.quick or source is None or source.resolve().parent != _ROOT / "benchmarks" / "results"):
@@ -69,9 +75,10 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
     from benchmarks._pool import Pool
     from benchmarks._results import Options, merged, save
 
-    protocol = Options.of(options.quick, options.rounds, options.shapes)
-    results: dict[str, Any] = {"environment": header(), "options": asdict(protocol), "notes": [], "groups": {}}
-    results["options"]["shapes"] = list(protocol.shapes)
+    protocol = Options.of(
+        options.quick, options.rounds, shapes=options.shapes, train_rows=options.train_rows, methods=options.methods
+    )
+    results: dict[str, Any] = {"environment": header(), "options": protocol.kept(), "notes": [], "groups": {}}
     if options.results:
         results = merged(results, options.results)
     print(_report.environment(results["environment"]), flush=True)
@@ -79,6 +86,7 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
         for name in options.only:
             group = import_module(f"benchmarks.{name}")
             print(f"{name}: {group.TITLE}", flush=True)
+            pool.earlier = results["groups"].get(name)
             results["groups"][name] = group.run(pool)
             results["notes"] += [note for note in pool.notes if note not in results["notes"]]
             if options.results:
@@ -99,7 +107,7 @@ def _publish(results: dict[str, Any], options: argparse.Namespace) -> None:
     if options.update_readme:
         _report.update_readme(_ROOT / "README.md", results, (options.load or options.results).name)
     if options.update_docs:
-        from benchmarks._recipes_report import update_docs
+        from benchmarks._pages import update_docs
 
         update_docs(_ROOT / "docs", results, (options.load or options.results).name)
     if options.plots:

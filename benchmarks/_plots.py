@@ -13,6 +13,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks._boosting import REFERENCE
+
 _LIMIT = "share of GEMM limit"
 
 
@@ -20,7 +22,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
     """Write a PNG file for each picture whose group is in the results, and return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     drawings = (("train", "ratios", _ratios), ("train", "gemm-share", _shares), ("scaling", "scaling", _scaling))
-    drawings += (("inference", "one-row", _one_row),)
+    drawings += (("inference", "one-row", _one_row), ("tabular", "error-and-time", _error_and_time), ("tabular", "ranks", _ranks))
     files = []
     for group, name, draw_one in drawings:
         if results["groups"].get(group, {}).get("rows"):
@@ -92,6 +94,43 @@ def _one_row(rows: list[dict[str, Any]]) -> Figure:
         ax.bar_label(bars, fmt="%.3g", padding=3)
         ax.set(xlabel="microseconds", title="-".join(map(str, row["task"]["sizes"])) + ", one row")
         ax.margins(x=0.2)
+    return figure
+
+
+def _error_and_time(rows: list[dict[str, Any]]) -> Figure:
+    """Geometric means over the tables of error and of fit time, divided by those of the reference; a line joins the best."""
+    figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    places = {row["name"]: _place(row) for row in rows if _place(row)}
+    for name, place in places.items():
+        ax.plot(*place, "o", color="tab:blue" if name.startswith("fastnet") else "tab:gray")
+        ax.annotate(name, place, xytext=(6, 4), textcoords="offset points")
+    best = [place for place in sorted(places.values()) if not any(o[0] <= place[0] and o[1] < place[1] for o in places.values())]
+    ax.plot(*zip(*best, strict=True), ":", color="black", lw=1)
+    ax.set(xscale="log", xlabel=f"fit time / {REFERENCE}'s", ylabel=f"error or RMSE / {REFERENCE}'s")
+    ax.set_title("Tables: error and time")
+    ax.margins(x=0.25)
+    return figure
+
+
+def _place(row: dict[str, Any]) -> tuple[float, float] | None:
+    """Fit time and error as multiples of the reference's; None where it was not measured."""
+    means = {figure["what"]: figure.get("mean") for figure in row["checks"]}
+    seconds, error = (means.get(f"{what} / {REFERENCE}") for what in ("seconds", "error or RMSE"))
+    return None if seconds is None or error is None else (seconds, error)
+
+
+def _ranks(rows: list[dict[str, Any]]) -> Figure:
+    """Average ranks with the critical difference of Nemenyi's test at 5 % around each: ranks farther apart than it differ."""
+    found = {row["name"]: figure for row in rows for figure in row["checks"] if figure["what"] == "average rank"}
+    order = sorted(found, key=lambda name: found[name]["median"])
+    figure, ax = plt.subplots(figsize=(7, 1.2 + 0.4 * len(order)), layout="constrained")
+    for y, name in enumerate(order):
+        difference = found[name]["critical_difference"]
+        colour = "tab:blue" if name.startswith("fastnet") else "tab:gray"
+        ax.errorbar(found[name]["median"], y, xerr=difference / 2, fmt="o", color=colour, capsize=3)
+    ax.set_yticks(range(len(order)), order)
+    ax.invert_yaxis()
+    ax.set(xlabel="average rank (1: best on every table)", title="Tables: bars that do not overlap differ (Nemenyi, 5 %)")
     return figure
 
 

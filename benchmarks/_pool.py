@@ -111,6 +111,8 @@ class Pool:
         self.options = options
         self._goals = goals
         self.notes: list[str] = []
+        #: Results of the running group in the file that results are added to.
+        self.earlier: dict[str, Any] | None = None
         self._workers: dict[tuple, Worker] = {}
         self._numbers = count()
 

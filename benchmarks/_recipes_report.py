@@ -1,14 +1,9 @@
-"""The tables of the documentation's pages on recipes, made from the results of the group `recipes`.
-
-In a page they stand between `<!-- recipes: NAME -->` and `<!-- end of recipes -->`, where NAME is a key of `tables`.
-"""
+"""The tables of the documentation's pages on recipes, made from the results of the group `recipes`."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,23 +16,6 @@ from benchmarks.recipes import ratios
 _RARE = 0.2
 _BY_TABLE = ("defaults", "early stopping by score", "early stopping by loss", "recommended", "recommended, average of five")
 _PEERS = ("scikit-learn, defaults", "LightGBM, defaults")
-_PLACE = re.compile(r"(<!-- recipes: (.+?) -->\n).*?(<!-- end of recipes -->)", re.DOTALL)
-
-
-def update_docs(folder: Path, results: dict[str, Any], name: str) -> None:
-    """Fill the places for tables in the pages of `folder`; `name` is the file of benchmarks/results that they come from."""
-    for page in folder.rglob("*.md"):
-        text = page.read_text(encoding="utf-8")
-        if (new := filled(text, results, name)) != text:
-            page.write_text(new, encoding="utf-8")
-
-
-def filled(text: str, results: dict[str, Any], name: str) -> str:
-    """`text` with a new table in each place for one."""
-    if not _PLACE.search(text):
-        return text
-    found = tables(results, name)
-    return _PLACE.sub(lambda place: f"{place[1]}{found[place[2]]}\n{place[3]}", text)
 
 
 def tables(results: dict[str, Any], name: str) -> dict[str, str]:
@@ -87,10 +65,10 @@ def _section(group: dict[str, Any], section: str, rare: Sequence[str]) -> str:
     rows = [
         (
             row["name"],
-            *(_ratio(row["scores"], reference, key) for key in ("log-loss", "error", "RMSE")),
+            *(ratio(row["scores"], reference, key) for key in ("log-loss", "error", "RMSE")),
             _won_and_lost(row["scores"], reference),
             *(_mean(row["scores"], key, rare) for key in ("AUC", "balanced accuracy")),
-            _ratio(row["scores"], reference, "seconds", spread=False),
+            ratio(row["scores"], reference, "seconds", spread=False),
         )
         for row in _with_reference(group, section)
     ]
@@ -103,9 +81,9 @@ def _preparation(group: dict[str, Any]) -> str:
     rows = [
         (
             row["name"],
-            *(_ratio(row["scores"], reference, key) for key in ("log-loss", "RMSE")),
+            *(ratio(row["scores"], reference, key) for key in ("log-loss", "RMSE")),
             _won_and_lost(row["scores"], reference),
-            *(_ratio(row["scores"], reference, f"{key}, damaged rows", spread=False) for key in ("log-loss", "RMSE")),
+            *(ratio(row["scores"], reference, f"{key}, damaged rows", spread=False) for key in ("log-loss", "RMSE")),
         )
         for row in _with_reference(group, "preparation")
     ]
@@ -136,7 +114,7 @@ def _scores(group: dict[str, Any], name: str) -> dict[str, Any]:
     return next(row["scores"] for row in group["rows"] if row["name"] == name)
 
 
-def _ratio(own: dict[str, Any], reference: dict[str, Any], key: str, *, spread: bool = True) -> str:
+def ratio(own: dict[str, Any], reference: dict[str, Any], key: str, *, spread: bool = True) -> str:
     """Geometric mean of the ratios over the tables, and its standard error from table to table."""
     logarithms = np.log(list(ratios(own, reference, key).values()))
     if len(logarithms) < 2:
@@ -144,7 +122,7 @@ def _ratio(own: dict[str, Any], reference: dict[str, Any], key: str, *, spread: 
     mean = math.exp(logarithms.mean())
     if own is reference or not spread:
         return _short(mean)
-    return f"{_short(mean)} ± {mean * _standard_error(logarithms):.2f}"
+    return f"{_short(mean)} ± {mean * standard_error(logarithms):.2f}"
 
 
 def _won_and_lost(own: dict[str, Any], reference: dict[str, Any]) -> str:
@@ -157,7 +135,7 @@ def _won_and_lost(own: dict[str, Any], reference: dict[str, Any]) -> str:
         for key in ("log-loss", "RMSE")
         if key in scores
     ]
-    clear = [np.sign(d.mean()) for d in differences if abs(d.mean()) > 2 * _standard_error(d)]
+    clear = [np.sign(d.mean()) for d in differences if abs(d.mean()) > 2 * standard_error(d)]
     return f"{clear.count(-1)} : {clear.count(1)} of {len(differences)}"
 
 
@@ -167,10 +145,10 @@ def _mean(own: dict[str, Any], key: str, names: Sequence[str]) -> str:
 
 
 def _mean_of_splits(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.3f} ± {_standard_error(values):.3f}"
+    return f"{np.mean(values):.3f} ± {standard_error(values):.3f}"
 
 
-def _standard_error(values: Sequence[float]) -> float:
+def standard_error(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 

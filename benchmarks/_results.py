@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,12 +22,19 @@ class Options:
     min_seconds: float = 0.1
     retries: int = 5
     shapes: tuple[str, ...] = ()
+    train_rows: int | None = None
+    methods: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, quick: bool, rounds: int | None, shapes: Sequence[str]) -> Options:
+    def of(cls, quick: bool, rounds: int | None, **more: Any) -> Options:
         """The options of a full or a quick run."""
         protocol = {"rounds": 3, "min_seconds": 0.05, "retries": 1} if quick else {}
-        return cls(**{"quick": quick, "shapes": tuple(shapes)} | protocol | ({"rounds": rounds} if rounds else {}))
+        return cls(**{"quick": quick} | protocol | ({"rounds": rounds} if rounds else {}) | more)
+
+    def kept(self) -> dict[str, Any]:
+        """As plain values for JSON. Methods are left out: results may hold those of several runs."""
+        values = {key: value for key, value in asdict(self).items() if key != "methods"}
+        return {**values, "shapes": list(self.shapes)}
 
     def chosen(self, tasks: Sequence[Any], quick: Sequence[str]) -> list[Any]:
         """The tasks named in `shapes`, and their variants (such as tab-gelu); without `shapes`, all or in a quick run `quick`."""

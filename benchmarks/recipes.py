@@ -6,6 +6,7 @@ its section.
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -40,10 +41,19 @@ def run(
     references: dict[str, str] = REFERENCES,
 ) -> dict[str, Any]:
     """A row for each recipe, with its scores on every split of every table; `references` are what sections compare with."""
+    group = measured(pool, recipes, tables, references)
+    for result in group["rows"]:
+        pool.report(result)
+    return group
+
+
+def measured(pool: Pool, recipes: Sequence[Recipe], tables: Sequence[Table] | None, references: dict[str, str]) -> dict[str, Any]:
+    """The results of `run`, not yet reported."""
     chosen = pool.options.chosen(TABLES, QUICK) if tables is None else tables
     tables = [table for table in chosen if not _absent(pool, table)]
     recipes = [recipe for recipe in recipes if not _absent(pool, recipe)]
     scores: dict[str, dict[str, Scores]] = {recipe.name: {} for recipe in recipes}
+    cap = pool.options.train_rows
     about = {}
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # warnings about convergence do not matter here
@@ -51,13 +61,10 @@ def run(
             X, y = table.load()
             about[table.name] = described(table, X, y)
             for recipe in (recipe for recipe in recipes if recipe.suits(table)):
-                splits = [score(recipe, table, X, y, seed) for seed in range(pool.options.rounds)]
+                splits = [score(recipe, table, X, y, seed, cap) for seed in range(pool.options.rounds)]
                 scores[recipe.name][table.name] = {key: [split[key] for split in splits] for key in splits[0]}
             print(f"  {table.name}: {len(X):,} rows, {X.shape[1]} columns", flush=True)
-    rows = [_row(recipe, scores, references) for recipe in recipes]
-    for result in rows:
-        pool.report(result)
-    return {"tables": about, "rows": rows}
+    return {"tables": about, "rows": [_row(recipe, scores, references) for recipe in recipes]}
 
 
 def described(table: Table, X: pd.DataFrame, y: pd.Series) -> dict[str, Any]:
@@ -68,16 +75,24 @@ def described(table: Table, X: pd.DataFrame, y: pd.Series) -> dict[str, Any]:
     return {**about, "classes": y.nunique(), "rarest": round(float(y.value_counts(normalize=True).min()), 3)}
 
 
-def score(recipe: Recipe, table: Table, X: pd.DataFrame, y: pd.Series, seed: int) -> dict[str, float]:
-    """Fit to three quarters of the rows: scores on the other quarter, unchanged and damaged, and the CPU seconds of the fit."""
+def score(
+    recipe: Recipe, table: Table, X: pd.DataFrame, y: pd.Series, seed: int, most_rows: int | None = None
+) -> dict[str, float]:
+    """Fit to three quarters of the rows, or to `most_rows` if these are fewer.
+
+    Scores on the other rows, unchanged and damaged, and the CPU seconds of the fit and of the predictions.
+    """
     stratify = None if table.regression else y
-    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, stratify=stratify, random_state=seed)
+    n_test = max(math.ceil(len(y) / 4), len(y) - (most_rows or len(y)))
+    X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=n_test, stratify=stratify, random_state=seed)
     model = recipe.make(table.regression, seed)
     start = time.process_time()
     model.fit(X_train, y_train)
     seconds = time.process_time() - start
     scores_of, loss = (_regression, "RMSE") if table.regression else (_classification, "log-loss")
+    start = time.process_time()
     found = scores_of(model, X_test, y_test)
+    found["seconds, predictions"] = time.process_time() - start
     found[f"{loss}, damaged rows"] = scores_of(model, damaged(X_test, seed), y_test)[loss]
     return {key: float(f"{value:.5g}") for key, value in {**found, "seconds": seconds}.items()}
 
@@ -110,19 +125,29 @@ def _regression(model: BaseEstimator, X: pd.DataFrame, y: pd.Series) -> dict[str
 
 
 def ratios(own: dict[str, Scores], reference: dict[str, Scores], key: str) -> dict[str, float]:
-    """Ratios of the means over the splits, for each table that both have and on which the reference makes an error."""
-    return {
-        table: float(np.mean(scores[key]) / mean)
+    """Ratios of the means over the splits, for each table that both have and on which both make an error."""
+    means = {
+        table: (np.mean(scores[key]), np.mean(reference[table][key]))
         for table, scores in own.items()
-        if key in scores and table in reference and (mean := np.mean(reference[table][key])) > 0
+        if key in scores and table in reference
     }
+    return {table: float(a / b) for table, (a, b) in means.items() if min(a, b) > 0}
 
 
 def _row(recipe: Recipe, scores: dict[str, dict[str, Scores]], references: dict[str, str]) -> dict[str, Any]:
-    own, reference = scores[recipe.name], scores.get(references[recipe.section], {})
+    own, reference = scores[recipe.name], references[recipe.section]
+    return row(recipe.name, "", 1, {}, comparisons(own, scores.get(reference, {}), reference), section=recipe.section, scores=own)
+
+
+def comparisons(own: dict[str, Scores], reference: dict[str, Scores], name: str) -> list[dict[str, Any]]:
+    """The figures of scores divided by those of a reference of that name, from table to table, with geometric means."""
     compared = {key: list(ratios(own, reference, key).values()) for key in COMPARED}
-    checks = [check(f"{key} / {references[recipe.section]}", values) for key, values in compared.items() if values]
-    return row(recipe.name, "", 1, {}, checks, section=recipe.section, scores=own)
+    compared["error or RMSE"] = compared["error"] + compared["RMSE"]
+    return [check(f"{key} / {name}", values) | {"mean": geometric_mean(values)} for key, values in compared.items() if values]
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    return float(np.exp(np.mean(np.log(values))))
 
 
 def _absent(pool: Pool, one: Recipe | Table) -> bool:

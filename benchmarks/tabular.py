@@ -2,6 +2,7 @@
 defaults.
 
 Every method is fitted to the same random splits of every table, on one thread. Its figures are its scores divided by CatBoost's.
+Methods of an earlier run with the same options stay in the results.
 """
 
 from __future__ import annotations
@@ -23,21 +24,51 @@ QUICK = ("segment", "quake")
 #: The score by which methods are ranked, for each kind of table.
 RANKED = {"classification": "error", "regression": "RMSE"}
 
+Row = dict[str, Any]
+
 
 def run(pool: Pool, methods: Sequence[Recipe] = METHODS, tables: Sequence[Table] = DEVELOPMENT) -> dict[str, Any]:
-    """A row for each method, with its scores on every split of every table, and its average rank."""
-    group = recipes.run(pool, methods, pool.options.chosen(tables, QUICK), {SECTION: REFERENCE})
-    kinds = {name: about["kind"] for name, about in group["tables"].items()}
-    for row, of_tables in zip(group["rows"], ranks(group["rows"], kinds), strict=True):
-        row["checks"].append(check("rank", of_tables))
-        row["checks"].append(check("average rank", [float(np.mean(of_tables))]))
-        print(f"  {row['name']}: average rank {np.mean(of_tables):.2f}", flush=True)
-    return group
+    """A row for each method, with its scores on every split of every table, and its ranks."""
+    wanted = pool.options.methods
+    chosen = [method for method in methods if not wanted or method.name.startswith(wanted)]
+    group = recipes.measured(pool, chosen, pool.options.chosen(tables, QUICK), {SECTION: REFERENCE})
+    rows = together(group["rows"], pool.earlier["rows"] if pool.earlier else [], [method.name for method in methods])
+    judge(rows, {name: about["kind"] for name, about in group["tables"].items()})
+    for row in rows:
+        pool.report(row)
+    return {**group, "rows": rows}
 
 
-def ranks(rows: Sequence[dict[str, Any]], kinds: dict[str, str]) -> list[list[float]]:
-    """The rank of each row on each table by its mean over the splits, 1 being the best; ties get the mean of their ranks."""
+def together(rows: Sequence[Row], earlier: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    """The rows and those earlier ones that were not measured again, in the order of their names."""
+    found = {row["name"]: row for row in (*earlier, *rows)}
+    return sorted(found.values(), key=lambda row: names.index(row["name"]))
+
+
+def judge(rows: Sequence[Row], kinds: dict[str, str]) -> None:
+    """Give each row its figures: ratios to the reference, if that is there, and its average rank on the tables that all have."""
+    common = {table: kind for table, kind in kinds.items() if all(table in row["scores"] for row in rows)}
+    reference = next((row["scores"] for row in rows if row["name"] == REFERENCE), {})
+    for row, of_tables in zip(rows, ranks(rows, common), strict=True):
+        row["checks"] = recipes.comparisons(row["scores"], reference, REFERENCE)
+        if of_tables:
+            difference = critical_difference(len(rows), len(of_tables))
+            row["checks"].append(check("average rank", [float(np.mean(of_tables))]) | {"critical_difference": difference})
+
+
+def critical_difference(n_methods: int, n_tables: int, level: float = 0.05) -> float:
+    """How far apart average ranks must be for a significant difference, by Nemenyi's test (Demšar 2006)."""
+    from scipy.stats import studentized_range
+
+    if n_methods < 2:
+        return 0.0
+    q = studentized_range.ppf(1 - level, n_methods, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_tables)))
+
+
+def ranks(rows: Sequence[Row], kinds: dict[str, str]) -> list[list[float]]:
+    """The rank of each row on each table by its mean over the splits, 1 the best; equals have the mean of their ranks."""
     from scipy.stats import rankdata
 
     found = [rankdata([np.mean(row["scores"][table][RANKED[kind]]) for row in rows]) for table, kind in kinds.items()]
-    return np.array(found).T.tolist()
+    return np.array(found).T.tolist() if found else [[] for _ in rows]

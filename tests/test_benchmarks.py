@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -20,12 +20,29 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the benchmarks are not part of the installed package", allow_module_level=True)
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import _recipes_report, _report, _timing, ensembles, inference, recipes, train, trees, variants  # noqa: E402
+import fastnet  # noqa: E402
+from benchmarks import (  # noqa: E402
+    _pages,
+    _recipes_report,
+    _report,
+    _tabular_report,
+    _timing,
+    ensembles,
+    inference,
+    recipes,
+    tabular,
+    train,
+    trees,
+    variants,
+)
+from benchmarks.__main__ import ACCURACY  # noqa: E402
+from benchmarks._boosting import ABLATIONS, METHODS, REFERENCE, Boosting  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
 from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
 from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread, without_goals  # noqa: E402
+from benchmarks._tables import TABLES  # noqa: E402
 from benchmarks._tasks import Kernel, Table, Training  # noqa: E402
 from benchmarks._timing import DISTURBED, Round, _others, calibrate, time_round  # noqa: E402
 
@@ -205,10 +222,11 @@ class TestReport:
     @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.name)
     def test_committed_results_can_be_reported(self, path):
         results = json.loads(path.read_text())
-        assert results["options"]["rounds"] >= 5 and not results["options"]["quick"]
+        assert results["options"]["rounds"] >= (3 if set(results["groups"]) <= {"tabular", "ablation"} else 5)
+        assert not results["options"]["quick"]
         assert not set(FORCING) & set(results["environment"]["variables"])
         assert _report.markdown(results)
-        assert set(results["groups"]) <= {"recipes", "ensembles", "tabular"} or _report.readme_tables(results, path.name)
+        assert set(results["groups"]) <= {*ACCURACY, "ensembles"} or _report.readme_tables(results, path.name)
 
     @pytest.mark.parametrize("marker", ["benchmark table", "LightGBM table"])
     def test_the_readme_shows_the_committed_results(self, marker):
@@ -330,6 +348,9 @@ def recipe_results():
     }
 
 
+SECONDS = ("seconds", "seconds, predictions")
+
+
 class TestRecipes:
     def test_names_are_unique_and_references_are_recipes(self):
         names = [recipe.name for recipe in RECIPES]
@@ -362,15 +383,15 @@ class TestRecipes:
     def test_tables_go_to_their_places_and_nowhere_else(self, recipe_results):
         text = "before\n<!-- recipes: source -->\nold\n<!-- end of recipes -->\nafter\n"
         source = _recipes_report.tables(recipe_results, "x.json")["source"]
-        assert _recipes_report.filled(text, recipe_results, "x.json") == text.replace("old", source)
-        assert _recipes_report.filled("no place", recipe_results, "x.json") == "no place"
+        assert _pages.filled(text, recipe_results, "x.json") == text.replace("old", source)
+        assert _pages.filled("no place", recipe_results, "x.json") == "no place"
         with pytest.raises(KeyError, match="unheard of"):
-            _recipes_report.filled(text.replace("source", "unheard of"), recipe_results, "x.json")
+            _pages.filled(text.replace("source", "unheard of"), recipe_results, "x.json")
 
     def test_the_pages_show_the_committed_results(self):
         results = json.loads(RECIPE_RESULTS.read_text())
         pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
-        assert pages == [_recipes_report.filled(page, results, RECIPE_RESULTS.name) for page in pages]
+        assert pages == [_pages.filled(page, results, RECIPE_RESULTS.name) for page in pages]
         places = {name for page in pages for name in re.findall("<!-- recipes: (.+) -->", page)}
         assert places == set(_recipes_report.tables(results, RECIPE_RESULTS.name))
 
@@ -408,11 +429,84 @@ class TestRecipes:
         defaults, auc = group["rows"]
         assert set(defaults["scores"]) == {"breast_cancer", "diabetes"} and set(auc["scores"]) == {"breast_cancer"}
         scores = defaults["scores"]["breast_cancer"]
-        assert set(scores) == {"log-loss", "error", "AUC", "balanced accuracy", "log-loss, damaged rows", "seconds"}
+        assert set(scores) == {"log-loss", "error", "AUC", "balanced accuracy", "log-loss, damaged rows", *SECONDS}
         assert all(len(values) == 2 for values in scores.values()) and max(scores["error"]) < 0.1 < min(scores["AUC"])
         assert 0.5 < min(defaults["scores"]["diabetes"]["RMSE"]) and max(defaults["scores"]["diabetes"]["RMSE"]) < 1
         json.dumps(group)
         assert "defaults" in _report.markdown({"environment": header(), "notes": [], "groups": {"recipes": group}})
+
+
+class _Constant:
+    """A model that records what it is fitted to, with even odds for every class."""
+
+    def fit(self, X, y):
+        self.X, self.y = X, y
+
+    def set_params(self, **options):
+        self.options = options
+
+    def predict_proba(self, X):
+        return np.ones((len(X), len(np.unique(self.y))), np.float32)
+
+
+class TestTabular:
+    def test_categories_reach_libraries_as_they_take_them(self):
+        pd = pytest.importorskip("pandas")
+        X = pd.DataFrame({"size": [1.0, 2.0, 3.0], "town": ["b", None, "a"]})
+        new = pd.DataFrame({"size": [4.0, 5.0], "town": ["c", "a"]})
+        coded = Boosting(_Constant()).fit(X, ["x", "y", "z"])
+        assert list(coded.model.X["town"].cat.codes) == [1, -1, 0] and list(coded.model.y) == [0, 1, 2]
+        assert list(coded._prepared(new)["town"].cat.codes) == [-1, 0]  # "c" was not seen in fit
+        assert coded.predict_proba(new) == pytest.approx(1 / 3) and list(coded.classes_) == ["x", "y", "z"]
+        text = Boosting(_Constant(), text=True).fit(X, ["x", "y", "z"])
+        assert list(text.model.X["town"]) == ["b", "missing", "a"] and text.model.options == {"cat_features": ["town"]}
+
+    def test_ranks_by_the_mean_over_the_splits_and_equals_share(self):
+        rows = [{"scores": {**_scores("error", a=[0.1, 0.3]), **_scores("RMSE", b=[value])}} for value in (1.0, 1.0, 0.5)]
+        rows[0]["scores"]["a"]["error"] = [0.15, 0.2]
+        assert tabular.ranks(rows, {"a": "classification", "b": "regression"}) == [[1, 2.5], [2.5, 2.5], [2.5, 1]]
+        assert tabular.ranks(rows, {}) == [[], [], []]
+
+    def test_figures_are_geometric_means_of_ratios(self):
+        reference, own = _scores("error", a=[0.1], b=[0.4], c=[0.0]), _scores("error", a=[0.2], b=[0.1], c=[0.1])
+        figures = {figure["what"]: figure for figure in recipes.comparisons(own, reference, "it")}
+        assert figures["error / it"]["mean"] == pytest.approx(np.sqrt(2 * 0.25))  # without c, where it makes no error
+        assert figures["error or RMSE / it"]["mean"] == figures["error / it"]["mean"]
+
+    def test_critical_differences(self):
+        assert tabular.critical_difference(4, 14) == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 14)), rel=1e-3)  # Demšar's table
+
+    def test_a_tiny_run_joins_earlier_methods_and_is_drawn(self, monkeypatch, tmp_path):
+        pytest.importorskip("pandas")
+        monkeypatch.setattr("benchmarks._recipes.find_spec", lambda name: None if name == "xgboost" else name)
+        tables = [table for table in TABLES if table.name in ("breast_cancer", "diabetes")]
+        few = {method.name: method for method in METHODS}
+        reference = replace(few["HistGradientBoosting, defaults"], name=REFERENCE)
+        methods = [few["fastnet fast"], reference, few["XGBoost, defaults"]]
+        with Pool(Options(rounds=1, train_rows=100, methods=(REFERENCE, "XGB"))) as pool:
+            pool.earlier = None
+            first = tabular.run(pool, methods, tables)
+        assert pool.notes == ["XGBoost, defaults: skipped, xgboost is not installed"]
+        with Pool(Options(rounds=1, train_rows=100, methods=("fastnet",))) as pool:
+            pool.earlier = first
+            group = tabular.run(pool, methods, tables)
+        assert [row["name"] for row in group["rows"]] == ["fastnet fast", REFERENCE]
+        figures = [{figure["what"]: figure for figure in row["checks"]} for row in group["rows"]]
+        assert sum(figure["average rank"]["median"] for figure in figures) == 3
+        assert figures[1][f"error or RMSE / {REFERENCE}"]["mean"] == 1
+        results = {"options": {"rounds": 1, "train_rows": 100}, "groups": {"tabular": group}}
+        rank = figures[0]["average rank"]["median"]
+        assert f"| fastnet fast | {rank:.2f} |" in _tabular_report.methods(results, "x.json")["methods"]
+        pytest.importorskip("matplotlib")
+        from benchmarks._plots import draw
+
+        files = draw(results, tmp_path)
+        assert [file.name for file in files] == ["error-and-time.png", "ranks.png"]
+
+    def test_pieces_are_left_out_of_the_default_preset(self):
+        whole, *others = [recipe.make(False, 0).get_params() for recipe in ABLATIONS]
+        assert whole == {**fastnet.TabularClassifier(random_state=0, n_threads=1).get_params()}
+        assert all(sum(other[name] != value for name, value in whole.items()) == 1 for other in others)
 
 
 SLOW_PEERS = [pytest.param(module, marks=pytest.mark.slow) for module in ("torch", "jax")]

@@ -12,6 +12,9 @@ from fastnet.tabular._metrics import Metric
 #: Rows above which a preset trains for fewer epochs, in proportion, and the least it trains for.
 MANY_ROWS, LEAST_EPOCHS = 20_000, 12
 
+#: Most numbers that are embedded where the choice is left open.
+MOST_EMBEDDED = 500
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -22,7 +25,7 @@ class Choices:
     ensemble: str = "packed"
     hidden_layer_sizes: tuple[int, ...] = (128, 128, 128)
     activation: str = "selu"
-    numeric_embedding: str | None = None
+    numeric_embedding: str = "piecewise_linear"
     category_units: int = 8
     scale_layer: bool = True
     data_init: bool = True
@@ -31,8 +34,8 @@ class Choices:
     learning_rate: float = 0.04
     beta_2: float = 0.95
     schedule: str = "cycles"
-    n_epochs: int = 128
-    batch_size: int = 256
+    n_epochs: int = 64
+    batch_size: int = 64
     patience: float = np.inf
     label_smoothing: float = 0.1
 
@@ -41,30 +44,41 @@ NAMES = tuple(field.name for field in fields(Choices))
 
 #: What differs from the defaults of `Choices`.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"n_members": 2, "n_folds": 1, "n_epochs": 32, "batch_size": 64},
+    "fast": {"n_members": 4, "n_folds": 1, "n_epochs": 16, "hidden_layer_sizes": (64, 64)},
     "default": {},
-    "best": {"n_members": 4, "n_epochs": 256},
+    "best": {"n_members": 4, "n_epochs": 128},
+}
+
+#: What differs further for regressions.
+_SMOOTH = {"numeric_embedding": "pbld", "batch_size": 256}
+REGRESSIONS: dict[str, dict[str, Any]] = {
+    "fast": {"n_members": 2, "n_epochs": 32, "hidden_layer_sizes": (128, 128, 128)},
+    "default": {**_SMOOTH, "n_epochs": 128},
+    "best": {**_SMOOTH, "n_epochs": 256},
 }
 
 #: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
-LEAST_UPDATES = {"fast": 800, "default": 800, "best": 1500}
+LEAST_UPDATES = {"fast": 400, "default": 800, "best": 1500}
 
 
-def resolved(estimator: Any, n_rows: int, metric: Metric, *, regression: bool) -> Choices:
+def resolved(estimator: Any, n_rows: int, n_numbers: int, metric: Metric, *, regression: bool) -> Choices:
     """The choices of an estimator's preset, with what its parameters say in their place.
 
     Parameters
     ----------
     estimator : estimator
-    n_rows : int
-        Training rows.
+    n_rows, n_numbers : int
+        Training rows, and their columns of numbers.
     metric : Metric
     regression : bool
         Whether targets are numbers.
     """
     chosen = replace(Choices(), **PRESETS[estimator.preset], learning_rate=metric.learning_rate)
     if regression:
-        chosen = replace(chosen, activation="mish")
+        chosen = replace(chosen, activation="mish", **REGRESSIONS[estimator.preset])
+        chosen = replace(chosen, learning_rate=metric.learning_rate * (chosen.batch_size / 256) ** 0.5)
+    if n_numbers > MOST_EMBEDDED:
+        chosen = replace(chosen, numeric_embedding="none")
     if not metric.smooths:
         chosen = replace(chosen, label_smoothing=0.0)
     given = {name: getattr(estimator, name) for name in NAMES if getattr(estimator, name, None) is not None}

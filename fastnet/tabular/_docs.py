@@ -9,12 +9,12 @@ T = TypeVar("T", bound=type)
 
 PARAMETERS = """\
 preset : {"fast", "default", "best"}, default="default"
-    What the parameters below are whose default is None: few epochs of two members; one member in each of five folds; or four in
-    each, for more epochs.
+    What the parameters below are whose default is None: few epochs of a few small members; one member in each of five folds; or
+    four in each, for more epochs.
 time_limit : float > 0, default=None
     Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
 n_members : int, default=None
-    Networks that are trained together and averaged: by preset 2, 1, 4.
+    Networks that are trained together and averaged: by preset 4 (2 for regression), 1, 4.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
     averaged: by preset 1, 5, 5. With `X_val`, or too few rows to set any aside, there are so many members more
@@ -22,13 +22,13 @@ n_folds : int, default=None
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None
-    Units of the hidden layers of a member: by default (128, 128, 128).
+    Units of the hidden layers of a member: by default (128, 128, 128), and (64, 64) for the fast classification.
 activation : str or Activation, default=None
     Of the hidden layers, each unit of which learns how much of it it wants: by default "selu" for classification, "mish" for
     regression.
-numeric_embedding : {"pbld", "plr", "none"}, default=None
-    What numbers become before the first layer, see `fastnet.NumericEmbedding`: by default "pbld", and "none" for
-    more than 500 numbers.
+numeric_embedding : {"piecewise_linear", "pbld", "plr", "none"}, default=None
+    What numbers become before the first layer, see `fastnet.NumericEmbedding`: by default "piecewise_linear" (of 16 bins and 8
+    units) for classification and the fast regression, "pbld" for other regressions, and "none" for more than 500 numbers.
 category_units : int, default=None
     Numbers that a category becomes where there are more than `max_one_hot`: by default 8.
 scale_layer : bool, default=None
@@ -38,16 +38,17 @@ data_init : bool, default=None
 dropout, weight_decay : float, default=None
     At first; in the second half of training they go to 0. By default 0.15 and 0.02.
 learning_rate : float, default=None
-    The highest: by default 0.04 for classification and metric "poisson", 0.2 for other regressions.
+    The highest: by default 0.04 for classification. For regressions 0.2, and 0.04 for metric "poisson", times the root of
+    ``batch_size / 256``.
 beta_2 : float, default=None
     Adam's decay of squared gradients: by default 0.95.
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer.
 n_epochs : int, default=None
-    By preset 32, 128, 256; above 20,000 rows fewer in proportion, but at least 12; and as many as it takes for 800, 800, 1500
-    updates.
+    By preset 16, 64, 128 for classification and 32, 128, 256 for regression; above 20,000 rows fewer in proportion, but at least
+    12; and as many as it takes for 400, 800, 1500 updates.
 batch_size : int, default=None
-    By preset 64, 256, 256.
+    By default 64, and 256 for regressions that are not fast.
 patience : float, default=None
     Stop when no member has improved for more epochs than this: by default never. The best epoch of each member is kept in any
     case.

@@ -36,6 +36,9 @@ _IMPORTANCE_ROWS, _IMPORTANCE_COST = 500, 5e10
 #: Most of the time that is left which importances may take.
 _IMPORTANCE_SHARE = 0.1
 
+#: Standard deviation of the logarithm of temperatures, before any row is seen.
+_LOG_TEMPERATURE_DEVIATION = 0.5
+
 #: Most probabilities that a temperature is fitted to.
 _CALIBRATION_SIZE = 200_000
 
@@ -143,7 +146,7 @@ class BaseTabular(BaseEstimator, ABC):
             check_consistent_length(*given)
         random_state = check_random_state(self.random_state)
         seed = int(random_state.randint(2**31 - 1))
-        choices = resolved(self, len(features), metric, regression=self._regression)
+        choices = resolved(self, len(features), len(prepare.continuous_), metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
         counting = np.arange(len(features)) if weights is None else np.flatnonzero(weights)
@@ -211,7 +214,7 @@ class BaseTabular(BaseEstimator, ABC):
         inputs = _recipe.Inputs(X.shape[1], prepare.continuous_, prepare.codes_, prepare.n_categories_)
         output = Dense(self._n_outputs(), metric.output, scale="ntk")
         network = Network(
-            _recipe.layers(inputs, list(choices.hidden_layer_sizes), output, choices),
+            _recipe.layers(inputs, X, list(choices.hidden_layer_sizes), output, choices),
             X.shape[1],
             n_members=choices.n_members,
             ensemble=choices.ensemble,
@@ -511,13 +514,17 @@ def tempered(p: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def best_temperature(y: np.ndarray, p: np.ndarray, weights: np.ndarray | None) -> float:
-    """The temperature of least log-loss, within a tenth and ten; of many classes, on some of the rows."""
+    """The most probable temperature, within a tenth and ten, if its logarithm is N(0, 0.5^2) before any row is seen.
+
+    Few rows that are all predicted rightly would otherwise make every prediction certain. Of many classes, on some of the rows.
+    """
     rows = slice(None, None, -(-p.size // _CALIBRATION_SIZE))
     y, p, weights = y[rows], p[rows], None if weights is None else weights[rows]
 
     def badness(log_temperature: float) -> float:
         q = tempered(p, np.exp(log_temperature))
-        return float(np.average(-np.log(np.maximum(q[np.arange(len(y)), y], 1e-15)), weights=weights))
+        log_loss = np.average(-np.log(np.maximum(q[np.arange(len(y)), y], 1e-15)), weights=weights)
+        return float(log_loss + log_temperature**2 / (2 * _LOG_TEMPERATURE_DEVIATION**2 * len(y)))
 
     return float(np.exp(minimize_scalar(badness, bounds=(np.log(0.1), np.log(10)), method="bounded").x))
 

@@ -11,15 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from fastnet.layers import CategoryEmbedding, Columns, Concat, Dense, Dropout, Layer, NumericEmbedding, Parametric, Scale
+from fastnet.layers import (
+    CategoryEmbedding,
+    Columns,
+    Concat,
+    Dense,
+    Dropout,
+    Layer,
+    NumericEmbedding,
+    Parametric,
+    Scale,
+    quantile_bins,
+)
 from fastnet.network import Network
 from fastnet.schedules import Schedule
 from fastnet.tabular._choices import Choices
 
 #: Rows that initial values are taken from.
 _ROWS = 2048
-#: Most numbers that are embedded where the choice is left open.
-MOST_EMBEDDED = 500
+#: Bins of each number, and what it becomes, where it is embedded piecewise.
+N_BINS, N_PIECE_UNITS = 16, 8
 #: Units whose pre-activations differ less keep their weights: their inputs are constant.
 _LEAST_DEVIATION = 1e-4
 
@@ -44,18 +55,20 @@ class Inputs:
     n_categories: list[int]
 
 
-def layers(inputs: Inputs, hidden: list[int], output: Dense, choices: Choices) -> list[Layer]:
+def layers(inputs: Inputs, X: np.ndarray, hidden: list[int], output: Dense, choices: Choices) -> list[Layer]:
     """The layers of one member.
 
     Parameters
     ----------
     inputs : Inputs
+    X : ndarray of shape (m, inputs.n)
+        Training rows, whose quantiles are the edges of bins.
     hidden : list of int
         Units of the hidden layers.
     output : Dense
     choices : Choices
     """
-    found = list(_front(inputs, choices))
+    found = _front(inputs, X, choices)
     if choices.scale_layer:
         found.append(Scale())
     for n_units in hidden:
@@ -65,20 +78,25 @@ def layers(inputs: Inputs, hidden: list[int], output: Dense, choices: Choices) -
     return [*found, output]
 
 
-def _front(inputs: Inputs, choices: Choices) -> list[Layer]:
+def _front(inputs: Inputs, X: np.ndarray, choices: Choices) -> list[Layer]:
     """Embeddings of numbers and categories beside what stays as it is; no layer if all of it does."""
-    few = len(inputs.continuous) <= MOST_EMBEDDED
-    kind = choices.numeric_embedding or ("pbld" if few else "none")
-    embedded = inputs.continuous if kind != "none" else []
+    embedded = inputs.continuous if choices.numeric_embedding != "none" else []
     plain = sorted(set(range(inputs.n)) - {*embedded, *inputs.codes})
     branches: list[list[Layer]] = []
     if embedded:
-        branches.append([NumericEmbedding(kind, columns=embedded)])
+        branches.append([_embedding(choices.numeric_embedding, X, embedded)])
     if plain:
         branches.append([Columns(plain)])
     if inputs.codes:
         branches.append([CategoryEmbedding(inputs.n_categories, choices.category_units, columns=inputs.codes)])
     return [Concat(*branches)] if embedded or inputs.codes else []
+
+
+def _embedding(kind: str, X: np.ndarray, columns: list[int]) -> NumericEmbedding:
+    if kind != "piecewise_linear":
+        return NumericEmbedding(kind, columns=columns)
+    bins = quantile_bins(X[:, columns], N_BINS)
+    return NumericEmbedding(kind, n_units=N_PIECE_UNITS, columns=columns, bins=bins)
 
 
 def rate_factors(network: Network) -> dict[str, float]:

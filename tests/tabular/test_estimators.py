@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
+from fastnet.tabular._estimators import best_temperature
 from fastnet.tabular._splits import fold_seconds, splits
 
 pd = pytest.importorskip("pandas")
@@ -112,14 +113,23 @@ class TestLearning:
         assert losses[True] <= losses[False] + 1e-6
         assert kept[True].temperature_ != kept[False].temperature_ == 1
 
+    def test_few_rows_that_are_all_right_do_not_make_predictions_certain(self):
+        y, p = np.arange(20) % 2, np.where(np.arange(2) == (np.arange(20) % 2)[:, None], 0.9, 0.1)
+        few = best_temperature(y, p, None)
+        many = best_temperature(np.tile(y, 500), np.tile(p, (500, 1)), None)
+        assert many < 0.25 < few < 0.7
+        wrong = np.where(np.arange(20) < 8, 1 - y, y)
+        assert best_temperature(wrong, p, None) > 2
+
     @pytest.mark.parametrize("ensemble", ["packed", "batch", "mini"])
-    @pytest.mark.parametrize("numeric_embedding", ["pbld", "plr", "none"])
+    @pytest.mark.parametrize("numeric_embedding", ["pbld", "plr", "piecewise_linear", "none"])
     def test_choices(self, ensemble, numeric_embedding):
         model = fn.TabularClassifier(**QUICK, ensemble=ensemble, numeric_embedding=numeric_embedding, n_epochs=30)
         network = model.fit(X, LABELS).networks_[0]
         assert network._together.kind == ensemble
         operations = {node.operation.kind for node in network._graph.nodes}
-        assert ("periodic" in operations) == (numeric_embedding != "none")
+        kinds = {"pbld": {"periodic"}, "plr": {"periodic"}, "piecewise_linear": {"piecewise"}, "none": set()}
+        assert operations & {"periodic", "piecewise"} == kinds[numeric_embedding]
         assert model.score(X, LABELS) > 0.85
         assert model.validation_score_ > -0.2
 
