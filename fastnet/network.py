@@ -26,6 +26,7 @@ import numpy as np
 from fastnet import _checks, _data, losses, runtime
 from fastnet._core import core
 from fastnet._core.guards import Exclusive
+from fastnet._generation import generate
 from fastnet._hints import takes_other_words
 from fastnet._outputs import both_classes, r2
 from fastnet.activations import Activation, Outputs
@@ -520,6 +521,43 @@ class Network:
             return r2(A, y, w)
         wrong = self._decide(A) != (self._decide(y) if y.ndim == 2 else y)
         return float(np.average(~wrong.reshape(len(y), -1).any(axis=1), weights=w))
+
+    def generate(
+        self,
+        prompt: ArrayLike,
+        n: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        random_state: Seed = None,
+    ) -> np.ndarray:
+        """Ids that follow a prompt, each drawn from the network's softmax after all that came before it: a language model writes.
+
+        The network reads ids of shape (length,) and has a softmax over the ids at each position, which depends on no later one.
+        It sees the last `length` ids. All positions are computed anew for each id.
+
+        Parameters
+        ----------
+        prompt : array-like of shape (at least 1,)
+            Ids to begin with.
+        n : int
+            How many ids to draw.
+        temperature : float
+            Probabilities are those of the network to the power of ``1 / temperature``, normalised; 0: always the likeliest id.
+        top_k : int, optional
+            Draw from the `top_k` likeliest ids alone.
+        random_state : int, SeedSequence, Generator or RandomState, optional
+
+        Returns
+        -------
+        ndarray of int64, of shape (n,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            A network of another kind, or ids that it does not have.
+        """
+        return generate(self, prompt, n, temperature, top_k, random_state)
 
     def activations(self, X: MatrixLike) -> list[np.ndarray]:
         """A[0], ..., A[L] of a batch (or of one datapoint), without dropout.
