@@ -62,8 +62,8 @@ def _refuse_foresight(network: Network, ids: list[int]) -> None:
     """ValueError if an output depends on what comes after its position, which generation does not know."""
     if not network.ragged and not np.array_equal(_next(network, ids, 0), _next(network, ids, 1), equal_nan=True):
         raise ValueError(
-            "generate needs outputs that depend on no later position: give Attention and TransformerBlock causal=True, and Conv1d "
-            "padding='causal'."
+            "generate needs outputs that depend on no later position: give Attention and TransformerBlock causal=True, and "
+            "Conv1d padding='causal'."
         )
 
 

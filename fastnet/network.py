@@ -32,8 +32,8 @@ from fastnet._outputs import both_classes, r2
 from fastnet.activations import Activation, Outputs
 from fastnet.layers import ENSEMBLES, Dense, Gradients, Graph, Inputs, Layer, chain, zeros
 from fastnet.layers.dense import Linear
-from fastnet.losses import Loss
 from fastnet.layers.lengths import positions_there
+from fastnet.losses import Loss
 from fastnet.ragged import core_labels, core_rows
 
 if TYPE_CHECKING:
@@ -246,9 +246,7 @@ class Network:
         return network
 
     @classmethod
-    def _adopt(
-        cls, layers: Sequence[Layer], inputs: Inputs, params: np.ndarray, together: Ensemble | None = None
-    ) -> Network:
+    def _adopt(cls, layers: Sequence[Layer], inputs: Inputs, params: np.ndarray, together: Ensemble | None = None) -> Network:
         """A network on an existing flat vector, which becomes its `params` without a copy and may be read-only.
 
         Raises
@@ -452,8 +450,8 @@ class Network:
         return A[..., 0] if self.n_outputs == 1 else A
 
     def _decide(self, A: np.ndarray) -> np.ndarray:
-        """Class numbers from probabilities of classes (-1 where all are 0: a position that a row does not have), 0 or 1 from single
-        ones, and values as they are."""
+        """Class numbers from probabilities of classes (-1 where all are 0: a position that a row does not have), 0 or 1 from
+        single ones, and values as they are."""
         if self._range is Outputs.SIMPLEX:
             numbers = A.argmax(axis=-1)
             return np.where(A.any(axis=-1), numbers, -1) if self.ragged else numbers
@@ -503,8 +501,9 @@ class Network:
         Returns
         -------
         float
-            1 at best. Accuracy: the share of rows (or of positions with a target) whose class is predicted, or all of whose labels
-            are, with several sigmoid outputs. R2: ``1 - sum (y - A[L])^2 / sum (y - mean y)^2``, averaged over the outputs.
+            1 at best. Accuracy: the share of rows (or of positions with a target) whose class is predicted, or all of whose
+            labels are, with several sigmoid outputs. R2: ``1 - sum (y - A[L])^2 / sum (y - mean y)^2``, averaged over the
+            outputs.
 
         Raises
         ------
@@ -516,7 +515,7 @@ class Network:
         A = self._outputs(X)
         if self._plan.n_positions > 1:
             right = (A.reshape(*y.shape, -1).argmax(axis=-1) == y).sum(axis=1)
-            return float((right / (y >= 0).sum(axis=1).clip(1)) @ w / w.sum())
+            return float(np.average(right / (y >= 0).sum(axis=1).clip(1), weights=w))
         if self._range < Outputs.UNIT:
             return r2(A, y, w)
         wrong = self._decide(A) != (self._decide(y) if y.ndim == 2 else y)
@@ -616,16 +615,12 @@ class Network:
         loss = losses.get(loss, self.output_activation)
         return loss, *self._dataset(X, y, sample_weight, loss)
 
-    def _dataset(
-        self, X: Any, y: Any, sample_weight: Any, loss: Loss, target_dtype: np.dtype | None = None
-    ) -> _data.Dataset:
+    def _dataset(self, X: Any, y: Any, sample_weight: Any, loss: Loss, target_dtype: np.dtype | None = None) -> _data.Dataset:
         """X, y and sample weights in the core's form."""
         X, n_positions = self._flat(X), self._plan.n_positions
         if n_positions > 1 and self.ragged:
             y = core_labels(y, self._positions_there(X))
-        return _data.validated(
-            X, y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype, target_dtype, n_positions
-        )
+        return _data.validated(X, y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype, target_dtype, n_positions)
 
     def _loss(
         self, X: _data.Features, y: np.ndarray, loss: Loss, sample_weight: np.ndarray | None, n_threads: int | None = None

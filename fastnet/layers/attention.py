@@ -31,9 +31,9 @@ class Attention(Layer):
         P = softmax(Q @ K.T / sqrt(d / h))          over the keys, in each head: (length, length)
         A[l] = [P @ V of all heads] @ Wo + bo       (length, d)
 
-    Of rows of unequal length, positions that a row does not have are no keys. Without `fastnet.Positions` before it, attention does
-    not know in which order positions come. Wqkv and bqkv are called ``qkv.W`` and ``qkv.b`` in a network's `parameters`, Wo and bo
-    ``out.W`` and ``out.b``. Initial values are those of PyTorch's `nn.MultiheadAttention`.
+    Of rows of unequal length, positions that a row does not have are no keys. Without `fastnet.Positions` before it, attention
+    does not know in which order positions come. Wqkv and bqkv are called ``qkv.W`` and ``qkv.b`` in a network's `parameters`, Wo
+    and bo ``out.W`` and ``out.b``. Initial values are those of PyTorch's `nn.MultiheadAttention`.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ class TransformerBlock(Layer):
 class Attending(Operation):
     """``softmax(Q K^T / sqrt(width / n_heads)) V`` of each head.
 
-    Its sources are rows of Q, K and V side by side (positions, 3 width) if it is `alone`, else of Q (n_queries, width) and of K and
-    V (n_keys, 2 width); perhaps also the number of keys, which is that of queries if they are the same positions.
+    Its sources are rows of Q, K and V side by side (positions, 3 width) if it is `alone`, else of Q (n_queries, width) and of K
+    and V (n_keys, 2 width); perhaps also the number of keys, which is that of queries if it is alone.
     """
 
     kind: ClassVar[str] = "attention"

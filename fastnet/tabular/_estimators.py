@@ -140,14 +140,18 @@ class BaseTabular(BaseEstimator, ABC):
         choices = resolved(self, len(features), metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
-        parts = [(np.arange(len(features)), None)] if given else list(
-            splits(
-                len(features),
-                None if self._regression else targets,
-                groups,
-                n_folds=choices.n_folds,
-                fraction=fraction,
-                seed=seed,
+        parts = (
+            [(np.arange(len(features)), None)]
+            if given
+            else list(
+                splits(
+                    len(features),
+                    None if self._regression else targets,
+                    groups,
+                    n_folds=choices.n_folds,
+                    fraction=fraction,
+                    seed=seed,
+                )
             )
         )
         if len(parts) < choices.n_folds:

@@ -293,7 +293,8 @@ def test_convolution_and_pool_are_those_of_torch(n_axes, rng):
 
 def encoder_of_torch(torch, parameters, path, n_heads, feed_forward):
     """`nn.TransformerEncoderLayer` with the parameters of a `TransformerBlock`."""
-    block = {name.removeprefix(f"{path}."): torch.tensor(view) for name, view in parameters.items() if name.startswith(f"{path}.")}
+    of_block = {name: view for name, view in parameters.items() if name.startswith(f"{path}.")}
+    block = {name.removeprefix(f"{path}."): torch.tensor(view) for name, view in of_block.items()}
     layer = torch.nn.TransformerEncoderLayer(
         len(block["1.1.gain"]), n_heads, feed_forward, 0.0, "gelu", batch_first=True, norm_first=True, dtype=torch.float64
     )
@@ -306,7 +307,7 @@ def encoder_of_torch(torch, parameters, path, n_heads, feed_forward):
         "linear2.weight": block["2.3.W"].T, "linear2.bias": block["2.3.b"],
     }  # fmt: skip
     layer.load_state_dict(state)
-    return layer, {name: key for name, key in zip(block, BLOCK_OF_TORCH, strict=True)}
+    return layer, dict(zip(block, BLOCK_OF_TORCH, strict=True))
 
 
 #: The parameters of PyTorch's encoder layer in the order of fastnet's.
@@ -339,7 +340,8 @@ def test_transformer_is_that_of_torch(causal, rng):
     expected = {name: tensor.grad for name, tensor in p.items() if tensor.grad is not None}
     for path, (block, names) in zip("345", blocks, strict=True):
         of_block = dict(block.named_parameters())
-        expected |= {f"{path}.{name}": of_block[key].grad.T for name, key in names.items()}
+        gradients_of_block = {name: of_block[key].grad for name, key in names.items()}
+        expected |= {f"{path}.{name}": g.T if g.ndim > 1 else g for name, g in gradients_of_block.items()}
     for name, view in net.views(gradients.flat).items():
         np.testing.assert_allclose(view, expected[name].numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
 
