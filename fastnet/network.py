@@ -26,6 +26,7 @@ import numpy as np
 from fastnet import _checks, _data, losses, runtime
 from fastnet._core import core
 from fastnet._core.guards import Exclusive
+from fastnet._generation import generate
 from fastnet._hints import takes_other_words
 from fastnet._outputs import both_classes, r2
 from fastnet.activations import Activation, Outputs
@@ -247,9 +248,7 @@ class Network:
         return network
 
     @classmethod
-    def _adopt(
-        cls, layers: Sequence[Layer], inputs: Inputs, params: np.ndarray, together: Ensemble | None = None
-    ) -> Network:
+    def _adopt(cls, layers: Sequence[Layer], inputs: Inputs, params: np.ndarray, together: Ensemble | None = None) -> Network:
         """A network on an existing flat vector, which becomes its `params` without a copy and may be read-only.
 
         Raises
@@ -496,8 +495,8 @@ class Network:
         return A[..., 0] if self.n_outputs == 1 else A
 
     def _decide(self, A: np.ndarray) -> np.ndarray:
-        """Class numbers from probabilities of classes (-1 where all are 0: a position that a row does not have), 0 or 1 from single
-        ones, and values as they are."""
+        """Class numbers from probabilities of classes (-1 where all are 0: a position that a row does not have), 0 or 1 from
+        single ones, and values as they are."""
         if self._range is Outputs.SIMPLEX:
             numbers = A.argmax(axis=-1)
             return np.where(A.any(axis=-1), numbers, -1) if self.ragged else numbers
@@ -547,8 +546,9 @@ class Network:
         Returns
         -------
         float
-            1 at best. Accuracy: the share of rows (or of positions with a target) whose class is predicted, or all of whose labels
-            are, with several sigmoid outputs. R2: ``1 - sum (y - A[L])^2 / sum (y - mean y)^2``, averaged over the outputs.
+            1 at best. Accuracy: the share of rows (or of positions with a target) whose class is predicted, or all of whose
+            labels are, with several sigmoid outputs. R2: ``1 - sum (y - A[L])^2 / sum (y - mean y)^2``, averaged over the
+            outputs.
 
         Raises
         ------
@@ -560,11 +560,48 @@ class Network:
         A = self._outputs(X)
         if self._plan.n_positions > 1:
             right = (A.reshape(*y.shape, -1).argmax(axis=-1) == y).sum(axis=1)
-            return float((right / (y >= 0).sum(axis=1).clip(1)) @ w / w.sum())
+            return float(np.average(right / (y >= 0).sum(axis=1).clip(1), weights=w))
         if self._range < Outputs.UNIT:
             return r2(A, y, w)
         wrong = self._decide(A) != (self._decide(y) if y.ndim == 2 else y)
         return float(np.average(~wrong.reshape(len(y), -1).any(axis=1), weights=w))
+
+    def generate(
+        self,
+        prompt: ArrayLike,
+        n: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        random_state: Seed = None,
+    ) -> np.ndarray:
+        """Ids that follow a prompt, each drawn from the network's softmax after all that came before it: a language model writes.
+
+        The network reads ids of shape (length,) and has a softmax over the ids at each position, which depends on no later one.
+        It sees the last `length` ids. All positions are computed anew for each id.
+
+        Parameters
+        ----------
+        prompt : array-like of shape (at least 1,)
+            Ids to begin with.
+        n : int
+            How many ids to draw.
+        temperature : float
+            Probabilities are those of the network to the power of ``1 / temperature``, normalised; 0: always the likeliest id.
+        top_k : int, optional
+            Draw from the `top_k` likeliest ids alone.
+        random_state : int, SeedSequence, Generator or RandomState, optional
+
+        Returns
+        -------
+        ndarray of int64, of shape (n,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            A network of another kind, or ids that it does not have.
+        """
+        return generate(self, prompt, n, temperature, top_k, random_state)
 
     def activations(self, X: MatrixLike) -> list[np.ndarray]:
         """A[0], ..., A[L] of a batch (or of one datapoint), without dropout.
@@ -623,16 +660,12 @@ class Network:
         loss = losses.get(loss, self.output_activation)
         return loss, *self._dataset(X, y, sample_weight, loss)
 
-    def _dataset(
-        self, X: Any, y: Any, sample_weight: Any, loss: Loss, target_dtype: np.dtype | None = None
-    ) -> _data.Dataset:
+    def _dataset(self, X: Any, y: Any, sample_weight: Any, loss: Loss, target_dtype: np.dtype | None = None) -> _data.Dataset:
         """X, y and sample weights in the core's form."""
         X, n_positions = self._flat(X), self._plan.n_positions
         if n_positions > 1 and self.ragged:
             y = core_labels(y, self._positions_there(X))
-        return _data.validated(
-            X, y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype, target_dtype, n_positions
-        )
+        return _data.validated(X, y, sample_weight, self.n_inputs, self.n_outputs, loss, self.dtype, target_dtype, n_positions)
 
     def _loss(
         self, X: _data.Features, y: np.ndarray, loss: Loss, sample_weight: np.ndarray | None, n_threads: int | None = None

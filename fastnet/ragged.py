@@ -168,8 +168,8 @@ def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike) -
 
 
 def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
-    """Class numbers of all positions, of the shape of `there`, with -1 where there is none: from a Ragged or a list of arrays, one
-    number for each position that a row has, or from an array in which what stands elsewhere does not matter.
+    """Class numbers of all positions, of the shape of `there`, with -1 where there is none: from a Ragged or a list of arrays,
+    one number for each position that a row has, or from an array in which what stands elsewhere does not matter.
 
     Raises
     ------

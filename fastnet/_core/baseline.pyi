@@ -25,6 +25,7 @@ class Plan:
     n_penalised: int
     n_frozen: int
     n_members: int
+    n_positions: int
     n_outputs: int
     n_slots: int
     widest: int
@@ -33,7 +34,7 @@ class Plan:
     takes_sparse: bool
     needs_panel: bool
     sizes: tuple[int, ...]
-    def __init__(self, n_inputs: int, layers: Sequence[tuple[Any, ...]], *, n_members: int = 1) -> None: ...
+    def __init__(self, n_inputs: int, layers: Sequence[tuple[Any, ...]], *, n_members: int = 1, n_positions: int = 1) -> None: ...
     def segment_table(self) -> list[tuple[int, int, int, int, int, bool, bool]]: ...
 
 class Trainer:

@@ -126,9 +126,7 @@ class Graph:
         return before
 
     @classmethod
-    def of(
-        cls, layers: Sequence[Layer], inputs: Inputs, n_members: int = 1, ensemble: str = "packed"
-    ) -> tuple[Graph, list[int]]:
+    def of(cls, layers: Sequence[Layer], inputs: Inputs, n_members: int = 1, ensemble: str = "packed") -> tuple[Graph, list[int]]:
         """The graph of a chain of layers, and the numbers of the operations that make each layer's output."""
         graph = cls(inputs, n_members, ensemble)
         ends = [graph.start]

@@ -31,9 +31,9 @@ class Attention(Layer):
         P = softmax(Q @ K.T / sqrt(d / h))          over the keys, in each head: (length, length)
         A[l] = [P @ V of all heads] @ Wo + bo       (length, d)
 
-    Of rows of unequal length, positions that a row does not have are no keys. Without `fastnet.Positions` before it, attention does
-    not know in which order positions come. Wqkv and bqkv are called ``qkv.W`` and ``qkv.b`` in a network's `parameters`, Wo and bo
-    ``out.W`` and ``out.b``. Initial values are those of PyTorch's `nn.MultiheadAttention`.
+    Of rows of unequal length, positions that a row does not have are no keys. Without `fastnet.Positions` before it, attention
+    does not know in which order positions come. Wqkv and bqkv are called ``qkv.W`` and ``qkv.b`` in a network's `parameters`, Wo
+    and bo ``out.W`` and ``out.b``. Initial values are those of PyTorch's `nn.MultiheadAttention`.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ class TransformerBlock(Layer):
 class Attending(Operation):
     """``softmax(Q K^T / sqrt(width / n_heads)) V`` of each head.
 
-    Sources are rows of Q, K and V side by side (positions, 3 width), or of Q (n_queries, width) and of K and V (n_keys, 2 width);
-    perhaps also the number of keys, which is that of queries if they are the same positions.
+    Its sources are rows of Q, K and V side by side (positions, 3 width) if it is `alone`, else of Q (n_queries, width) and of K
+    and V (n_keys, 2 width); perhaps also the number of keys, which is that of queries if it is alone.
     """
 
     kind: ClassVar[str] = "attention"
@@ -147,6 +147,7 @@ class Attending(Operation):
     n_keys: int
     width: int
     causal: bool = False
+    alone: bool = True
 
     @property
     def n_out(self) -> int:
@@ -154,15 +155,11 @@ class Attending(Operation):
 
     @property
     def dims(self) -> tuple[int, ...]:
-        return self.n_heads, self.n_queries, self.n_keys, self.width, int(self.causal)
+        return self.n_heads, self.n_queries, self.n_keys, self.width, int(self.causal), int(self.alone)
 
     @property
     def option(self) -> float:
         return 1 / math.sqrt(self.width // self.n_heads)
-
-    def _alone(self, A: tuple[np.ndarray, ...]) -> bool:
-        """Whether queries and keys are the same positions."""
-        return A[0].shape[1] == 3 * self.width * self.n_queries
 
     def _by_heads(self, A: np.ndarray, kinds: int) -> np.ndarray:
         """(kinds, m, n_heads, positions, width / n_heads)"""
@@ -174,16 +171,15 @@ class Attending(Operation):
 
     def _operands(self, A: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         """Q, K, V and probabilities, each by heads."""
-        alone = self._alone(A)
-        Q, K, V = self._by_heads(A[0], 3) if alone else (self._by_heads(A[0], 1)[0], *self._by_heads(A[1], 2))
+        Q, K, V = self._by_heads(A[0], 3) if self.alone else (self._by_heads(A[0], 1)[0], *self._by_heads(A[1], 2))
         seen = np.ones((self.n_queries, self.n_keys), bool)
         if self.causal:
             seen = np.tri(self.n_queries, dtype=bool)
         seen = np.broadcast_to(seen, (len(Q), 1, *seen.shape))
-        if len(A) > (1 if alone else 2):
+        if len(A) > (1 if self.alone else 2):
             there = positions_there(A[-1], self.n_keys)
             seen = seen & there[:, None, None, :]
-            if alone:
+            if self.alone:
                 seen = seen & there[:, None, :, None]
         scores = np.where(seen, self.option * (Q @ K.swapaxes(2, 3)), -np.inf)
         most = scores.max(axis=3, keepdims=True)
@@ -200,6 +196,6 @@ class Attending(Operation):
         D = d @ V.swapaxes(2, 3)
         dS = self.option * P * (D - (P * D).sum(axis=3, keepdims=True))
         dQ, dK, dV = dS @ K, dS.swapaxes(2, 3) @ Q, P.swapaxes(2, 3) @ d
-        parts = [[dQ, dK, dV]] if self._alone(A) else [[dQ], [dK, dV]]
+        parts = [[dQ, dK, dV]] if self.alone else [[dQ], [dK, dV]]
         of_lengths = (np.zeros_like(lengths) for lengths in A[len(parts) :])
         return (*map(self._side_by_side, parts), *of_lengths), {}

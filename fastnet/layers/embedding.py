@@ -217,7 +217,7 @@ class CategoryEmbedding(Layer):
 
 @frozen
 class Embedding(Layer):
-    """Each id of a row becomes the row of a table that all share: ``A[l][t] = E[id[t]]``, of shape (length, width) from (length,).
+    """Each id of a row becomes the row of a table that all share: ``A[l][t] = E[id[t]]``, (length, width) from (length,).
 
     Ids are integers 0, 1, ... as numbers of X; what the table does not have (negative, too large, NaN) counts as 0. E of shape
     (n_ids, width) is N(0, 1) at first, as in PyTorch.

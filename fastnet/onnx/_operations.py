@@ -14,6 +14,7 @@ import numpy as np
 from onnx import TensorProto
 
 from fastnet.layers import Arrays, Graph
+from fastnet.layers.attention import Attending
 from fastnet.layers.conv import Convolution
 from fastnet.layers.dense import Linear
 from fastnet.layers.embedding import Lookup, Places, Waves
@@ -21,6 +22,7 @@ from fastnet.layers.joins import Selection, Side, Sum
 from fastnet.layers.norm import Normalisation
 from fastnet.layers.parametric import Interpolation
 from fastnet.layers.pool import Pooling
+from fastnet.layers.positions import Shift
 from fastnet.layers.recurrent import Recurrence
 from fastnet.layers.scale import Scaling
 from fastnet.layers.windows import Border
@@ -59,9 +61,12 @@ def write(graph: GraphBuilder, network: Graph, parameters: Mapping[str, np.ndarr
     for node in network.nodes:
         segments = Segments(graph, network.arrays(node, parameters), prefix + node.path)
         Z = WRITERS[node.operation.kind](graph, node.operation, segments, *(A[source] for source in node.sources))
-        if node is network.nodes[-1] and members > 1:
-            Z = graph.reshape(Z, network.widths[-1] // members)
+        sets = members * network.n_positions if node is network.nodes[-1] else 1
+        if sets > 1:
+            Z = graph.reshape(Z, network.widths[-1] // sets)
         A.append(_activations.write(graph, node.operation.activation, Z))
+    if network.n_positions > 1:
+        return graph.reshape(A[-1], network.widths[-1])
     return A[-1] if members == 1 else graph.mean(graph.reshape(A[-1], members, network.widths[-1] // members), 1)
 
 
@@ -229,6 +234,34 @@ def _recurrence(graph: GraphBuilder, recurrence: Recurrence, segments: Segments,
     return graph.reshape(graph.add("Transpose", h, perm=[2, 0, 1, 3]), recurrence.n_out)
 
 
+def _attention(graph: GraphBuilder, heads: Attending, segments: Segments, *A: str) -> str:
+    """Tensors of (rows, heads, positions, numbers of a head)."""
+    h, n = heads.n_heads, heads.width // heads.n_heads
+
+    def parts(source: str, positions: int, kinds: int) -> list[str]:
+        of_kinds = graph.add("Transpose", graph.reshape(source, positions, kinds, h, n), perm=[2, 0, 3, 1, 4])
+        return [graph.add("Gather", of_kinds, graph.constant(np.array(kind)), axis=0) for kind in range(kinds)]
+
+    if heads.alone:
+        (Q, K, V), lengths = parts(A[0], heads.n_keys, 3), A[1:]
+    else:
+        (Q,), (K, V), lengths = parts(A[0], heads.n_queries, 1), parts(A[1], heads.n_keys, 2), A[2:]
+    scores = graph.add("MatMul", Q, graph.add("Transpose", K, perm=[0, 1, 3, 2]))
+    scores = graph.add("Mul", scores, graph.number(heads.option))
+    hidden = graph.number(np.finfo(graph.dtype).min)
+    if heads.causal:
+        scores = graph.add("Where", graph.constant(np.tri(heads.n_queries, dtype=bool)), scores, hidden)
+    for source in lengths:
+        there = graph.add("Less", graph.number(np.arange(heads.n_keys)), graph.reshape(source, 1, 1, 1))
+        scores = graph.add("Where", there, scores, hidden)
+    Z = graph.add("MatMul", graph.add("Softmax", scores, axis=3), V)
+    return graph.reshape(graph.add("Transpose", Z, perm=[0, 2, 1, 3]), heads.n_out)
+
+
+def _shift(graph: GraphBuilder, shift: Shift, segments: Segments, A: str) -> str:
+    return graph.add("Add", A, segments.constant("P", np.ravel))
+
+
 #: Kind of operation -> what appends it to a graph, ``(graph, operation, its segments, names of its sources) -> name``.
 WRITERS: dict[str, Callable[..., str]] = {
     "dense": _linear,
@@ -246,4 +279,6 @@ WRITERS: dict[str, Callable[..., str]] = {
     "border": _border,
     "pool": _pooling,
     "recurrent": _recurrence,
+    "attention": _attention,
+    "shift": _shift,
 }

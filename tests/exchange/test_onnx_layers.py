@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_attention import CHAINS, TOKENS
+from test_attention import build as build_attention
+from test_attention import rows as rows_of_attention
 from test_layers import HIDDEN, N_IN, POSITIONED, build, rows
 
 import fastnet as fn
@@ -141,3 +144,20 @@ def test_convolutions_and_pools(hidden, opset, rng):
     X = rng.standard_normal((7, net.n_inputs)).astype(np.float32)
     session = runtime.InferenceSession(to_onnx(net, opset=opset).SerializeToString(), providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(session.run(None, {"X": X})[0], net.forward(X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("opset", [13, 20])
+@pytest.mark.parametrize("chain", [*CHAINS, *TOKENS])
+def test_attention(chain, opset, rng):
+    net = build_attention(chain, "softmax", 3, dtype="float32")
+    X = rows_of_attention(chain, 7, rng).astype(np.float32).reshape(7, -1)
+    np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", [13, 20])
+def test_softmax_at_each_position(opset, rng):
+    layers = [fn.Embedding(6, 4), fn.TransformerBlock(2, causal=True), fn.Dense(6, "softmax")]
+    net = fn.Network(layers, input_shape=(5,), random_state=0)
+    X = rng.integers(0, 6, (7, 5)).astype(np.float32)
+    got = outputs(to_onnx(net, opset=opset), X).reshape(7, 5, 6)
+    np.testing.assert_allclose(got, net.forward(X), rtol=1e-5, atol=1e-6)

@@ -195,13 +195,14 @@ class Twin:
         return self.f.prelu(x, self.parameters[f"{path}p"])
 
 
-#: Compared with PyTorch's modules in a test of their own.
+#: Compared with PyTorch's modules in tests of their own.
 WINDOWS = ("Conv1d", "Conv2d", "MaxPool", "AvgPool", "GlobalPool")
 RECURRENT = ("RNN", "GRU", "LSTM", "Bidirectional")
+ATTENTION = ("Embedding", "Positions", "Attention", "TransformerBlock", "FeatureTokens")
 
 
 def test_every_layer_has_a_twin():
-    others = ("Dropout", "Flatten", "Last", "Reshape", *WINDOWS, *RECURRENT)
+    others = ("Dropout", "Flatten", "Last", "Reshape", *WINDOWS, *RECURRENT, *ATTENTION)
     assert [name for name in LAYERS if not hasattr(Twin, name) and name not in others] == []
 
 
@@ -366,3 +367,75 @@ def test_recurrent_state_dicts_without_torch():
     del state["0.weight_hh_l0"]
     with pytest.raises(ValueError, match="'0' has weight_ih_l0, but LSTM has weight_ih_l0 and weight_hh_l0"):
         from_torch_state_dict(state, layers=net.layers, input_shape=(4, 3))
+
+
+def encoder_of_torch(torch, parameters, path, n_heads, feed_forward):
+    """`nn.TransformerEncoderLayer` with the parameters of a `TransformerBlock`."""
+    of_block = {name: view for name, view in parameters.items() if name.startswith(f"{path}.")}
+    block = {name.removeprefix(f"{path}."): torch.tensor(view) for name, view in of_block.items()}
+    layer = torch.nn.TransformerEncoderLayer(
+        len(block["1.1.gain"]), n_heads, feed_forward, 0.0, "gelu", batch_first=True, norm_first=True, dtype=torch.float64
+    )
+    state = {
+        "norm1.weight": block["1.1.gain"], "norm1.bias": block["1.1.bias"],
+        "self_attn.in_proj_weight": block["1.2.qkv.W"].T, "self_attn.in_proj_bias": block["1.2.qkv.b"],
+        "self_attn.out_proj.weight": block["1.2.out.W"].T, "self_attn.out_proj.bias": block["1.2.out.b"],
+        "norm2.weight": block["2.1.gain"], "norm2.bias": block["2.1.bias"],
+        "linear1.weight": block["2.2.W"].T, "linear1.bias": block["2.2.b"],
+        "linear2.weight": block["2.3.W"].T, "linear2.bias": block["2.3.b"],
+    }  # fmt: skip
+    layer.load_state_dict(state)
+    return layer, dict(zip(block, BLOCK_OF_TORCH, strict=True))
+
+
+#: The parameters of PyTorch's encoder layer in the order of fastnet's.
+BLOCK_OF_TORCH = (
+    "norm1.weight", "norm1.bias", "self_attn.in_proj_weight", "self_attn.in_proj_bias", "self_attn.out_proj.weight",
+    "self_attn.out_proj.bias", "norm2.weight", "norm2.bias", "linear1.weight", "linear1.bias", "linear2.weight", "linear2.bias",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_transformer_is_that_of_torch(causal, rng):
+    """Ids, positions, three blocks, and a cross-entropy at each position, some of which have no target: outputs and gradients."""
+    torch = pytest.importorskip("torch")
+    layers = [fn.Embedding(9, 8), fn.Positions(), *(fn.TransformerBlock(2, 12, causal=causal) for _ in range(3)), fn.LayerNorm()]
+    net = fn.Network([*layers, fn.Dense(4, "softmax")], input_shape=(7,), dtype="float64", random_state=0)
+    net.params[:] += 0.3 * rng.standard_normal(net.n_params)
+    X, y = rng.integers(0, 9, (5, 7)), rng.integers(-1, 4, (5, 7))
+    p = {name: torch.tensor(view.copy(), requires_grad=True) for name, view in net.parameters.items()}
+    x = torch.nn.functional.embedding(torch.tensor(X), p["1.E"]) + p["2.P"]
+    blocks = [encoder_of_torch(torch, net.parameters, path, 2, 12) for path in "345"]
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(7, dtype=torch.float64) if causal else None
+    for block, _ in blocks:
+        x = block(x, src_mask=mask, is_causal=causal)
+    Z = torch.nn.functional.layer_norm(x, (8,), p["6.gain"], p["6.bias"]) @ p["7.W"] + p["7.b"]
+    np.testing.assert_allclose(net.forward(X), torch.softmax(Z, -1).detach().numpy(), rtol=1e-10, atol=1e-12)
+    J = torch.nn.functional.cross_entropy(Z.reshape(-1, 4), torch.tensor(y).reshape(-1), ignore_index=-1)
+    J.backward()
+    value, gradients = net.loss_and_grad(X, y)
+    assert value == pytest.approx(J.item(), rel=1e-12)
+    expected = {name: tensor.grad for name, tensor in p.items() if tensor.grad is not None}
+    for path, (block, names) in zip("345", blocks, strict=True):
+        of_block = dict(block.named_parameters())
+        gradients_of_block = {name: of_block[key].grad for name, key in names.items()}
+        expected |= {f"{path}.{name}": g.T if g.ndim > 1 else g for name, g in gradients_of_block.items()}
+    for name, view in net.views(gradients.flat).items():
+        np.testing.assert_allclose(view, expected[name].numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_padding_is_that_of_torch(rng):
+    """Rows of unequal length are rows whose padding no key looks at."""
+    torch = pytest.importorskip("torch")
+    net = fn.Network([fn.Attention(2), fn.Last()], input_shape=(6, 4), ragged=True, dtype="float64", random_state=0)
+    net.params[:] += 0.3 * rng.standard_normal(net.n_params)
+    lengths = [6, 1, 4, 3]
+    X = [rng.standard_normal((n, 4)) for n in lengths]
+    attention = torch.nn.MultiheadAttention(4, 2, batch_first=True, dtype=torch.float64)
+    names = ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")
+    attention.load_state_dict({name: torch.tensor(view.T) for name, view in zip(names, net.parameters.values(), strict=True)})
+    padded = torch.tensor(fn.Ragged.from_rows(X).padded())
+    hidden = torch.arange(6) >= torch.tensor(lengths)[:, None]
+    Z, _ = attention(padded, padded, padded, key_padding_mask=hidden)
+    expected = Z[range(4), [n - 1 for n in lengths]].detach().numpy()
+    np.testing.assert_allclose(net.forward(X), expected, rtol=1e-10, atol=1e-12)

@@ -114,6 +114,19 @@ FN_INLINE void NAME(pack_rows_)(ptrdiff_t p, ptrdiff_t k, const ptrdiff_t n, con
 }
 
 /* panel[p, j] = B[p, j] for n columns; rows of the panel are PANEL_WIDTH apart. */
+/* The first n columns, a multiple of SQUARE, of as many rows as are whole squares, which are counted. */
+FN_INLINE ptrdiff_t NAME(pack_squares_)(ptrdiff_t k, const ptrdiff_t n, const REAL *restrict b, ptrdiff_t b_col, REAL *restrict panel)
+{
+    ptrdiff_t p = 0;
+    for (; p + LINE <= k; p += LINE) /* all of B's cache lines before the next ones */
+        for (ptrdiff_t j = 0; j < n; j += SQUARE)
+            for (ptrdiff_t q = p; q < p + LINE; q += SQUARE)
+                NAME(transpose_)(b + j * b_col + q, b_col, panel + q * PANEL_WIDTH + j, PANEL_WIDTH);
+    for (; p + SQUARE <= k; p += SQUARE)
+        for (ptrdiff_t j = 0; j < n; j += SQUARE)
+            NAME(transpose_)(b + j * b_col + p, b_col, panel + p * PANEL_WIDTH + j, PANEL_WIDTH);
+    return p;
+}
 static void NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdiff_t b_row, ptrdiff_t b_col, REAL *restrict panel)
 {
     if (b_col == 1 && n == PANEL_WIDTH) {
@@ -124,14 +137,14 @@ static void NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdif
         return;
     }
     ptrdiff_t p = 0;
-    if (b_row == 1 && n == PANEL_WIDTH) {
-        for (; p + LINE <= k; p += LINE) /* all of B's cache lines before the next ones */
-            for (ptrdiff_t j = 0; j < PANEL_WIDTH; j += SQUARE)
-                for (ptrdiff_t q = p; q < p + LINE; q += SQUARE)
-                    NAME(transpose_)(b + j * b_col + q, b_col, panel + q * PANEL_WIDTH + j, PANEL_WIDTH);
-        for (; p + SQUARE <= k; p += SQUARE)
-            for (ptrdiff_t j = 0; j < PANEL_WIDTH; j += SQUARE)
-                NAME(transpose_)(b + j * b_col + p, b_col, panel + p * PANEL_WIDTH + j, PANEL_WIDTH);
+    if (b_row == 1 && n == PANEL_WIDTH)
+        p = NAME(pack_squares_)(k, PANEL_WIDTH, b, b_col, panel);
+    else if (b_row == 1) { /* 21 x 16 to 21 x 21: the packing was as long as the product */
+        const ptrdiff_t whole = n - n % SQUARE;
+        p = NAME(pack_squares_)(k, whole, b, b_col, panel);
+        for (ptrdiff_t j = whole; j < n; j++)
+            for (ptrdiff_t q = 0; q < p; q++)
+                panel[q * PANEL_WIDTH + j] = b[j * b_col + q];
     }
     if (n == PANEL_WIDTH)
         NAME(pack_rows_)(p, k, PANEL_WIDTH, b, b_row, b_col, panel);

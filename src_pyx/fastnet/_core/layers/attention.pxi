@@ -2,10 +2,11 @@
 #
 #     Z = P V,    P = softmax of factor Q K^T, over the keys
 #
-#     dims      heads, queries, keys, n: numbers of a position (of all heads), whether it is causal: query i sees keys 0 .. i
+#     dims      heads, queries, keys, n: numbers of a position (of all heads), whether it is causal: query i sees keys 0 .. i, and
+#               whether it is alone: queries and keys are the same positions
 #     option    factor
-#     sources   positions of Q, K and V side by side (positions, 3 n); or Q (queries, n), then K and V (keys, 2 n). Perhaps lengths
-#               after them: how many keys there are, and queries, if they are the same positions
+#     sources   alone Q, K and V side by side (positions, 3 n); else Q (queries, n), then K and V (keys, 2 n). Perhaps lengths after
+#               them: how many keys there are, and alone as many queries
 #     kept      the largest score of each head and query, and one over the sum of its exponentials
 #
 # Scores are made for some queries at a time, and anew on the way back: nowhere are there queries x keys numbers. They lie
@@ -17,11 +18,12 @@ cdef enum:
     T_KEYS
     T_NUMBERS
     T_CAUSAL
+    T_ALONE
     QUERIES_AT_A_TIME = 64
 
 
 cdef struct Attention:
-    bint alone                      # queries and keys are the same positions
+    bint alone
     Py_ssize_t heads
     Py_ssize_t numbers              # of a position, and of one head
     Py_ssize_t of_head
@@ -44,7 +46,7 @@ cdef Attention attention_of(const Layer* layer) noexcept nogil:
     cdef Attention a
     cdef Py_ssize_t n = layer.dims[T_NUMBERS]
     a.heads, a.numbers, a.of_head = layer.dims[T_HEADS], n, n // layer.dims[T_HEADS]
-    a.alone = layer.sources[0].width == 3 * n * layer.dims[T_QUERIES]
+    a.alone = layer.dims[T_ALONE]
     a.q_step, a.kv_step = 3 * n if a.alone else n, 3 * n if a.alone else 2 * n
     a.k_place, a.v_place = n if a.alone else 0, 2 * n if a.alone else n
     return a
@@ -52,16 +54,15 @@ cdef Attention attention_of(const Layer* layer) noexcept nogil:
 
 cdef int attention_plan(Plan plan, Layer* layer) except -1:
     cdef Py_ssize_t heads = layer.dims[T_HEADS], queries = layer.dims[T_QUERIES], keys = layer.dims[T_KEYS], n = layer.dims[T_NUMBERS]
-    cdef bint alone
+    cdef bint alone = layer.dims[T_ALONE], fits
     if min(heads, queries, keys, n) < 1 or max(queries, keys, n) > 2147483647 or n % heads:
         plan.refuse(layer, f"{heads} heads of {n} numbers cannot attend from {queries} to {keys} positions")
-    alone = <object> layer.sources[0].width == 3 * <object> n * queries
     check_lengths(plan, layer, 1 if alone else 2)
     if alone:
-        fits = queries == keys
+        fits = queries == keys and layer.sources[0].width == 3 * n * queries
     else:
-        fits = layer.sources[0].width == <object> n * queries and layer.n_sources > 1 and not layer.dims[T_CAUSAL] \
-            and layer.sources[1].width == 2 * <object> n * keys
+        fits = layer.n_sources > 1 and layer.sources[0].width == n * queries and layer.sources[1].width == 2 * n * keys \
+            and not layer.dims[T_CAUSAL]
     if not fits:
         plan.refuse(layer, f"these are not {queries} queries, {keys} keys and as many values of {n} numbers")
     if layer.activation != IDENTITY or layer.dropout > 0:

@@ -47,9 +47,19 @@ cdef inline void copy_or_add(real* restrict to, const real* restrict x, Py_ssize
 
 cdef void sum_forward(const Layer* layer, const Pass* here, real* Z) noexcept nogil:
     """Also of Pass, a sum of one."""
-    cdef Py_ssize_t i
-    for i in range(layer.n_sources):
-        copy_or_add(Z, source_rows(layer, here, i, <real*> NULL), here.rows * layer.n_out, i > 0)
+    cdef Py_ssize_t i, n = here.rows * layer.n_out
+    if layer.n_sources == 1:
+        memcpy(Z, source_rows(layer, here, 0, <real*> NULL), n * sizeof(real))
+        return
+    sum_of_two(Z, source_rows(layer, here, 0, <real*> NULL), source_rows(layer, here, 1, <real*> NULL), n)
+    for i in range(2, layer.n_sources):
+        add_scaled(Z, source_rows(layer, here, i, <real*> NULL), <real> 1, n)
+
+
+cdef inline void sum_of_two(real* restrict z, const real* restrict x, const real* restrict y, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        z[j] = x[j] + y[j]
 
 
 cdef void sum_backward(const Layer* layer, const Pass* here, const real* dZ, real* dA, bint accumulate) noexcept nogil:

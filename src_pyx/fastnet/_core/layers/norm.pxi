@@ -50,6 +50,22 @@ cdef inline real product_sum(const real* restrict x, const real* restrict y, Py_
     return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
 
 
+cdef inline real centred_sum(const real* restrict a, real mean, const real* restrict x, const real* restrict y, Py_ssize_t n) noexcept nogil:
+    """The sum of (a - mean) * x * y, in eight sums."""
+    cdef real sums[8]
+    cdef Py_ssize_t i = 0, j
+    for j in range(8):
+        sums[j] = 0
+    while i + 8 <= n:
+        for j in range(8):
+            sums[j] += (a[i + j] - mean) * x[i + j] * y[i + j]
+        i += 8
+    while i < n:
+        sums[0] += (a[i] - mean) * x[i] * y[i]
+        i += 1
+    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
+
+
 cdef void norm_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z) noexcept nogil:
     cdef Py_ssize_t positions = layer.dims[1], places = layer.dims[0] * positions, n = layer.n_in // places, r, g, j, start
     cdef const real* gain = <const real*> here.params + layer.places[0]
@@ -93,12 +109,8 @@ cdef void norm_backward(const Layer* layer, const Pass* here, const real* restri
             da = dA + r * layer.n_in + g * n
             mean = kept[(r * places + g) * 2]
             inverse = kept[(r * places + g) * 2 + 1]
-            mean_d = mean_xd = 0
-            for j in range(n):
-                mean_d += gain[j] * dz[j]
-                mean_xd += gain[j] * dz[j] * ((a[j] - mean) * inverse)
-            mean_d /= n
-            mean_xd /= n
+            mean_d = product_sum(gain, dz, n) / n
+            mean_xd = centred_sum(a, mean, gain, dz, n) * inverse / n
             if accumulate:
                 for j in range(n):
                     da[j] = da[j] + inverse * (gain[j] * dz[j] - mean_d - (a[j] - mean) * inverse * mean_xd)

@@ -1,0 +1,77 @@
+"""Sequences of ids that a network goes on with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnet import _checks
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from fastnet._checks import Seed
+    from fastnet.network import Network
+
+
+def generate(
+    network: Network, prompt: ArrayLike, n: int, temperature: float, top_k: int | None, random_state: Seed
+) -> np.ndarray:
+    """Do the work of `Network.generate`, which documents it."""
+    longest, n_ids = _sizes(network)
+    ids = _prompt(prompt, n_ids)
+    n = _checks.integer(n, "n", minimum=0)
+    temperature = _checks.real(temperature, "temperature", minimum=0.0)
+    top_k = n_ids if top_k is None else min(_checks.positive_int(top_k, "top_k"), n_ids)
+    rng = _checks.generator(random_state)
+    _refuse_foresight(network, ids[-longest:])
+    for _ in range(n):
+        ids.append(_choice(_next(network, ids[-longest:]), temperature, top_k, rng))
+    return np.array(ids[len(ids) - n :], np.int64)
+
+
+def _sizes(network: Network) -> tuple[int, int]:
+    """Most ids that the network reads, and how many there are to choose from."""
+    shape = network.input_shape
+    if len(shape) != 1 or network.output_shape[:-1] != shape or network.output_activation.name != "softmax":
+        raise ValueError(
+            "generate needs a network that reads ids (length,) and has a softmax at each position, got one from "
+            f"{shape} to {network.output_shape} with {network.output_activation.name!r}."
+        )
+    return shape[0], network.output_shape[-1]
+
+
+def _prompt(prompt: Any, n_ids: int) -> list[int]:
+    ids = _checks.numeric_array(prompt, "prompt")
+    if ids.ndim != 1 or not len(ids) or not ((ids >= 0) & (ids < n_ids) & (ids == np.floor(ids))).all():
+        raise ValueError(f"prompt must be at least one id from 0 to {n_ids - 1}, in a sequence; got {prompt!r}.")
+    return [int(number) for number in ids]
+
+
+def _next(network: Network, ids: list[int], filled_with: int = 0) -> np.ndarray:
+    """Probabilities of the id that follows."""
+    if network.ragged:
+        return np.asarray(network.forward([ids])[0, len(ids) - 1])
+    row = np.full(network.input_shape, filled_with, network.dtype)
+    row[: len(ids)] = ids
+    return np.asarray(network.forward(row)[len(ids) - 1])
+
+
+def _refuse_foresight(network: Network, ids: list[int]) -> None:
+    """ValueError if an output depends on what comes after its position, which generation does not know."""
+    if not network.ragged and not np.array_equal(_next(network, ids, 0), _next(network, ids, 1), equal_nan=True):
+        raise ValueError(
+            "generate needs outputs that depend on no later position: give Attention and TransformerBlock causal=True, and "
+            "Conv1d padding='causal'."
+        )
+
+
+def _choice(probabilities: np.ndarray, temperature: float, top_k: int, rng: np.random.Generator) -> int:
+    if temperature == 0:
+        return int(probabilities.argmax())
+    with np.errstate(divide="ignore"):
+        logits = np.log(probabilities.astype(np.float64)) / temperature
+    logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf
+    weights = np.exp(logits - logits.max())
+    return int(rng.choice(len(weights), p=weights / weights.sum()))
