@@ -31,12 +31,15 @@ from fastnet.exceptions import DivergenceError, DivergenceWarning
 from fastnet.initializers import GlorotNormal, GlorotUniform, HeNormal, HeUniform, LeCunNormal, Zeros
 from fastnet.layers import (
     AvgPool,
+    BatchNorm,
     CategoryEmbedding,
     Columns,
     Concat,
     Conv1d,
     Conv2d,
     Dense,
+    DepthwiseConv1d,
+    DepthwiseConv2d,
     Dropout,
     Flatten,
     GlobalPool,
@@ -108,6 +111,9 @@ _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {
 __all__ = [
     "Conv1d",
     "Conv2d",
+    "DepthwiseConv1d",
+    "DepthwiseConv2d",
+    "BatchNorm",
     "MaxPool",
     "AvgPool",
     "GlobalPool",

@@ -23,6 +23,7 @@ class Plan:
     n_params: int
     n_penalised: int
     n_frozen: int
+    n_cuts: int
     n_members: int
     n_outputs: int
     n_slots: int

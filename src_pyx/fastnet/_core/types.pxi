@@ -76,12 +76,15 @@ cdef enum LayerKind:
     TRIM
     COUNT
     LAST
+    BATCH_NORM
+    DEPTHWISE
 
 
 LAYER_CODES = {
     "dense": DENSE, "scale": SCALE, "norm": NORM, "pass": PASS, "sum": SUM, "concat": CONCAT, "columns": COLUMNS,
     "periodic": PERIODIC, "piecewise": PIECEWISE, "embedding": EMBEDDING, "parametric": PARAMETRIC,
     "conv": CONV, "border": BORDER, "pool": POOL, "trim": TRIM, "count": COUNT, "last": LAST,
+    "batch_norm": BATCH_NORM, "depthwise": DEPTHWISE,
 }
 
 
@@ -122,6 +125,7 @@ cdef struct Layer:
     Py_ssize_t n_out
     Py_ssize_t dims[MOST_DIMS]      # what they and the next two mean is the kind's own business: see its file
     double option
+    double rate
     const int* constants
     Py_ssize_t n_constants
     Py_ssize_t n_sources
@@ -134,6 +138,7 @@ cdef struct Layer:
     double dropout                  # probability of dropping a number of its output
     bint keeps                      # the derivative is kept by the forward pass: it cannot be had from A[l], or dropout masks it
     Py_ssize_t kept                 # numbers a row that the way back needs besides
+    Py_ssize_t summary              # numbers of a summary of the whole batch, which it needs first; 0: it goes row by row
     bint learns                     # it or a layer that it reads has parameters that are trained: it needs its dZ
     double cost                     # multiply-adds a row, of the forward pass
     bint by_blas                    # BLAS makes its products
