@@ -92,11 +92,14 @@ def minimise(
         Loss or gradient are not finite at the start, or at all points that the last line search tried.
     RuntimeError
         The network is already being trained.
+    ValueError
+        The network has layers whose outputs depend on the batch.
 
     References
     ----------
     Liu & Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45 (1989).
     """
+    network._refuse_statistics("L-BFGS")
     network._make_writable()
     from scipy.optimize import minimize
 

@@ -385,6 +385,7 @@ class RankSession(Session):
     _sampler: SeededOrder
 
     def __init__(self, network: Network, part: Part, **options: Any) -> None:
+        network._refuse_statistics("Training on several ranks")
         self._part = part
         super().__init__(network, part, None, **options)
         rule: GradientRule = options["optimizer"]

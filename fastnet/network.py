@@ -682,6 +682,14 @@ class Network:
         ceiling = form[3] if len(form) > 3 else math.inf
         return (*form[:3], ceiling, True)
 
+    def _refuse_statistics(self, trained_by: str) -> None:
+        """ValueError if layers keep running statistics, for training that does not update them."""
+        if self._plan.n_cuts > 0:
+            raise ValueError(
+                f"{trained_by} does not update the running statistics of BatchNorm: take another optimizer in one process, or "
+                "fastnet.LayerNorm."
+            )
+
     def _penalty(self, l2: float) -> float:
         W = self._params[: self.n_weights]
         return 0.5 * l2 * float(W @ W) if l2 else 0.0
@@ -715,7 +723,7 @@ class Network:
         J : float
         grads : Gradients
             ``flat`` of shape (n_params,), ``weights`` and ``biases`` views of it; ``net.views(grads.flat)`` gives all of them by
-            name.
+            name. With `BatchNorm`, J and the gradient go by the statistics of these rows, as in training.
         """
         loss, X, y, w = self._checked(X, y, loss, sample_weight)
         l2 = _checks.real(l2, "l2", minimum=0.0)

@@ -62,6 +62,11 @@ POSITIONED = {
         [fn.Conv2d(4, (2, 3), "tanh", dilation=(2, 3), padding="same"), fn.Conv2d(3, 3, "tanh", stride=(1, 2), dilation=2)],
     ),
     "conv2d-residual": ((5, 5, 3), [fn.Residual([fn.Conv2d(3, 3, "tanh", padding="same")], "silu"), fn.Conv2d(2, 1, "tanh")]),
+    "depthwise1d": ((11, 3), [fn.DepthwiseConv1d(3, "tanh", padding="causal"), fn.DepthwiseConv1d(4, "tanh", stride=2)]),
+    "depthwise2d": (
+        (7, 6, 2),
+        [fn.Conv2d(20, 2, "tanh"), fn.DepthwiseConv2d((3, 2), "silu", padding="same", dilation=(1, 2)), fn.Dense(2, "tanh")],
+    ),
     "max-pool": ((7, 6, 2), [fn.Conv2d(3, 2, "tanh"), fn.MaxPool(2), fn.Conv2d(2, 2, "tanh")]),
     "max-pool-overlapping": ((11, 2), [fn.Conv1d(20, 2, "tanh"), fn.MaxPool(3, 1), fn.Residual([fn.MaxPool(1)])]),
     "avg-pool": ((7, 6, 2), [fn.Conv2d(3, 2, "tanh"), fn.AvgPool((3, 2), (1, 2)), fn.Residual([fn.AvgPool(1)])]),
@@ -150,7 +155,8 @@ def assert_gradient(net, X, loss, rng, numeric=True, h=2e-4):
 
 def test_every_layer_is_tested():
     used = repr(HIDDEN) + repr(POSITIONED)
-    elsewhere = ("Dropout", "Last", "Reshape", "Embedding", "Positions", "Attention", "TransformerBlock", "FeatureTokens")
+    attention = ("Embedding", "Positions", "Attention", "TransformerBlock", "FeatureTokens")
+    elsewhere = ("BatchNorm", "Dropout", "Last", "Reshape", *attention)
     assert [name for name in LAYERS if f"{name}(" not in used and name not in elsewhere] == []
 
 

@@ -24,6 +24,7 @@ class Plan:
     n_params: int
     n_penalised: int
     n_frozen: int
+    n_cuts: int
     n_members: int
     n_positions: int
     n_outputs: int

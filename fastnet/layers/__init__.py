@@ -9,11 +9,11 @@ import numpy as np
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import ENSEMBLES, Graph, Inputs, Node
 from fastnet.layers.attention import Attention, TransformerBlock
-from fastnet.layers.conv import Conv1d, Conv2d
+from fastnet.layers.conv import Conv1d, Conv2d, DepthwiseConv1d, DepthwiseConv2d
 from fastnet.layers.dense import Dense
 from fastnet.layers.embedding import CategoryEmbedding, Embedding, NumericEmbedding, quantile_bins
 from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Last, Reshape, Residual
-from fastnet.layers.norm import LayerNorm
+from fastnet.layers.norm import BatchNorm, LayerNorm
 from fastnet.layers.parametric import Parametric, PReLU
 from fastnet.layers.pool import AvgPool, GlobalPool, MaxPool
 from fastnet.layers.positions import FeatureTokens, Positions
@@ -30,12 +30,15 @@ __all__ = [
     "Attention",
     "AvgPool",
     "Bidirectional",
+    "BatchNorm",
     "CategoryEmbedding",
     "Columns",
     "Concat",
     "Conv1d",
     "Conv2d",
     "Dense",
+    "DepthwiseConv1d",
+    "DepthwiseConv2d",
     "Dropout",
     "Embedding",
     "FeatureTokens",
@@ -65,9 +68,9 @@ __all__ = [
 ]
 
 _ROWS = (
-    *(Dense, Scale, LayerNorm, Dropout, Residual, Concat, Columns, Flatten, Last, Reshape),
+    *(Dense, Scale, LayerNorm, BatchNorm, Dropout, Residual, Concat, Columns, Flatten, Last, Reshape),
     *(NumericEmbedding, CategoryEmbedding, Parametric, PReLU),
-    *(Conv1d, Conv2d, MaxPool, AvgPool, GlobalPool),
+    *(Conv1d, Conv2d, DepthwiseConv1d, DepthwiseConv2d, MaxPool, AvgPool, GlobalPool),
     *(RNN, GRU, LSTM, Bidirectional),
     *(Embedding, Positions, Attention, TransformerBlock, FeatureTokens),
 )

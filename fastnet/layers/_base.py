@@ -90,8 +90,8 @@ class Operation:
         return ()
 
     @property
-    def option(self) -> float:
-        """What the core calls `option`."""
+    def option(self) -> float | tuple[float, float]:
+        """What the core calls `option`, or that and its `rate`."""
         return 0.0
 
     @property
@@ -108,6 +108,10 @@ class Operation:
     def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
         """Z (m, n_out) from the sources' rows A (m, n_in)."""
         raise NotImplementedError
+
+    def forward_of_batch(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        """Z while training, where it depends on the other rows of the batch; that is what `backward` is the way back of."""
+        return self.forward(params, *A)
 
     def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
         """(dA of each source, gradients by segment) from dZ (m, n_out)."""

@@ -267,11 +267,17 @@ class Graph:
         """The parameters of one operation, by the names of its segments."""
         return {segment.name: parameters[f"{node.path}.{segment.name}"] for segment in node.operation.segments}
 
-    def forward(self, parameters: Mapping[str, np.ndarray], X: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """[Z[1], ..., Z[L]] and [A[0], ..., A[L]] of all operations, in plain NumPy; the last activation goes by members."""
+    def forward(
+        self, parameters: Mapping[str, np.ndarray], X: np.ndarray, *, training: bool = False
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """[Z[1], ..., Z[L]] and [A[0], ..., A[L]] of all operations, in plain NumPy; the last activation goes by members.
+
+        With `training`, X is a batch, whose rows may depend on each other.
+        """
         Z, A = [], [X]
         for node in self.nodes:
-            Z.append(node.operation.forward(self.arrays(node, parameters), *(A[source] for source in node.sources)))
+            forward = node.operation.forward_of_batch if training else node.operation.forward
+            Z.append(forward(self.arrays(node, parameters), *(A[source] for source in node.sources)))
             groups = self.n_members * self.n_positions if node is self.nodes[-1] else 1
             A.append(node.operation.activation(Z[-1].reshape(len(X), groups, -1)).reshape(Z[-1].shape))
         return Z, A

@@ -19,12 +19,11 @@ from fastnet.layers.windows import PADDINGS, Border, Windows, as_image, border, 
 
 
 @dataclass(frozen=True, init=False)
-class _Conv(Layer):
-    """What convolutions along one and two axes share."""
+class _Windowed(Layer):
+    """What all convolutions share, along one axis or two."""
 
     n_axes: ClassVar[int]
     paddings: ClassVar[tuple[str, ...]] = PADDINGS
-    filters: int
     kernel_size: tuple[int, ...]
     activation: Activation
     stride: tuple[int, ...]
@@ -36,7 +35,6 @@ class _Conv(Layer):
     @takes_other_words()
     def __init__(
         self,
-        filters: int,
         kernel_size: int | Sequence[int],
         activation: str | Activation | type[Activation] = "relu",
         *,
@@ -48,7 +46,6 @@ class _Conv(Layer):
     ) -> None:
         g = activations.get(activation)
         values = {
-            "filters": _checks.positive_int(filters, "filters", maximum=_checks.MAX_DIMENSION),
             "kernel_size": sizes(kernel_size, "kernel_size", self.n_axes),
             "activation": g,
             "stride": sizes(stride, "stride", self.n_axes),
@@ -59,6 +56,10 @@ class _Conv(Layer):
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def _operation(self, windows: Windows) -> Convolution:
+        """What makes the output's numbers of the windows."""
+        raise NotImplementedError
 
     def _padding(self, padding: Any) -> str | tuple[int, ...]:
         if isinstance(padding, str):
@@ -84,18 +85,16 @@ class _Conv(Layer):
             source = graph.add(zeros, source, shape=image[2 - self.n_axes :])
         kernel, stride, dilation = (down_and_across(v, 1) for v in (self.kernel_size, self.stride, self.dilation))
         windows = Windows(image, kernel, stride, dilation)
-        operation = Convolution(
-            windows=windows, filters=self.filters, n_axes=self.n_axes, initializer=self.initializer,
-            activation=self.activation, dropout=self.dropout,
-        )  # fmt: skip
-        return graph.add(operation, source, shape=(*windows.places[2 - self.n_axes :], self.filters), lengths=lengths)
+        operation = self._operation(windows)
+        return graph.add(operation, source, shape=(*windows.places[2 - self.n_axes :], operation.filters), lengths=lengths)
 
     def _lengths(self, graph: Graph, source: int, reach: tuple[int, ...], sides: tuple[tuple[int, int], ...]) -> int | None:
         """What makes the lengths of the output's rows, if they have some."""
         if graph.lengths_of(source) is None:
             return None
         if self.n_axes > 1:
-            raise ValueError("Conv2d takes images of one size, got rows of unequal length: use Conv1d for series.")
+            name = type(self).__name__
+            raise ValueError(f"{name} takes images of one size, got rows of unequal length: use {name[:-2]}1d for series.")
         if self.padding == "same" and self.stride != (1,):
             raise ValueError(
                 f"padding='same' with stride {self.stride[0]} would start elsewhere in each row of unequal length: give padding "
@@ -104,6 +103,37 @@ class _Conv(Layer):
         zeros, stride = sum(sides[0]), self.stride[0]
         most = (graph.row_shapes[source][0] + zeros - reach[0]) // stride + 1
         return graph.counted(source, reach[0], stride, zeros, most)
+
+
+@dataclass(frozen=True, init=False)
+class _Conv(_Windowed):
+    """Convolutions with filters that see all channels."""
+
+    filters: int
+
+    @takes_other_words()
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        activation: str | Activation | type[Activation] = "relu",
+        *,
+        stride: int | Sequence[int] = 1,
+        dilation: int | Sequence[int] = 1,
+        padding: str | int | Sequence[int] = "valid",
+        initializer: str | Initializer | type[Initializer] | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        object.__setattr__(self, "filters", _checks.positive_int(filters, "filters", maximum=_checks.MAX_DIMENSION))
+        super().__init__(
+            kernel_size, activation, stride=stride, dilation=dilation, padding=padding, initializer=initializer, dropout=dropout
+        )
+
+    def _operation(self, windows: Windows) -> Convolution:
+        return Convolution(
+            windows=windows, filters=self.filters, n_axes=self.n_axes, initializer=self.initializer,
+            activation=self.activation, dropout=self.dropout,
+        )  # fmt: skip
 
 
 class Conv1d(_Conv):
@@ -169,6 +199,59 @@ class Conv2d(_Conv):
     n_axes = 2
 
 
+class _Depthwise(_Windowed):
+    """Convolutions that keep channels apart."""
+
+    def _operation(self, windows: Windows) -> Convolution:
+        return DepthwiseConvolution(
+            windows=windows, filters=windows.shape[2], n_axes=self.n_axes, initializer=self.initializer,
+            activation=self.activation, dropout=self.dropout,
+        )  # fmt: skip
+
+
+class DepthwiseConv1d(_Depthwise):
+    """Depthwise convolution of series: ``Z[t] = b + sum over k of A[t * stride + k * dilation - p] * W[k]``, elementwise, with g
+    and dropout after it.
+
+    Each channel is convolved on its own; a `Dense` layer after it mixes them at each position, with far fewer weights than a
+    `Conv1d` (Chollet 2017). Rows have shape (length, channels), and (length of the output, channels) after it. W has shape
+    (kernel_size, channels), b (channels,). It is PyTorch's `nn.Conv1d` with ``groups=channels``.
+
+    Parameters
+    ----------
+    kernel_size : int
+        Positions that a window has.
+    activation, stride, dilation, padding, dropout
+        As for `Conv1d`.
+    initializer : str or Initializer, optional
+        As for `Conv1d`; n_in and n_out are both ``kernel_size``.
+    """
+
+    n_axes = 1
+    paddings = (*PADDINGS, "causal")
+
+
+class DepthwiseConv2d(_Depthwise):
+    """Depthwise convolution of images: ``Z[i, j] = b + sum over k, l of A[i s + k d - p, j s + l d - p] * W[k, l]``, elementwise,
+    with stride s and dilation d, and g and dropout after it.
+
+    Each channel is convolved on its own; a `Dense` layer after it mixes them at each position, with far fewer weights than a
+    `Conv2d` (Chollet 2017). Rows have shape (height, width, channels), before and after it. W has shape
+    ``(*kernel_size, channels)``, b (channels,). It is PyTorch's `nn.Conv2d` with ``groups=channels``.
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+        Positions that a window has, down and across.
+    activation, stride, dilation, padding, dropout
+        As for `Conv2d`.
+    initializer : str or Initializer, optional
+        As for `Conv2d`; n_in and n_out are both the number of positions of a window.
+    """
+
+    n_axes = 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Convolution(Operation):
     """``Z = b + windows of A @ W``; W is (*kernel, channels, filters), without the first axis for series."""
@@ -220,5 +303,39 @@ class Convolution(Operation):
         for k, l, where in self.windows.slices():
             dA[where] += dz @ W[k, l].T
             dW[k, l] = np.tensordot(images[where], dz, ((0, 1, 2), (0, 1, 2)))
+        gradients = {"W": dW.reshape(params["W"].shape), "b": dz.sum(axis=(0, 1, 2))}
+        return (dA.reshape(A[0].shape),), gradients
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthwiseConvolution(Convolution):
+    """``Z = b + windows of A, times W, summed by channels``; W is (*kernel, channels), without the first axis for series."""
+
+    kind: ClassVar[str] = "depthwise"
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def _weight_shape(self) -> tuple[int, ...]:
+        return (*self.windows.kernel[2 - self.n_axes :], self.filters)
+
+    def _initial_weights(self, rng: np.random.Generator) -> np.ndarray:
+        positions = math.prod(self.windows.kernel)
+        return self.initializer(rng, positions, positions, self._weight_shape)
+
+    def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        W, images = params["W"].reshape(*self.windows.kernel, self.filters), self._images(A[0])
+        Z = sum(images[where] * W[k, l] for k, l, where in self.windows.slices()) + params["b"]
+        return np.asarray(Z.reshape(len(A[0]), self.n_out))
+
+    def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
+        W, images = params["W"].reshape(*self.windows.kernel, self.filters), self._images(A[0])
+        dz = dZ.reshape(-1, *self.windows.places, self.filters)
+        dA, dW = np.zeros_like(images), np.zeros_like(W)
+        for k, l, where in self.windows.slices():
+            dA[where] += dz * W[k, l]
+            dW[k, l] = (images[where] * dz).sum(axis=(0, 1, 2))
         gradients = {"W": dW.reshape(params["W"].shape), "b": dz.sum(axis=(0, 1, 2))}
         return (dA.reshape(A[0].shape),), gradients

@@ -1,4 +1,4 @@
-"""Normalisation of rows."""
+"""Normalisation of rows, and of batches."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from fastnet import _checks
+from fastnet import _checks, activations
+from fastnet._hints import takes_other_words
 from fastnet._values import frozen
+from fastnet.activations import Activation
 from fastnet.layers._base import Arrays, Layer, Operation, Segment, one, zero
 from fastnet.layers._graph import Graph
+from fastnet.layers.lengths import positions_there
 
 
 @frozen
@@ -86,3 +89,125 @@ class Normalisation(Operation):
         dA = inverse * (d - d.mean(axis=-1, keepdims=True) - x * (x * d).mean(axis=-1, keepdims=True))
         gradients = {"gain": (x * dz).sum(axis=(0, 2)).ravel(), "bias": dz.sum(axis=(0, 2)).ravel()}
         return (dA.reshape(A[0].shape),), gradients
+
+
+@dataclass(frozen=True, init=False)
+class BatchNorm(Layer):
+    """``Z[l] = gain * (a - mean) / sqrt(var + epsilon) + bias`` by channels, then g (Ioffe & Szegedy 2015).
+
+    Channels are the last axis of the rows: of flat rows every number is one. In training, mean and (biased) variance are those of
+    a channel over all rows of the batch and all their positions; in rows of unequal length only positions that there are count.
+    Running statistics follow them, ``running += momentum * (batch's - running)``, with the unbiased variance as PyTorch's do.
+    Everything but training (`forward`, `predict`, `loss`, validation) takes these: a row's outputs then depend on no other row.
+
+    gain (1 at first), bias (0), mean (0) and var (1) have one number for each channel. mean and var are among the network's
+    `parameters`, and so in files, copies and checkpoints, but no optimiser changes them. Sample weights do not count in the
+    statistics. `loss_and_grad` goes by the statistics of the rows that it gets, and leaves the running ones as they are.
+
+    Parameters
+    ----------
+    activation : str or Activation
+        g.
+    momentum : float in (0, 1]
+        Share of a batch in the running statistics. A batch with a single position leaves them as they are.
+    epsilon : float > 0
+        Keeps the quotient finite; PyTorch's default is the same.
+    """
+
+    activation: Activation
+    momentum: float
+    epsilon: float
+
+    @takes_other_words()
+    def __init__(
+        self, activation: str | Activation | type[Activation] = "identity", *, momentum: float = 0.1, epsilon: float = 1e-5
+    ) -> None:
+        values = {
+            "activation": activations.get(activation),
+            "momentum": _checks.real(momentum, "momentum", above=0.0, maximum=1.0),
+            "epsilon": _checks.real(epsilon, "epsilon", above=0.0),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def connect(self, graph: Graph, source: int) -> int:
+        source = graph.own_of_members(source)
+        shape, members = graph.row_shapes[source], graph.members_of(source)
+        if members > 1 and len(shape) > 1:
+            raise ValueError(f"The members of an ensemble take flat rows, and BatchNorm got rows of shape {shape}.")
+        lengths = graph.lengths_of(source)
+        normalisation = BatchNormalisation(
+            positions=shape[0] if len(shape) > 1 else 1,
+            places=math.prod(shape[1:-1]),
+            channels=members * shape[-1],
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            activation=self.activation,
+        )
+        return graph.add(normalisation, source, *(() if lengths is None else (lengths,)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNormalisation(Operation):
+    """The numbers of each channel to the mean 0 and the variance 1 of a batch, then times gain plus bias."""
+
+    kind: ClassVar[str] = "batch_norm"
+    positions: int
+    places: int
+    channels: int
+    momentum: float
+    epsilon: float
+
+    @property
+    def n_out(self) -> int:
+        return self.positions * self.places * self.channels
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return self.positions, self.places, self.channels
+
+    @property
+    def option(self) -> tuple[float, float]:
+        return self.epsilon, self.momentum
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        initial = {"gain": one, "bias": zero, "mean": zero, "var": one}
+        return tuple(Segment(name, (self.channels,), value) for name, value in initial.items())
+
+    def _split(self, rows: np.ndarray) -> np.ndarray:
+        return rows.reshape(len(rows), self.positions, self.places, self.channels)
+
+    def _there(self, A: tuple[np.ndarray, ...]) -> np.ndarray:
+        """(m, positions, places, 1): whether there is such a position."""
+        m = len(A[0])
+        there = positions_there(A[1], self.positions) if len(A) > 1 else np.ones((m, self.positions), bool)
+        return np.broadcast_to(there[:, :, None, None], (m, self.positions, self.places, 1))
+
+    def statistics(self, *A: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        """Mean and biased variance of each channel of a batch, and how many positions they are of."""
+        there = self._there(A)
+        numbers = self._split(A[0])[there[..., 0]]
+        return numbers.mean(axis=0), numbers.var(axis=0), len(numbers)
+
+    def _outputs(self, params: Arrays, A: tuple[np.ndarray, ...], mean: np.ndarray, var: np.ndarray) -> np.ndarray:
+        factor = params["gain"] / np.sqrt(var + self.epsilon)
+        Z = factor * (self._split(A[0]) - mean) + params["bias"]
+        return np.asarray(np.where(self._there(A), Z, 0).reshape(len(A[0]), self.n_out))
+
+    def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        return self._outputs(params, A, params["mean"], params["var"])
+
+    def forward_of_batch(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
+        return self._outputs(params, A, *self.statistics(*A)[:2])
+
+    def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
+        mean, var, n = self.statistics(*A)
+        there = self._there(A)
+        inverse = 1 / np.sqrt(var + self.epsilon)
+        x, dz = (self._split(A[0]) - mean) * inverse, np.where(there, self._split(dZ), 0)
+        slopes, leaning = dz.sum(axis=(0, 1, 2)), (dz * x).sum(axis=(0, 1, 2))
+        dA = np.where(there, params["gain"] * inverse * (dz - slopes / n - x * leaning / n), 0)
+        still = np.zeros(self.channels)
+        gradients = {"gain": leaning, "bias": slopes, "mean": still, "var": still}
+        return (dA.reshape(A[0].shape), *(np.zeros_like(a) for a in A[1:])), gradients

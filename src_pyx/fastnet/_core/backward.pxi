@@ -11,24 +11,21 @@ cdef enum:
     TILE_MOST = 264 * TILE_COLUMNS  # as many rows as a product passes over at a time; with 192, big took 1 to 4 % longer
 
 
-cdef bint backward_layers(const Pass* here, Worker* worker, real* unused) noexcept nogil:
-    """dZ[L-1] .. dZ[1] of some rows from their dZ[L], of the layers that learn; False if a signal has ended the work."""
+cdef bint backward_layers(const Pass* here, Py_ssize_t last, Py_ssize_t first, Worker* worker, real* unused) noexcept nogil:
+    """From dZ[last] of some rows to those of all layers that it and the layers down to `first` read and that learn; False if a
+    signal has ended the work."""
     cdef Py_ssize_t l, i
     cdef const Layer* layer
     cdef const Source* source
     cdef real* dZ
     cdef real* dA
-    for l in range(here.n_layers, 0, -1):
+    for l in range(last, first - 1, -1):
         layer = here.layers + l - 1
         if not layer.learns:
             continue
+        if l < last:
+            through_activation(layer, here, <real*> NULL)
         dZ = rows_at(here.dZ, l, layer.n_out, here, <real*> NULL)
-        if l == here.n_layers:
-            pass
-        elif layer.keeps:
-            multiply_into(rows_at(here.D, l, layer.n_out, here, <real*> NULL), dZ, here.rows * layer.n_out)
-        else:
-            multiply_derivative(layer.activation, layer.alpha, output_rows(layer, here, <real*> NULL), dZ, here.rows * layer.n_out)
         for i in range(layer.n_sources):
             source = layer.sources + i
             dA = NULL
@@ -39,6 +36,15 @@ cdef bint backward_layers(const Pass* here, Worker* worker, real* unused) noexce
         if ended(worker):
             return False
     return True
+
+
+cdef inline void through_activation(const Layer* layer, const Pass* here, real* unused) noexcept nogil:
+    """dZ of a layer that is not the last, in the place of its dA."""
+    cdef real* dZ = rows_at(here.dZ, layer.number, layer.n_out, here, <real*> NULL)
+    if layer.keeps:
+        multiply_into(rows_at(here.D, layer.number, layer.n_out, here, <real*> NULL), dZ, here.rows * layer.n_out)
+    else:
+        multiply_derivative(layer.activation, layer.alpha, output_rows(layer, here, <real*> NULL), dZ, here.rows * layer.n_out)
 
 
 cdef inline void tile_gradient(const Pass* here, const Tile* tile, real* g, Py_ssize_t g_row, bint accumulate,

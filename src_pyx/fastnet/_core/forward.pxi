@@ -1,11 +1,11 @@
 # Forward propagation: the one loop over the layers, for training, blocks of predictions, single rows and `activations`.
 
-cdef bint forward_layers(const Pass* here, Worker* worker, real* unused) noexcept nogil:
-    """A[1] .. A[L-1] of some rows, and Z[L] in the place of A[L]; False if a signal has ended the work."""
+cdef bint forward_layers(const Pass* here, Py_ssize_t first, Py_ssize_t last, Worker* worker, real* unused) noexcept nogil:
+    """A[first] .. A[last] of some rows, with Z[L] in the place of A[L]; False if a signal has ended the work."""
     cdef Py_ssize_t l
     cdef const Layer* layer
     cdef real* Z
-    for l in range(1, here.n_layers + 1):
+    for l in range(first, last + 1):
         layer = here.layers + l - 1
         Z = rows_at(here.A, l, layer.n_out, here, <real*> NULL)
         layer_forward(layer, here, source_rows(layer, here, 0, <real*> NULL), Z, worker)

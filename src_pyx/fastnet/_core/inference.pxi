@@ -85,7 +85,7 @@ cdef void infer_rows(Inference* task, Worker* worker, real* unused) noexcept nog
                 block.A[l] = <real*> task.out + start * layer.n_out
             else:
                 block.A[l] = <real*> block.slots + layer.slot * task.block_rows * task.widest
-        if not forward_layers(&here, worker, <real*> NULL):
+        if not forward_layers(&here, 1, here.n_layers, worker, <real*> NULL):
             return
         if task.loss == NULL:
             outputs_of_rows(task, &here, &block.head, <real*> NULL)
@@ -107,7 +107,8 @@ cdef void outputs_of_rows(const Inference* task, const Pass* here, const Head* h
 cdef void infer_worker(int number, void* argument) noexcept nogil:
     cdef Inference* task = <Inference*> argument
     cdef Worker worker
-    worker.number, worker.signals, worker.panel, worker.scratch, worker.room = number, &task.signals, NULL, NULL, NULL
+    worker.number, worker.signals = number, &task.signals
+    worker.panel, worker.scratch, worker.room, worker.totals = NULL, NULL, NULL, NULL
     if task.width == cnp.NPY_FLOAT:
         infer_rows[float](task, &worker, NULL)
     else:
@@ -235,8 +236,9 @@ cdef void infer_row(Plan plan, const void* params, const void* x, void* out, voi
     cdef Py_ssize_t l
     cdef const Layer* layer = plan.layers + plan.n_layers - 1
     here.layers, here.n_layers, here.params, here.A, here.inputs = plan.layers, plan.n_layers, params, A, x
-    here.first, here.rows, here.D, here.kept = 0, 1, NULL, NULL
-    worker.number, worker.signals, worker.panel, worker.scratch, worker.room = 0, NULL, NULL, NULL, NULL
+    here.first, here.rows, here.D, here.kept, here.summaries = 0, 1, NULL, NULL, NULL
+    worker.number, worker.signals = 0, NULL
+    worker.panel, worker.scratch, worker.room, worker.totals = NULL, NULL, NULL, NULL
     place += (plan.n_layers + 1) * sizeof(void*)
     slots = <real*> part(&place, 0)
     log_sums = slots + plan.n_slots * plan.widest
@@ -244,7 +246,7 @@ cdef void infer_row(Plan plan, const void* params, const void* x, void* out, voi
         A[l] = slots + plan.layers[l - 1].slot * plan.widest
     if plan.n_members == 1:
         A[plan.n_layers] = out
-    forward_layers(&here, &worker, <real*> NULL)
+    forward_layers(&here, 1, here.n_layers, &worker, <real*> NULL)
     if plan.n_members == 1:         # of one row the compiler makes less code
         activate_output(layer, <real*> out, <real*> NULL, log_sums, 1, plan.n_outputs)
     else:

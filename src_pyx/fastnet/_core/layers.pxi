@@ -12,6 +12,7 @@ cdef struct Pass:
     void** dZ
     void** D                    # g'(Z[l]) of the layers that keep it; NULL: there is no way back
     void** kept                 # (.., layer.kept); NULL: there is no way back
+    void** summaries            # of groups of the batch's rows (groups, layer.summary); NULL: there is no way back
     Py_ssize_t first            # where these rows begin in all of them
     Py_ssize_t rows
     const void* inputs          # these rows of dense X, or NULL
@@ -70,6 +71,8 @@ include "layers/pool.pxi"
 include "layers/recurrent.pxi"
 include "layers/attention.pxi"
 include "layers/shift.pxi"
+include "layers/batch_norm.pxi"
+include "layers/depthwise.pxi"
 
 
 cdef int plan_layer(Plan plan, Layer* layer) except -1:
@@ -114,6 +117,10 @@ cdef int plan_layer(Plan plan, Layer* layer) except -1:
         return attention_plan(plan, layer)
     if layer.kind == SHIFT:
         return shift_plan(plan, layer)
+    if layer.kind == BATCH_NORM:
+        return batch_norm_plan(plan, layer)
+    if layer.kind == DEPTHWISE:
+        return depthwise_plan(plan, layer)
     raise ValueError(f"layer {layer.number} has the unknown kind {layer.kind}")
 
 
@@ -157,6 +164,10 @@ cdef inline void layer_forward(const Layer* layer, const Pass* here, const real*
         attention_forward(layer, here, A, Z, worker)
     elif layer.kind == SHIFT:
         shift_forward(layer, here, A, Z)
+    elif layer.kind == BATCH_NORM:
+        batch_norm_forward(layer, here, A, Z, worker)
+    elif layer.kind == DEPTHWISE:
+        depthwise_forward(layer, here, A, Z)
 
 
 cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t source, const real* dZ, real* dA,
@@ -201,6 +212,10 @@ cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t
         attention_backward(layer, here, source, dZ, dA, accumulate, worker)
     elif layer.kind == SHIFT:
         sum_backward(layer, here, dZ, dA, accumulate)
+    elif layer.kind == BATCH_NORM:
+        batch_norm_backward(layer, here, A, dZ, dA, accumulate, worker)
+    elif layer.kind == DEPTHWISE:
+        depthwise_backward(layer, here, dZ, dA, accumulate)
 
 
 cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* A, const real* dZ, real* g,
@@ -224,3 +239,7 @@ cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile
         recurrent_gradient(layer, here, tile, A, g, g_row, accumulate, worker)
     elif layer.kind == SHIFT:
         column_sums(dZ, g, here.rows, layer.n_out, accumulate)
+    elif layer.kind == BATCH_NORM:
+        batch_norm_gradient(layer, tile, g, accumulate, worker)
+    elif layer.kind == DEPTHWISE:
+        depthwise_gradient(layer, here, tile, A, dZ, g, g_row, accumulate)

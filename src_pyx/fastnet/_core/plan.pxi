@@ -11,9 +11,9 @@ cdef class Plan:
         Numbers a row of X.
     layers : sequence of (kind, sources, dims, constants, option, activation, alpha, dropout)
         Layers 1 to L, the output layer last. `kind` is a code out of LAYER_CODES, whose file in layers/ says what `dims`,
-        `constants` (ints) and `option` (a float) mean; `sources` are numbers of earlier layers, 0 for the inputs; `activation` is
-        a code out of ACTIVATION_CODES and `alpha` its parameter; `dropout` is the probability of dropping a number of the layer's
-        output while training.
+        `constants` (ints) and `option` (a float, or a tuple of option and rate) mean; `sources` are numbers of earlier layers, 0
+        for the inputs; `activation` is a code out of ACTIVATION_CODES and `alpha` its parameter; `dropout` is the probability of
+        dropping a number of the layer's output while training.
     n_members : int
         Models that the output layer holds side by side: its numbers a row are (n_members, n_outputs).
     n_positions : int
@@ -25,6 +25,8 @@ cdef class Plan:
     cdef Source* sources
     cdef int* constants
     cdef Segment* segments
+    cdef Py_ssize_t* cuts                   # numbers of the layers that need a summary of the batch
+    cdef readonly Py_ssize_t n_cuts
     cdef readonly Py_ssize_t n_inputs
     cdef readonly Py_ssize_t n_layers
     cdef readonly Py_ssize_t n_segments
@@ -54,7 +56,8 @@ cdef class Plan:
         self.segments = <Segment*> calloc(self.n_layers * MOST_SEGMENTS, sizeof(Segment))
         self.sources = <Source*> calloc(sum(len(layer[1]) for layer in layers) + 1, sizeof(Source))
         self.constants = <int*> calloc(sum(len(layer[3]) for layer in layers) + 1, sizeof(int))
-        if self.layers == NULL or self.segments == NULL or self.sources == NULL or self.constants == NULL:
+        self.cuts = <Py_ssize_t*> calloc(self.n_layers, sizeof(Py_ssize_t))
+        if self.layers == NULL or self.segments == NULL or self.sources == NULL or self.constants == NULL or self.cuts == NULL:
             raise MemoryError(f"no memory for the plan of {self.n_layers} layers")
         self.n_inputs = n_inputs
         self.sizes = (self.n_inputs,)
@@ -73,6 +76,7 @@ cdef class Plan:
         free(self.layers)
         free(self.sources)
         free(self.constants)
+        free(self.cuts)
         free(self.segments)
 
     cdef int _connect(self, tuple layers) except -1:
@@ -110,7 +114,8 @@ cdef class Plan:
         cdef Layer* layer = self.layers + i
         cdef Py_ssize_t n
         option, activation, alpha, dropout = spec[4:]
-        layer.option, layer.activation, layer.alpha, layer.dropout = option, activation, alpha, dropout
+        layer.option, layer.rate = option if isinstance(option, tuple) else (option, 0)
+        layer.activation, layer.alpha, layer.dropout = activation, alpha, dropout
         for n in range(layer.n_sources):
             layer.sources[n].width = self.sizes[layer.sources[n].layer]
             layer.n_in += layer.sources[n].width
@@ -128,6 +133,9 @@ cdef class Plan:
             raise ValueError(f"layer {i + 1} makes {layer.n_out} numbers a row: they must be 1 to 2^31 - 1")
         layer.keeps = derivative_needs_z(layer.activation) or layer.dropout > 0
         layer.learns = self._learns(layer)
+        if layer.summary > 0:
+            self.cuts[self.n_cuts] = layer.number
+            self.n_cuts += 1
         self.cost += layer.cost
         self.uses_blas = self.uses_blas or layer.by_blas
         self.sizes += (int(layer.n_out),)

@@ -66,6 +66,7 @@ cdef struct Worker:
     char* panel                     # PANEL_BYTES for the products
     char* scratch                   # for the gradient of a tile
     char* room                      # for what a layer makes on its way, of Plan.room numbers
+    void** totals                   # its own summary of the batch for each layer that needs one, while training
     Signals* signals                # that end its work, or NULL
 
 

@@ -45,6 +45,7 @@ cdef class Trainer:
         batch.params = cnp.PyArray_DATA(params)
         batch.layers = plan.layers
         batch.n_layers = plan.n_layers
+        batch.cuts, batch.n_cuts = plan.cuts, plan.n_cuts
         take_loss(&batch.loss, loss, plan)
         take_rows(&batch.X, X, plan, batch.width)
         take_targets(&batch.y, y, sample_weight, plan, batch.X.n, batch.loss.code, batch.width)
@@ -116,7 +117,8 @@ cdef class Trainer:
         cdef const Layer* layer
         cdef char* place
         cdef Tile* tiles = NULL
-        cdef int passes
+        cdef int passes, worker
+        cdef Py_ssize_t groups = (rows + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP
         numbers = sum(plan.sizes) * 4 + sum(plan.layers[l].kept for l in range(L)) + 4 * (plan.n_outputs * plan.n_members + 16)
         if <object> item * numbers * rows > PY_SSIZE_T_MAX // 2:
             raise self._no_memory(f"more than {PY_SSIZE_T_MAX // 2:,}")
@@ -136,6 +138,8 @@ cdef class Trainer:
             batch.D = <void**> part(&place, (L + 1) * sizeof(void*))
             batch.dZ = <void**> part(&place, (L + 1) * sizeof(void*))
             batch.kept = <void**> part(&place, (L + 1) * sizeof(void*))
+            batch.summaries = <void**> part(&place, (L + 1) * sizeof(void*))
+            task.totals = <void**> part(&place, self.n_threads * (L + 1) * sizeof(void*))
             batch.head = lay_head(&place, rows, &batch.loss, &batch.y, plan.n_outputs // plan.n_positions, item)
             task.panels = <char*> part(&place, self.n_threads * PANEL_BYTES)
             task.scratch = <char*> part(&place, self.n_threads * task.scratch_size)
@@ -149,6 +153,13 @@ cdef class Trainer:
                 kept = part(&place, rows * layer.kept * item) if layer.kept > 0 else NULL
                 if buffer is not None:
                     batch.A[l], batch.D[l], batch.dZ[l], batch.kept[l] = A, D, dZ, kept
+                summaries = part(&place, groups * layer.summary * item) if layer.summary > 0 else NULL
+                if buffer is not None:
+                    batch.summaries[l] = summaries
+                for worker in range(self.n_threads if layer.summary > 0 else 0):
+                    total = part(&place, layer.summary * item)
+                    if buffer is not None:
+                        task.totals[worker * (L + 1) + l] = total
             if task.path == WHOLE:
                 batch.gradient = part(&place, plan.n_params * item)
             if buffer is None:
@@ -253,7 +264,7 @@ def loss_and_grad(Plan plan not None, cnp.ndarray params not None, tuple loss, X
     if weight is not None and not weight > 0:
         raise ValueError(f"sample_weight must have a positive sum, got {weight}")
     trainer = Trainer.__new__(Trainer, plan, params, loss, X, y, sample_weight,
-                              ROWS_PER_PIECE, SGD, (), [], n_threads=n_threads, gradient=grads, dropout=seed is not None,
+                              PY_SSIZE_T_MAX if plan.n_cuts > 0 else ROWS_PER_PIECE, SGD, (), [], n_threads=n_threads, gradient=grads, dropout=seed is not None,
                               seed=0 if seed is None else seed)
     if plan.n_frozen > 0:
         grads.fill(0)

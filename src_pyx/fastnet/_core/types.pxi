@@ -79,13 +79,15 @@ cdef enum LayerKind:
     RECURRENT
     ATTENTION
     SHIFT
+    BATCH_NORM
+    DEPTHWISE
 
 
 LAYER_CODES = {
     "dense": DENSE, "scale": SCALE, "norm": NORM, "pass": PASS, "sum": SUM, "concat": CONCAT, "columns": COLUMNS,
     "periodic": PERIODIC, "piecewise": PIECEWISE, "embedding": EMBEDDING, "parametric": PARAMETRIC,
     "conv": CONV, "border": BORDER, "pool": POOL, "trim": TRIM, "count": COUNT, "last": LAST,
-    "recurrent": RECURRENT, "attention": ATTENTION, "shift": SHIFT,
+    "recurrent": RECURRENT, "attention": ATTENTION, "shift": SHIFT, "batch_norm": BATCH_NORM, "depthwise": DEPTHWISE,
 }
 
 
@@ -128,6 +130,7 @@ cdef struct Layer:
     Py_ssize_t n_out
     Py_ssize_t dims[MOST_DIMS]      # what they and the next two mean is the kind's own business: see its file
     double option
+    double rate
     const int* constants
     Py_ssize_t n_constants
     Py_ssize_t n_sources
@@ -141,6 +144,7 @@ cdef struct Layer:
     bint keeps                      # the derivative is kept by the forward pass: it cannot be had from A[l], or dropout masks it
     Py_ssize_t kept                 # numbers a row that the way back needs besides
     bint keeps_slopes               # its gradient reads what its way back leaves in `kept`
+    Py_ssize_t summary              # numbers of a summary of the whole batch, which it needs first; 0: it goes row by row
     bint learns                     # it or a layer that it reads has parameters that are trained: it needs its dZ
     double cost                     # multiply-adds a row, of the forward pass
     bint by_blas                    # BLAS makes its products
