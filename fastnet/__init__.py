@@ -61,7 +61,15 @@ from fastnet.runtime import show_config
 if TYPE_CHECKING:
     from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
     from fastnet.checkpoint import Checkpoint
-    from fastnet.estimators import ImageClassifier, MLPClassifier, MLPRegressor
+    from fastnet.estimators import (
+        ImageClassifier,
+        MLPClassifier,
+        MLPRegressor,
+        NetworkClassifier,
+        NetworkRegressor,
+        SequenceClassifier,
+        SequenceRegressor,
+    )
     from fastnet.functional import OptimizerState, init_state, update
     from fastnet.history import History
     from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, RMSprop
@@ -76,7 +84,15 @@ __version__ = "0.1.0"
 _LAZY = {
     "fastnet.callbacks": ("Callback", "EarlyStopping", "ProgressBar"),
     "fastnet.checkpoint": ("Checkpoint",),
-    "fastnet.estimators": ("ImageClassifier", "MLPClassifier", "MLPRegressor"),
+    "fastnet.estimators": (
+        "ImageClassifier",
+        "MLPClassifier",
+        "MLPRegressor",
+        "NetworkClassifier",
+        "NetworkRegressor",
+        "SequenceClassifier",
+        "SequenceRegressor",
+    ),
     "fastnet.functional": ("OptimizerState", "init_state", "update"),
     "fastnet.history": ("History",),
     "fastnet.optimizers": ("LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "RMSprop"),
@@ -170,6 +186,8 @@ __all__ = [
     "MLPRegressor",
     "Mish",
     "Network",
+    "NetworkClassifier",
+    "NetworkRegressor",
     "OneCycle",
     "Poisson",
     "ProgressBar",
@@ -177,6 +195,8 @@ __all__ = [
     "RMSprop",
     "Ragged",
     "ReLU",
+    "SequenceClassifier",
+    "SequenceRegressor",
     "SiLU",
     "Sigmoid",
     "Softmax",

@@ -10,7 +10,7 @@ import sklearn
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-from fastnet.estimators import ImageClassifier, MLPClassifier, MLPRegressor
+from fastnet.estimators import ImageClassifier, MLPClassifier, MLPRegressor, SequenceClassifier, SequenceRegressor
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -20,6 +20,8 @@ from fastnet.estimators import ImageClassifier, MLPClassifier, MLPRegressor
         MLPRegressor(max_iter=100),
         MLPRegressor(max_iter=100, scale_target=True),
         ImageClassifier(max_iter=60),
+        SequenceClassifier(max_iter=30),
+        SequenceRegressor(max_iter=100),
     ]
 )
 def test_estimator_check(estimator: Any, check: Callable[[Any], None]) -> None:
