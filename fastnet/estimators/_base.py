@@ -17,6 +17,7 @@ from fastnet._checks import positive_int, refuse_dates
 from fastnet._data import MatrixLike
 from fastnet._hints import did_you_mean, takes_other_words
 from fastnet.data import Blocks
+from fastnet.layers import Dense
 from fastnet.losses import Loss
 from fastnet.network import Network
 
@@ -288,6 +289,12 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     def _parameters_of(self, network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """What of a network `coefs_` and `intercepts_` are views of."""
         return list(network.weights), list(network.biases)
+
+    def _takes(self, network: Network) -> bool:
+        """Whether the parameters ask for this network, whose output activation is `out_activation_`."""
+        wanted = [layer.activation for layer in layers(self, list(network.sizes[1:]), self.out_activation_)]
+        given = [layer.activation for layer in network.layers if isinstance(layer, Dense)]
+        return wanted == given and len(given) == network.n_layers
 
     def _draws_in_training(self, network: Network) -> bool:
         """Whether training draws random numbers beside the order of rows."""

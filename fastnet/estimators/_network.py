@@ -124,6 +124,13 @@ class OfLayers(BaseMLP):
             view[...] = values
         return network
 
+    def _takes(self, network: Network) -> bool:
+        self._inputs = network._inputs if len(network.input_shape) > 1 or network.ragged else None
+        if self.layers is None:
+            return super()._takes(network)
+        self._layers = network.layers
+        return self._with_output_layer(network.n_outputs, self.out_activation_) == network.layers
+
     def _draws_in_training(self, network: Network) -> bool:
         return super()._draws_in_training(network) if self.layers is None else True
 
