@@ -68,7 +68,8 @@ def _trained(pool: Pool, task: LayerTraining, threads: int) -> dict[str, Any] | 
         figure["at_limit"] = median(seconds / least for seconds, least in zip(peer, at_limit, strict=True))
     checks.append(check("share of GEMM limit", shares))
     name = f"{task.name}-{threads}"
-    title = f"{task.name}: training on {task.n_rows:,} rows of {task.input_shape}, batches of {task.batch_size}, threads: {threads}"
+    about = f"{task.n_rows:,} rows of {task.input_shape}, batches of {task.batch_size}"
+    title = f"{task.name}: training on {about}, threads: {threads}"
     result = row(name, task.unit, task.scale, timed, checks, title=title, task=_about(task), gemm_flops=limits)
     pool.report(result)
     return result

@@ -101,7 +101,7 @@ class ImageClassifier(ReadyClassifier):
         self.n_threads = n_threads
         self.verbose = verbose
 
-    def _layers(self) -> list[Layer]:
+    def _layers(self, *, ragged: bool) -> list[Layer]:
         """Blocks of convolutions and a pool, as many as make the image small, two at least."""
         height, width, _ = self.input_shape_
         layers: list[Layer] = []

@@ -65,7 +65,7 @@ class ReadyNetwork(BaseEstimator, ABC):
         """Shape of flat rows."""
 
     @abstractmethod
-    def _layers(self) -> list[Layer]:
+    def _layers(self, *, ragged: bool) -> list[Layer]:
         """Layers before the output layer."""
 
     @abstractmethod
@@ -125,28 +125,28 @@ class ReadyNetwork(BaseEstimator, ABC):
         return Ragged(scaled, rows.starts) if isinstance(rows, Ragged) else scaled.reshape(rows.shape)
 
     def _train(self, rows: Rows, targets: np.ndarray) -> None:
+        ragged = isinstance(rows, Ragged)
         seed = int(check_random_state(self.random_state).randint(2**31))
         self.network_ = Network(
-            [*self._layers(), self._output_layer()],
+            [*self._layers(ragged=ragged), self._output_layer()],
             input_shape=self.input_shape_,
-            ragged=isinstance(rows, Ragged),
+            ragged=ragged,
             random_state=seed,
         )
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"learning_rate": Cosine(self._learning_rate)}
         strata = self._strata(targets)
         sizes = [len(rows)] if strata is None else np.bincount(strata)
         if len(rows) >= self._fewest_to_set_aside * len(sizes) and min(sizes) > 1:
             train, validation = train_test_split(np.arange(len(rows)), test_size=0.1, stratify=strata, random_state=seed)
             options = {
                 "validation_data": (rows[validation], targets[validation]),
-                "callbacks": [EarlyStopping(patience=max(self.max_iter // 3, 10))],
+                "callbacks": [EarlyStopping(patience=15)],
             }
             rows, targets = rows[train], targets[train]
         self.history_ = self.network_.fit(
             rows,
             targets,
             optimizer=AdamW(self._learning_rate),
-            learning_rate=Cosine(self._learning_rate),
             batch_size=self._batch_size,
             epochs=self.max_iter,
             random_state=seed,
@@ -264,7 +264,7 @@ class ReadyRegressor(RegressorMixin, ReadyNetwork):
         return np.asarray(self.target_scaler_.transform(columns), np.float32)
 
     def _output_layer(self) -> Dense:
-        return Dense(len(self.target_scaler_.mean_))
+        return Dense(len(self.target_scaler_.mean_), "identity")
 
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
         return None

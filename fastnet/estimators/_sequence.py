@@ -8,15 +8,15 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from fastnet._hints import takes_other_words
-from fastnet.layers import Conv1d, GlobalPool, Layer, MaxPool
+from fastnet.layers import AvgPool, Concat, Conv1d, Dropout, Flatten, GlobalPool, Layer
 from fastnet.ragged import Ragged
 
 from ._docs import with_shared_parts
 from ._ready import ReadyClassifier, ReadyNetwork, ReadyRegressor
 from ._rows import as_array_or_ragged
 
-#: Series are pooled to at most so many positions.
-MOST_POSITIONS = 128
+#: Series of one length are averaged over this part of their length.
+PARTS = 16
 
 
 class _Series(ReadyNetwork):
@@ -59,18 +59,16 @@ class _Series(ReadyNetwork):
     def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
         return n_features, 1
 
-    def _layers(self) -> list[Layer]:
-        return _KINDS[self.kind](*self.input_shape_)
+    def _layers(self, *, ragged: bool) -> list[Layer]:
+        return _KINDS[self.kind](self.input_shape_[0], ragged=ragged)
 
 
-def _convolutions(length: int, n_channels: int) -> list[Layer]:
-    """Convolutions at all positions, pooled where there are many of them, and the mean of what they find."""
-    layers: list[Layer] = []
-    for filters, kernel_size in ((64, 7), (64, 5), (64, 3)):
-        layers += [Conv1d(filters, kernel_size, padding="same")]
-        if length > MOST_POSITIONS:
-            layers, length = [*layers, MaxPool(2)], length // 2
-    return [*layers, GlobalPool()]
+def _convolutions(length: int, *, ragged: bool) -> list[Layer]:
+    """Convolutions, and a summary of what they find: means over parts of the series, or over all of it where lengths differ."""
+    found = [Conv1d(32, 9, stride=2, padding=4), Conv1d(64, 7, stride=2, padding=3), Conv1d(64, 5, padding=2)]
+    if ragged:
+        return [*found, Concat([GlobalPool()], [GlobalPool("max")]), Dropout(0.3)]
+    return [*found, AvgPool(max(length // PARTS, 1)), Flatten(), Dropout(0.3)]
 
 
 _KINDS = {"cnn": _convolutions}
@@ -80,8 +78,8 @@ _KINDS = {"cnn": _convolutions}
 class SequenceClassifier(_Series, ReadyClassifier):
     """Classes of series, with nothing to configure.
 
-    Channels are standardised. A tenth of the series is set aside where there are a hundred for each class; the parameters kept
-    are then those with the least loss on them. `network_` is an ordinary `fastnet.Network`.
+    Channels are standardised. A tenth of the series is set aside where there are a hundred for each class; training then ends
+    when the loss on them no longer falls, with the parameters that were best. `network_` is an ordinary `fastnet.Network`.
 
     Parameters
     ----------
@@ -100,8 +98,8 @@ class SequenceClassifier(_Series, ReadyClassifier):
     Notes
     -----
     X is an array of shape (n_samples, length, channels), or (n_samples, length) of one channel; or, where lengths differ, a list
-    of arrays of shape (length, channels) or a `fastnet.Ragged`. With ``channels="first"``, as in aeon and PyTorch, arrays have the
-    channels before the length.
+    of arrays of shape (length, channels) or a `fastnet.Ragged`. With ``channels="first"``, as in aeon and PyTorch, arrays have
+    the channels before the length.
 
     Examples
     --------
@@ -121,8 +119,9 @@ class SequenceClassifier(_Series, ReadyClassifier):
 class SequenceRegressor(_Series, ReadyRegressor):
     """Values of series, with nothing to configure.
 
-    Channels and targets are standardised. A tenth of the series is set aside where there are a hundred; the parameters kept are
-    then those with the least loss on them. `network_` is an ordinary `fastnet.Network`, trained on standardised targets.
+    Channels and targets are standardised. A tenth of the series is set aside where there are a hundred; training then ends when
+    the loss on them no longer falls, with the parameters that were best. `network_` is an ordinary `fastnet.Network`, trained on
+    standardised targets.
 
     Parameters
     ----------

@@ -27,12 +27,13 @@ def kind(model: Any) -> str:
     Raises
     ------
     TypeError
-        It is neither of fastnet's estimators.
+        It is none of fastnet's estimators that files hold.
     """
     for name, cls in _classes().items():
         if type(model) is cls:
             return name
-    raise TypeError(f"cannot save a {type(model).__name__}, expected a Network or a fitted estimator of dense layers or of `layers`")
+    known = ", ".join(cls.__name__ for cls in _classes().values())
+    raise TypeError(f"cannot save a {type(model).__name__}, expected a Network, or a fitted {known}")
 
 
 def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
