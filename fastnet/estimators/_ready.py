@@ -280,5 +280,11 @@ class ReadyRegressor(RegressorMixin, ReadyNetwork):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        y = np.asarray(self.target_scaler_.inverse_transform(self._outputs(X)))
+        outputs = self._outputs(X)
+        y = np.asarray(self.target_scaler_.inverse_transform(outputs))
         return y.ravel() if self._one_column else y
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -64,11 +64,11 @@ class _Series(ReadyNetwork):
 
 
 def _convolutions(length: int, *, ragged: bool) -> list[Layer]:
-    """Convolutions, and a summary of what they find: means over parts of the series, or over all of it where lengths differ."""
+    """Convolutions, and what they find at most and on average, over parts of the series or all of it where lengths differ."""
     found = [Conv1d(32, 9, stride=2, padding=4), Conv1d(64, 7, stride=2, padding=3), Conv1d(64, 5, padding=2)]
     if ragged:
         return [*found, Concat([GlobalPool()], [GlobalPool("max")]), Dropout(0.3)]
-    return [*found, AvgPool(max(length // PARTS, 1)), Flatten(), Dropout(0.3)]
+    return [*found, Concat([AvgPool(max(length // PARTS, 1)), Flatten()], [GlobalPool("max")]), Dropout(0.3)]
 
 
 _KINDS = {"cnn": _convolutions}
