@@ -11,7 +11,7 @@ from benchmarks._environment import header, restart_without_forced_kernels
 
 #: The groups that measure speed, those of a quick run, and all groups.
 SPEED = (
-    *("train", "inference", "trees", "variants", "parallel", "startup", "scaling", "kernels", "steps", "ensembles"),
+    *("train", "inference", "trees", "variants", "parallel", "startup", "scaling", "kernels", "steps", "ensembles", "layers"),
     *("interrupt", "load"),
 )
 QUICK = ("train", "inference")

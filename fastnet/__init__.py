@@ -75,7 +75,15 @@ if TYPE_CHECKING:
     from fastnet._many import fit_many
     from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
     from fastnet.checkpoint import Checkpoint
-    from fastnet.estimators import ImageClassifier, MLPClassifier, MLPRegressor
+    from fastnet.estimators import (
+        ImageClassifier,
+        MLPClassifier,
+        MLPRegressor,
+        NetworkClassifier,
+        NetworkRegressor,
+        SequenceClassifier,
+        SequenceRegressor,
+    )
     from fastnet.functional import OptimizerState, init_state, update
     from fastnet.history import History
     from fastnet.optimizers import LBFGS, SGD, AdaGrad, Adam, AdamW, Lion, RMSprop
@@ -91,7 +99,15 @@ _LAZY = {
     "fastnet._many": ("fit_many",),
     "fastnet.callbacks": ("Callback", "EarlyStopping", "ProgressBar"),
     "fastnet.checkpoint": ("Checkpoint",),
-    "fastnet.estimators": ("ImageClassifier", "MLPClassifier", "MLPRegressor"),
+    "fastnet.estimators": (
+        "ImageClassifier",
+        "MLPClassifier",
+        "MLPRegressor",
+        "NetworkClassifier",
+        "NetworkRegressor",
+        "SequenceClassifier",
+        "SequenceRegressor",
+    ),
     "fastnet.functional": ("OptimizerState", "init_state", "update"),
     "fastnet.history": ("History",),
     "fastnet.optimizers": ("LBFGS", "SGD", "AdaGrad", "Adam", "AdamW", "Lion", "RMSprop"),
@@ -199,6 +215,8 @@ __all__ = [
     "MLPRegressor",
     "Mish",
     "Network",
+    "NetworkClassifier",
+    "NetworkRegressor",
     "OneCycle",
     "Poisson",
     "ProgressBar",
@@ -206,6 +224,8 @@ __all__ = [
     "RMSprop",
     "Ragged",
     "ReLU",
+    "SequenceClassifier",
+    "SequenceRegressor",
     "SiLU",
     "Sigmoid",
     "Softmax",

@@ -30,7 +30,7 @@ def _forward(params: list[tuple[Any, Any]], A: Any, activation: Any) -> Any:
     return A @ W + b
 
 
-def _adam(params: Any, grads: Any, state: Any, decay: float) -> tuple[Any, Any]:
+def adam(params: Any, grads: Any, state: Any, decay: float) -> tuple[Any, Any]:
     m, v, t = state
     t = t + 1
     m = jax.tree.map(lambda m, g: _BETA1 * m + (1 - _BETA1) * g, m, grads)
@@ -50,7 +50,7 @@ def _momentum(params: Any, grads: Any, state: Any) -> tuple[Any, Any]:
     return jax.tree.map(jnp.add, params, velocity), (velocity, *state[1:])
 
 
-_OPTIMIZERS = {"adam": partial(_adam, decay=0.0), "adamw": partial(_adam, decay=WEIGHT_DECAY), "momentum": _momentum}
+_OPTIMIZERS = {"adam": partial(adam, decay=0.0), "adamw": partial(adam, decay=WEIGHT_DECAY), "momentum": _momentum}
 
 
 def trainer(task: Training, n_threads: int | None) -> Job:

@@ -17,13 +17,15 @@ from fastnet._checks import positive_int, refuse_dates
 from fastnet._data import MatrixLike
 from fastnet._hints import did_you_mean, takes_other_words
 from fastnet.data import Blocks
+from fastnet.layers import Dense
 from fastnet.losses import Loss
+from fastnet.network import Network
 
 from . import _fit, _interop
 from ._blocks import without_features
 from ._docs import with_shared_parts
 from ._initialization import initial_parameters
-from ._parameters import check_names, hidden_sizes, initialization_activations
+from ._parameters import check_names, dropouts, hidden_sizes, initialization_activations, layers
 from ._prediction import adopt, build_network, network_for
 from ._sklearn import CallbackSupport, check_sample_weight, checked_data, draft_of, replace_state, unchanged_on_error
 from ._solver import uses_lbfgs
@@ -265,13 +267,40 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
 
     def _initialize(self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         """Draw initial parameters and forget what belonged to those before."""
+        self._forget()
+        self.n_layers_, self.out_activation_ = len(sizes), out_activation
+        activations = initialization_activations(self, len(sizes) - 2)
+        self.coefs_, self.intercepts_ = initial_parameters(sizes, activations, random_state, dtype)
+
+    def _forget(self) -> None:
+        """Forget what belongs to the parameters so far."""
         for name in ("_optimizer", "target_scaler_"):
             self.__dict__.pop(name, None)
         reset_curves(self)
         self.n_iter_ = self.t_ = 0
-        self.n_layers_, self.out_activation_ = len(sizes), out_activation
-        activations = initialization_activations(self, len(sizes) - 2)
-        self.coefs_, self.intercepts_ = initial_parameters(sizes, activations, random_state, dtype)
+
+    def _flat_rows(self, X: Any, *, reset: bool) -> Any:
+        """X with one axis for the numbers of a row."""
+        return X
+
+    def _build_network(self, dtype: Any = None) -> Network:
+        """A network with copies of the parameters."""
+        sizes = [coef.shape[1] for coef in self.coefs_]
+        return Network.from_parameters(layers(self, sizes, self.out_activation_), self.coefs_, self.intercepts_, dtype=dtype)
+
+    def _parameters_of(self, network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """What of a network `coefs_` and `intercepts_` are views of."""
+        return list(network.weights), list(network.biases)
+
+    def _takes(self, network: Network) -> bool:
+        """Whether the parameters ask for this network, whose output activation is `out_activation_`."""
+        wanted = [layer.activation for layer in layers(self, list(network.sizes[1:]), self.out_activation_)]
+        given = [layer.activation for layer in network.layers if isinstance(layer, Dense)]
+        return wanted == given and len(given) == network.n_layers
+
+    def _draws_in_training(self, network: Network) -> bool:
+        """Whether training draws random numbers beside the order of rows."""
+        return any(dropouts(self, network.n_layers - 1))
 
     def _check_same_network(self, wanted: list[int]) -> None:
         sizes = [coef.shape[1] for coef in self.coefs_]

@@ -131,7 +131,37 @@ y : array-like of shape (n_samples,) or (n_samples, n_outputs)
 sample_weight : array-like of shape (n_samples,), default=None
     Weight of each row."""
 
+SERIES_PARAMETERS = """\
+kind : {"cnn"}, default="cnn"
+    Convolutions, and means of what they find.
+channels : {"last", "first"}, default="last"
+    Where series have their channels.
+max_iter : int, default=100
+    Most epochs.
+random_state : int, RandomState instance or None, default=None
+    Of initial weights, the series set aside, the order of rows, and dropout.
+n_threads : int or None, default=None
+    Most threads; by default those that the machine has.
+verbose : bool, default=False
+    Whether progress is shown."""
+
+SERIES_ATTRIBUTES = """\
+network_ : fastnet.Network
+input_shape_ : tuple of int
+    Length of the longest series, channels.
+mean_, scale_ : ndarray of shape (channels,)
+    Of the training series.
+history_ : fastnet.History
+n_iter_ : int
+    Epochs.
+n_features_in_ : int
+    Numbers of the longest series.
+feature_names_in_ : ndarray of shape (n_features,)
+    Of series of one channel with names."""
+
 _PARTS = {
+    "series_parameters": SERIES_PARAMETERS,
+    "series_attributes": SERIES_ATTRIBUTES,
     "parameters": PARAMETERS,
     "extras": EXTRAS,
     "attributes": ATTRIBUTES,

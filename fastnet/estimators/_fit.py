@@ -21,7 +21,6 @@ from fastnet.network import Network
 from ._blocks import with_targets
 from ._initialization import EpochOrder, side_seed
 from ._losses import reported_scale
-from ._parameters import dropouts
 from ._prediction import adopt, build_network
 from ._sklearn import EpochTasks, has_callbacks
 from ._solver import Solver, lbfgs_options, new_solver
@@ -166,14 +165,13 @@ def _session(
             targets = targets[:, :: network.n_outputs // loss.n_targets(network.n_outputs)]
         data = with_targets(rows.blocks, targets, rows.sample_weight)
         return StreamSession(network, data, **order, **options)
-    drops = any(dropouts(estimator, network.n_layers - 1))
     return Session(
         network,
         _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False),
         targets,
         sampling=EpochOrder(len(rows), random_state) if estimator.shuffle else "sequential",
         sample_weight=rows.sample_weight,
-        random_state=side_seed(random_state, estimator.t_) if drops else 0,
+        random_state=side_seed(random_state, estimator.t_) if estimator._draws_in_training(network) else 0,
         **options,
     )
 

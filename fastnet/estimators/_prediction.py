@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 from fastnet._core import core
 from fastnet.network import Network
 
-from ._parameters import layers
 from ._sklearn import checked_data
 from ._types import MLP
 
@@ -27,7 +26,7 @@ class FittedNetwork:
 
     def __init__(self, estimator: MLP, network: Network) -> None:
         self.network, self.activation = network, estimator.activation
-        self.weights, self.biases = tuple(network.weights), tuple(network.biases)
+        self.weights, self.biases = map(tuple, estimator._parameters_of(network))
 
     def serves(self, attributes: dict[str, Any]) -> bool:
         """Whether the attributes are still those of this network."""
@@ -43,16 +42,14 @@ class FittedNetwork:
 
 def adopt(estimator: MLP, network: Network) -> None:
     """Make the network's parameters the attributes of `estimator`."""
-    estimator.coefs_, estimator.intercepts_ = list(network.weights), list(network.biases)
-    estimator._fitted = FittedNetwork(estimator, network)
+    fitted = FittedNetwork(estimator, network)
+    estimator.coefs_, estimator.intercepts_ = list(fitted.weights), list(fitted.biases)
+    estimator._fitted = fitted
 
 
 def build_network(estimator: MLP, dtype: Any = None) -> Network:
     """A network with copies of the estimator's parameters."""
-    sizes = [coef.shape[1] for coef in estimator.coefs_]
-    return Network.from_parameters(
-        layers(estimator, sizes, estimator.out_activation_), estimator.coefs_, estimator.intercepts_, dtype=dtype
-    )
+    return estimator._build_network(dtype)
 
 
 def fitted_network(estimator: MLP) -> Network:

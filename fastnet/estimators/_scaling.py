@@ -56,9 +56,15 @@ def parameters_in_units_of_y(estimator: Regressor) -> tuple[list[np.ndarray], li
     """Weights and biases of a network whose outputs are in the units of y: the estimator's own, but for the last layer."""
     if not hasattr(estimator, "target_scaler_"):
         return estimator.coefs_, estimator.intercepts_
-    mean, scale = _per_output(estimator)
     (*coefs, W), (*intercepts, b) = estimator.coefs_, estimator.intercepts_
-    return [*coefs, (W * scale).astype(W.dtype)], [*intercepts, (b * scale + mean).astype(b.dtype)]
+    W, b = output_in_units_of_y(estimator, W, b)
+    return [*coefs, W], [*intercepts, b]
+
+
+def output_in_units_of_y(estimator: Regressor, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and biases of the last layer, for outputs in the units of y."""
+    mean, scale = _per_output(estimator)
+    return (W * scale).astype(W.dtype), (b * scale + mean).astype(b.dtype)
 
 
 def _per_output(estimator: Regressor) -> tuple[np.ndarray, np.ndarray]:

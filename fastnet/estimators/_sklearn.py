@@ -51,6 +51,7 @@ def checked_data(estimator: MLP, X: Any, *y: Any, **options: Any) -> Any:
     TypeError
         Dates or times among the features.
     """
+    X = estimator._flat_rows(X, reset=options.get("reset", True))
     refuse_dates(X, "X")
     try:
         return validate_data(estimator, X, *y, accept_sparse="csr", dtype=estimator._accepted_dtypes(), order="C", **options)

@@ -6,14 +6,15 @@ from typing import Any
 
 from fastnet import activations, losses
 from fastnet._models import ModelView
+from fastnet.activations import Activation
 from fastnet.layers import Dense, Graph, Inputs
 from fastnet.losses import Loss, Quantile
 from fastnet.network import Network
 from fastnet.optimizers import SGD
 
-from ._parameters import OUTPUT_ACTIVATIONS, dropouts, hidden_activations, layers, regression_loss
+from ._parameters import OUTPUT_ACTIVATIONS, dropouts, hidden_activations, regression_loss
 from ._prediction import adopt, fitted_network
-from ._scaling import parameters_in_units_of_y
+from ._scaling import output_in_units_of_y, parameters_in_units_of_y
 from ._solver import mini_batch_optimizer, uses_lbfgs
 from ._types import MLP
 
@@ -26,24 +27,13 @@ def view(estimator: Any, *, as_trained: bool) -> ModelView:
     classes = getattr(estimator, "classes_", None)
     optimizer = None if uses_lbfgs(estimator) else mini_batch_optimizer(estimator)
     names = getattr(estimator, "feature_names_in_", None)
-    own = estimator.coefs_, estimator.intercepts_
-    coefs, intercepts = own if as_trained else parameters_in_units_of_y(estimator)
-    rates = dropouts(estimator, len(coefs) - 1) if hasattr(estimator, "dropout") else [0.0] * (len(coefs) - 1)
-    sizes = (coefs[0].shape[0], *(W.shape[1] for W in coefs))
-    units = zip(sizes[1:], (*hidden_activations(estimator, len(coefs) - 1), output), (*rates, 0.0), strict=True)
-    dense = tuple(Dense(n, g, dropout=rate) for n, g, rate in units)
-    graph, ends = Graph.of(dense, Inputs(sizes[:1]))
-    pairs = enumerate(zip(coefs, intercepts, strict=True), start=1)
+    parts = _dense_parts(estimator, output, as_trained) if _is_dense(estimator) else _parts_of(estimator, as_trained)
     loss = losses.get(None if classes is not None else regression_loss(estimator), output)
     return ModelView(
         name=type(estimator).__name__,
-        layers=dense,
-        graph=graph,
-        ends=tuple(ends),
-        parameters={f"{number}.{name}": array for number, pair in pairs for name, array in zip("Wb", pair, strict=True)},
-        sizes=sizes,
+        **parts,
         feature_names=None if names is None else tuple(str(name) for name in names),
-        output_names=_output_names(classes, sizes[-1]),
+        output_names=_output_names(classes, parts["sizes"][-1]),
         loss=loss,
         classes=classes,
         learning_rate=None if optimizer is None else float(optimizer.learning_rate.bound(1)(0)),
@@ -53,6 +43,40 @@ def view(estimator: Any, *, as_trained: bool) -> ModelView:
         target_scaler=getattr(estimator, "target_scaler_", None) if as_trained else None,
         sorted_levels=_sorted_levels(estimator, loss),
     )
+
+
+def _is_dense(estimator: Any) -> bool:
+    return getattr(estimator, "layers", None) is None
+
+
+def _dense_parts(estimator: Any, output: Activation, as_trained: bool) -> dict[str, Any]:
+    """What a view says about the dense layers that `coefs_` and `intercepts_` are of."""
+    own = estimator.coefs_, estimator.intercepts_
+    coefs, intercepts = own if as_trained else parameters_in_units_of_y(estimator)
+    rates = dropouts(estimator, len(coefs) - 1) if hasattr(estimator, "dropout") else [0.0] * (len(coefs) - 1)
+    sizes = (coefs[0].shape[0], *(W.shape[1] for W in coefs))
+    units = zip(sizes[1:], (*hidden_activations(estimator, len(coefs) - 1), output), (*rates, 0.0), strict=True)
+    dense = tuple(Dense(n, g, dropout=rate) for n, g, rate in units)
+    graph, ends = Graph.of(dense, Inputs(sizes[:1]))
+    pairs = enumerate(zip(coefs, intercepts, strict=True), start=1)
+    parameters = {f"{number}.{name}": array for number, pair in pairs for name, array in zip("Wb", pair, strict=True)}
+    return {"layers": dense, "graph": graph, "ends": tuple(ends), "parameters": parameters, "sizes": sizes}
+
+
+def _parts_of(estimator: Any, as_trained: bool) -> dict[str, Any]:
+    """What a view says about any other layers, of which the last is dense."""
+    network, last = fitted_network(estimator), estimator.n_layers_ - 1
+    parameters = dict(network.parameters)
+    if not as_trained and hasattr(estimator, "target_scaler_"):
+        names = f"{last}.W", f"{last}.b"
+        parameters.update(zip(names, output_in_units_of_y(estimator, *(parameters[name] for name in names)), strict=True))
+    return {
+        "layers": network.layers,
+        "graph": network._graph,
+        "ends": tuple(network._ends),
+        "parameters": parameters,
+        "sizes": network.sizes,
+    }
 
 
 def _ended_by_tol(estimator: Any) -> bool:
@@ -88,12 +112,11 @@ def install(estimator: MLP, network: Network) -> None:
     names = {ours: theirs for theirs, ours in OUTPUT_ACTIVATIONS.items()}
     if output not in names:
         raise ValueError(f"an estimator's output activation cannot be {output}")
-    wanted = layers(estimator, list(network.sizes[1:]), names[output])
-    given = [layer.activation for layer in network.layers if isinstance(layer, Dense)]
-    if [layer.activation for layer in wanted] != given or len(given) != network.n_layers or network.n_members > 1:
-        raise ValueError("the estimator's activation is not that of its network")
+    estimator.out_activation_ = names[output]
+    if network.n_members > 1 or not estimator._takes(network):
+        raise ValueError("the estimator's activation or layers are not those of its network")
     estimator.n_features_in_, estimator.n_outputs_ = network.n_inputs, network.n_outputs
-    estimator.n_layers_, estimator.out_activation_ = network.n_layers + 1, names[output]
+    estimator.n_layers_ = network.n_layers + 1
     adopt(estimator, network)
     check_outputs(estimator)
 

@@ -27,12 +27,13 @@ def kind(model: Any) -> str:
     Raises
     ------
     TypeError
-        It is not one of these estimators.
+        It is not one of fastnet's estimators that files hold.
     """
     for name, cls in _classes().items():
         if type(model) is cls:
             return name
-    raise TypeError(f"cannot save a {type(model).__name__}, expected a Network, a fitted MLPClassifier or MLPRegressor")
+    known = ", ".join(cls.__name__ for cls in _classes().values())
+    raise TypeError(f"cannot save a {type(model).__name__}, expected a Network, or a fitted {known}")
 
 
 def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -95,7 +96,7 @@ def build(content: dict[str, Any], file: Container) -> Any:
     vars(estimator).update(_numbers(_object(content, "numbers"), file), **_curves(_object(content, "curves"), file))
     if "feature_names" in content:
         estimator.feature_names_in_ = _labels(content["feature_names"], file, network.n_inputs, "feature names")
-    if content["kind"] == "classifier":
+    if content["kind"].endswith("classifier"):
         _restore_classes(estimator, content, file)
     if "target_scaler" in content:
         estimator.target_scaler_ = _target_scaler(_object(content, "target_scaler"), file, network.n_outputs)
@@ -103,9 +104,14 @@ def build(content: dict[str, Any], file: Container) -> Any:
 
 
 def _classes() -> dict[str, type]:
-    from fastnet.estimators import MLPClassifier, MLPRegressor
+    from fastnet.estimators import MLPClassifier, MLPRegressor, NetworkClassifier, NetworkRegressor
 
-    return {"classifier": MLPClassifier, "regressor": MLPRegressor}
+    return {
+        "classifier": MLPClassifier,
+        "regressor": MLPRegressor,
+        "network classifier": NetworkClassifier,
+        "network regressor": NetworkRegressor,
+    }
 
 
 def _parameter(name: str, value: Any, tensors: dict[str, np.ndarray]) -> Any:

@@ -21,6 +21,8 @@ _BUILDERS: dict[str, Callable[[dict[str, Any], _container.Container], Any]] = {
     "checkpoint": _network.build,
     "classifier": _estimators.build,
     "regressor": _estimators.build,
+    "network classifier": _estimators.build,
+    "network regressor": _estimators.build,
     **dict.fromkeys(_tabular.KINDS, _tabular.build),
 }
 

@@ -10,7 +10,16 @@ import sklearn
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-from fastnet.estimators import ImageClassifier, MLPClassifier, MLPRegressor
+from fastnet.estimators import (
+    ImageClassifier,
+    MLPClassifier,
+    MLPRegressor,
+    NetworkClassifier,
+    NetworkRegressor,
+    SequenceClassifier,
+    SequenceRegressor,
+)
+from fastnet.layers import Dense, PReLU
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -20,6 +29,10 @@ from fastnet.estimators import ImageClassifier, MLPClassifier, MLPRegressor
         MLPRegressor(max_iter=100),
         MLPRegressor(max_iter=100, scale_target=True),
         ImageClassifier(max_iter=60),
+        NetworkClassifier([Dense(50, "identity"), PReLU()], max_iter=100),
+        NetworkRegressor([Dense(50, "identity"), PReLU()], max_iter=100),
+        SequenceClassifier(max_iter=30),
+        SequenceRegressor(max_iter=100),
     ]
 )
 def test_estimator_check(estimator: Any, check: Callable[[Any], None]) -> None:

@@ -1,0 +1,90 @@
+"""Training of convolutional and recurrent networks, compared with PyTorch and JAX, and single predictions with ONNX Runtime.
+
+A shape whose layers fastnet does not have yet is left out.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from benchmarks import train
+from benchmarks._layers import LayerInference, LayerTraining
+from benchmarks._peers import PEERS
+from benchmarks._pool import Entry, Pool
+from benchmarks._results import Series, check, ratios, row
+
+TITLE = "Layers"
+
+
+def _goals(torch: float, jax: float) -> dict[str, float]:
+    return {"PyTorch": torch, "JAX": jax}
+
+
+_LENET = (
+    *(("conv", 6, 5, 2), ("pool", 2), ("conv", 16, 5, 0), ("pool", 2), ("flatten",)),
+    *(("dense", 120), ("dense", 84), ("output", 10)),
+)
+_DIGITS = (("conv", 16, 3, 1), ("pool", 2), ("conv", 32, 3, 1), ("pool", 2), ("flatten",), ("output", 10))
+_CNN = (("conv", 64, 5, 2), ("pool", 2), ("conv", 64, 5, 2), ("pool", 2), ("conv", 64, 5, 2), ("mean",), ("output", 6))
+
+SHAPES = (
+    LayerTraining("lenet", 4_096, 64, (28, 28, 1), _LENET, _goals(2.7, 5.4)),
+    LayerTraining("digits", 1_792, 32, (8, 8, 1), _DIGITS, _goals(3.5, 2.2)),
+    LayerTraining("cnn1d", 2_048, 64, (128, 9), _CNN, _goals(2.4, 1.3)),
+    LayerTraining("lstm", 2_048, 64, (100, 9), (("lstm", 64), ("output", 6)), _goals(2.4, 2.4)),
+    LayerTraining("gru", 2_048, 64, (100, 9), (("gru", 64), ("output", 6)), _goals(4.2, 2.5)),
+)
+QUICK = ("digits", "gru")
+PEER_MODULES = {"PyTorch": "torch_layers", "JAX": "jax_layers", "ONNX Runtime": "onnx_layers"}
+THREADS = (1, 2)
+
+
+def run(pool: Pool) -> dict[str, Any]:
+    rows = []
+    for task in pool.options.chosen(SHAPES, QUICK):
+        rows += [_trained(pool, task, threads) for threads in THREADS]
+        rows.append(_predicted(pool, LayerInference(f"{task.name}-1", task.input_shape, task.layers)))
+    return {"rows": [result for result in rows if result]}
+
+
+def _entries(task: Any, labels: Any, threads: int) -> list[Entry]:
+    own = Entry("fastnet", "fastnet_layers", task, (threads,))
+    return [own, *(Entry(label, PEER_MODULES[label], task, (threads,)) for label in labels if label in PEERS)]
+
+
+def _trained(pool: Pool, task: LayerTraining, threads: int) -> dict[str, Any] | None:
+    series = pool.compare([train.gemm(threads), *_entries(task, task.goals, threads)])
+    if "fastnet" not in series:
+        return None
+    limits = train.rates(series)
+    timed = {label: one for label, one in series.items() if label != "GEMM"}
+    own = timed["fastnet"]
+    checks = [check(label, ratios(timed[label], own), task.goals[label]) for label in timed if label != "fastnet"]
+    shares = [task.flops / limit / seconds for limit, seconds in zip(limits, own.seconds, strict=True)]
+    for figure in checks:
+        at_limit = (task.flops / limit for limit in limits)
+        peer = timed[figure["what"]].seconds
+        figure["at_limit"] = median(seconds / least for seconds, least in zip(peer, at_limit, strict=True))
+    checks.append(check("share of GEMM limit", shares))
+    name = f"{task.name}-{threads}"
+    about = f"{task.n_rows:,} rows of {task.input_shape}, batches of {task.batch_size}"
+    title = f"{task.name}: training on {about}, threads: {threads}"
+    result = row(name, task.unit, task.scale, timed, checks, title=title, task=_about(task), gemm_flops=limits)
+    pool.report(result)
+    return result
+
+
+def _predicted(pool: Pool, task: LayerInference) -> dict[str, Any] | None:
+    series: dict[str, Series] = pool.compare(_entries(task, ("ONNX Runtime",), 1))
+    if "fastnet" not in series:
+        return None
+    checks = [check(label, ratios(one, series["fastnet"]), 1.0) for label, one in series.items() if label != "fastnet"]
+    title = f"{task.name}: prediction of one row of {task.input_shape}"
+    result = row(task.name, task.unit, task.scale, series, checks, title=title, task=_about(task))
+    pool.report(result)
+    return result
+
+
+def _about(task: LayerTraining | LayerInference) -> dict[str, Any]:
+    return {"rows": task.n_rows, "sizes": task.input_shape, "layers": task.layers, "dtype": "float32"}

@@ -1,0 +1,241 @@
+"""scikit-learn's interface to any list of layers: the parameters and methods of the two perceptrons, and rows with positions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from fastnet.layers import Dense, Inputs, Layer, chain
+from fastnet.network import Network
+from fastnet.ragged import Ragged, core_rows
+
+from ._base import BaseMLP
+from ._classifier import MLPClassifier
+from ._docs import with_shared_parts
+from ._parameters import CLASSIFIER_CONSTRAINTS, OUTPUT_ACTIVATIONS, REGRESSOR_CONSTRAINTS
+from ._prediction import fitted_network
+from ._regressor import MLPRegressor
+from ._rows import as_array_or_ragged
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LAYERS: dict[str, list[Any]] = {"layers": [list, tuple, None]}
+
+
+def _also_takes_those_of(parent: type) -> Callable[[F], F]:
+    """A decorator of constructors ``(self, layers=None, **parameters)``: their signature names the parent's parameters."""
+
+    def decorate(init: F) -> F:
+        own, others = inspect.signature(init), inspect.signature(parent.__init__)  # type: ignore[misc]
+        named = [p.replace(kind=p.KEYWORD_ONLY) for p in others.parameters.values() if p.name != "self"]
+        kept = [p for p in own.parameters.values() if p.kind != p.VAR_KEYWORD]
+        init.__signature__ = own.replace(parameters=[*kept, *named])  # type: ignore[attr-defined]
+        return init
+
+    return decorate
+
+
+class OfLayers(BaseMLP):
+    """A `BaseMLP` whose network is made of `layers`, where they are given, and of dense layers otherwise.
+
+    `coefs_` then holds all arrays of `network_.parameters` in their order, and `intercepts_` none.
+    """
+
+    layers: Sequence[Layer] | None
+    #: What a row is, where it has positions; None for flat rows.
+    _inputs: Inputs | None
+    _layers: tuple[Layer, ...]
+
+    @property
+    def network_(self) -> Network:
+        return fitted_network(self)
+
+    @property
+    def input_shape_(self) -> tuple[int, ...]:
+        return (self.n_features_in_,) if self._inputs is None else self._inputs.shape
+
+    def _flat_rows(self, X: Any, *, reset: bool) -> Any:
+        rows = as_array_or_ragged(X)
+        if reset:
+            self._inputs = _inputs_of(rows)
+        if self._inputs is None or not (isinstance(rows, Ragged) or np.ndim(rows) > 2):
+            return rows
+        shape = self._inputs.shape
+        if self._inputs.ragged:
+            return core_rows(rows, shape, 0, rows.flat.dtype if isinstance(rows, Ragged) else rows.dtype)
+        if isinstance(rows, Ragged) or rows.shape[1:] != shape:
+            given = f"({', '.join(map(str, rows.shape[1:]))})" if not isinstance(rows, Ragged) else "unequal length"
+            raise ValueError(f"X has rows of shape {given}, but {type(self).__name__} was fitted with {shape}.")
+        return rows.reshape(len(rows), -1)
+
+    def _initialize(self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype) -> None:
+        if self.layers is None:
+            super()._initialize(sizes, out_activation, random_state, dtype)
+            return
+        self._forget()
+        self.out_activation_, self._layers = out_activation, self._with_output_layer(sizes[-1], out_activation)
+        self.n_layers_ = len(self._layers) + 1
+        network = Network(
+            self._layers,
+            input_shape=self.input_shape_,
+            ragged=self._inputs is not None and self._inputs.ragged,
+            dtype=dtype,
+            random_state=random_state,
+        )
+        if network.n_outputs != sizes[-1]:
+            raise ValueError(
+                f"The output of the layers has the shape {network.output_shape}, and y asks for {sizes[-1]} numbers: put "
+                "fastnet.Flatten() or fastnet.GlobalPool() last."
+            )
+        self.coefs_, self.intercepts_ = self._parameters_of(network)
+
+    def _with_output_layer(self, n_outputs: int, out_activation: str) -> tuple[Layer, ...]:
+        """`layers`, and an output layer behind them unless they end with it."""
+        output, layers = Dense(n_outputs, OUTPUT_ACTIVATIONS[out_activation]), tuple(self.layers or ())
+        last = layers[-1] if layers else None
+        if isinstance(last, Dense) and (last.n_units, last.activation) == (output.n_units, output.activation):
+            return chain(layers)
+        if isinstance(last, Dense) and last.activation.name == "softmax":
+            raise ValueError(f"layers end with {last!r}, but y asks for {output!r}: leave the output layer out.")
+        return chain([*layers, output])
+
+    def _check_same_network(self, wanted: list[int]) -> None:
+        if self.layers is None:
+            super()._check_same_network(wanted)
+        elif self._with_output_layer(wanted[-1], self.out_activation_) != self._layers:
+            raise ValueError(
+                "The fitted network has other layers than `layers` and y ask for. Set layers back to continue training, or fit "
+                "anew with warm_start=False."
+            )
+
+    def _parameters_of(self, network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        return super()._parameters_of(network) if self.layers is None else (list(network.parameters.values()), [])
+
+    def _build_network(self, dtype: Any = None) -> Network:
+        if self.layers is None:
+            return super()._build_network(dtype)
+        inputs = Inputs((self.n_features_in_,)) if self._inputs is None else self._inputs
+        flat = np.zeros(sum(map(np.size, self.coefs_)), self._parameter_dtype() if dtype is None else dtype)
+        network = Network._adopt(self._layers, inputs, flat)
+        for view, values in zip(network.parameters.values(), self.coefs_, strict=True):
+            view[...] = values
+        return network
+
+    def _takes(self, network: Network) -> bool:
+        self._inputs = network._inputs if len(network.input_shape) > 1 or network.ragged else None
+        if self.layers is None:
+            return super()._takes(network)
+        self._layers = network.layers
+        return self._with_output_layer(network.n_outputs, self.out_activation_) == network.layers
+
+    def _draws_in_training(self, network: Network) -> bool:
+        return super()._draws_in_training(network) if self.layers is None else True
+
+    def to_sklearn(self) -> Any:
+        if self.layers is None:
+            return super().to_sklearn()
+        raise ValueError("scikit-learn has dense layers only: export the network with to_onnx or save instead.")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _inputs_of(rows: Any) -> Inputs | None:
+    """What rows with positions are."""
+    if isinstance(rows, Ragged):
+        return Inputs((int(rows.lengths.max(initial=0)), *(rows.flat.shape[1:] or (1,))), ragged=True)
+    return Inputs(rows.shape[1:]) if isinstance(rows, np.ndarray) and rows.ndim > 2 else None
+
+
+@with_shared_parts
+class NetworkClassifier(OfLayers, MLPClassifier):
+    """Any list of layers as a classifier of scikit-learn.
+
+    X may have positions: (n_samples, length, channels) of series, (n_samples, height, width, channels) of images; series of
+    unequal length are a list of arrays or a `fastnet.Ragged`. All else is as in `MLPClassifier`.
+
+    Parameters
+    ----------
+    layers : list of Layer or None, default=None
+        Layers before the output layer, which follows from y; they may also end with it. None: the network of `MLPClassifier`, of
+        `hidden_layer_sizes`, `activation` and `dropout`, which count for nothing otherwise.
+    {parameters}
+    class_weight, label_smoothing, stratify
+        As in `MLPClassifier`.
+    {extras}
+
+    Attributes
+    ----------
+    network_ : fastnet.Network
+    input_shape_ : tuple of int
+        Of a row.
+    classes_ : ndarray of shape (n_classes,)
+    {attributes}
+
+    See Also
+    --------
+    NetworkRegressor : The same for values.
+    SequenceClassifier, ImageClassifier : With nothing to configure.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> layers = [fn.Conv2d(8, 3), fn.MaxPool(2), fn.Flatten()]
+    >>> clf = fn.NetworkClassifier(layers, max_iter=10, random_state=0).fit(X.reshape(-1, 8, 8, 1) / 16, y)
+    >>> clf.score(X.reshape(-1, 8, 8, 1) / 16, y) > 0.9
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = _LAYERS | CLASSIFIER_CONSTRAINTS
+
+    @_also_takes_those_of(MLPClassifier)
+    def __init__(self, layers: Sequence[Layer] | None = None, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.layers = layers
+
+
+@with_shared_parts
+class NetworkRegressor(OfLayers, MLPRegressor):
+    """Any list of layers as a regressor of scikit-learn.
+
+    X may have positions: (n_samples, length, channels) of series, (n_samples, height, width, channels) of images; series of
+    unequal length are a list of arrays or a `fastnet.Ragged`. All else is as in `MLPRegressor`.
+
+    Parameters
+    ----------
+    layers : list of Layer or None, default=None
+        Layers before the output layer, which follows from y; they may also end with it. None: the network of `MLPRegressor`, of
+        `hidden_layer_sizes`, `activation` and `dropout`, which count for nothing otherwise.
+    loss : str or Loss, default="squared_error"
+        As in `MLPRegressor`.
+    {parameters}
+    quantile, huber_delta, scale_target, sort_quantiles
+        As in `MLPRegressor`.
+    {extras}
+
+    Attributes
+    ----------
+    network_ : fastnet.Network
+    input_shape_ : tuple of int
+        Of a row.
+    {attributes}
+
+    See Also
+    --------
+    NetworkClassifier : The same for classes.
+    SequenceRegressor : With nothing to configure.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = _LAYERS | REGRESSOR_CONSTRAINTS
+
+    @_also_takes_those_of(MLPRegressor)
+    def __init__(self, layers: Sequence[Layer] | None = None, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.layers = layers

@@ -1,0 +1,290 @@
+"""Estimators with a network of their own choice: what those for images and for series share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from numbers import Integral
+from typing import Any, ClassVar, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastnet.callbacks import EarlyStopping
+from fastnet.layers import Dense, Layer
+from fastnet.network import Network
+from fastnet.optimizers import AdamW
+from fastnet.ragged import Ragged
+from fastnet.schedules import Cosine
+
+from ._sklearn import unchanged_on_error
+
+#: Flat rows, or rows of unequal length.
+Rows: TypeAlias = np.ndarray | Ragged
+
+
+class ReadyNetwork(BaseEstimator, ABC):
+    """Base of estimators that choose a network, standardise what it reads by channel, and decide when training ends.
+
+    Attributes
+    ----------
+    input_shape_ : tuple of int
+        Of a row, channels last; of the longest, where rows differ in length.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "verbose": ["boolean"],
+    }
+    #: With fewer rows than this for each class (or in all, of values), none are set aside.
+    _fewest_to_set_aside: ClassVar[int]
+    _learning_rate: ClassVar[float] = 0.002
+    _batch_size: ClassVar[int] = 32
+    _y_options: ClassVar[dict[str, Any]] = {}
+
+    max_iter: int
+    random_state: int | np.random.RandomState | None
+    n_threads: int | None
+    verbose: bool
+
+    @abstractmethod
+    def _rows(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
+        """Flat or ragged rows, and their shape where X has one; anything else as it is."""
+
+    @abstractmethod
+    def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
+        """Shape of flat rows."""
+
+    @abstractmethod
+    def _layers(self, *, ragged: bool) -> list[Layer]:
+        """Layers before the output layer."""
+
+    @abstractmethod
+    def _learn_targets(self, y: np.ndarray) -> np.ndarray:
+        """Targets in the form that the network is trained on."""
+
+    @abstractmethod
+    def _output_layer(self) -> Dense: ...
+
+    @abstractmethod
+    def _strata(self, targets: np.ndarray) -> np.ndarray | None:
+        """What the rows set aside are stratified by."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: ArrayLike) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : rows in any of the forms that the class names
+        y : array-like of shape (n_samples,)
+            Targets; values may have several columns.
+
+        Returns
+        -------
+        self : object
+            The estimator itself.
+        """
+        with unchanged_on_error(self):
+            rows, shape = self._rows(X)
+            rows, y = self._checked(rows, y)
+            self.input_shape_ = self._shape_of_rows(rows.shape[1]) if shape is None else shape
+            if isinstance(rows, Ragged):
+                self.n_features_in_ = int(np.prod(self.input_shape_))
+            targets = self._learn_targets(y)
+            positions = self._positions(rows)
+            self.mean_ = positions.mean(axis=0, dtype=np.float64)
+            deviation = positions.std(axis=0, dtype=np.float64)
+            self.scale_ = np.where(deviation > 0, deviation, 1.0)
+            self._train(self._standardised(rows), targets)
+        return self
+
+    def _checked(self, rows: Any, y: Any) -> tuple[Rows, np.ndarray]:
+        if not isinstance(rows, Ragged):
+            return validate_data(self, rows, y, dtype=np.float32, order="C", ensure_min_samples=2, **self._y_options)
+        assert_all_finite(rows.flat, input_name="X")
+        y = validate_data(self, y=y, **self._y_options)
+        check_consistent_length(rows, y)
+        return rows, y
+
+    def _positions(self, rows: Rows) -> np.ndarray:
+        """The channels of all positions of all rows."""
+        return (rows.flat if isinstance(rows, Ragged) else rows).reshape(-1, self.input_shape_[-1])
+
+    def _standardised(self, rows: Rows) -> Rows:
+        scaled = (self._positions(rows) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
+        return Ragged(scaled, rows.starts) if isinstance(rows, Ragged) else scaled.reshape(rows.shape)
+
+    def _train(self, rows: Rows, targets: np.ndarray) -> None:
+        ragged = isinstance(rows, Ragged)
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        self.network_ = Network(
+            [*self._layers(ragged=ragged), self._output_layer()],
+            input_shape=self.input_shape_,
+            ragged=ragged,
+            random_state=seed,
+        )
+        options: dict[str, Any] = {"learning_rate": Cosine(self._learning_rate)}
+        strata = self._strata(targets)
+        sizes = [len(rows)] if strata is None else np.bincount(strata)
+        if len(rows) >= self._fewest_to_set_aside * len(sizes) and min(sizes) > 1:
+            train, validation = train_test_split(np.arange(len(rows)), test_size=0.1, stratify=strata, random_state=seed)
+            options = {
+                "validation_data": (rows[validation], targets[validation]),
+                "callbacks": [EarlyStopping(patience=15)],
+            }
+            rows, targets = rows[train], targets[train]
+        self.history_ = self.network_.fit(
+            rows,
+            targets,
+            optimizer=AdamW(self._learning_rate),
+            batch_size=self._batch_size,
+            epochs=self.max_iter,
+            random_state=seed,
+            n_threads=self.n_threads,
+            progress=self.verbose,
+            **options,
+        )
+        self.n_iter_ = len(self.history_)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Activations of the output layer (m, n_outputs)."""
+        check_is_fitted(self)
+        rows, shape = self._rows(X)
+        name = type(self).__name__
+        if isinstance(rows, Ragged) and not self.network_.ragged:
+            raise ValueError(f"{name} was fitted with rows of one length, got rows of unequal length: fit it with such rows.")
+        if self.network_.ragged and not isinstance(rows, Ragged):
+            rows, shape = self._as_ragged(rows, shape)
+        if shape is not None and shape[isinstance(rows, Ragged) :] != self.input_shape_[isinstance(rows, Ragged) :]:
+            raise ValueError(f"X has rows of shape {shape}, but {name} was fitted with {self.input_shape_}.")
+        if isinstance(rows, Ragged):
+            assert_all_finite(rows.flat, input_name="X")
+        else:
+            rows = validate_data(self, rows, dtype=np.float32, order="C", reset=False)
+        return np.asarray(self._network_for(rows).forward(self._standardised(rows)))
+
+    def _as_ragged(self, rows: Any, shape: tuple[int, ...] | None) -> tuple[Ragged, tuple[int, ...]]:
+        """Rows of one length, for a network that was fitted with rows of unequal length."""
+        rows = check_array(rows, dtype=np.float32)
+        shape = (rows.shape[1] // self.input_shape_[-1], self.input_shape_[-1]) if shape is None else shape
+        return Ragged.from_padded(rows.reshape(-1, *shape), np.full(len(rows), shape[0])), shape
+
+    def _network_for(self, rows: Rows) -> Network:
+        """The network, for rows that are longer than those of `fit` where there are such."""
+        network = self.network_
+        longest = int(rows.lengths.max(initial=0)) if isinstance(rows, Ragged) else 0
+        if longest <= network.input_shape[0]:
+            return network
+        inputs = replace(network._inputs, shape=(longest, *network.input_shape[1:]))
+        return Network._adopt(network.layers, inputs, network.params)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+class ReadyClassifier(ClassifierMixin, ReadyNetwork):
+    """A network of its own choice for classes.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    """
+
+    def _learn_targets(self, y: np.ndarray) -> np.ndarray:
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes, got {len(self.classes_)} class: {self.classes_[0]!r}."
+            )
+        return codes
+
+    def _output_layer(self) -> Dense:
+        return Dense(len(self.classes_), "softmax")
+
+    def _strata(self, targets: np.ndarray) -> np.ndarray | None:
+        return targets
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : rows in any of the forms that the class names
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        return self._outputs(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable classes.
+
+        Parameters
+        ----------
+        X : rows in any of the forms that the class names
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        p = self.predict_proba(X)
+        return np.asarray(self.classes_[p.argmax(axis=1)])
+
+
+class ReadyRegressor(RegressorMixin, ReadyNetwork):
+    """A network of its own choice for values, which it standardises for training.
+
+    Attributes
+    ----------
+    target_scaler_ : StandardScaler
+        Mean and deviation of each column of y.
+    """
+
+    _y_options: ClassVar[dict[str, Any]] = {"multi_output": True, "y_numeric": True}
+
+    def _learn_targets(self, y: np.ndarray) -> np.ndarray:
+        columns = y.reshape(len(y), -1)
+        self._one_column = y.ndim == 1
+        self.target_scaler_ = StandardScaler().fit(columns)
+        return np.asarray(self.target_scaler_.transform(columns), np.float32)
+
+    def _output_layer(self) -> Dense:
+        return Dense(len(self.target_scaler_.mean_), "identity")
+
+    def _strata(self, targets: np.ndarray) -> np.ndarray | None:
+        return None
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted values.
+
+        Parameters
+        ----------
+        X : rows in any of the forms that the class names
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        outputs = self._outputs(X)
+        y = np.asarray(self.target_scaler_.inverse_transform(outputs))
+        return y.ravel() if self._one_column else y
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,140 @@
+"""Estimators of series, with a network of their own choice."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils._param_validation import StrOptions
+
+from fastnet._hints import takes_other_words
+from fastnet.layers import AvgPool, Concat, Conv1d, Dropout, Flatten, GlobalPool, Layer
+from fastnet.ragged import Ragged
+
+from ._docs import with_shared_parts
+from ._ready import ReadyClassifier, ReadyNetwork, ReadyRegressor
+from ._rows import as_array_or_ragged
+
+#: Series of one length are averaged over this part of their length.
+PARTS = 16
+
+
+class _Series(ReadyNetwork):
+    """What the two estimators of series share."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = ReadyNetwork._parameter_constraints | {
+        "kind": [StrOptions({"cnn"})],
+        "channels": [StrOptions({"last", "first"})],
+    }
+    _fewest_to_set_aside = 100
+    _batch_size = 16
+
+    @takes_other_words()
+    def __init__(
+        self,
+        kind: str = "cnn",
+        *,
+        channels: str = "last",
+        max_iter: int = 100,
+        random_state: int | np.random.RandomState | None = None,
+        n_threads: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.channels = channels
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.verbose = verbose
+
+    def _rows(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
+        series = as_array_or_ragged(X, channels_first=self.channels == "first")
+        if isinstance(series, Ragged):
+            flat = series.flat.reshape(len(series.flat), -1)
+            return Ragged(flat, series.starts), (int(series.lengths.max(initial=0)), flat.shape[1])
+        if not isinstance(series, np.ndarray) or series.ndim != 3:
+            return series, None
+        return series.reshape(len(series), -1), series.shape[1:]
+
+    def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
+        return n_features, 1
+
+    def _layers(self, *, ragged: bool) -> list[Layer]:
+        return _KINDS[self.kind](self.input_shape_[0], ragged=ragged)
+
+
+def _convolutions(length: int, *, ragged: bool) -> list[Layer]:
+    """Convolutions, and what they find at most and on average, over parts of the series or all of it where lengths differ."""
+    found = [Conv1d(32, 9, stride=2, padding=4), Conv1d(64, 7, stride=2, padding=3), Conv1d(64, 5, padding=2)]
+    if ragged:
+        return [*found, Concat([GlobalPool()], [GlobalPool("max")]), Dropout(0.3)]
+    return [*found, Concat([AvgPool(max(length // PARTS, 1)), Flatten()], [GlobalPool("max")]), Dropout(0.3)]
+
+
+_KINDS = {"cnn": _convolutions}
+
+
+@with_shared_parts
+class SequenceClassifier(_Series, ReadyClassifier):
+    """Classes of series, with nothing to configure.
+
+    Channels are standardised. A tenth of the series is set aside where there are a hundred for each class; training then ends
+    when the loss on them no longer falls, with the parameters that were best. `network_` is an ordinary `fastnet.Network`.
+
+    Parameters
+    ----------
+    {series_parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    {series_attributes}
+
+    See Also
+    --------
+    SequenceRegressor : The same for values.
+    NetworkClassifier : For layers of your own choice.
+
+    Notes
+    -----
+    X is an array of shape (n_samples, length, channels), or (n_samples, length) of one channel; or, where lengths differ, a list
+    of arrays of shape (length, channels) or a `fastnet.Ragged`. With ``channels="first"``, as in aeon and PyTorch, arrays have
+    the channels before the length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnet import SequenceClassifier
+    >>> t = np.linspace(0, 6, 40)
+    >>> rng = np.random.default_rng(0)
+    >>> slow, fast = (np.sin(w * t + rng.uniform(0, 6, (30, 1))) for w in (2, 5))
+    >>> X, y = np.vstack([slow, fast]), np.repeat(["slow", "fast"], 30)
+    >>> clf = SequenceClassifier(max_iter=20, random_state=0).fit(X[::2], y[::2])
+    >>> clf.score(X[1::2], y[1::2]) > 0.9
+    True
+    """
+
+
+@with_shared_parts
+class SequenceRegressor(_Series, ReadyRegressor):
+    """Values of series, with nothing to configure.
+
+    Channels and targets are standardised. A tenth of the series is set aside where there are a hundred; training then ends when
+    the loss on them no longer falls, with the parameters that were best. `network_` is an ordinary `fastnet.Network`, trained on
+    standardised targets.
+
+    Parameters
+    ----------
+    {series_parameters}
+
+    Attributes
+    ----------
+    target_scaler_ : StandardScaler
+        Mean and deviation of each column of y.
+    {series_attributes}
+
+    See Also
+    --------
+    SequenceClassifier : The same for classes; its notes say what X may be.
+    NetworkRegressor : For layers of your own choice.
+    """

@@ -1,0 +1,153 @@
+"""NetworkClassifier and NetworkRegressor: any list of layers with the methods of the perceptrons."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
+
+import fastnet as fn
+
+pytestmark = pytest.mark.filterwarnings(f"ignore::{ConvergenceWarning.__module__}.ConvergenceWarning")
+LAYERS = [fn.Conv2d(4, 3), fn.MaxPool(2), fn.Flatten()]
+OPTIONS = {"max_iter": 3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(n_class=4, return_X_y=True)
+    return X.reshape(-1, 8, 8, 1) / 16, np.array(list("abcd"))[y]
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    return fn.NetworkClassifier(LAYERS, **OPTIONS).fit(*digits)
+
+
+@pytest.fixture(scope="module")
+def regressor(digits):
+    X, _ = digits
+    return fn.NetworkRegressor(LAYERS, scale_target=True, **OPTIONS).fit(X, 100 + X.sum(axis=(1, 2, 3)))
+
+
+def test_images(digits):
+    X, y = digits
+    clf = fn.NetworkClassifier(LAYERS, max_iter=60, learning_rate_init=0.01, random_state=0).fit(X[::2], y[::2])
+    assert clf.score(X[1::2], y[1::2]) > 0.95
+    assert clf.input_shape_ == (8, 8, 1)
+    assert [type(layer).__name__ for layer in clf.network_.layers] == ["Conv2d", "MaxPool", "Flatten", "Dense"]
+
+
+def test_a_list_may_end_with_the_output_layer(digits, fitted):
+    whole = fn.NetworkClassifier([*LAYERS, fn.Dense(4, "softmax")], **OPTIONS).fit(*digits)
+    assert_array_equal(whole.predict_proba(digits[0]), fitted.predict_proba(digits[0]))
+    with pytest.raises(ValueError, match="leave the output layer out"):
+        fn.NetworkClassifier([*LAYERS, fn.Dense(3, "softmax")]).fit(*digits)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(fn.NetworkClassifier, fn.MLPClassifier), (fn.NetworkRegressor, fn.MLPRegressor)])
+def test_without_layers_they_are_the_perceptrons(digits, ours, theirs):
+    X, y = digits[0], digits[1] == "a"
+    network, mlp = ours(**OPTIONS).fit(X, y), theirs(**OPTIONS).fit(X.reshape(-1, 64), y)
+    assert_array_equal(network.predict(X), mlp.predict(X.reshape(-1, 64)))
+    for a, b in zip(network.coefs_, mlp.coefs_, strict=True):
+        assert_array_equal(a, b)
+    assert network.get_params().keys() - mlp.get_params().keys() == {"layers"}
+    assert {k: v for k, v in network.get_params().items() if k != "layers"} == mlp.get_params()
+
+
+def test_copies(tmp_path, digits, fitted, regressor):
+    X, y = digits
+    for model in (fitted, regressor):
+        model.save(tmp_path / "model")
+        for copy in (pickle.loads(pickle.dumps(model)), fn.load(tmp_path / "model")):
+            assert_array_equal(copy.predict(X), model.predict(X))
+            assert copy.layers == model.layers
+            assert copy.input_shape_ == (8, 8, 1)
+    again = clone(fitted).fit(X, y)
+    assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+
+
+def test_early_stopping_on_given_rows(digits):
+    X, y = digits
+    weights = np.ones(len(y) - 100)
+    clf = fn.NetworkClassifier(LAYERS, early_stopping=True, **OPTIONS)
+    clf.fit(X[100:], y[100:], weights, X_val=X[:100], y_val=y[:100])
+    assert clf.best_validation_score_ == clf.score(X[:100], y[:100])
+    assert len(clf.validation_scores_) == 3
+
+
+def test_it_trains_on(digits, fitted):
+    X, y = digits
+    twice = clone(fitted).set_params(warm_start=True).fit(X, y)
+    before = twice.coefs_[0].copy()
+    twice.fit(X, y)
+    assert twice.t_ == 6 * len(X)
+    assert not np.array_equal(before, twice.coefs_[0])
+    with pytest.raises(ValueError, match="other layers"):
+        twice.set_params(layers=LAYERS[1:]).fit(X, y)
+    part = clone(fitted).partial_fit(X, y, classes=np.unique(y))
+    assert part.n_iter_ == 1
+
+
+def test_values_are_in_the_units_of_y(digits, regressor):
+    X, _ = digits
+    y = 100 + X.sum(axis=(1, 2, 3))
+    assert regressor.score(X, y) == pytest.approx(r2_score(y, regressor.predict(X)))
+    assert abs(regressor.predict(X).mean() - y.mean()) < 5
+
+
+def test_lbfgs(digits):
+    X, y = digits
+    clf = fn.NetworkClassifier(LAYERS, solver="lbfgs", max_iter=30, random_state=0).fit(X, y)
+    assert clf.score(X, y) > 0.95
+
+
+def test_series_of_unequal_length():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 40)
+    X = [rng.normal(label, 1, (n, 2)) for label, n in zip(y, rng.integers(5, 12, 40), strict=True)]
+    layers = [fn.Conv1d(4, 3, padding="same"), fn.GlobalPool()]
+    clf = fn.NetworkClassifier(layers, max_iter=30, learning_rate_init=0.03, random_state=0).fit(X, y)
+    assert clf.score(X, y) > 0.8
+    assert_array_equal(clf.predict_proba(X), clf.predict_proba(fn.Ragged.from_rows(X)))
+
+
+def test_onnx(digits, fitted, regressor):
+    pytest.importorskip("onnx")
+    session = pytest.importorskip("onnxruntime").InferenceSession
+    X = digits[0].astype(np.float32)
+    for model, predicted in ((fitted, fitted.predict_proba(X)), (regressor, regressor.predict(X))):
+        run = session(model.to_onnx().SerializeToString())
+        outputs = run.run(None, {run.get_inputs()[0].name: X.reshape(len(X), *run.get_inputs()[0].shape[1:])})
+        assert np.allclose(outputs[-1].squeeze(), predicted, rtol=1e-4, atol=1e-5)
+
+
+def test_diagnosis_and_pictures_see_the_layers(digits, fitted):
+    from fastnet._models import model_view
+    from fastnet.inspection import diagnose
+
+    view = model_view(fitted)
+    assert [type(layer).__name__ for layer in view.layers] == ["Conv2d", "MaxPool", "Flatten", "Dense"]
+    assert view.classes.tolist() == list("abcd")
+    diagnose(fitted, digits[0].reshape(len(digits[0]), -1), digits[1])
+
+
+def test_wrong_layers(digits, fitted):
+    X, y = digits
+    with pytest.raises(ValueError, match=r"rows of shape \(8, 4, 1\), but NetworkClassifier was fitted with \(8, 8, 1\)"):
+        fitted.predict(X[:, :, :4])
+    with pytest.raises(ValueError, match="softmax outputs must have no positions"):
+        fn.NetworkClassifier(LAYERS[:2]).fit(X, y)
+    with pytest.raises(ValueError, match="'layers' parameter"):
+        fn.NetworkClassifier("dense").fit(X, y)
+    with pytest.raises(TypeError, match="hidden_units"):
+        fn.NetworkClassifier(hidden_units=3)
+    with pytest.raises(ValueError, match="dense layers only"):
+        fitted.to_sklearn()

@@ -1,0 +1,115 @@
+"""SequenceClassifier and SequenceRegressor: forms of series, and what they do by themselves."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from fastnet import Ragged, SequenceClassifier, SequenceRegressor
+
+
+@pytest.fixture(scope="module")
+def waves():
+    """Series of 2 channels, one of which is a wave; its frequency is the class, and its phase says nothing."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 80)
+    wave = np.sin(np.linspace(0, 6, 30) * (2 + 3 * y[:, None]) + rng.uniform(0, 6, (80, 1)))
+    return np.stack([5 + wave, rng.normal(0, 100, (80, 30))], axis=2), np.array(["slow", "fast"])[y]
+
+
+@pytest.fixture(scope="module")
+def cut(waves):
+    X, y = waves
+    lengths = np.random.default_rng(1).integers(18, 30, len(X))
+    return [row[:n] for row, n in zip(X, lengths, strict=True)], y
+
+
+def test_waves(waves):
+    X, y = waves
+    clf = SequenceClassifier(max_iter=15, random_state=0).fit(X[:50], y[:50])
+    assert clf.score(X[50:], y[50:]) > 0.9
+    assert clf.input_shape_ == (30, 2)
+    assert clf.classes_.tolist() == ["fast", "slow"]
+    assert np.allclose(clf.mean_, X[:50].mean(axis=(0, 1)))
+
+
+def test_channels_first(waves):
+    X, y = waves
+    last = SequenceClassifier(max_iter=2, random_state=0).fit(X, y)
+    first = SequenceClassifier(max_iter=2, random_state=0, channels="first").fit(X.transpose(0, 2, 1), y)
+    assert np.array_equal(last.network_.params, first.network_.params)
+    assert np.array_equal(last.predict_proba(X), first.predict_proba(X.transpose(0, 2, 1)))
+
+
+def test_one_channel_needs_no_axis(waves):
+    X, y = waves
+    flat = SequenceClassifier(max_iter=2, random_state=0).fit(X[..., 0], y)
+    deep = SequenceClassifier(max_iter=2, random_state=0).fit(X[..., :1], y)
+    assert np.array_equal(flat.predict_proba(X[..., 0]), deep.predict_proba(X[..., :1]))
+    assert flat.input_shape_ == (30, 1)
+
+
+def test_series_of_unequal_length_in_all_their_forms(cut):
+    X, y = cut
+    padded = np.full((len(X), 40, 2), 1e6)
+    for row, values in zip(padded, X, strict=True):
+        row[: len(values)] = values
+    forms = [
+        (X, "last"),
+        (Ragged.from_rows(X), "last"),
+        (Ragged.from_padded(padded, [len(row) for row in X]), "last"),
+        ([row.T for row in X], "first"),
+        (np.fromiter(X, dtype=object, count=len(X)), "last"),
+    ]
+    fits = [SequenceClassifier(max_iter=2, random_state=0, channels=channels).fit(form, y) for form, channels in forms]
+    for clf, (form, _) in zip(fits, forms, strict=True):
+        assert np.array_equal(clf.predict_proba(form), fits[0].predict_proba(X))
+
+
+def test_longer_and_shorter_series_than_those_of_training(cut):
+    X, y = cut
+    clf = SequenceClassifier(max_iter=15, random_state=0).fit(X[:50], y[:50])
+    assert clf.score(X[50:], y[50:]) > 0.9
+    longest = max(map(len, X[:50]))
+    twice = np.concatenate([X[0], X[0]])
+    assert len(twice) > longest
+    p = clf.predict_proba([X[0], twice])
+    assert np.allclose(p[0], clf.predict_proba([X[0], X[1]])[0], atol=1e-6)
+    assert np.allclose(p[1], clf.predict_proba(twice[None])[0], atol=1e-6)
+
+
+def test_values_in_their_own_units(waves):
+    sizes = np.random.default_rng(2).uniform(1, 3, 80)
+    X, y = (waves[0] - [5, 0]) * sizes[:, None, None], 1000 + 50 * sizes
+    reg = SequenceRegressor(max_iter=20, random_state=0).fit(X, y)
+    assert reg.score(X, y) > 0.5
+    two = SequenceRegressor(max_iter=2, random_state=0).fit(X, np.column_stack([y, -y]))
+    assert two.predict(X).shape == (80, 2)
+
+
+def test_long_series_have_no_more_features():
+    X, y = np.random.default_rng(0).random((4, 1000)), [0, 1, 0, 1]
+    wide, narrow = (SequenceClassifier(max_iter=1, random_state=0).fit(X[:, :n], y).network_ for n in (1000, 100))
+    assert wide.sizes[-2] <= narrow.sizes[-2]
+
+
+def test_threads_and_pickles(cut):
+    X, y = cut
+    fits = [SequenceClassifier(max_iter=2, random_state=0, n_threads=n).fit(X, y) for n in (1, 2)]
+    assert np.array_equal(fits[0].network_.params, fits[1].network_.params)
+    assert np.array_equal(pickle.loads(pickle.dumps(fits[0])).predict_proba(X), fits[0].predict_proba(X))
+
+
+def test_wrong_series(waves, cut):
+    X, y = waves
+    clf = SequenceClassifier(max_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"rows of shape \(30, 1\), but SequenceClassifier was fitted with \(30, 2\)"):
+        clf.predict(X[..., :1])
+    with pytest.raises(ValueError, match="fitted with rows of one length"):
+        clf.predict(cut[0])
+    with pytest.raises(ValueError, match="NaN"):
+        SequenceClassifier().fit([np.full((3, 2), np.nan), *cut[0]], [y[0], *y])
+    with pytest.raises(ValueError, match="must agree in all axes but the first"):
+        SequenceClassifier().fit([X[0], X[1, :, :1]], y[:2])
