@@ -56,10 +56,14 @@ class GraphBuilder:
         return self.add("Reshape", tensor, self.constant(np.array([-1, *row])))
 
     def mean(self, tensor: str, axis: int, *, keepdims: bool = False) -> str:
-        """Append the mean over an axis, which is an operand from operator set 18 on and an attribute before."""
-        if self.opset < 18:
-            return self.add("ReduceMean", tensor, axes=[axis], keepdims=int(keepdims))
-        return self.add("ReduceMean", tensor, self.constant(np.array([axis])), keepdims=int(keepdims))
+        """Append the mean over an axis."""
+        return self.reduce("ReduceMean", tensor, axis, keepdims=keepdims)
+
+    def reduce(self, operator: str, tensor: str, axis: int, *, keepdims: bool = False) -> str:
+        """Append a reduction over an axis, which all of them take as operand from operator set 18 on, and sums before."""
+        if self.opset < 18 and operator != "ReduceSum":
+            return self.add(operator, tensor, axes=[axis], keepdims=int(keepdims))
+        return self.add(operator, tensor, self.constant(np.array([axis])), keepdims=int(keepdims))
 
     def model(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto], name: str) -> onnx.ModelProto:
         """Return the finished model."""

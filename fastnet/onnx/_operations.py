@@ -19,6 +19,7 @@ from fastnet.layers.conv import Convolution
 from fastnet.layers.dense import Linear
 from fastnet.layers.embedding import Lookup, Places, Waves
 from fastnet.layers.joins import Selection, Side, Sum
+from fastnet.layers.lengths import Count, LastPosition, Trim
 from fastnet.layers.norm import Normalisation
 from fastnet.layers.parametric import Interpolation
 from fastnet.layers.pool import Pooling
@@ -197,8 +198,39 @@ def _border(graph: GraphBuilder, border: Border, segments: Segments, A: str) -> 
     return graph.reshape(graph.add("Pad", graph.reshape(A, *border.shape), pads), border.n_out)
 
 
-def _pooling(graph: GraphBuilder, pooling: Pooling, segments: Segments, A: str) -> str:
+def _there(graph: GraphBuilder, lengths: str, n_positions: int) -> str:
+    """Whether a row has each position, (rows, positions, 1)."""
+    return graph.reshape(graph.add("Less", graph.number(np.arange(n_positions)), lengths), n_positions, 1)
+
+
+def _trim(graph: GraphBuilder, trim: Trim, segments: Segments, A: str, lengths: str) -> str:
+    bounds = (graph.constant(np.array([number])) for number in (0, trim.n_out, 1))
+    positions = graph.reshape(graph.add("Slice", A, *bounds), trim.n_positions, trim.n_numbers)
+    kept = graph.add("Where", _there(graph, lengths, trim.n_positions), positions, graph.number(0))
+    return graph.reshape(kept, trim.n_out)
+
+
+def _count(graph: GraphBuilder, count: Count, segments: Segments, A: str) -> str:
+    room = graph.add("Add", graph.add("Floor", A), graph.number(count.zeros - count.reach))
+    strides = graph.add("Floor", graph.add("Div", room, graph.number(count.stride)))
+    return graph.add("Clip", graph.add("Add", strides, graph.number(1)), graph.number(0), graph.number(count.most))
+
+
+def _last(graph: GraphBuilder, last: LastPosition, segments: Segments, A: str, lengths: str) -> str:
+    number = graph.add("Sub", graph.add("Floor", lengths), graph.number(1))
+    here = graph.reshape(graph.add("Equal", graph.number(np.arange(last.n_positions)), number), last.n_positions, 1)
+    positions = graph.reshape(A, last.n_positions, last.n_numbers)
+    return graph.reduce("ReduceSum", graph.add("Where", here, positions, graph.number(0)), 1)
+
+
+def _pooling(graph: GraphBuilder, pooling: Pooling, segments: Segments, A: str, lengths: str = "") -> str:
     windows = pooling.windows
+    if lengths:
+        _, n_positions, channels = windows.shape
+        outside = graph.number(-np.inf if pooling.maximum else 0)
+        kept = graph.add("Where", _there(graph, lengths, n_positions), graph.reshape(A, n_positions, channels), outside)
+        pooled = graph.reduce("ReduceMax" if pooling.maximum else "ReduceSum", kept, 1)
+        return pooled if pooling.maximum else graph.add("Div", pooled, lengths)
     images = _channels_first(graph, A, windows.shape)
     operator = "MaxPool" if pooling.maximum else "AveragePool"
     Z = graph.add(operator, images, kernel_shape=windows.kernel, strides=windows.stride)
@@ -278,6 +310,9 @@ WRITERS: dict[str, Callable[..., str]] = {
     "conv": _convolution,
     "border": _border,
     "pool": _pooling,
+    "trim": _trim,
+    "count": _count,
+    "last": _last,
     "recurrent": _recurrence,
     "attention": _attention,
     "shift": _shift,

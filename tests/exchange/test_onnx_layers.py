@@ -8,6 +8,8 @@ from test_attention import CHAINS, TOKENS
 from test_attention import build as build_attention
 from test_attention import rows as rows_of_attention
 from test_layers import HIDDEN, N_IN, POSITIONED, build, rows
+from test_ragged import CHAINS as RAGGED
+from test_ragged import network, series
 
 import fastnet as fn
 from fastnet._core import core
@@ -161,3 +163,11 @@ def test_softmax_at_each_position(opset, rng):
     X = rng.integers(0, 6, (7, 5)).astype(np.float32)
     got = outputs(to_onnx(net, opset=opset), X).reshape(7, 5, 6)
     np.testing.assert_allclose(got, net.forward(X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("opset", [13, 20])
+@pytest.mark.parametrize("chain", RAGGED)
+def test_rows_of_unequal_length(chain, opset, rng):
+    """The model reads rows that are filled up, with their length behind, as the core does."""
+    net, X = network(chain, dtype="float32"), series(rng)
+    np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), net._flat(X)), net.forward(X), rtol=1e-5, atol=1e-5)
