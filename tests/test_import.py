@@ -26,9 +26,9 @@ LAYERS = [
     {"_session"},
     {"_rounds", "_stream"},
     {"training"},
-    {"distributed", "estimators", "inspection", "onnx", "persistence", "torch"},
-    {"checkpoint", "dask", "plotting", "tabular"},
-    {"__init__", "__main__"},
+    {"distributed", "estimators", "inspection", "persistence", "tabular", "torch"},
+    {"checkpoint", "dask", "onnx", "plotting"},
+    {"__init__", "__main__", "cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -39,6 +39,7 @@ HEAVY = (
     "torch",
     "tqdm",
     "pandas",
+    "click",
     "safetensors",
     "scipy.special",
     "scipy.optimize",

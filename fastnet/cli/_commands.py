@@ -13,15 +13,14 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from fastnet import __version__, load
+import fastnet as fn
 from fastnet.cli import _scores
 from fastnet.cli._data import TASKS, Data, Model, columns_of, read_data, targets_of, text_columns
 from fastnet.cli._errors import OneLine, one_line, refusing
 from fastnet.cli._files import check_writable, check_written_format, read_table, write_table
 from fastnet.cli._peers import installed
 from fastnet.tabular import TabularClassifier, TabularRegressor
-from fastnet.tabular._choices import PRESETS
-from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION
+from fastnet.tabular.parts import CLASSIFICATION, PRESETS, REGRESSION
 
 _EXISTING = click.Path(exists=True, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -29,7 +28,7 @@ _NEW = click.Path(path_type=Path)
 
 
 @click.group(cls=OneLine, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="fastnet", message="%(prog)s %(version)s")
+@click.version_option(fn.__version__, prog_name="fastnet", message="%(prog)s %(version)s")
 @click.pass_context
 def fastnet(context: click.Context) -> None:
     """Learn tables: numbers, categories, text, dates and missing values, with no tuning.
@@ -94,7 +93,7 @@ def _score(model: Model) -> str:
 
 def _model(path: Path) -> Model:
     with refusing(ValueError, OSError):
-        model = load(path)
+        model = fn.load(path)
     if not isinstance(model, (TabularClassifier, TabularRegressor)):
         raise click.ClickException(
             f"{path} holds a {type(model).__name__}: expected a TabularClassifier or TabularRegressor, as `fastnet fit` writes"

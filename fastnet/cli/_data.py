@@ -13,7 +13,7 @@ import numpy as np
 from fastnet.cli._errors import did_you_mean, listed
 from fastnet.cli._files import read_table
 from fastnet.tabular import TabularClassifier, TabularRegressor
-from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION
+from fastnet.tabular.parts import CLASSIFICATION, REGRESSION
 
 Model = TabularClassifier | TabularRegressor
 

@@ -13,7 +13,7 @@ from fastnet.onnx import _operations
 from fastnet.onnx._builder import ML_DOMAIN, GraphBuilder
 from fastnet.onnx._export import ascending, check_options, label_outputs, matrix
 from fastnet.tabular import TabularPreprocessor
-from fastnet.tabular._columns import BEND, Categories, Code, Encoder, Moment, Number, OneHot, Scaling, Sign
+from fastnet.tabular.parts import BEND, Categories, Code, Encoder, Moment, Number, OneHot, Scaling, Sign
 
 #: Column of a table -> name of the tensor (n_rows, 1) that holds it.
 Sources = Callable[[int], str]
