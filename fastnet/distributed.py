@@ -309,7 +309,8 @@ class Ranks:
         RankError
             A rank has failed.
         """
-        self._sum(vector)
+        if self.size > 1:
+            self._sum(vector)
         if vector[-1]:
             self._raise_for(self._comm.allgather(None))
 
