@@ -11,27 +11,23 @@ process: the communicator does all of it, be it mpi4py's or any object with ``ra
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 import fastnet
-from fastnet import _checks, _core, _data, _identity, losses, optimizers
-from fastnet._core import core
+from fastnet import _core, _data, _identity, losses, optimizers
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._sampling import SeededOrder
 from fastnet._session import Session
-from fastnet.functional import clipping
 from fastnet.history import History
 from fastnet.losses import Loss
 from fastnet.network import Network
-from fastnet.optimizers import GradientRule, Optimizer
+from fastnet.optimizers import Optimizer
 from fastnet.schedules import LearningRate
 from fastnet.training import limit_of, validation_of, watchers
 
@@ -45,6 +41,10 @@ Rows: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 #: Rows of a batch for each rank by default, and the ranks above which that makes batches too large for the user's learning rate.
 _ROWS_OF_A_RANK, _MANY_RANKS = 32, 16
+
+
+#: Bytes of a cache line, at the start of which the core works fastest.
+_LINE = 64
 
 
 class Communicator(Protocol):
@@ -297,7 +297,9 @@ class Ranks:
     def vector(self, n: int, dtype: np.dtype) -> np.ndarray:
         """Room for the n numbers that ranks exchange from now on, and one more that says whether a rank has failed."""
         self._length, self._dtype = n + 1, dtype
-        return np.zeros(n + 1, dtype)
+        room = np.zeros(n + 1 + _LINE // dtype.itemsize, dtype)
+        start = -room.ctypes.data % _LINE // dtype.itemsize
+        return room[start : start + n + 1]
 
     def exchange(self, vector: np.ndarray) -> None:
         """Replace a vector by the sum of the ranks' vectors.
@@ -307,7 +309,8 @@ class Ranks:
         RankError
             A rank has failed.
         """
-        self._sum(vector)
+        if self.size > 1:
+            self._sum(vector)
         if vector[-1]:
             self._raise_for(self._comm.allgather(None))
 
@@ -343,6 +346,13 @@ class Ranks:
         failed = [f"rank {rank}: {text}" for rank, text in enumerate(texts) if text is not None]
         if failed:
             raise RankError(f"Training has ended on all ranks, because of an error on {'; '.join(failed)}")
+
+
+def _one_row(rows: Rows) -> Rows:
+    """What the core gets on a rank without rows, of which no batch has any."""
+    X, y, sample_weight = rows
+    one = np.zeros((1, X.shape[1]), X.dtype), np.zeros((1, *y.shape[1:]), y.dtype)
+    return *one, None if sample_weight is None else np.zeros(1, sample_weight.dtype)
 
 
 def _text(error: BaseException) -> str:
@@ -388,94 +398,40 @@ class RankSession(Session):
         network._refuse_statistics("Training on several ranks")
         self._part = part
         super().__init__(network, part, None, **options)
-        rule: GradientRule = options["optimizer"]
-        self._l2 = _checks.real(options["l2"], "l2", minimum=0.0)
-        self._drops = any(node.operation.dropout for node in network._graph.nodes)
-        self._max_grad_norm = options["max_grad_norm"]
-        self._n_threads = network._threads(self.batch_size // part.ranks.size, options["n_threads"])
-        clipping(np.zeros(0), self._max_grad_norm)
-        self._core_gradient = partial(network._compute, core.loss_and_grad, network._form(self._loss))
-        self._core_update = partial(
-            core.update,
-            network.params,
-            optimizer=rule.code,
-            hyper=rule.hyper(),
-            state=self.state,
-            l2=self._l2,
-            weight_decay=_checks.real(options["weight_decay"], "weight_decay", minimum=0.0) or rule.decay(),
-            n_decayed=network.n_weights,
-            n_threads=self._n_threads,
-        )
-        self._vector = part.ranks.vector(network.n_params + 2, network.dtype)
 
     def _start(self, seed: int, step: int) -> None:
-        self._seed, self._step = seed, step
+        self._seed = seed
+        ranks, network = self._part.ranks, self.network
+        m = int(self._part.sizes[ranks.rank])
+        self._bounds = m * np.arange(self.steps_per_epoch + 1) // self.steps_per_epoch
+        self._vector = ranks.vector(network.n_params + 3, network.dtype)
+        X, y, sample_weight = self._part.rows if m else _one_row(self._part.rows)
+        self._trainer = self._new_trainer(
+            X=X,
+            y=y,
+            sample_weight=sample_weight,
+            batch_size=max(int(np.diff(self._bounds).max()), 1),
+            seed=int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1, np.uint64)[0]),
+            exchange=(self._exchange, self._vector),
+        )
+        self._trainer.step = step
 
-    @property
-    def step(self) -> int:
-        return self._step
+    def _exchange(self) -> None:
+        """Sum the gradient of a batch, its loss, weight and number of rows over the ranks; the core calls it."""
+        self._part.ranks.exchange(self._vector)
 
     def _checksum(self) -> str:
         return f"{len(self._part)} rows of all ranks"
 
     def _run_rows(self, max_batches: int | None) -> Any:
         rng = self._sampler.of_epoch(self.epoch, self._part.ranks.rank)
-        m = int(self._part.sizes[self._part.ranks.rank])
-        order = np.arange(m) if rng is None else rng.permutation(m)
+        order = np.arange(self._bounds[-1], dtype=np.uint32)
+        order = order if rng is None else rng.permutation(order)
         n_batches = self.steps_per_epoch if max_batches is None else min(self.steps_per_epoch, max_batches)
         return self._run_part(order, n_batches, self.step)
 
-    def _train(self, order: Any, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
-        updates = rows = 0
-        loss_sum = penalty_sum = grad_sq_sum = 0.0
-        rates = np.broadcast_to(settings, n_batches)
-        for k in range(n_batches):
-            ends = self._part.sizes[:, None] * np.array([k, k + 1]) // self.steps_per_epoch
-            start, end = ends[self._part.ranks.rank]
-            weight, J = self._summed_gradient(order[start:end])
-            if not math.isfinite(J):
-                return True, k, updates, rows, loss_sum, penalty_sum, grad_sq_sum
-            self._step += 1
-            if weight > 0:
-                n = int((ends[:, 1] - ends[:, 0]).sum())
-                penalty = self.network._penalty(self._l2) if self._l2 else 0.0
-                self._update(float(rates[k]))
-                updates, rows, loss_sum, penalty_sum = updates + 1, rows + n, loss_sum + n * J, penalty_sum + n * penalty
-        diverged = not np.isfinite(self.network.params).all()
-        return diverged, n_batches, updates, rows, loss_sum, penalty_sum, grad_sq_sum
-
-    def _summed_gradient(self, numbers: np.ndarray) -> tuple[float, float]:
-        """Make the vector the gradient of the batch, of which this rank has some rows; the batch's weight, and its loss."""
-        X, y, w = self._part.rows
-        weights = None if w is None else w.take(numbers)
-        weight = float(len(numbers) if weights is None else weights.sum(dtype=np.float64))
-        vector, n = self._vector, self.network.n_params
-        vector[n:] = 0
-        gradient = vector[:n]
-        if weight > 0:
-            J = self._core_gradient(
-                X.take(numbers, 0), y.take(numbers, 0), weights, gradient, self._n_threads, self._dropout_seed()
-            )
-            gradient *= weight
-            vector[n : n + 2] = J * weight, weight
-        else:
-            gradient[:] = 0
-        self._part.ranks.exchange(vector)
-        total = float(vector[n + 1])
-        if not total > 0:
-            return 0.0, 0.0
-        gradient /= total
-        return total, float(vector[n]) / total
-
-    def _dropout_seed(self) -> int | None:
-        if not self._drops:
-            return None
-        return int(np.random.SeedSequence([self._seed, self._step, self._part.ranks.rank]).generate_state(1, np.uint64)[0])
-
-    def _update(self, rate: float) -> None:
-        gradient = self._vector[: self.network.n_params]
-        scale = clipping(gradient, self._max_grad_norm)
-        self._core_update(gradient, rate=rate, step=self._step, scale=scale)
+    def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
+        return self._trainer.run(order, settings, self._bounds[: n_batches + 1])
 
     def agreed(self, stop: bool) -> bool:
         """What rank 0 says, whose parameters become those of all ranks."""

@@ -200,16 +200,16 @@ class TestFailures:
     @pytest.mark.parametrize("error", [OSError("the disk is gone"), KeyboardInterrupt()])
     def test_an_error_between_updates(self, failing, error, monkeypatch):
         calls = {}
-        update = fn.distributed.RankSession._update
+        exchange = fn.distributed.RankSession._exchange
 
-        def failing_update(session, rate):
+        def failing_exchange(session):
             rank = session._part.ranks.rank
             calls[rank] = calls.get(rank, 0) + 1
             if rank == failing and calls[rank] == 5:
                 raise error
-            update(session, rate)
+            exchange(session)
 
-        monkeypatch.setattr(fn.distributed.RankSession, "_update", failing_update)
+        monkeypatch.setattr(fn.distributed.RankSession, "_exchange", failing_exchange)
         results = trained((80, 80, 80), epochs=9, batch_size=24)
         for rank, result in enumerate(results):
             if rank == failing:
@@ -306,7 +306,7 @@ X, y = rng.standard_normal((240, 5)), rng.integers(0, 3, 240)
 ends = np.cumsum([0, *((200, 7, 33)[: comm.size] if what == "uneven" else [240 // comm.size] * comm.size)])
 rows = slice(ends[comm.rank], ends[comm.rank + 1])
 
-def hurt(session, rate, update=fn.distributed.RankSession._update):
+def hurt(session, exchange=fn.distributed.RankSession._exchange):
     if comm.rank == comm.size - 1 and session.epoch == 3:
         if what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -314,9 +314,9 @@ def hurt(session, rate, update=fn.distributed.RankSession._update):
             os.kill(os.getpid(), signal.SIGINT)
         if what == "raise":
             raise OSError("no space left")
-    update(session, rate)
+    exchange(session)
 
-fn.distributed.RankSession._update = hurt
+fn.distributed.RankSession._exchange = hurt
 net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(3, "softmax")], 5, dtype="float64", random_state=comm.rank)
 history = fn.distributed.fit(net, X[rows], y[rows], comm=comm, batch_size=24, epochs=9, sampling="sequential", n_threads=1)
 np.save(f"{out}/{comm.rank}.npy", net.params)

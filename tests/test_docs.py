@@ -26,6 +26,7 @@ OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
 EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
 #: Text in a page or in a module's name -> the optional library that it needs.
 OPTIONAL = {
+    "fastnet.dask": "dask",
     "fastnet.plotting": "matplotlib",
     "fastnet.onnx": "onnx",
     "import matplotlib": "matplotlib",

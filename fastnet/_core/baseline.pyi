@@ -1,6 +1,6 @@
 """What every compiled level of the core offers: baseline, v2, v3 and v4 are one source."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -70,9 +70,10 @@ class Trainer:
         dropout: bool = True,
         rate_factors: Sequence[float] | None = None,
         decay_factors: Sequence[float] | None = None,
+        exchange: tuple[Callable[[], None], Array] | None = None,
     ) -> None: ...
     def run(
-        self, order: NDArray[np.uint32] | None, settings: NDArray[np.float64]
+        self, order: NDArray[np.uint32] | None, settings: NDArray[np.float64], bounds: NDArray[np.int64] | None = None
     ) -> tuple[bool, int, int, int, float, float, float]: ...
 
 def forward(plan: Plan, params: Array, X: Array | CSR, out: Array, n_threads: int = 1, *, of_each: bool = False) -> None: ...

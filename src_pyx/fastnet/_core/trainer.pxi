@@ -32,7 +32,7 @@ cdef class Trainer:
     def __cinit__(self, Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, sample_weight, Py_ssize_t batch_size,
                   int optimizer, tuple hyper, state, *, double l2=0.0, bint l2_per_batch=False, double weight_decay=0.0,
                   double max_grad_norm=0.0, bint track_grad_norm=False, unsigned long long seed=0, int n_threads=1,
-                  gradient=None, bint dropout=True, rate_factors=None, decay_factors=None):
+                  gradient=None, bint dropout=True, rate_factors=None, decay_factors=None, tuple exchange=None):
         cdef Training* task = &self.task
         cdef Batch* batch = &task.batch
         cdef Update* update = &task.update
@@ -67,17 +67,19 @@ cdef class Trainer:
         update.tracks_norm = track_grad_norm or max_grad_norm > 0
         batch.drops = dropout
         batch.seed = seed
-        self.held = [params, loss, X, y, sample_weight, state, gradient]
+        self.held = [params, loss, X, y, sample_weight, state, gradient, exchange]
         self.n_threads = self._workers(n_threads)
         operations = 1e-6 * plan.cost * task.batch_size * (2 if batch.width == cnp.NPY_FLOAT else 4)
         task.heavy = operations > HEAVY_BATCH
         task.path = FUSED
         if gradient is not None:
             task.path = GRADIENT
-        elif max_grad_norm > 0 or operations / self.n_threads > LONG_UPDATE:
+        elif exchange is not None or max_grad_norm > 0 or operations / self.n_threads > LONG_UPDATE:
             task.path = WHOLE
         task.looks_while_updating = plan.n_params > LONG_SWEEP
-        self._lay_out(gradient)
+        self._lay_out(gradient if exchange is None else exchange[1])
+        if exchange is not None:
+            self._take_exchange(exchange[0], exchange[1])
         self._take_factors(rate_factors, decay_factors)
         task.n_shares = self.n_threads if plan.uses_blas else 0
         task.stretch.reviewed = self.n_threads > 1 and operations < ALWAYS_ALL
@@ -105,6 +107,13 @@ cdef class Trainer:
         for i in range(n):
             self.task.update.rate_factors[i] = 1 if rate_factors is None else rate_factors[i]
             self.task.update.decay_factors[i] = self.plan.segments[i].penalised if decay_factors is None else decay_factors[i]
+        return 0
+
+    cdef int _take_exchange(self, add, vector) except -1:
+        if len(vector) < self.plan.n_params + 3:
+            raise ValueError(f"a vector of {self.plan.n_params + 3} numbers is exchanged, got {len(vector)}")
+        self.task.exchange.add = <PyObject*> add
+        self.task.exchange.n_params = self.plan.n_params
         return 0
 
     cdef int _lay_out(self, gradient) except -1:
@@ -160,7 +169,7 @@ cdef class Trainer:
                     total = part(&place, layer.summary * item)
                     if buffer is not None:
                         task.totals[worker * (L + 1) + l] = total
-            if task.path == WHOLE:
+            if task.path == WHOLE and gradient is None:
                 batch.gradient = part(&place, plan.n_params * item)
             if buffer is None:
                 self.workspace_bytes = <Py_ssize_t> place + 64
@@ -168,7 +177,9 @@ cdef class Trainer:
         lay_tiles(plan, tiles, &largest)
         batch.tiles = tiles
         if gradient is not None:
-            batch.gradient = check(gradient, batch.width, "grads", (plan.n_params,), True)
+            batch.gradient = check(gradient, batch.width, "grads", (-1,), True)
+            if len(gradient) < plan.n_params:
+                raise ValueError(f"grads must have {plan.n_params} numbers, got {len(gradient)}")
         self.held.append(buffer)
         return 0
 
@@ -193,11 +204,13 @@ cdef class Trainer:
     def step(self, Py_ssize_t value):
         self.task.step = value
 
-    def run(self, order, cnp.ndarray settings not None):
+    def run(self, order, cnp.ndarray settings not None, bounds=None):
         """One pass over the rows numbered in `order` (uint32; None: all, in order).
 
         `settings` (n, 1) or (n, 5) holds the learning rate of each batch, or of all of them (n = 1), and factors of weight decay,
         dropout, momentum and label smoothing; a vector holds learning rates.
+
+        Batch k has the rows from ``bounds[k]`` to ``bounds[k + 1]`` of the order (int64; with an exchange alone), at most batch_size.
 
         Returns (diverged, n_batches, n_updates, n_rows, loss_sum, penalty_sum, grad_sq_sum). Training diverges with a loss that
         is not finite, in the batch after the n_batches done, or a parameter that is not after all of them. A batch whose weights
@@ -213,6 +226,12 @@ cdef class Trainer:
                 raise IndexError(f"order holds {largest_of(task.batch.order, task.n)}, which is no row number: "
                                  f"there are {self.n_rows} rows")
         task.n_batches = (task.n + task.batch_size - 1) // task.batch_size
+        if (bounds is None) != (task.exchange.add == NULL):
+            raise ValueError("bounds of batches are for training with an exchange, which needs them")
+        if bounds is not None:
+            task.exchange.bounds = <const int64_t*> check(bounds, cnp.NPY_INT64, "bounds", (-1,), False)
+            task.n_batches = len(bounds) - 1
+            check_bounds(task)
         cdef bint is_table = cnp.PyArray_NDIM(settings) == 2
         task.settings = <const double*> check(settings, cnp.NPY_DOUBLE, "settings", TABLE if is_table else VECTOR, False)
         task.n_settings = cnp.PyArray_DIM(settings, 0)
@@ -239,6 +258,15 @@ cdef class Trainer:
         if task.stretch.reviewed:
             remember_size(&task.sizes, self._kind)
         return raise_if_ended(&task.signals)
+
+
+cdef int check_bounds(const Training* task) except -1:
+    cdef Py_ssize_t k, start, stop
+    for k in range(task.n_batches):
+        start, stop = task.exchange.bounds[k], task.exchange.bounds[k + 1]
+        if not 0 <= start <= stop <= task.n or stop - start > task.batch_size:
+            raise ValueError(f"batch {k} from row {start} to {stop} does not fit {task.n} rows in batches of {task.batch_size}")
+    return 0
 
 
 cdef uint32 largest_of(const uint32* numbers, Py_ssize_t n) noexcept nogil:

@@ -8,6 +8,9 @@
 # the layers that it comes after, and each worker then sums up its groups of rows; behind it every worker adds up the groups'
 # summaries, in their order, and goes on; and so on the way back. Without such a layer there is one stage.
 
+cdef extern from "Python.h":
+    PyObject* PyObject_CallNoArgs(PyObject*)
+
 cdef enum:
     ROWS_PER_GROUP = 8              # that are summed up together, whoever has them; a divisor of ROWS_PER_PIECE
     ROWS_PER_PIECE = 1024           # rows at a time of a large batch, and of loss_and_grad
@@ -51,12 +54,28 @@ cdef struct Batch:
     uint64 seed
 
 
+cdef struct Exchange:
+    # How the gradient of a batch becomes that of all processes that have rows of it.
+    PyObject* add                   # Python's function that adds up `Batch.gradient` and what follows it; NULL: there are no others
+    Py_ssize_t n_params             # after which the vector has the sums of the batch: loss, weight and rows
+    const int64_t* bounds           # (n_batches + 1,) rows of the pass at which batches begin
+    bint stops                      # it has raised
+
+
+cdef struct Sums:
+    # Of a batch.
+    double loss
+    double weight
+    Py_ssize_t rows
+
+
 cdef struct Training:
     Team team
     TeamSize sizes
     Path path
     Batch batch
     Update update
+    Exchange exchange
     # one pass
     Py_ssize_t n                    # rows of the pass
     Py_ssize_t batch_size
@@ -127,13 +146,19 @@ cdef void gather(const Batch* batch, const Pass* here, real* unused) noexcept no
         copy_row(<real*> here.inputs + r * n, X + order[r] * n, n * sizeof(real))
 
 
+cdef Py_ssize_t start_of_batch(const Training* task, Py_ssize_t batch) noexcept nogil:
+    return batch * task.batch_size if task.exchange.add == NULL else task.exchange.bounds[batch]
+
+
 cdef Py_ssize_t rows_of_batch(const Training* task, Py_ssize_t batch) noexcept nogil:
+    if task.exchange.add != NULL:
+        return task.exchange.bounds[batch + 1] - task.exchange.bounds[batch]
     return min(task.n - batch * task.batch_size, task.batch_size)
 
 
 cdef double weight_of_batch(const Training* task, Py_ssize_t batch, real* unused) noexcept nogil:
     """Sum of a batch's sample weights, read from the data; of a gradient, that of all batches."""
-    cdef Py_ssize_t r, start = batch * task.batch_size, rows = rows_of_batch(task, batch)
+    cdef Py_ssize_t r, start = start_of_batch(task, batch), rows = rows_of_batch(task, batch)
     cdef double total = 0
     cdef const real* weights = <const real*> task.batch.y.weights
     if task.path == GRADIENT:
@@ -259,7 +284,7 @@ cdef void update_tiles(Training* task, const Pass* here, const Step* shared, Wor
             return
 
 
-cdef void account(Training* task, double weight, Py_ssize_t rows, double mean_loss) noexcept nogil:
+cdef void account(Training* task, const Sums* sums) noexcept nogil:
     """Worker 0's books after a batch."""
     cdef double squares = 0, norms = 0
     cdef Py_ssize_t i
@@ -269,14 +294,14 @@ cdef void account(Training* task, double weight, Py_ssize_t rows, double mean_lo
     if task.update.tracks_norm:
         for i in range(task.batch.n_tiles):
             norms += task.update.tile_norms[i]
-    task.loss_sum += rows * mean_loss
-    task.penalty_sum += rows * (0.5 * task.update.l2 * squares / (weight if task.update.l2_per_batch else 1))
+    task.loss_sum += sums.rows * (sums.loss / sums.weight)
+    task.penalty_sum += sums.rows * (0.5 * task.update.l2 * squares / (sums.weight if task.update.l2_per_batch else 1))
     task.norm_sum += norms
     task.updates += 1
-    task.rows_done += rows
+    task.rows_done += sums.rows
 
 
-cdef double mean_of_losses(const Training* task, Py_ssize_t rows, double weight) noexcept nogil:
+cdef double sum_of_losses(const Training* task, Py_ssize_t rows) noexcept nogil:
     cdef double sums[4]
     cdef const double* losses = task.batch.head.losses
     cdef Py_ssize_t r = 0
@@ -290,7 +315,7 @@ cdef double mean_of_losses(const Training* task, Py_ssize_t rows, double weight)
     while r < rows:
         sums[0] += losses[r]
         r += 1
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) / weight
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
 cdef bint first_half(Training* task, Py_ssize_t start, Py_ssize_t rows, double scale, Py_ssize_t step, const double* settings,
@@ -338,55 +363,86 @@ cdef bint all_stop(Training* task, const Worker* worker, int barrier) noexcept n
     return task.stops[barrier]
 
 
-cdef void second_half(Training* task, Py_ssize_t start, Py_ssize_t rows, double weight, Py_ssize_t step, const double* settings,
-                      bint accumulate, bint* stops, Worker* worker, real* unused) noexcept nogil:
-    """From A[l] and dZ[l] of a batch to new parameters, or to the gradient; `stops` says whether a signal ends the training."""
-    cdef Pass here = pass_of(task, start, 0, rows, step, settings, <real*> NULL)
+cdef bint sum_of_processes(Training* task, Sums* sums, const Worker* worker, real* unused) noexcept nogil:
+    """Make gradient and sums of a batch those of all processes. Whether training ends, because that has raised an error."""
+    cdef Py_ssize_t i
+    cdef const Tile* tile
+    cdef real* gradient = <real*> task.batch.gradient
+    cdef real* after = gradient + task.exchange.n_params
+    cdef PyObject* result
+    if worker.number == 0:
+        if not sums.weight > 0:
+            memset(gradient, 0, task.exchange.n_params * sizeof(real))
+        after[0], after[1], after[2] = <real> sums.loss, <real> sums.weight, <real> sums.rows
+        with gil:
+            result = PyObject_CallNoArgs(task.exchange.add)
+            Py_XDECREF(result)
+        if result == NULL:
+            flag_raise(&task.signals.signalled)
+        elif task.update.tracks_norm and after[1] > 0:
+            for i in range(task.batch.n_tiles):
+                tile = task.batch.tiles + i
+                task.update.tile_norms[i] = squares_of_pieces(gradient + tile.place, tile.stride, tile) / (<double> after[1]) ** 2
+        task.exchange.stops = result == NULL
+    team_barrier(&task.team)
+    sums.loss, sums.weight, sums.rows = after[0], after[1], <Py_ssize_t> after[2]
+    return task.exchange.stops
+
+
+cdef bint second_half(Training* task, Py_ssize_t start, Sums* sums, Py_ssize_t step, const double* settings, bint accumulate,
+                      Worker* worker, real* unused) noexcept nogil:
+    """From A[l] and dZ[l] of a batch to new parameters, or to the gradient. Whether training ends: a signal, a loss that is not
+    finite, or an error of another process."""
+    cdef Pass here = pass_of(task, start, 0, sums.rows, step, settings, <real*> NULL)
     cdef Step shared
-    if task.path != FUSED:
+    if task.path != FUSED and sums.weight > 0:
         gradients_to_vector(task, &here, accumulate, worker, <real*> NULL)
     if task.path == GRADIENT:
-        return
-    if task.path == WHOLE:
-        stops[0] = all_stop(task, worker, 1)
-        if stops[0]:
-            return
-    shared = step_of(&task.update, settings, task.n_columns, step + 1, weight)
+        return False
+    if task.path == WHOLE and all_stop(task, worker, 1):
+        return True
+    if task.exchange.add != NULL and sum_of_processes(task, sums, worker, <real*> NULL):
+        return True
+    if not sums.weight > 0:
+        return False
+    if not isfinite(sums.loss / sums.weight):
+        if worker.number == 0:
+            task.diverged = True
+        return True
+    shared = step_of(&task.update, settings, task.n_columns, step + 1, sums.weight)
     if task.update.max_norm > 0:
         shared.scale = clipping(&task.update, task.batch.n_tiles)
+    if task.exchange.add != NULL:
+        shared.scale /= sums.weight
     if worker.number == 0:
         follow_batch(task, worker, <real*> NULL)
     update_tiles(task, &here, &shared, worker, <real*> NULL)
+    return False
 
 
 cdef void train_stretch(Training* task, Worker* worker, real* unused) noexcept nogil:
     """One worker's part of the batches of a stretch."""
     cdef Py_ssize_t batch = task.stretch.batch, start, rows, step = task.step
-    cdef double weight, mean_loss
-    cdef bint stops = False
+    cdef double scale
+    cdef Sums sums
     cdef const double* settings
     if worker.number == 0:
         divide_tiles(task)
         task.weight = weight_of_batch(task, batch, <real*> NULL)
     team_barrier(&task.team)
     while True:
-        start = batch * task.batch_size
+        start = start_of_batch(task, batch)
         rows = rows_of_batch(task, batch)
-        weight = task.weight
+        sums.rows, sums.weight = rows, task.weight
         settings = settings_of(task, batch)
-        if weight > 0 and not first_half(task, start, rows, 1 / weight, step, settings, worker, <real*> NULL):
+        scale = 1 / sums.weight if task.exchange.add == NULL else 1
+        if sums.weight > 0 and not first_half(task, start, rows, scale, step, settings, worker, <real*> NULL):
             return
         if all_stop(task, worker, 0):
             return
-        if weight > 0:
-            mean_loss = mean_of_losses(task, rows, weight)
-            if task.path != GRADIENT and not isfinite(mean_loss):
-                if worker.number == 0:
-                    task.diverged = True
-                return
-            second_half(task, start, rows, weight, step, settings, task.path == GRADIENT and batch > 0, &stops, worker,
-                        <real*> NULL)
-            if stops:
+        if sums.weight > 0 or task.exchange.add != NULL:
+            sums.loss = sum_of_losses(task, rows) if sums.weight > 0 else 0
+            if second_half(task, start, &sums, step, settings, task.path == GRADIENT and batch > 0, worker, <real*> NULL):
                 return
         step += 1
         batch += 1
@@ -396,10 +452,10 @@ cdef void train_stretch(Training* task, Worker* worker, real* unused) noexcept n
                 task.weight = weight_of_batch(task, batch, <real*> NULL)
         team_barrier(&task.team)
         if worker.number == 0:
-            if weight > 0 and task.path == GRADIENT:
-                task.loss_sum += mean_loss
-            elif weight > 0:
-                account(task, weight, rows, mean_loss)
+            if sums.weight > 0 and task.path == GRADIENT:
+                task.loss_sum += sums.loss / sums.weight
+            elif sums.weight > 0:
+                account(task, &sums)
             task.done += 1
             task.step += 1
             if task.heavy:
