@@ -280,7 +280,7 @@ class ReadyRegressor(RegressorMixin, ReadyNetwork):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        outputs = self._outputs(X)
+        outputs = self._outputs(X).astype(np.float64)
         y = np.asarray(self.target_scaler_.inverse_transform(outputs))
         return y.ravel() if self._one_column else y
 
