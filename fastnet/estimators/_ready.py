@@ -97,7 +97,7 @@ class ReadyNetwork(BaseEstimator, ABC):
         with unchanged_on_error(self):
             rows, shape = self._rows(X)
             rows, y = self._checked(rows, y)
-            self.input_shape_ = self._shape_of_rows(rows.shape[1]) if shape is None else shape
+            self.input_shape_ = self._shape_of_rows(self.n_features_in_) if shape is None else shape
             if isinstance(rows, Ragged):
                 self.n_features_in_ = int(np.prod(self.input_shape_))
             targets = self._learn_targets(y)
