@@ -55,6 +55,7 @@ class ReadyNetwork(BaseEstimator, ABC):
     random_state: int | np.random.RandomState | None
     n_threads: int | None
     verbose: bool
+    n_features_in_: int
 
     @abstractmethod
     def _rows(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
