@@ -55,6 +55,7 @@ class ReadyNetwork(BaseEstimator, ABC):
     random_state: int | np.random.RandomState | None
     n_threads: int | None
     verbose: bool
+    n_features_in_: int
 
     @abstractmethod
     def _rows(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
@@ -97,7 +98,7 @@ class ReadyNetwork(BaseEstimator, ABC):
         with unchanged_on_error(self):
             rows, shape = self._rows(X)
             rows, y = self._checked(rows, y)
-            self.input_shape_ = self._shape_of_rows(np.shape(rows)[1]) if shape is None else shape
+            self.input_shape_ = self._shape_of_rows(self.n_features_in_) if shape is None else shape
             if isinstance(rows, Ragged):
                 self.n_features_in_ = int(np.prod(self.input_shape_))
             targets = self._learn_targets(y)
@@ -280,7 +281,7 @@ class ReadyRegressor(RegressorMixin, ReadyNetwork):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        outputs = self._outputs(X)
+        outputs = self._outputs(X).astype(np.float64)
         y = np.asarray(self.target_scaler_.inverse_transform(outputs))
         return y.ravel() if self._one_column else y
 
