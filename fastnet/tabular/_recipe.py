@@ -94,7 +94,7 @@ def _front(inputs: Inputs, X: np.ndarray, choices: Choices) -> list[Layer]:
 
 
 def _embedding(kind: str, X: np.ndarray, columns: list[int]) -> NumericEmbedding:
-    """Of numbers that are scaled and bent; the bins at both ends reach as far as these can, so that none is far outside of them."""
+    """Of numbers that are scaled and bent; the bins at both ends reach as far as these can."""
     if kind != "piecewise_linear":
         return NumericEmbedding(kind, columns=columns)
     bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(X[:, columns], N_BINS)]
