@@ -26,6 +26,7 @@ from fastnet.layers import (
 from fastnet.network import Network
 from fastnet.schedules import Schedule
 from fastnet.tabular._choices import Choices
+from fastnet.tabular._columns import BEND
 
 #: Rows that initial values are taken from.
 _ROWS = 2048
@@ -93,9 +94,10 @@ def _front(inputs: Inputs, X: np.ndarray, choices: Choices) -> list[Layer]:
 
 
 def _embedding(kind: str, X: np.ndarray, columns: list[int]) -> NumericEmbedding:
+    """Of numbers that are scaled and bent; the bins at both ends reach as far as these can."""
     if kind != "piecewise_linear":
         return NumericEmbedding(kind, columns=columns)
-    bins = quantile_bins(X[:, columns], N_BINS)
+    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(X[:, columns], N_BINS)]
     return NumericEmbedding(kind, n_units=N_PIECE_UNITS, columns=columns, bins=bins)
 
 

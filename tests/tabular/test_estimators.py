@@ -121,6 +121,12 @@ class TestLearning:
         wrong = np.where(np.arange(20) < 8, 1 - y, y)
         assert best_temperature(wrong, p, None) > 2
 
+    def test_no_number_is_far_outside_of_the_bins(self, rng):
+        x = rng.uniform(-1, 1, (200, 1))
+        network = fn.TabularClassifier(**QUICK, n_epochs=1).fit(x, x[:, 0] > 0).networks_[0]
+        embedded = [abs(network.activations(np.float32([[value]]))[1]).max() for value in (*x[:20, 0], -3, 3)]
+        assert max(embedded[-2:]) < 2 * max(embedded[:-2])
+
     @pytest.mark.parametrize("ensemble", ["packed", "batch", "mini"])
     @pytest.mark.parametrize("numeric_embedding", ["pbld", "plr", "piecewise_linear", "none"])
     def test_choices(self, ensemble, numeric_embedding):
