@@ -99,6 +99,7 @@ _HOMES = {name: module for module, names in _LAZY.items() for name in names}
 
 #: Submodules that are imported when they are first used, for the same reasons.
 _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY} | {
+    "augment",
     "data",
     "distributed",
     "inspection",

@@ -1,15 +1,20 @@
 """Parameters in the layout of PyTorch's `nn.Sequential`, without importing torch.
 
 A dense layer becomes `nn.Linear` and the module of its activation (`nn.Identity` for identity), and `nn.Dropout` where the
-layer has dropout. Torch keeps a weight as (n_out, n_in), the transpose of fastnet's. LayerNorm, PReLU and Dropout are the modules
-of the same names.
+layer has dropout. Torch keeps a weight as (n_out, n_in), the transpose of fastnet's. A convolution likewise becomes `nn.Conv1d`
+or `nn.Conv2d`, with ``groups=channels`` for a depthwise one. BatchNorm becomes `nn.BatchNorm1d` or `nn.BatchNorm2d`, and the
+module of its activation if it is not identity. LayerNorm, PReLU, Dropout, Flatten and the pools are one module each; GlobalPool
+is one, and `nn.Flatten` after it.
+
+Torch's channels come first: it flattens (channels, height, width), and the parameters of layers after Flatten are in that order.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,21 +22,60 @@ from fastnet import _checks
 from fastnet import activations as _activations
 from fastnet._models import model_view
 from fastnet.activations import Activation
-from fastnet.layers import Dense, Dropout, Layer, LayerNorm, PReLU, chain
+from fastnet.layers import (
+    AvgPool,
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    Dense,
+    DepthwiseConv1d,
+    DepthwiseConv2d,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Graph,
+    Layer,
+    LayerNorm,
+    MaxPool,
+    PReLU,
+    chain,
+)
 from fastnet.layers.dense import scale_factor
 from fastnet.network import Network
 
 __all__ = ["from_torch_state_dict", "to_torch_state_dict"]
 
-_KEY = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<index>\d+)\.(?P<kind>weight|bias)")
+_KEY = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<index>\d+)\.(?P<kind>weight|bias|running_mean|running_var)")
+_COUNTER = ".num_batches_tracked"  # a number of BatchNorm's modules that nothing here depends on
 
 #: Layers that are modules of torch.nn: the modules' parameters, and the names that fastnet has for them.
 _SEGMENTS: dict[type[Layer], dict[str, str]] = {
-    Dense: {"weight": "W", "bias": "b"},
+    **dict.fromkeys((Dense, Conv1d, Conv2d, DepthwiseConv1d, DepthwiseConv2d), {"weight": "W", "bias": "b"}),
+    BatchNorm: {"weight": "gain", "bias": "bias", "running_mean": "mean", "running_var": "var"},
     LayerNorm: {"weight": "gain", "bias": "bias"},
     PReLU: {"weight": "p"},
-    Dropout: {},
+    **dict.fromkeys((Dropout, Flatten, MaxPool, AvgPool, GlobalPool), {}),
 }
+
+
+class _Owner(NamedTuple):
+    """A layer in its place.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    layer : Layer
+    place : int
+        Number of its module.
+    order : ndarray or None
+        Numbers of the units that it reads, in torch's order where that is another.
+    """
+
+    number: int
+    layer: Layer
+    place: int
+    order: np.ndarray | None
 
 
 def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
@@ -46,7 +90,7 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
     dict of str to ndarray
         `"0.weight"` (n[1], n[0]), `"0.bias"` (n[1],), `"2.weight"`, ...: copies, in the model's dtype. To load them:
         `sequential.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})`. Weights of layers with
-        ``scale="ntk"`` contain the factor.
+        ``scale="ntk"`` contain the factor. Of convolutions `"0.weight"` is (filters, channels, *kernel).
 
     Raises
     ------
@@ -64,12 +108,11 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
     view = model_view(model)
     if view.graph.n_members > 1:
         raise TypeError(f"an ensemble is no nn.Sequential, got {model!r}: net.parameters has its parameters by name")
-    state, index = {}, 0
-    for number, layer in enumerate(view.layers, start=1):
-        for kind, segment in _segments(number, layer).items():
-            array = view.parameters[f"{number}.{segment}"]
-            state[f"{index}.{kind}"] = np.array((_factor(layer, kind, array) * array).T, order="C")
-        index += 2 + bool(layer.dropout) if isinstance(layer, Dense) else 1
+    state = {}
+    for owner in _owners(view.layers, view.graph, view.ends):
+        for kind, segment in _SEGMENTS[type(owner.layer)].items():
+            array = view.parameters[f"{owner.number}.{segment}"]
+            state[f"{owner.place}.{kind}"] = np.array(_factor(owner.layer, kind, array) * _torch_form(owner, array), order="C")
     return state
 
 
@@ -78,6 +121,7 @@ def from_torch_state_dict(
     activations: Sequence[str | Activation] | None = None,
     *,
     layers: Sequence[Layer] | None = None,
+    input_shape: Sequence[int] | None = None,
     dtype: str | None = None,
 ) -> Network:
     """A network with the parameters of an `nn.Sequential`.
@@ -90,8 +134,11 @@ def from_torch_state_dict(
     activations : sequence of str or Activation
         For modules that are all `nn.Linear`: one each, as a state dict holds no activations.
     layers : sequence of Layer
-        For others, the network's layers in place of `activations`: `Dense`, `LayerNorm`, `PReLU`, and `Dropout`, which has no
-        parameters. A slope that all units share, as `nn.PReLU` has by default, becomes that of each unit.
+        For others, the network's layers in place of `activations`: `Dense`, convolutions, `BatchNorm`, `LayerNorm`, `PReLU`, and
+        those without parameters, `Dropout`, `Flatten` and pools. A slope that all units share, as `nn.PReLU` has by default,
+        becomes that of each unit.
+    input_shape : sequence of int, optional
+        That of the network, channels last, for rows that have positions: (28, 28, 1).
     dtype : str, optional
         `"float32"` or `"float64"`; None: the arrays' own.
 
@@ -116,31 +163,69 @@ def from_torch_state_dict(
     if (activations is None) == (layers is None):
         raise TypeError("give activations, one for each nn.Linear, or layers=, the layers of the network")
     layers = chain(_dense_layers(modules, activations) if layers is None else layers)
-    owners = [(number, layer) for number, layer in enumerate(layers, start=1) if _segments(number, layer)]
-    if len(owners) != len(modules):
-        raise ValueError(f"got {len(owners)} layers with parameters for the {len(modules)} modules {', '.join(modules)}")
+    _check_layers(layers)
+    with_parameters = [layer for layer in layers if _SEGMENTS[type(layer)]]
+    if len(with_parameters) != len(modules):
+        raise ValueError(f"got {len(with_parameters)} layers with parameters for the {len(modules)} modules {', '.join(modules)}")
     if dtype is None:
         arrays = [array for parts in modules.values() for array in parts.values()]
         dtype = "float32" if all(array.dtype == np.float32 for array in arrays) else "float64"
-    pairs = zip(owners, modules.items(), strict=True)
-    matrices = [_matrix(name, parts) for (_, layer), (name, parts) in pairs if isinstance(layer, Dense)]
-    if not matrices:
-        raise ValueError("layers holds no Dense layer, whose weights say how many inputs there are")
-    network = Network(layers, matrices[0].shape[1], dtype=dtype, random_state=0)
-    for (number, layer), (name, parts) in zip(owners, modules.items(), strict=True):
-        _write(network, number, layer, name, parts)
+    pairs = zip(with_parameters, modules.items(), strict=True)
+    matrices = [_matrix(name, parts) for layer, (name, parts) in pairs if isinstance(layer, Dense)]
+    if input_shape is None and not matrices:
+        raise ValueError("layers holds no Dense layer, whose weights say how many inputs there are: give input_shape")
+    shape = {"n_inputs": matrices[0].shape[1]} if input_shape is None else {"input_shape": input_shape}
+    network = Network(layers, **shape, dtype=dtype, random_state=0)
+    owners = [owner for owner in _owners(layers, network._graph, network._ends) if _SEGMENTS[type(owner.layer)]]
+    for owner, (name, parts) in zip(owners, modules.items(), strict=True):
+        _write(network, owner, name, parts)
     return network
 
 
-def _segments(number: int, layer: Layer) -> dict[str, str]:
-    """A layer's row of the table."""
-    if type(layer) not in _SEGMENTS:
-        known = ", ".join(row.__name__ for row in _SEGMENTS)
-        raise TypeError(
-            f"layer {number}, {type(layer).__name__}, is no module of an nn.Sequential; those are {known}. net.parameters has "
-            "the parameters of all layers by name"
-        )
-    return _SEGMENTS[type(layer)]
+def _check_layers(layers: Sequence[Layer]) -> None:
+    """TypeError if a layer has no row in the table."""
+    for number, layer in enumerate(layers, start=1):
+        if type(layer) not in _SEGMENTS:
+            known = ", ".join(row.__name__ for row in _SEGMENTS)
+            raise TypeError(
+                f"layer {number}, {type(layer).__name__}, is no module of an nn.Sequential; those are {known}. net.parameters "
+                "has the parameters of all layers by name"
+            )
+
+
+def _owners(layers: Sequence[Layer], graph: Graph, ends: Sequence[int]) -> Iterator[_Owner]:
+    """Each layer with the number of its module; TypeError if it is none."""
+    _check_layers(layers)
+    index, order = 0, None
+    for number, (layer, source) in enumerate(zip(layers, (graph.start, *ends), strict=False), start=1):
+        shape = graph.row_shapes[source]
+        if isinstance(layer, (Dense, LayerNorm, PReLU)) and len(shape) > 1:
+            raise TypeError(
+                f"layer {number}, {type(layer).__name__}, reads rows of shape {shape}, whose channels torch has first: it is no "
+                "module of an nn.Sequential. A convolution of kernel_size=1 is the same as Dense"
+            )
+        yield _Owner(number, layer, index, order)
+        if isinstance(layer, Flatten) and len(shape) > 1:
+            order = np.moveaxis(np.arange(math.prod(shape)).reshape(shape), -1, 0).ravel()
+        elif isinstance(layer, Dense):
+            order = None
+        index += _n_modules(layer)
+
+
+def _n_modules(layer: Layer) -> int:
+    if isinstance(layer, BatchNorm):
+        return 1 + (layer.activation.name != "identity")
+    return 2 + bool(layer.dropout) if hasattr(layer, "dropout") else 1 + isinstance(layer, GlobalPool)
+
+
+def _torch_form(owner: _Owner, array: np.ndarray) -> np.ndarray:
+    """The numbers of a parameter where torch has them."""
+    if isinstance(owner.layer, (DepthwiseConv1d, DepthwiseConv2d)) and array.ndim > 1:
+        return np.moveaxis(array, -1, 0)[:, None]
+    if isinstance(owner.layer, (Conv1d, Conv2d)) and array.ndim > 1:
+        return np.moveaxis(array, (-1, -2), (0, 1))
+    reads = isinstance(owner.layer, (LayerNorm, BatchNorm, PReLU)) or array.ndim > 1
+    return (array if owner.order is None or not reads else array[owner.order]).T
 
 
 def _factor(layer: Layer, kind: str, array: np.ndarray) -> float:
@@ -168,28 +253,32 @@ def _matrix(name: str, parts: Mapping[str, np.ndarray]) -> np.ndarray:
     return parts["weight"]
 
 
-def _write(network: Network, number: int, layer: Layer, name: str, parts: Mapping[str, np.ndarray]) -> None:
+def _write(network: Network, owner: _Owner, name: str, parts: Mapping[str, np.ndarray]) -> None:
     """Give a layer the parameters of its module; biases that there are not stay 0."""
+    layer = owner.layer
     segments = _SEGMENTS[type(layer)]
     if "weight" not in parts or parts.keys() - segments:
         raise ValueError(f"layer {name!r} has {' and '.join(parts)}, but {type(layer).__name__} has {' and '.join(segments)}")
     for kind, array in parts.items():
-        view = network.parameters[f"{number}.{segments[kind]}"]
-        shape = view.shape[::-1]
+        view = network.parameters[f"{owner.number}.{segments[kind]}"]
+        places = _torch_form(owner, np.arange(view.size).reshape(view.shape))
+        shape = places.shape
         if array.shape != shape and not (isinstance(layer, PReLU) and array.shape == (1,)):
             raise ValueError(f"layer {name!r} has a {kind} of shape {array.shape}, expected {shape}")
-        view[...] = array.T / _factor(layer, kind, view)
+        view.reshape(-1)[places] = array / _factor(layer, kind, view)
 
 
 def _modules(state_dict: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     """The weight and bias of every numbered module, in the order of the numbers."""
     found: dict[tuple[str, int], dict[str, np.ndarray]] = {}
     for key, value in state_dict.items():
+        if key.endswith(_COUNTER):
+            continue
         match = _KEY.fullmatch(key)
         if match is None:
             raise ValueError(
-                f"cannot take {key!r}: expected keys like '0.weight' and '0.bias' of an nn.Sequential of nn.Linear, nn.LayerNorm "
-                "and nn.PReLU"
+                f"cannot take {key!r}: expected keys like '0.weight' and '0.bias' of an nn.Sequential of nn.Linear, "
+                "convolutions, nn.BatchNorm1d and nn.BatchNorm2d, nn.LayerNorm and nn.PReLU"
             )
         found.setdefault((match["prefix"], int(match["index"])), {})[match["kind"]] = _array(key, value)
     prefixes = {prefix for prefix, _ in found}

@@ -19,7 +19,7 @@ LAYERS = [
     {"_atomic", "_cgroups", "_clock", "_core", "_hints", "_outputs", "_summary", "exceptions"},
     {"_checks", "_values"},
     {"activations", "initializers", "schedules", "runtime", "history"},
-    {"losses", "optimizers", "layers"},
+    {"losses", "optimizers", "layers", "augment"},
     {"_atomic", "_data", "_summary", "ragged"},
     {"_identity", "data", "network"},
     {"_factors", "_lbfgs", "_loop", "_models", "_sampling", "callbacks", "functional"},

@@ -68,6 +68,7 @@ class Trainer:
         dropout: bool = True,
         rate_factors: Sequence[float] | None = None,
         decay_factors: Sequence[float] | None = None,
+        augmentation: tuple[float, ...] | None = None,
     ) -> None: ...
     def run(
         self, order: NDArray[np.uint32] | None, settings: NDArray[np.float64]

@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnet._hints import takes_other_words
+from fastnet.augment import Augmentation
 from fastnet.callbacks import EarlyStopping
 from fastnet.layers import Conv2d, Dense, Flatten, Layer, MaxPool
 from fastnet.network import Network
@@ -48,10 +49,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         a line, where their length is not a square.
     channels : {"last", "first"}, default="last"
         Where 4-D arrays have their channels.
+    augment : Augmentation or list of them, default=None
+        Random changes of the standardised images, anew in each epoch: ``fastnet.augment.Shift(2)``, say.
     max_iter : int, default=100
         Most epochs.
     random_state : int, RandomState instance or None, default=None
-        Of initial weights, the images set aside, the order of rows, and dropout.
+        Of initial weights, the images set aside, the order of rows, dropout, and `augment`.
     n_threads : int, default=None
         Most threads; by default those that the machine has.
     verbose : bool, default=False
@@ -92,6 +95,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "image_shape": ["array-like", None],
         "channels": [StrOptions({"last", "first"})],
+        "augment": [Augmentation, list, tuple, None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
@@ -104,6 +108,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         *,
         image_shape: Sequence[int] | None = None,
         channels: str = "last",
+        augment: Augmentation | Sequence[Augmentation] | None = None,
         max_iter: int = 100,
         random_state: int | np.random.RandomState | None = None,
         n_threads: int | None = None,
@@ -111,6 +116,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     ) -> None:
         self.image_shape = image_shape
         self.channels = channels
+        self.augment = augment
         self.max_iter = max_iter
         self.random_state = random_state
         self.n_threads = n_threads
@@ -161,6 +167,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             optimizer=Adam(0.002),
             batch_size=32,
             epochs=self.max_iter,
+            augment=self.augment,
             random_state=seed,
             n_threads=self.n_threads,
             progress=self.verbose,

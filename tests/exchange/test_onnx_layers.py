@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_batch_norm import CHAINS
 from test_layers import HIDDEN, N_IN, POSITIONED, build, rows
 
 import fastnet as fn
@@ -141,3 +142,17 @@ def test_convolutions_and_pools(hidden, opset, rng):
     X = rng.standard_normal((7, net.n_inputs)).astype(np.float32)
     session = runtime.InferenceSession(to_onnx(net, opset=opset).SerializeToString(), providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(session.run(None, {"X": X})[0], net.forward(X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("chain", "dtype"), [("flat", "float32"), ("flat", "float64"), ("image", "float32"), ("residual", "float32")]
+)
+def test_batch_norm(chain, dtype, rng):
+    """By the running statistics, a multiplication and an addition by channels."""
+    shape, layers = CHAINS[chain]
+    layers = [fn.BatchNorm("tanh", epsilon=layer.epsilon) if isinstance(layer, fn.BatchNorm) else layer for layer in layers]
+    net = fn.Network([*layers, fn.Flatten(), fn.Dense(2, "softmax")], input_shape=shape, dtype=dtype, random_state=0)
+    net.params[:] += 0.3 * rng.random(net.n_params)
+    X = rng.standard_normal((7, net.n_inputs)).astype(dtype)
+    got = outputs(to_onnx(net, dtype=dtype), X)
+    np.testing.assert_allclose(got, net.forward(X), rtol=1e-5 if dtype == "float32" else 1e-11, atol=1e-6)
