@@ -127,6 +127,7 @@ _HOMES = {name: module for module, names in _LAZY.items() for name in names}
 
 #: Submodules that are imported when they are first used, for the same reasons.
 _SUBMODULES = {module.removeprefix("fastnet.") for module in _LAZY if not module.startswith("fastnet._")} | {
+    "augment",
     "dask",
     "data",
     "distributed",

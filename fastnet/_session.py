@@ -14,6 +14,7 @@ from fastnet import _checks, _data, _factors, _identity, losses, optimizers, run
 from fastnet._checks import Seed
 from fastnet._core import core
 from fastnet._sampling import Sampler, Sampling
+from fastnet.augment import core_form as augmentation_of
 from fastnet.exceptions import DivergenceError
 from fastnet.history import History
 from fastnet.losses import Loss
@@ -72,6 +73,8 @@ class Session:
         See `Network.fit`.
     schedules : mapping of str to schedules, optional
         See `Network.fit`.
+    augment : Augmentation or sequence of them, optional
+        See `Network.fit`.
     random_state : None, int, SeedSequence, Generator or RandomState
         Seed of the order of rows and of dropout.
     n_threads : int, optional
@@ -127,6 +130,7 @@ class Session:
         learning_rate_factors: Mapping[str, float] | None = None,
         decay_factors: Mapping[str, float] | None = None,
         schedules: Mapping[str, Any] | None = None,
+        augment: Any = None,
         random_state: Seed = None,
         n_threads: int | None = None,
         optimizer_state: Sequence[np.ndarray] | None = None,
@@ -137,6 +141,8 @@ class Session:
         if not isinstance(optimizer, GradientRule):
             raise TypeError(f"A session needs a rule that works on batches, got {optimizer.name!r}; Network.fit takes it.")
         network._make_writable()
+        if augment and isinstance(X, tuple):
+            raise ValueError("augment changes dense rows, got a sparse matrix: give X.toarray().")
         m = _data.n_rows(X)
         rng = _checks.generator(random_state)
         self.network = network
@@ -170,6 +176,9 @@ class Session:
         }
         further = {"learning_rate_factors": learning_rate_factors, "decay_factors": decay_factors, "schedules": schedules}
         self._options |= {name: dict(option) for name, option in further.items() if option}
+        augmentation = augmentation_of(network, augment)
+        if augmentation is not None:
+            self._options["augment"] = augmentation
         self._scheduled = _factors.scheduled(schedules)
         self._loss, self._optimizer = loss, optimizer
         self._last_finite = network.params.copy()
@@ -189,6 +198,7 @@ class Session:
             track_grad_norm=self._tracks_norm,
             rate_factors=_factors.by_segment(network, learning_rate_factors, "learning_rate_factors"),
             decay_factors=_factors.by_segment(network, decay_factors, "decay_factors"),
+            augmentation=augmentation,
             n_threads=runtime.thread_limit(n_threads),
         )
         self._start(seed, step)

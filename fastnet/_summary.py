@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from fastnet.history import History
     from fastnet.network import Network
 
-_HEADER = ("layer", "shape of W", "activation", "dropout", "parameters")
+_HEADER = ("layer", "output", "shape of W", "activation", "dropout", "parameters")
 
 
 def _rows(network: Network) -> list[tuple[str, ...]]:
-    """One row an operation; those that are not dense say what they are."""
+    """One row an operation, with the shape of what it makes of a row; those that are not dense say what they are."""
     rows: list[tuple[str, ...]] = []
-    for node in network._graph.nodes:
+    graph = network._graph
+    for node, output in zip(graph.nodes, graph.row_shapes[1:], strict=True):
         operation, activation = node.operation, node.operation.activation
         dense = operation.kind == "dense"
         shapes = [(segment.name, segment.shape) for segment in operation.segments]
@@ -25,7 +26,8 @@ def _rows(network: Network) -> list[tuple[str, ...]]:
         name = f"{activation.name}({activation.parameter:g})" if activation.parameter else activation.name
         dropout = f"{operation.dropout:g}" if operation.dropout else ""
         size = sum(math.prod(shape) for _, shape in shapes)
-        rows.append((node.path if dense else f"{node.path} {operation.kind}", shape, name, dropout, f"{size:,}"))
+        label = node.path if dense else f"{node.path} {operation.kind}"
+        rows.append((label, _shape(output), shape, name, dropout, f"{size:,}"))
     return rows
 
 

@@ -396,6 +396,8 @@ class RankSession(Session):
 
     def __init__(self, network: Network, part: Part, **options: Any) -> None:
         network._refuse_statistics("Training on several ranks")
+        if options.get("augment"):
+            raise ValueError("augment is for training in one process: leave it out.")
         self._part = part
         super().__init__(network, part, None, **options)
 

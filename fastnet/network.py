@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from fastnet._loop import CallbackProtocol
     from fastnet._sampling import Sampling
     from fastnet._steps import Steps
+    from fastnet.augment import Augmentation
     from fastnet.data import Blocks
     from fastnet.history import History
     from fastnet.optimizers import Optimizer
@@ -778,6 +779,7 @@ class Network:
         learning_rate_factors: Mapping[str, float] | None = None,
         decay_factors: Mapping[str, float] | None = None,
         schedules: Mapping[str, LearningRate] | None = None,
+        augment: Augmentation | Sequence[Augmentation] | None = None,
         callbacks: Iterable[CallbackProtocol] = (),
         progress: bool = False,
         max_time: float | None = None,
@@ -836,6 +838,8 @@ class Network:
         schedules : mapping of str to float, Schedule, sequence or callable, optional
             Factors, update by update, of "weight_decay", "dropout" (of all layers), "momentum" (Adam's and Lion's beta1,
             RMSprop's rho) and "label_smoothing", as in ``{"dropout": lambda j: 1 - j / n_updates}``.
+        augment : Augmentation or sequence of them, optional
+            Random changes of rows, anew whenever they are trained on: `fastnet.augment.Shift`, ``Flip``, ``Jitter``.
         callbacks : iterable of Callback, default=()
             Called between epochs; see `fastnet.callbacks`.
         progress : bool, default=False
@@ -844,7 +848,8 @@ class Network:
             Most seconds of training: it ends after the epoch (L-BFGS: iteration) that another one would take beyond them, judged
             by the time of the last.
         random_state : int, SeedSequence, Generator or RandomState, optional
-            Seed of the order of rows and of dropout. The same seed on the same machine gives the same network, bit for bit.
+            Seed of the order of rows, of dropout and of `augment`. The same seed on the same machine gives the same network, bit
+            for bit.
         n_threads : int, optional
             Most threads to use.
         resume_from : path, optional

@@ -1,16 +1,21 @@
 """Parameters in the layout of PyTorch's `nn.Sequential`, without importing torch.
 
 A dense layer becomes `nn.Linear` and the module of its activation (`nn.Identity` for identity), and `nn.Dropout` where the
-layer has dropout. Torch keeps a weight as (n_out, n_in), the transpose of fastnet's. LayerNorm, PReLU and Dropout are the modules
-of the same names. RNN, GRU and LSTM are `nn.RNN`, `nn.GRU` and `nn.LSTM` of one layer, Bidirectional those with
+layer has dropout. Torch keeps a weight as (n_out, n_in), the transpose of fastnet's. A convolution likewise becomes `nn.Conv1d`
+or `nn.Conv2d`, with ``groups=channels`` for a depthwise one. BatchNorm becomes `nn.BatchNorm1d` or `nn.BatchNorm2d`, and the
+module of its activation if it is not identity. LayerNorm, PReLU, Dropout, Flatten and the pools are one module each; GlobalPool
+is one, and `nn.Flatten` after it. RNN, GRU and LSTM are `nn.RNN`, `nn.GRU` and `nn.LSTM` of one layer, Bidirectional those with
 ``bidirectional=True``: they give PyTorch tuples, so that a module of your own runs them.
+
+Torch's channels come first: it flattens (channels, height, width), and the parameters of layers after Flatten are in that order.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,24 +23,68 @@ from fastnet import _checks
 from fastnet import activations as _activations
 from fastnet._models import model_view
 from fastnet.activations import Activation
-from fastnet.layers import GRU, LSTM, RNN, Bidirectional, Dense, Dropout, Layer, LayerNorm, PReLU, chain
+from fastnet.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    AvgPool,
+    BatchNorm,
+    Bidirectional,
+    Conv1d,
+    Conv2d,
+    Dense,
+    DepthwiseConv1d,
+    DepthwiseConv2d,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Graph,
+    Layer,
+    LayerNorm,
+    MaxPool,
+    PReLU,
+    chain,
+)
 from fastnet.layers.dense import scale_factor
 from fastnet.network import Network
 
 __all__ = ["from_torch_state_dict", "to_torch_state_dict"]
 
-_KEY = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<index>\d+)\.(?P<kind>(?:weight|bias)(?:_[ih]h_l0(?:_reverse)?)?)")
+_KINDS = r"(?:weight|bias)(?:_[ih]h_l0(?:_reverse)?)?|running_(?:mean|var)"
+_KEY = re.compile(rf"(?P<prefix>(?:.*\.)?)(?P<index>\d+)\.(?P<kind>{_KINDS})")
+_COUNTER = ".num_batches_tracked"  # a number of BatchNorm's modules that nothing here depends on
 
 #: Layers that are modules of torch.nn: the modules' parameters, and the names that fastnet has for them. Two of one name are
 #: added.
 _SEGMENTS: dict[type[Layer], dict[str, str]] = {
-    Dense: {"weight": "W", "bias": "b"},
+    **dict.fromkeys((Dense, Conv1d, Conv2d, DepthwiseConv1d, DepthwiseConv2d), {"weight": "W", "bias": "b"}),
+    BatchNorm: {"weight": "gain", "bias": "bias", "running_mean": "mean", "running_var": "var"},
     LayerNorm: {"weight": "gain", "bias": "bias"},
     PReLU: {"weight": "p"},
-    Dropout: {},
     GRU: {"weight_ih_l0": "W", "weight_hh_l0": "U", "bias_ih_l0": "b", "bias_hh_l0": "c"},
     **dict.fromkeys((RNN, LSTM), {"weight_ih_l0": "W", "weight_hh_l0": "U", "bias_ih_l0": "b", "bias_hh_l0": "b"}),
+    **dict.fromkeys((Dropout, Flatten, MaxPool, AvgPool, GlobalPool), {}),
 }
+
+
+class _Owner(NamedTuple):
+    """A layer in its place.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    layer : Layer
+    place : int
+        Number of its module.
+    order : ndarray or None
+        Numbers of the units that it reads, in torch's order where that is another.
+    """
+
+    number: int
+    layer: Layer
+    place: int
+    order: np.ndarray | None
 
 
 def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
@@ -50,7 +99,7 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
     dict of str to ndarray
         `"0.weight"` (n[1], n[0]), `"0.bias"` (n[1],), `"2.weight"`, ...: copies, in the model's dtype. To load them:
         `sequential.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})`. Weights of layers with
-        ``scale="ntk"`` contain the factor.
+        ``scale="ntk"`` contain the factor. Of convolutions `"0.weight"` is (filters, channels, *kernel).
 
     Raises
     ------
@@ -68,15 +117,14 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
     view = model_view(model)
     if view.graph.n_members > 1:
         raise TypeError(f"an ensemble is no nn.Sequential, got {model!r}: net.parameters has its parameters by name")
-    state, index = {}, 0
-    for number, layer in enumerate(view.layers, start=1):
+    state = {}
+    for owner in _owners(view.layers, view.graph, view.ends):
         written: set[str] = set()
-        for kind, segment in _segments(number, layer).items():
-            array = view.parameters[f"{number}.{segment}"]
-            factor = 0 if segment in written else _factor(layer, kind, array)
-            state[f"{index}.{kind}"] = np.array((factor * array).T, order="C")
+        for kind, segment in _segments(owner.layer).items():
+            array = view.parameters[f"{owner.number}.{segment}"]
+            factor = 0 if segment in written else _factor(owner.layer, kind, array)
+            state[f"{owner.place}.{kind}"] = np.array(factor * _torch_form(owner, array), order="C")
             written.add(segment)
-        index += 2 + bool(layer.dropout) if isinstance(layer, Dense) else 1
     return state
 
 
@@ -98,11 +146,11 @@ def from_torch_state_dict(
     activations : sequence of str or Activation
         For modules that are all `nn.Linear`: one each, as a state dict holds no activations.
     layers : sequence of Layer
-        For others, the network's layers in place of `activations`: `Dense`, `LayerNorm`, `PReLU`, `RNN`, `GRU`, `LSTM`,
-        `Bidirectional`, and `Dropout`, which has no parameters. A slope that all units share, as `nn.PReLU` has by default,
-        becomes that of each unit; the two biases of `nn.RNN` and `nn.LSTM` are added.
+        For others, the network's layers in place of `activations`: `Dense`, convolutions, `BatchNorm`, `LayerNorm`, `PReLU`,
+        `RNN`, `GRU`, `LSTM`, `Bidirectional`, and those without parameters, `Dropout`, `Flatten` and pools. A slope that all
+        units share, as `nn.PReLU` has by default, becomes that of each unit; the two biases of `nn.RNN` and `nn.LSTM` are added.
     input_shape : sequence of int, optional
-        (steps, channels) of a row of the network, where its layers need it.
+        That of the network, channels last, for rows that have positions: (28, 28, 1).
     dtype : str, optional
         `"float32"` or `"float64"`; None: the arrays' own.
 
@@ -127,37 +175,78 @@ def from_torch_state_dict(
     if (activations is None) == (layers is None):
         raise TypeError("give activations, one for each nn.Linear, or layers=, the layers of the network")
     layers = chain(_dense_layers(modules, activations) if layers is None else layers)
-    owners = [(number, layer) for number, layer in enumerate(layers, start=1) if _segments(number, layer)]
-    if len(owners) != len(modules):
-        raise ValueError(f"got {len(owners)} layers with parameters for the {len(modules)} modules {', '.join(modules)}")
+    _check_layers(layers)
+    with_parameters = [layer for layer in layers if _segments(layer)]
+    if len(with_parameters) != len(modules):
+        raise ValueError(f"got {len(with_parameters)} layers with parameters for the {len(modules)} modules {', '.join(modules)}")
     if dtype is None:
         arrays = [array for parts in modules.values() for array in parts.values()]
         dtype = "float32" if all(array.dtype == np.float32 for array in arrays) else "float64"
-    pairs = zip(owners, modules.items(), strict=True)
-    matrices = [_matrix(name, parts) for (_, layer), (name, parts) in pairs if isinstance(layer, Dense)]
-    if not matrices and input_shape is None:
-        raise ValueError("layers holds no Dense layer, whose weights say how many inputs there are, and there is no input_shape")
-    n_inputs = matrices[0].shape[1] if input_shape is None else None
-    network = Network(layers, n_inputs, input_shape=input_shape, dtype=dtype, random_state=0)
-    network.params[:] = 0
-    for (number, layer), (name, parts) in zip(owners, modules.items(), strict=True):
-        _write(network, number, layer, name, parts)
+    pairs = zip(with_parameters, modules.items(), strict=True)
+    matrices = [_matrix(name, parts) for layer, (name, parts) in pairs if isinstance(layer, Dense)]
+    if input_shape is None and not matrices:
+        raise ValueError("layers holds no Dense layer, whose weights say how many inputs there are: give input_shape")
+    shape = {"n_inputs": matrices[0].shape[1]} if input_shape is None else {"input_shape": input_shape}
+    network = Network(layers, **shape, dtype=dtype, random_state=0)
+    owners = [owner for owner in _owners(layers, network._graph, network._ends) if _segments(owner.layer)]
+    for owner, (name, parts) in zip(owners, modules.items(), strict=True):
+        _write(network, owner, name, parts)
     return network
 
 
-def _segments(number: int, layer: Layer) -> dict[str, str]:
+def _segments(layer: Layer) -> dict[str, str]:
     """A layer's row of the table."""
-    if isinstance(layer, Bidirectional):
-        forward = _segments(number, layer.layer)
-        reverse = {f"{kind}_reverse": f"2.{segment}" for kind, segment in forward.items()}
-        return {kind: f"1.{segment}" for kind, segment in forward.items()} | reverse
-    if type(layer) not in _SEGMENTS:
-        known = ", ".join(row.__name__ for row in (*_SEGMENTS, Bidirectional))
-        raise TypeError(
-            f"layer {number}, {type(layer).__name__}, is no module of an nn.Sequential; those are {known}. net.parameters has "
-            "the parameters of all layers by name"
-        )
-    return _SEGMENTS[type(layer)]
+    if not isinstance(layer, Bidirectional):
+        return _SEGMENTS[type(layer)]
+    forward = _segments(layer.layer)
+    reverse = {f"{kind}_reverse": f"2.{segment}" for kind, segment in forward.items()}
+    return {kind: f"1.{segment}" for kind, segment in forward.items()} | reverse
+
+
+def _check_layers(layers: Sequence[Layer]) -> None:
+    """TypeError if a layer has no row in the table."""
+    for number, layer in enumerate(layers, start=1):
+        if type(layer) not in (*_SEGMENTS, Bidirectional):
+            known = ", ".join(row.__name__ for row in (*_SEGMENTS, Bidirectional))
+            raise TypeError(
+                f"layer {number}, {type(layer).__name__}, is no module of an nn.Sequential; those are {known}. net.parameters "
+                "has the parameters of all layers by name"
+            )
+
+
+def _owners(layers: Sequence[Layer], graph: Graph, ends: Sequence[int]) -> Iterator[_Owner]:
+    """Each layer with the number of its module; TypeError if it is none."""
+    _check_layers(layers)
+    index, order = 0, None
+    for number, (layer, source) in enumerate(zip(layers, (graph.start, *ends), strict=False), start=1):
+        shape = graph.row_shapes[source]
+        if isinstance(layer, (Dense, LayerNorm, PReLU)) and len(shape) > 1:
+            raise TypeError(
+                f"layer {number}, {type(layer).__name__}, reads rows of shape {shape}, whose channels torch has first: it is no "
+                "module of an nn.Sequential. A convolution of kernel_size=1 is the same as Dense"
+            )
+        yield _Owner(number, layer, index, order)
+        if isinstance(layer, Flatten) and len(shape) > 1:
+            order = np.moveaxis(np.arange(math.prod(shape)).reshape(shape), -1, 0).ravel()
+        elif isinstance(layer, Dense):
+            order = None
+        index += _n_modules(layer)
+
+
+def _n_modules(layer: Layer) -> int:
+    if isinstance(layer, BatchNorm):
+        return 1 + (layer.activation.name != "identity")
+    return 2 + bool(layer.dropout) if hasattr(layer, "dropout") else 1 + isinstance(layer, GlobalPool)
+
+
+def _torch_form(owner: _Owner, array: np.ndarray) -> np.ndarray:
+    """The numbers of a parameter where torch has them."""
+    if isinstance(owner.layer, (DepthwiseConv1d, DepthwiseConv2d)) and array.ndim > 1:
+        return np.moveaxis(array, -1, 0)[:, None]
+    if isinstance(owner.layer, (Conv1d, Conv2d)) and array.ndim > 1:
+        return np.moveaxis(array, (-1, -2), (0, 1))
+    reads = isinstance(owner.layer, (LayerNorm, BatchNorm, PReLU)) or array.ndim > 1
+    return (array if owner.order is None or not reads else array[owner.order]).T
 
 
 def _factor(layer: Layer, kind: str, array: np.ndarray) -> float:
@@ -185,29 +274,37 @@ def _matrix(name: str, parts: Mapping[str, np.ndarray]) -> np.ndarray:
     return parts["weight"]
 
 
-def _write(network: Network, number: int, layer: Layer, name: str, parts: Mapping[str, np.ndarray]) -> None:
-    """Add the parameters of its module to a layer's, which are 0: biases that there are not stay so."""
-    segments = _segments(number, layer)
+def _write(network: Network, owner: _Owner, name: str, parts: Mapping[str, np.ndarray]) -> None:
+    """Give a layer the parameters of its module; biases that there are not become 0."""
+    layer = owner.layer
+    segments = _segments(layer)
     missing = {kind for kind in segments if kind.startswith("weight")} - parts.keys()
     if missing or parts.keys() - segments:
         raise ValueError(f"layer {name!r} has {' and '.join(parts)}, but {type(layer).__name__} has {' and '.join(segments)}")
+    for kind in segments:
+        if kind in parts or kind.startswith("bias"):
+            network.parameters[f"{owner.number}.{segments[kind]}"][...] = 0
     for kind, array in parts.items():
-        view = network.parameters[f"{number}.{segments[kind]}"]
-        shape = view.shape[::-1]
+        view = network.parameters[f"{owner.number}.{segments[kind]}"]
+        places = _torch_form(owner, np.arange(view.size).reshape(view.shape))
+        shape = places.shape
         if array.shape != shape and not (isinstance(layer, PReLU) and array.shape == (1,)):
             raise ValueError(f"layer {name!r} has a {kind} of shape {array.shape}, expected {shape}")
-        view += array.T / _factor(layer, kind, view)
+        view.reshape(-1)[places] += array / _factor(layer, kind, view)
 
 
 def _modules(state_dict: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     """The weight and bias of every numbered module, in the order of the numbers."""
     found: dict[tuple[str, int], dict[str, np.ndarray]] = {}
     for key, value in state_dict.items():
+        if key.endswith(_COUNTER):
+            continue
         match = _KEY.fullmatch(key)
         if match is None:
             raise ValueError(
                 f"cannot take {key!r}: expected keys like '0.weight' and '0.bias' of an nn.Sequential of nn.Linear, "
-                "nn.LayerNorm, nn.PReLU, nn.RNN, nn.GRU and nn.LSTM of one layer"
+                "convolutions, nn.BatchNorm1d and nn.BatchNorm2d, nn.LayerNorm, nn.PReLU, and nn.RNN, nn.GRU and nn.LSTM of one "
+                "layer"
             )
         found.setdefault((match["prefix"], int(match["index"])), {})[match["kind"]] = _array(key, value)
     prefixes = {prefix for prefix, _ in found}

@@ -37,6 +37,7 @@ _OF_BATCHES = (
     "learning_rate_factors",
     "decay_factors",
     "schedules",
+    "augment",
     "callbacks",
     "progress",
     "resume_from",

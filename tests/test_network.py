@@ -280,13 +280,21 @@ def test_summary_and_reprs():
     net = fn.Network([fn.Dense(5, fn.LeakyReLU(0.2), dropout=0.1), fn.Dense(3, "softmax")], 4)
     assert repr(net) == "<Network 4 -> 5 leaky_relu, 3 softmax; 43 parameters, float32>"
     lines = net.summary().splitlines()
-    assert lines[1].split() == ["1", "4", "x", "5", "leaky_relu(0.2)", "0.1", "25"]
-    assert lines[2].split() == ["2", "5", "x", "3", "softmax", "18"]
+    assert lines[1].split() == ["1", "5", "4", "x", "5", "leaky_relu(0.2)", "0.1", "25"]
+    assert lines[2].split() == ["2", "3", "5", "x", "3", "softmax", "18"]
     assert lines[-1] == "43 parameters, float32, 172 bytes"
     html = net._repr_html_()
     assert html.count("<tr>") == 4
     assert html.startswith("<table>")
     assert "leaky_relu(0.2)" in html
+
+
+def test_summary_of_rows_with_positions():
+    net = fn.Network([fn.Conv2d(6, 5, padding=2), fn.MaxPool(2), fn.Flatten(), fn.Dense(10, "softmax")], input_shape=(8, 9, 1))
+    rows = [line.split("  ") for line in net.summary().splitlines()[1:-1]]
+    assert [[cell.strip() for cell in row if cell][:2] for row in rows] == [
+        ["1 border", "12 x 13 x 1"], ["1 conv", "8 x 9 x 6"], ["2 pool", "4 x 4 x 6"], ["3 pass", "96"], ["4", "10"],
+    ]  # fmt: skip
 
 
 def test_dense_is_a_value():

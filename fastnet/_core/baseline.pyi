@@ -71,6 +71,7 @@ class Trainer:
         rate_factors: Sequence[float] | None = None,
         decay_factors: Sequence[float] | None = None,
         exchange: tuple[Callable[[], None], Array] | None = None,
+        augmentation: tuple[float, ...] | None = None,
     ) -> None: ...
     def run(
         self, order: NDArray[np.uint32] | None, settings: NDArray[np.float64], bounds: NDArray[np.int64] | None = None

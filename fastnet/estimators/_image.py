@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from fastnet._hints import takes_other_words
+from fastnet.augment import Augmentation
 from fastnet.layers import Conv2d, Dense, Flatten, Layer, MaxPool
 
 from ._ready import ReadyClassifier
@@ -35,10 +36,12 @@ class ImageClassifier(ReadyClassifier):
         a line, where their length is not a square.
     channels : {"last", "first"}, default="last"
         Where 4-D arrays have their channels.
+    augment : Augmentation or list of them, default=None
+        Random changes of the standardised images, anew in each epoch: ``fastnet.augment.Shift(2)``, say.
     max_iter : int, default=100
         Most epochs.
     random_state : int, RandomState instance or None, default=None
-        Of initial weights, the images set aside, the order of rows, and dropout.
+        Of initial weights, the images set aside, the order of rows, dropout, and `augment`.
     n_threads : int, default=None
         Most threads; by default those that the machine has.
     verbose : bool, default=False
@@ -79,6 +82,7 @@ class ImageClassifier(ReadyClassifier):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = ReadyClassifier._parameter_constraints | {
         "image_shape": ["array-like", None],
         "channels": [StrOptions({"last", "first"})],
+        "augment": [Augmentation, list, tuple, None],
     }
 
     _fewest_to_set_aside = 20
@@ -89,6 +93,7 @@ class ImageClassifier(ReadyClassifier):
         *,
         image_shape: Sequence[int] | None = None,
         channels: str = "last",
+        augment: Augmentation | Sequence[Augmentation] | None = None,
         max_iter: int = 100,
         random_state: int | np.random.RandomState | None = None,
         n_threads: int | None = None,
@@ -96,6 +101,7 @@ class ImageClassifier(ReadyClassifier):
     ) -> None:
         self.image_shape = image_shape
         self.channels = channels
+        self.augment = augment
         self.max_iter = max_iter
         self.random_state = random_state
         self.n_threads = n_threads

@@ -153,6 +153,7 @@ class ReadyNetwork(BaseEstimator, ABC):
             random_state=seed,
             n_threads=self.n_threads,
             progress=self.verbose,
+            augment=getattr(self, "augment", None),
             **options,
         )
         self.n_iter_ = len(self.history_)

@@ -15,12 +15,12 @@ from onnx import TensorProto
 
 from fastnet.layers import Arrays, Graph
 from fastnet.layers.attention import Attending
-from fastnet.layers.conv import Convolution
+from fastnet.layers.conv import Convolution, DepthwiseConvolution
 from fastnet.layers.dense import Linear
 from fastnet.layers.embedding import Lookup, Places, Waves
 from fastnet.layers.joins import Selection, Side, Sum
 from fastnet.layers.lengths import Count, LastPosition, Trim
-from fastnet.layers.norm import Normalisation
+from fastnet.layers.norm import BatchNormalisation, Normalisation
 from fastnet.layers.parametric import Interpolation
 from fastnet.layers.pool import Pooling
 from fastnet.layers.positions import Shift
@@ -180,7 +180,18 @@ def _channels_last(graph: GraphBuilder, images: str, n_out: int) -> str:
     return graph.reshape(graph.add("Transpose", images, perm=[0, 2, 3, 1]), n_out)
 
 
-def _convolution(graph: GraphBuilder, conv: Convolution, segments: Segments, A: str) -> str:
+def _batch_normalisation(graph: GraphBuilder, norm: BatchNormalisation, segments: Segments, A: str) -> str:
+    """By the running statistics: ``factor * a + shift`` by channels."""
+    gain, bias, mean, var = (segments.arrays[name].astype(np.float64) for name in ("gain", "bias", "mean", "var"))
+    factor = gain / np.sqrt(var + norm.epsilon)
+    places = norm.positions * norm.places
+    by_channels = A if places == 1 else graph.reshape(A, places, norm.channels)
+    scaled = graph.add("Mul", by_channels, graph.number(factor, f"factor{segments.path}"))
+    Z = graph.add("Add", scaled, graph.number(bias - factor * mean, f"shift{segments.path}"))
+    return Z if places == 1 else graph.reshape(Z, norm.n_out)
+
+
+def _convolution(graph: GraphBuilder, conv: Convolution, segments: Segments, A: str, *, groups: int = 1) -> str:
     windows = conv.windows
 
     def filters_first(W: np.ndarray) -> np.ndarray:
@@ -188,8 +199,14 @@ def _convolution(graph: GraphBuilder, conv: Convolution, segments: Segments, A: 
 
     images = _channels_first(graph, A, windows.shape)
     W, b = segments.constant("W", filters_first), segments.constant("b")
-    Z = graph.add("Conv", images, W, b, kernel_shape=windows.kernel, strides=windows.stride, dilations=windows.dilation)
+    Z = graph.add(
+        "Conv", images, W, b, kernel_shape=windows.kernel, strides=windows.stride, dilations=windows.dilation, group=groups
+    )  # fmt: skip
     return _channels_last(graph, Z, conv.n_out)
+
+
+def _depthwise(graph: GraphBuilder, conv: DepthwiseConvolution, segments: Segments, A: str) -> str:
+    return _convolution(graph, conv, segments, A, groups=conv.filters)
 
 
 def _border(graph: GraphBuilder, border: Border, segments: Segments, A: str) -> str:
@@ -316,4 +333,6 @@ WRITERS: dict[str, Callable[..., str]] = {
     "recurrent": _recurrence,
     "attention": _attention,
     "shift": _shift,
+    "batch_norm": _batch_normalisation,
+    "depthwise": _depthwise,
 }

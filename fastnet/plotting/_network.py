@@ -33,6 +33,8 @@ class NetworkDisplay:
         Number of units in each column, the inputs first; None takes them from the weights, none of which may then be None.
     layer_names : sequence of str of length L + 1
         Text under each column; the number of units is added to it.
+    shapes : sequence of tuple of int of length L + 1, default=None
+        What is added in place of the numbers of units: positions and channels, where rows have positions.
     feature_names, output_names : sequence of str or None
         Names of the inputs and outputs.
 
@@ -64,12 +66,14 @@ class NetworkDisplay:
         *,
         layer_names: Sequence[str],
         sizes: Sequence[int] | None = None,
+        shapes: Sequence[tuple[int, ...]] | None = None,
         feature_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
     ) -> None:
         self.weights = weights
         self.biases = biases
         self.sizes = sizes
+        self.shapes = shapes
         self.layer_names = layer_names
         self.feature_names = feature_names
         self.output_names = output_names
@@ -103,7 +107,10 @@ class NetworkDisplay:
         view = model_view(estimator, as_trained=True)
         view.assert_finite()
         n_members = view.graph.n_members
-        numbers = [n if isinstance(layer, Dense) and n_members == 1 else None for n, layer in enumerate(view.layers, start=1)]
+        shapes = [view.graph.row_shapes[end] for end in (view.graph.start, *view.ends)]
+        is_flat = [n_members == 1 and len(shape) == 1 for shape in shapes[1:]]
+        drawn = [isinstance(layer, Dense) and flat for layer, flat in zip(view.layers, is_flat, strict=True)]
+        numbers = [number if edges else None for number, edges in enumerate(drawn, start=1)]
         names = view.layer_names
         if n_members > 1:
             names[-1] += f", mean of {n_members}"
@@ -111,6 +118,7 @@ class NetworkDisplay:
             [None if number is None else view.parameters[f"{number}.W"] for number in numbers],
             [None if number is None else view.parameters[f"{number}.b"] for number in numbers],
             sizes=view.sizes,
+            shapes=shapes,
             layer_names=["input", *names],
             feature_names=view.feature_names if feature_names is None else feature_names,
             output_names=view.output_names if output_names is None else output_names,
@@ -220,7 +228,8 @@ class NetworkDisplay:
                 )  # fmt: skip
 
     def _label_columns(self, sizes: Sequence[int]) -> None:
-        labels = [f"{name}\n{size}" for name, size in zip(self.layer_names, sizes, strict=True)]
+        shapes = [(size,) for size in sizes] if self.shapes is None else self.shapes
+        labels = [f"{name}\n{' × '.join(map(str, shape))}" for name, shape in zip(self.layer_names, shapes, strict=True)]
         crowded = len(sizes) > 12
         if crowded:
             labels = [label.replace("\n", " ") for label in labels]

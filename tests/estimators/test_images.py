@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from fastnet import ImageClassifier, MaxPool
+from fastnet import ImageClassifier, MaxPool, augment
 
 
 @pytest.fixture(scope="module")
@@ -92,5 +92,15 @@ def test_wrong_images(colours):
     with pytest.raises(ValueError, match="at least 2 classes, got 1 class"):
         ImageClassifier().fit(X, np.zeros(200))
     clf = ImageClassifier(max_iter=1).fit(X, y)
-    with pytest.raises(ValueError, match=r"images of shape \(12, 9, 2\), but ImageClassifier was fitted with \(9, 12, 2\)"):
+    with pytest.raises(ValueError, match=r"rows of shape \(12, 9, 2\), but ImageClassifier was fitted with \(9, 12, 2\)"):
         clf.predict(X.transpose(0, 2, 1, 3))
+
+
+def test_augment(rng):
+    """A parameter like others, which reaches the training."""
+    X, y = rng.random((60, 6, 6)), np.arange(60) % 2
+    clf = ImageClassifier(max_iter=2, augment=[augment.Shift(1), augment.Jitter(0.1)], random_state=0)
+    changed, again = (clone(clf).fit(X, y).predict_proba(X) for _ in range(2))
+    plain = clone(clf).set_params(augment=None).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(changed, again)
+    assert not np.array_equal(changed, plain)

@@ -7,6 +7,7 @@ import pytest
 from test_attention import CHAINS, TOKENS
 from test_attention import build as build_attention
 from test_attention import rows as rows_of_attention
+from test_batch_norm import CHAINS as NORMALISED
 from test_layers import HIDDEN, N_IN, POSITIONED, build, rows
 from test_ragged import CHAINS as RAGGED
 from test_ragged import network, series
@@ -171,3 +172,17 @@ def test_rows_of_unequal_length(chain, opset, rng):
     """The model reads rows that are filled up, with their length behind, as the core does."""
     net, X = network(chain, dtype="float32"), series(rng)
     np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), net._flat(X)), net.forward(X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("chain", "dtype"), [("flat", "float32"), ("flat", "float64"), ("image", "float32"), ("residual", "float32")]
+)
+def test_batch_norm(chain, dtype, rng):
+    """By the running statistics, a multiplication and an addition by channels."""
+    shape, layers = NORMALISED[chain]
+    layers = [fn.BatchNorm("tanh", epsilon=layer.epsilon) if isinstance(layer, fn.BatchNorm) else layer for layer in layers]
+    net = fn.Network([*layers, fn.Flatten(), fn.Dense(2, "softmax")], input_shape=shape, dtype=dtype, random_state=0)
+    net.params[:] += 0.3 * rng.random(net.n_params)
+    X = rng.standard_normal((7, net.n_inputs)).astype(dtype)
+    got = outputs(to_onnx(net, dtype=dtype), X)
+    np.testing.assert_allclose(got, net.forward(X), rtol=1e-5 if dtype == "float32" else 1e-11, atol=1e-6)

@@ -104,7 +104,7 @@ def test_other_names_and_missing_biases():
     [
         ({}, [], "0 linear layers|expected one"),
         ({"weight": np.ones((2, 2))}, ["relu"], "cannot take 'weight'"),
-        ({"0.weight": np.ones((2, 2)), "0.running_mean": np.ones(2)}, ["relu"], "cannot take '0.running_mean'"),
+        ({"0.weight": np.ones((2, 2)), "0.running_mean": np.ones(2)}, ["relu"], "'0' has weight and running_mean, but Dense"),
         ({"a.0.weight": np.ones((2, 2)), "b.1.weight": np.ones((2, 2))}, ["relu"] * 2, r"prefixes \['a.', 'b.'\]"),
         ({"0.weight": np.ones((2, 2))}, "relu", "expected a list of one each"),
         ({"0.weight": np.ones((2, 2))}, ["relu", "relu"], "for 1 linear layers"),

@@ -196,7 +196,7 @@ class Twin:
 
 
 #: Compared with PyTorch's modules in tests of their own.
-WINDOWS = ("Conv1d", "Conv2d", "MaxPool", "AvgPool", "GlobalPool")
+WINDOWS = ("Conv1d", "Conv2d", "DepthwiseConv1d", "DepthwiseConv2d", "BatchNorm", "MaxPool", "AvgPool", "GlobalPool")
 RECURRENT = ("RNN", "GRU", "LSTM", "Bidirectional")
 ATTENTION = ("Embedding", "Positions", "Attention", "TransformerBlock", "FeatureTokens")
 
@@ -439,3 +439,87 @@ def test_padding_is_that_of_torch(rng):
     Z, _ = attention(padded, padded, padded, key_padding_mask=hidden)
     expected = Z[range(4), [n - 1 for n in lengths]].detach().numpy()
     np.testing.assert_allclose(net.forward(X), expected, rtol=1e-10, atol=1e-12)
+
+
+IMAGES = [
+    fn.Conv2d(5, 3, "identity", padding=1),
+    fn.BatchNorm("relu"),
+    fn.MaxPool(2),
+    fn.DepthwiseConv2d((3, 2), "tanh", dropout=0.1),
+    fn.Conv2d(4, 1, "tanh", stride=2),
+    fn.Flatten(),
+    fn.BatchNorm(epsilon=1e-3),
+    fn.Dense(3, "softmax"),
+]
+SERIES = [
+    fn.DepthwiseConv1d(3, "tanh", padding=2, dilation=2),
+    fn.Conv1d(4, 3, "tanh"),
+    fn.BatchNorm(),
+    fn.GlobalPool(),
+    fn.Dense(2, "identity"),
+]
+
+
+def positioned(layers, shape, rng):
+    net = fn.Network(layers, input_shape=shape, dtype="float64", random_state=0)
+    net.params[:] += 0.2 * rng.random(net.n_params)
+    return net
+
+
+def modules(nn):
+    """The two networks as PyTorch has them."""
+    images = nn.Sequential(
+        nn.Conv2d(2, 5, 3, padding=1), nn.Identity(), nn.BatchNorm2d(5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(5, 5, (3, 2), groups=5), nn.Tanh(), nn.Dropout(0.1), nn.Conv2d(5, 4, 1, stride=2), nn.Tanh(),
+        nn.Flatten(), nn.BatchNorm1d(16, eps=1e-3), nn.Linear(16, 3), nn.Softmax(dim=1),
+    )  # fmt: skip
+    series = nn.Sequential(
+        nn.Conv1d(3, 3, 3, padding=2, dilation=2, groups=3), nn.Tanh(), nn.Conv1d(3, 4, 3), nn.Tanh(), nn.BatchNorm1d(4),
+        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 2), nn.Identity(),
+    )  # fmt: skip
+    return images.double(), series.double()
+
+
+class TestChannelsFirst:
+    """State dicts of networks whose rows have positions."""
+
+    @pytest.mark.parametrize(("layers", "shape"), [(IMAGES, (11, 9, 2)), (SERIES, (12, 3))])
+    def test_round_trip(self, layers, shape, rng):
+        net = positioned(layers, shape, rng)
+        state = to_torch_state_dict(net)
+        again = from_torch_state_dict(state | {"2.num_batches_tracked": np.array(3)}, layers=layers, input_shape=shape)
+        np.testing.assert_array_equal(again.params, net.params)
+
+    @pytest.mark.parametrize(("layers", "shape", "number"), [(IMAGES, (11, 9, 2), 0), (SERIES, (12, 3), 1)])
+    def test_sequential_of_torch(self, layers, shape, number, rng):
+        """Outputs by running statistics, gradients by the batch's, and what an update makes of the running ones."""
+        torch = pytest.importorskip("torch")
+        net, sequential = positioned(layers, shape, rng), modules(torch.nn)[number]
+        sequential.load_state_dict({name: torch.from_numpy(array) for name, array in to_torch_state_dict(net).items()})
+        X, y = rng.normal(1, 2, (20, *shape)), rng.integers(0, 3, 20) if number == 0 else rng.random((20, 2))
+        images = torch.from_numpy(np.ascontiguousarray(np.moveaxis(X, -1, 1)))
+        with torch.no_grad():
+            np.testing.assert_allclose(net.forward(X), sequential.eval()(images).numpy(), rtol=1e-10, atol=1e-12)
+        for module in sequential.train():
+            module.training = not isinstance(module, torch.nn.Dropout)
+        A = sequential(images)
+        J = -A[range(20), y].log().mean() if number == 0 else 0.5 * ((A - torch.tensor(y)) ** 2).sum(dim=1).mean()
+        J.backward()
+        value, gradients = net.loss_and_grad(X, y)
+        assert value == pytest.approx(J.item(), rel=1e-12)
+        slopes = positioned(layers, shape, rng)
+        slopes.params[:] = gradients.flat
+        for name, gradient in to_torch_state_dict(slopes).items():
+            if "running" not in name:
+                expected = sequential.get_parameter(name).grad.numpy()
+                np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-11, err_msg=name)
+        net.fit(X, y, optimizer=fn.SGD(1e-30), batch_size=20, iterations=1, schedules={"dropout": 0.0})
+        for name, array in to_torch_state_dict(net).items():
+            np.testing.assert_allclose(array, sequential.state_dict()[name].numpy(), rtol=1e-10, err_msg=name)
+
+    def test_layers_that_torch_has_no_module_for(self, rng):
+        net = positioned([fn.Dense(3, "tanh"), fn.Flatten(), fn.Dense(1)], (5, 2), rng)
+        with pytest.raises(TypeError, match=r"layer 1, Dense, reads rows of shape \(5, 2\).* kernel_size=1"):
+            to_torch_state_dict(net)
+        with pytest.raises(ValueError, match="give input_shape"):
+            from_torch_state_dict({"0.weight": np.ones((2, 1, 3))}, layers=[fn.Conv1d(2, 3)])

@@ -148,3 +148,11 @@ def test_an_ensemble_without_weights_to_draw():
 def test_bands_need_sizes():
     with pytest.raises(ValueError, match="give sizes"):
         NetworkDisplay([None], [None], layer_names=["input", "Scale"]).plot()
+
+
+def test_columns_of_rows_with_positions_have_their_shapes():
+    layers = [fn.Conv1d(4, 3), fn.Dense(2, "tanh"), fn.Flatten(), fn.Dense(3, "softmax")]
+    display = NetworkDisplay.from_estimator(fn.Network(layers, input_shape=(6, 2), random_state=0))
+    labels = [label.get_text().split("\n")[1] for label in display.ax_.get_xticklabels()]
+    assert labels == ["6 × 2", "4 × 4", "4 × 2", "8", "3"]
+    assert [isinstance(edges, LineCollection) for edges in display.edges_] == [False, False, False, True]

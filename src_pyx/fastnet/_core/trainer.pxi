@@ -32,7 +32,7 @@ cdef class Trainer:
     def __cinit__(self, Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, sample_weight, Py_ssize_t batch_size,
                   int optimizer, tuple hyper, state, *, double l2=0.0, bint l2_per_batch=False, double weight_decay=0.0,
                   double max_grad_norm=0.0, bint track_grad_norm=False, unsigned long long seed=0, int n_threads=1,
-                  gradient=None, bint dropout=True, rate_factors=None, decay_factors=None, tuple exchange=None):
+                  gradient=None, bint dropout=True, rate_factors=None, decay_factors=None, tuple exchange=None, augmentation=None):
         cdef Training* task = &self.task
         cdef Batch* batch = &task.batch
         cdef Update* update = &task.update
@@ -65,6 +65,7 @@ cdef class Trainer:
         update.weight_decay = weight_decay
         update.max_norm = max_grad_norm
         update.tracks_norm = track_grad_norm or max_grad_norm > 0
+        take_augmentation(&batch.augmentation, augmentation, plan.n_inputs)
         batch.drops = dropout
         batch.seed = seed
         self.held = [params, loss, X, y, sample_weight, state, gradient, exchange]

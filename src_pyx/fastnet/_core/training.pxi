@@ -39,6 +39,7 @@ cdef struct Batch:
     Loss loss
     const uint32* order             # (n,) row numbers, or NULL: 0, 1, ...
     void* inputs                    # (batch_size, n[0]) gathered rows of dense X
+    Augmentation augmentation       # of them
     void** A                        # (batch_size, n[l]); l = 1 .. L
     void** D                        # derivatives of the layers that keep them, else NULL
     void** dZ
@@ -129,18 +130,29 @@ cdef Pass pass_of(const Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssiz
     here.first_mask = r0 + (start if task.path == GRADIENT else 0)
     if batch.X.dense == NULL:
         here.inputs = NULL
-    elif batch.order != NULL:
+    elif gathers(batch):
         here.inputs = <const real*> batch.inputs + r0 * batch.X.n_columns
     else:
         here.inputs = <const real*> batch.X.dense + here.start * batch.X.n_columns
     return here
 
 
+cdef inline bint gathers(const Batch* batch) noexcept nogil:
+    """Whether rows are copied before a pass reads them."""
+    return batch.X.dense != NULL and (batch.order != NULL or batch.augmentation.on)
+
+
 cdef void gather(const Batch* batch, const Pass* here, real* unused) noexcept nogil:
-    """Copy the rows of dense X that the order names to where the pass reads them."""
-    cdef Py_ssize_t r, n = batch.X.n_columns
+    """Copy the rows of dense X that the order names to where the pass reads them, and change them if that is wanted."""
+    cdef Py_ssize_t r, row, n = batch.X.n_columns
     cdef const uint32* order = batch.order + here.start
     cdef const real* X = <const real*> batch.X.dense
+    if batch.augmentation.on:
+        for r in range(here.rows):
+            row = here.start + r if batch.order == NULL else <Py_ssize_t> order[r]
+            augment_row(&batch.augmentation, X + row * n, <real*> here.inputs + r * n,
+                        fn_mix64(fn_mix64(fn_mix64(here.seed) ^ here.step) ^ <uint64> (here.first_mask + r)))
+        return
     for r in range(here.rows):
         prefetch_line(X + order[min(r + 8, here.rows - 1)] * n)
         copy_row(<real*> here.inputs + r * n, X + order[r] * n, n * sizeof(real))
@@ -175,7 +187,7 @@ cdef void rows_through_stage(const Training* task, const Pass* here, Py_ssize_t 
     """What a stage has to do for some rows of a batch: of one stage, A[l], dZ[l] and their losses."""
     cdef const Batch* batch = &task.batch
     cdef Py_ssize_t n = batch.n_cuts, last = here.n_layers, next_cut = 2 * n - stage - 1
-    if stage == 0 and batch.order != NULL and batch.X.dense != NULL:
+    if stage == 0 and gathers(batch):
         gather(batch, here, <real*> NULL)
     if stage < n:
         if forward_layers(here, 1 if stage == 0 else batch.cuts[stage - 1], batch.cuts[stage] - 1, worker, <real*> NULL):

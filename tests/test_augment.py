@@ -1,0 +1,119 @@
+"""Random changes of rows while they are trained on, read from the weights of a network that was trained on one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import fastnet as fn
+from fastnet import augment, checkpoint
+
+
+def seen(row, change, *, dtype="float64", random_state=0):
+    """The row that a network was trained on: with all parameters 0 and slope 1, an update makes the weights its negative."""
+    net = fn.Network([fn.Flatten(), fn.Dense(1, "identity")], input_shape=row.shape, dtype=dtype, random_state=0)
+    net.params[:] = 0
+    net.fit(row[None], [-1.0], optimizer=fn.SGD(1.0), epochs=1, augment=change, random_state=random_state)
+    return -net.weights[0].reshape(row.shape)
+
+
+def test_shift_moves_whole_images_and_fills_with_zeros(rng):
+    image = rng.standard_normal((5, 6, 2))
+    moved = set()
+    for seed in range(40):
+        got = seen(image, augment.Shift((1, 2)), random_state=seed)
+        padded = np.pad(image, ((1, 1), (2, 2), (0, 0)))
+        matches = [(i, j) for i in range(3) for j in range(5) if np.array_equal(got, padded[i : i + 5, j : j + 6])]
+        assert len(matches) == 1
+        moved.update(matches)
+    assert len(moved) > 9
+
+
+def test_shift_of_series(rng):
+    row = rng.standard_normal((9, 2))
+    padded = np.pad(row, ((3, 3), (0, 0)))
+    got = [seen(row, augment.Shift(3), random_state=seed) for seed in range(30)]
+    places = {next(i for i in range(7) if np.array_equal(a, padded[i : i + 9])) for a in got}
+    assert len(places) > 4
+
+
+def test_flip(rng):
+    image = rng.standard_normal((3, 4, 2))
+    np.testing.assert_array_equal(seen(image, augment.Flip(1.0)), image[:, ::-1])
+    np.testing.assert_array_equal(seen(image, augment.Flip(0.0)), image)
+    both = [np.array_equal(seen(image, augment.Flip(), random_state=seed), image) for seed in range(40)]
+    assert 8 < sum(both) < 32
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_jitter_is_normal(dtype):
+    """Of flat rows too, of an odd number of numbers; each of its own."""
+    X = np.full(5001, 3, dtype)
+    noise = seen(X, augment.Jitter(0.5), dtype=dtype) - 3
+    assert abs(noise.mean()) < 0.03
+    assert noise.std() == pytest.approx(0.5, rel=0.04)
+    assert np.mean(np.abs(noise) < 0.5) == pytest.approx(0.683, abs=0.03)
+    assert np.unique(noise).size > 4900
+    assert abs(np.corrcoef(noise[:-1], noise[1:])[0, 1]) < 0.05
+
+
+def test_several_changes(rng):
+    image = rng.standard_normal((3, 4, 1))
+    got = seen(image, [augment.Flip(1.0), augment.Shift(0), augment.Jitter(1e-9)])
+    np.testing.assert_allclose(got, image[:, ::-1], atol=1e-7)
+    assert not np.array_equal(got, image[:, ::-1])
+
+
+def build():
+    return fn.Network([fn.Conv2d(3, 3), fn.Flatten(), fn.Dense(2, "softmax")], input_shape=(6, 6, 1), random_state=0)
+
+
+@pytest.mark.parametrize("sampling", ["shuffle", "sequential"])
+def test_the_same_seed_is_the_same_for_any_number_of_threads_and_after_a_checkpoint(sampling, rng, tmp_path):
+    X, y = rng.standard_normal((90, 6, 6, 1)).astype(np.float32), rng.integers(0, 2, 90)
+    given = X.copy()
+    changes = [augment.Shift(1), augment.Flip(), augment.Jitter(0.2)]
+    options = {"augment": changes, "batch_size": 40, "random_state": 0, "sampling": sampling}
+    nets = [build() for _ in range(4)]
+    for net, n_threads in zip(nets, (1, 2, 3), strict=False):
+        net.fit(X, y, epochs=4, n_threads=n_threads, **options)
+    begun = build()
+    begun.fit(X, y, epochs=2, callbacks=[fn.Checkpoint(tmp_path)], **options)
+    nets[3].fit(X, y, epochs=4, callbacks=[fn.Checkpoint(tmp_path)], resume_from=checkpoint.latest(tmp_path), **options)
+    for net in nets[1:]:
+        np.testing.assert_array_equal(net.params, nets[0].params)
+    np.testing.assert_array_equal(X, given)
+    plain = build()
+    plain.fit(X, y, epochs=4, **options | {"augment": None})
+    assert not np.array_equal(plain.params, nets[0].params)
+    with pytest.raises(ValueError, match="cannot resume"):
+        build().fit(
+            X, y, resume_from=checkpoint.latest(tmp_path), callbacks=[fn.Checkpoint(tmp_path)], **options | {"augment": None}
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (augment.Shift(1), r"Shift moves positions, and rows of shape \(4,\) have none"),
+        (augment.Flip(), "Flip moves positions"),
+        ([augment.Jitter(), augment.Jitter(0.2)], "two of Jitter"),
+    ],
+)
+def test_what_cannot_be(change, message, rng):
+    net = fn.Network([fn.Dense(1)], 4)
+    with pytest.raises(ValueError, match=message):
+        net.fit(np.ones((3, 4)), np.ones(3), augment=change)
+
+
+def test_wrong_things(rng):
+    net, X = fn.Network([fn.Dense(1)], 4), np.ones((3, 4))
+    with pytest.raises(TypeError, match="must be one of fastnet.augment's"):
+        net.fit(X, np.ones(3), augment="flip")
+    with pytest.raises(ValueError, match="dense rows, got a sparse matrix"):
+        net.fit(sparse.csr_matrix(X), np.ones(3), augment=augment.Jitter())
+    with pytest.raises(ValueError, match="cannot use augment"):
+        net.fit(X, np.ones(3), optimizer="lbfgs", augment=augment.Jitter())
+    with pytest.raises(ValueError, match="most must be"):
+        augment.Shift(-1)
