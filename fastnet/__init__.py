@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastnet._hints import called_here
+from fastnet import _hints
 from fastnet.activations import (
     ELU,
     GELU,
@@ -251,7 +251,7 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _SUBMODULES:
         return import_module(f"fastnet.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{called_here(name, __all__)}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_hints.called_here(name, __all__)}")
 
 
 def __dir__() -> list[str]:
