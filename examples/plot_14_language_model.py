@@ -53,7 +53,7 @@ history = net.fit(
     optimizer=fn.Adam(0.003),
     learning_rate=fn.Cosine(0.003),
     batch_size=16,
-    epochs=12,
+    epochs=10,
     random_state=0,
 )
 print(f"next character right: {net.score(test[:, :-1], test[:, 1:]):.0%}")
@@ -70,11 +70,11 @@ ax.legend()
 # %%
 # What it writes
 # --------------
-# It has learnt words, indents and the look of a function, from a few seconds of training. At a low temperature
-# it is careful and repeats itself; at a high one it invents.
+# It has learnt words, indents and the look of a function. At a low temperature it is careful and repeats
+# itself; at a high one it invents.
 
-for temperature in (0.3, 0.8):
-    prompt = "    def "
+for temperature in (0.5, 0.9):
+    prompt = "    def parse("
     written = net.generate([number[c] for c in prompt], 250, temperature=temperature, top_k=20, random_state=1)
     print(f"--- temperature {temperature}\n{prompt}{''.join(characters[i] for i in written)}\n")
 

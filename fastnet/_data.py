@@ -241,6 +241,14 @@ def weights_of_positions(labels: np.ndarray, sample_weight: np.ndarray | None, d
     return weights
 
 
+def refuse_positions(n_positions: int, what: str) -> None:
+    """ValueError where targets of positions are not taken."""
+    if n_positions > 1:
+        raise ValueError(
+            f"A network with a softmax at each of {n_positions} positions is trained by Network.fit on arrays, not {what}."
+        )
+
+
 def nonnegative(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray:
     """Sample weights of some rows of the data, which may all be zero; otherwise as for `sample_weights`."""
     array = _checks.numeric_array(sample_weight, "sample_weight")

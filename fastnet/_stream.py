@@ -87,6 +87,7 @@ def core_form(data: Blocks, number: int, network: Network, loss: Loss) -> tuple[
     TypeError, ValueError
         Data that do not fit the network, with the number of the block.
     """
+    _data.refuse_positions(network._plan.n_positions, "on blocks")
     X, y, sample_weight = data.read(number)
     try:
         features = _data.features(network._flat(X), network.n_inputs, network.dtype)

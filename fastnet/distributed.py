@@ -239,6 +239,7 @@ def _prepared(
     if isinstance(features, tuple):
         raise TypeError("X must be an array, got a sparse matrix.")
     m = len(features)
+    _data.refuse_positions(network._plan.n_positions, "by several processes")
     targets = _data.targets(y, m, network.n_outputs, loss, network.dtype)
     weights = None if sample_weight is None else _data.nonnegative(sample_weight, m, network.dtype)
     options = {**options, "loss": loss, "optimizer": optimizer}

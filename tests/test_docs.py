@@ -91,7 +91,7 @@ def test_links_have_words_and_lead_somewhere(page):
         pytest.skip("not in a source tree")
     for words, target in re.findall(r"\[([^\]\n]*)\]\(([^)#\s]+)[^)\s]*\)", page.read_text(encoding="utf-8")):
         assert words, f"the link to {target} has no words outside of Sphinx"
-        example = re.fullmatch(r"gallery/(plot_\w+)\.rst", target)  # Sphinx-Gallery makes the page
+        example = re.fullmatch(r"(?:\.\./)?gallery/(plot_\w+)\.rst", target)  # Sphinx-Gallery makes the page
         file = ROOT / "examples" / f"{example[1]}.py" if example else page.parent / target
         assert ":" in target or target == "gallery/index.rst" or file.exists(), f"{target} does not exist"
 

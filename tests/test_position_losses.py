@@ -158,6 +158,26 @@ def test_targets_that_do_not_fit(y, message, rng):
         network().fit(rng.standard_normal((4, T, C)), y)
 
 
+class Alone:
+    """A communicator of one rank."""
+
+    rank, size = 0, 1
+
+    def allreduce(self, vector):
+        return vector
+
+    def allgather(self, value):
+        return [value]
+
+
+def test_blocks_and_ranks_are_refused(rng):
+    X, y = data(rng, 8)
+    with pytest.raises(ValueError, match="trained by Network.fit on arrays, not on blocks"):
+        network().fit(fn.data.from_arrays(X.reshape(8, -1), y, block_rows=4))
+    with pytest.raises(ValueError, match="not by several processes"):
+        fn.distributed.fit(network(), X, y, comm=Alone(), epochs=1)
+
+
 def test_what_the_core_refuses():
     dense = (core.LAYER_CODES["dense"], (0,), (1, 2, 4, 3, 1), (), 1.0, core.ACTIVATION_CODES["softmax"], 0.0, 0.0)
     plan = core.Plan(6, [dense], n_positions=3)
