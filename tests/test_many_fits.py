@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastnet as fn
+from fastnet import runtime
 
 
 def arrays(m=120):
@@ -42,9 +43,10 @@ def test_estimators_are_those_of_single_fits():
         assert model.n_threads == 2
 
 
-def test_as_many_at_a_time_as_threads_are_given():
+def test_as_many_at_a_time_as_threads_are_given(monkeypatch):
+    monkeypatch.setattr(runtime, "thread_limit", lambda n_threads: n_threads)
     X, y = arrays()
-    together = threading.Barrier(2, timeout=60)
+    together = threading.Barrier(2, timeout=20)
 
     class Meeting(fn.Callback):
         def on_train_begin(self, session):

@@ -188,7 +188,7 @@ class NetworkClassifier(OfLayers, MLPClassifier):
     >>> from sklearn.datasets import load_digits
     >>> X, y = load_digits(return_X_y=True)
     >>> layers = [fn.Conv2d(8, 3), fn.MaxPool(2), fn.Flatten()]
-    >>> clf = fn.NetworkClassifier(layers, max_iter=10, random_state=0).fit(X.reshape(-1, 8, 8, 1) / 16, y)
+    >>> clf = fn.NetworkClassifier(layers, learning_rate_init=0.01, max_iter=20, random_state=0).fit(X.reshape(-1, 8, 8, 1) / 16, y)
     >>> clf.score(X.reshape(-1, 8, 8, 1) / 16, y) > 0.9
     True
     """
