@@ -132,8 +132,8 @@ sample_weight : array-like of shape (n_samples,), default=None
     Weight of each row."""
 
 SERIES_PARAMETERS = """\
-kind : {"cnn"}, default="cnn"
-    Convolutions, and means of what they find.
+kind : {"cnn", "gru", "lstm", "transformer"}, default="cnn"
+    Convolutions, and means of what they find; a recurrent layer in both directions; or two transformer blocks.
 channels : {"last", "first"}, default="last"
     Where series have their channels.
 max_iter : int, default=100

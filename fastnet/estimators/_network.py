@@ -187,9 +187,10 @@ class NetworkClassifier(OfLayers, MLPClassifier):
     >>> import fastnet as fn
     >>> from sklearn.datasets import load_digits
     >>> X, y = load_digits(return_X_y=True)
+    >>> images = X.reshape(-1, 8, 8, 1) / 16
     >>> layers = [fn.Conv2d(8, 3), fn.MaxPool(2), fn.Flatten()]
-    >>> clf = fn.NetworkClassifier(layers, learning_rate_init=0.01, max_iter=20, random_state=0).fit(X.reshape(-1, 8, 8, 1) / 16, y)
-    >>> clf.score(X.reshape(-1, 8, 8, 1) / 16, y) > 0.9
+    >>> clf = fn.NetworkClassifier(layers, learning_rate_init=0.01, max_iter=20, random_state=0).fit(images, y)
+    >>> clf.score(images, y) > 0.9
     True
     """
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from fastnet._hints import takes_other_words
-from fastnet.layers import AvgPool, Concat, Conv1d, Dropout, Flatten, GlobalPool, Layer
+from fastnet.layers import (
+    GRU,
+    LSTM,
+    AvgPool,
+    Bidirectional,
+    Concat,
+    Conv1d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    Positions,
+    TransformerBlock,
+)
 from fastnet.ragged import Ragged
 
 from ._docs import with_shared_parts
@@ -23,7 +39,7 @@ class _Series(ReadyNetwork):
     """What the two estimators of series share."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = ReadyNetwork._parameter_constraints | {
-        "kind": [StrOptions({"cnn"})],
+        "kind": [StrOptions({"cnn", "gru", "lstm", "transformer"})],
         "channels": [StrOptions({"last", "first"})],
     }
     _fewest_to_set_aside = 100
@@ -71,7 +87,24 @@ def _convolutions(length: int, *, ragged: bool) -> list[Layer]:
     return [*found, Concat([AvgPool(max(length // PARTS, 1)), Flatten()], [GlobalPool("max")]), Dropout(0.3)]
 
 
-_KINDS = {"cnn": _convolutions}
+def _recurrent(layer: type[GRU] | type[LSTM]) -> list[Layer]:
+    """Both directions, and the last state of each."""
+    return [Bidirectional(layer(64)), Dropout(0.2)]
+
+
+def _transformer() -> list[Layer]:
+    """Two blocks, and the mean over the positions."""
+    blocks = [TransformerBlock(4, 128, dropout=0.1), TransformerBlock(4, 128, dropout=0.1)]
+    return [Dense(64, "identity"), Positions("sinusoidal"), *blocks, LayerNorm(), GlobalPool()]
+
+
+#: Kind of network -> its layers before the output layer, for series of up to so many positions.
+_KINDS: dict[str, Callable[..., list[Layer]]] = {
+    "cnn": _convolutions,
+    "gru": lambda length, ragged: _recurrent(GRU),
+    "lstm": lambda length, ragged: _recurrent(LSTM),
+    "transformer": lambda length, ragged: _transformer(),
+}
 
 
 @with_shared_parts

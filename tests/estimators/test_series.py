@@ -80,6 +80,14 @@ def test_longer_and_shorter_series_than_those_of_training(cut):
     assert np.allclose(p[1], clf.predict_proba(twice[None])[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["gru", "lstm", "transformer"])
+def test_kinds_of_networks(kind, cut):
+    X, y = cut
+    clf = SequenceClassifier(kind, max_iter=80, random_state=0).fit(X[:50], y[:50])
+    assert clf.score(X[:50], y[:50]) > 0.9
+    assert clf.predict_proba([np.concatenate([X[0], X[0]])]).shape == (1, 2)
+
+
 def test_values_in_their_own_units(waves):
     sizes = np.random.default_rng(2).uniform(1, 3, 80)
     X, y = (waves[0] - [5, 0]) * sizes[:, None, None], 1000 + 50 * sizes
