@@ -323,7 +323,6 @@ print("restarted")
 
 
 RECIPE_RESULTS = ROOT / "benchmarks" / "results" / "recipes.json"
-TABULAR_RESULTS = RECIPE_RESULTS.with_name("tabular.json")
 
 
 def _scores(key: str, **tables: list[float]) -> dict[str, dict[str, list[float]]]:
@@ -503,11 +502,6 @@ class TestTabular:
 
         files = draw(results, tmp_path)
         assert [file.name for file in files] == ["error-and-time.png", "ranks.png"]
-
-    def test_the_pages_show_the_committed_results(self):
-        results = json.loads(TABULAR_RESULTS.read_text())
-        pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
-        assert pages == [_pages.filled(page, results, TABULAR_RESULTS.name) for page in pages]
 
     def test_pieces_are_left_out_of_the_default_preset(self):
         whole, *others = [recipe.make(False, 0).get_params() for recipe in ABLATIONS]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -187,8 +186,12 @@ class ReadyNetwork(BaseEstimator, ABC):
         longest = int(rows.lengths.max(initial=0)) if isinstance(rows, Ragged) else 0
         if longest <= network.input_shape[0]:
             return network
-        inputs = replace(network._inputs, shape=(longest, *network.input_shape[1:]))
-        return Network._adopt(network.layers, inputs, network.params)
+        shape = (longest, *network.input_shape[1:])
+        longer = Network(network.layers, input_shape=shape, ragged=True, dtype=network.dtype, random_state=0)
+        for name, view in network.parameters.items():
+            if longer.parameters[name].shape == view.shape:  # all others are sines of the positions, which are not trained
+                longer.parameters[name][...] = view
+        return longer
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
