@@ -99,7 +99,7 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
     dict of str to ndarray
         `"0.weight"` (n[1], n[0]), `"0.bias"` (n[1],), `"2.weight"`, ...: copies, in the model's dtype. To load them:
         `sequential.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})`. Weights of layers with
-        ``scale="ntk"`` contain the factor. Of convolutions `"0.weight"` is (filters, channels, *kernel).
+        ``scale="ntk"`` contain the factor. Of convolutions `"0.weight"` is ``(filters, channels, *kernel)``.
 
     Raises
     ------
