@@ -49,6 +49,8 @@ class ReadyNetwork(BaseEstimator, ABC):
     _learning_rate: ClassVar[float] = 0.002
     _batch_size: ClassVar[int] = 32
     _y_options: ClassVar[dict[str, Any]] = {}
+    #: Random changes of rows in training, a parameter where rows are images.
+    augment: Any = None
 
     max_iter: int
     random_state: int | np.random.RandomState | None
@@ -152,7 +154,7 @@ class ReadyNetwork(BaseEstimator, ABC):
             random_state=seed,
             n_threads=self.n_threads,
             progress=self.verbose,
-            augment=getattr(self, "augment", None),
+            augment=self.augment,
             **options,
         )
         self.n_iter_ = len(self.history_)
