@@ -231,6 +231,24 @@ def test_another_loss_is_another_run(tmp_path):
         network().fit(X, X[:, 0], epochs=2, loss="huber", resume_from=checkpoint.latest(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        ({"augment": fn.augment.Jitter(0.1)}, r"'Jitter\(deviation=0.1\)'"),
+        ({"learning_rate_factors": {"1.W": 0.5}}, "\"{'1.W': 0.5}\""),
+    ],
+)
+def test_an_option_that_is_left_out_or_added_is_named(option, shown, tmp_path):
+    (name,) = option
+    for folder, first, then, difference in [
+        ("left out", option, {}, f"{name} was {shown}, is not given"),
+        ("added", {}, option, f"{name} was not given, is {shown}"),
+    ]:
+        _network().fit(X, Y, epochs=1, callbacks=[fn.Checkpoint(tmp_path / folder)], **first)
+        with pytest.raises(ValueError, match=rf"another run \({difference}; data .* Continue with the same data and options"):
+            _network().fit(X, Y, epochs=2, resume_from=checkpoint.latest(tmp_path / folder), **then)
+
+
 def test_functions_go_by_their_names(tmp_path):
     def rate(j):
         return 0.01
