@@ -12,6 +12,7 @@ onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
 import graphs  # noqa: E402
+import kinds  # noqa: E402
 from onnx import TensorProto, numpy_helper  # noqa: E402
 
 from fastnet.onnx import from_onnx, to_onnx  # noqa: E402
@@ -333,7 +334,8 @@ def test_external_data_is_not_read(network, tmp_path):
 
 def test_mutated_models_end_in_a_network_or_a_value_error(network):
     rng = random.Random(0)
-    valid = [to_onnx(network), to_onnx(network, opset=13), *(graphs.random_model(rng, change=0) for _ in range(20))]
+    layers = [to_onnx(other) for other in kinds.networks().values()]
+    valid = [to_onnx(network), to_onnx(network, opset=13), *layers, *(graphs.random_model(rng, change=0) for _ in range(20))]
     taken = 0
     for _ in range(3000):
         raw = bytearray(rng.choice(valid).SerializeToString())
