@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def spread(every, *axes):
     """All combinations of the axes' values, as parameters of a test; one in `every` of them runs, the others are marked slow.
 
-    Those run whose positions on their axes have a sum that `every` divides. So each value meets each value of every other axis, if
-    the positions on the remaining axes have at least `every` different sums.
+    Those run whose positions on their axes have a sum that `every` divides. So each value meets each value of every other axis,
+    if the positions on the remaining axes have at least `every` different sums.
     """
     combinations = product(*(enumerate(axis) for axis in axes))
     return [

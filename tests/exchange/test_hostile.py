@@ -21,8 +21,6 @@ from fastnet import MLPClassifier, MLPRegressor
 from fastnet.checkpoint import load as load_checkpoint
 from fastnet.persistence import _container, _format, _load
 
-N_MUTATIONS = 20_000
-
 
 def _load_bytes(raw: bytes):
     """Do what `fastnet.load` does once it has the file's bytes."""
@@ -59,13 +57,14 @@ def test_valid_files_load(files):
     assert sorted(set(kinds)) == ["MLPClassifier", "MLPRegressor", "Network"] and kinds.count("Network") == 10
 
 
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_twenty_thousand_mutations(files):
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names", "ignore:overflow encountered in multiply")
+@pytest.mark.parametrize(("seed", "n_mutations"), [(0, 8_000), pytest.param(1, 100_000, marks=pytest.mark.slow)])
+def test_mutated_files_are_refused_or_predict(files, seed, n_mutations):
     """Every mutation of every kind of file ends in a ValueError, or in a model that predicts."""
-    rng = random.Random(0)
+    rng = random.Random(seed)
     apart = [mutations.take_apart(raw) for raw in files]
     loaded = refused = 0
-    for number in range(N_MUTATIONS):
+    for number in range(n_mutations):
         mutate = mutations.MUTATIONS[number % len(mutations.MUTATIONS)]
         raw = mutate(rng.choice(apart), rng)
         try:
@@ -76,8 +75,7 @@ def test_twenty_thousand_mutations(files):
         else:
             _check_valid(model)
             loaded += 1
-    assert loaded + refused == N_MUTATIONS
-    assert loaded > 500 and refused > 10_000  # both outcomes are exercised
+    assert loaded > n_mutations // 20 and refused > n_mutations // 2  # both outcomes are exercised
 
 
 def _check_valid(model) -> None:
