@@ -135,7 +135,7 @@ def check():
     exclusive.training(work)
     blas_is_as_before()
 
-alarms(3000, 5e-5, 4e-4, lambda: exclusive.training(runtime.single_threaded_blas, True, work), check)
+alarms(1500, 5e-5, 4e-4, lambda: exclusive.training(runtime.single_threaded_blas, True, work), check)
 """
     done = run_python(ALARMS + code)
     assert done.returncode == 0, done.stderr
@@ -150,9 +150,9 @@ wide = fn.Network([fn.Dense(1024, "relu"), fn.Dense(1, "identity")], 1024, rando
 assert wide._plan.uses_blas
 rows = np.ones((2, 1024), np.float32)
 net.fit(X, y, optimizer="lbfgs", epochs=1)  # imports what it needs
-alarms(1000, 5e-5, 5e-4, lambda: net.fit(X, y, epochs=1), lambda: net.fit(X, y, epochs=1))
-alarms(100, 1e-4, 4e-3, lambda: net.fit(X, y, optimizer="lbfgs", epochs=2), lambda: net.fit(X, y, epochs=1))
-alarms(300, 1e-4, 4e-3, lambda: wide.forward(rows), blas_is_as_before)
+alarms(500, 5e-5, 5e-4, lambda: net.fit(X, y, epochs=1), lambda: net.fit(X, y, epochs=1))
+alarms(60, 1e-4, 4e-3, lambda: net.fit(X, y, optimizer="lbfgs", epochs=2), lambda: net.fit(X, y, epochs=1))
+alarms(150, 1e-4, 4e-3, lambda: wide.forward(rows), blas_is_as_before)
 """
     done = run_python(ALARMS + code)
     assert done.returncode == 0, done.stderr
@@ -164,7 +164,7 @@ def test_a_handler_may_predict_with_the_network_that_it_interrupts():
 wide = fn.Network([fn.Dense(1024, "relu"), fn.Dense(1, "identity")], 1024, random_state=0)
 rows = np.random.default_rng(0).standard_normal((2, 1024), dtype=np.float32)
 expected = wide.forward(rows)
-rng, left = random.Random(0), [300]
+rng, left = random.Random(0), [150]
 
 def predict(*_):
     assert np.array_equal(wide.forward(rows), expected)
