@@ -1,4 +1,4 @@
-"""fastnet: multilayer perceptrons on the CPU, with a compiled core and scikit-learn's interface.
+"""fastnet: neural networks on the CPU, with a compiled core and scikit-learn's interface.
 
 >>> import fastnet as fn
 >>> net = fn.Network([fn.Dense(16, "relu"), fn.Dense(3, "softmax")], n_inputs=4, random_state=0)

@@ -178,7 +178,7 @@ class Session:
         self._options |= {name: dict(option) for name, option in further.items() if option}
         augmentation = augmentation_of(network, augment)
         if augmentation is not None:
-            self._options["augment"] = augmentation
+            self._options["augment"] = augment
         self._scheduled = _factors.scheduled(schedules)
         self._loss, self._optimizer = loss, optimizer
         self._last_finite = network.params.copy()

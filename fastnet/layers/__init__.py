@@ -85,6 +85,9 @@ def chain(layers: Any) -> tuple[Layer, ...]:
     if not layers:
         raise ValueError("A network needs at least one layer, got none.")
     for number, layer in enumerate(layers, 1):
+        if isinstance(layer, type):
+            name = layer.__name__
+            raise TypeError(f"Layer {number} must be an object, got the class {name}: give {name}(...), with parentheses.")
         if not isinstance(layer, Layer):
             raise TypeError(f"Layer {number} must be a layer, got {layer!r}; write fastnet.Dense(n_units, activation), say.")
     for number, layer in enumerate(layers[:-1], 1):

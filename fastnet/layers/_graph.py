@@ -18,6 +18,9 @@ from fastnet.layers.lengths import Count, Trim
 #: How the members of an ensemble share parameters; see `fastnet.Network`.
 ENSEMBLES = ("packed", "batch", "mini")
 
+#: Most numbers of a row's copies for members: a list of their columns is made before any parameter.
+MAX_COPIES = 2**22
+
 
 @dataclass(frozen=True)
 class Node:
@@ -228,6 +231,11 @@ class Graph:
             return source
         from fastnet.layers.joins import Selection
 
+        if self.widths[source] * self.n_members > MAX_COPIES:
+            raise ValueError(
+                f"{self.n_members} members with parameters of their own read {self.widths[source]} numbers a row each: together "
+                f"they can read at most {MAX_COPIES}."
+            )
         everything = tuple(range(self.widths[source])) * self.n_members
         return self.add(Selection(n_in=self.widths[source], columns=everything), source, of_members=True)
 
@@ -242,9 +250,12 @@ class Graph:
         return math.prod(self.row_shapes[-1][:-1]) if softmax else 1
 
     def plan(self) -> core.Plan:
-        """The core's plan."""
+        """The core's plan; a ValueError if its numbers are too large for the core."""
         layers = [node.operation.core_form(node.sources) for node in self.nodes]
-        return core.Plan(self.widths[0], layers, n_members=self.n_members, n_positions=self.n_positions)
+        try:
+            return core.Plan(self.widths[0], layers, n_members=self.n_members, n_positions=self.n_positions)
+        except OverflowError as error:
+            raise ValueError(f"The layers make rows too large for the core: {error}.") from error
 
     def parameters(self, plan: core.Plan, flat: np.ndarray) -> Mapping[str, np.ndarray]:
         """Views of a flat parameter vector by name: the path of the operation, a point, and the segment's name ("1.W")."""

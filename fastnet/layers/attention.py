@@ -51,7 +51,7 @@ class Attention(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_heads", _checks.positive_int(self.n_heads, "n_heads", maximum=_checks.MAX_DIMENSION))
-        object.__setattr__(self, "causal", bool(self.causal))
+        object.__setattr__(self, "causal", _checks.boolean(self.causal, "causal"))
         object.__setattr__(self, "dropout", _checks.real(self.dropout, "dropout", minimum=0.0, below=1.0))
 
     def connect(self, graph: Graph, source: int) -> int:

@@ -20,6 +20,9 @@ from fastnet.layers._graph import Graph
 from fastnet.layers.joins import Last, Side, select
 from fastnet.layers.windows import as_image
 
+#: More would have more parameters than the core can count.
+MAX_UNITS = 2**15
+
 
 @dataclass(frozen=True, init=False)
 class Recurrent(Layer):
@@ -30,8 +33,8 @@ class Recurrent(Layer):
 
     @takes_other_words()
     def __init__(self, n_units: int, *, return_sequences: bool = False) -> None:
-        object.__setattr__(self, "n_units", _checks.positive_int(n_units, "n_units", maximum=_checks.MAX_DIMENSION // 8))
-        object.__setattr__(self, "return_sequences", return_sequences)
+        object.__setattr__(self, "n_units", _checks.positive_int(n_units, "n_units", maximum=MAX_UNITS))
+        object.__setattr__(self, "return_sequences", _checks.boolean(return_sequences, "return_sequences"))
 
     @property
     def cell(self) -> str:

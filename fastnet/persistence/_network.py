@@ -7,11 +7,13 @@ name, so they lie in the file as in the flat parameter vector, which is then a v
 
 from __future__ import annotations
 
+import math
 from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 
+from fastnet._checks import MAX_DIMENSION
 from fastnet.layers import Dense, Graph, Inputs, Layer
 from fastnet.network import Ensemble, Network
 from fastnet.persistence._container import Container
@@ -60,13 +62,14 @@ def build(architecture: dict[str, Any], file: Container) -> Network:
         raise ValueError(f"broken file: its layers do not fit together: {error}") from error
     for name, (_, _, shape) in wanted.items():
         _check_tensor(name, file.tensors.get(name), shape, np.dtype(dtype).newbyteorder("<"))
-    return Network._adopt(layers, inputs, file.flat(list(wanted)), together)
+    return Network._adopt(layers, inputs, file.flat(list(wanted), dtype), together)
 
 
 def _inputs(content: Any, ragged: Any) -> Inputs:
     shape = content if isinstance(content, list) else [content]
-    if not shape or not all(type(n) is int and n > 0 for n in shape):
-        raise ValueError(f"broken file: n_inputs is {short(content)}, expected a positive integer or a list of them")
+    if not shape or not all(type(n) is int and n > 0 for n in shape) or math.prod(shape) > MAX_DIMENSION:
+        expected = f"a positive integer or a list of them, with a product of at most {MAX_DIMENSION}"
+        raise ValueError(f"broken file: n_inputs is {short(content)}, expected {expected}")
     if type(ragged) is not bool:
         raise ValueError(f"broken file: ragged is {short(ragged)}, expected true or false")
     return Inputs(tuple(shape), ragged)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import spread
 from test_attention import CHAINS, TOKENS
 from test_attention import build as build_attention
 from test_attention import rows as rows_of_attention
@@ -47,23 +48,23 @@ def test_every_operation_has_a_row():
     assert WRITERS.keys() == core.LAYER_CODES.keys()
 
 
-@pytest.mark.parametrize("opset", OPSETS)
-@pytest.mark.parametrize("hidden", HIDDEN)
 class TestEveryLayer:
-    @pytest.mark.parametrize("output", ["identity", "softmax"])
+    @pytest.mark.parametrize(("hidden", "opset", "output"), spread(2, HIDDEN, OPSETS, ["identity", "softmax"]))
     def test_network(self, hidden, output, opset, rng):
         net = build(hidden, output, 3, dtype="float32")
         X = rows(hidden, 200, rng).astype(np.float32)
         np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
 
-    @pytest.mark.parametrize("ensemble", ENSEMBLES)
-    @pytest.mark.parametrize("output", ["silu", "softmax"])
+    @pytest.mark.parametrize(("hidden", "opset", "ensemble", "output"), spread(4, HIDDEN, OPSETS, ENSEMBLES, ["silu", "softmax"]))
     def test_ensemble(self, hidden, ensemble, output, opset, rng):
         net = build(hidden, output, 3, dtype="float32", n_members=3, ensemble=ensemble)
         X = rows(hidden, 50, rng).astype(np.float32)
         np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
 
-    @pytest.mark.parametrize("options", [{}, *({"n_members": 3, "ensemble": kind} for kind in ENSEMBLES)])
+    @pytest.mark.parametrize(
+        ("hidden", "opset", "options"),
+        spread(4, HIDDEN, OPSETS, [{}, *({"n_members": 3, "ensemble": kind} for kind in ENSEMBLES)]),
+    )
     def test_float64(self, hidden, opset, options, rng, monkeypatch):
         monkeypatch.setitem(HIDDEN, hidden, FLOAT64.get(hidden, HIDDEN[hidden]))
         net = build(hidden, **options)
