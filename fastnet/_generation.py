@@ -16,18 +16,49 @@ if TYPE_CHECKING:
 
 
 def generate(
-    network: Network, prompt: ArrayLike, n: int, temperature: float, top_k: int | None, random_state: Seed
+    self: Network,
+    prompt: ArrayLike,
+    n: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    random_state: Seed = None,
 ) -> np.ndarray:
-    """Do the work of `Network.generate`, which documents it."""
-    longest, n_ids = _sizes(network)
+    """Ids that follow a prompt, each drawn from the network's softmax after all that came before it: a language model writes.
+
+    The network reads ids of shape (length,) and has a softmax over the ids at each position, which depends on no later one.
+    It sees the last `length` ids. All positions are computed anew for each id.
+
+    Parameters
+    ----------
+    prompt : array-like of shape (at least 1,)
+        Ids to begin with.
+    n : int
+        How many ids to draw.
+    temperature : float
+        Probabilities are those of the network to the power of ``1 / temperature``, normalised; 0: always the likeliest id.
+    top_k : int, optional
+        Draw from the `top_k` likeliest ids alone.
+    random_state : int, SeedSequence, Generator or RandomState, optional
+
+    Returns
+    -------
+    ndarray of int64, of shape (n,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        A network of another kind, or ids that it does not have.
+    """
+    longest, n_ids = _sizes(self)
     ids = _prompt(prompt, n_ids)
     n = _checks.integer(n, "n", minimum=0)
     temperature = _checks.real(temperature, "temperature", minimum=0.0)
     top_k = n_ids if top_k is None else min(_checks.positive_int(top_k, "top_k"), n_ids)
     rng = _checks.generator(random_state)
-    _refuse_foresight(network, ids[-longest:])
+    _refuse_foresight(self, ids[-longest:])
     for _ in range(n):
-        ids.append(_choice(_next(network, ids[-longest:]), temperature, top_k, rng))
+        ids.append(_choice(_next(self, ids[-longest:]), temperature, top_k, rng))
     return np.array(ids[len(ids) - n :], np.int64)
 
 

@@ -29,10 +29,54 @@ from fastnet.layers import (
 from fastnet.layers.recurrent import Recurrence
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from fastnet.network import Network
 
 #: Layers whose output at a step depends on no later one, and on earlier ones by states alone.
 _STEP_BY_STEP = (RNN, GRU, LSTM, Last, Dense, LayerNorm, Dropout, Residual, Concat, Parametric, PReLU, Scale)
+
+
+def step(self: Network, x: ArrayLike, state: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A[L] after one more step of series that arrive step by step, of a network with recurrent layers.
+
+    After all steps of a series, the output is that of `forward` for the whole series, except for rounding. There may be more
+    steps than `input_shape` says.
+
+    Parameters
+    ----------
+    x : array-like of shape (channels,) or (streams, channels)
+        The next step of one series, or of several side by side.
+    state : array-like of shape (n_states,) or (streams, n_states), optional
+        What the step before gave; None before the first.
+
+    Returns
+    -------
+    A : ndarray of shape (n_outputs,) or (streams, n_outputs)
+        With ``return_sequences`` up to the output layer, the output of this step.
+    state : ndarray of shape (n_states,) or (streams, n_states)
+        h of each recurrent layer, and c of each LSTM, one after the other.
+
+    Raises
+    ------
+    ValueError
+        Layers that need other steps than the states of recurrent ones (`Bidirectional`, convolutions, pools), or arrays that
+        do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.GRU(4), fn.Dense(1, "identity")], input_shape=(3, 2), dtype="float64", random_state=0)
+    >>> series, state = np.ones((3, 2)), None
+    >>> for x in series:
+    ...     A, state = net.step(x, state)
+    >>> bool(np.allclose(A, net.forward(series)))
+    True
+    """
+    if self._step_by_step is None:
+        self._step_by_step = Steps(self)
+    return self._step_by_step(self._params, x, state)
 
 
 class Steps:

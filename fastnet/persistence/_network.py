@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from fastnet._members import Ensemble
 from fastnet.layers import Dense, Graph, Inputs, Layer
-from fastnet.network import Ensemble, Network
+from fastnet.network import Network
 from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, unpack
 
