@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnet import _checks
+from fastnet._steps import steps_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -27,7 +29,8 @@ def generate(
     """Ids that follow a prompt, each drawn from the network's softmax after all that came before it: a language model writes.
 
     The network reads ids of shape (length,) and has a softmax over the ids at each position, which depends on no later one.
-    It sees the last `length` ids. All positions are computed anew for each id.
+    It sees the last `length` ids. While there are no more than that, each id takes one `step`, if the network's layers go step by
+    step; otherwise all positions are computed anew for each id.
 
     Parameters
     ----------
@@ -56,9 +59,9 @@ def generate(
     temperature = _checks.real(temperature, "temperature", minimum=0.0)
     top_k = n_ids if top_k is None else min(_checks.positive_int(top_k, "top_k"), n_ids)
     rng = _checks.generator(random_state)
-    _refuse_foresight(self, ids[-longest:])
+    following = _following(self, ids, longest)
     for _ in range(n):
-        ids.append(_choice(_next(self, ids[-longest:]), temperature, top_k, rng))
+        ids.append(_choice(next(following), temperature, top_k, rng))
     return np.array(ids[len(ids) - n :], np.int64)
 
 
@@ -78,6 +81,24 @@ def _prompt(prompt: Any, n_ids: int) -> list[int]:
     if ids.ndim != 1 or not len(ids) or not ((ids >= 0) & (ids < n_ids) & (ids == np.floor(ids))).all():
         raise ValueError(f"prompt must be at least one id from 0 to {n_ids - 1}, in a sequence; got {prompt!r}.")
     return [int(number) for number in ids]
+
+
+def _following(network: Network, ids: list[int], longest: int) -> Iterator[np.ndarray]:
+    """Probabilities of the id that follows; before they are asked for again, the id that was drawn has been appended."""
+    try:
+        steps = steps_of(network)
+    except ValueError:
+        _refuse_foresight(network, ids[-longest:])
+        steps = None
+    state, n_read = None, 0
+    while True:
+        if steps is None or len(ids) > longest:
+            yield _next(network, ids[-longest:])
+            continue
+        for number in ids[n_read:]:
+            A, state = steps(network.params, number, state)
+        n_read = len(ids)
+        yield A
 
 
 def _next(network: Network, ids: list[int], filled_with: int = 0) -> np.ndarray:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,18 +48,33 @@ class Inputs:
         Positions first, the numbers of a position (channels, features) last; or the number of features alone.
     ragged : bool
         Whether rows may have fewer positions along the first axis. A row of the core's X then ends with the number of them.
-    n_states : int
-        Numbers at the end of a row of the core's X that recurrences begin with, of a network that goes step by step.
+    steps : int
+        Most steps of a network that goes step by step, 0 of all others. A row of the core's X is then one position, and after it
+        the states that the steps before left.
     """
 
     shape: tuple[int, ...]
     ragged: bool = False
-    n_states: int = 0
+    steps: int = 0
 
     @property
     def width(self) -> int:
-        """Numbers of a row of the core's X."""
-        return math.prod(self.shape) + self.ragged + self.n_states
+        """Numbers of a row of the core's X, but for states."""
+        return math.prod(self.shape) + self.ragged
+
+
+class State(NamedTuple):
+    """Numbers that go from step to step: where they are after a step.
+
+    Attributes
+    ----------
+    operation, first, n : int
+        The operation in whose rows they are, where they begin, and how many they are.
+    """
+
+    operation: int
+    first: int
+    n: int
 
 
 class Graph:
@@ -82,8 +98,10 @@ class Graph:
         What they are for layers that go by positions, of one member: positions first, channels last.
     start : int
         What the first layer reads: X, or the operation that takes lengths or states off.
-    states : list of int, or None
-        The operations that make the states after a step, of a network that goes step by step.
+    steps : int
+        As of `Inputs`.
+    states : list of State
+        What a step leaves for the next, of a network that goes step by step, in their order in X.
     """
 
     def __init__(self, inputs: Inputs, n_members: int = 1, ensemble: str = "packed") -> None:
@@ -96,13 +114,14 @@ class Graph:
         self._of_members = [n_members == 1]
         self._lengths: list[int | None] = [None]
         self._path: list[str] = []
-        self.states: list[int] | None = [] if inputs.n_states else None
-        self._n_states_taken = 0
+        self.steps = inputs.steps
+        self.states: list[State] = []
+        self._counter: tuple[int, int] | None = None
         self.start = 0
         if inputs.ragged:
             self.start = self._take_lengths(inputs.shape)
-        elif inputs.n_states:
-            self.start = self._columns(0, math.prod(inputs.shape), inputs.shape)
+        elif inputs.steps:
+            self.start = self._columns(0, inputs.width, inputs.shape)
 
     def _take_lengths(self, shape: tuple[int, ...]) -> int:
         """Part rows of X into numbers, zero beyond the row's length, and that length."""
@@ -117,13 +136,24 @@ class Graph:
         return self.add(Selection(n_in=self.widths[0], columns=tuple(range(first, first + n))), 0, shape=shape)
 
     def state_before(self, n: int) -> int:
-        """The operation that makes the next n states of X; the operation added next makes those after the step."""
-        assert self.states is not None
-        first = math.prod(self.row_shapes[0]) + self._n_states_taken
-        self._n_states_taken += n
-        before = self._columns(first, n, (n,))
-        self.states.append(before + 1)
-        return before
+        """The operation that makes a state of n numbers from X, which becomes wider by it; `states` gets that after the step."""
+        first = self.widths[0]
+        self.widths[0] += n
+        return self._columns(first, n, (n,))
+
+    def step_numbers(self) -> tuple[int, int]:
+        """The operations that make the number of steps before this one, and with it."""
+        if self._counter is None:
+            before = self.state_before(1)
+            after = self.add(Count(reach=1, stride=1, zeros=1, most=self.steps), before, shape=(1,))
+            self.states.append(State(after, 0, 1))
+            self._counter = before, after
+        return self._counter
+
+    @property
+    def step_count(self) -> int | None:
+        """The operation that makes the number of steps with this one; None if no layer asked for it."""
+        return None if self._counter is None else self._counter[1]
 
     @classmethod
     def of(cls, layers: Sequence[Layer], inputs: Inputs, n_members: int = 1, ensemble: str = "packed") -> tuple[Graph, list[int]]:

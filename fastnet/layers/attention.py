@@ -13,9 +13,9 @@ from fastnet._hints import takes_other_words
 from fastnet._values import frozen
 from fastnet.initializers import GlorotUniform
 from fastnet.layers._base import Arrays, Layer, Operation
-from fastnet.layers._graph import Graph
+from fastnet.layers._graph import Graph, State
 from fastnet.layers.dense import Dense, FanIn, Linear
-from fastnet.layers.joins import Residual
+from fastnet.layers.joins import Residual, Side, select
 from fastnet.layers.lengths import positions_there
 from fastnet.layers.norm import LayerNorm
 from fastnet.layers.windows import as_image
@@ -61,15 +61,31 @@ class Attention(Layer):
                 f"Attention divides the {width} numbers of each position among its heads, got n_heads={self.n_heads}: take a "
                 f"divisor of {width}, or put fastnet.Dense before it."
             )
-        lengths = graph.lengths_of(source)
         with graph.within("qkv"):
             maps = Linear(n_in=width, n_units=3 * width, positions=length, initializer=GlorotUniform())
             qkv = graph.add(maps, source, shape=(length, 3 * width))
-        heads = Attending(n_heads=self.n_heads, n_queries=length, n_keys=length, width=width, causal=self.causal)
-        values = graph.add(heads, qkv, *(() if lengths is None else (lengths,)), shape=(length, width))
+        values = self._of_step(graph, qkv, width) if graph.steps else self._of_all(graph, qkv, width)
         with graph.within("out"):
             out = Linear(n_in=width, n_units=width, positions=length, initializer=FanIn(), dropout=self.dropout)
             return graph.add(out, values, shape=(length, width))
+
+    def _of_all(self, graph: Graph, qkv: int, width: int) -> int:
+        length, lengths = graph.row_shapes[qkv][0], graph.lengths_of(qkv)
+        heads = Attending(n_heads=self.n_heads, n_queries=length, n_keys=length, width=width, causal=self.causal)
+        return graph.add(heads, qkv, *(() if lengths is None else (lengths,)), shape=(length, width))
+
+    def _of_step(self, graph: Graph, qkv: int, width: int) -> int:
+        """Of one position, which sees itself and those before it; their keys and values, the newest first, are a state."""
+        if not self.causal:
+            raise ValueError("step needs outputs that depend on no later step: give Attention and TransformerBlock causal=True.")
+        _, n_keys = graph.step_numbers()
+        n = 2 * width * graph.steps
+        query = select(graph, qkv, tuple(range(width)))
+        newest = select(graph, qkv, tuple(range(width, 3 * width)))
+        keys = graph.add(Side(widths=(2 * width, n)), newest, graph.state_before(n))
+        graph.states.append(State(keys, 0, n))
+        heads = Attending(n_heads=self.n_heads, n_queries=1, n_keys=graph.steps + 1, width=width, alone=False)
+        return graph.add(heads, query, keys, n_keys, shape=(1, width))
 
 
 @dataclass(frozen=True, init=False)
