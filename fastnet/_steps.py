@@ -16,9 +16,11 @@ from fastnet.layers import (
     RNN,
     Attention,
     Concat,
+    CrossAttention,
     Dense,
     Dropout,
     Embedding,
+    EncoderDecoder,
     Graph,
     Inputs,
     Last,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 #: Layers whose output at a step depends on no later one, and on earlier ones by states alone.
 _STEP_BY_STEP = (
-    *(RNN, GRU, LSTM, Last, Attention, TransformerBlock, Embedding, Positions),
+    *(RNN, GRU, LSTM, Last, Attention, CrossAttention, TransformerBlock, EncoderDecoder, Embedding, Positions),
     *(Dense, LayerNorm, Dropout, Residual, Concat, Parametric, PReLU, Scale),
 )
 
@@ -82,6 +84,8 @@ def step(self: Network, x: ArrayLike, state: ArrayLike | None = None) -> tuple[n
     >>> bool(np.allclose(A, net.forward(series)))
     True
     """
+    if self.source_shape:
+        raise ValueError("step is for networks without an encoder, whose source it does not know: use generate.")
     return steps_of(self)(self.params, x, state)
 
 
@@ -108,14 +112,28 @@ class Steps:
     def __init__(self, network: Network) -> None:
         _check_layers(network.layers)
         self._shape = network.input_shape[1:]
-        self._most = network.input_shape[0]
-        self._graph, _ = Graph.of(network.layers, Inputs((1, *self._shape), steps=self._most))
+        self._graph, _ = Graph.of(network.layers, Inputs((1, *self._shape)), whole=network._graph)
         if not self._graph.states:
             raise ValueError("step is for networks with fastnet.RNN, GRU, LSTM or Attention, this one has none: use forward.")
-        if list(self._graph.shapes().values()) != list(network._graph.shapes().values()):
+        if not self._graph.shapes().items() <= network._graph.shapes().items():
             raise ValueError("step needs layers with the same parameters at every step; this network has some of single steps.")
         self._plan = self._graph.plan()
         self._rooms: list[list[np.ndarray]] = []
+
+    def parameters_of(self, network: Network) -> np.ndarray:
+        """The parameters of layers that take part in steps: the network's own, or a copy of some of them."""
+        if self._plan.n_params == network.n_params:
+            return network.params
+        flat = np.empty(self._plan.n_params, network.dtype)
+        for name, view in self._graph.parameters(self._plan, flat).items():
+            view[...] = network.parameters[name]
+        return flat
+
+    def first_state(self, network: Network, row: np.ndarray) -> np.ndarray:
+        """The state before the first step, from a row in the core's form whose source an encoder reads."""
+        outs = network._all_outputs(row[None])
+        parts = (np.zeros(n) if given is None else outs[given - 1][0] for *_, n, given in self._graph.states)
+        return np.concatenate([*parts], dtype=network.dtype)
 
     def __call__(self, params: np.ndarray, x: Any, state: Any) -> tuple[np.ndarray, np.ndarray]:
         """What `Network.step` gives."""
@@ -129,7 +147,7 @@ class Steps:
         rows = np.concatenate([x.reshape(m, -1), state.reshape(m, -1)], axis=1)
         outs = self._room(m, params.dtype)
         runtime.single_threaded_blas(self._plan.uses_blas, core.activations, self._plan, params, rows, outs)
-        after = np.concatenate([outs[number - 1][:, first : first + n] for number, first, n in self._graph.states], axis=1)
+        after = np.concatenate([outs[number - 1][:, first : first + n] for number, first, n, _ in self._graph.states], axis=1)
         A = outs[-1].reshape(*streams, -1).copy()
         self._rooms.append(outs)
         return A, after.reshape(state.shape)
@@ -150,10 +168,10 @@ class Steps:
         state = _checks.numeric_array(state, "state").astype(dtype, copy=False)
         if state.shape != shape:
             raise ValueError(f"state must have shape {shape}, as the step before gave it, got {state.shape}.")
-        if self._counter is not None and (state[..., self._counter] >= self._most).any():
+        if self._counter is not None and (state[..., self._counter] >= self._graph.steps).any():
             raise ValueError(
-                f"The network's positions end after {self._most} steps, and this is another: begin anew with state=None, or "
-                "build the network with a longer input_shape."
+                f"The network's positions end after {self._graph.steps} steps, and this is another: begin anew with "
+                "state=None, or build the network with a longer input_shape."
             )
         return state
 
@@ -174,6 +192,8 @@ def _check_layers(layers: Iterable[Layer]) -> None:
             )
         if isinstance(layer, Residual):
             _check_layers(layer.layers)
+        if isinstance(layer, EncoderDecoder):
+            _check_layers(layer.decoder)
         if isinstance(layer, Concat):
             for branch in layer.branches:
                 _check_layers(branch)

@@ -61,6 +61,9 @@ class Network:
     ragged : bool
         Whether rows may have fewer positions along the first axis than `input_shape` says: X is then a `fastnet.Ragged`, a list
         of arrays, or an array of rows that are all of one length. A row's outputs do not depend on how long others are.
+    source_shape : sequence of int, optional
+        Shape of the sources that the encoder of a `fastnet.EncoderDecoder` reads, like `input_shape`. X is then a tuple (sources,
+        rows), both of them ragged if either is.
     n_members : int
         Models side by side, an ensemble that is trained and used in one pass; `forward` gives the mean of their outputs.
     ensemble : {"packed", "batch", "mini"}
@@ -112,6 +115,7 @@ class Network:
         *,
         input_shape: Sequence[int] | None = None,
         ragged: bool = False,
+        source_shape: Sequence[int] | None = None,
         n_members: int = 1,
         ensemble: str = "packed",
         ensemble_loss: str = "members",
@@ -119,7 +123,7 @@ class Network:
         random_state: Seed = None,
     ) -> None:
         layers = chain(layers)
-        inputs = _rows.inputs_of(n_inputs, input_shape, ragged)
+        inputs = _rows.inputs_of(n_inputs, input_shape, source_shape, ragged)
         rng = _checks.generator(random_state)
         together = Ensemble(n_members, ensemble, ensemble_loss)
         self._build(layers, inputs, _checks.float_dtype(dtype), together)
@@ -257,6 +261,11 @@ class Network:
         return self._inputs.shape
 
     @property
+    def source_shape(self) -> tuple[int, ...]:
+        """Shape of a source that an encoder reads; () if there is none."""
+        return self._inputs.source
+
+    @property
     def ragged(self) -> bool:
         """Whether rows of X may be of unequal length."""
         return self._inputs.ragged
@@ -381,11 +390,16 @@ class Network:
         """
         X, single = _data.batch(self._flat(X), self.n_inputs)
         A0 = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
-        m = _data.n_rows(A0)
-        outs = [np.empty((m, n), self.dtype) for n in self._plan.sizes[1:]]
-        self._compute(core.activations, A0, outs, self._threads(m))
+        outs = self._all_outputs(A0)
         layers = [X if isinstance(A0, tuple) else A0, *(self._by_members(outs[end - 1], end) for end in self._ends)]
         return [A[0] for A in layers] if single else layers
+
+    def _all_outputs(self, X: _data.Features) -> list[np.ndarray]:
+        """What all operations make of data in the core's form."""
+        m = _data.n_rows(X)
+        outs = [np.empty((m, n), self.dtype) for n in self._plan.sizes[1:]]
+        self._compute(core.activations, X, outs, self._threads(m))
+        return outs
 
     def _by_members(self, A: np.ndarray, operation: int) -> np.ndarray:
         members, shape = self._graph.members_of(operation), self._graph.row_shapes[operation]
@@ -409,7 +423,8 @@ class Network:
             for layer, size in zip(self.layers, self.sizes[1:], strict=True)
         )
         members = f"{self.n_members} {self._together.kind} members, " if self.n_members > 1 else ""
-        inputs = " x ".join(map(str, self.input_shape))
+        shapes = filter(None, (self.source_shape, self.input_shape))
+        inputs = " and ".join(" x ".join(map(str, shape)) for shape in shapes)
         return f"<Network {inputs} -> {layers}; {members}{self.n_params} parameters, {self.dtype.name}>"
 
     def _repr_html_(self) -> str:

@@ -218,7 +218,7 @@ def _owners(layers: Sequence[Layer], graph: Graph, ends: Sequence[int]) -> Itera
     """Each layer with the number of its module; TypeError if it is none."""
     _check_layers(layers)
     index, order = 0, None
-    for number, (layer, source) in enumerate(zip(layers, (graph.start, *ends), strict=False), start=1):
+    for number, (layer, source) in enumerate(zip(layers, (graph.starts[0], *ends), strict=False), start=1):
         shape = graph.row_shapes[source]
         if isinstance(layer, (Dense, LayerNorm, PReLU)) and len(shape) > 1:
             raise TypeError(

@@ -155,7 +155,7 @@ def assert_gradient(net, X, loss, rng, numeric=True, h=2e-4):
 
 def test_every_layer_is_tested():
     used = repr(HIDDEN) + repr(POSITIONED)
-    attention = ("Embedding", "Positions", "Attention", "TransformerBlock", "FeatureTokens")
+    attention = ("Embedding", "Positions", "Attention", "CrossAttention", "EncoderDecoder", "TransformerBlock", "FeatureTokens")
     elsewhere = ("BatchNorm", "Dropout", "Last", "Reshape", *attention)
     assert [name for name in LAYERS if f"{name}(" not in used and name not in elsewhere] == []
 

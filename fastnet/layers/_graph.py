@@ -47,20 +47,19 @@ class Inputs:
     shape : tuple of int
         Positions first, the numbers of a position (channels, features) last; or the number of features alone.
     ragged : bool
-        Whether rows may have fewer positions along the first axis. A row of the core's X then ends with the number of them.
-    steps : int
-        Most steps of a network that goes step by step, 0 of all others. A row of the core's X is then one position, and after it
-        the states that the steps before left.
+        Whether rows may have fewer positions along the first axis. In a row of the core's X the number of them follows.
+    source : tuple of int
+        Shape of the sequence that an encoder reads, which comes after that; () if there is none.
     """
 
     shape: tuple[int, ...]
     ragged: bool = False
-    steps: int = 0
+    source: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
-        """Numbers of a row of the core's X, but for states."""
-        return math.prod(self.shape) + self.ragged
+        """Numbers of a row of the core's X."""
+        return sum(math.prod(shape) + self.ragged for shape in (self.shape, self.source) if shape)
 
 
 class State(NamedTuple):
@@ -70,11 +69,14 @@ class State(NamedTuple):
     ----------
     operation, first, n : int
         The operation in whose rows they are, where they begin, and how many they are.
+    given : int, optional
+        Of what stays the same in all steps, the operation of the whole rows' graph that makes it.
     """
 
     operation: int
     first: int
     n: int
+    given: int | None = None
 
 
 class Graph:
@@ -87,6 +89,9 @@ class Graph:
         Models side by side.
     ensemble : {"packed", "batch", "mini"}
         What they share.
+    whole : Graph, optional
+        Of a network that goes step by step, the graph for whole rows. A row of the core's X is then one position, and after it
+        the states that the steps before left.
 
     Attributes
     ----------
@@ -96,15 +101,17 @@ class Graph:
         Numbers of an output row, of X first.
     row_shapes : list of tuple of int
         What they are for layers that go by positions, of one member: positions first, channels last.
-    start : int
-        What the first layer reads: X, or the operation that takes lengths or states off.
-    steps : int
-        As of `Inputs`.
+    starts : list of int
+        What the first layer reads, X or the operation that takes other numbers off, and then what an encoder reads.
+    encoded : int, optional
+        The operation that makes what cross attention reads, inside of a decoder.
+    given : list of int
+        The operations that make what stays the same in all steps.
     states : list of State
         What a step leaves for the next, of a network that goes step by step, in their order in X.
     """
 
-    def __init__(self, inputs: Inputs, n_members: int = 1, ensemble: str = "packed") -> None:
+    def __init__(self, inputs: Inputs, n_members: int = 1, ensemble: str = "packed", *, whole: Graph | None = None) -> None:
         self.nodes: list[Node] = []
         self.row_shapes = [inputs.shape]
         self.widths = [inputs.width]
@@ -114,20 +121,30 @@ class Graph:
         self._of_members = [n_members == 1]
         self._lengths: list[int | None] = [None]
         self._path: list[str] = []
-        self.steps = inputs.steps
+        self.whole = whole
         self.states: list[State] = []
         self._counter: tuple[int, int] | None = None
-        self.start = 0
-        if inputs.ragged:
-            self.start = self._take_lengths(inputs.shape)
-        elif inputs.steps:
-            self.start = self._columns(0, inputs.width, inputs.shape)
+        self.encoded: int | None = None
+        self.given: list[int] = []
+        self.starts = [self._sequence(inputs, inputs.shape, 0)]
+        if inputs.source:
+            self.starts.append(self._sequence(inputs, inputs.source, math.prod(inputs.shape) + inputs.ragged))
 
-    def _take_lengths(self, shape: tuple[int, ...]) -> int:
-        """Part rows of X into numbers, zero beyond the row's length, and that length."""
-        lengths = self._columns(self.widths[0] - 1, 1, (1,))
-        trim = Trim(n_positions=shape[0], n_numbers=math.prod(shape[1:]))
-        return self.add(trim, 0, lengths, shape=shape, lengths=lengths)
+    def _sequence(self, inputs: Inputs, shape: tuple[int, ...], first: int) -> int:
+        """The part of X that begins at `first`: numbers, zero beyond the row's length, and perhaps that length."""
+        n = math.prod(shape)
+        if inputs.width == n and self.whole is None:
+            return 0
+        if not inputs.ragged:
+            return self._columns(first, n, shape)
+        lengths = self._columns(first + n, 1, (1,))
+        numbers = 0 if first == 0 else self._columns(first, n, shape)
+        return self.add(Trim(n_positions=shape[0], n_numbers=n // shape[0]), numbers, lengths, shape=shape, lengths=lengths)
+
+    @property
+    def steps(self) -> int:
+        """Most steps of a network that goes step by step; 0 of all others."""
+        return 0 if self.whole is None else self.whole.row_shapes[self.whole.starts[0]][0]
 
     def _columns(self, first: int, n: int, shape: tuple[int, ...]) -> int:
         """Some numbers of X."""
@@ -150,16 +167,34 @@ class Graph:
             self._counter = before, after
         return self._counter
 
+    def given_state(self) -> int:
+        """The operation that makes the next of `given` from X, which all steps are given."""
+        assert self.whole is not None
+        number = self.whole.given[len(self.given)]
+        n = self.whole.widths[number]
+        before = self.state_before(n)
+        self.states.append(State(before, 0, n, given=number))
+        self.given.append(before)
+        return before
+
     @property
     def step_count(self) -> int | None:
         """The operation that makes the number of steps with this one; None if no layer asked for it."""
         return None if self._counter is None else self._counter[1]
 
     @classmethod
-    def of(cls, layers: Sequence[Layer], inputs: Inputs, n_members: int = 1, ensemble: str = "packed") -> tuple[Graph, list[int]]:
+    def of(
+        cls,
+        layers: Sequence[Layer],
+        inputs: Inputs,
+        n_members: int = 1,
+        ensemble: str = "packed",
+        *,
+        whole: Graph | None = None,
+    ) -> tuple[Graph, list[int]]:
         """The graph of a chain of layers, and the numbers of the operations that make each layer's output."""
-        graph = cls(inputs, n_members, ensemble)
-        ends = [graph.start]
+        graph = cls(inputs, n_members, ensemble, whole=whole)
+        ends = [graph.starts[0]]
         for number, layer in enumerate(layers, 1):
             graph.at_output = number == len(layers)
             with graph.within(str(number)):
@@ -233,22 +268,27 @@ class Graph:
         return self.add(Count(reach=reach, stride=stride, zeros=zeros, most=most), lengths, shape=(1,))
 
     @cached_property
-    def shortest(self) -> int:
-        """Fewest positions with which a row still has one position in all layers."""
-        counts = self._counts(np.arange(1, self.row_shapes[0][0] + 1))
+    def shortest(self) -> list[int]:
+        """Fewest positions with which a row still has one position in all layers, for each of `starts`."""
+        return [self._shortest(start) for start in self.starts]
+
+    def _shortest(self, start: int) -> int:
+        counts = self._counts(start, np.arange(1, self.row_shapes[start][0] + 1))
         enough = np.logical_and.reduce([count >= 1 for count in counts.values()])
         return int(enough.argmax()) + 1
 
     def output_lengths(self, lengths: np.ndarray) -> np.ndarray | None:
         """Positions of the outputs (m,) of ragged rows that have `lengths` (m,); None if all rows have all positions."""
         source = self._lengths[-1]
-        return None if source is None else self._counts(lengths)[source]
+        return None if source is None else self._counts(self.starts[0], lengths)[source]
 
-    def _counts(self, lengths: np.ndarray) -> dict[int, np.ndarray]:
-        """What operations that make lengths make of rows of `lengths` positions."""
-        made: dict[int, np.ndarray] = {1: lengths}
+    def _counts(self, start: int, lengths: np.ndarray) -> dict[int, np.ndarray]:
+        """What operations that make lengths make of rows of `lengths` positions at a start."""
+        of_rows = self._lengths[start]
+        assert of_rows is not None
+        made = {of_rows: lengths}
         for number, node in enumerate(self.nodes, 1):
-            if isinstance(node.operation, Count):
+            if isinstance(node.operation, Count) and node.sources[0] in made:
                 made[number] = node.operation.forward({}, made[node.sources[0]])
         return made
 
