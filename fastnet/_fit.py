@@ -65,7 +65,7 @@ def fit(
     ----------
     X : array-like or scipy.sparse matrix of shape (m, n_inputs), or Blocks
         Not copied where it is a C-contiguous array of the network's dtype. Data larger than memory come from `fastnet.data`,
-        with their targets and sample weights.
+        with their targets and sample weights. A tuple (sources, rows) for a network with a `source_shape`.
     y : array-like of shape (m,) or (m, n_targets)
         Class numbers 0, 1, ... for cross_entropy (or rows of probabilities), 0 or 1 for binary_cross_entropy, values
         otherwise. Where the output has a softmax at each position, class numbers of all positions, of shape ``(m,

@@ -121,7 +121,7 @@ def _by_steps(network: Network, source: np.ndarray | None, ids: list[int], steps
     """`_following`, one step for each id."""
     params, state, n_read = steps.parameters_of(network), None, 0
     if source is not None:
-        state = steps.first_state(network, np.asarray(flat(network, _row(network, source, ids)), network.dtype))
+        state = steps.first_state(network, flat(network, _row(network, source, ids)))
     while True:
         for number in ids[n_read:]:
             A, state = steps(params, number, state)
@@ -130,16 +130,16 @@ def _by_steps(network: Network, source: np.ndarray | None, ids: list[int], steps
 
 
 def _row(network: Network, source: np.ndarray | None, ids: list[int], filled_with: int = 0) -> Any:
-    """A row of X with these ids."""
+    """X of one row with these ids."""
     row = np.array(ids, network.dtype)
     if not network.ragged:
         row = np.pad(row, (0, network.input_shape[0] - len(ids)), constant_values=filled_with)
-    return row if source is None else (source, row)
+    return [row] if source is None else ([source], [row])
 
 
 def _next(network: Network, source: np.ndarray | None, ids: list[int], filled_with: int = 0) -> np.ndarray:
     """Probabilities of the id that follows."""
-    return np.asarray(network.forward(_row(network, source, ids, filled_with))[len(ids) - 1])
+    return np.asarray(network.forward(_row(network, source, ids, filled_with))[0, len(ids) - 1])
 
 
 def _refuse_foresight(network: Network, source: np.ndarray | None, ids: list[int]) -> None:

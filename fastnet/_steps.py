@@ -130,8 +130,8 @@ class Steps:
         return flat
 
     def first_state(self, network: Network, row: np.ndarray) -> np.ndarray:
-        """The state before the first step, from a row in the core's form whose source an encoder reads."""
-        outs = network._all_outputs(row[None])
+        """The state before the first step, from a row (1, n_inputs) whose source an encoder reads."""
+        outs = network._all_outputs(row.astype(network.dtype))
         parts = (np.zeros(n) if given is None else outs[given - 1][0] for *_, n, given in self._graph.states)
         return np.concatenate([*parts], dtype=network.dtype)
 

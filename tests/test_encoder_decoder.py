@@ -178,7 +178,7 @@ class TestGeneration:
         with pytest.raises(ValueError, match="generate needs the source"):
             reversing.generate([0], 3)
         with pytest.raises(ValueError, match="has 5 positions; the network takes 1 to 4"):
-            reversing.generate([0], 3, source=[[1, 2, 3, 4, 5]])
+            reversing.generate([0], 3, source=[1, 2, 3, 4, 3])
         with pytest.raises(ValueError, match="end must be at most 6"):
             reversing.generate([0], 3, source=[1], end=7)
         with pytest.raises(ValueError, match="whose source it does not know: use generate"):
@@ -214,5 +214,9 @@ class TestWhatDoesNotFit:
             fn.Network([fn.EncoderDecoder([fn.Dense(2)], [fn.Dense(3), cross])], input_shape=(3, 4), source_shape=(2, 2))
         with pytest.raises(TypeError, match="source_shape needs the input_shape"):
             fn.Network([both], 4, source_shape=(2, 2))
+        with pytest.raises(ValueError, match="EncoderDecoder needs CrossAttention in its decoder"):
+            fn.Network([both], input_shape=(3, 4), source_shape=(2, 2))
+        with pytest.raises(ValueError, match=r"CrossAttention takes rows of shape \(length, channels\), got \(2,\)"):
+            fn.Network([fn.EncoderDecoder([fn.Last()], [cross])], input_shape=(3, 4), source_shape=(2, 2))
         with pytest.raises(ValueError, match="EncoderDecoder needs at least one layer"):
             fn.EncoderDecoder([], [fn.Dense(2)])

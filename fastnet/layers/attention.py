@@ -50,9 +50,8 @@ class Attention(Layer):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n_heads", _checks.positive_int(self.n_heads, "n_heads", maximum=_checks.MAX_DIMENSION))
+        _set_checked(self)
         object.__setattr__(self, "causal", bool(self.causal))
-        object.__setattr__(self, "dropout", _checks.real(self.dropout, "dropout", minimum=0.0, below=1.0))
 
     def connect(self, graph: Graph, source: int) -> int:
         _, width = _positions_of(graph, source, self)
@@ -104,8 +103,7 @@ class CrossAttention(Layer):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n_heads", _checks.positive_int(self.n_heads, "n_heads", maximum=_checks.MAX_DIMENSION))
-        object.__setattr__(self, "dropout", _checks.real(self.dropout, "dropout", minimum=0.0, below=1.0))
+        _set_checked(self)
 
     def connect(self, graph: Graph, source: int) -> int:
         length, width = _positions_of(graph, source, self)
@@ -120,6 +118,7 @@ class CrossAttention(Layer):
         """Keys and values of the source's positions, and how many there are."""
         if graph.encoded is None:
             raise ValueError("CrossAttention reads what an encoder makes: put it into the decoder of a fastnet.EncoderDecoder.")
+        as_image(graph, graph.encoded, "CrossAttention", 1)
         keys = _linear(graph, "kv", graph.encoded, 2 * width)
         lengths = graph.lengths_of(graph.encoded)
         counts = [] if lengths is None else [lengths]
@@ -202,6 +201,11 @@ class TransformerBlock(Layer):
         return graph.chain([Residual([LayerNorm(), attention]), *cross, Residual([LayerNorm(), *dense])], source)
 
 
+def _set_checked(layer: Attention | CrossAttention) -> None:
+    object.__setattr__(layer, "n_heads", _checks.positive_int(layer.n_heads, "n_heads", maximum=_checks.MAX_DIMENSION))
+    object.__setattr__(layer, "dropout", _checks.real(layer.dropout, "dropout", minimum=0.0, below=1.0))
+
+
 def _positions_of(graph: Graph, source: int, layer: Attention | CrossAttention) -> tuple[int, int]:
     """Length and width of the rows that attention reads."""
     name = type(layer).__name__
@@ -218,7 +222,7 @@ def _linear(
     graph: Graph, name: str, source: int, n_units: int, initializer: Initializer | None = None, dropout: float = 0.0
 ) -> int:
     """A linear map of each position, Glorot uniform at first unless another initialiser is given."""
-    _, length, width = as_image(graph, source, "CrossAttention", 1)
+    length, width = graph.row_shapes[source]
     maps = Linear(n_in=width, n_units=n_units, positions=length, initializer=initializer or GlorotUniform(), dropout=dropout)
     with graph.within(name):
         return graph.add(maps, source, shape=(length, n_units))

@@ -52,6 +52,8 @@ class EncoderDecoder(Layer):
         with graph.within("decoder"):
             end = graph.chain(self.decoder, source)
         graph.encoded = None
+        if not graph.given:
+            raise ValueError("EncoderDecoder needs CrossAttention in its decoder, or TransformerBlock(cross=True): it has none.")
         return end
 
     def _encode(self, graph: Graph, source: int) -> int:
