@@ -150,7 +150,7 @@ class Graph:
         """Some numbers of X."""
         from fastnet.layers.joins import Selection
 
-        return self.add(Selection(n_in=self.widths[0], columns=tuple(range(first, first + n))), 0, shape=shape)
+        return self.add(Selection(n_in=self.widths[0], columns=range(first, first + n)), 0, shape=shape)
 
     def state_before(self, n: int) -> int:
         """The operation that makes a state of n numbers from X, which becomes wider by it; `states` gets that after the step."""

@@ -70,8 +70,8 @@ class Attention(Layer):
             raise ValueError("step needs outputs that depend on no later step: give Attention and TransformerBlock causal=True.")
         _, n_keys = graph.step_numbers()
         n = 2 * width * graph.steps
-        query = select(graph, qkv, tuple(range(width)))
-        newest = select(graph, qkv, tuple(range(width, 3 * width)))
+        query = select(graph, qkv, range(width))
+        newest = select(graph, qkv, range(width, 3 * width))
         keys = graph.add(Side(widths=(2 * width, n)), newest, graph.state_before(n))
         graph.states.append(State(keys, 0, n))
         heads = Attending(n_heads=self.n_heads, n_queries=1, n_keys=graph.steps + 1, width=width, alone=False)

@@ -48,7 +48,7 @@ class Recurrent(Layer):
             return end
         if not reverse:
             return Last().connect(graph, end)
-        return select(graph, end, tuple(range(self.n_units)), shape=(self.n_units,))
+        return select(graph, end, range(self.n_units), shape=(self.n_units,))
 
     def _all_steps(self, graph: Graph, source: int, *, reverse: bool) -> int:
         _, steps, channels = as_image(graph, source, type(self).__name__, 1)
@@ -60,7 +60,7 @@ class Recurrent(Layer):
         if carries:
             end = graph.add(operation, source, graph.state_before(operation.n_states), shape=(operation.n_out,))
             graph.states.append(State(end, self.n_units, operation.n_states))
-            return select(graph, end, tuple(range(steps * self.n_units)), shape=shape)
+            return select(graph, end, range(steps * self.n_units), shape=shape)
         lengths = graph.lengths_of(source)
         return graph.add(operation, source, *(() if lengths is None else (lengths,)), shape=shape)
 

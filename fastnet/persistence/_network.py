@@ -7,11 +7,13 @@ name, so they lie in the file as in the flat parameter vector, which is then a v
 
 from __future__ import annotations
 
+import math
 from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 
+from fastnet._checks import MAX_DIMENSION
 from fastnet._members import Ensemble
 from fastnet.layers import Dense, Graph, Inputs, Layer
 from fastnet.network import Network
@@ -74,8 +76,8 @@ def _inputs(content: Any, ragged: Any, source: Any) -> Inputs:
 
 def _shape(content: Any, name: str) -> tuple[int, ...]:
     shape = content if isinstance(content, list) else [content]
-    if not shape or not all(type(n) is int and n > 0 for n in shape):
-        raise ValueError(f"broken file: {name} is {short(content)}, expected a positive integer or a list of them")
+    if not shape or not all(type(n) is int and n > 0 for n in shape) or math.prod(shape) > MAX_DIMENSION:
+        raise ValueError(f"broken file: {name} is {short(content)}, expected a positive integer below 2^31, or a list of them")
     return tuple(shape)
 
 
