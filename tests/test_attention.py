@@ -298,6 +298,10 @@ def test_what_does_not_fit_is_refused():
             network(layer, shape, n_members=2)
     with pytest.raises(ValueError, match="n_heads must be at least 1"):
         fn.TransformerBlock(0)
+    with pytest.raises(TypeError, match="'dim_feedforward'; .* Did you mean 'feed_forward'"):
+        fn.TransformerBlock(2, dim_feedforward=9)
+    with pytest.raises(AttributeError, match="It is called 'Attention' here"):
+        fn.MultiheadAttention  # noqa: B018
     with pytest.raises(ValueError, match="'learned', 'sinusoidal'"):
         fn.Positions("rotary")
     with pytest.raises(ValueError, match="n_ids"):

@@ -350,12 +350,22 @@ class Places(Operation):
 
 @dataclass(frozen=True, kw_only=True)
 class Lookup(Operation):
-    """The row of each of `codes` in its table, or in the one that all share; row 0 for codes that the table does not have."""
+    """The row of each of `codes` in its table, or in the one that all share; row 0 for codes that the table does not have.
+
+    Attributes
+    ----------
+    rows : tuple of int
+        Of each table.
+    codes, n_units : int
+    table : str
+        What the tables' parameters are called.
+    """
 
     kind: ClassVar[str] = "embedding"
     rows: tuple[int, ...]
     codes: int
     n_units: int
+    table: str = "E"
 
     @property
     def n_out(self) -> int:
@@ -372,7 +382,7 @@ class Lookup(Operation):
     @property
     def segments(self) -> tuple[Segment, ...]:
         shape = (sum(self.rows), self.n_units)
-        return (Segment("E", shape, lambda rng: rng.normal(0.0, 1.0, shape)),)
+        return (Segment(self.table, shape, lambda rng: rng.normal(0.0, 1.0, shape)),)
 
     def _places(self, A: np.ndarray) -> np.ndarray:
         """Rows of E (m, codes)."""
@@ -380,9 +390,9 @@ class Lookup(Operation):
         return np.where(known, A, 0).astype(np.int64) + np.cumsum([0, *self.rows[:-1]])
 
     def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
-        return params["E"][self._places(A[0])].reshape(len(A[0]), self.n_out)
+        return params[self.table][self._places(A[0])].reshape(len(A[0]), self.n_out)
 
     def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
-        E = np.zeros_like(params["E"])
+        E = np.zeros_like(params[self.table])
         np.add.at(E, self._places(A[0]), dZ.reshape(len(dZ), self.codes, self.n_units))
-        return (np.zeros_like(A[0]),), {"E": E}
+        return (np.zeros_like(A[0]),), {self.table: E}
