@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         NetworkRegressor,
         SequenceClassifier,
         SequenceRegressor,
+        TextClassifier,
     )
     from fastnet.functional import OptimizerState, init_state, update
     from fastnet.history import History
@@ -107,6 +108,7 @@ _LAZY = {
         "NetworkRegressor",
         "SequenceClassifier",
         "SequenceRegressor",
+        "TextClassifier",
     ),
     "fastnet.functional": ("OptimizerState", "init_state", "update"),
     "fastnet.history": ("History",),
@@ -237,6 +239,7 @@ __all__ = [
     "TabularPreprocessor",
     "TabularRegressor",
     "Tanh",
+    "TextClassifier",
     "Zeros",
     "__version__",
     "load",

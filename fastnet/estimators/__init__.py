@@ -1,4 +1,4 @@
-"""Estimators with scikit-learn's contract: its own two (see docs/compatibility.md), any list of layers, images and series."""
+"""Estimators with scikit-learn's contract: two perceptrons (see docs/compatibility.md), any layers, images, series, texts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ._network import NetworkRegressor as NetworkRegressor
 from ._regressor import MLPRegressor as MLPRegressor
 from ._sequence import SequenceClassifier as SequenceClassifier
 from ._sequence import SequenceRegressor as SequenceRegressor
+from ._text import TextClassifier as TextClassifier
 
 __all__ = [
     "ImageClassifier",
@@ -18,4 +19,5 @@ __all__ = [
     "NetworkRegressor",
     "SequenceClassifier",
     "SequenceRegressor",
+    "TextClassifier",
 ]

@@ -1,7 +1,8 @@
-"""Estimators with a network of their own choice: what those for images and for series share."""
+"""Estimators with a network of their own choice: what those for images, series and texts share."""
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from numbers import Integral
 from typing import Any, ClassVar, Self, TypeAlias
@@ -30,7 +31,7 @@ Rows: TypeAlias = np.ndarray | Ragged
 
 
 class ReadyNetwork(BaseEstimator, ABC):
-    """Base of estimators that choose a network, standardise what it reads by channel, and decide when training ends.
+    """Base of estimators that choose a network, and decide when training ends.
 
     Attributes
     ----------
@@ -48,6 +49,8 @@ class ReadyNetwork(BaseEstimator, ABC):
     _fewest_to_set_aside: ClassVar[int]
     _learning_rate: ClassVar[float] = 0.002
     _batch_size: ClassVar[int] = 32
+    #: Training ends after so many epochs in which the loss on the rows set aside did not fall.
+    _patience: ClassVar[int] = 15
     _y_options: ClassVar[dict[str, Any]] = {}
     #: Random changes of rows in training, a parameter where rows are images.
     augment: Any = None
@@ -56,15 +59,14 @@ class ReadyNetwork(BaseEstimator, ABC):
     random_state: int | np.random.RandomState | None
     n_threads: int | None
     verbose: bool
-    n_features_in_: int
 
     @abstractmethod
-    def _rows(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
-        """Flat or ragged rows, and their shape where X has one; anything else as it is."""
+    def _learn_rows(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
+        """Rows as the network reads them, and checked targets; sets `input_shape_`, and all else that predictions need."""
 
     @abstractmethod
-    def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
-        """Shape of flat rows."""
+    def _known_rows(self, X: Any) -> Rows:
+        """Rows as the network reads them, made with what was learnt."""
 
     @abstractmethod
     def _layers(self, *, ragged: bool) -> list[Layer]:
@@ -97,36 +99,18 @@ class ReadyNetwork(BaseEstimator, ABC):
             The estimator itself.
         """
         with unchanged_on_error(self):
-            rows, shape = self._rows(X)
-            rows, y = self._checked(rows, y)
-            self.input_shape_ = self._shape_of_rows(self.n_features_in_) if shape is None else shape
-            if isinstance(rows, Ragged):
-                self.n_features_in_ = int(np.prod(self.input_shape_))
-            targets = self._learn_targets(y)
-            positions = self._positions(rows)
-            self.mean_ = positions.mean(axis=0, dtype=np.float64)
-            deviation = positions.std(axis=0, dtype=np.float64)
-            self.scale_ = np.where(deviation > 0, deviation, 1.0)
-            self._train(self._standardised(rows), targets)
+            rows, y = self._learn_rows(X, y)
+            self._train(rows, self._learn_targets(y))
         return self
 
-    def _checked(self, rows: Any, y: Any) -> tuple[Rows, np.ndarray]:
-        if not isinstance(rows, Ragged):
-            return validate_data(self, rows, y, dtype=np.float32, order="C", ensure_min_samples=2, **self._y_options)
-        assert_all_finite(rows.flat, input_name="X")
+    def _checked_targets(self, rows: Ragged, y: Any) -> np.ndarray:
+        """Targets of rows that scikit-learn does not know."""
         y = validate_data(self, y=y, **self._y_options)
         check_consistent_length(rows, y)
-        return rows, y
-
-    def _positions(self, rows: Rows) -> np.ndarray:
-        """The channels of all positions of all rows."""
-        return (rows.flat if isinstance(rows, Ragged) else rows).reshape(-1, self.input_shape_[-1])
-
-    def _standardised(self, rows: Rows) -> Rows:
-        scaled = (self._positions(rows) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
-        return Ragged(scaled, rows.starts) if isinstance(rows, Ragged) else scaled.reshape(rows.shape)
+        return np.asarray(y)
 
     def _train(self, rows: Rows, targets: np.ndarray) -> None:
+        self.__dict__.pop("_longer", None)
         ragged = isinstance(rows, Ragged)
         seed = int(check_random_state(self.random_state).randint(2**31))
         self.network_ = Network(
@@ -142,7 +126,7 @@ class ReadyNetwork(BaseEstimator, ABC):
             train, validation = train_test_split(np.arange(len(rows)), test_size=0.1, stratify=strata, random_state=seed)
             options = {
                 "validation_data": (rows[validation], targets[validation]),
-                "callbacks": [EarlyStopping(patience=15)],
+                "callbacks": [EarlyStopping(patience=self._patience)],
             }
             rows, targets = rows[train], targets[train]
         self.history_ = self.network_.fit(
@@ -162,6 +146,86 @@ class ReadyNetwork(BaseEstimator, ABC):
     def _outputs(self, X: Any) -> np.ndarray:
         """Activations of the output layer (m, n_outputs)."""
         check_is_fitted(self)
+        rows = self._known_rows(X)
+        return np.asarray(self._network_for(rows).forward(rows))
+
+    def _network_for(self, rows: Rows) -> Network:
+        """The network, or one with its parameters for rows that are longer than those of `fit`."""
+        network = self.network_
+        longest = int(rows.lengths.max(initial=0)) if isinstance(rows, Ragged) else 0
+        if longest <= network.input_shape[0]:
+            return network
+        longer: Network | None = self.__dict__.get("_longer")
+        if longer is None or longest > longer.input_shape[0]:
+            shape = (longest, *network.input_shape[1:])
+            longer = Network(network.layers, input_shape=shape, ragged=True, dtype=network.dtype, random_state=0)
+            self._longer = longer
+        for name, view in network.parameters.items():
+            if longer.parameters[name].shape == view.shape:  # all others are sines of the positions, which are not trained
+                longer.parameters[name][...] = view
+        return longer
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+        """
+        from fastnet.persistence import save
+
+        save(self, path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_longer"}
+
+
+class StandardisedNetwork(ReadyNetwork):
+    """Base of those that read numbers, which they standardise by channel.
+
+    Attributes
+    ----------
+    mean_, scale_ : ndarray of shape (channels,)
+        Of the training rows.
+    """
+
+    n_features_in_: int
+
+    @abstractmethod
+    def _rows(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
+        """Flat or ragged rows, and their shape where X has one; anything else as it is."""
+
+    @abstractmethod
+    def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
+        """Shape of flat rows."""
+
+    def _learn_rows(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
+        rows, shape = self._rows(X)
+        rows, y = self._checked(rows, y)
+        self.input_shape_ = self._shape_of_rows(self.n_features_in_) if shape is None else shape
+        if isinstance(rows, Ragged):
+            self.n_features_in_ = int(np.prod(self.input_shape_))
+        positions = self._positions(rows)
+        self.mean_ = positions.mean(axis=0, dtype=np.float64)
+        deviation = positions.std(axis=0, dtype=np.float64)
+        self.scale_ = np.where(deviation > 0, deviation, 1.0)
+        return self._standardised(rows), y
+
+    def _checked(self, rows: Any, y: Any) -> tuple[Rows, np.ndarray]:
+        if not isinstance(rows, Ragged):
+            return validate_data(self, rows, y, dtype=np.float32, order="C", ensure_min_samples=2, **self._y_options)
+        assert_all_finite(rows.flat, input_name="X")
+        return rows, self._checked_targets(rows, y)
+
+    def _positions(self, rows: Rows) -> np.ndarray:
+        """The channels of all positions of all rows."""
+        return (rows.flat if isinstance(rows, Ragged) else rows).reshape(-1, self.input_shape_[-1])
+
+    def _standardised(self, rows: Rows) -> Rows:
+        scaled = (self._positions(rows) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
+        return Ragged(scaled, rows.starts) if isinstance(rows, Ragged) else scaled.reshape(rows.shape)
+
+    def _known_rows(self, X: Any) -> Rows:
         rows, shape = self._rows(X)
         name = type(self).__name__
         if isinstance(rows, Ragged) and not self.network_.ragged:
@@ -174,26 +238,13 @@ class ReadyNetwork(BaseEstimator, ABC):
             assert_all_finite(rows.flat, input_name="X")
         else:
             rows = validate_data(self, rows, dtype=np.float32, order="C", reset=False)
-        return np.asarray(self._network_for(rows).forward(self._standardised(rows)))
+        return self._standardised(rows)
 
     def _as_ragged(self, rows: Any, shape: tuple[int, ...] | None) -> tuple[Ragged, tuple[int, ...]]:
         """Rows of one length, for a network that was fitted with rows of unequal length."""
         rows = check_array(rows, dtype=np.float32)
         shape = (rows.shape[1] // self.input_shape_[-1], self.input_shape_[-1]) if shape is None else shape
         return Ragged.from_padded(rows.reshape(-1, *shape), np.full(len(rows), shape[0])), shape
-
-    def _network_for(self, rows: Rows) -> Network:
-        """The network, for rows that are longer than those of `fit` where there are such."""
-        network = self.network_
-        longest = int(rows.lengths.max(initial=0)) if isinstance(rows, Ragged) else 0
-        if longest <= network.input_shape[0]:
-            return network
-        shape = (longest, *network.input_shape[1:])
-        longer = Network(network.layers, input_shape=shape, ragged=True, dtype=network.dtype, random_state=0)
-        for name, view in network.parameters.items():
-            if longer.parameters[name].shape == view.shape:  # all others are sines of the positions, which are not trained
-                longer.parameters[name][...] = view
-        return longer
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

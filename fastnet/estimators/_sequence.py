@@ -28,17 +28,17 @@ from fastnet.layers import (
 from fastnet.ragged import Ragged
 
 from ._docs import with_shared_parts
-from ._ready import ReadyClassifier, ReadyNetwork, ReadyRegressor
+from ._ready import ReadyClassifier, ReadyRegressor, StandardisedNetwork
 from ._rows import as_array_or_ragged
 
 #: Series of one length are averaged over this part of their length.
 PARTS = 16
 
 
-class _Series(ReadyNetwork):
+class _Series(StandardisedNetwork):
     """What the two estimators of series share."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = ReadyNetwork._parameter_constraints | {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = StandardisedNetwork._parameter_constraints | {
         "kind": [StrOptions({"cnn", "gru", "lstm", "transformer"})],
         "channels": [StrOptions({"last", "first"})],
     }
@@ -87,23 +87,22 @@ def _convolutions(length: int, *, ragged: bool) -> list[Layer]:
     return [*found, Concat([AvgPool(max(length // PARTS, 1)), Flatten()], [GlobalPool("max")]), Dropout(0.3)]
 
 
-def _recurrent(layer: type[GRU] | type[LSTM]) -> list[Layer]:
+def recurrent(layer: type[GRU] | type[LSTM]) -> list[Layer]:
     """Both directions, and the last state of each."""
     return [Bidirectional(layer(64)), Dropout(0.2)]
 
 
-def _transformer() -> list[Layer]:
-    """Two blocks, and the mean over the positions."""
-    blocks = [TransformerBlock(4, 128, dropout=0.1), TransformerBlock(4, 128, dropout=0.1)]
-    return [Dense(64, "identity"), Positions("sinusoidal"), *blocks, LayerNorm(), GlobalPool()]
+def blocks() -> list[Layer]:
+    """Two transformer blocks, and the mean over the positions."""
+    return [TransformerBlock(4, 128, dropout=0.1), TransformerBlock(4, 128, dropout=0.1), LayerNorm(), GlobalPool()]
 
 
 #: Kind of network -> its layers before the output layer, for series of up to so many positions.
 _KINDS: dict[str, Callable[..., list[Layer]]] = {
     "cnn": _convolutions,
-    "gru": lambda length, ragged: _recurrent(GRU),
-    "lstm": lambda length, ragged: _recurrent(LSTM),
-    "transformer": lambda length, ragged: _transformer(),
+    "gru": lambda length, ragged: recurrent(GRU),
+    "lstm": lambda length, ragged: recurrent(LSTM),
+    "transformer": lambda length, ragged: [Dense(64, "identity"), Positions("sinusoidal"), *blocks()],
 }
 
 
