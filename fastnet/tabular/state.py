@@ -48,6 +48,11 @@ def state_of(estimator: Any) -> dict[str, Any]:
     }
 
 
+def networks_of(estimator: Any) -> list[Network]:
+    """The networks of a fitted estimator; a preprocessor has none."""
+    return getattr(estimator, "networks_", [])
+
+
 def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], networks: list[Network]) -> Any:
     """The estimator whose `state_of` is `state`.
 

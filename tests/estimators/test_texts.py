@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 from fastnet import TextClassifier
 from fastnet.estimators._text import END, UNKNOWN
+from fastnet.ragged import core_rows
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,18 @@ def test_copies_and_threads(fitted, names):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(X), fitted.predict_proba(X))
     assert clone(fitted).get_params() == fitted.get_params()
     assert repr(clone(fitted)) == "TextClassifier(max_iter=3, random_state=0)"
+
+
+@pytest.mark.parametrize("kind", ["cnn", "gru", "transformer"])
+def test_the_network_in_onnx(kind, names):
+    onnx, runtime = pytest.importorskip("fastnet.onnx"), pytest.importorskip("onnxruntime")
+    X, y = names
+    clf = TextClassifier(kind, max_iter=1, random_state=0).fit(X, y)
+    with pytest.raises(TypeError, match="Got a TextClassifier.*model.network_"):
+        onnx.to_onnx(clf)
+    session = runtime.InferenceSession(onnx.to_onnx(clf.network_).SerializeToString())
+    rows = core_rows(clf._known_rows(X), clf.input_shape_, 1, np.float32)
+    np.testing.assert_allclose(session.run(None, {session.get_inputs()[0].name: rows})[0], clf.predict_proba(X), atol=1e-5)
 
 
 @pytest.mark.parametrize(
