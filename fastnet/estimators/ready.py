@@ -60,7 +60,7 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
         The state is not one, or does not fit the network.
     """
     estimator = KINDS[kind](**parameters)
-    vars(estimator).update({name: state[name] for name in _FITTED if name in state})
+    estimator.__dict__.update({name: state[name] for name in _FITTED if name in state})
     curves = {name: values.tolist() if isinstance(values, np.ndarray) else values for name, values in state["history"].items()}
     estimator.history_ = History(**curves)
     (estimator.network_,) = networks
@@ -76,8 +76,8 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
 
 def _restore_scaler(estimator: Any, state: dict[str, Any]) -> int:
     """The scaler of a regressor's targets, and their number."""
-    scaler = StandardScaler()
-    scaler.__dict__.update({name: state[name] for name in _SCALER})
+    scaler: Any = StandardScaler()
+    vars(scaler).update({name: state[name] for name in _SCALER})
     _check_scale(scaler.mean_, scaler.scale_, scaler.n_features_in_)
     estimator.target_scaler_ = scaler
     return len(scaler.mean_)
