@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
     from fastnet.checkpoint import Checkpoint
     from fastnet.estimators import (
+        Forecaster,
         ImageClassifier,
         MLPClassifier,
         MLPRegressor,
@@ -101,6 +102,7 @@ _LAZY = {
     "fastnet.callbacks": ("Callback", "EarlyStopping", "ProgressBar"),
     "fastnet.checkpoint": ("Checkpoint",),
     "fastnet.estimators": (
+        "Forecaster",
         "ImageClassifier",
         "MLPClassifier",
         "MLPRegressor",
@@ -201,6 +203,7 @@ __all__ = [
     "EarlyStopping",
     "Exponential",
     "ExponentialDecay",
+    "Forecaster",
     "GlorotNormal",
     "GlorotUniform",
     "Gradients",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._classifier import MLPClassifier as MLPClassifier
+from ._forecast import Forecaster as Forecaster
 from ._image import ImageClassifier as ImageClassifier
 from ._network import NetworkClassifier as NetworkClassifier
 from ._network import NetworkRegressor as NetworkRegressor
@@ -12,6 +13,7 @@ from ._sequence import SequenceRegressor as SequenceRegressor
 from ._text import TextClassifier as TextClassifier
 
 __all__ = [
+    "Forecaster",
     "ImageClassifier",
     "MLPClassifier",
     "MLPRegressor",

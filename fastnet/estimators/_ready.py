@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnet.callbacks import EarlyStopping
 from fastnet.layers import Dense, Layer
+from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.optimizers import AdamW
 from fastnet.ragged import Ragged
@@ -29,14 +30,21 @@ from ._sklearn import unchanged_on_error
 #: Flat rows, or rows of unequal length.
 Rows: TypeAlias = np.ndarray | Ragged
 
+#: Numbers of the rows to train on, and of those that decide when training ends.
+Split: TypeAlias = tuple[np.ndarray, np.ndarray]
+
 
 class ReadyNetwork(BaseEstimator, ABC):
     """Base of estimators that choose a network, and decide when training ends.
 
     Attributes
     ----------
+    network_ : Network
     input_shape_ : tuple of int
         Of a row, channels last; of the longest, where rows differ in length.
+    history_ : History
+    n_iter_ : int
+        Epochs.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -45,13 +53,10 @@ class ReadyNetwork(BaseEstimator, ABC):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "verbose": ["boolean"],
     }
-    #: With fewer rows than this for each class (or in all, of values), none are set aside.
-    _fewest_to_set_aside: ClassVar[int]
     _learning_rate: ClassVar[float] = 0.002
     _batch_size: ClassVar[int] = 32
     #: Training ends after so many epochs in which the loss on the rows set aside did not fall.
     _patience: ClassVar[int] = 15
-    _y_options: ClassVar[dict[str, Any]] = {}
     #: Random changes of rows in training, a parameter where rows are images.
     augment: Any = None
 
@@ -59,6 +64,71 @@ class ReadyNetwork(BaseEstimator, ABC):
     random_state: int | np.random.RandomState | None
     n_threads: int | None
     verbose: bool
+
+    @abstractmethod
+    def _layers(self, *, ragged: bool) -> list[Layer]:
+        """Layers before the output layer."""
+
+    @abstractmethod
+    def _output_layer(self) -> Dense: ...
+
+    def _loss(self) -> Loss | None:
+        """What is minimised, if not the loss that suits the output layer."""
+        return None
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31))
+
+    def _train(self, rows: Rows, targets: np.ndarray, aside: Split | None, seed: int) -> None:
+        """Make the network and train it, with the numbers of the rows to train on and of those set aside; None: on all."""
+        ragged = isinstance(rows, Ragged)
+        self.network_ = Network(
+            [*self._layers(ragged=ragged), self._output_layer()],
+            input_shape=self.input_shape_,
+            ragged=ragged,
+            random_state=seed,
+        )
+        options: dict[str, Any] = {"learning_rate": Cosine(self._learning_rate)}
+        if aside is not None:
+            train, validation = aside
+            options = {
+                "validation_data": (rows[validation], targets[validation]),
+                "callbacks": [EarlyStopping(patience=self._patience)],
+            }
+            rows, targets = rows[train], targets[train]
+        self.history_ = self.network_.fit(
+            rows,
+            targets,
+            loss=self._loss(),
+            optimizer=AdamW(self._learning_rate),
+            batch_size=self._batch_size,
+            epochs=self.max_iter,
+            random_state=seed,
+            n_threads=self.n_threads,
+            progress=self.verbose,
+            augment=self.augment,
+            **options,
+        )
+        self.n_iter_ = len(self.history_)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+        """
+        from fastnet.persistence import save
+
+        save(self, path)
+
+
+class ReadyEstimator(ReadyNetwork):
+    """Base of those that learn the targets of rows."""
+
+    #: With fewer rows than this for each class (or in all, of values), none are set aside.
+    _fewest_to_set_aside: ClassVar[int]
+    _y_options: ClassVar[dict[str, Any]] = {}
 
     @abstractmethod
     def _learn_rows(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
@@ -69,15 +139,8 @@ class ReadyNetwork(BaseEstimator, ABC):
         """Rows as the network reads them, made with what was learnt."""
 
     @abstractmethod
-    def _layers(self, *, ragged: bool) -> list[Layer]:
-        """Layers before the output layer."""
-
-    @abstractmethod
     def _learn_targets(self, y: np.ndarray) -> np.ndarray:
         """Targets in the form that the network is trained on."""
-
-    @abstractmethod
-    def _output_layer(self) -> Dense: ...
 
     @abstractmethod
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
@@ -100,7 +163,9 @@ class ReadyNetwork(BaseEstimator, ABC):
         """
         with unchanged_on_error(self):
             rows, y = self._learn_rows(X, y)
-            self._train(rows, self._learn_targets(y))
+            targets, seed = self._learn_targets(y), self._seed()
+            self.__dict__.pop("_longer", None)
+            self._train(rows, targets, self._set_aside(targets, seed), seed)
         return self
 
     def _checked_targets(self, rows: Ragged, y: Any) -> np.ndarray:
@@ -109,39 +174,14 @@ class ReadyNetwork(BaseEstimator, ABC):
         check_consistent_length(rows, y)
         return np.asarray(y)
 
-    def _train(self, rows: Rows, targets: np.ndarray) -> None:
-        self.__dict__.pop("_longer", None)
-        ragged = isinstance(rows, Ragged)
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        self.network_ = Network(
-            [*self._layers(ragged=ragged), self._output_layer()],
-            input_shape=self.input_shape_,
-            ragged=ragged,
-            random_state=seed,
-        )
-        options: dict[str, Any] = {"learning_rate": Cosine(self._learning_rate)}
+    def _set_aside(self, targets: np.ndarray, seed: int) -> Split | None:
+        """A tenth of the rows at random, where there are enough."""
         strata = self._strata(targets)
-        sizes = [len(rows)] if strata is None else np.bincount(strata)
-        if len(rows) >= self._fewest_to_set_aside * len(sizes) and min(sizes) > 1:
-            train, validation = train_test_split(np.arange(len(rows)), test_size=0.1, stratify=strata, random_state=seed)
-            options = {
-                "validation_data": (rows[validation], targets[validation]),
-                "callbacks": [EarlyStopping(patience=self._patience)],
-            }
-            rows, targets = rows[train], targets[train]
-        self.history_ = self.network_.fit(
-            rows,
-            targets,
-            optimizer=AdamW(self._learning_rate),
-            batch_size=self._batch_size,
-            epochs=self.max_iter,
-            random_state=seed,
-            n_threads=self.n_threads,
-            progress=self.verbose,
-            augment=self.augment,
-            **options,
-        )
-        self.n_iter_ = len(self.history_)
+        sizes = [len(targets)] if strata is None else np.bincount(strata)
+        if len(targets) < self._fewest_to_set_aside * len(sizes) or min(sizes) < 2:
+            return None
+        train, validation = train_test_split(np.arange(len(targets)), test_size=0.1, stratify=strata, random_state=seed)
+        return train, validation
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Activations of the output layer (m, n_outputs)."""
@@ -165,22 +205,11 @@ class ReadyNetwork(BaseEstimator, ABC):
                 longer.parameters[name][...] = view
         return longer
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-        """
-        from fastnet.persistence import save
-
-        save(self, path)
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_longer"}
 
 
-class StandardisedNetwork(ReadyNetwork):
+class StandardisedEstimator(ReadyEstimator):
     """Base of those that read numbers, which they standardise by channel.
 
     Attributes
@@ -252,7 +281,7 @@ class StandardisedNetwork(ReadyNetwork):
         return tags
 
 
-class ReadyClassifier(ClassifierMixin, ReadyNetwork):
+class ReadyClassifier(ClassifierMixin, ReadyEstimator):
     """A network of its own choice for classes.
 
     Attributes
@@ -304,7 +333,7 @@ class ReadyClassifier(ClassifierMixin, ReadyNetwork):
         return np.asarray(self.classes_[p.argmax(axis=1)])
 
 
-class ReadyRegressor(RegressorMixin, ReadyNetwork):
+class ReadyRegressor(RegressorMixin, ReadyEstimator):
     """A network of its own choice for values, which it standardises for training.
 
     Attributes

@@ -28,17 +28,17 @@ from fastnet.layers import (
 from fastnet.ragged import Ragged
 
 from ._docs import with_shared_parts
-from ._ready import ReadyClassifier, ReadyRegressor, StandardisedNetwork
+from ._ready import ReadyClassifier, ReadyRegressor, StandardisedEstimator
 from ._rows import as_array_or_ragged
 
 #: Series of one length are averaged over this part of their length.
 PARTS = 16
 
 
-class _Series(StandardisedNetwork):
+class _Series(StandardisedEstimator):
     """What the two estimators of series share."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = StandardisedNetwork._parameter_constraints | {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = StandardisedEstimator._parameter_constraints | {
         "kind": [StrOptions({"cnn", "gru", "lstm", "transformer"})],
         "channels": [StrOptions({"last", "first"})],
     }
@@ -76,7 +76,7 @@ class _Series(StandardisedNetwork):
         return n_features, 1
 
     def _layers(self, *, ragged: bool) -> list[Layer]:
-        return _KINDS[self.kind](self.input_shape_[0], ragged=ragged)
+        return layers_of(self.kind, self.input_shape_[0], ragged=ragged)
 
 
 def _convolutions(length: int, *, ragged: bool) -> list[Layer]:
@@ -104,6 +104,11 @@ _KINDS: dict[str, Callable[..., list[Layer]]] = {
     "lstm": lambda length, ragged: recurrent(LSTM),
     "transformer": lambda length, ragged: [Dense(64, "identity"), Positions("sinusoidal"), *blocks()],
 }
+
+
+def layers_of(kind: str, length: int, *, ragged: bool) -> list[Layer]:
+    """Layers of a network for series of up to so many positions, before the output layer."""
+    return _KINDS[kind](length, ragged=ragged)
 
 
 @with_shared_parts

@@ -10,13 +10,16 @@ from sklearn.preprocessing import StandardScaler
 from fastnet.history import History
 from fastnet.network import Network
 
+from ._forecast import Forecaster
 from ._image import ImageClassifier
-from ._ready import ReadyNetwork, StandardisedNetwork
+from ._ready import ReadyNetwork, StandardisedEstimator
 from ._sequence import SequenceClassifier, SequenceRegressor
+from ._series import Form
 from ._text import END, TextClassifier
 
 #: Kind of file -> class.
 KINDS: dict[str, type[ReadyNetwork]] = {
+    "forecaster": Forecaster,
     "image_classifier": ImageClassifier,
     "sequence_classifier": SequenceClassifier,
     "sequence_regressor": SequenceRegressor,
@@ -31,7 +34,12 @@ _FITTED = (
     "scale_",
     "vocabulary_",
     "classes_",
+    "window_",
+    "horizon_",
+    "levels_",
     "_one_column",
+    "_several",
+    "_past",
 )
 _SCALER = ("mean_", "var_", "scale_", "n_samples_seen_", "n_features_in_")
 
@@ -47,6 +55,8 @@ def state_of(estimator: ReadyNetwork) -> dict[str, Any]:
     state = {name: fitted[name] for name in _FITTED if name in fitted}
     if "target_scaler_" in fitted:
         state["target_scaler"] = {name: getattr(estimator.target_scaler_, name) for name in _SCALER}
+    if "_forms" in fitted:
+        state["forms"] = [form.as_dict() for form in fitted["_forms"]]
     curves = {name: np.array(values) for name, values in estimator.history_.as_dict().items()}
     return {**state, "history": {**curves, "kept_epoch": estimator.history_.kept_epoch}}
 
@@ -63,32 +73,50 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
     estimator.__dict__.update({name: state[name] for name in _FITTED if name in state})
     curves = {name: values.tolist() if isinstance(values, np.ndarray) else values for name, values in state["history"].items()}
     estimator.history_ = History(**curves)
+    if "target_scaler" in state:
+        estimator.__dict__["target_scaler_"] = _scaler(state["target_scaler"])
+    if "forms" in state:
+        estimator.__dict__["_forms"] = [Form.from_dict(plain) for plain in state["forms"]]
     (estimator.network_,) = networks
-    n_outputs = len(estimator.classes_) if "classes_" in state else _restore_scaler(estimator, state["target_scaler"])
-    if n_outputs != estimator.network_.n_outputs or tuple(estimator.input_shape_) != estimator.network_.input_shape:
-        raise ValueError("the network does not have the estimator's inputs and outputs")
-    if isinstance(estimator, StandardisedNetwork):
-        _check_scale(estimator.mean_, estimator.scale_, estimator.input_shape_[-1])
-    if isinstance(estimator, TextClassifier):
-        _check_vocabulary(estimator.vocabulary_, estimator.network_)
+    _check(estimator)
     return estimator
 
 
-def _restore_scaler(estimator: Any, state: dict[str, Any]) -> int:
-    """The scaler of a regressor's targets, and their number."""
+def _scaler(state: dict[str, Any]) -> StandardScaler:
+    """What standardised the targets of a regressor."""
     scaler: Any = StandardScaler()
     vars(scaler).update({name: state[name] for name in _SCALER})
-    _check_scale(scaler.mean_, scaler.scale_, scaler.n_features_in_)
-    estimator.target_scaler_ = scaler
-    return len(scaler.mean_)
+    _check_scale(scaler.mean_, scaler.scale_, (scaler.n_features_in_,))
+    return scaler
 
 
-def _check_scale(mean: np.ndarray, scale: np.ndarray, n: int) -> None:
-    if mean.shape != (n,) or scale.shape != (n,) or not np.isfinite(mean).all() or not (scale > 0).all():
-        raise ValueError(f"it needs {n} finite means and {n} positive deviations")
+def _check(estimator: ReadyNetwork) -> None:
+    """Refuse, with a ValueError, what does not fit the network."""
+    network, channels = estimator.network_, estimator.input_shape_[-1]
+    if estimator._output_layer().n_units != network.n_outputs or tuple(estimator.input_shape_) != network.input_shape:
+        raise ValueError("the network does not have the estimator's inputs and outputs")
+    if isinstance(estimator, StandardisedEstimator):
+        _check_scale(estimator.mean_, estimator.scale_, (channels,))
+    if isinstance(estimator, TextClassifier):
+        _check_vocabulary(estimator.vocabulary_, network)
+    if isinstance(estimator, Forecaster):
+        _check_past(estimator, channels)
+
+
+def _check_scale(mean: np.ndarray, scale: np.ndarray, shape: tuple[int, ...]) -> None:
+    if mean.shape != shape or scale.shape != shape or not np.isfinite(mean).all() or not (scale > 0).all():
+        raise ValueError(f"it needs finite means and positive deviations of shape {shape}")
 
 
 def _check_vocabulary(vocabulary: dict[str, int], network: Network) -> None:
     known = range(END + 1, network.layers[0].n_ids)  # type: ignore[attr-defined]
     if not all(isinstance(token, str) for token in vocabulary) or sorted(vocabulary.values()) != list(known):
         raise ValueError("the vocabulary is not that of the network")
+
+
+def _check_past(estimator: Forecaster, channels: int) -> None:
+    past, forms, scale = estimator._past, estimator._forms, estimator.scale_
+    _check_scale(np.zeros(scale.shape), scale, (len(past), channels))
+    least = max(estimator.window_, estimator.season or 0)
+    if not past or len(forms) != len(past) or any(v.shape[1:] != (channels,) or len(v) < least for v in past):
+        raise ValueError("the values before the forecasts are not those of its series")

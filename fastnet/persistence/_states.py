@@ -19,7 +19,8 @@ from fastnet.persistence._values import pack, unpack
 KINDS = {
     **dict.fromkeys(("tabular_classifier", "tabular_regressor", "tabular_preprocessor"), "fastnet.tabular.state"),
     **dict.fromkeys(
-        ("image_classifier", "sequence_classifier", "sequence_regressor", "text_classifier"), "fastnet.estimators.ready"
+        ("forecaster", "image_classifier", "sequence_classifier", "sequence_regressor", "text_classifier"),
+        "fastnet.estimators.ready",
     ),
 }
 
