@@ -44,7 +44,7 @@ class TextClassifier(ReadyClassifier):
         Words or characters of fewer training texts all count as one, the unknown; so do those that are met later.
     max_features : int or None, default=None
         Most words or characters in the vocabulary: the most frequent.
-    max_length : int, default=1000
+    max_length : int, default=256
         Of a longer text, so many characters or words from the beginning are read.
     max_iter : int, default=100
         Most epochs.
@@ -104,7 +104,7 @@ class TextClassifier(ReadyClassifier):
         token_pattern: str = r"(?u)\b\w+\b",
         min_df: int = 2,
         max_features: int | None = None,
-        max_length: int = 1000,
+        max_length: int = 256,
         max_iter: int = 100,
         random_state: int | np.random.RandomState | None = None,
         n_threads: int | None = None,
