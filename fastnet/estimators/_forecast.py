@@ -319,6 +319,11 @@ class Forecaster(ReadyNetwork):
         own = errors.pop("forecaster")
         return 1.0 - own / max(min(errors.values()), np.finfo(np.float64).tiny)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, False
+        return tags
+
 
 def _windows(values: np.ndarray, length: int) -> np.ndarray:
     """All windows (n, length, channels) of a series (time, channels)."""

@@ -62,7 +62,7 @@ def test_words_whose_order_counts(notes):
 @pytest.mark.parametrize("kind", ["gru", "lstm", "transformer"])
 def test_kinds_of_networks(kind, names):
     X, y = names
-    clf = TextClassifier(kind, max_iter=15, random_state=0).fit(X[:160], y[:160])
+    clf = TextClassifier(kind, max_iter=25, random_state=0).fit(X[:160], y[:160])
     assert clf.score(X[160:], y[160:]) > 0.9
     assert clf.predict_proba([X[0] * 20]).shape == (1, 2)
 
@@ -120,7 +120,7 @@ def test_copies_and_threads(fitted, names):
     assert repr(clone(fitted)) == "TextClassifier(max_iter=3, random_state=0)"
 
 
-@pytest.mark.parametrize("kind", ["cnn", "gru", "transformer"])
+@pytest.mark.parametrize("kind", ["cnn", "gru"])
 def test_the_network_in_onnx(kind, names):
     onnx, runtime = pytest.importorskip("fastnet.onnx"), pytest.importorskip("onnxruntime")
     X, y = names
