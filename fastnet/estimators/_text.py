@@ -30,8 +30,10 @@ class TextClassifier(ReadyClassifier):
 
     Parameters
     ----------
-    kind : {"cnn", "gru", "lstm", "transformer"}, default="cnn"
-        Convolutions, and the most of what they find; a recurrent layer in both directions; or two transformer blocks.
+    kind : {"bag", "cnn", "gru", "lstm", "transformer"} or None, default=None
+        "bag": mean and most of each number of the table over the text, in whatever order its words come. "cnn": convolutions, and
+        the most of what they find. "gru", "lstm": a recurrent layer in both directions. "transformer": two blocks. None: "cnn"
+        for characters, "bag" for words.
     analyzer : {"char", "word"}, default="char"
         What a text is a row of.
     lowercase : bool, default=True
@@ -82,7 +84,7 @@ class TextClassifier(ReadyClassifier):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = ReadyClassifier._parameter_constraints | {
-        "kind": [StrOptions({"cnn", "gru", "lstm", "transformer"})],
+        "kind": [StrOptions({"bag", "cnn", "gru", "lstm", "transformer"}), None],
         "analyzer": [StrOptions({"char", "word"})],
         "lowercase": ["boolean"],
         "strip_accents": [StrOptions({"ascii", "unicode"}), None],
@@ -96,7 +98,7 @@ class TextClassifier(ReadyClassifier):
     @takes_other_words()
     def __init__(
         self,
-        kind: str = "cnn",
+        kind: str | None = None,
         *,
         analyzer: str = "char",
         lowercase: bool = True,
@@ -149,7 +151,8 @@ class TextClassifier(ReadyClassifier):
         return Ragged.from_rows([[*(number_of(token, UNKNOWN) for token in row), END] for row in tokens])
 
     def _layers(self, *, ragged: bool) -> list[Layer]:
-        return _KINDS[self.kind](len(self.vocabulary_) + END + 1)
+        kind = self.kind or ("cnn" if self.analyzer == "char" else "bag")
+        return _KINDS[kind](len(self.vocabulary_) + END + 1)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -183,16 +186,26 @@ def _checked(X: Any) -> list[str]:
     return texts
 
 
+def _table(n_ids: int, width: int) -> Embedding:
+    return Embedding(n_ids, width, deviation=0.1)
+
+
+def _bag(n_ids: int) -> list[Layer]:
+    """Mean and most over all tokens; Joulin et al. (2017) found means to be as good as deep networks on long texts."""
+    return [_table(n_ids, 64), Dropout(0.5), Concat([GlobalPool()], [GlobalPool("max")]), Dropout(0.5)]
+
+
 def _convolutions(n_ids: int) -> list[Layer]:
     """Convolutions over two, three and four tokens, and the most of what each finds (Kim 2014)."""
     found = [[Conv1d(64, size, padding="same"), GlobalPool("max")] for size in (2, 3, 4)]
-    return [Embedding(n_ids, 32), Concat(*found), Dropout(0.3)]
+    return [_table(n_ids, 32), Concat(*found), Dropout(0.3)]
 
 
 #: Kind of network -> its layers before the output layer, for so many ids.
 _KINDS: dict[str, Callable[[int], list[Layer]]] = {
+    "bag": _bag,
     "cnn": _convolutions,
-    "gru": lambda n_ids: [Embedding(n_ids, 32), *recurrent(GRU)],
-    "lstm": lambda n_ids: [Embedding(n_ids, 32), *recurrent(LSTM)],
-    "transformer": lambda n_ids: [Embedding(n_ids, 64), Positions("sinusoidal"), *blocks()],
+    "gru": lambda n_ids: [_table(n_ids, 32), *recurrent(GRU)],
+    "lstm": lambda n_ids: [_table(n_ids, 32), *recurrent(LSTM)],
+    "transformer": lambda n_ids: [_table(n_ids, 64), Positions("sinusoidal"), *blocks()],
 }

@@ -54,9 +54,18 @@ def test_characters_whose_order_counts(names):
 
 def test_words_whose_order_counts(notes):
     X, y = notes
-    clf = TextClassifier(analyzer="word", max_iter=20, random_state=0).fit(X[:300], y[:300])
+    clf = TextClassifier("cnn", analyzer="word", max_iter=30, random_state=0).fit(X[:300], y[:300])
     assert clf.score(X[300:], y[300:]) > 0.97
     assert {"not", "good", "bad"} <= clf.vocabulary_.keys()
+
+
+def test_words_in_whatever_order(notes):
+    X, _ = notes
+    y = ["good" in text for text in X]
+    clf = TextClassifier(analyzer="word", max_iter=20, random_state=0).fit(X[:300], y[:300])
+    assert clf.score(X[300:], y[300:]) > 0.97
+    turned = [" ".join(reversed(text.split())) for text in X]
+    np.testing.assert_allclose(clf.predict_proba(turned), clf.predict_proba(X), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["gru", "lstm", "transformer"])
