@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,13 @@ class Form:
     def from_dict(cls, plain: dict[str, Any]) -> Form:
         index = plain["index"]
         return cls(plain["flat"], plain["names"], None if index is None else _index(**index))
+
+    def check(self, horizon: int, channels: int) -> None:
+        """Refuse, with a ValueError, a form that forecasts of this size do not have."""
+        named = self.names is None or len(self.names) == channels and all(isinstance(name, Hashable) for name in self.names)
+        indexed = self.names is None or self.index is not None and len(self.index) == horizon
+        if not named or not indexed or (self.flat and channels != 1):
+            raise ValueError("the form of a forecast does not fit its series")
 
 
 def series_of(X: Any, horizon: int) -> tuple[list[np.ndarray], list[Form], bool]:

@@ -12,7 +12,7 @@ from fastnet.network import Network
 
 from ._forecast import Forecaster
 from ._image import ImageClassifier
-from ._ready import ReadyNetwork, StandardisedEstimator
+from ._ready import ReadyClassifier, ReadyNetwork, ReadyRegressor, StandardisedEstimator
 from ._sequence import SequenceClassifier, SequenceRegressor
 from ._series import Form
 from ._text import END, TextClassifier
@@ -25,22 +25,15 @@ KINDS: dict[str, type[ReadyNetwork]] = {
     "sequence_regressor": SequenceRegressor,
     "text_classifier": TextClassifier,
 }
-_FITTED = (
-    "input_shape_",
-    "n_iter_",
-    "n_features_in_",
-    "feature_names_in_",
-    "mean_",
-    "scale_",
-    "vocabulary_",
-    "classes_",
-    "window_",
-    "horizon_",
-    "levels_",
-    "_one_column",
-    "_several",
-    "_past",
-)
+#: Class -> the attributes that it and those derived from it have after fit, beside network, history, target scaler and forms.
+_FITTED: dict[type, tuple[str, ...]] = {
+    ReadyNetwork: ("input_shape_", "n_iter_"),
+    StandardisedEstimator: ("n_features_in_", "mean_", "scale_"),
+    ReadyClassifier: ("classes_",),
+    ReadyRegressor: ("_one_column",),
+    TextClassifier: ("vocabulary_",),
+    Forecaster: ("window_", "horizon_", "levels_", "scale_", "_past", "_several"),
+}
 _SCALER = ("mean_", "var_", "scale_", "n_samples_seen_", "n_features_in_")
 
 
@@ -49,10 +42,16 @@ def networks_of(estimator: ReadyNetwork) -> list[Network]:
     return [estimator.network_]
 
 
+def _names(estimator: ReadyNetwork) -> list[str]:
+    return [name for cls, names in _FITTED.items() if isinstance(estimator, cls) for name in names]
+
+
 def state_of(estimator: ReadyNetwork) -> dict[str, Any]:
     """What fit found out, but for the network: numbers, text, arrays, and lists, tuples and dicts of them."""
     fitted = vars(estimator)
-    state = {name: fitted[name] for name in _FITTED if name in fitted}
+    state = {name: fitted[name] for name in _names(estimator)}
+    if "feature_names_in_" in fitted:
+        state["feature_names_in_"] = fitted["feature_names_in_"]
     if "target_scaler_" in fitted:
         state["target_scaler"] = {name: getattr(estimator.target_scaler_, name) for name in _SCALER}
     if "_forms" in fitted:
@@ -70,12 +69,13 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
         The state is not one, or does not fit the network.
     """
     estimator = KINDS[kind](**parameters)
-    estimator.__dict__.update({name: state[name] for name in _FITTED if name in state})
+    known = [*_names(estimator), *(name for name in ("feature_names_in_",) if name in state)]
+    estimator.__dict__.update({name: state[name] for name in known})
     curves = {name: values.tolist() if isinstance(values, np.ndarray) else values for name, values in state["history"].items()}
     estimator.history_ = History(**curves)
-    if "target_scaler" in state:
+    if isinstance(estimator, ReadyRegressor):
         estimator.__dict__["target_scaler_"] = _scaler(state["target_scaler"])
-    if "forms" in state:
+    if isinstance(estimator, Forecaster):
         estimator.__dict__["_forms"] = [Form.from_dict(plain) for plain in state["forms"]]
     (estimator.network_,) = networks
     _check(estimator)
@@ -110,7 +110,7 @@ def _check_scale(mean: np.ndarray, scale: np.ndarray, shape: tuple[int, ...]) ->
 
 def _check_vocabulary(vocabulary: dict[str, int], network: Network) -> None:
     known = range(END + 1, network.layers[0].n_ids)  # type: ignore[attr-defined]
-    if not all(isinstance(token, str) for token in vocabulary) or sorted(vocabulary.values()) != list(known):
+    if not network.ragged or not all(isinstance(token, str) for token in vocabulary) or sorted(vocabulary.values()) != list(known):
         raise ValueError("the vocabulary is not that of the network")
 
 
@@ -120,3 +120,5 @@ def _check_past(estimator: Forecaster, channels: int) -> None:
     least = max(estimator.window_, estimator.season or 0)
     if not past or len(forms) != len(past) or any(v.shape[1:] != (channels,) or len(v) < least for v in past):
         raise ValueError("the values before the forecasts are not those of its series")
+    for form in forms:
+        form.check(estimator.horizon_, channels)
