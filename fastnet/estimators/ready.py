@@ -56,8 +56,7 @@ def state_of(estimator: ReadyNetwork) -> dict[str, Any]:
         state["target_scaler"] = {name: getattr(estimator.target_scaler_, name) for name in _SCALER}
     if "_forms" in fitted:
         state["forms"] = [form.as_dict() for form in fitted["_forms"]]
-    curves = {name: np.array(values) for name, values in estimator.history_.as_dict().items()}
-    return {**state, "history": {**curves, "kept_epoch": estimator.history_.kept_epoch}}
+    return {**state, "history": estimator.history_.as_arrays(), "kept_epoch": estimator.history_.kept_epoch}
 
 
 def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], networks: list[Network]) -> ReadyNetwork:
@@ -69,10 +68,10 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
         The state is not one, or does not fit the network.
     """
     estimator = KINDS[kind](**parameters)
+    estimator._validate_params()
     known = [*_names(estimator), *(name for name in ("feature_names_in_",) if name in state)]
     estimator.__dict__.update({name: state[name] for name in known})
-    curves = {name: values.tolist() if isinstance(values, np.ndarray) else values for name, values in state["history"].items()}
-    estimator.history_ = History(**curves)
+    estimator.history_ = History.from_arrays(state["history"], state["kept_epoch"])
     if isinstance(estimator, ReadyRegressor):
         estimator.__dict__["target_scaler_"] = _scaler(state["target_scaler"])
     if isinstance(estimator, Forecaster):
@@ -96,6 +95,8 @@ def _check(estimator: ReadyNetwork) -> None:
     if estimator._output_layer().n_units != network.n_outputs or tuple(estimator.input_shape_) != network.input_shape:
         raise ValueError("the network does not have the estimator's inputs and outputs")
     if isinstance(estimator, StandardisedEstimator):
+        if estimator.n_features_in_ != np.prod(network.input_shape):
+            raise ValueError(f"{estimator.n_features_in_} features are not those of its network")
         _check_scale(estimator.mean_, estimator.scale_, (channels,))
     if isinstance(estimator, TextClassifier):
         _check_vocabulary(estimator.vocabulary_, network)
@@ -110,7 +111,8 @@ def _check_scale(mean: np.ndarray, scale: np.ndarray, shape: tuple[int, ...]) ->
 
 def _check_vocabulary(vocabulary: dict[str, int], network: Network) -> None:
     known = range(END + 1, network.layers[0].n_ids)  # type: ignore[attr-defined]
-    if not network.ragged or not all(isinstance(token, str) for token in vocabulary) or sorted(vocabulary.values()) != list(known):
+    words = all(isinstance(token, str) for token in vocabulary)
+    if not words or not network.ragged or sorted(vocabulary.values()) != list(known):
         raise ValueError("the vocabulary is not that of the network")
 
 
