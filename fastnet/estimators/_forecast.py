@@ -81,6 +81,10 @@ class Forecaster(ReadyNetwork):
     any lengths, are a list of them. Missing values are refused. Predictions for pandas objects are such objects, whose index goes
     on where that of the series ends.
 
+    Differences from the last value are what NLinear predicts (Zeng et al. 2023, *Are transformers effective for time series
+    forecasting?*), and the linear part beside the layers is that of LSTNet (Lai et al. 2018). With a hundred or two of values, the
+    value a season before is often the better forecast: see `score`.
+
     Examples
     --------
     >>> import numpy as np
@@ -99,6 +103,7 @@ class Forecaster(ReadyNetwork):
         "quantiles": [list, tuple, np.ndarray, None],
         "season": [Interval(Integral, 1, None, closed="left"), None],
     }
+    #: With fewer windows left to train on, none are set aside.
     _fewest_to_set_aside = 50
 
     @takes_other_words()
