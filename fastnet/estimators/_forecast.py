@@ -82,8 +82,8 @@ class Forecaster(ReadyNetwork):
     on where that of the series ends.
 
     Differences from the last value are what NLinear predicts (Zeng et al. 2023, *Are transformers effective for time series
-    forecasting?*), and the linear part beside the layers is that of LSTNet (Lai et al. 2018). With a hundred or two of values, the
-    value a season before is often the better forecast: see `score`.
+    forecasting?*), and the linear part beside the layers is that of LSTNet (Lai et al. 2018). With a hundred or two
+    of values, the value a season before is often the better forecast: see `score`.
 
     Examples
     --------
