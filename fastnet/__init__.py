@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
     from fastnet.checkpoint import Checkpoint
     from fastnet.estimators import (
+        Forecaster,
         ImageClassifier,
         MLPClassifier,
         MLPRegressor,
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
         NetworkRegressor,
         SequenceClassifier,
         SequenceRegressor,
+        TextClassifier,
     )
     from fastnet.functional import OptimizerState, init_state, update
     from fastnet.history import History
@@ -102,6 +104,7 @@ _LAZY = {
     "fastnet.callbacks": ("Callback", "EarlyStopping", "ProgressBar"),
     "fastnet.checkpoint": ("Checkpoint",),
     "fastnet.estimators": (
+        "Forecaster",
         "ImageClassifier",
         "MLPClassifier",
         "MLPRegressor",
@@ -109,6 +112,7 @@ _LAZY = {
         "NetworkRegressor",
         "SequenceClassifier",
         "SequenceRegressor",
+        "TextClassifier",
     ),
     "fastnet.functional": ("OptimizerState", "init_state", "update"),
     "fastnet.history": ("History",),
@@ -203,6 +207,7 @@ __all__ = [
     "EarlyStopping",
     "Exponential",
     "ExponentialDecay",
+    "Forecaster",
     "GlorotNormal",
     "GlorotUniform",
     "Gradients",
@@ -241,6 +246,7 @@ __all__ = [
     "TabularPreprocessor",
     "TabularRegressor",
     "Tanh",
+    "TextClassifier",
     "Zeros",
     "__version__",
     "load",

@@ -225,6 +225,11 @@ class TestWhatPositionsSee:
         E = net.parameters["1.E"]
         np.testing.assert_array_equal(net.forward([[2, 0, 3, -1, np.nan, 1]])[0].reshape(6, 2), E[[2, 0, 0, 0, 0, 1]])
 
+    @pytest.mark.parametrize("deviation", [1.0, 0.1])
+    def test_deviation_of_a_table(self, deviation):
+        net = fn.Network([fn.Embedding(500, 20, deviation)], input_shape=(1,), random_state=0)
+        assert net.params.std() == pytest.approx(deviation, rel=0.02)
+
     def test_initial_values_are_those_of_torch(self):
         net = fn.Network([fn.Attention(4)], input_shape=(3, 64), random_state=0)
         qkv, out = net.parameters["1.qkv.W"], net.parameters["1.out.W"]
@@ -306,3 +311,5 @@ def test_what_does_not_fit_is_refused():
         fn.Positions("rotary")
     with pytest.raises(ValueError, match="n_ids"):
         fn.Embedding(0, 3)
+    with pytest.raises(ValueError, match="deviation"):
+        fn.Embedding(3, 3, deviation=0)
