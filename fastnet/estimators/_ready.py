@@ -49,10 +49,8 @@ class ReadyNetwork(BaseEstimator, ABC):
     _learning_rate: ClassVar[float] = 0.002
     _batch_size: ClassVar[int] = 32
     _y_options: ClassVar[dict[str, Any]] = {}
-    #: Random changes of rows in training, a parameter where rows are images.
-    augment: Any = None
 
-    max_iter: int
+    max_iter: int | None
     random_state: int | np.random.RandomState | None
     n_threads: int | None
     verbose: bool
@@ -69,6 +67,15 @@ class ReadyNetwork(BaseEstimator, ABC):
     @abstractmethod
     def _layers(self, *, ragged: bool) -> list[Layer]:
         """Layers before the output layer."""
+
+    def _epochs(self, n_rows: int) -> int:
+        """Most epochs, with so many rows to train on."""
+        assert self.max_iter is not None
+        return self.max_iter
+
+    def _augmentations(self) -> Any:
+        """Random changes of rows in training, as `Network.fit` takes them."""
+        return None
 
     @abstractmethod
     def _learn_targets(self, y: np.ndarray) -> np.ndarray:
@@ -150,11 +157,11 @@ class ReadyNetwork(BaseEstimator, ABC):
             targets,
             optimizer=AdamW(self._learning_rate),
             batch_size=self._batch_size,
-            epochs=self.max_iter,
+            epochs=self._epochs(len(rows)),
             random_state=seed,
             n_threads=self.n_threads,
             progress=self.verbose,
-            augment=self.augment,
+            augment=self._augmentations(),
             **options,
         )
         self.n_iter_ = len(self.history_)
