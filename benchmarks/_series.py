@@ -132,7 +132,7 @@ def _support_vectors(seed: int) -> BaseEstimator:
 
 
 def _of_kind(kind: str) -> Method:
-    return Method(f"SequenceClassifier, {kind}", SERIES, "fastnet", partial(_series, kind))
+    return Method(f"SequenceClassifier {kind}", SERIES, "fastnet", partial(_series, kind))
 
 
 METHODS = (
