@@ -115,8 +115,8 @@ class MiniRocket(ClassifierMixin, BaseEstimator):
         )
 
 
-def _series(kind: str, seed: int) -> BaseEstimator:
-    return fastnet.SequenceClassifier(kind, channels="first", random_state=seed, n_threads=1)
+def _series(seed: int) -> BaseEstimator:
+    return fastnet.SequenceClassifier(channels="first", random_state=seed, n_threads=1)
 
 
 def _images(seed: int) -> BaseEstimator:
@@ -131,14 +131,10 @@ def _support_vectors(seed: int) -> BaseEstimator:
     return SVC(C=10)
 
 
-def _of_kind(kind: str) -> Method:
-    return Method(f"SequenceClassifier {kind}", SERIES, "fastnet", partial(_series, kind))
-
-
 METHODS = (
     Method("ImageClassifier", IMAGES, "fastnet", _images),
     Method("SVC", IMAGES, "sklearn", _support_vectors),
     Method("MLPClassifier", IMAGES, "sklearn", _perceptron),
-    *map(_of_kind, ("cnn", "gru", "lstm", "transformer")),
+    Method("SequenceClassifier", SERIES, "fastnet", _series),
     Method("MiniRocket + ridge", SERIES, "aeon", MiniRocket, compiles=True),
 )

@@ -530,15 +530,15 @@ class TestSeries:
         X = np.sin(np.linspace(0, 6, 20) * (1 + y[:, None])) + 0.1 * rng.standard_normal((60, 20))
         waves = series.Data("waves", SERIES, "numpy", lambda number: (X[:40], y[:40], X[40:], y[40:]))
         absent = replace(waves, name="elsewhere", library="not_there")
-        cnn = next(one for one in series.METHODS if one.name == "SequenceClassifier, cnn")
+        cnn = next(one for one in series.METHODS if one.name == "SequenceClassifier")
         with Pool(Options(rounds=2, methods=("Seq",))) as pool:
             group = series.run(pool, [cnn, replace(cnn, name="other")], [waves, absent])
             assert pool.notes == ["elsewhere: skipped, not_there is not installed"]
             pool.options, pool.earlier = replace(pool.options, methods=("other",)), json.loads(json.dumps(group))
             group = series.run(pool, [cnn, replace(cnn, name="other")], [waves])
-        assert [row["name"] for row in group["rows"]] == ["SequenceClassifier, cnn", "other"]
+        assert [row["name"] for row in group["rows"]] == ["SequenceClassifier", "other"]
         assert group["rows"][0]["scores"]["waves"]["accuracy"] == [1, 1] and len(group["rows"][1]["checks"]) == 1
-        assert "SequenceClassifier, cnn | accuracy, waves 1" in capsys.readouterr().out
+        assert "SequenceClassifier | accuracy, waves 1" in capsys.readouterr().out
 
     def test_tables_of_the_documentation(self):
         scores = {"waves": {"accuracy": [0.9, 1.0], "seconds": [0.2, 0.4], "seconds, predictions": [12.0, 13.0]}}
