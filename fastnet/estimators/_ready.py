@@ -57,10 +57,8 @@ class ReadyNetwork(BaseEstimator, ABC):
     _batch_size: ClassVar[int] = 32
     #: Training ends after so many epochs in which the loss on the rows set aside did not fall.
     _patience: ClassVar[int] = 15
-    #: Random changes of rows in training, a parameter where rows are images.
-    augment: Any = None
 
-    max_iter: int
+    max_iter: int | None
     random_state: int | np.random.RandomState | None
     n_threads: int | None
     verbose: bool
@@ -68,6 +66,15 @@ class ReadyNetwork(BaseEstimator, ABC):
     @abstractmethod
     def _layers(self, *, ragged: bool) -> list[Layer]:
         """Layers before the output layer."""
+
+    def _epochs(self, n_rows: int) -> int:
+        """Most epochs, with so many rows to train on."""
+        assert self.max_iter is not None
+        return self.max_iter
+
+    def _augmentations(self) -> Any:
+        """Random changes of rows in training, as `Network.fit` takes them."""
+        return None
 
     @abstractmethod
     def _output_layer(self) -> Dense: ...
@@ -102,11 +109,11 @@ class ReadyNetwork(BaseEstimator, ABC):
             loss=self._loss(),
             optimizer=AdamW(self._learning_rate),
             batch_size=self._batch_size,
-            epochs=self.max_iter,
+            epochs=self._epochs(len(rows)),
             random_state=seed,
             n_threads=self.n_threads,
             progress=self.verbose,
-            augment=self.augment,
+            augment=self._augmentations(),
             **options,
         )
         self.n_iter_ = len(self.history_)
