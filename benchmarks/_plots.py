@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks._boosting import REFERENCE
+from benchmarks._tabular_methods import REFERENCE
 
 _LIMIT = "share of GEMM limit"
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks import recipes
-from benchmarks._boosting import METHODS, REFERENCE, SECTION
 from benchmarks._pool import Pool
 from benchmarks._recipes import Recipe
 from benchmarks._results import check
 from benchmarks._tables import DEVELOPMENT, Table
+from benchmarks._tabular_methods import METHODS, REFERENCE, SECTION
 
 TITLE = "Tabular estimators on real tables"
 QUICK = ("segment", "quake")

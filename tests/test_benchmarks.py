@@ -36,15 +36,16 @@ from benchmarks import (  # noqa: E402
     variants,
 )
 from benchmarks.__main__ import ACCURACY  # noqa: E402
-from benchmarks._boosting import ABLATIONS, METHODS, REFERENCE, Boosting  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
 from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
 from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread, without_goals  # noqa: E402
 from benchmarks._tables import TABLES  # noqa: E402
+from benchmarks._tabular_methods import ABLATIONS, METHODS, REFERENCE  # noqa: E402
 from benchmarks._tasks import Kernel, Table, Training  # noqa: E402
 from benchmarks._timing import DISTURBED, Round, _others, calibrate, time_round  # noqa: E402
+from fastnet.cli._peers import Prepared  # noqa: E402
 
 TINY = Training("tiny", 50, 3, (4,), 2, 16, goals={"PyTorch": 2.0}, limit_goal=0.5)
 FAST = Options(rounds=2, min_seconds=1e-4, retries=0)
@@ -454,11 +455,11 @@ class TestTabular:
         pd = pytest.importorskip("pandas")
         X = pd.DataFrame({"size": [1.0, 2.0, 3.0], "town": ["b", None, "a"]})
         new = pd.DataFrame({"size": [4.0, 5.0], "town": ["c", "a"]})
-        coded = Boosting(_Constant()).fit(X, ["x", "y", "z"])
+        coded = Prepared(_Constant()).fit(X, ["x", "y", "z"])
         assert list(coded.model.X["town"].cat.codes) == [1, -1, 0] and list(coded.model.y) == [0, 1, 2]
         assert list(coded._prepared(new)["town"].cat.codes) == [-1, 0]  # "c" was not seen in fit
         assert coded.predict_proba(new) == pytest.approx(1 / 3) and list(coded.classes_) == ["x", "y", "z"]
-        text = Boosting(_Constant(), text=True).fit(X, ["x", "y", "z"])
+        text = Prepared(_Constant(), text=True).fit(X, ["x", "y", "z"])
         assert list(text.model.X["town"]) == ["b", "missing", "a"] and text.model.options == {"cat_features": ["town"]}
 
     def test_ranks_by_the_mean_over_the_splits_and_equals_share(self):

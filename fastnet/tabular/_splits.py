@@ -14,8 +14,8 @@ LEAST_ROWS = 25
 
 def splits(
     n_rows: int, classes: np.ndarray | None, groups: Any, *, n_folds: int, fraction: float, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Row numbers to train on and to validate on, for each network; None where there are too few rows to validate on.
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Row numbers to train on and to validate on, for each network; none of these where there are too few rows.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def splits(
     seed : int
     """
     if n_rows < LEAST_ROWS or fraction == 0:
-        yield np.arange(n_rows), None
+        yield np.arange(n_rows), np.arange(0)
         return
     counts = np.bincount(classes) if classes is not None else np.array([0])
     n_held = fraction * n_rows
@@ -46,14 +46,3 @@ def splits(
     else:
         splitter = (StratifiedKFold if stratified else KFold)(n_folds, shuffle=True, random_state=seed)
     yield from splitter.split(np.zeros(n_rows), classes, groups)
-
-
-def fold_seconds(left: float, n_folds: int, beside_training: float) -> float:
-    """How long the next fold may take of the seconds that are left for so many.
-
-    Each trains for at least as long as it takes to make its network and to judge it, so that there may be time for fewer; the
-    last one that there is time for has all that is left.
-    """
-    least = 2 * beside_training
-    share = max(left / n_folds, least)
-    return share if left - share >= least else left

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._recipe import SHAPES, OfProgress, Progress, flat_then_cosine, rate_factors
+from fastnet.tabular._time_limit import Deadline
 
 #: The network's part of a split: prepared rows, targets as the network takes them, weights.
 Part = tuple[np.ndarray, np.ndarray, "np.ndarray | None"]
@@ -32,60 +32,6 @@ class Pace(Callback):
         self.course.done = session.epoch / self.n_epochs
         self.course.first_step = session.step
         return session.epoch >= self.n_epochs
-
-
-class Deadline(Callback):
-    """Spreads the schedule over the time there is, and ends training with it, or when all planned epochs are done.
-
-    What counts as an epoch is a piece of one, so long that it takes about a twentieth of the time, and at most a whole epoch.
-
-    Parameters
-    ----------
-    course : Progress
-    n_rows, batch_size, n_epochs : int
-        What is planned.
-    end : float
-        A time of `time.monotonic`.
-    rng : Generator
-        Of the order of rows.
-    """
-
-    def __init__(
-        self, course: Progress, n_rows: int, batch_size: int, n_epochs: int, end: float, rng: np.random.Generator
-    ) -> None:
-        self.course, self.end, self.rng = course, end, rng
-        self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
-        self.rows_left = n_rows * n_epochs
-        self.order = np.empty(0, np.int64)
-        self.size = self.batch_size
-        self.seconds_a_row = 0.0
-        self.last = time.monotonic()
-        course.epoch = self.size / self.rows_left
-
-    def rows(self, session: Any) -> np.ndarray:
-        """Row numbers of the next piece; every row once before any comes again."""
-        if len(self.order) < min(self.size, self.batch_size):
-            self.order = self.rng.permutation(self.n_rows)
-        piece, self.order = self.order[: self.size], self.order[self.size :]
-        self.size = len(piece)
-        self.course.n_steps = -(-self.size // self.batch_size)
-        return piece
-
-    def on_epoch_end(self, session: Any) -> bool:
-        """Choose the next piece; True if there is no time for one."""
-        now = time.monotonic()
-        course, seconds = self.course, (now - self.last) / self.size
-        self.seconds_a_row = seconds if not self.seconds_a_row else (self.seconds_a_row + seconds) / 2
-        self.last = now
-        self.rows_left -= self.size
-        course.done, course.first_step = min(course.done + course.epoch, 1.0), session.step
-        possible = min(self.rows_left, int((self.end - now) / self.seconds_a_row))
-        if possible < self.batch_size:
-            return True
-        batches = max(1, min(possible // 20, 2 * self.size, self.n_rows) // self.batch_size)
-        self.size = min(batches * self.batch_size, self.n_rows)
-        course.epoch = (1 - course.done) * self.size / possible
-        return False
 
 
 @dataclass

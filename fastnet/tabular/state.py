@@ -9,9 +9,11 @@ import numpy as np
 
 from fastnet.history import History
 from fastnet.network import Network
+from fastnet.tabular._base import BaseTabular
+from fastnet.tabular._classifier import TabularClassifier
 from fastnet.tabular._columns import ENCODERS, Encoder, Number, Scaling
-from fastnet.tabular._estimators import BaseTabular, TabularClassifier, TabularRegressor
 from fastnet.tabular._preprocessor import TabularPreprocessor
+from fastnet.tabular._regressor import TabularRegressor
 
 #: Kind of file -> class.
 KINDS: dict[str, type] = {

@@ -11,8 +11,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
-from fastnet.tabular._estimators import best_temperature
-from fastnet.tabular._splits import fold_seconds, splits
+from fastnet.tabular._calibration import best_temperature
+from fastnet.tabular._splits import splits
+from fastnet.tabular._time_limit import fold_seconds
 
 pd = pytest.importorskip("pandas")
 

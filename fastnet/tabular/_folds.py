@@ -1,0 +1,148 @@
+"""The networks of an estimator: one for each part of the rows, made, trained and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastnet.history import History
+from fastnet.layers import Dense
+from fastnet.losses import Loss
+from fastnet.network import Network
+from fastnet.tabular import _recipe
+from fastnet.tabular._choices import Choices
+from fastnet.tabular._metrics import Metric
+from fastnet.tabular._time_limit import TimeLimit, Turn
+from fastnet.tabular._training import train
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Prepared rows of a table, their targets as metrics see them, and their weights if they have any."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, chosen: Any) -> Rows:
+        return Rows(self.X[chosen], self.y[chosen], None if self.weights is None else self.weights[chosen])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of all parts, in their order."""
+        weights = [part.weights for part in parts if part.weights is not None]
+        of_all = np.concatenate(weights) if weights else None
+        return cls(np.concatenate([part.X for part in parts]), np.concatenate([part.y for part in parts]), of_all)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What networks are to learn, and how.
+
+    Attributes
+    ----------
+    inputs : Inputs
+    n_outputs : int
+    metric : Metric
+    choices : Choices
+    loss : Loss
+    as_targets : callable
+        Targets as metrics see them -> as networks do.
+    in_units : callable
+        Outputs of networks -> predictions as metrics see them.
+    n_threads : int or None
+    progress : bool
+    """
+
+    inputs: _recipe.Inputs
+    n_outputs: int
+    metric: Metric
+    choices: Choices
+    loss: Loss
+    as_targets: Callable[[np.ndarray], np.ndarray]
+    in_units: Callable[[np.ndarray], np.ndarray]
+    n_threads: int | None
+    progress: bool
+
+    def network(self, X: np.ndarray, seed: int) -> Network:
+        """An untrained network of the members, with its initial values."""
+        rng = np.random.default_rng(seed)
+        choices = self.choices
+        output = Dense(self.n_outputs, self.metric.output, scale="ntk")
+        layers = _recipe.layers(self.inputs, X, list(choices.hidden_layer_sizes), output, choices)
+        network = Network(layers, self.inputs.n, n_members=choices.n_members, ensemble=choices.ensemble, random_state=rng)
+        if choices.data_init and choices.ensemble == "packed":
+            _recipe.initialise_from(network, X, rng)
+        return network
+
+    def badness(self, rows: Rows, outputs: np.ndarray) -> float:
+        """How bad the outputs are for the rows."""
+        return self.metric.measure(rows.y, self.in_units(outputs), rows.weights)
+
+    def badness_of_members(self, network: Network, rows: Rows) -> np.ndarray:
+        """How bad each member is for the rows."""
+        outputs = network.forward_members(rows.X)
+        return np.array([self.badness(rows, outputs[:, member]) for member in range(network.n_members)])
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A trained network, the rows it was validated on, which may be none, and its outputs for them."""
+
+    network: Network
+    history: History
+    held: Rows
+    outputs: np.ndarray
+
+
+def train_folds(
+    task: Task,
+    data: Rows,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    given: Rows | None,
+    limit: TimeLimit,
+    seed: int,
+) -> list[Fold]:
+    """Train a network on each part, or on as many as there is time for.
+
+    Parameters
+    ----------
+    task : Task
+    data : Rows
+    parts : sequence of (rows to train on, rows to validate on)
+        Numbers of rows of `data`.
+    given : Rows, optional
+        Validation rows of all networks, in place of those of the parts.
+    limit : TimeLimit
+    seed : int
+        Of the first network; each further one has the next.
+    """
+    folds: list[Fold] = []
+    for number, (chosen, left_out) in enumerate(parts):
+        turn = Turn(limit)
+        if folds and not turn.is_possible():
+            break
+        rows, held = data[chosen], data[left_out] if given is None else given
+        network = task.network(rows.X, seed + number)
+        history = train(
+            network,
+            (rows.X, task.as_targets(rows.y), rows.weights),
+            partial(task.badness_of_members, rows=held) if len(held) else None,
+            task.choices,
+            loss=task.loss,
+            end=turn.end_of_training(len(parts) - number),
+            seed=seed + number,
+            n_threads=task.n_threads,
+            progress=task.progress,
+        )
+        turn.trained()
+        folds.append(Fold(network, history, held, network.forward(held.X)))
+        turn.judged()
+    return folds
