@@ -57,7 +57,7 @@ validation_fraction : float in [0, 1), default=0.2
 categorical_features, max_one_hot, min_category_count
     As for `fastnet.TabularPreprocessor`.
 n_threads : int, default=None
-    Most threads; None as many as the environment allows.
+    Most threads; None as many as the environment allows. Folds are trained side by side, the model is the same for any number.
 verbose : bool, default=False
     Show a progress bar.
 random_state : int, RandomState or None, default=None

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 from typing import Any
 
 import numpy as np
 
+from fastnet._many import side_by_side
+from fastnet.callbacks import Callback, ProgressBar
 from fastnet.history import History
 from fastnet.layers import Dense
 from fastnet.losses import Loss
 from fastnet.network import Network
+from fastnet.runtime import thread_limit
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._metrics import Metric
@@ -102,6 +106,17 @@ class Fold:
     outputs: np.ndarray
 
 
+class Until(Callback):
+    """Ends training when an event is set."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    def on_epoch_end(self, session: Any) -> bool:
+        """True if it is set."""
+        return self.event.is_set()
+
+
 def train_folds(
     task: Task,
     data: Rows,
@@ -110,7 +125,7 @@ def train_folds(
     limit: TimeLimit,
     seed: int,
 ) -> list[Fold]:
-    """Train a network on each part, or on as many as there is time for.
+    """Train a network on each part, or on as many as there is time for, as many at a time as there are threads.
 
     Parameters
     ----------
@@ -124,11 +139,15 @@ def train_folds(
     seed : int
         Of the first network; each further one has the next.
     """
-    folds: list[Fold] = []
-    for number, (chosen, left_out) in enumerate(parts):
-        turn = Turn(limit)
-        if folds and not turn.is_possible():
-            break
+    n_threads = thread_limit(task.n_threads)
+    n_workers = min(n_threads, len(parts))
+    over = Event()
+
+    def fold(number: int) -> Fold | None:
+        turn, n_left = Turn(limit), len(parts) - number
+        if number >= n_workers and not turn.is_possible():
+            return None
+        chosen, left_out = parts[number]
         rows, held = data[chosen], data[left_out] if given is None else given
         network = task.network(rows.X, seed + number)
         history = train(
@@ -137,12 +156,15 @@ def train_folds(
             partial(task.badness_of_members, rows=held) if len(held) else None,
             task.choices,
             loss=task.loss,
-            end=turn.end_of_training(len(parts) - number),
+            end=turn.end_of_training(-(-n_left // n_workers)),
             seed=seed + number,
-            n_threads=task.n_threads,
-            progress=task.progress,
+            n_threads=n_threads // min(n_workers, n_left),
+            callbacks=[Until(over), *([ProgressBar(desc=f"network {number + 1}")] if task.progress else [])],
         )
         turn.trained()
-        folds.append(Fold(network, history, held, network.forward(held.X)))
+        outputs = network.forward(held.X)
         turn.judged()
-    return folds
+        return Fold(network, history, held, outputs)
+
+    found = side_by_side(fold, range(len(parts)), n_workers, over)
+    return [one for one in found if one is not None]

@@ -29,7 +29,7 @@ from fastnet.tabular._choices import Choices
 from fastnet.tabular._columns import BEND
 
 #: Rows that initial values are taken from.
-_ROWS = 2048
+_ROWS = 512
 #: Bins of each number, and what it becomes, where it is embedded piecewise.
 N_BINS, N_PIECE_UNITS = 16, 8
 #: Units whose pre-activations differ less keep their weights: their inputs are constant.

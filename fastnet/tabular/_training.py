@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +90,7 @@ def train(
     end: float,
     seed: int,
     n_threads: int | None,
-    progress: bool,
+    callbacks: Sequence[Callback] = (),
 ) -> History:
     """Train a network by the recipe.
 
@@ -106,8 +106,8 @@ def train(
         When training must be over, as `time.monotonic` says it.
     seed : int
     n_threads : int, optional
-    progress : bool
-        Show a progress bar.
+    callbacks : sequence of Callback
+        Further ones.
     """
     X, y, sample_weight = part
     sampling: Any
@@ -137,8 +137,7 @@ def train(
         batch_size=choices.batch_size,
         epochs=n_epochs,
         sampling=sampling,
-        callbacks=[*watchers, pace],
-        progress=progress,
+        callbacks=[*watchers, pace, *callbacks],
         random_state=seed,
         n_threads=n_threads,
     )

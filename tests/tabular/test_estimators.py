@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
+from fastnet.tabular import _folds
 from fastnet.tabular._calibration import best_temperature
 from fastnet.tabular._splits import splits
 from fastnet.tabular._time_limit import fold_seconds
@@ -170,6 +172,34 @@ class TestFitting:
         outputs = [network.forward(model.preprocessor_.transform(X)) for network in model.networks_]
         assert model.predict(X) == pytest.approx(model._in_units(np.mean(outputs, axis=0).astype(float))[:, 0])
 
+    def test_folds_train_side_by_side_and_have_the_same_bits(self, monkeypatch):
+        one_by_one = fn.TabularClassifier(**QUICK, n_folds=4, n_epochs=2, n_threads=1).fit(X, LABELS)
+        together, train = threading.Barrier(2, timeout=20), _folds.train
+
+        def meeting(*arguments, **options):
+            together.wait()
+            return train(*arguments, **options)
+
+        monkeypatch.setattr(_folds, "thread_limit", lambda n_threads: n_threads)
+        monkeypatch.setattr(_folds, "train", meeting)
+        model = fn.TabularClassifier(**QUICK, n_folds=4, n_epochs=2, n_threads=2).fit(X, LABELS)
+        assert np.array_equal(model.predict_proba(X), one_by_one.predict_proba(X))
+
+    def test_an_error_in_one_fold_ends_the_others(self, monkeypatch):
+        monkeypatch.setattr(_folds, "thread_limit", lambda n_threads: n_threads)
+
+        class Failing(fn.Callback):
+            def __init__(self, desc):
+                self.fails = desc == "network 2"
+
+            def on_epoch_end(self, session):
+                if self.fails:
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr(_folds, "ProgressBar", Failing)
+        with pytest.raises(KeyboardInterrupt):
+            fn.TabularClassifier(**QUICK, n_folds=4, n_epochs=10**6, n_threads=2, verbose=True).fit(X, LABELS)
+
     def test_given_validation_rows_leave_the_number_of_members(self):
         model = fn.TabularRegressor(n_members=2, n_folds=3, n_epochs=1)
         model.fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
@@ -201,7 +231,7 @@ class TestFitting:
         """A clock that goes on by a second whenever it is read."""
         clock = iter(range(10**6))
         monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
-        model = fn.TabularRegressor(n_folds=5, n_epochs=1000, time_limit=30, random_state=0).fit(X, VALUES)
+        model = fn.TabularRegressor(n_folds=5, n_epochs=1000, time_limit=30, random_state=0, n_threads=1).fit(X, VALUES)
         assert next(clock) <= 33
         assert 1 <= len(model.networks_) < 5
         assert np.isnan(model.feature_importances_).all()
