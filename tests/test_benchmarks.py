@@ -485,7 +485,6 @@ class TestTabular:
         reference = replace(few["HistGradientBoosting, defaults"], name=REFERENCE)
         methods = [few["fastnet fast"], reference, few["XGBoost, defaults"]]
         with Pool(Options(rounds=1, train_rows=100, methods=(REFERENCE, "XGB"))) as pool:
-            pool.earlier = None
             first = tabular.run(pool, methods, tables)
         assert pool.notes == ["XGBoost, defaults: skipped, xgboost is not installed"]
         with Pool(Options(rounds=1, train_rows=100, methods=("fastnet",))) as pool:
@@ -503,6 +502,33 @@ class TestTabular:
 
         files = draw(results, tmp_path)
         assert [file.name for file in files] == ["error-and-time.png", "ranks.png"]
+
+    def test_an_interrupted_run_goes_on_where_it_was(self, monkeypatch):
+        pytest.importorskip("pandas")
+        tables = [table for table in TABLES if table.name in ("breast_cancer", "diabetes")]
+        methods = [replace(method, library="sklearn") for method in METHODS[:2]]
+        fitted, kept = [], []
+
+        def score(recipe, table, X, y, seed, most_rows):
+            if len(fitted) == 3:
+                raise KeyboardInterrupt
+            fitted.append((seed, table.name, recipe.name))
+            return {"RMSE" if table.regression else "error": 0.5, "seconds": 1.0}
+
+        monkeypatch.setattr(recipes, "score", score)
+        with Pool(Options(rounds=2)) as pool:
+            pool.keep = lambda group: kept.append(json.loads(json.dumps(group)))
+            with pytest.raises(KeyboardInterrupt):
+                tabular.run(pool, methods, tables)
+            assert [len(row["scores"]) for row in kept[-1]["rows"]] == [2, 1]
+            pool.earlier, first = kept[-1], fitted.copy()
+            fitted.clear()
+            fitted += [None] * 4  # so that the score never raises again
+            group = tabular.run(pool, methods, tables)
+        assert first + fitted[4:] == [
+            (seed, table.name, method.name) for seed in range(2) for table in tables for method in methods
+        ]
+        assert [values["seconds"] for row in group["rows"] for values in row["scores"].values()] == [[1.0, 1.0]] * 4
 
     def test_pieces_are_left_out_of_the_default_preset(self):
         whole, *others = [recipe.make(False, 0).get_params() for recipe in ABLATIONS]
