@@ -136,7 +136,8 @@ class BaseTabular(BaseEstimator, ABC):
         if given is not None:
             check_consistent_length(given.X, given.y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        choices = resolved(self, len(data), len(self.preprocessor_.continuous_), metric, regression=self._regression)
+        prepare = self.preprocessor_
+        choices = resolved(self, len(data), len(prepare.continuous_), prepare.n_categories_, metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
         parts = self._parts(data, groups, choices.n_folds, seed, split=given is None)

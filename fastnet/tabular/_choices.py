@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from fastnet.tabular._metrics import Metric
 
 #: Rows above which a preset trains for fewer epochs, in proportion, and the least it trains for.
-MANY_ROWS, LEAST_EPOCHS = 20_000, 12
+MANY_ROWS, LEAST_EPOCHS = 20_000, {"fast": 6, "default": 12, "best": 12}
 
 #: Most numbers that are embedded where the choice is left open.
 MOST_EMBEDDED = 500
@@ -57,11 +58,25 @@ REGRESSIONS: dict[str, dict[str, Any]] = {
     "best": {**_SMOOTH, "n_epochs": 256},
 }
 
+#: Rows of a category for each unit that it becomes, and the fewest units.
+ROWS_A_UNIT, LEAST_UNITS = 4, 2
+
+#: Numbers of embedded categories for each row of a batch, where the updates of embeddings take about as long as the rows, and the
+#: largest batch that is chosen for them.
+NUMBERS_A_ROW, LARGEST_BATCH = 2000, 1024
+
 #: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
 LEAST_UPDATES = {"fast": 400, "default": 800, "best": 1500}
 
 
-def resolved(estimator: Any, n_rows: int, n_numbers: int, metric: Metric, *, regression: bool) -> Choices:
+def category_units(n_categories: int, n_rows: int, most: int) -> int:
+    """Numbers that a category of a column becomes."""
+    return min(most, max(LEAST_UNITS, n_rows // n_categories // ROWS_A_UNIT))
+
+
+def resolved(
+    estimator: Any, n_rows: int, n_numbers: int, n_categories: Sequence[int], metric: Metric, *, regression: bool
+) -> Choices:
     """The choices of an estimator's preset, with what its parameters say in their place.
 
     Parameters
@@ -69,6 +84,8 @@ def resolved(estimator: Any, n_rows: int, n_numbers: int, metric: Metric, *, reg
     estimator : estimator
     n_rows, n_numbers : int
         Training rows, and their columns of numbers.
+    n_categories : sequence of int
+        Categories of each column that is embedded.
     metric : Metric
     regression : bool
         Whether targets are numbers.
@@ -76,6 +93,8 @@ def resolved(estimator: Any, n_rows: int, n_numbers: int, metric: Metric, *, reg
     chosen = replace(Choices(), **PRESETS[estimator.preset], learning_rate=metric.learning_rate)
     if regression:
         chosen = replace(chosen, activation="mish", **REGRESSIONS[estimator.preset])
+    chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
+    if regression:
         chosen = replace(chosen, learning_rate=metric.learning_rate * (chosen.batch_size / 256) ** 0.5)
     if n_numbers > MOST_EMBEDDED:
         chosen = replace(chosen, numeric_embedding="none")
@@ -87,11 +106,20 @@ def resolved(estimator: Any, n_rows: int, n_numbers: int, metric: Metric, *, reg
     chosen = replace(chosen, **given)
     if "n_epochs" in given:
         return chosen
-    return replace(chosen, n_epochs=_epochs(chosen, n_rows, LEAST_UPDATES[estimator.preset]))
+    return replace(chosen, n_epochs=_epochs(chosen, n_rows, LEAST_EPOCHS[estimator.preset], LEAST_UPDATES[estimator.preset]))
 
 
-def _epochs(chosen: Choices, n_rows: int, least_updates: int) -> int:
+def _batch_size(chosen: Choices, n_rows: int, n_categories: Sequence[int]) -> int:
+    """The preset's batch, doubled as long as most of the time would go to updates of embedded categories."""
+    embedded = chosen.n_members * sum(n * category_units(n, n_rows, chosen.category_units) for n in n_categories)
+    size = chosen.batch_size
+    while size < LARGEST_BATCH and embedded > NUMBERS_A_ROW * size:
+        size *= 2
+    return size
+
+
+def _epochs(chosen: Choices, n_rows: int, least: int, least_updates: int) -> int:
     """The preset's epochs, for few rows more and for many rows fewer."""
-    of_many = max(LEAST_EPOCHS, chosen.n_epochs * MANY_ROWS // n_rows)
+    of_many = max(least, chosen.n_epochs * MANY_ROWS // n_rows)
     of_few = -(-least_updates // -(-n_rows // chosen.batch_size))
     return max(min(chosen.n_epochs, of_many), of_few)

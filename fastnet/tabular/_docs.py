@@ -30,7 +30,8 @@ numeric_embedding : {"piecewise_linear", "pbld", "plr", "none"}, default=None
     What numbers become before the first layer, see `fastnet.NumericEmbedding`: by default "piecewise_linear" (of 16 bins and 8
     units) for classification and the fast regression, "pbld" for other regressions, and "none" for more than 500 numbers.
 category_units : int, default=None
-    Numbers that a category becomes where there are more than `max_one_hot`: by default 8.
+    Most numbers that a category becomes where there are more than `max_one_hot` of them: by default 8. Fewer, at least 2, where
+    there are fewer than 4 rows of a category for each of them.
 scale_layer : bool, default=None
     Whether every input has a factor that is learnt fast: by default True.
 data_init : bool, default=None
@@ -46,9 +47,10 @@ schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer.
 n_epochs : int, default=None
     By preset 16, 64, 128 for classification and 32, 128, 256 for regression; above 20,000 rows fewer in proportion, but at least
-    12; and as many as it takes for 400, 800, 1500 updates.
+    6, 12, 12; and as many as it takes for 400, 800, 1500 updates.
 batch_size : int, default=None
-    By default 64, and 256 for regressions that are not fast.
+    By default 64, and 256 for regressions that are not fast; up to 1,024 where so many categories are embedded that their updates
+    would take most of the time.
 patience : float, default=None
     Stop when no member has improved for more epochs than this: by default never. The best epoch of each member is kept in any
     case.

@@ -25,7 +25,7 @@ from fastnet.layers import (
 )
 from fastnet.network import Network
 from fastnet.schedules import Schedule
-from fastnet.tabular._choices import Choices
+from fastnet.tabular._choices import Choices, category_units
 from fastnet.tabular._columns import BEND
 
 #: Rows that initial values are taken from.
@@ -88,9 +88,18 @@ def _front(inputs: Inputs, X: np.ndarray, choices: Choices) -> list[Layer]:
         branches.append([_embedding(choices.numeric_embedding, X, embedded)])
     if plain:
         branches.append([Columns(plain)])
-    if inputs.codes:
-        branches.append([CategoryEmbedding(inputs.n_categories, choices.category_units, columns=inputs.codes)])
+    for n_units, places in _by_units(inputs.n_categories, len(X), choices.category_units).items():
+        n_categories, columns = ([values[place] for place in places] for values in (inputs.n_categories, inputs.codes))
+        branches.append([CategoryEmbedding(n_categories, n_units, columns=columns)])
     return [Concat(*branches)] if embedded or inputs.codes else []
+
+
+def _by_units(n_categories: list[int], n_rows: int, most: int) -> dict[int, list[int]]:
+    """Which columns of categories get how many units: what few rows say of a category fits into few."""
+    found: dict[int, list[int]] = {}
+    for place, n in enumerate(n_categories):
+        found.setdefault(category_units(n, n_rows, most), []).append(place)
+    return found
 
 
 def _embedding(kind: str, X: np.ndarray, columns: list[int]) -> NumericEmbedding:

@@ -14,6 +14,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import fastnet as fn
 from fastnet.tabular import _folds
 from fastnet.tabular._calibration import best_temperature
+from fastnet.tabular._choices import category_units, resolved
+from fastnet.tabular._metrics import CLASSIFICATION
 from fastnet.tabular._splits import splits
 from fastnet.tabular._time_limit import fold_seconds
 
@@ -210,6 +212,28 @@ class TestFitting:
         model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(wide, wide[:, 0] > 0)
         assert np.isnan(model.feature_importances_).all()
         assert not any("periodic" in name for name in model.networks_[0].parameters)
+
+    def test_rare_categories_become_fewer_numbers(self, rng):
+        frame = pd.DataFrame(
+            {"rare": rng.permutation(800) // 2, "town": rng.integers(0, 20, 800), "more": rng.integers(0, 20, 800)}
+        )
+        model = fn.TabularClassifier(**QUICK, n_epochs=1, categorical_features=list(frame))
+        tables = [table for table in model.fit(frame, frame["town"] > 9).networks_[0].layers[0].branches if table]
+        assert [(table.n_categories, table.n_units, table.columns) for (table,) in tables] == [
+            ((400,), 2, (0,)), ((20, 20), 8, (1, 2))
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("n_rows", "n_categories", "units", "batch_size"),
+        [(200_000, 100_000, 2, 512), (2000, 100, 5, 64), (10**6, 1000, 8, 64), (10**7, 10**6, 2, 1024)],
+    )
+    def test_batches_that_outweigh_the_updates_of_categories(self, n_rows, n_categories, units, batch_size):
+        assert category_units(n_categories, n_rows, 8) == units
+        chosen = resolved(
+            fn.TabularClassifier(preset="fast"), n_rows, 3, [n_categories], CLASSIFICATION["accuracy"], regression=False
+        )
+        assert chosen.batch_size == batch_size
+        assert chosen.n_epochs == {200_000: 6, 2000: 16}.get(n_rows, 6)
 
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
