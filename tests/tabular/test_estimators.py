@@ -214,26 +214,22 @@ class TestFitting:
         assert not any("periodic" in name for name in model.networks_[0].parameters)
 
     def test_rare_categories_become_fewer_numbers(self, rng):
-        frame = pd.DataFrame(
-            {"rare": rng.permutation(800) // 2, "town": rng.integers(0, 20, 800), "more": rng.integers(0, 20, 800)}
-        )
-        model = fn.TabularClassifier(**QUICK, n_epochs=1, categorical_features=list(frame))
-        tables = [table for table in model.fit(frame, frame["town"] > 9).networks_[0].layers[0].branches if table]
-        assert [(table.n_categories, table.n_units, table.columns) for (table,) in tables] == [
-            ((400,), 2, (0,)), ((20, 20), 8, (1, 2))
-        ]  # fmt: skip
+        towns = rng.integers(0, 20, (2, 800))
+        frame = pd.DataFrame({"rare": rng.permutation(800) // 2, "town": towns[0], "more": towns[1]})
+        model = fn.TabularClassifier(**QUICK, n_epochs=1, categorical_features=list(frame)).fit(frame, towns[0] > 9)
+        tables = [branch[0] for branch in model.networks_[0].layers[0].branches if branch]
+        found = [(table.n_categories, table.n_units, table.columns) for table in tables]
+        assert found == [((400,), 2, (0,)), ((20, 20), 8, (1, 2))]
 
     @pytest.mark.parametrize(
-        ("n_rows", "n_categories", "units", "batch_size"),
-        [(200_000, 100_000, 2, 512), (2000, 100, 5, 64), (10**6, 1000, 8, 64), (10**7, 10**6, 2, 1024)],
+        ("n_rows", "n_categories", "units", "batch_size", "n_epochs"),
+        [(200_000, 100_000, 2, 512, 6), (2000, 100, 5, 64, 16), (40_000, 1000, 8, 64, 8), (10**7, 10**6, 2, 1024, 6)],
     )
-    def test_batches_that_outweigh_the_updates_of_categories(self, n_rows, n_categories, units, batch_size):
+    def test_batches_that_outweigh_the_updates_of_categories(self, n_rows, n_categories, units, batch_size, n_epochs):
         assert category_units(n_categories, n_rows, 8) == units
-        chosen = resolved(
-            fn.TabularClassifier(preset="fast"), n_rows, 3, [n_categories], CLASSIFICATION["accuracy"], regression=False
-        )
-        assert chosen.batch_size == batch_size
-        assert chosen.n_epochs == {200_000: 6, 2000: 16}.get(n_rows, 6)
+        metric = CLASSIFICATION["accuracy"]
+        chosen = resolved(fn.TabularClassifier(preset="fast"), n_rows, 3, [n_categories], metric, regression=False)
+        assert (chosen.batch_size, chosen.n_epochs) == (batch_size, n_epochs)
 
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
