@@ -77,7 +77,8 @@ columns_ : list of ColumnSummary
 networks_ : list of Network
     One for each fold.
 history_ : list of History
-    Of each network; ``val_loss`` is the mean over members of the metric, less is better.
+    Of each network; ``val_loss`` is the mean over members of the metric, less is better; with a `time_limit` NaN where
+    they were not judged.
 n_iter_ : int
     Epochs.
 validation_score_ : float

@@ -26,10 +26,12 @@ from fastnet.layers import (
 from fastnet.network import Network
 from fastnet.schedules import Schedule
 from fastnet.tabular._choices import Choices, category_units
-from fastnet.tabular._columns import BEND
+from fastnet.tabular._columns import BEND, sampled
 
 #: Rows that initial values are taken from.
 _ROWS = 512
+#: Rows that edges of bins are taken from.
+_ROWS_OF_BINS = 10_000
 #: Bins of each number, and what it becomes, where it is embedded piecewise.
 N_BINS, N_PIECE_UNITS = 16, 8
 #: Units whose pre-activations differ less keep their weights: their inputs are constant.
@@ -106,7 +108,7 @@ def _embedding(kind: str, X: np.ndarray, columns: list[int]) -> NumericEmbedding
     """Of numbers that are scaled and bent; the bins at both ends reach as far as these can."""
     if kind != "piecewise_linear":
         return NumericEmbedding(kind, columns=columns)
-    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(X[:, columns], N_BINS)]
+    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(sampled(X, _ROWS_OF_BINS)[:, columns], N_BINS)]
     return NumericEmbedding(kind, n_units=N_PIECE_UNITS, columns=columns, bins=bins)
 
 

@@ -14,6 +14,11 @@ from fastnet.tabular._recipe import Progress
 _TRAINING, _EVERYTHING = 0.94, 0.98
 
 
+#: Share of the time in which the members are trained before they are judged for the first time; how many times as long as judging
+#: takes they are trained before they are judged again; and how many times as long it takes to judge what was trained at the end.
+_BEFORE_JUDGING, _TRAINING_TO_JUDGING, _JUDGINGS_AT_THE_END = 0.05, 4, 3
+
+
 class TimeLimit:
     """When training and `fit` must be over, and what a fold takes beside its training.
 
@@ -84,6 +89,7 @@ class Deadline(Callback):
     """Spreads the schedule over the time there is, and ends training with it, or when all planned epochs are done.
 
     What counts as an epoch is a piece of one, so long that it takes about a twentieth of the time, and at most a whole epoch.
+    Pieces that take less time than judging them would are judged together.
 
     Parameters
     ----------
@@ -104,8 +110,10 @@ class Deadline(Callback):
         self.rows_left = n_rows * n_epochs
         self.order = np.empty(0, np.int64)
         self.size = self.batch_size
-        self.seconds_a_row = 0.0
+        self.seconds_a_row = self.seconds_of_judging = self.since_judging = 0.0
+        self.ends = False
         self.last = time.monotonic()
+        self.least_before_judging = _BEFORE_JUDGING * (end - self.last)
         course.epoch = self.size / self.rows_left
 
     def rows(self, session: Any) -> np.ndarray:
@@ -117,18 +125,38 @@ class Deadline(Callback):
         self.course.n_steps = -(-self.size // self.batch_size)
         return piece
 
+    def wants_judgement(self) -> bool:
+        """Whether judging takes little beside the training since the members were last judged, and that still to come."""
+        return self.ends or min(self.since_judging, self.seconds_left) >= self.least_before_judging
+
+    def judged(self) -> None:
+        """The members are judged now."""
+        now = time.monotonic()
+        self.seconds_of_judging, self.since_judging, self.last = now - self.last, 0.0, now
+        self.least_before_judging = _TRAINING_TO_JUDGING * self.seconds_of_judging
+
     def on_epoch_end(self, session: Any) -> bool:
         """Choose the next piece; True if there is no time for one."""
         now = time.monotonic()
-        course, seconds = self.course, (now - self.last) / self.size
-        self.seconds_a_row = seconds if not self.seconds_a_row else (self.seconds_a_row + seconds) / 2
+        course, seconds = self.course, now - self.last
+        self.since_judging += seconds
+        of_row = seconds / self.size
+        self.seconds_a_row = of_row if not self.seconds_a_row else (self.seconds_a_row + of_row) / 2
         self.last = now
         self.rows_left -= self.size
         course.done, course.first_step = min(course.done + course.epoch, 1.0), session.step
-        possible = min(self.rows_left, int((self.end - now) / self.seconds_a_row))
-        if possible < self.batch_size:
+        possible = min(self.rows_left, self._rows_within(self.end - now))
+        self.ends, self.seconds_left = possible < self.batch_size, possible * self.seconds_a_row
+        if self.ends:
             return True
         batches = max(1, min(possible // 20, 2 * self.size, self.n_rows) // self.batch_size)
         self.size = min(batches * self.batch_size, self.n_rows)
         course.epoch = (1 - course.done) * self.size / possible
         return False
+
+    def _rows_within(self, seconds: float) -> int:
+        """Rows that can be trained on in that time, with the judging between them and at the end."""
+        judging = self.seconds_of_judging
+        between = max(self.seconds_a_row * self.size, self.least_before_judging)
+        share = between / (between + judging)
+        return int(max(seconds - _JUDGINGS_AT_THE_END * judging, 0.0) * share / self.seconds_a_row)

@@ -27,6 +27,13 @@ class Pace(Callback):
     def __init__(self, course: Progress, n_epochs: int) -> None:
         self.course, self.n_epochs = course, n_epochs
 
+    def wants_judgement(self) -> bool:
+        """After every epoch."""
+        return True
+
+    def judged(self) -> None:
+        """The members are judged now."""
+
     def on_epoch_end(self, session: Any) -> bool:
         """Go on to the next epoch; True if there is none."""
         self.course.done = session.epoch / self.n_epochs
@@ -42,13 +49,16 @@ class BestEpochs(Callback):
     ----------
     judge : callable
         ``(network) -> badness of each member`` on validation rows.
+    pace : Pace or Deadline
+        Called before; it says after which epochs the members are judged.
     patience : float
         Epochs without improvement of any member that are waited for.
     scores : list of ndarray
-        What `judge` said after each epoch.
+        What `judge` said after each epoch that was judged.
     """
 
     judge: Callable[[Network], np.ndarray]
+    pace: Pace | Deadline
     patience: float = np.inf
     scores: list[np.ndarray] = field(default_factory=list)
 
@@ -60,8 +70,12 @@ class BestEpochs(Callback):
 
     def on_epoch_end(self, session: Any) -> bool:
         """Judge the members and keep those that are better than they were."""
+        if not self.pace.wants_judgement():
+            session.history.val_loss.append(np.nan)
+            return False
         network = session.network
         found = self.judge(network)
+        self.pace.judged()
         self.scores.append(found)
         session.history.val_loss.append(float(found.mean()))
         better = found <= self.best
@@ -113,12 +127,12 @@ def train(
     sampling: Any
     n_steps = -(-len(X) // min(choices.batch_size, len(X)))
     course = Progress(1 / choices.n_epochs, n_steps)
-    watchers: list[Callback] = [] if judge is None else [BestEpochs(judge, choices.patience)]
-    pace: Callback = Pace(course, choices.n_epochs)
+    pace: Pace | Deadline = Pace(course, choices.n_epochs)
     n_epochs, sampling = choices.n_epochs, "shuffle"
     if np.isfinite(end):
         deadline = Deadline(course, len(X), choices.batch_size, choices.n_epochs, end, np.random.default_rng(seed))
         pace, n_epochs, sampling = deadline, choices.n_epochs * n_steps, deadline.rows
+    watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience)]
     fading = {
         name: OfProgress(1.0, flat_then_cosine, course)
         for name, value in (("weight_decay", choices.weight_decay), ("dropout", choices.dropout))
@@ -137,7 +151,7 @@ def train(
         batch_size=choices.batch_size,
         epochs=n_epochs,
         sampling=sampling,
-        callbacks=[*watchers, pace, *callbacks],
+        callbacks=[pace, *watchers, *callbacks],
         random_state=seed,
         n_threads=n_threads,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from fastnet.tabular import _folds
 from fastnet.tabular._calibration import best_temperature
 from fastnet.tabular._choices import category_units, resolved
 from fastnet.tabular._metrics import CLASSIFICATION
+from fastnet.tabular._recipe import Progress
 from fastnet.tabular._splits import splits
-from fastnet.tabular._time_limit import fold_seconds
+from fastnet.tabular._time_limit import Deadline, fold_seconds
 
 pd = pytest.importorskip("pandas")
 
@@ -239,6 +241,23 @@ class TestFitting:
         model = fn.TabularRegressor(**QUICK, n_epochs=100_000, time_limit=1.0).fit(X, VALUES)
         assert model.n_iter_ < 100_000
         assert model.history_[0].learning_rate[-1] < 0.1 * max(model.history_[0].learning_rate)
+
+    def test_judging_takes_little_of_a_limited_time(self, monkeypatch):
+        """A clock by which a row is trained on in 1 s and judging takes 40 s."""
+        clock = [0.0]
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        deadline = Deadline(Progress(1.0, 1), 1000, 10, 100, 2000.0, np.random.default_rng(0))
+        session, judged, ends = SimpleNamespace(step=0), [], False
+        while not ends:
+            clock[0] += len(deadline.rows(session))
+            ends = deadline.on_epoch_end(session)
+            if deadline.wants_judgement():
+                clock[0] += 40
+                judged.append(clock[0])
+                deadline.judged()
+        assert judged[0] > 0.05 * 2000
+        assert min(np.diff(judged[:-1])) >= 5 * 40
+        assert 0.85 * 2000 < judged[-1] <= 2000 - 2 * 40  # the outputs and their score follow
 
     @pytest.mark.parametrize(
         ("left", "n_folds", "beside_training", "expected"),
