@@ -15,9 +15,9 @@ SPEED = (
     *("interrupt", "load"),
 )
 QUICK = ("train", "inference")
-#: Those that measure accuracy, on real tables.
-ACCURACY = ("recipes", "tabular", "ablation")
-GROUPS = (*SPEED, *ACCURACY)
+#: Those that measure accuracy, on real tables, or take long.
+ON_REQUEST = ("recipes", "tabular", "ablation", "tabular_scaling")
+GROUPS = (*SPEED, *ON_REQUEST)
 #: Below that, a table of several classes cannot be split.
 LEAST_TRAIN_ROWS = 100
 _ROOT = Path(__file__).resolve().parent.parent
@@ -40,14 +40,14 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     quick_help = f"a first impression in a few minutes: {' and '.join(QUICK)}, fewer shapes, three short rounds; not to publish"
     add("--quick", action="store_true", help=quick_help)
-    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but the last three)")
+    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but the last four)")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
     add(
         "--methods",
         type=_names,
         default=(),
         metavar="NAME[,NAME]",
-        help="of the last three groups, methods whose names begin so only",
+        help="of recipes, tabular and ablation: methods whose names begin so only",
     )
     add("--rounds", type=int, help="interleaved rounds, or random splits of tables: 5, quick 3")
     add("--train-rows", type=int, metavar="N", help="train on at most N rows of a table, and test on the others")

@@ -31,11 +31,12 @@ from benchmarks import (  # noqa: E402
     inference,
     recipes,
     tabular,
+    tabular_scaling,
     train,
     trees,
     variants,
 )
-from benchmarks.__main__ import ACCURACY  # noqa: E402
+from benchmarks.__main__ import ON_REQUEST  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
@@ -227,7 +228,7 @@ class TestReport:
         assert not results["options"]["quick"]
         assert not set(FORCING) & set(results["environment"]["variables"])
         assert _report.markdown(results)
-        assert set(results["groups"]) <= {*ACCURACY, "ensembles"} or _report.readme_tables(results, path.name)
+        assert set(results["groups"]) <= {*ON_REQUEST, "ensembles"} or _report.readme_tables(results, path.name)
 
     @pytest.mark.parametrize("marker", ["benchmark table", "LightGBM table"])
     def test_the_readme_shows_the_committed_results(self, marker):
@@ -529,6 +530,21 @@ class TestTabular:
             (seed, table.name, method.name) for seed in range(2) for table in tables for method in methods
         ]
         assert [values["seconds"] for row in group["rows"] for values in row["scores"].values()] == [[1.0, 1.0]] * 4
+
+    def test_scaling(self, monkeypatch, tmp_path):
+        seconds, megabytes = tabular_scaling._measured({"rows": 200, "columns": 3, "members": 1})
+        assert seconds > 0 and megabytes > 0
+        monkeypatch.setattr(tabular_scaling, "_measured", lambda sizes: [1e-6 * sizes["rows"], 1e-12 * sizes["rows"] ** 2])
+        with Pool(Options(shapes=("rows",))) as pool:
+            group = tabular_scaling.run(pool)
+        assert [row["name"] for row in group["rows"]] == ["rows, seconds", "rows, megabytes"]
+        slopes = [figure for row in group["rows"] for figure in row["checks"]]
+        assert [figure["median"] for figure in slopes] == pytest.approx([1, 2])
+        assert [figure["reached"] for figure in slopes] == [True, False]
+        pytest.importorskip("matplotlib")
+        from benchmarks._plots import draw
+
+        assert [file.name for file in draw({"groups": {"tabular_scaling": group}}, tmp_path)] == ["tabular-scaling.png"]
 
     def test_pieces_are_left_out_of_the_default_preset(self):
         whole, *others = [recipe.make(False, 0).get_params() for recipe in ABLATIONS]
