@@ -40,7 +40,8 @@ def _without(name: str, kind: str | None = None, **options: Any) -> Recipe:
 ABLATIONS = (
     Recipe(WHOLE, ABLATION_SECTION, _preset("default")),
     _without("numbers as they are", numeric_embedding="none"),
-    _without("waves in place of pieces of numbers", numeric_embedding="pbld"),
+    _without("pieces of numbers alone", numeric_embedding="piecewise_linear"),
+    _without("waves of numbers alone", numeric_embedding="pbld"),
     _without("no factor of each input", scale_layer=False),
     _without("random initial values", data_init=False),
     _without("ReLU", activation="relu"),

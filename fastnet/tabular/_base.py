@@ -18,10 +18,11 @@ from fastnet.history import History
 from fastnet.network import Network
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
-from fastnet.tabular._folds import Fold, Rows, Task, train_folds
+from fastnet.tabular._folds import Rows, Task, train_folds
 from fastnet.tabular._frames import names_of
 from fastnet.tabular._importances import importances
 from fastnet.tabular._metrics import Metric
+from fastnet.tabular._mixture import Mixture
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 from fastnet.tabular._splits import splits
 from fastnet.tabular._time_limit import TimeLimit
@@ -39,7 +40,7 @@ class BaseTabular(BaseEstimator, ABC):
     ensemble: str | None = None
     hidden_layer_sizes: Any = None
     activation: Any = None
-    numeric_embedding: str | None = None
+    numeric_embedding: Any = None
     category_units: int | None = None
     scale_layer: bool | None = None
     data_init: bool | None = None
@@ -143,12 +144,13 @@ class BaseTabular(BaseEstimator, ABC):
         parts = self._parts(data, groups, choices.n_folds, seed, split=given is None)
         if len(parts) < choices.n_folds:
             choices = replace(choices, n_members=choices.n_members * choices.n_folds)
-        task = self._task(metric, choices, data.X.shape[1])
-        folds = train_folds(task, data, parts, given, limit, seed)
-        self.networks_: list[Network] = [fold.network for fold in folds]
-        self.history_: list[History] = [fold.history for fold in folds]
+        tasks = [self._task(metric, choices, data.X.shape[1], kind) for kind in choices.numeric_embedding]
+        mixture = Mixture.of(tasks[0], train_folds(tasks, data, parts, given, limit, seed))
+        self.networks_: list[Network] = [fold.network for fold in mixture.folds]
+        self.history_: list[History] = [fold.history for fold in mixture.folds]
+        self.weights_ = mixture.weights
         self.n_iter_ = max(map(len, self.history_))
-        self._judge(task, folds, limit.end)
+        self._judge(tasks[0], mixture, limit.end)
         return self
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
@@ -199,11 +201,12 @@ class BaseTabular(BaseEstimator, ABC):
         )
         return [(counting[rows], counting[held]) for rows, held in found]
 
-    def _task(self, metric: Metric, choices: Choices, n_inputs: int) -> Task:
+    def _task(self, metric: Metric, choices: Choices, n_inputs: int, embedding: str) -> Task:
         prepare = self.preprocessor_
         return Task(
             _recipe.Inputs(n_inputs, prepare.continuous_, prepare.codes_, prepare.n_categories_),
             self._n_outputs(),
+            embedding,
             metric,
             choices,
             self._loss(metric, choices),
@@ -213,23 +216,24 @@ class BaseTabular(BaseEstimator, ABC):
             bool(self.verbose),
         )
 
-    def _judge(self, task: Task, folds: list[Fold], end: float) -> None:
+    def _judge(self, task: Task, mixture: Mixture, end: float) -> None:
         """Score, calibrate, and measure importances, by `end`, on the rows that networks did not train on."""
         self.validation_score_ = np.nan
         self.feature_importances_ = np.full(self.n_features_in_, np.nan)
-        held, outputs = Rows.joined([fold.held for fold in folds]), np.concatenate([fold.outputs for fold in folds])
-        self._learn_from_held(held, outputs)
-        if not len(held):
+        self._learn_from_held(mixture.held, mixture.outputs)
+        if not len(mixture.held):
             return
-        self.validation_score_ = -task.badness(held, outputs)
-        first = Rows(folds[0].held.X, folds[0].held.y)
-        self.feature_importances_ = importances(folds[0].network, first, self.preprocessor_.columns_, task.badness, end)
+        self.validation_score_ = -task.badness(mixture.held, mixture.outputs)
+        first = mixture.folds[0]
+        rows = Rows(first.held.X, first.held.y)
+        self.feature_importances_ = importances(first.network, rows, self.preprocessor_.columns_, task.badness, end)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """Mean of the networks' outputs."""
+        """Weighted mean of the networks' outputs."""
         check_is_fitted(self, "networks_")
         features = self._prepared(X)
-        return np.mean([network.forward(features) for network in self.networks_], axis=0)
+        weighted = zip(self.networks_, self.weights_.tolist(), strict=True)
+        return sum((weight * network.forward(features) for network, weight in weighted), np.zeros((), np.float32))
 
     @property
     def columns_(self) -> list[ColumnSummary]:
@@ -240,9 +244,10 @@ class BaseTabular(BaseEstimator, ABC):
     def summary(self) -> str:
         """What was done to each column, a line each, and the networks."""
         check_is_fitted(self, "networks_")
-        first = self.networks_[0]
-        networks = f"{len(self.networks_)} network{'s' * (len(self.networks_) > 1)} of {first.n_members} members"
-        return f"{self.preprocessor_.summary()}\n{networks}, {first.n_params:,} parameters each"
+        n, of_each = len(self.networks_), self.networks_[0].n_members
+        networks = f"{n} network{'s' * (n > 1)} of {of_each} member{'s' * (of_each > 1)}"
+        n_params = sum(network.n_params for network in self.networks_)
+        return f"{self.preprocessor_.summary()}\n{networks}, {n_params:,} parameters"
 
     def save(self, path: Any) -> None:
         """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.

@@ -26,7 +26,7 @@ class Choices:
     ensemble: str = "packed"
     hidden_layer_sizes: tuple[int, ...] = (128, 128, 128)
     activation: str = "selu"
-    numeric_embedding: str = "piecewise_linear"
+    numeric_embedding: tuple[str, ...] = ("piecewise_linear", "pbld")
     category_units: int = 8
     scale_layer: bool = True
     data_init: bool = True
@@ -35,7 +35,7 @@ class Choices:
     learning_rate: float = 0.04
     beta_2: float = 0.95
     schedule: str = "cycles"
-    n_epochs: int = 64
+    n_epochs: int = 32
     batch_size: int = 64
     patience: float = np.inf
     label_smoothing: float = 0.1
@@ -45,28 +45,33 @@ NAMES = tuple(field.name for field in fields(Choices))
 
 #: What differs from the defaults of `Choices`.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"n_members": 4, "n_folds": 1, "n_epochs": 16, "hidden_layer_sizes": (64, 64)},
+    "fast": {
+        "n_members": 4,
+        "n_folds": 1,
+        "n_epochs": 16,
+        "hidden_layer_sizes": (64, 64),
+        "numeric_embedding": ("piecewise_linear",),
+    },
     "default": {},
-    "best": {"n_members": 4, "n_epochs": 128},
+    "best": {"n_members": 4, "n_epochs": 64},
 }
 
 #: What differs further for regressions.
-_SMOOTH = {"numeric_embedding": "pbld", "batch_size": 256}
 REGRESSIONS: dict[str, dict[str, Any]] = {
     "fast": {"n_members": 2, "n_epochs": 32, "hidden_layer_sizes": (128, 128, 128)},
-    "default": {**_SMOOTH, "n_epochs": 128},
-    "best": {**_SMOOTH, "n_epochs": 256},
+    "default": {},
+    "best": {},
 }
 
 #: Rows of a category for each unit that it becomes, and the fewest units.
-ROWS_A_UNIT, LEAST_UNITS = 4, 2
+ROWS_A_UNIT, LEAST_UNITS = 8, 2
 
 #: Numbers of embedded categories for each row of a batch, where the updates of embeddings take about as long as the rows, and the
 #: largest batch that is chosen for them.
 NUMBERS_A_ROW, LARGEST_BATCH = 2000, 1024
 
 #: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
-LEAST_UPDATES = {"fast": 400, "default": 800, "best": 1500}
+LEAST_UPDATES = {"fast": 400, "default": 400, "best": 800}
 
 
 def category_units(n_categories: int, n_rows: int, most: int) -> int:
@@ -90,23 +95,24 @@ def resolved(
     regression : bool
         Whether targets are numbers.
     """
-    chosen = replace(Choices(), **PRESETS[estimator.preset], learning_rate=metric.learning_rate)
-    if regression:
-        chosen = replace(chosen, activation="mish", **REGRESSIONS[estimator.preset])
-    chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
-    if regression:
-        chosen = replace(chosen, learning_rate=metric.learning_rate * (chosen.batch_size / 256) ** 0.5)
-    if n_numbers > MOST_EMBEDDED:
-        chosen = replace(chosen, numeric_embedding="none")
+    preset = estimator.preset
+    of_kind = {"activation": "mish", **REGRESSIONS[preset]} if regression else {}
+    chosen = replace(Choices(), **PRESETS[preset] | of_kind)
+    if not 0 < n_numbers <= MOST_EMBEDDED:
+        chosen = replace(chosen, numeric_embedding=("none",))
     if not metric.smooths:
         chosen = replace(chosen, label_smoothing=0.0)
     given = {name: getattr(estimator, name) for name in NAMES if getattr(estimator, name, None) is not None}
-    if "hidden_layer_sizes" in given:
-        given["hidden_layer_sizes"] = tuple(np.atleast_1d(given["hidden_layer_sizes"]).tolist())
+    for name in {"hidden_layer_sizes", "numeric_embedding"} & set(given):
+        given[name] = tuple(np.atleast_1d(given[name]).tolist())
     chosen = replace(chosen, **given)
-    if "n_epochs" in given:
-        return chosen
-    return replace(chosen, n_epochs=_epochs(chosen, n_rows, LEAST_EPOCHS[estimator.preset], LEAST_UPDATES[estimator.preset]))
+    if "batch_size" not in given:
+        chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
+    if "learning_rate" not in given:
+        chosen = replace(chosen, learning_rate=metric.learning_rate * ((chosen.batch_size / 256) ** 0.5 if regression else 1.0))
+    if "n_epochs" not in given:
+        chosen = replace(chosen, n_epochs=_epochs(chosen, n_rows, LEAST_EPOCHS[preset], LEAST_UPDATES[preset]))
+    return chosen
 
 
 def _batch_size(chosen: Choices, n_rows: int, n_categories: Sequence[int]) -> int:

@@ -54,6 +54,8 @@ class Task:
     ----------
     inputs : Inputs
     n_outputs : int
+    embedding : str
+        What numbers become.
     metric : Metric
     choices : Choices
     loss : Loss
@@ -67,6 +69,7 @@ class Task:
 
     inputs: _recipe.Inputs
     n_outputs: int
+    embedding: str
     metric: Metric
     choices: Choices
     loss: Loss
@@ -80,7 +83,7 @@ class Task:
         rng = np.random.default_rng(seed)
         choices = self.choices
         output = Dense(self.n_outputs, self.metric.output, scale="ntk")
-        layers = _recipe.layers(self.inputs, X, list(choices.hidden_layer_sizes), output, choices)
+        layers = _recipe.layers(self.inputs, X, self.embedding, output, choices)
         network = Network(layers, self.inputs.n, n_members=choices.n_members, ensemble=choices.ensemble, random_state=rng)
         if choices.data_init and choices.ensemble == "packed":
             _recipe.initialise_from(network, X, rng)
@@ -90,6 +93,10 @@ class Task:
         """How bad the outputs are for the rows."""
         return self.metric.measure(rows.y, self.in_units(outputs), rows.weights)
 
+    def smooth_badness(self, rows: Rows, outputs: np.ndarray) -> float:
+        """The same in a measure that every change of the outputs changes."""
+        return (self.metric.smooth or self.metric.measure)(rows.y, self.in_units(outputs), rows.weights)
+
     def badness_of_members(self, network: Network, rows: Rows) -> np.ndarray:
         """How bad each member is for the rows."""
         outputs = network.forward_members(rows.X)
@@ -98,8 +105,22 @@ class Task:
 
 @dataclass(frozen=True)
 class Fold:
-    """A trained network, the rows it was validated on, which may be none, and its outputs for them."""
+    """A trained network, the rows it was validated on, which may be none, and its outputs for them.
 
+    Attributes
+    ----------
+    kind : int
+        Number of its task.
+    part : int
+        Number of the part of the rows that it was trained on.
+    network : Network
+    history : History
+    held : Rows
+    outputs : ndarray of shape (len(held), n_outputs)
+    """
+
+    kind: int
+    part: int
     network: Network
     history: History
     held: Rows
@@ -118,18 +139,19 @@ class Until(Callback):
 
 
 def train_folds(
-    task: Task,
+    tasks: Sequence[Task],
     data: Rows,
     parts: Sequence[tuple[np.ndarray, np.ndarray]],
     given: Rows | None,
     limit: TimeLimit,
     seed: int,
 ) -> list[Fold]:
-    """Train a network on each part, or on as many as there is time for, as many at a time as there are threads.
+    """Train a network for each task on each part, or as many as there is time for, as many at a time as there are threads.
 
     Parameters
     ----------
-    task : Task
+    tasks : sequence of Task
+        They differ in what numbers become.
     data : Rows
     parts : sequence of (rows to train on, rows to validate on)
         Numbers of rows of `data`.
@@ -139,15 +161,17 @@ def train_folds(
     seed : int
         Of the first network; each further one has the next.
     """
-    n_threads = thread_limit(task.n_threads)
-    n_workers = min(n_threads, len(parts))
+    n_threads = thread_limit(tasks[0].n_threads)
+    n_networks = len(parts) * len(tasks)
+    n_workers = min(n_threads, n_networks)
     over = Event()
 
     def fold(number: int) -> Fold | None:
-        turn, n_left = Turn(limit), len(parts) - number
+        turn, n_left = Turn(limit), n_networks - number
         if number >= n_workers and not turn.is_possible():
             return None
-        chosen, left_out = parts[number]
+        part, kind = divmod(number, len(tasks))
+        (chosen, left_out), task = parts[part], tasks[kind]
         rows, held = data[chosen], data[left_out] if given is None else given
         network = task.network(rows.X, seed + number)
         history = train(
@@ -164,7 +188,7 @@ def train_folds(
         turn.trained()
         outputs = network.forward(held.X)
         turn.judged()
-        return Fold(network, history, held, outputs)
+        return Fold(kind, part, network, history, held, outputs)
 
-    found = side_by_side(fold, range(len(parts)), n_workers, over)
+    found = side_by_side(fold, range(n_networks), n_workers, over)
     return [one for one in found if one is not None]

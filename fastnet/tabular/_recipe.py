@@ -58,7 +58,7 @@ class Inputs:
     n_categories: list[int]
 
 
-def layers(inputs: Inputs, X: np.ndarray, hidden: list[int], output: Dense, choices: Choices) -> list[Layer]:
+def layers(inputs: Inputs, X: np.ndarray, embedding: str, output: Dense, choices: Choices) -> list[Layer]:
     """The layers of one member.
 
     Parameters
@@ -66,31 +66,31 @@ def layers(inputs: Inputs, X: np.ndarray, hidden: list[int], output: Dense, choi
     inputs : Inputs
     X : ndarray of shape (m, inputs.n)
         Training rows, whose quantiles are the edges of bins.
-    hidden : list of int
-        Units of the hidden layers.
+    embedding : str
+        What numbers become, one of `choices.numeric_embedding`.
     output : Dense
     choices : Choices
     """
-    found = _front(inputs, X, choices)
+    found = _front(inputs, X, embedding, choices.category_units)
     if choices.scale_layer:
         found.append(Scale())
-    for n_units in hidden:
+    for n_units in choices.hidden_layer_sizes:
         found += [Dense(n_units, "identity", scale="ntk"), Parametric(choices.activation)]
         if choices.dropout:
             found.append(Dropout(choices.dropout))
     return [*found, output]
 
 
-def _front(inputs: Inputs, X: np.ndarray, choices: Choices) -> list[Layer]:
+def _front(inputs: Inputs, X: np.ndarray, embedding: str, most_units: int) -> list[Layer]:
     """Embeddings of numbers and categories beside what stays as it is; no layer if all of it does."""
-    embedded = inputs.continuous if choices.numeric_embedding != "none" else []
+    embedded = inputs.continuous if embedding != "none" else []
     plain = sorted(set(range(inputs.n)) - {*embedded, *inputs.codes})
     branches: list[list[Layer]] = []
     if embedded:
-        branches.append([_embedding(choices.numeric_embedding, X, embedded)])
+        branches.append([_embedding(embedding, X, embedded)])
     if plain:
         branches.append([Columns(plain)])
-    for n_units, places in _by_units(inputs.n_categories, len(X), choices.category_units).items():
+    for n_units, places in _by_units(inputs.n_categories, len(X), most_units).items():
         n_categories, columns = ([values[place] for place in places] for values in (inputs.n_categories, inputs.codes))
         branches.append([CategoryEmbedding(n_categories, n_units, columns=columns)])
     return [Concat(*branches)] if embedded or inputs.codes else []
