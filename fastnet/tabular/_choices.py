@@ -11,7 +11,8 @@ import numpy as np
 from fastnet.tabular._metrics import Metric
 
 #: Rows above which a preset trains for fewer epochs, in proportion, and the least it trains for.
-MANY_ROWS, LEAST_EPOCHS = 20_000, {"fast": 6, "default": 12, "best": 12}
+MANY_ROWS = {"fast": 20_000, "default": 5_000, "best": 20_000}
+LEAST_EPOCHS = {"fast": 6, "default": 12, "best": 12}
 
 #: Most numbers that are embedded where the choice is left open.
 MOST_EMBEDDED = 500
@@ -111,7 +112,7 @@ def resolved(
     if "learning_rate" not in given:
         chosen = replace(chosen, learning_rate=metric.learning_rate * ((chosen.batch_size / 256) ** 0.5 if regression else 1.0))
     if "n_epochs" not in given:
-        chosen = replace(chosen, n_epochs=_epochs(chosen, n_rows, LEAST_EPOCHS[preset], LEAST_UPDATES[preset]))
+        chosen = replace(chosen, n_epochs=_epochs(chosen, n_rows, preset))
     return chosen
 
 
@@ -124,8 +125,8 @@ def _batch_size(chosen: Choices, n_rows: int, n_categories: Sequence[int]) -> in
     return size
 
 
-def _epochs(chosen: Choices, n_rows: int, least: int, least_updates: int) -> int:
+def _epochs(chosen: Choices, n_rows: int, preset: str) -> int:
     """The preset's epochs, for few rows more and for many rows fewer."""
-    of_many = max(least, chosen.n_epochs * MANY_ROWS // n_rows)
-    of_few = -(-least_updates // -(-n_rows // chosen.batch_size))
+    of_many = max(LEAST_EPOCHS[preset], chosen.n_epochs * MANY_ROWS[preset] // n_rows)
+    of_few = -(-LEAST_UPDATES[preset] // -(-n_rows // chosen.batch_size))
     return max(min(chosen.n_epochs, of_many), of_few)
