@@ -55,7 +55,7 @@ patience : float, default=None
     Stop when no member has improved for more epochs than this: by default never. The best epoch of each member is kept in any
     case.
 validation_fraction : float in [0, 1), default=0.2
-    Share of rows that are set aside to choose the best epochs; below 25 rows none are.
+    Share of rows that are set aside to choose the best epochs, at most 20,000; below 25 rows none are.
 categorical_features, max_one_hot, min_category_count
     As for `fastnet.TabularPreprocessor`.
 n_threads : int, default=None

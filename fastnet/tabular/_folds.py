@@ -178,6 +178,7 @@ def train_folds(
             network,
             (rows.X, task.as_targets(rows.y), rows.weights),
             partial(task.badness_of_members, rows=held) if len(held) else None,
+            len(held),
             task.choices,
             loss=task.loss,
             end=turn.end_of_training(-(-n_left // n_workers)),

@@ -18,6 +18,9 @@ _TRAINING, _EVERYTHING = 0.94, 0.98
 #: takes they are trained before they are judged again; and how many times as long it takes to judge what was trained at the end.
 _BEFORE_JUDGING, _TRAINING_TO_JUDGING, _JUDGINGS_AT_THE_END = 0.05, 4, 3
 
+#: How long it takes to judge a row, of the time it takes to train on one, as long as it is not known.
+_JUDGED_TO_TRAINED = 0.5
+
 
 class TimeLimit:
     """When training and `fit` must be over, and what a fold takes beside its training.
@@ -94,8 +97,8 @@ class Deadline(Callback):
     Parameters
     ----------
     course : Progress
-    n_rows, batch_size, n_epochs : int
-        What is planned.
+    n_rows, n_held, batch_size, n_epochs : int
+        What is planned, and the rows that the members are judged on.
     end : float
         A time of `time.monotonic`.
     rng : Generator
@@ -103,15 +106,15 @@ class Deadline(Callback):
     """
 
     def __init__(
-        self, course: Progress, n_rows: int, batch_size: int, n_epochs: int, end: float, rng: np.random.Generator
+        self, course: Progress, n_rows: int, n_held: int, batch_size: int, n_epochs: int, end: float, rng: np.random.Generator
     ) -> None:
         self.course, self.end, self.rng = course, end, rng
-        self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
+        self.n_rows, self.n_held, self.batch_size = n_rows, n_held, min(batch_size, n_rows)
         self.rows_left = n_rows * n_epochs
         self.order = np.empty(0, np.int64)
         self.size = self.batch_size
         self.seconds_a_row = self.seconds_of_judging = self.since_judging = 0.0
-        self.ends = False
+        self.ends = self.has_judged = False
         self.last = time.monotonic()
         self.least_before_judging = _BEFORE_JUDGING * (end - self.last)
         course.epoch = self.size / self.rows_left
@@ -133,6 +136,7 @@ class Deadline(Callback):
         """The members are judged now."""
         now = time.monotonic()
         self.seconds_of_judging, self.since_judging, self.last = now - self.last, 0.0, now
+        self.has_judged = True
         self.least_before_judging = _TRAINING_TO_JUDGING * self.seconds_of_judging
 
     def on_epoch_end(self, session: Any) -> bool:
@@ -143,6 +147,8 @@ class Deadline(Callback):
         of_row = seconds / self.size
         self.seconds_a_row = of_row if not self.seconds_a_row else (self.seconds_a_row + of_row) / 2
         self.last = now
+        if not self.has_judged:
+            self.seconds_of_judging = _JUDGED_TO_TRAINED * self.n_held * self.seconds_a_row
         self.rows_left -= self.size
         course.done, course.first_step = min(course.done + course.epoch, 1.0), session.step
         possible = min(self.rows_left, self._rows_within(self.end - now))

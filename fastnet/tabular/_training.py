@@ -98,6 +98,7 @@ def train(
     network: Network,
     part: Part,
     judge: Callable[[Network], np.ndarray] | None,
+    n_held: int,
     choices: Choices,
     *,
     loss: Loss,
@@ -114,6 +115,8 @@ def train(
     part : (X, y, sample_weight)
     judge : callable, optional
         ``(network) -> badness of each member``; the best epochs are kept.
+    n_held : int
+        Rows that the members are judged on.
     choices : Choices
     loss : Loss
     end : float
@@ -130,7 +133,7 @@ def train(
     pace: Pace | Deadline = Pace(course, choices.n_epochs)
     n_epochs, sampling = choices.n_epochs, "shuffle"
     if np.isfinite(end):
-        deadline = Deadline(course, len(X), choices.batch_size, choices.n_epochs, end, np.random.default_rng(seed))
+        deadline = Deadline(course, len(X), n_held, choices.batch_size, choices.n_epochs, end, np.random.default_rng(seed))
         pace, n_epochs, sampling = deadline, choices.n_epochs * n_steps, deadline.rows
     watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience)]
     fading = {

@@ -197,6 +197,12 @@ class TestFitting:
         assert weights.sum() == pytest.approx(1) and weights[2] == 0
         assert 0.3 < weights[0] < 0.7
 
+    @pytest.mark.parametrize(("n_folds", "n_train"), [(1, 80_000), (4, 75_000)])
+    def test_of_many_rows_few_validate(self, n_folds, n_train):
+        rows, held = next(splits(100_000, None, None, n_folds=n_folds, fraction=0.5, seed=0))
+        assert (len(rows), len(held)) == (n_train, 20_000)
+        assert not set(rows) & set(held)
+
     def test_folds(self):
         model = fn.TabularRegressor(**QUICK, n_folds=3, n_epochs=3).fit(X, VALUES)
         assert len(model.networks_) == len(model.history_) == 3
@@ -273,7 +279,7 @@ class TestFitting:
         """A clock by which a row is trained on in 1 s and judging takes 40 s."""
         clock = [0.0]
         monkeypatch.setattr("time.monotonic", lambda: clock[0])
-        deadline = Deadline(Progress(1.0, 1), 1000, 10, 100, 2000.0, np.random.default_rng(0))
+        deadline = Deadline(Progress(1.0, 1), 1000, 80, 10, 100, 2000.0, np.random.default_rng(0))
         session, judged, ends = SimpleNamespace(step=0), [], False
         while not ends:
             clock[0] += len(deadline.rows(session))
