@@ -211,7 +211,7 @@ class TestFitting:
 
     def test_folds_train_side_by_side_and_have_the_same_bits(self, monkeypatch):
         one_by_one = fn.TabularClassifier(**QUICK, n_folds=4, n_epochs=2, n_threads=1).fit(X, LABELS)
-        together, train = threading.Barrier(2, timeout=20), _folds.train
+        together, train = threading.Barrier(2, timeout=60), _folds.train
 
         def meeting(*arguments, **options):
             together.wait()
