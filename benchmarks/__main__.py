@@ -15,9 +15,9 @@ SPEED = (
     *("interrupt", "load"),
 )
 QUICK = ("train", "inference")
-#: Those that measure accuracy, on real data.
-ACCURACY = ("recipes", "tabular", "ablation", "series")
-GROUPS = (*SPEED, *ACCURACY)
+#: Those that measure accuracy, on real data, or take long.
+ON_REQUEST = ("recipes", "tabular", "ablation", "tabular_scaling", "series")
+GROUPS = (*SPEED, *ON_REQUEST)
 #: Below that, a table of several classes cannot be split.
 LEAST_TRAIN_ROWS = 100
 _ROOT = Path(__file__).resolve().parent.parent
@@ -40,9 +40,15 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     quick_help = f"a first impression in a few minutes: {' and '.join(QUICK)}, fewer shapes, three short rounds; not to publish"
     add("--quick", action="store_true", help=quick_help)
-    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but the last four)")
+    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: those that measure speed)")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
-    add("--methods", type=_names, default=(), metavar="NAME[,NAME]", help="of tabular, series: methods whose names begin so only")
+    add(
+        "--methods",
+        type=_names,
+        default=(),
+        metavar="NAME[,NAME]",
+        help="of recipes, tabular, ablation and series: methods whose names begin so only",
+    )
     add("--rounds", type=int, help="interleaved rounds, or splits of data: 5, quick 3")
     add("--train-rows", type=int, metavar="N", help="train on at most N rows of a table, and test on the others")
     add("--results", type=Path, metavar="FILE", help="write JSON; groups of an earlier run of the same environment are kept")
@@ -84,13 +90,17 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
     print(_report.environment(results["environment"]), flush=True)
     with Pool(protocol, options.goals) as pool:
         for name in options.only:
+
+            def keep(group: dict[str, Any], name: str = name) -> None:
+                results["groups"][name] = group
+                results["notes"] += [note for note in pool.notes if note not in results["notes"]]
+                if options.results:
+                    save(results, options.results)
+
             group = import_module(f"benchmarks.{name}")
             print(f"{name}: {group.TITLE}", flush=True)
-            pool.earlier = results["groups"].get(name)
-            results["groups"][name] = group.run(pool)
-            results["notes"] += [note for note in pool.notes if note not in results["notes"]]
-            if options.results:
-                save(results, options.results)
+            pool.earlier, pool.keep = results["groups"].get(name), keep
+            keep(group.run(pool))
     return results
 
 

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks._boosting import REFERENCE
+from benchmarks._tabular_methods import REFERENCE
 
 _LIMIT = "share of GEMM limit"
 
@@ -23,6 +23,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     drawings = (("train", "ratios", _ratios), ("train", "gemm-share", _shares), ("scaling", "scaling", _scaling))
     drawings += (("inference", "one-row", _one_row), ("tabular", "error-and-time", _error_and_time), ("tabular", "ranks", _ranks))
+    drawings += (("tabular_scaling", "tabular-scaling", _scaling),)
     files = []
     for group, name, draw_one in drawings:
         if results["groups"].get(group, {}).get("rows"):
@@ -70,7 +71,7 @@ def _shares(rows: list[dict[str, Any]]) -> Figure:
 
 
 def _scaling(rows: list[dict[str, Any]]) -> Figure:
-    """Time of an epoch in each sweep, with a straight line of slope 1 through its end."""
+    """Time or memory in each sweep, with a straight line of slope 1 through its end."""
     figure, axes = plt.subplots(1, len(rows), figsize=(3.6 * len(rows), 3.4), layout="constrained", squeeze=False)
     for ax, row in zip(axes[0], rows, strict=True):
         x, y = zip(*row["points"], strict=True)

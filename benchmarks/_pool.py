@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -113,6 +113,8 @@ class Pool:
         self.notes: list[str] = []
         #: Results of the running group in the file that results are added to.
         self.earlier: dict[str, Any] | None = None
+        #: Stores unfinished results of the running group in that file.
+        self.keep: Callable[[dict[str, Any]], None] = lambda group: None
         self._workers: dict[tuple, Worker] = {}
         self._numbers = count()
 

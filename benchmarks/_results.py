@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks._timing import DISTURBED, Round
+from fastnet._atomic import replacing
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Options:
         """As plain values for JSON. Methods are left out: results may hold those of several runs."""
         values = {key: value for key, value in asdict(self).items() if key != "methods"}
         return {**values, "shapes": list(self.shapes)}
+
+    def wants(self, name: str) -> bool:
+        """Whether `methods` has the beginning of the name; without `methods`, always."""
+        return not self.methods or name.startswith(self.methods)
 
     def chosen(self, tasks: Sequence[Any], quick: Sequence[str]) -> list[Any]:
         """The tasks named in `shapes`, and their variants (such as tab-gelu); without `shapes`, all or in a quick run `quick`."""
@@ -126,7 +131,8 @@ def load(path: Path) -> dict[str, Any]:
 
 def save(results: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def merged(results: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._boosting import REFERENCE, WHOLE
 from benchmarks._recipes_report import ratio
 from benchmarks._report import table_lines
+from benchmarks._tabular_methods import REFERENCE, WHOLE
 from benchmarks.tabular import RANKED
 
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import recipes
-from benchmarks._boosting import ABLATION_SECTION, ABLATIONS, WHOLE
 from benchmarks._pool import Pool
 from benchmarks._recipes import Recipe
 from benchmarks._tables import DEVELOPMENT, Table
+from benchmarks._tabular_methods import ABLATION_SECTION, ABLATIONS, WHOLE
 
 TITLE = "Pieces of the tabular recipe"
 QUICK = ("segment", "quake")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,8 @@ QUICK = ("breast_cancer", "digits", "diabetes")
 COMPARED = ("log-loss", "error", "RMSE", "log-loss, damaged rows", "RMSE, damaged rows", "seconds")
 
 Scores = dict[str, list[float]]
+#: ``(rows, kinds of tables by name)``: adds figures to the rows.
+Rank = Callable[[list[dict[str, Any]], dict[str, str]], None]
 
 
 def run(
@@ -39,31 +42,64 @@ def run(
     recipes: Sequence[Recipe] = RECIPES,
     tables: Sequence[Table] | None = None,
     references: dict[str, str] = REFERENCES,
+    rank: Rank | None = None,
 ) -> dict[str, Any]:
-    """A row for each recipe, with its scores on every split of every table; `references` are what sections compare with."""
-    group = measured(pool, recipes, tables, references)
+    """A row for each recipe, with its scores on every split of every table, which `rank` may complete.
+
+    `references` are what sections compare with. Every new score is written at once; what an earlier, perhaps interrupted, run has
+    written is not measured again.
+    """
+    chosen = pool.options.chosen(TABLES, QUICK) if tables is None else tables
+    tables = pool.usable(chosen)
+    wanted = pool.usable([recipe for recipe in recipes if pool.options.wants(recipe.name)])
+    group = pool.earlier or {"tables": {}, "rows": []}
+    about, scores = group["tables"], {row["name"]: row["scores"] for row in group["rows"]}
+    for table, recipe, seed in _missing(wanted, tables, scores, pool.options.rounds):
+        X, y = _loaded(table)
+        about.setdefault(table.name, described(table, X, y))
+        with warnings.catch_warnings(), threadpool_limits(1):
+            warnings.simplefilter("ignore")  # warnings about convergence do not matter here
+            found = score(recipe, table, X, y, seed, pool.options.train_rows)
+        of_table = scores.setdefault(recipe.name, {}).setdefault(table.name, {})
+        for key, value in found.items():
+            of_table.setdefault(key, []).append(value)
+        group = {"tables": about, "rows": _rows(recipes, scores, about, references, rank)}
+        pool.keep(group)
+        badness, seconds = found["RMSE" if table.regression else "error"], found["seconds"]
+        print(f"  split {seed + 1}, {table.name}, {recipe.name}: {badness:.4g} in {seconds:.1f} s", flush=True)
     for result in group["rows"]:
         pool.report(result)
     return group
 
 
-def measured(pool: Pool, recipes: Sequence[Recipe], tables: Sequence[Table] | None, references: dict[str, str]) -> dict[str, Any]:
-    """The results of `run`, not yet reported."""
-    chosen = pool.options.chosen(TABLES, QUICK) if tables is None else tables
-    tables, recipes = pool.usable(chosen), pool.usable(recipes)
-    scores: dict[str, dict[str, Scores]] = {recipe.name: {} for recipe in recipes}
-    cap = pool.options.train_rows
-    about = {}
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore")  # warnings about convergence do not matter here
+def _missing(
+    recipes: Sequence[Recipe], tables: Sequence[Table], scores: dict[str, dict[str, Scores]], n_splits: int
+) -> Iterator[tuple[Table, Recipe, int]]:
+    """What is not measured yet: a split of all tables, then the next."""
+    for seed in range(n_splits):
         for table in tables:
-            X, y = table.load()
-            about[table.name] = described(table, X, y)
-            for recipe in (recipe for recipe in recipes if recipe.suits(table)):
-                splits = [score(recipe, table, X, y, seed, cap) for seed in range(pool.options.rounds)]
-                scores[recipe.name][table.name] = {key: [split[key] for split in splits] for key in splits[0]}
-            print(f"  {table.name}: {len(X):,} rows, {X.shape[1]} columns", flush=True)
-    return {"tables": about, "rows": [_row(recipe, scores, references) for recipe in recipes]}
+            for recipe in recipes:
+                found = scores.get(recipe.name, {}).get(table.name, {})
+                if recipe.suits(table) and seed >= len(found.get("seconds", ())):
+                    yield table, recipe, seed
+
+
+@cache
+def _loaded(table: Table) -> tuple[pd.DataFrame, pd.Series]:
+    return table.load()
+
+
+def _rows(
+    recipes: Sequence[Recipe],
+    scores: dict[str, dict[str, Scores]],
+    about: dict[str, Any],
+    references: dict[str, str],
+    rank: Rank | None,
+) -> list[dict[str, Any]]:
+    rows = [_row(recipe, scores, references) for recipe in recipes if recipe.name in scores]
+    if rank is not None:
+        rank(rows, {name: facts["kind"] for name, facts in about.items()})
+    return rows
 
 
 def described(table: Table, X: pd.DataFrame, y: pd.Series) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_limits
 from benchmarks._pool import Pool
 from benchmarks._results import check, row
 from benchmarks._series import DATA, METHODS, Data, Method
-from benchmarks.tabular import together
 
 TITLE = "Series and images"
 QUICK = ("digits", "JapaneseVowels", "GunPoint")
@@ -25,8 +24,7 @@ QUICK = ("digits", "JapaneseVowels", "GunPoint")
 
 def run(pool: Pool, methods: Sequence[Method] = METHODS, data: Sequence[Data] = DATA) -> dict[str, Any]:
     """A row for each method, with its accuracy and seconds in every round on all data of its kind."""
-    wanted = pool.options.methods
-    chosen = pool.usable([method for method in methods if not wanted or method.name.startswith(wanted)])
+    chosen = pool.usable([method for method in methods if pool.options.wants(method.name)])
     available = pool.usable(pool.options.chosen(data, QUICK))
     rows = []
     with warnings.catch_warnings(), threadpool_limits(1):
@@ -34,8 +32,9 @@ def run(pool: Pool, methods: Sequence[Method] = METHODS, data: Sequence[Data] = 
         for method in chosen:
             rows.append(_row(method, [one for one in available if one.kind == method.kind], pool.options.rounds))
             pool.report(rows[-1])
-    earlier = pool.earlier["rows"] if pool.earlier else []
-    return {"data": {one.name: described(one) for one in available}, "rows": together(rows, earlier, [m.name for m in methods])}
+    found = {result["name"]: result for result in (*(pool.earlier["rows"] if pool.earlier else ()), *rows)}
+    in_order = [found[method.name] for method in methods if method.name in found]
+    return {"data": {one.name: described(one) for one in available}, "rows": in_order}
 
 
 def described(data: Data) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 defaults.
 
 Every method is fitted to the same random splits of every table, on one thread. Its figures are its scores divided by CatBoost's.
-Methods of an earlier run with the same options stay in the results.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks import recipes
-from benchmarks._boosting import METHODS, REFERENCE, SECTION
 from benchmarks._pool import Pool
 from benchmarks._recipes import Recipe
 from benchmarks._results import check
 from benchmarks._tables import DEVELOPMENT, Table
+from benchmarks._tabular_methods import METHODS, REFERENCE, SECTION
 
 TITLE = "Tabular estimators on real tables"
 QUICK = ("segment", "quake")
@@ -28,29 +27,14 @@ Row = dict[str, Any]
 
 
 def run(pool: Pool, methods: Sequence[Recipe] = METHODS, tables: Sequence[Table] = DEVELOPMENT) -> dict[str, Any]:
-    """A row for each method, with its scores on every split of every table, and its ranks."""
-    wanted = pool.options.methods
-    chosen = [method for method in methods if not wanted or method.name.startswith(wanted)]
-    group = recipes.measured(pool, chosen, pool.options.chosen(tables, QUICK), {SECTION: REFERENCE})
-    rows = together(group["rows"], pool.earlier["rows"] if pool.earlier else [], [method.name for method in methods])
-    judge(rows, {name: about["kind"] for name, about in group["tables"].items()})
-    for row in rows:
-        pool.report(row)
-    return {**group, "rows": rows}
+    """A row for each method, with its scores on every split of every table, and its average rank."""
+    return recipes.run(pool, methods, pool.options.chosen(tables, QUICK), {SECTION: REFERENCE}, rank)
 
 
-def together(rows: Sequence[Row], earlier: Sequence[Row], names: Sequence[str]) -> list[Row]:
-    """The rows and those earlier ones that were not measured again, in the order of their names."""
-    found = {row["name"]: row for row in (*earlier, *rows)}
-    return sorted(found.values(), key=lambda row: names.index(row["name"]))
-
-
-def judge(rows: Sequence[Row], kinds: dict[str, str]) -> None:
-    """Give each row its figures: ratios to the reference, if that is there, and its average rank on the tables that all have."""
+def rank(rows: Sequence[Row], kinds: dict[str, str]) -> None:
+    """Give each row its average rank on the tables that all have."""
     common = {table: kind for table, kind in kinds.items() if all(table in row["scores"] for row in rows)}
-    reference = next((row["scores"] for row in rows if row["name"] == REFERENCE), {})
     for row, of_tables in zip(rows, ranks(rows, common), strict=True):
-        row["checks"] = recipes.comparisons(row["scores"], reference, REFERENCE)
         if of_tables:
             difference = critical_difference(len(rows), len(of_tables))
             row["checks"].append(check("average rank", [float(np.mean(of_tables))]) | {"critical_difference": difference})

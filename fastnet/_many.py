@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from threading import Event
 from typing import Any, TypeVar
 
@@ -11,6 +11,8 @@ from fastnet import runtime
 from fastnet.network import Network
 
 M = TypeVar("M")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def fit_many(
@@ -67,23 +69,40 @@ def fit_many(
         raise ValueError(f"each must hold the options of {len(models)} models, got {len(own)}.")
     of_fits = [{**options, **further} for further in own]
     _check_that_nothing_is_shared(models, of_fits)
-    over = Event()
+    side_by_side(lambda one: _fit(one[0], X, y, one[1]), zip(models, of_fits, strict=True), runtime.thread_limit(n_threads))
+    return list(models)
 
-    def fit(model: Any, of_fit: Mapping[str, Any]) -> None:
+
+def side_by_side(do: Callable[[T], R], tasks: Iterable[T], n_threads: int, over: Event | None = None) -> list[R]:
+    """What a function returns for each task, several at a time; after the first error no task is begun.
+
+    Parameters
+    ----------
+    do : callable
+    tasks : iterable
+    n_threads : int
+        Tasks at a time.
+    over : Event, optional
+        Set when there is an error, so that tasks that have begun can end early.
+    """
+    if n_threads == 1:
+        return list(map(do, tasks))
+    over = over or Event()
+
+    def begin(task: T) -> R:
         if over.is_set():
-            return
+            raise CancelledError
         try:
-            _fit(model, X, y, of_fit)
+            return do(task)
         except BaseException:
             over.set()
             raise
 
-    with ThreadPoolExecutor(runtime.thread_limit(n_threads), "fastnet-fit") as pool:
+    with ThreadPoolExecutor(n_threads, "fastnet-fit") as pool:
         try:
-            list(pool.map(fit, models, of_fits))
+            return list(pool.map(begin, tasks))
         finally:
             over.set()
-    return list(models)
 
 
 def _fit(model: Any, X: Any, y: Any, options: Mapping[str, Any]) -> None:

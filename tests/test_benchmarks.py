@@ -33,12 +33,12 @@ from benchmarks import (  # noqa: E402
     recipes,
     series,
     tabular,
+    tabular_scaling,
     train,
     trees,
     variants,
 )
-from benchmarks.__main__ import ACCURACY  # noqa: E402
-from benchmarks._boosting import ABLATIONS, METHODS, REFERENCE, Boosting  # noqa: E402
+from benchmarks.__main__ import ON_REQUEST  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
@@ -46,8 +46,10 @@ from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
 from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread, without_goals  # noqa: E402
 from benchmarks._series import FOLDS, SERIES, MiniRocket  # noqa: E402
 from benchmarks._tables import TABLES  # noqa: E402
+from benchmarks._tabular_methods import ABLATIONS, METHODS, REFERENCE  # noqa: E402
 from benchmarks._tasks import Kernel, Table, Training  # noqa: E402
 from benchmarks._timing import DISTURBED, Round, _others, calibrate, time_round  # noqa: E402
+from fastnet.cli._peers import Prepared  # noqa: E402
 
 TINY = Training("tiny", 50, 3, (4,), 2, 16, goals={"PyTorch": 2.0}, limit_goal=0.5)
 FAST = Options(rounds=2, min_seconds=1e-4, retries=0)
@@ -229,7 +231,7 @@ class TestReport:
         assert not results["options"]["quick"]
         assert not set(FORCING) & set(results["environment"]["variables"])
         assert _report.markdown(results)
-        assert set(results["groups"]) <= {*ACCURACY, "ensembles"} or _report.readme_tables(results, path.name)
+        assert set(results["groups"]) <= {*ON_REQUEST, "ensembles"} or _report.readme_tables(results, path.name)
 
     @pytest.mark.parametrize("marker", ["benchmark table", "LightGBM table"])
     def test_the_readme_shows_the_committed_results(self, marker):
@@ -391,12 +393,14 @@ class TestRecipes:
         with pytest.raises(KeyError, match="unheard of"):
             _pages.filled(text.replace("source", "unheard of"), recipe_results, "x.json")
 
-    def test_the_pages_show_the_committed_results(self):
-        results = json.loads(RECIPE_RESULTS.read_text())
+    @pytest.mark.parametrize("file", sorted(RECIPE_RESULTS.parent.glob("*.json")), ids=lambda file: file.stem)
+    def test_the_pages_show_the_committed_results(self, file):
+        results = json.loads(file.read_text())
         pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
-        assert pages == [_pages.filled(page, results, RECIPE_RESULTS.name) for page in pages]
-        places = {name for page in pages for name in re.findall("<!-- recipes: (.+) -->", page)}
-        assert places == set(_recipes_report.tables(results, RECIPE_RESULTS.name))
+        assert pages == [_pages.filled(page, results, file.name) for page in pages]
+        for group in set(_pages.TABLES) & set(results["groups"]):
+            places = {name for page in pages for name in re.findall(f"<!-- {group}: (.+) -->", page)}
+            assert places == set(_pages.TABLES[group](results, file.name))
 
     def test_the_committed_results_are_of_all_recipes_and_at_least_six_tables(self):
         group = json.loads(RECIPE_RESULTS.read_text())["groups"]["recipes"]
@@ -457,11 +461,11 @@ class TestTabular:
         pd = pytest.importorskip("pandas")
         X = pd.DataFrame({"size": [1.0, 2.0, 3.0], "town": ["b", None, "a"]})
         new = pd.DataFrame({"size": [4.0, 5.0], "town": ["c", "a"]})
-        coded = Boosting(_Constant()).fit(X, ["x", "y", "z"])
+        coded = Prepared(_Constant()).fit(X, ["x", "y", "z"])
         assert list(coded.model.X["town"].cat.codes) == [1, -1, 0] and list(coded.model.y) == [0, 1, 2]
         assert list(coded._prepared(new)["town"].cat.codes) == [-1, 0]  # "c" was not seen in fit
         assert coded.predict_proba(new) == pytest.approx(1 / 3) and list(coded.classes_) == ["x", "y", "z"]
-        text = Boosting(_Constant(), text=True).fit(X, ["x", "y", "z"])
+        text = Prepared(_Constant(), text=True).fit(X, ["x", "y", "z"])
         assert list(text.model.X["town"]) == ["b", "missing", "a"] and text.model.options == {"cat_features": ["town"]}
 
     def test_ranks_by_the_mean_over_the_splits_and_equals_share(self):
@@ -487,7 +491,6 @@ class TestTabular:
         reference = replace(few["HistGradientBoosting, defaults"], name=REFERENCE)
         methods = [few["fastnet fast"], reference, few["XGBoost, defaults"]]
         with Pool(Options(rounds=1, train_rows=100, methods=(REFERENCE, "XGB"))) as pool:
-            pool.earlier = None
             first = tabular.run(pool, methods, tables)
         assert pool.notes == ["XGBoost, defaults: skipped, xgboost is not installed"]
         with Pool(Options(rounds=1, train_rows=100, methods=("fastnet",))) as pool:
@@ -505,6 +508,48 @@ class TestTabular:
 
         files = draw(results, tmp_path)
         assert [file.name for file in files] == ["error-and-time.png", "ranks.png"]
+
+    def test_an_interrupted_run_goes_on_where_it_was(self, monkeypatch):
+        pytest.importorskip("pandas")
+        tables = [table for table in TABLES if table.name in ("breast_cancer", "diabetes")]
+        methods = [replace(method, library="sklearn") for method in METHODS[:2]]
+        fitted, kept = [], []
+
+        def score(recipe, table, X, y, seed, most_rows):
+            if len(fitted) == 3:
+                raise KeyboardInterrupt
+            fitted.append((seed, table.name, recipe.name))
+            return {"RMSE" if table.regression else "error": 0.5, "seconds": 1.0}
+
+        monkeypatch.setattr(recipes, "score", score)
+        with Pool(Options(rounds=2)) as pool:
+            pool.keep = lambda group: kept.append(json.loads(json.dumps(group)))
+            with pytest.raises(KeyboardInterrupt):
+                tabular.run(pool, methods, tables)
+            assert [len(row["scores"]) for row in kept[-1]["rows"]] == [2, 1]
+            pool.earlier, first = kept[-1], fitted.copy()
+            fitted.clear()
+            fitted += [None] * 4  # so that the score never raises again
+            group = tabular.run(pool, methods, tables)
+        assert first + fitted[4:] == [
+            (seed, table.name, method.name) for seed in range(2) for table in tables for method in methods
+        ]
+        assert [values["seconds"] for row in group["rows"] for values in row["scores"].values()] == [[1.0, 1.0]] * 4
+
+    def test_scaling(self, monkeypatch, tmp_path):
+        seconds, megabytes = tabular_scaling._measured({"rows": 200, "columns": 3, "members": 1})
+        assert seconds > 0 and megabytes > 0
+        monkeypatch.setattr(tabular_scaling, "_measured", lambda sizes: [1e-6 * sizes["rows"], 1e-12 * sizes["rows"] ** 2])
+        with Pool(Options(shapes=("rows",))) as pool:
+            group = tabular_scaling.run(pool)
+        assert [row["name"] for row in group["rows"]] == ["rows, seconds", "rows, megabytes"]
+        slopes = [figure for row in group["rows"] for figure in row["checks"]]
+        assert [figure["median"] for figure in slopes] == pytest.approx([1, 2])
+        assert [figure["reached"] for figure in slopes] == [True, False]
+        pytest.importorskip("matplotlib")
+        from benchmarks._plots import draw
+
+        assert [file.name for file in draw({"groups": {"tabular_scaling": group}}, tmp_path)] == ["tabular-scaling.png"]
 
     def test_pieces_are_left_out_of_the_default_preset(self):
         whole, *others = [recipe.make(False, 0).get_params() for recipe in ABLATIONS]

@@ -62,7 +62,7 @@ class Prepared(BaseEstimator):
 
         if self.text:
             return column.fillna("missing")
-        found = pd.Categorical(column, known)
+        found = pd.Categorical(column.where(column.isin(known)), known)
         if self.most_categories is None or len(known) <= self.most_categories:
             return found
         return np.where(found.codes < 0, np.nan, found.codes)

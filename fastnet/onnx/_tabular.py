@@ -25,11 +25,15 @@ def export(estimator: Any, *, dtype: str, opset: int, zipmap: bool) -> onnx.Mode
     graph, real = GraphBuilder(opset, np.dtype(dtype)), np.dtype(dtype)
     inputs, sources = _inputs(graph, estimator.preprocessor_)
     Z = _prepared(graph, estimator.preprocessor_, sources)
-    networks = [
-        _operations.write(graph, network._graph, network.parameters, Z, f"{number}:")
-        for number, network in enumerate(estimator.networks_)
+    weighted = [
+        graph.add(
+            "Mul",
+            _operations.write(graph, network._graph, network.parameters, Z, f"{number}:"),
+            graph.constant(np.array(weight, real)),
+        )
+        for number, (network, weight) in enumerate(zip(estimator.networks_, estimator.weights_, strict=True))
     ]
-    A = graph.add("Mean", *networks)
+    A = graph.add("Sum", *weighted)
     if hasattr(estimator, "classes_"):
         outputs = label_outputs(graph, _tempered(graph, A, estimator.temperature_), estimator.classes_, real, zipmap)
     else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fastnet.tabular._estimators import TabularClassifier, TabularRegressor
+from fastnet.tabular._classifier import TabularClassifier
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
+from fastnet.tabular._regressor import TabularRegressor
 
 __all__ = ["ColumnSummary", "TabularClassifier", "TabularPreprocessor", "TabularRegressor"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 from fastnet.tabular._metrics import Metric
 
 #: Rows above which a preset trains for fewer epochs, in proportion, and the least it trains for.
-MANY_ROWS, LEAST_EPOCHS = 20_000, 12
+MANY_ROWS = {"fast": 20_000, "default": 5_000, "best": 20_000}
+LEAST_EPOCHS = {"fast": 6, "default": 12, "best": 12}
 
 #: Most numbers that are embedded where the choice is left open.
 MOST_EMBEDDED = 500
@@ -25,7 +27,7 @@ class Choices:
     ensemble: str = "packed"
     hidden_layer_sizes: tuple[int, ...] = (128, 128, 128)
     activation: str = "selu"
-    numeric_embedding: str = "piecewise_linear"
+    numeric_embedding: tuple[str, ...] = ("piecewise_linear", "pbld")
     category_units: int = 8
     scale_layer: bool = True
     data_init: bool = True
@@ -34,7 +36,7 @@ class Choices:
     learning_rate: float = 0.04
     beta_2: float = 0.95
     schedule: str = "cycles"
-    n_epochs: int = 64
+    n_epochs: int = 32
     batch_size: int = 64
     patience: float = np.inf
     label_smoothing: float = 0.1
@@ -44,24 +46,43 @@ NAMES = tuple(field.name for field in fields(Choices))
 
 #: What differs from the defaults of `Choices`.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"n_members": 4, "n_folds": 1, "n_epochs": 16, "hidden_layer_sizes": (64, 64)},
+    "fast": {
+        "n_members": 4,
+        "n_folds": 1,
+        "n_epochs": 16,
+        "hidden_layer_sizes": (64, 64),
+        "numeric_embedding": ("piecewise_linear",),
+    },
     "default": {},
-    "best": {"n_members": 4, "n_epochs": 128},
+    "best": {"n_members": 4, "n_epochs": 64},
 }
 
 #: What differs further for regressions.
-_SMOOTH = {"numeric_embedding": "pbld", "batch_size": 256}
 REGRESSIONS: dict[str, dict[str, Any]] = {
     "fast": {"n_members": 2, "n_epochs": 32, "hidden_layer_sizes": (128, 128, 128)},
-    "default": {**_SMOOTH, "n_epochs": 128},
-    "best": {**_SMOOTH, "n_epochs": 256},
+    "default": {},
+    "best": {},
 }
 
+#: Rows of a category for each unit that it becomes, and the fewest units.
+ROWS_A_UNIT, LEAST_UNITS = 8, 2
+
+#: Numbers of embedded categories for each row of a batch, where the updates of embeddings take about as long as the rows, and the
+#: largest batch that is chosen for them.
+NUMBERS_A_ROW, LARGEST_BATCH = 2000, 1024
+
 #: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
-LEAST_UPDATES = {"fast": 400, "default": 800, "best": 1500}
+LEAST_UPDATES = {"fast": 400, "default": 400, "best": 800}
 
 
-def resolved(estimator: Any, n_rows: int, n_numbers: int, metric: Metric, *, regression: bool) -> Choices:
+def category_units(n_categories: int, n_rows: int, most: int) -> int:
+    """Numbers that a category of a column becomes."""
+    return min(most, max(LEAST_UNITS, n_rows // n_categories // ROWS_A_UNIT))
+
+
+def resolved(
+    estimator: Any, n_rows: int, n_numbers: int, n_categories: Sequence[int], metric: Metric, *, regression: bool
+) -> Choices:
     """The choices of an estimator's preset, with what its parameters say in their place.
 
     Parameters
@@ -69,29 +90,43 @@ def resolved(estimator: Any, n_rows: int, n_numbers: int, metric: Metric, *, reg
     estimator : estimator
     n_rows, n_numbers : int
         Training rows, and their columns of numbers.
+    n_categories : sequence of int
+        Categories of each column that is embedded.
     metric : Metric
     regression : bool
         Whether targets are numbers.
     """
-    chosen = replace(Choices(), **PRESETS[estimator.preset], learning_rate=metric.learning_rate)
-    if regression:
-        chosen = replace(chosen, activation="mish", **REGRESSIONS[estimator.preset])
-        chosen = replace(chosen, learning_rate=metric.learning_rate * (chosen.batch_size / 256) ** 0.5)
-    if n_numbers > MOST_EMBEDDED:
-        chosen = replace(chosen, numeric_embedding="none")
+    preset = estimator.preset
+    of_kind = {"activation": "mish", **REGRESSIONS[preset]} if regression else {}
+    chosen = replace(Choices(), **PRESETS[preset] | of_kind)
+    if not 0 < n_numbers <= MOST_EMBEDDED:
+        chosen = replace(chosen, numeric_embedding=("none",))
     if not metric.smooths:
         chosen = replace(chosen, label_smoothing=0.0)
     given = {name: getattr(estimator, name) for name in NAMES if getattr(estimator, name, None) is not None}
-    if "hidden_layer_sizes" in given:
-        given["hidden_layer_sizes"] = tuple(np.atleast_1d(given["hidden_layer_sizes"]).tolist())
+    for name in {"hidden_layer_sizes", "numeric_embedding"} & set(given):
+        given[name] = tuple(np.atleast_1d(given[name]).tolist())
     chosen = replace(chosen, **given)
-    if "n_epochs" in given:
-        return chosen
-    return replace(chosen, n_epochs=_epochs(chosen, n_rows, LEAST_UPDATES[estimator.preset]))
+    if "batch_size" not in given:
+        chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
+    if "learning_rate" not in given:
+        chosen = replace(chosen, learning_rate=metric.learning_rate * ((chosen.batch_size / 256) ** 0.5 if regression else 1.0))
+    if "n_epochs" not in given:
+        chosen = replace(chosen, n_epochs=_epochs(chosen, n_rows, preset))
+    return chosen
 
 
-def _epochs(chosen: Choices, n_rows: int, least_updates: int) -> int:
+def _batch_size(chosen: Choices, n_rows: int, n_categories: Sequence[int]) -> int:
+    """The preset's batch, doubled as long as most of the time would go to updates of embedded categories."""
+    embedded = chosen.n_members * sum(n * category_units(n, n_rows, chosen.category_units) for n in n_categories)
+    size = chosen.batch_size
+    while size < LARGEST_BATCH and embedded > NUMBERS_A_ROW * size:
+        size *= 2
+    return size
+
+
+def _epochs(chosen: Choices, n_rows: int, preset: str) -> int:
     """The preset's epochs, for few rows more and for many rows fewer."""
-    of_many = max(LEAST_EPOCHS, chosen.n_epochs * MANY_ROWS // n_rows)
-    of_few = -(-least_updates // -(-n_rows // chosen.batch_size))
+    of_many = max(LEAST_EPOCHS[preset], chosen.n_epochs * MANY_ROWS[preset] // n_rows)
+    of_few = -(-LEAST_UPDATES[preset] // -(-n_rows // chosen.batch_size))
     return max(min(chosen.n_epochs, of_many), of_few)

@@ -9,12 +9,12 @@ T = TypeVar("T", bound=type)
 
 PARAMETERS = """\
 preset : {"fast", "default", "best"}, default="default"
-    What the parameters below are whose default is None: few epochs of a few small members; one member in each of five folds; or
-    four in each, for more epochs.
+    What the parameters below are whose default is None: few epochs of a few small members; in each of five folds a member of each
+    kind of `numeric_embedding`; or four of each kind, for more epochs.
 time_limit : float > 0, default=None
     Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
 n_members : int, default=None
-    Networks that are trained together and averaged: by preset 4 (2 for regression), 1, 4.
+    Members of a network, which are trained together and averaged: by preset 4 (2 for regression), 1, 4.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
     averaged: by preset 1, 5, 5. With `X_val`, or too few rows to set any aside, there are so many members more
@@ -26,11 +26,13 @@ hidden_layer_sizes : sequence of int, default=None
 activation : str or Activation, default=None
     Of the hidden layers, each unit of which learns how much of it it wants: by default "selu" for classification, "mish" for
     regression.
-numeric_embedding : {"piecewise_linear", "pbld", "plr", "none"}, default=None
-    What numbers become before the first layer, see `fastnet.NumericEmbedding`: by default "piecewise_linear" (of 16 bins and 8
-    units) for classification and the fast regression, "pbld" for other regressions, and "none" for more than 500 numbers.
+numeric_embedding : {"piecewise_linear", "pbld", "plr", "none"} or sequence of these, default=None
+    What numbers become before the first layer, see `fastnet.NumericEmbedding`. Of each kind that is named a network is trained in
+    every fold, and validation rows say how much each kind counts, which may be nothing. By default ("piecewise_linear", "pbld"),
+    for the preset "fast" "piecewise_linear" (of 16 bins and 8 units), and "none" for more than 500 numbers.
 category_units : int, default=None
-    Numbers that a category becomes where there are more than `max_one_hot`: by default 8.
+    Most numbers that a category becomes where there are more than `max_one_hot` of them: by default 8. Fewer, at least 2, where
+    there are fewer than 8 rows of a category for each of them.
 scale_layer : bool, default=None
     Whether every input has a factor that is learnt fast: by default True.
 data_init : bool, default=None
@@ -45,19 +47,19 @@ beta_2 : float, default=None
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer.
 n_epochs : int, default=None
-    By preset 16, 64, 128 for classification and 32, 128, 256 for regression; above 20,000 rows fewer in proportion, but at least
-    12; and as many as it takes for 400, 800, 1500 updates.
+    By preset 16 (32 for regression), 32, 64; above 20,000, 5,000, 20,000 rows fewer in proportion, but at least 6, 12, 12; and as
+    many as it takes for 400, 400, 800 updates.
 batch_size : int, default=None
-    By default 64, and 256 for regressions that are not fast.
+    By default 64; up to 1,024 where so many categories are embedded that their updates would take most of the time.
 patience : float, default=None
     Stop when no member has improved for more epochs than this: by default never. The best epoch of each member is kept in any
     case.
 validation_fraction : float in [0, 1), default=0.2
-    Share of rows that are set aside to choose the best epochs; below 25 rows none are.
+    Share of rows that are set aside to choose the best epochs, at most 20,000; below 25 rows none are.
 categorical_features, max_one_hot, min_category_count
     As for `fastnet.TabularPreprocessor`.
 n_threads : int, default=None
-    Most threads; None as many as the environment allows.
+    Most threads; None as many as the environment allows. Folds are trained side by side, the model is the same for any number.
 verbose : bool, default=False
     Show a progress bar.
 random_state : int, RandomState or None, default=None
@@ -73,9 +75,12 @@ preprocessor_ : TabularPreprocessor
 columns_ : list of ColumnSummary
     What each column became: ``name``, ``kind``, ``outputs``, ``description``.
 networks_ : list of Network
-    One for each fold.
+    One for each fold and kind of embedding that counts.
+weights_ : ndarray of shape (n_networks,)
+    How much each counts; they sum to 1.
 history_ : list of History
-    Of each network; ``val_loss`` is the mean over members of the metric, less is better.
+    Of each network; ``val_loss`` is the mean over members of the metric, less is better; with a `time_limit` NaN where
+    they were not judged.
 n_iter_ : int
     Epochs.
 validation_score_ : float

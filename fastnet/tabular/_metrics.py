@@ -76,6 +76,8 @@ class Metric:
         Activation of the output layer.
     learning_rate : float
         The highest that a preset chooses.
+    smooth : callable, optional
+        A measure that every change of predictions changes, where `measure` is none.
     """
 
     measure: Measure
@@ -83,12 +85,13 @@ class Metric:
     smooths: bool = False
     output: str = "identity"
     learning_rate: float = 0.04
+    smooth: Measure | None = None
 
 
 CLASSIFICATION = {
-    "accuracy": Metric(error_rate, "cross_entropy", True, "softmax"),
+    "accuracy": Metric(error_rate, "cross_entropy", True, "softmax", smooth=log_loss),
     "log_loss": Metric(log_loss, "cross_entropy", False, "softmax"),
-    "roc_auc": Metric(one_minus_auc, "cross_entropy", False, "softmax"),
+    "roc_auc": Metric(one_minus_auc, "cross_entropy", False, "softmax", smooth=log_loss),
 }
 REGRESSION = {
     "rmse": Metric(rmse, "squared_error", learning_rate=0.2),

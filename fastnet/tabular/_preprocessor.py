@@ -14,6 +14,9 @@ from fastnet import _checks
 from fastnet.tabular._columns import Categories, Code, Encoder, Moment, Number, category_encoder
 from fastnet.tabular._frames import Table, is_categorical, kind_of, moments, numbers, read_table
 
+#: Rows that are prepared at a time, so that those of many columns stay in the cache.
+_BLOCK = 8192
+
 
 @dataclass(frozen=True)
 class ColumnSummary:
@@ -196,9 +199,13 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         table = read_table(self, X, reset=False)
         out = np.empty((table.n_rows, self.n_features_out_), np.float32)
-        for column, name, encoder, summary in zip(table.columns, self._names, self._encoders, self.columns_, strict=True):
-            if summary.outputs:
-                encoder.encode(column, name, out[:, summary.outputs[0] : summary.outputs[-1] + 1])
+        used = [
+            entry for entry in zip(table.columns, self._names, self._encoders, self.columns_, strict=True) if entry[3].outputs
+        ]
+        for start in range(0, table.n_rows, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            for column, name, encoder, summary in used:
+                encoder.encode(column[block], name, out[block, summary.outputs[0] : summary.outputs[-1] + 1])
         return out
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:

@@ -25,11 +25,13 @@ from fastnet.layers import (
 )
 from fastnet.network import Network
 from fastnet.schedules import Schedule
-from fastnet.tabular._choices import Choices
-from fastnet.tabular._columns import BEND
+from fastnet.tabular._choices import Choices, category_units
+from fastnet.tabular._columns import BEND, sampled
 
 #: Rows that initial values are taken from.
-_ROWS = 2048
+_ROWS = 512
+#: Rows that edges of bins are taken from.
+_ROWS_OF_BINS = 10_000
 #: Bins of each number, and what it becomes, where it is embedded piecewise.
 N_BINS, N_PIECE_UNITS = 16, 8
 #: Units whose pre-activations differ less keep their weights: their inputs are constant.
@@ -56,7 +58,7 @@ class Inputs:
     n_categories: list[int]
 
 
-def layers(inputs: Inputs, X: np.ndarray, hidden: list[int], output: Dense, choices: Choices) -> list[Layer]:
+def layers(inputs: Inputs, X: np.ndarray, embedding: str, output: Dense, choices: Choices) -> list[Layer]:
     """The layers of one member.
 
     Parameters
@@ -64,40 +66,49 @@ def layers(inputs: Inputs, X: np.ndarray, hidden: list[int], output: Dense, choi
     inputs : Inputs
     X : ndarray of shape (m, inputs.n)
         Training rows, whose quantiles are the edges of bins.
-    hidden : list of int
-        Units of the hidden layers.
+    embedding : str
+        What numbers become, one of `choices.numeric_embedding`.
     output : Dense
     choices : Choices
     """
-    found = _front(inputs, X, choices)
+    found = _front(inputs, X, embedding, choices.category_units)
     if choices.scale_layer:
         found.append(Scale())
-    for n_units in hidden:
+    for n_units in choices.hidden_layer_sizes:
         found += [Dense(n_units, "identity", scale="ntk"), Parametric(choices.activation)]
         if choices.dropout:
             found.append(Dropout(choices.dropout))
     return [*found, output]
 
 
-def _front(inputs: Inputs, X: np.ndarray, choices: Choices) -> list[Layer]:
+def _front(inputs: Inputs, X: np.ndarray, embedding: str, most_units: int) -> list[Layer]:
     """Embeddings of numbers and categories beside what stays as it is; no layer if all of it does."""
-    embedded = inputs.continuous if choices.numeric_embedding != "none" else []
+    embedded = inputs.continuous if embedding != "none" else []
     plain = sorted(set(range(inputs.n)) - {*embedded, *inputs.codes})
     branches: list[list[Layer]] = []
     if embedded:
-        branches.append([_embedding(choices.numeric_embedding, X, embedded)])
+        branches.append([_embedding(embedding, X, embedded)])
     if plain:
         branches.append([Columns(plain)])
-    if inputs.codes:
-        branches.append([CategoryEmbedding(inputs.n_categories, choices.category_units, columns=inputs.codes)])
+    for n_units, places in _by_units(inputs.n_categories, len(X), most_units).items():
+        n_categories, columns = ([values[place] for place in places] for values in (inputs.n_categories, inputs.codes))
+        branches.append([CategoryEmbedding(n_categories, n_units, columns=columns)])
     return [Concat(*branches)] if embedded or inputs.codes else []
+
+
+def _by_units(n_categories: list[int], n_rows: int, most: int) -> dict[int, list[int]]:
+    """Which columns of categories get how many units: what few rows say of a category fits into few."""
+    found: dict[int, list[int]] = {}
+    for place, n in enumerate(n_categories):
+        found.setdefault(category_units(n, n_rows, most), []).append(place)
+    return found
 
 
 def _embedding(kind: str, X: np.ndarray, columns: list[int]) -> NumericEmbedding:
     """Of numbers that are scaled and bent; the bins at both ends reach as far as these can."""
     if kind != "piecewise_linear":
         return NumericEmbedding(kind, columns=columns)
-    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(X[:, columns], N_BINS)]
+    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(sampled(X, _ROWS_OF_BINS)[:, columns], N_BINS)]
     return NumericEmbedding(kind, n_units=N_PIECE_UNITS, columns=columns, bins=bins)
 
 

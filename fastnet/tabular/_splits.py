@@ -11,11 +11,14 @@ from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, Shuffl
 #: Fewer rows are all trained on.
 LEAST_ROWS = 25
 
+#: Most rows that a network is validated on.
+MOST_HELD = 20_000
+
 
 def splits(
     n_rows: int, classes: np.ndarray | None, groups: Any, *, n_folds: int, fraction: float, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Row numbers to train on and to validate on, for each network; None where there are too few rows to validate on.
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Row numbers to train on and to validate on, for each network; none of these where there are too few rows.
 
     Parameters
     ----------
@@ -27,11 +30,13 @@ def splits(
     n_folds : int
         1: one split that sets `fraction` aside; more: folds.
     fraction : float
+        At most `MOST_HELD` rows.
     seed : int
     """
     if n_rows < LEAST_ROWS or fraction == 0:
-        yield np.arange(n_rows), None
+        yield np.arange(n_rows), np.arange(0)
         return
+    fraction = min(fraction, MOST_HELD / n_rows)
     counts = np.bincount(classes) if classes is not None else np.array([0])
     n_held = fraction * n_rows
     stratified = classes is not None and counts[counts > 0].min() >= max(n_folds, 2) and n_held >= np.count_nonzero(counts)
@@ -45,15 +50,6 @@ def splits(
         splitter = (StratifiedShuffleSplit if stratified else ShuffleSplit)(1, test_size=fraction, random_state=seed)
     else:
         splitter = (StratifiedKFold if stratified else KFold)(n_folds, shuffle=True, random_state=seed)
-    yield from splitter.split(np.zeros(n_rows), classes, groups)
-
-
-def fold_seconds(left: float, n_folds: int, beside_training: float) -> float:
-    """How long the next fold may take of the seconds that are left for so many.
-
-    Each trains for at least as long as it takes to make its network and to judge it, so that there may be time for fewer; the
-    last one that there is time for has all that is left.
-    """
-    least = 2 * beside_training
-    share = max(left / n_folds, least)
-    return share if left - share >= least else left
+    rng = np.random.default_rng(seed)
+    for rows, held in splitter.split(np.zeros(n_rows), classes, groups):
+        yield rows, held if len(held) <= MOST_HELD else rng.choice(held, MOST_HELD, replace=False)

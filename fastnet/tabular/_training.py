@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._recipe import SHAPES, OfProgress, Progress, flat_then_cosine, rate_factors
+from fastnet.tabular._time_limit import Deadline
 
 #: The network's part of a split: prepared rows, targets as the network takes them, weights.
 Part = tuple[np.ndarray, np.ndarray, "np.ndarray | None"]
@@ -27,65 +27,18 @@ class Pace(Callback):
     def __init__(self, course: Progress, n_epochs: int) -> None:
         self.course, self.n_epochs = course, n_epochs
 
+    def wants_judgement(self) -> bool:
+        """After every epoch."""
+        return True
+
+    def judged(self) -> None:
+        """The members are judged now."""
+
     def on_epoch_end(self, session: Any) -> bool:
         """Go on to the next epoch; True if there is none."""
         self.course.done = session.epoch / self.n_epochs
         self.course.first_step = session.step
         return session.epoch >= self.n_epochs
-
-
-class Deadline(Callback):
-    """Spreads the schedule over the time there is, and ends training with it, or when all planned epochs are done.
-
-    What counts as an epoch is a piece of one, so long that it takes about a twentieth of the time, and at most a whole epoch.
-
-    Parameters
-    ----------
-    course : Progress
-    n_rows, batch_size, n_epochs : int
-        What is planned.
-    end : float
-        A time of `time.monotonic`.
-    rng : Generator
-        Of the order of rows.
-    """
-
-    def __init__(
-        self, course: Progress, n_rows: int, batch_size: int, n_epochs: int, end: float, rng: np.random.Generator
-    ) -> None:
-        self.course, self.end, self.rng = course, end, rng
-        self.n_rows, self.batch_size = n_rows, min(batch_size, n_rows)
-        self.rows_left = n_rows * n_epochs
-        self.order = np.empty(0, np.int64)
-        self.size = self.batch_size
-        self.seconds_a_row = 0.0
-        self.last = time.monotonic()
-        course.epoch = self.size / self.rows_left
-
-    def rows(self, session: Any) -> np.ndarray:
-        """Row numbers of the next piece; every row once before any comes again."""
-        if len(self.order) < min(self.size, self.batch_size):
-            self.order = self.rng.permutation(self.n_rows)
-        piece, self.order = self.order[: self.size], self.order[self.size :]
-        self.size = len(piece)
-        self.course.n_steps = -(-self.size // self.batch_size)
-        return piece
-
-    def on_epoch_end(self, session: Any) -> bool:
-        """Choose the next piece; True if there is no time for one."""
-        now = time.monotonic()
-        course, seconds = self.course, (now - self.last) / self.size
-        self.seconds_a_row = seconds if not self.seconds_a_row else (self.seconds_a_row + seconds) / 2
-        self.last = now
-        self.rows_left -= self.size
-        course.done, course.first_step = min(course.done + course.epoch, 1.0), session.step
-        possible = min(self.rows_left, int((self.end - now) / self.seconds_a_row))
-        if possible < self.batch_size:
-            return True
-        batches = max(1, min(possible // 20, 2 * self.size, self.n_rows) // self.batch_size)
-        self.size = min(batches * self.batch_size, self.n_rows)
-        course.epoch = (1 - course.done) * self.size / possible
-        return False
 
 
 @dataclass
@@ -96,13 +49,16 @@ class BestEpochs(Callback):
     ----------
     judge : callable
         ``(network) -> badness of each member`` on validation rows.
+    pace : Pace or Deadline
+        Called before; it says after which epochs the members are judged.
     patience : float
         Epochs without improvement of any member that are waited for.
     scores : list of ndarray
-        What `judge` said after each epoch.
+        What `judge` said after each epoch that was judged.
     """
 
     judge: Callable[[Network], np.ndarray]
+    pace: Pace | Deadline
     patience: float = np.inf
     scores: list[np.ndarray] = field(default_factory=list)
 
@@ -114,8 +70,12 @@ class BestEpochs(Callback):
 
     def on_epoch_end(self, session: Any) -> bool:
         """Judge the members and keep those that are better than they were."""
+        if not self.pace.wants_judgement():
+            session.history.val_loss.append(np.nan)
+            return False
         network = session.network
         found = self.judge(network)
+        self.pace.judged()
         self.scores.append(found)
         session.history.val_loss.append(float(found.mean()))
         better = found <= self.best
@@ -138,13 +98,14 @@ def train(
     network: Network,
     part: Part,
     judge: Callable[[Network], np.ndarray] | None,
+    n_held: int,
     choices: Choices,
     *,
     loss: Loss,
     end: float,
     seed: int,
     n_threads: int | None,
-    progress: bool,
+    callbacks: Sequence[Callback] = (),
 ) -> History:
     """Train a network by the recipe.
 
@@ -154,25 +115,27 @@ def train(
     part : (X, y, sample_weight)
     judge : callable, optional
         ``(network) -> badness of each member``; the best epochs are kept.
+    n_held : int
+        Rows that the members are judged on.
     choices : Choices
     loss : Loss
     end : float
         When training must be over, as `time.monotonic` says it.
     seed : int
     n_threads : int, optional
-    progress : bool
-        Show a progress bar.
+    callbacks : sequence of Callback
+        Further ones.
     """
     X, y, sample_weight = part
     sampling: Any
     n_steps = -(-len(X) // min(choices.batch_size, len(X)))
     course = Progress(1 / choices.n_epochs, n_steps)
-    watchers: list[Callback] = [] if judge is None else [BestEpochs(judge, choices.patience)]
-    pace: Callback = Pace(course, choices.n_epochs)
+    pace: Pace | Deadline = Pace(course, choices.n_epochs)
     n_epochs, sampling = choices.n_epochs, "shuffle"
     if np.isfinite(end):
-        deadline = Deadline(course, len(X), choices.batch_size, choices.n_epochs, end, np.random.default_rng(seed))
+        deadline = Deadline(course, len(X), n_held, choices.batch_size, choices.n_epochs, end, np.random.default_rng(seed))
         pace, n_epochs, sampling = deadline, choices.n_epochs * n_steps, deadline.rows
+    watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience)]
     fading = {
         name: OfProgress(1.0, flat_then_cosine, course)
         for name, value in (("weight_decay", choices.weight_decay), ("dropout", choices.dropout))
@@ -191,8 +154,7 @@ def train(
         batch_size=choices.batch_size,
         epochs=n_epochs,
         sampling=sampling,
-        callbacks=[*watchers, pace],
-        progress=progress,
+        callbacks=[pace, *watchers, *callbacks],
         random_state=seed,
         n_threads=n_threads,
     )

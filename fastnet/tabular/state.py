@@ -9,9 +9,11 @@ import numpy as np
 
 from fastnet.history import History
 from fastnet.network import Network
+from fastnet.tabular._base import BaseTabular
+from fastnet.tabular._classifier import TabularClassifier
 from fastnet.tabular._columns import ENCODERS, Encoder, Number, Scaling
-from fastnet.tabular._estimators import BaseTabular, TabularClassifier, TabularRegressor
 from fastnet.tabular._preprocessor import TabularPreprocessor
+from fastnet.tabular._regressor import TabularRegressor
 
 #: Kind of file -> class.
 KINDS: dict[str, type] = {
@@ -20,7 +22,7 @@ KINDS: dict[str, type] = {
     "tabular_preprocessor": TabularPreprocessor,
 }
 _FITTED = ("n_features_in_", "feature_names_in_")
-_OF_ESTIMATORS = ("target_names_", "n_iter_", "validation_score_", "feature_importances_")
+_OF_ESTIMATORS = ("target_names_", "weights_", "n_iter_", "validation_score_", "feature_importances_")
 _OF_KIND: dict[type, tuple[str, ...]] = {
     TabularClassifier: ("classes_", "temperature_"),
     TabularRegressor: ("_one_target", "_low", "_high", "_shift", "_spread"),

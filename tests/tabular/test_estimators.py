@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +13,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
-from fastnet.tabular._estimators import best_temperature
-from fastnet.tabular._splits import fold_seconds, splits
+from fastnet.tabular import _folds
+from fastnet.tabular._calibration import best_temperature
+from fastnet.tabular._choices import category_units, resolved
+from fastnet.tabular._metrics import CLASSIFICATION
+from fastnet.tabular._mixture import greedy_weights
+from fastnet.tabular._recipe import Progress
+from fastnet.tabular._splits import splits
+from fastnet.tabular._time_limit import Deadline, fold_seconds
 
 pd = pytest.importorskip("pandas")
 
@@ -164,22 +172,100 @@ class TestFitting:
         assert len(list(splits(300, None, groups, n_folds=5, fraction=0.2, seed=0))) == 5
         fn.TabularClassifier(**QUICK, n_epochs=2).fit(X, LABELS, groups=groups)
 
+    @pytest.mark.parametrize("given", [True, False])
+    def test_kinds_of_networks_count_by_how_good_they_are(self, given, rng):
+        x = rng.uniform(-1, 1, (300, 1))
+        y = np.sign(np.sin(40 * x[:, 0]))
+        validation = {"X_val": x[200:], "y_val": y[200:]} if given else {}
+        kinds = ("none", "piecewise_linear")
+        model = fn.TabularRegressor(**QUICK, n_folds=2, numeric_embedding=kinds, n_epochs=60).fit(x[:200], y[:200], **validation)
+        shares = {kind: 0.0 for kind in ("piecewise", "none")}
+        for network, weight in zip(model.networks_, model.weights_, strict=True):
+            kind = "piecewise" if any(node.operation.kind == "piecewise" for node in network._graph.nodes) else "none"
+            shares[kind] += weight
+        assert sum(shares.values()) == pytest.approx(1)
+        assert shares["piecewise"] > 0.7
+        outputs = [network.forward(model.preprocessor_.transform(x)) for network in model.networks_]
+        mean = np.average(outputs, axis=0, weights=model.weights_)
+        assert model.predict(x) == pytest.approx(model._in_units(mean.astype(float))[:, 0], abs=1e-6)
+
+    def test_predictions_that_do_not_help_have_no_weight(self, rng):
+        truth = rng.standard_normal(100)
+        noise = rng.standard_normal((3, 100))
+        weights = greedy_weights(
+            [truth + noise[0], truth + noise[1], 9 * noise[2]], lambda mean: float(np.mean((mean - truth) ** 2))
+        )
+        assert weights.sum() == pytest.approx(1) and weights[2] == 0
+        assert 0.3 < weights[0] < 0.7
+
+    @pytest.mark.parametrize(("n_folds", "n_train"), [(1, 80_000), (4, 75_000)])
+    def test_of_many_rows_few_validate(self, n_folds, n_train):
+        rows, held = next(splits(100_000, None, None, n_folds=n_folds, fraction=0.5, seed=0))
+        assert (len(rows), len(held)) == (n_train, 20_000)
+        assert not set(rows) & set(held)
+
     def test_folds(self):
         model = fn.TabularRegressor(**QUICK, n_folds=3, n_epochs=3).fit(X, VALUES)
         assert len(model.networks_) == len(model.history_) == 3
         outputs = [network.forward(model.preprocessor_.transform(X)) for network in model.networks_]
         assert model.predict(X) == pytest.approx(model._in_units(np.mean(outputs, axis=0).astype(float))[:, 0])
 
+    def test_folds_train_side_by_side_and_have_the_same_bits(self, monkeypatch):
+        one_by_one = fn.TabularClassifier(**QUICK, n_folds=4, n_epochs=2, n_threads=1).fit(X, LABELS)
+        together, train = threading.Barrier(2, timeout=60), _folds.train
+
+        def meeting(*arguments, **options):
+            together.wait()
+            return train(*arguments, **options)
+
+        monkeypatch.setattr(_folds, "thread_limit", lambda n_threads: n_threads)
+        monkeypatch.setattr(_folds, "train", meeting)
+        model = fn.TabularClassifier(**QUICK, n_folds=4, n_epochs=2, n_threads=2).fit(X, LABELS)
+        assert np.array_equal(model.predict_proba(X), one_by_one.predict_proba(X))
+
+    def test_an_error_in_one_fold_ends_the_others(self, monkeypatch):
+        monkeypatch.setattr(_folds, "thread_limit", lambda n_threads: n_threads)
+
+        class Failing(fn.Callback):
+            def __init__(self, desc):
+                self.fails = desc == "network 2"
+
+            def on_epoch_end(self, session):
+                if self.fails:
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr(_folds, "ProgressBar", Failing)
+        with pytest.raises(KeyboardInterrupt):
+            fn.TabularClassifier(**QUICK, n_folds=4, n_epochs=10**6, n_threads=2, verbose=True).fit(X, LABELS)
+
     def test_given_validation_rows_leave_the_number_of_members(self):
         model = fn.TabularRegressor(n_members=2, n_folds=3, n_epochs=1)
         model.fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
-        assert [network.n_members for network in model.networks_] == [6]
+        assert [network.n_members for network in model.networks_] == [6, 6]
 
     def test_many_columns_have_no_importances_and_no_embeddings(self, rng):
         wide = rng.standard_normal((60, 6000))
         model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(wide, wide[:, 0] > 0)
         assert np.isnan(model.feature_importances_).all()
         assert not any("periodic" in name for name in model.networks_[0].parameters)
+
+    def test_rare_categories_become_fewer_numbers(self, rng):
+        towns = rng.integers(0, 20, (2, 800))
+        frame = pd.DataFrame({"rare": rng.permutation(800) // 2, "town": towns[0], "more": towns[1]})
+        model = fn.TabularClassifier(**QUICK, n_epochs=1, categorical_features=list(frame)).fit(frame, towns[0] > 9)
+        tables = [branch[0] for branch in model.networks_[0].layers[0].branches if branch]
+        found = [(table.n_categories, table.n_units, table.columns) for table in tables]
+        assert found == [((400,), 2, (0,)), ((20, 20), 4, (1, 2))]
+
+    @pytest.mark.parametrize(
+        ("n_rows", "n_categories", "units", "batch_size", "n_epochs"),
+        [(200_000, 100_000, 2, 512, 6), (2000, 100, 2, 64, 16), (80_000, 1000, 8, 64, 6), (10**7, 10**6, 2, 1024, 6)],
+    )
+    def test_batches_that_outweigh_the_updates_of_categories(self, n_rows, n_categories, units, batch_size, n_epochs):
+        assert category_units(n_categories, n_rows, 8) == units
+        metric = CLASSIFICATION["accuracy"]
+        chosen = resolved(fn.TabularClassifier(preset="fast"), n_rows, 3, [n_categories], metric, regression=False)
+        assert (chosen.batch_size, chosen.n_epochs) == (batch_size, n_epochs)
 
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
@@ -189,6 +275,23 @@ class TestFitting:
         model = fn.TabularRegressor(**QUICK, n_epochs=100_000, time_limit=1.0).fit(X, VALUES)
         assert model.n_iter_ < 100_000
         assert model.history_[0].learning_rate[-1] < 0.1 * max(model.history_[0].learning_rate)
+
+    def test_judging_takes_little_of_a_limited_time(self, monkeypatch):
+        """A clock by which a row is trained on in 1 s and judging takes 40 s."""
+        clock = [0.0]
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        deadline = Deadline(Progress(1.0, 1), 1000, 80, 10, 100, 2000.0, np.random.default_rng(0))
+        session, judged, ends = SimpleNamespace(step=0), [], False
+        while not ends:
+            clock[0] += len(deadline.rows(session))
+            ends = deadline.on_epoch_end(session)
+            if deadline.wants_judgement():
+                clock[0] += 40
+                judged.append(clock[0])
+                deadline.judged()
+        assert judged[0] > 0.05 * 2000
+        assert min(np.diff(judged[:-1])) >= 5 * 40
+        assert 0.85 * 2000 < judged[-1] <= 2000 - 2 * 40  # the outputs and their score follow
 
     @pytest.mark.parametrize(
         ("left", "n_folds", "beside_training", "expected"),
@@ -201,9 +304,9 @@ class TestFitting:
         """A clock that goes on by a second whenever it is read."""
         clock = iter(range(10**6))
         monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
-        model = fn.TabularRegressor(n_folds=5, n_epochs=1000, time_limit=30, random_state=0).fit(X, VALUES)
-        assert next(clock) <= 33
-        assert 1 <= len(model.networks_) < 5
+        model = fn.TabularRegressor(n_folds=5, n_epochs=1000, time_limit=60, random_state=0, n_threads=1).fit(X, VALUES)
+        assert next(clock) <= 66
+        assert 1 <= len(model.networks_) < 10
         assert np.isnan(model.feature_importances_).all()
         assert not np.isnan(model.validation_score_)
 

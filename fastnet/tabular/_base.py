@@ -1,0 +1,302 @@
+"""What the estimators of tables share: parameters, preparing, splitting, training, judging."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+
+from fastnet import _checks, losses
+from fastnet._atomic import replacing
+from fastnet.history import History
+from fastnet.network import Network
+from fastnet.tabular import _recipe
+from fastnet.tabular._choices import PRESETS, Choices, resolved
+from fastnet.tabular._folds import Rows, Task, train_folds
+from fastnet.tabular._frames import names_of
+from fastnet.tabular._importances import importances
+from fastnet.tabular._metrics import Metric
+from fastnet.tabular._mixture import Mixture
+from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
+from fastnet.tabular._splits import splits
+from fastnet.tabular._time_limit import TimeLimit
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class BaseTabular(BaseEstimator, ABC):
+    """An estimator whose `fit` takes a table as it is; subclasses know their targets."""
+
+    preset: str = "default"
+    metric: str
+    time_limit: float | None = None
+    n_members: int | None = None
+    n_folds: int | None = None
+    ensemble: str | None = None
+    hidden_layer_sizes: Any = None
+    activation: Any = None
+    numeric_embedding: Any = None
+    category_units: int | None = None
+    scale_layer: bool | None = None
+    data_init: bool | None = None
+    dropout: float | None = None
+    weight_decay: float | None = None
+    learning_rate: float | None = None
+    beta_2: float | None = None
+    schedule: str | None = None
+    n_epochs: int | None = None
+    batch_size: int | None = None
+    patience: float | None = None
+    validation_fraction: float = 0.2
+    categorical_features: Any = "from_dtype"
+    max_one_hot: int = 8
+    min_category_count: int = 1
+    n_threads: int | None = None
+    verbose: bool = False
+    random_state: Any = None
+
+    _metrics: ClassVar[dict[str, Metric]]
+    _regression: ClassVar[bool]
+
+    @abstractmethod
+    def _learn_targets(self, y: Any) -> np.ndarray:
+        """Check y and learn what is to be known of it; the targets in the form that `Metric.measure` sees."""
+
+    @abstractmethod
+    def _check_targets(self, y: Any) -> np.ndarray:
+        """Targets of validation rows in the same form."""
+
+    @abstractmethod
+    def _network_targets(self, y: np.ndarray) -> np.ndarray:
+        """Targets in the form that the network sees."""
+
+    @abstractmethod
+    def _n_outputs(self) -> int:
+        """Units of the output layer."""
+
+    @abstractmethod
+    def _loss(self, metric: Metric, choices: Choices) -> losses.Loss:
+        """What is minimised."""
+
+    @abstractmethod
+    def _in_units(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs of networks as predictions that `Metric.measure` sees."""
+
+    def _learn_from_held(self, held: Rows, outputs: np.ndarray) -> None:
+        """Learn from the networks' outputs for the rows that they were validated on."""
+
+    def _chosen_metric(self) -> Metric:
+        return self._metrics[_checks.one_of(self.metric, "metric", tuple(self._metrics))]
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Prepare the columns and train.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            A data frame of pandas, Polars, PyArrow or another that Narwhals knows, or an array.
+        y : array-like of shape (n_samples,), or (n_samples, n_outputs) for a regression
+        sample_weight : array-like of shape (n_samples,), optional
+        X_val, y_val : optional
+            Rows to validate on, in place of rows of X.
+        groups : array-like of shape (n_samples,), optional
+            Rows of a group are not parted when rows are set aside.
+
+        Returns
+        -------
+        self : TabularClassifier or TabularRegressor
+
+        Raises
+        ------
+        ValueError, TypeError
+            Parameters or data that do not fit.
+        """
+        limit = TimeLimit(None if self.time_limit is None else _checks.real(self.time_limit, "time_limit", above=0.0))
+        _checks.one_of(self.preset, "preset", tuple(PRESETS))
+        metric = self._chosen_metric()
+        if y is None:
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val belong together: give both, or neither.")
+        data = self._read(X, y, sample_weight)
+        given = None if X_val is None else Rows(self._prepared(X_val), self._check_targets(y_val))
+        if given is not None:
+            check_consistent_length(given.X, given.y)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        prepare = self.preprocessor_
+        choices = resolved(self, len(data), len(prepare.continuous_), prepare.n_categories_, metric, regression=self._regression)
+        if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
+            raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
+        parts = self._parts(data, groups, choices.n_folds, seed, split=given is None)
+        if len(parts) < choices.n_folds:
+            choices = replace(choices, n_members=choices.n_members * choices.n_folds)
+        tasks = [self._task(metric, choices, data.X.shape[1], kind) for kind in choices.numeric_embedding]
+        mixture = Mixture.of(tasks[0], train_folds(tasks, data, parts, given, limit, seed))
+        self.networks_: list[Network] = [fold.network for fold in mixture.folds]
+        self.history_: list[History] = [fold.history for fold in mixture.folds]
+        self.weights_ = mixture.weights
+        self.n_iter_ = max(map(len, self.history_))
+        self._judge(tasks[0], mixture, limit.end)
+        return self
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+        """The training rows, prepared; what is to be known of columns and targets is learnt."""
+        self.preprocessor_ = TabularPreprocessor(
+            categorical_features=self.categorical_features,
+            max_one_hot=self.max_one_hot,
+            min_category_count=self.min_category_count,
+        ).fit(X)
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+            if hasattr(self.preprocessor_, name):
+                setattr(self, name, getattr(self.preprocessor_, name))
+        features = self._prepared(X)
+        self.target_names_ = names_of(y)
+        targets = self._learn_targets(y)
+        check_consistent_length(features, targets)
+        return Rows(features, targets, self._weights(features, targets, sample_weight))
+
+    def _prepared(self, X: Any) -> np.ndarray:
+        """The columns as numbers, one at least."""
+        features = self.preprocessor_.transform(X)
+        return features if features.shape[1] else np.zeros((len(features), 1), np.float32)
+
+    def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
+        if sample_weight is None:
+            return None
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if (weights < 0).any() or not weights.any():
+            raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")
+        return np.asarray(weights / weights.mean(), np.float32)
+
+    def _parts(
+        self, data: Rows, groups: ArrayLike | None, n_folds: int, seed: int, *, split: bool
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Numbers of the rows that each network trains on and is validated on; rows without weight do not count."""
+        fraction = _checks.real(self.validation_fraction, "validation_fraction", minimum=0.0, below=1.0)
+        counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
+        if not split:
+            return [(counting, counting[:0])]
+        found = splits(
+            len(counting),
+            None if self._regression else data.y[counting],
+            None if groups is None else np.asarray(groups)[counting],
+            n_folds=n_folds,
+            fraction=fraction,
+            seed=seed,
+        )
+        return [(counting[rows], counting[held]) for rows, held in found]
+
+    def _task(self, metric: Metric, choices: Choices, n_inputs: int, embedding: str) -> Task:
+        prepare = self.preprocessor_
+        return Task(
+            _recipe.Inputs(n_inputs, prepare.continuous_, prepare.codes_, prepare.n_categories_),
+            self._n_outputs(),
+            embedding,
+            metric,
+            choices,
+            self._loss(metric, choices),
+            self._network_targets,
+            self._in_units,
+            self.n_threads,
+            bool(self.verbose),
+        )
+
+    def _judge(self, task: Task, mixture: Mixture, end: float) -> None:
+        """Score, calibrate, and measure importances, by `end`, on the rows that networks did not train on."""
+        self.validation_score_ = np.nan
+        self.feature_importances_ = np.full(self.n_features_in_, np.nan)
+        self._learn_from_held(mixture.held, mixture.outputs)
+        if not len(mixture.held):
+            return
+        self.validation_score_ = -task.badness(mixture.held, mixture.outputs)
+        first = mixture.folds[0]
+        rows = Rows(first.held.X, first.held.y)
+        self.feature_importances_ = importances(first.network, rows, self.preprocessor_.columns_, task.badness, end)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Weighted mean of the networks' outputs."""
+        check_is_fitted(self, "networks_")
+        features = self._prepared(X)
+        weighted = zip(self.networks_, self.weights_.tolist(), strict=True)
+        return sum((weight * network.forward(features) for network, weight in weighted), np.zeros((), np.float32))
+
+    @property
+    def columns_(self) -> list[ColumnSummary]:
+        """What each column of the table became."""
+        check_is_fitted(self, "networks_")
+        return self.preprocessor_.columns_
+
+    def summary(self) -> str:
+        """What was done to each column, a line each, and the networks."""
+        check_is_fitted(self, "networks_")
+        n, of_each = len(self.networks_), self.networks_[0].n_members
+        networks = f"{n} network{'s' * (n > 1)} of {of_each} member{'s' * (of_each > 1)}"
+        n_params = sum(network.n_params for network in self.networks_)
+        return f"{self.preprocessor_.summary()}\n{networks}, {n_params:,} parameters"
+
+    def save(self, path: Any) -> None:
+        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+        """
+        from fastnet.persistence import save
+
+        save(self, path)
+
+    def to_onnx(self, path: Any = None, **options: Any) -> Any:
+        """The fitted estimator as an ONNX model, with the preparing of columns inside.
+
+        It has an input of shape (n_rows, 1) for each column that is used, named as the column is: strings, where categories are
+        text, else float64. Missing numbers are NaN; missing text is any that is no category, "" say.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            A file to write, too.
+        **options
+            ``dtype``, ``opset``, ``zipmap``: those of `fastnet.onnx.to_onnx`.
+
+        Returns
+        -------
+        onnx.ModelProto
+
+        Raises
+        ------
+        ValueError
+            A column holds dates or times, or text beside numbers: ONNX has no type for them.
+        """
+        from fastnet.onnx import to_onnx
+
+        check_is_fitted(self, "networks_")
+        model = to_onnx(self, **options)
+        if path is not None:
+            with replacing(path) as temporary:
+                temporary.write_bytes(model.SerializeToString())
+        return model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "networks_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags

@@ -1,0 +1,127 @@
+"""Classes of a table's rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_y, column_or_1d
+
+from fastnet import losses
+from fastnet.tabular._base import BaseTabular
+from fastnet.tabular._calibration import best_temperature, tempered
+from fastnet.tabular._choices import Choices
+from fastnet.tabular._docs import with_parameters
+from fastnet.tabular._folds import Rows
+from fastnet.tabular._frames import plain_labels
+from fastnet.tabular._metrics import CLASSIFICATION, Metric
+
+
+@with_parameters
+@dataclass(kw_only=True, eq=False, repr=False)
+class TabularClassifier(ClassifierMixin, BaseTabular):
+    """Classification of rows of a table: numbers, categories, text, dates and missing values, with no tuning.
+
+    Parameters
+    ----------
+    metric : {"accuracy", "log_loss", "roc_auc"}, default="accuracy"
+        What matters: the best epochs are those that are best in it, and labels are smoothed for accuracy.
+    {parameters}
+    label_smoothing : float in [0, 1), default=None
+        Share of each target that is spread over all classes; by default 0.1 for accuracy, else 0.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, as scikit-learn's classifiers have them.
+    calibrate : bool, default=True
+        Divide the logarithms of probabilities by the temperature that is best for log-loss on the validation rows.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    {attributes}
+    temperature_ : float
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> model = fn.TabularClassifier(preset="fast", random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    """
+
+    _metrics = CLASSIFICATION
+    _regression = False
+
+    metric: str = "accuracy"
+    label_smoothing: float | None = None
+    class_weight: Any = None
+    calibrate: bool = True
+
+    def _learn_targets(self, y: Any) -> np.ndarray:
+        y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self), warn=True)
+        check_classification_targets(y)
+        self.classes_, numbers = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"{type(self).__name__} needs at least two classes in y, got one class: {self.classes_[0]!r}.")
+        return numbers
+
+    def _check_targets(self, y: Any) -> np.ndarray:
+        y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self))
+        numbers = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        if (self.classes_[numbers] != y).any():
+            raise ValueError("y_val holds classes that y does not hold.")
+        return numbers
+
+    def _network_targets(self, y: np.ndarray) -> np.ndarray:
+        return y
+
+    def _n_outputs(self) -> int:
+        return len(self.classes_)
+
+    def _loss(self, metric: Metric, choices: Choices) -> losses.Loss:
+        return losses.CrossEntropy(choices.label_smoothing)
+
+    def _in_units(self, outputs: np.ndarray) -> np.ndarray:
+        return outputs
+
+    def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
+        weights = super()._weights(X, y, sample_weight)
+        if self.class_weight is None:
+            return weights
+        of_classes = compute_sample_weight(self.class_weight, self.classes_[y]).astype(np.float32)
+        return of_classes if weights is None else weights * of_classes
+
+    def _learn_from_held(self, held: Rows, outputs: np.ndarray) -> None:
+        self.temperature_ = best_temperature(held.y, outputs, held.weights) if self.calibrate and len(held) else 1.0
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        return tempered(self._outputs(X), self.temperature_)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        numbers = self._outputs(X).argmax(axis=1)
+        return self.classes_[numbers]

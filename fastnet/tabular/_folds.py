@@ -1,0 +1,195 @@
+"""The networks of an estimator: one for each part of the rows, made, trained and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from fastnet._many import side_by_side
+from fastnet.callbacks import Callback, ProgressBar
+from fastnet.history import History
+from fastnet.layers import Dense
+from fastnet.losses import Loss
+from fastnet.network import Network
+from fastnet.runtime import thread_limit
+from fastnet.tabular import _recipe
+from fastnet.tabular._choices import Choices
+from fastnet.tabular._metrics import Metric
+from fastnet.tabular._time_limit import TimeLimit, Turn
+from fastnet.tabular._training import train
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Prepared rows of a table, their targets as metrics see them, and their weights if they have any."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, chosen: Any) -> Rows:
+        return Rows(self.X[chosen], self.y[chosen], None if self.weights is None else self.weights[chosen])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of all parts, in their order."""
+        weights = [part.weights for part in parts if part.weights is not None]
+        of_all = np.concatenate(weights) if weights else None
+        return cls(np.concatenate([part.X for part in parts]), np.concatenate([part.y for part in parts]), of_all)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What networks are to learn, and how.
+
+    Attributes
+    ----------
+    inputs : Inputs
+    n_outputs : int
+    embedding : str
+        What numbers become.
+    metric : Metric
+    choices : Choices
+    loss : Loss
+    as_targets : callable
+        Targets as metrics see them -> as networks do.
+    in_units : callable
+        Outputs of networks -> predictions as metrics see them.
+    n_threads : int or None
+    progress : bool
+    """
+
+    inputs: _recipe.Inputs
+    n_outputs: int
+    embedding: str
+    metric: Metric
+    choices: Choices
+    loss: Loss
+    as_targets: Callable[[np.ndarray], np.ndarray]
+    in_units: Callable[[np.ndarray], np.ndarray]
+    n_threads: int | None
+    progress: bool
+
+    def network(self, X: np.ndarray, seed: int) -> Network:
+        """An untrained network of the members, with its initial values."""
+        rng = np.random.default_rng(seed)
+        choices = self.choices
+        output = Dense(self.n_outputs, self.metric.output, scale="ntk")
+        layers = _recipe.layers(self.inputs, X, self.embedding, output, choices)
+        network = Network(layers, self.inputs.n, n_members=choices.n_members, ensemble=choices.ensemble, random_state=rng)
+        if choices.data_init and choices.ensemble == "packed":
+            _recipe.initialise_from(network, X, rng)
+        return network
+
+    def badness(self, rows: Rows, outputs: np.ndarray) -> float:
+        """How bad the outputs are for the rows."""
+        return self.metric.measure(rows.y, self.in_units(outputs), rows.weights)
+
+    def smooth_badness(self, rows: Rows, outputs: np.ndarray) -> float:
+        """The same in a measure that every change of the outputs changes."""
+        return (self.metric.smooth or self.metric.measure)(rows.y, self.in_units(outputs), rows.weights)
+
+    def badness_of_members(self, network: Network, rows: Rows) -> np.ndarray:
+        """How bad each member is for the rows."""
+        outputs = network.forward_members(rows.X)
+        return np.array([self.badness(rows, outputs[:, member]) for member in range(network.n_members)])
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A trained network, the rows it was validated on, which may be none, and its outputs for them.
+
+    Attributes
+    ----------
+    kind : int
+        Number of its task.
+    part : int
+        Number of the part of the rows that it was trained on.
+    network : Network
+    history : History
+    held : Rows
+    outputs : ndarray of shape (len(held), n_outputs)
+    """
+
+    kind: int
+    part: int
+    network: Network
+    history: History
+    held: Rows
+    outputs: np.ndarray
+
+
+class Until(Callback):
+    """Ends training when an event is set."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    def on_epoch_end(self, session: Any) -> bool:
+        """True if it is set."""
+        return self.event.is_set()
+
+
+def train_folds(
+    tasks: Sequence[Task],
+    data: Rows,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    given: Rows | None,
+    limit: TimeLimit,
+    seed: int,
+) -> list[Fold]:
+    """Train a network for each task on each part, or as many as there is time for, as many at a time as there are threads.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        They differ in what numbers become.
+    data : Rows
+    parts : sequence of (rows to train on, rows to validate on)
+        Numbers of rows of `data`.
+    given : Rows, optional
+        Validation rows of all networks, in place of those of the parts.
+    limit : TimeLimit
+    seed : int
+        Of the first network; each further one has the next.
+    """
+    n_threads = thread_limit(tasks[0].n_threads)
+    n_networks = len(parts) * len(tasks)
+    n_workers = min(n_threads, n_networks)
+    over = Event()
+
+    def fold(number: int) -> Fold | None:
+        turn, n_left = Turn(limit), n_networks - number
+        if number >= n_workers and not turn.is_possible():
+            return None
+        part, kind = divmod(number, len(tasks))
+        (chosen, left_out), task = parts[part], tasks[kind]
+        rows, held = data[chosen], data[left_out] if given is None else given
+        network = task.network(rows.X, seed + number)
+        history = train(
+            network,
+            (rows.X, task.as_targets(rows.y), rows.weights),
+            partial(task.badness_of_members, rows=held) if len(held) else None,
+            len(held),
+            task.choices,
+            loss=task.loss,
+            end=turn.end_of_training(-(-n_left // n_workers)),
+            seed=seed + number,
+            n_threads=n_threads // min(n_workers, n_left),
+            callbacks=[Until(over), *([ProgressBar(desc=f"network {number + 1}")] if task.progress else [])],
+        )
+        turn.trained()
+        outputs = network.forward(held.X)
+        turn.judged()
+        return Fold(kind, part, network, history, held, outputs)
+
+    found = side_by_side(fold, range(n_networks), n_workers, over)
+    return [one for one in found if one is not None]

@@ -1,0 +1,128 @@
+"""Values of a table's rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import _check_y, column_or_1d
+
+from fastnet import losses
+from fastnet.tabular._base import BaseTabular
+from fastnet.tabular._choices import Choices
+from fastnet.tabular._docs import with_parameters
+from fastnet.tabular._metrics import REGRESSION, Metric, pinball
+
+
+@with_parameters
+@dataclass(kw_only=True, eq=False, repr=False)
+class TabularRegressor(RegressorMixin, BaseTabular):
+    """Regression on rows of a table: numbers, categories, text, dates and missing values, with no tuning.
+
+    Targets are standardised, and predictions stay within the range of the training targets.
+
+    Parameters
+    ----------
+    metric : {"rmse", "mae", "poisson", "quantile"}, default="rmse"
+        What matters: it is minimised, and the best epochs are those that are best in it.
+    quantiles : float or sequence of float, default=0.5
+        Levels of metric "quantile"; the predicted quantiles never cross.
+    {parameters}
+    clip : bool, default=True
+        Keep predictions within the range of the training targets.
+
+    Attributes
+    ----------
+    {attributes}
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> model = fn.TabularRegressor(preset="fast", random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.4)
+    True
+    """
+
+    _metrics = {**REGRESSION, "quantile": REGRESSION["mae"]}
+    _regression = True
+
+    metric: str = "rmse"
+    quantiles: Any = 0.5
+    clip: bool = True
+
+    def _chosen_metric(self) -> Metric:
+        metric = super()._chosen_metric()
+        return metric if self.metric != "quantile" else Metric(pinball(self._levels()), "quantile", learning_rate=0.2)
+
+    def _levels(self) -> np.ndarray:
+        return np.sort(np.atleast_1d(np.asarray(losses.Quantile(self.quantiles).levels)))
+
+    def _values(self, y: Any) -> np.ndarray:
+        values = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=self), np.float64)
+        if self.metric == "poisson" and values.min() < 0:
+            raise ValueError(f"Targets of metric='poisson' must be at least 0, got {values.min():g}.")
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = column_or_1d(values, warn=True)
+        return values.reshape(len(values), -1)
+
+    def _learn_targets(self, y: Any) -> np.ndarray:
+        values = self._values(y)
+        self._one_target = values.shape[1] == 1
+        self._low, self._high = values.min(axis=0), values.max(axis=0)
+        poisson = self.metric == "poisson"
+        self._shift = np.zeros(values.shape[1]) if poisson else values.mean(axis=0)
+        spread = values.mean(axis=0) if poisson else values.std(axis=0)
+        self._spread = np.where(spread > 0, spread, 1.0)
+        return values
+
+    def _check_targets(self, y: Any) -> np.ndarray:
+        values = self._values(y)
+        if values.shape[1] != len(self._shift):
+            raise ValueError(f"y_val must have {len(self._shift)} columns as y has, got {values.shape[1]}.")
+        return values
+
+    def _network_targets(self, y: np.ndarray) -> np.ndarray:
+        return ((y - self._shift) / self._spread).astype(np.float32)
+
+    def _of_each_target(self) -> int:
+        return len(self._levels()) if self.metric == "quantile" else 1
+
+    def _n_outputs(self) -> int:
+        return len(self._shift) * self._of_each_target()
+
+    def _loss(self, metric: Metric, choices: Choices) -> losses.Loss:
+        return losses.Quantile(tuple(self._levels())) if metric.loss == "quantile" else losses.LOSSES[metric.loss]()
+
+    def _in_units(self, outputs: np.ndarray) -> np.ndarray:
+        k = self._of_each_target()
+        values = outputs.reshape(len(outputs), -1, k) * self._spread[:, None] + self._shift[:, None]
+        if self.clip:
+            values = np.clip(values, self._low[:, None], self._high[:, None])
+        return np.sort(values, axis=2).reshape(outputs.shape)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted targets.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            With several quantiles these are the last axis, in ascending order.
+        """
+        values = self._in_units(self._outputs(X).astype(np.float64))
+        if self.metric == "quantile" and np.ndim(self.quantiles):
+            values = values.reshape(len(values), -1, self._of_each_target())
+            return values[:, 0] if self._one_target else values
+        return values[:, 0] if self._one_target else values
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
