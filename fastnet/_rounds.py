@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -222,11 +222,9 @@ class RoundsSession(Session):
     def _checksum(self) -> str:
         return f"{len(self._shards)} rows in {len(self._shards.sizes)} shards"
 
-    def _parts(self) -> Generator[None]:
-        yield None
-
-    def _n_batches(self, order: np.ndarray | None) -> int:
-        return self.steps_per_epoch
+    def _run_rows(self, max_batches: int | None) -> Any:
+        n_batches = self.steps_per_epoch if max_batches is None else min(self.steps_per_epoch, max_batches)
+        return self._run_part(None, n_batches, self.step)
 
     def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
         ends = np.unique(np.minimum(np.arange(self._rounds + 1) * self.steps_per_epoch // self._rounds, n_batches))

@@ -365,7 +365,7 @@ class TestClient:
     def test_a_cluster_that_loses_all_workers(self, client, monkeypatch):
         class Leave(fn.Callback):
             def on_epoch_end(self, session):
-                monkeypatch.setattr("fastnet.dask._PATIENCE", 0.5)
+                monkeypatch.setattr("fastnet.dask._engine.PATIENCE", 0.5)
                 with_workers(client, 0)
 
         with pytest.raises(WorkerError, match="All workers were lost, and none has come back in 0.5 seconds"):
