@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnet import _checks, _data, losses, optimizers
-from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise
+from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise, on_rows
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._session import EpochResult, Session
 from fastnet._stream import StreamSession, mean_loss
@@ -206,10 +206,7 @@ def _fit_lbfgs(
 
     result = minimise(
         network,
-        X,
-        y,
-        loss=loss,
-        sample_weight=sample_weight,
+        on_rows(X, y, loss=loss, sample_weight=sample_weight, n_threads=n_threads),
         l2=l2,
         max_iter=max_iter,
         max_fun=optimizer.max_fun,
@@ -217,7 +214,6 @@ def _fit_lbfgs(
         ftol=optimizer.ftol,
         max_time=max_time,
         callback=record,
-        n_threads=n_threads,
     )
     if result.status == LINE_SEARCH_FAILED:
         warnings.warn(

@@ -11,13 +11,14 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import _safe_indexing, check_random_state
 
 from fastnet import _data, estimators
+from fastnet._lbfgs import Objective
 from fastnet._rounds import RoundsSession, Shard
 from fastnet.dask._engine import Engine
 from fastnet.dask._estimator import ClassifierOnDask, OnDask, in_memory, on_dask
 from fastnet.dask._partitions import Partition, is_on_dask, partitions, surveyed
-from fastnet.dask._shards import DealtRows
+from fastnet.dask._shards import DealtRows, Shards
+from fastnet.losses import Loss
 from fastnet.network import Network
-from fastnet.optimizers import LBFGS
 
 if TYPE_CHECKING:
     from fastnet.estimators import MLPClassifier as _Estimator
@@ -43,9 +44,15 @@ class _DealtRows(DealtRows):
     def session(self, estimator: Any, network: Network, *, random_state: Any, **options: Any) -> RoundsSession:
         """A training run on them."""
         rng = check_random_state(random_state)
-        encode = partial(_encoded, estimator._for_workers(self._class_counts), network.dtype)
-        shards = self.deal(encode, seed=int(rng.randint(2**31 - 1)))
+        shards = self._shards(estimator, network, seed=int(rng.randint(2**31 - 1)))
         return RoundsSession(network, shards, rounds_per_epoch=self._rounds_per_epoch, random_state=rng, **options)
+
+    def objective(self, estimator: Any, network: Network, loss: Loss) -> tuple[Objective, float]:
+        """Their mean loss, and their weight."""
+        return self._shards(estimator, network, seed=0).objective(loss, estimator.n_threads)
+
+    def _shards(self, estimator: Any, network: Network, seed: int) -> Shards:
+        return self.deal(partial(_encoded, estimator._for_workers(self._class_counts), network.dtype), seed)
 
 
 def _encoded(estimator: Any, dtype: np.dtype, part: Partition) -> Shard:
@@ -71,7 +78,8 @@ class _MLPOnDask(OnDask, _Estimator):
         engine = Engine(self.client)
         if role == "validation":
             return check(*in_memory(engine, X, y, sample_weight), role=role, reset=reset)
-        self._refuse()
+        if getattr(self, "scale_target", False):
+            raise ValueError("scale_target=True needs all targets in memory: standardise y before, or set scale_target=False.")
         parts = engine.persist(partitions(X, y, sample_weight))
         survey = surveyed(engine, parts, of_classes=not self._numeric_targets)
         rows = check(_safe_indexing(survey.X, [0] * len(survey.y)), survey.y, None, role=role, reset=reset)
@@ -82,13 +90,6 @@ class _MLPOnDask(OnDask, _Estimator):
         local = super()._for_workers(class_counts)
         local.callbacks = None
         return local
-
-    def _refuse(self) -> None:
-        """Raise ValueError for parameters that need all rows in one place."""
-        if getattr(self, "scale_target", False):
-            raise ValueError("scale_target=True needs all targets in memory: standardise y before, or set scale_target=False.")
-        if isinstance(self.solver, LBFGS) or self.solver == "lbfgs":
-            raise ValueError("solver='lbfgs' needs all rows in memory, got data on Dask: set another solver, or give arrays.")
 
 
 @on_dask(estimators.MLPClassifier)
@@ -118,6 +119,9 @@ class MLPClassifier(ClassifierOnDask, _MLPOnDask, estimators.MLPClassifier):
     -----
     Validation data (`X_val`, `y_val`) are brought into this process, and early stopping needs them. `partial_fit` takes the
     same data as `fit`. Data that are not on Dask are trained as by `fastnet.MLPClassifier`.
+
+    ``solver="lbfgs"`` makes no rounds: every evaluation sums the losses and gradients of all shards, and the result is that of
+    one machine, to rounding.
 
     Workers compute with one level of vector instructions; on machines of different kinds set FASTNET_CPU.
 

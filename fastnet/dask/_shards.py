@@ -1,18 +1,22 @@
-"""Rows that are dealt to shards on the workers, and what is computed there: rounds of training."""
+"""Rows that are dealt to shards on the workers, and what is computed there: rounds of training, and sums for L-BFGS."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 import numpy as np
 from dask.delayed import Delayed, delayed
 
-from fastnet import _checks
-from fastnet._rounds import Model, Round, Shard, average, deal, train
+from fastnet import _checks, _core
+from fastnet._lbfgs import Objective
+from fastnet._rounds import Model, Round, Shard, aligned, average, common_level, deal, train
 from fastnet.dask._engine import Engine
 from fastnet.dask._partitions import Partition, gathered
+from fastnet.losses import Loss
+from fastnet.network import Network
 
 #: Rows of a shard, as the caller gave them, in the core's form.
 Encode = Callable[[Partition], Shard]
@@ -88,6 +92,46 @@ class Shards:
             ]
             model = delayed(average)(model, trained, dask_key_name=_key(work, number, "average"))
         return cast(Model, self._engine.compute(model))
+
+
+    def objective(self, loss: Loss, n_threads: int | None) -> tuple[Objective, float]:
+        """The mean loss of all rows, each evaluation of which is one graph; and their weight."""
+        weights = self._engine.compute(delayed([delayed(_weight)(shard) for shard in self._shards]))
+        total = sum(weights)
+        terms = [(shard, weight / total) for shard, weight in zip(self._shards, weights, strict=True) if weight]
+
+        def objective(network: Network, out: np.ndarray) -> float:
+            sent = delayed((network.layers, network._inputs, network.params.copy(), network._together), traverse=False)
+            found = self._engine.compute(delayed([delayed(_term)(sent, loss, shard, n_threads or 1) for shard, _ in terms]))
+            common_level([term.level for term in found])
+            out[:] = 0
+            for (_, share), term in zip(terms, found, strict=True):
+                out += share * term.gradient
+            return math.fsum(share * term.J for (_, share), term in zip(terms, found, strict=True))
+
+        return objective, total
+
+
+class _Term(NamedTuple):
+    """A shard's mean loss with its gradient, and the level of vector instructions it was computed with."""
+
+    J: float
+    gradient: np.ndarray
+    level: str
+
+
+def _weight(shard: Shard) -> float:
+    _, y, sample_weight = shard
+    return float(len(y) if sample_weight is None else sample_weight.sum(dtype=np.float64))
+
+
+def _term(structure: tuple[Any, ...], loss: Loss, shard: Shard, n_threads: int) -> _Term:
+    layers, inputs, params, together = structure
+    network = Network._adopt(layers, inputs, params.copy(), together)
+    X, y, sample_weight = aligned(shard)
+    gradient = np.empty_like(network.params)
+    J = network._loss_and_grad(X, y, loss, sample_weight, gradient, n_threads=n_threads)
+    return _Term(J, gradient, _core.level)
 
 
 def _key(work: Round, number: int, what: str) -> str:
