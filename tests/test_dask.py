@@ -22,6 +22,7 @@ base = pytest.importorskip("sklearn.base")
 
 from fastnet._rounds import Model, average, deal  # noqa: E402
 from fastnet.dask import MLPClassifier, MLPRegressor, WorkerError  # noqa: E402
+from fastnet.dask._engine import Engine  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Port 8787 is already in use"),
@@ -411,6 +412,40 @@ class TestClient:
             soon(fitted, classifier(client=client, callbacks=[Leave()]), *arrays()[:2])
         with pytest.raises(WorkerError, match="The cluster has no workers, after 0.5 seconds"):
             soon(fitted, classifier(client=client), *arrays()[:2])
+
+    @pytest.mark.parametrize("error", [None, TimeoutError("the task's own")])
+    def test_what_ends_while_it_is_looked_at_is_not_late(self, error):
+        class Future:
+            over = False
+
+            def done(self):
+                return self.over
+
+            def exception(self, timeout):
+                self.over = True
+                raise TimeoutError(f"timed out after {timeout} s")
+
+            def result(self):
+                if error:
+                    raise error
+                return 7
+
+        class Client:
+            def wait_for_workers(self, n, timeout):
+                pass
+
+            def compute(self, value):
+                return Future()
+
+            def nthreads(self):
+                return {"worker": 1}
+
+        engine = Engine(Client())
+        if error is None:
+            assert engine.compute(None) == 7
+        else:
+            with pytest.raises(TimeoutError, match="the task's own"):
+                engine.compute(None)
 
     def test_errors_of_workers_keep_their_type(self, client):
         X, y, _ = arrays()

@@ -53,18 +53,22 @@ class Engine:
         from distributed import KilledWorker
 
         future = self._client.compute(value)
+        self._wait(future)
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise WorkerError(
+                f"{error.task} has cost more workers than Dask allows (distributed.scheduler.allowed-failures); the last was "
+                f"{error.last_worker.address}. Give the workers more memory, or the data more partitions and n_shards."
+            ) from error
+
+    def _wait(self, future: Any) -> None:
+        """Wait for a result or an error, as long as there are workers or may be some soon."""
         without_workers = 0.0
-        while True:
+        while not future.done():
             try:
-                return future.result(timeout=INTERVAL)
-            except KilledWorker as error:
-                raise WorkerError(
-                    f"{error.task} has cost more workers than Dask allows (distributed.scheduler.allowed-failures); the last was "
-                    f"{error.last_worker.address}. Give the workers more memory, or the data more partitions and n_shards."
-                ) from error
+                future.exception(timeout=INTERVAL)
             except TimeoutError:
-                if future.done():
-                    raise
                 without_workers = 0.0 if self._client.nthreads() else without_workers + INTERVAL
             if without_workers >= PATIENCE:
                 raise WorkerError(f"All workers were lost, and none has come back in {PATIENCE:g} seconds.")
