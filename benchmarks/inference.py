@@ -19,6 +19,7 @@ TASKS = (
     Inference("small-1000", _SMALL, 1_000, best_goal=1.5),
     Inference("small-100000", _SMALL, 100_000, best_goal=1.2),
     Inference("large-1", _LARGE, 1, best_goal=1.0),
+    Inference("large-1000", _LARGE, 1_000, best_goal=1.0),
     Inference("large-100000", _LARGE, 100_000, best_goal=1.3),
 )
 QUICK = ("small-1", "small-1000")
