@@ -21,7 +21,7 @@ LAYERS = [
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers", "augment"},
     {"_atomic", "_data", "_summary", "ragged"},
-    {"_generation", "_steps", "augment"},
+    {"_generation", "_predictions", "_steps", "augment"},
     {"_identity", "data", "network"},
     {"_factors", "_lbfgs", "_loop", "_many", "_models", "_sampling", "callbacks", "functional"},
     {"_session"},
