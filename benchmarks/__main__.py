@@ -17,7 +17,9 @@ SPEED = (
 QUICK = ("train", "inference")
 #: Those that measure accuracy, on real tables.
 ACCURACY = ("recipes", "tabular", "ablation")
-GROUPS = (*SPEED, *ACCURACY)
+#: Those of several processes and of data larger than memory.
+SPREAD = ("distributed", "shards", "outofcore")
+GROUPS = (*SPEED, *ACCURACY, *SPREAD)
 #: Below that, a table of several classes cannot be split.
 LEAST_TRAIN_ROWS = 100
 _ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +42,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     quick_help = f"a first impression in a few minutes: {' and '.join(QUICK)}, fewer shapes, three short rounds; not to publish"
     add("--quick", action="store_true", help=quick_help)
-    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but the last three)")
+    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: the first {len(SPEED)})")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
     add("--methods", type=_names, default=(), metavar="NAME[,NAME]", help="of tabular, methods whose names begin so only")
     add("--rounds", type=int, help="interleaved rounds, or random splits of tables: 5, quick 3")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
 
 import numpy as np
 
 MOMENTUM = 0.9
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
+
+_FOLDERS = ExitStack()
+atexit.register(_FOLDERS.close)
 
 
 @dataclass(frozen=True)
@@ -177,3 +184,49 @@ class Concurrent:
     @property
     def n_bytes(self) -> int:
         return self.training.n_bytes
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Training on `processes` processes at the same time; `rounds` an epoch where they exchange models and not gradients."""
+
+    kind: ClassVar[str] = "spread"
+
+    training: Training
+    processes: int
+    rounds: int = 1
+
+    @property
+    def n_bytes(self) -> int:
+        return self.training.n_bytes
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Training on rows in "memory", in a "memory map" or in "Parquet" files, which the system has in its cache."""
+
+    kind: ClassVar[str] = "streamed"
+
+    training: Training
+    source: str
+    block_rows: int = 4_000
+
+    @property
+    def n_bytes(self) -> int:
+        return self.training.n_bytes
+
+    def written(self) -> Any:
+        """Arrays X and y, or the path of a Parquet file with the columns of X and "y". Files live as long as the process."""
+        X, y = self.training.data()
+        if self.source == "memory":
+            return X, y
+        folder = Path(_FOLDERS.enter_context(TemporaryDirectory(prefix="fastnet-benchmark-")))
+        if self.source == "memory map":
+            np.save(folder / "X.npy", X)
+            return np.load(folder / "X.npy", mmap_mode="r"), y
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {"y": y}
+        pq.write_table(pa.table(columns), folder / "rows.parquet", row_group_size=self.block_rows)
+        return folder / "rows.parquet"
