@@ -32,11 +32,9 @@ def ranks(module: str, task: Any, *, mpi: bool = False) -> Job:
     listener = Listener(str(folder / "socket"), "AF_UNIX")
     own = [sys.executable, "-m", "benchmarks._ranks", module, listener.address]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RANKS_FOLDER": str(folder)}
-    if mpi:
-        subprocess.Popen([*_mpiexec(), "-n", str(task.processes), *own, "mpi"], env=environment)
-    else:
-        for number in range(task.processes):
-            subprocess.Popen([*own, str(number)], env=environment)
+    commands = [[*_mpiexec(), "-n", str(task.processes), *own, "mpi"]] if mpi else [[*own, str(n)] for n in range(task.processes)]
+    for command in commands:
+        subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
     connections = [listener.accept() for _ in range(task.processes)]
 
     def together(message: Any) -> None:
