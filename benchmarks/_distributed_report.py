@@ -5,14 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks._links import LINKS, MACHINES
 from benchmarks._report import figure, table_lines
 from benchmarks._results import without_goals
+from benchmarks.distributed import HOOK
 from benchmarks.shards import SEEDS
 
 
 def tables(results: dict[str, Any], name: str) -> dict[str, str]:
     """The tables of the group `distributed` in Markdown, by name."""
-    return {part: _of_part(results, "distributed", name, part) for part in ("hook", "ranks", "rounds")}
+    measured = {part: _of_part(results, "distributed", name, part) for part in ("hook", "ranks", "links", "rounds")}
+    return {**measured, "machines": _machines(results, name)}
+
+
+def _machines(results: dict[str, Any], name: str) -> str:
+    """How many times as fast the cost model says that several machines are, from the measured times of one rank."""
+    found = {row["name"].partition(",")[0]: row for row in results["groups"]["distributed"]["rows"] if row.get("part") == "hook"}
+    rows = []
+    for task in HOOK:
+        if task.name not in found:
+            continue
+        compute = found[task.name]["times"]["one rank"]["median"] / task.scale / -(-task.n_rows // task.batch_size)
+        for link in LINKS:
+            gains = (compute / link.step(compute, machines, 4 * task.n_params) for machines in MACHINES)
+            about = f"{task.name}, {task.n_params:,} parameters, {1e3 * compute:.2g} ms"
+            rows.append((about, link.name, *(f"{gain:.2g}" for gain in gains)))
+    heads = ("network, and a step on one thread", "link", *(f"{machines} machines" for machines in MACHINES))
+    return "\n".join([*table_lines(heads, rows), "", f"By the formula, from the times in `benchmarks/results/{name}`."])
 
 
 def shards(results: dict[str, Any], name: str) -> dict[str, str]:

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmarks._links import Link
+
 MOMENTUM = 0.9
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
@@ -47,6 +49,10 @@ class Training:
     @property
     def sizes(self) -> tuple[int, ...]:
         return (self.n_features, *self.hidden, self.n_outputs)
+
+    @property
+    def n_params(self) -> int:
+        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
     @property
     def flops(self) -> float:
@@ -195,6 +201,21 @@ class Spread:
     training: Training
     processes: int
     rounds: int = 1
+
+    @property
+    def n_bytes(self) -> int:
+        return self.training.n_bytes
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What one of `processes` does in training, with exchanges that take as long as they would take over a link."""
+
+    kind: ClassVar[str] = "linked"
+
+    training: Training
+    processes: int
+    link: Link
 
     @property
     def n_bytes(self) -> int:

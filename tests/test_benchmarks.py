@@ -35,7 +35,7 @@ from benchmarks import (  # noqa: E402
     trees,
     variants,
 )
-from benchmarks.__main__ import ACCURACY  # noqa: E402
+from benchmarks.__main__ import ACCURACY, SPREAD  # noqa: E402
 from benchmarks._boosting import ABLATIONS, METHODS, REFERENCE, Boosting  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
@@ -226,7 +226,7 @@ class TestReport:
         assert not results["options"]["quick"]
         assert not set(FORCING) & set(results["environment"]["variables"])
         assert _report.markdown(results)
-        assert set(results["groups"]) <= {*ACCURACY, "ensembles"} or _report.readme_tables(results, path.name)
+        assert set(results["groups"]) <= {*ACCURACY, *SPREAD, "ensembles"} or _report.readme_tables(results, path.name)
 
     @pytest.mark.parametrize("marker", ["benchmark table", "LightGBM table"])
     def test_the_readme_shows_the_committed_results(self, marker):
