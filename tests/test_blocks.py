@@ -371,3 +371,36 @@ except MemoryError:
 """
     result = run_python(code)
     assert result.stdout.split("\n")[:2] == [f"[{rows}]", "limited"], result.stderr
+
+
+def test_parquet_files_larger_than_memory(tmp_path):
+    """200 MB of rows, in row groups of 2 MB, in a process whose heap may grow by half of that."""
+    pytest.importorskip("resource")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    rows, groups = 8000, 100
+    table = pyarrow.table({f"x{j}": np.zeros(rows, np.float32) for j in range(64)} | {"y": np.zeros(rows, int)})
+    with parquet.ParquetWriter(tmp_path / "rows.parquet", table.schema) as writer:
+        for _ in range(groups):
+            writer.write_table(table)
+    code = f"""
+import resource
+import numpy as np
+import pyarrow.parquet
+import fastnet as fn
+net = fn.Network([fn.Dense(2, "softmax")], 64, random_state=0)
+few = fn.data.from_batches(lambda number: (np.zeros((64, 64), np.float32), np.zeros(64, int)), 2)
+net.fit(few, epochs=1)
+data = fn.data.from_parquet({str(tmp_path)!r}, "y")
+used = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (used + 100_000_000,) * 2)
+print(net.fit(data, buffer=0.05, batch_size=256, epochs=1, random_state=0, n_threads=1).n_rows)
+print(sum(map(len, fn.data.predict(net, data))))
+try:
+    np.ones(({rows * groups}, 64), np.float32)
+except MemoryError:
+    print("limited")
+"""
+    result = run_python(code)
+    assert result.stdout.split("\n")[:3] == [f"[{rows * groups}]", str(rows * groups), "limited"], result.stderr
