@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnet import _checks, _data, losses, optimizers
-from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise
+from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise, on_rows
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._objective import loss_of, penalty_of
 from fastnet._rows import dataset
@@ -208,10 +208,7 @@ def _fit_lbfgs(
 
     result = minimise(
         network,
-        X,
-        y,
-        loss=loss,
-        sample_weight=sample_weight,
+        on_rows(X, y, loss=loss, sample_weight=sample_weight, n_threads=n_threads),
         l2=l2,
         max_iter=max_iter,
         max_fun=optimizer.max_fun,
@@ -219,7 +216,6 @@ def _fit_lbfgs(
         ftol=optimizer.ftol,
         max_time=max_time,
         callback=record,
-        n_threads=n_threads,
     )
     if result.status == LINE_SEARCH_FAILED:
         warnings.warn(

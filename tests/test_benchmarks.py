@@ -22,14 +22,17 @@ sys.path.insert(0, str(ROOT))
 
 import fastnet  # noqa: E402
 from benchmarks import (  # noqa: E402
+    _distributed_report,
     _pages,
     _recipes_report,
     _report,
     _series_report,
     _tabular_report,
     _timing,
+    distributed,
     ensembles,
     inference,
+    outofcore,
     recipes,
     series,
     tabular,
@@ -40,6 +43,7 @@ from benchmarks import (  # noqa: E402
 )
 from benchmarks.__main__ import ON_REQUEST  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
+from benchmarks._links import LINKS, Link  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
 from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
@@ -601,6 +605,45 @@ class TestSeries:
         tables = _series_report.tables(results, "here.json")
         assert tables["series"].splitlines()[-1] == "| waves | 1,000 + 20 | 2 | 95.0 ± 7.1 %, 0.3 + 12 s |  |"
         assert tables["source"].startswith("Source: `benchmarks/results/here.json`; means ± standard deviations of 2 folds")
+
+
+class TestSeveralProcesses:
+    def test_exchanges_of_the_cost_model(self):
+        link = Link("slow", 1e-3, 8e6)  # a microsecond a byte
+        assert link.exchange(1, 1000) == 0
+        assert link.exchange(2, 1000) == pytest.approx(2e-3)  # one message
+        assert link.exchange(4, 100) == pytest.approx(2 * 1.1e-3)  # two along a tree
+        assert link.exchange(4, 100_000) == pytest.approx(4e-3 + 0.15)  # around a ring
+        assert link.step(0.3, 3, 100) == pytest.approx(0.1 + 2.2e-3)
+
+    def test_a_tiny_run(self, monkeypatch):
+        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+        monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None)
+        with Pool(FAST) as pool:
+            rows = distributed.run(pool, [TINY], [TINY], [TINY], [])["rows"]
+        assert [row["name"] for row in rows] == ["tiny, one rank", "tiny, two ranks", "tiny, 1 Gbit/s, 100 us"]
+        assert [set(row["times"]) for row in rows] == [
+            {"fit", "one rank"}, {"one thread", "threads"}, {"one rank", "2 machines", "3 machines"}
+        ]  # fmt: skip
+        # Four batches an epoch, in each of which two machines wait for one exchange at least.
+        assert rows[2]["times"]["2 machines"]["min"] > 1e3 * 4 * LINKS[0].exchange(2, 4 * TINY.n_params)
+        assert json.dumps(rows)
+
+    def test_a_tiny_run_of_data_larger_than_memory(self, monkeypatch):
+        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+        monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None)
+        with Pool(FAST) as pool:
+            (result,) = outofcore.run(pool, [TINY])["rows"]
+        assert set(result["times"]) == {"memory", "memory map"}
+        assert [check["what"] for check in result["checks"]] == ["memory / memory map"]
+
+    def test_the_pages_show_the_committed_results(self):
+        path = ROOT / "benchmarks" / "results" / "distributed.json"
+        results = json.loads(path.read_text())
+        pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
+        assert pages == [_pages.filled(page, results, path.name) for page in pages]
+        places = {name for page in pages for name in re.findall("<!-- distributed: (.+) -->", page)}
+        assert places == set(_distributed_report.tables(results, path.name))
 
 
 SLOW_PEERS = [pytest.param(module, marks=pytest.mark.slow) for module in ("torch", "jax")]

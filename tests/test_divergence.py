@@ -12,7 +12,7 @@ from helpers import network
 
 import fastnet as fn
 from fastnet import _objective
-from fastnet._lbfgs import minimise
+from fastnet._lbfgs import minimise, on_rows
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((40, 3)), RNG.standard_normal(40)
@@ -145,7 +145,7 @@ def lbfgs_with(monkeypatch):
 
         monkeypatch.setattr("fastnet._lbfgs.loss_and_grad_of", changed)
         try:
-            minimise(net, X, Y[:, None], loss=fn.SquaredError(), callback=note, tol=1e-9, **options)
+            minimise(net, on_rows(X, Y[:, None], loss=fn.SquaredError()), callback=note, tol=1e-9, **options)
         except fn.DivergenceError as error:
             return net, iterates, error
         return net, iterates, None

@@ -23,7 +23,7 @@ LAYERS = [
     {"losses", "optimizers", "layers", "augment"},
     {"_atomic", "_data", "_summary", "ragged"},
     {"_fit", "_members", "_rows", "_steps", "augment"},
-    {"_generation", "_objective", "_predictions"},
+    {"_block_predictions", "_generation", "_objective", "_predictions"},
     {"_identity", "data", "network"},
     {"_factors", "_lbfgs", "_loop", "_many", "_models", "_sampling", "callbacks", "functional"},
     {"_session"},

@@ -15,9 +15,11 @@ from sklearn.model_selection import check_cv, train_test_split
 from sklearn.utils import _safe_indexing
 
 from fastnet import _data, _outputs
+from fastnet._lbfgs import Objective
 from fastnet._objective import loss_of
 from fastnet._session import Session
 from fastnet.data import Blocks
+from fastnet.losses import Loss
 from fastnet.network import Network
 
 from ._losses import reported_scale
@@ -38,6 +40,9 @@ class RowsElsewhere(Protocol):
 
     def session(self, estimator: MLP, network: Network, *, random_state: Any, **options: Any) -> Session:
         """A training run on them."""
+
+    def objective(self, estimator: MLP, network: Network, loss: Loss) -> tuple[Objective, float]:
+        """Their mean loss, and their weight."""
 
 
 @dataclass(frozen=True)
