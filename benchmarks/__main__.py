@@ -15,8 +15,8 @@ SPEED = (
     *("interrupt", "load"),
 )
 QUICK = ("train", "inference")
-#: Those that measure accuracy, on real tables.
-ACCURACY = ("recipes", "tabular", "ablation")
+#: Those that measure accuracy, on real data.
+ACCURACY = ("recipes", "tabular", "ablation", "series")
 GROUPS = (*SPEED, *ACCURACY)
 #: Below that, a table of several classes cannot be split.
 LEAST_TRAIN_ROWS = 100
@@ -40,15 +40,15 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     quick_help = f"a first impression in a few minutes: {' and '.join(QUICK)}, fewer shapes, three short rounds; not to publish"
     add("--quick", action="store_true", help=quick_help)
-    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but the last three)")
+    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but the last four)")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
-    add("--methods", type=_names, default=(), metavar="NAME[,NAME]", help="of tabular, methods whose names begin so only")
-    add("--rounds", type=int, help="interleaved rounds, or random splits of tables: 5, quick 3")
+    add("--methods", type=_names, default=(), metavar="NAME[,NAME]", help="of tabular, series: methods whose names begin so only")
+    add("--rounds", type=int, help="interleaved rounds, or splits of data: 5, quick 3")
     add("--train-rows", type=int, metavar="N", help="train on at most N rows of a table, and test on the others")
     add("--results", type=Path, metavar="FILE", help="write JSON; groups of an earlier run of the same environment are kept")
     add("--load", type=Path, metavar="FILE", help="measure nothing: report the results of this file")
     add("--update-readme", action="store_true", help="put the tables of a file in benchmarks/results into README.md")
-    add("--update-docs", action="store_true", help="put the tables of recipes of such a file into the pages of docs")
+    add("--update-docs", action="store_true", help="put the tables of accuracies of such a file into the pages of docs")
     add("--goals", action="store_true", help="also show what fastnet's maintainers want to reach, and whether it is reached")
     add("--plots", type=Path, metavar="DIR", help="draw the results (needs matplotlib)")
     options = parser.parse_args()

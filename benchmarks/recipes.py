@@ -50,8 +50,7 @@ def run(
 def measured(pool: Pool, recipes: Sequence[Recipe], tables: Sequence[Table] | None, references: dict[str, str]) -> dict[str, Any]:
     """The results of `run`, not yet reported."""
     chosen = pool.options.chosen(TABLES, QUICK) if tables is None else tables
-    tables = [table for table in chosen if not _absent(pool, table)]
-    recipes = [recipe for recipe in recipes if not _absent(pool, recipe)]
+    tables, recipes = pool.usable(chosen), pool.usable(recipes)
     scores: dict[str, dict[str, Scores]] = {recipe.name: {} for recipe in recipes}
     cap = pool.options.train_rows
     about = {}
@@ -148,10 +147,3 @@ def comparisons(own: dict[str, Scores], reference: dict[str, Scores], name: str)
 
 def geometric_mean(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
-
-
-def _absent(pool: Pool, one: Recipe | Table) -> bool:
-    missing = one.missing()
-    if missing:
-        pool.note(f"{one.name}: skipped, {missing}")
-    return missing is not None

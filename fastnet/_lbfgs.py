@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnet import _data, runtime
 from fastnet._clock import Clock
+from fastnet._objective import loss_and_grad_of, refuse_statistics
 from fastnet.exceptions import DivergenceError
 from fastnet.losses import Loss
 from fastnet.network import Network
@@ -99,7 +100,7 @@ def minimise(
     ----------
     Liu & Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45 (1989).
     """
-    network._refuse_statistics("L-BFGS")
+    refuse_statistics(network, "L-BFGS")
     network._make_writable()
     from scipy.optimize import minimize
 
@@ -117,7 +118,7 @@ def minimise(
     def loss_and_grad(w: np.ndarray) -> _Point:
         with np.errstate(over="ignore"):
             trial.params[:] = w
-            J = trial._loss_and_grad(X, y, loss, sample_weight, gradient, n_threads=n_threads)
+            J = loss_and_grad_of(trial, X, y, loss, sample_weight, gradient, n_threads=n_threads)
             grad = gradient.astype(np.float64)
             if l2:
                 grad[:n_weights] += l2 * w[:n_weights]

@@ -25,11 +25,13 @@ from benchmarks import (  # noqa: E402
     _pages,
     _recipes_report,
     _report,
+    _series_report,
     _tabular_report,
     _timing,
     ensembles,
     inference,
     recipes,
+    series,
     tabular,
     train,
     trees,
@@ -42,6 +44,7 @@ from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
 from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
 from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread, without_goals  # noqa: E402
+from benchmarks._series import FOLDS, SERIES, MiniRocket  # noqa: E402
 from benchmarks._tables import TABLES  # noqa: E402
 from benchmarks._tasks import Kernel, Table, Training  # noqa: E402
 from benchmarks._timing import DISTURBED, Round, _others, calibrate, time_round  # noqa: E402
@@ -507,6 +510,52 @@ class TestTabular:
         whole, *others = [recipe.make(False, 0).get_params() for recipe in ABLATIONS]
         assert whole == {**fastnet.TabularClassifier(random_state=0, n_threads=1).get_params()}
         assert all(sum(other[name] != value for name, value in whole.items()) == 1 for other in others)
+
+
+class TestSeries:
+    def test_folds_of_images_cover_all_of_them_and_another_order_follows(self):
+        digits = next(one for one in series.DATA if one.name == "digits")
+        tests = [digits.split(number)[3] for number in range(FOLDS + 1)]
+        assert sum(map(len, tests[:-1])) == 1797
+        assert len(tests[-1]) == len(tests[0]) and not np.array_equal(tests[-1], tests[0])
+
+    def test_series_of_unequal_length_are_filled_up_and_cut(self):
+        rocket = MiniRocket()
+        rocket.length_ = 3
+        assert rocket._of_one_length([np.ones((2, 1)), np.ones((2, 4))]).tolist() == [[[1, 0, 0]] * 2, [[1, 1, 1]] * 2]
+
+    def test_a_tiny_run_joins_earlier_methods(self, capsys):
+        rng = np.random.default_rng(0)
+        y = np.arange(60) % 2
+        X = np.sin(np.linspace(0, 6, 20) * (1 + y[:, None])) + 0.1 * rng.standard_normal((60, 20))
+        waves = series.Data("waves", SERIES, "numpy", lambda number: (X[:40], y[:40], X[40:], y[40:]))
+        absent = replace(waves, name="elsewhere", library="not_there")
+        cnn = next(one for one in series.METHODS if one.name == "SequenceClassifier")
+        with Pool(Options(rounds=2, methods=("Seq",))) as pool:
+            group = series.run(pool, [cnn, replace(cnn, name="other")], [waves, absent])
+            assert pool.notes == ["elsewhere: skipped, not_there is not installed"]
+            pool.options, pool.earlier = replace(pool.options, methods=("other",)), json.loads(json.dumps(group))
+            group = series.run(pool, [cnn, replace(cnn, name="other")], [waves])
+        assert [row["name"] for row in group["rows"]] == ["SequenceClassifier", "other"]
+        assert group["rows"][0]["scores"]["waves"]["accuracy"] == [1, 1] and len(group["rows"][1]["checks"]) == 1
+        assert "SequenceClassifier | accuracy, waves 1" in capsys.readouterr().out
+
+    def test_tables_of_the_documentation(self):
+        scores = {"waves": {"accuracy": [0.9, 1.0], "seconds": [0.2, 0.4], "seconds, predictions": [12.0, 13.0]}}
+        rows = [
+            row("one", "", 1, {}, [], section="series", scores=scores),
+            row("two", "", 1, {}, [], section="series", scores={}),
+        ]
+        about = {"waves": {"kind": "series", "train": 1000, "test": 20, "classes": 2}}
+        packages = {"scikit-learn": "1.9.1", "aeon": "1.6.0"}
+        results = {
+            "environment": {"packages": packages},
+            "options": {"rounds": 2},
+            "groups": {"series": {"data": about, "rows": rows}},
+        }
+        tables = _series_report.tables(results, "here.json")
+        assert tables["series"].splitlines()[-1] == "| waves | 1,000 + 20 | 2 | 95.0 ± 7.1 %, 0.3 + 12 s |  |"
+        assert tables["source"].startswith("Source: `benchmarks/results/here.json`; means ± standard deviations of 2 folds")
 
 
 SLOW_PEERS = [pytest.param(module, marks=pytest.mark.slow) for module in ("torch", "jax")]

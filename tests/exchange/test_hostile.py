@@ -38,6 +38,8 @@ def files(tmp_path_factory) -> list[bytes]:
     network = fn.Network([fn.Dense(4, fn.ELU(0.5), dropout=0.5), fn.Dense(3, "softmax")], n_inputs=3, random_state=0)
     network.save(folder / "network")
     network.fit(X, y, epochs=2, validation_data=(X, y), callbacks=[fn.EarlyStopping(), fn.Checkpoint(folder)])
+    pair = fn.EncoderDecoder([fn.Positions(), fn.Dense(2)], [fn.Positions(), fn.CrossAttention(1)])
+    fn.Network([pair], input_shape=(3, 2), source_shape=(2, 1), random_state=0).save(folder / "pair")
     options = {"max_iter": 2, "random_state": 0, "tol": 0.0}
     with pytest.warns(UserWarning):
         MLPClassifier((4,), early_stopping=True, **options).fit(X, np.array(["a", "bc", "d"])[y]).save(folder / "classifier")
@@ -54,7 +56,7 @@ def files(tmp_path_factory) -> list[bytes]:
 
 def test_valid_files_load(files):
     kinds = [type(_load_bytes(raw)).__name__ for raw in files]
-    assert sorted(set(kinds)) == ["MLPClassifier", "MLPRegressor", "Network"] and kinds.count("Network") == 10
+    assert sorted(set(kinds)) == ["MLPClassifier", "MLPRegressor", "Network"] and kinds.count("Network") == 11
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names", "ignore:overflow encountered in multiply")
@@ -113,7 +115,9 @@ def test_a_small_file_cannot_ask_for_much_memory(files):
     classifier = next(raw for raw in files if b'\\"kind\\":\\"classifier\\"' in raw)
     ensemble, recurrent = (next(raw for raw in files if name in raw) for name in (b"ensemble", b"Bidirectional"))
     wide = {"object": ["LSTM", {"n_units": 2**27, "return_sequences": False}]}
+    pair = next(raw for raw in files if b"EncoderDecoder" in raw)
     hostile = [
+        *(_described(pair, lambda about, n=n: about.update(source=[2, n])) for n in (2**20, 2**30 - 1, 2**63)),
         _network_file([dense] * 1000, 2**31 - 1, {"W1": np.zeros((1, 1), "f4")}),
         _network_file([dense], 1, {"W1": np.zeros((1, 1), "f4"), "b1": np.zeros(1, "f4")}),
         _described(ensemble, lambda about: about.update(n_inputs=2**31 - 1)),
