@@ -73,8 +73,6 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "adaptiveavgpool2d": ("GlobalPool",),
     "globalaveragepooling1d": ("GlobalPool",),
     "globalaveragepooling2d": ("GlobalPool",),
-    "multiheadattention": ("Attention",),
-    "transformerencoderlayer": ("TransformerBlock",),
     "simplernn": ("RNN",),
     "outchannels": ("filters",),
     "hiddenlayersizes": ("layers=[fastnet.Dense(n_units, activation), ...]",),
