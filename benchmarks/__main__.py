@@ -15,8 +15,8 @@ SPEED = (
     *("interrupt", "load"),
 )
 QUICK = ("train", "inference")
-#: Those that measure accuracy, on real tables, or take long.
-ON_REQUEST = ("recipes", "tabular", "ablation", "tabular_scaling")
+#: Those that measure accuracy, on real data, or take long, and those of several processes and of data larger than memory.
+ON_REQUEST = ("recipes", "tabular", "ablation", "tabular_scaling", "series", "distributed", "shards", "outofcore")
 GROUPS = (*SPEED, *ON_REQUEST)
 #: Below that, a table of several classes cannot be split.
 LEAST_TRAIN_ROWS = 100
@@ -40,21 +40,21 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     quick_help = f"a first impression in a few minutes: {' and '.join(QUICK)}, fewer shapes, three short rounds; not to publish"
     add("--quick", action="store_true", help=quick_help)
-    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: all but the last four)")
+    add("--only", type=_names, metavar="GROUP[,GROUP]", help=f"of {', '.join(GROUPS)} (default: those that measure speed)")
     add("--shapes", type=_names, default=(), metavar="NAME[,NAME]", help="these shapes and their variants only (xs, tab, ...)")
     add(
         "--methods",
         type=_names,
         default=(),
         metavar="NAME[,NAME]",
-        help="of recipes, tabular and ablation: methods whose names begin so only",
+        help="of recipes, tabular, ablation and series: methods whose names begin so only",
     )
-    add("--rounds", type=int, help="interleaved rounds, or random splits of tables: 5, quick 3")
+    add("--rounds", type=int, help="interleaved rounds, or splits of data: 5, quick 3")
     add("--train-rows", type=int, metavar="N", help="train on at most N rows of a table, and test on the others")
     add("--results", type=Path, metavar="FILE", help="write JSON; groups of an earlier run of the same environment are kept")
     add("--load", type=Path, metavar="FILE", help="measure nothing: report the results of this file")
     add("--update-readme", action="store_true", help="put the tables of a file in benchmarks/results into README.md")
-    add("--update-docs", action="store_true", help="put the tables of recipes of such a file into the pages of docs")
+    add("--update-docs", action="store_true", help="put the tables of accuracies of such a file into the pages of docs")
     add("--goals", action="store_true", help="also show what fastnet's maintainers want to reach, and whether it is reached")
     add("--plots", type=Path, metavar="DIR", help="draw the results (needs matplotlib)")
     options = parser.parse_args()

@@ -11,13 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _recipes_report, _tabular_report
+from benchmarks import _distributed_report, _recipes_report, _series_report, _tabular_report
 
 #: ``(results, file name) -> {name: table in Markdown}`` for each group.
 TABLES: dict[str, Callable[[dict[str, Any], str], dict[str, str]]] = {
     "recipes": _recipes_report.tables,
     "tabular": _tabular_report.methods,
     "ablation": _tabular_report.pieces,
+    "series": _series_report.tables,
+    "distributed": _distributed_report.tables,
+    "shards": _distributed_report.shards,
+    "outofcore": _distributed_report.outofcore,
 }
 _PLACE = re.compile(rf"(<!-- ({'|'.join(TABLES)}): (.+?) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 

@@ -131,6 +131,14 @@ class Pool:
             self.notes.append(text)
             print(f"  {text}", flush=True)
 
+    def usable(self, things: Sequence[Any]) -> list[Any]:
+        """Those whose `missing` is None; a note says why others are left out."""
+        reasons = [(one, one.missing()) for one in things]
+        for one, reason in reasons:
+            if reason is not None:
+                self.note(f"{one.name}: skipped, {reason}")
+        return [one for one, reason in reasons if reason is None]
+
     def report(self, result: dict[str, Any]) -> None:
         """Print a row as soon as it is measured."""
         print(indent(_report.measured(result if self._goals else without_goals(result)), "  "), flush=True)

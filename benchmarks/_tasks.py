@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
 
 import numpy as np
+
+from benchmarks._links import Link
 
 MOMENTUM = 0.9
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
+
+_FOLDERS = ExitStack()
+atexit.register(_FOLDERS.close)
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,10 @@ class Training:
     @property
     def sizes(self) -> tuple[int, ...]:
         return (self.n_features, *self.hidden, self.n_outputs)
+
+    @property
+    def n_params(self) -> int:
+        return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
     @property
     def flops(self) -> float:
@@ -177,3 +190,64 @@ class Concurrent:
     @property
     def n_bytes(self) -> int:
         return self.training.n_bytes
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Training on `processes` processes at the same time; `rounds` an epoch where they exchange models and not gradients."""
+
+    kind: ClassVar[str] = "spread"
+
+    training: Training
+    processes: int
+    rounds: int = 1
+
+    @property
+    def n_bytes(self) -> int:
+        return self.training.n_bytes
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What one of `processes` does in training, with exchanges that take as long as they would take over a link."""
+
+    kind: ClassVar[str] = "linked"
+
+    training: Training
+    processes: int
+    link: Link
+
+    @property
+    def n_bytes(self) -> int:
+        return self.training.n_bytes
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Training on rows in "memory", in a "memory map" or in "Parquet" files, which the system has in its cache."""
+
+    kind: ClassVar[str] = "streamed"
+
+    training: Training
+    source: str
+    block_rows: int = 4_000
+
+    @property
+    def n_bytes(self) -> int:
+        return self.training.n_bytes
+
+    def written(self) -> Any:
+        """Arrays X and y, or the path of a Parquet file with the columns of X and "y". Files live as long as the process."""
+        X, y = self.training.data()
+        if self.source == "memory":
+            return X, y
+        folder = Path(_FOLDERS.enter_context(TemporaryDirectory(prefix="fastnet-benchmark-")))
+        if self.source == "memory map":
+            np.save(folder / "X.npy", X)
+            return np.load(folder / "X.npy", mmap_mode="r"), y
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {"y": y}
+        pq.write_table(pa.table(columns), folder / "rows.parquet", row_group_size=self.block_rows)
+        return folder / "rows.parquet"

@@ -76,8 +76,25 @@ def _others(busy: float, own: float, elapsed: float) -> float:
 
 
 def _own_busy() -> float:
+    """CPU seconds of this process and of the running ones that it has started, and these in turn."""
     times = os.times()
-    return times.user + times.system
+    stats = [fields for path in Path("/proc").glob("[0-9]*/stat") if (fields := _stat(path))]
+    family = {os.getpid()}
+    for _ in stats:
+        children = {pid for pid, parent, _ in stats if parent in family}
+        if children <= family:
+            break
+        family |= children
+    return times.user + times.system + _tick() * sum(ticks for pid, _, ticks in stats if pid in family - {os.getpid()})
+
+
+def _stat(path: Path) -> tuple[int, int, int] | None:
+    """A process's number, its parent's, and the clock ticks that it has computed for; None if it has ended."""
+    try:
+        fields = path.read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(path.parent.name), int(fields[1]), int(fields[11]) + int(fields[12])
 
 
 class _Machine(NamedTuple):

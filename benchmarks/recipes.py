@@ -50,8 +50,8 @@ def run(
     written is not measured again.
     """
     chosen = pool.options.chosen(TABLES, QUICK) if tables is None else tables
-    tables = [table for table in chosen if not _absent(pool, table)]
-    wanted = [recipe for recipe in recipes if pool.options.wants(recipe.name) and not _absent(pool, recipe)]
+    tables = pool.usable(chosen)
+    wanted = pool.usable([recipe for recipe in recipes if pool.options.wants(recipe.name)])
     group = pool.earlier or {"tables": {}, "rows": []}
     about, scores = group["tables"], {row["name"]: row["scores"] for row in group["rows"]}
     for table, recipe, seed in _missing(wanted, tables, scores, pool.options.rounds):
@@ -183,10 +183,3 @@ def comparisons(own: dict[str, Scores], reference: dict[str, Scores], name: str)
 
 def geometric_mean(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
-
-
-def _absent(pool: Pool, one: Recipe | Table) -> bool:
-    missing = one.missing()
-    if missing:
-        pool.note(f"{one.name}: skipped, {missing}")
-    return missing is not None

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from fastnet import _data, runtime
 from fastnet._clock import Clock
+from fastnet._objective import loss_and_grad_of, refuse_statistics
 from fastnet.exceptions import DivergenceError
 from fastnet.losses import Loss
 from fastnet.network import Network
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
+
+#: ``(network, out) -> J``: the loss at the network's parameters, whose gradient is written into `out`.
+Objective: TypeAlias = Callable[[Network, np.ndarray], float]
 
 #: scipy's status if it found neither a minimum nor a limit: no step in the last direction lowers the loss enough.
 LINE_SEARCH_FAILED = 2
@@ -40,13 +44,21 @@ class _Point(NamedTuple):
         return _Point(w, self.J + abs(float(self.grad @ (w - self.w))), -self.grad)
 
 
+def on_rows(
+    X: _data.Features, y: np.ndarray, *, loss: Loss, sample_weight: np.ndarray | None = None, n_threads: int | None = None
+) -> Objective:
+    """The loss on rows in the core's form, computed by `n_threads` threads at most."""
+
+    def objective(network: Network, out: np.ndarray) -> float:
+        return loss_and_grad_of(network, X, y, loss, sample_weight, out, n_threads=n_threads)
+
+    return objective
+
+
 def minimise(
     network: Network,
-    X: _data.Features,
-    y: np.ndarray,
+    objective: Objective,
     *,
-    loss: Loss,
-    sample_weight: np.ndarray | None = None,
     l2: float = 0.0,
     max_iter: int = 200,
     max_fun: int = 15000,
@@ -54,16 +66,14 @@ def minimise(
     ftol: float = 1e7 * 2.220446049250313e-16,
     max_time: float | None = None,
     callback: Callable[[OptimizeResult], Any] | None = None,
-    n_threads: int | None = None,
 ) -> OptimizeResult:
     """Minimise ``J(w) + l2 / 2 * ||W||^2`` from the network's parameters, which always are those of the last iterate.
 
     Parameters
     ----------
     network : Network
-    X, y, sample_weight
-        Data in the core's form.
-    loss : Loss
+    objective : Objective
+        J and its gradient.
     l2 : float
         Penalty on the weights, not on the biases.
     max_iter, max_fun : int
@@ -77,8 +87,6 @@ def minimise(
     callback : callable, optional
         Called after each iteration with scipy's intermediate result (``x``, ``fun``), when the network has the parameters of the
         iterate. Returning True stops.
-    n_threads : int, optional
-        Maximum number of threads.
 
     Returns
     -------
@@ -99,7 +107,7 @@ def minimise(
     ----------
     Liu & Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45 (1989).
     """
-    network._refuse_statistics("L-BFGS")
+    refuse_statistics(network, "L-BFGS")
     network._make_writable()
     from scipy.optimize import minimize
 
@@ -117,14 +125,14 @@ def minimise(
     def loss_and_grad(w: np.ndarray) -> _Point:
         with np.errstate(over="ignore"):
             trial.params[:] = w
-            J = trial._loss_and_grad(X, y, loss, sample_weight, gradient, n_threads=n_threads)
+            J = objective(trial, gradient)
             grad = gradient.astype(np.float64)
             if l2:
                 grad[:n_weights] += l2 * w[:n_weights]
                 J += 0.5 * l2 * float(w[:n_weights] @ w[:n_weights])
         return _Point(w.copy(), J, grad)
 
-    def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
+    def guarded(w: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal iterate, tried, overflowed
         point = loss_and_grad(w)
         if point.is_finite():
@@ -149,7 +157,7 @@ def minimise(
         runtime.single_threaded_blas,  # scipy's own matrix products are small
         True,
         minimize,
-        objective,
+        guarded,
         params.astype(np.float64),
         jac=True,
         method="L-BFGS-B",

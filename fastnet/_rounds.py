@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -100,7 +100,7 @@ def deal(start: int, stop: int, n_shards: int, seed: int) -> np.ndarray:
 
 def train(work: Round, number: int, shard: Shard, start: Model) -> Model:
     """Train on the batches of a round of shard `number`."""
-    X, y, sample_weight = _aligned(shard)
+    X, y, sample_weight = aligned(shard)
     first, last = work.batches
     rng, batch_size = work.sampler.of_epoch(work.epoch, number), work.options["batch_size"]
     order = np.arange(len(y)) if rng is None else rng.permutation(len(y))
@@ -132,10 +132,10 @@ def train(work: Round, number: int, shard: Shard, start: Model) -> Model:
     return model._replace(params=network.params, state=state, rows=result.n_rows, losses=losses)
 
 
-def _aligned(part: Any) -> Any:
+def aligned(part: Any) -> Any:
     """A shard or a part of it as the core takes it: what has come from another process may begin at any byte."""
     if isinstance(part, tuple):
-        return tuple(map(_aligned, part))
+        return tuple(map(aligned, part))
     return np.require(part, requirements=("C", "A")) if isinstance(part, np.ndarray) else part
 
 
@@ -147,12 +147,7 @@ def average(start: Model, models: Sequence[Model]) -> Model:
     ValueError
         They were trained with different vector instructions, and the bits depend on where a shard was.
     """
-    levels = {model.level for model in (start, *models)} - {None}
-    if len(levels) > 1:
-        raise ValueError(
-            f"Workers use different levels of vector instructions, {' and '.join(sorted(map(str, levels)))}, and results would "
-            "depend on which of them trains what: set FASTNET_CPU to the lowest of them on all."
-        )
+    level = common_level([model.level for model in (start, *models)])
     diverged = [model.diverged_at for model in models if model.diverged_at is not None]
     if diverged:
         return start._replace(diverged_at=min(diverged))
@@ -172,8 +167,25 @@ def average(start: Model, models: Sequence[Model]) -> Model:
         state=tuple(map(mean, zip(*(model.state for model in models), strict=True))),
         rows=start.rows + rows,
         losses=tuple(map(math.fsum, zip(start.losses, *(model.losses for model in models), strict=True))),
-        level=next(iter(levels), None),
+        level=level,
     )
+
+
+def common_level(levels: Sequence[str | None]) -> str | None:
+    """The level of vector instructions that results of several processes were computed with; None: there are no results.
+
+    Raises
+    ------
+    ValueError
+        There are several.
+    """
+    found = sorted({level for level in levels if level is not None})
+    if len(found) > 1:
+        raise ValueError(
+            f"Workers use different levels of vector instructions, {' and '.join(found)}, and results would depend on which of "
+            "them computes what: set FASTNET_CPU to the lowest of them on all."
+        )
+    return next(iter(found), None)
 
 
 class RoundsSession(Session):
@@ -222,11 +234,9 @@ class RoundsSession(Session):
     def _checksum(self) -> str:
         return f"{len(self._shards)} rows in {len(self._shards.sizes)} shards"
 
-    def _parts(self) -> Generator[None]:
-        yield None
-
-    def _n_batches(self, order: np.ndarray | None) -> int:
-        return self.steps_per_epoch
+    def _run_rows(self, max_batches: int | None) -> Any:
+        n_batches = self.steps_per_epoch if max_batches is None else min(self.steps_per_epoch, max_batches)
+        return self._run_part(None, n_batches, self.step)
 
     def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
         ends = np.unique(np.minimum(np.arange(self._rounds + 1) * self.steps_per_epoch // self._rounds, n_batches))

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from fastnet import _checks
+from fastnet._block_predictions import predict, predict_to_file
 
-__all__ = ["Blocks", "from_arrays", "from_arrow", "from_batches", "from_parquet", "predict"]
+__all__ = ["Blocks", "from_arrays", "from_arrow", "from_batches", "from_parquet", "from_zarr", "predict", "predict_to_file"]
 
 #: Features, targets and sample weights of a block; the last two may be None.
 Block: TypeAlias = tuple[Any, Any, Any]
@@ -35,8 +36,8 @@ _BLOCK_BYTES, _BLOCKS, _FEWEST_ROWS = 1 << 20, 1000, 32
 class Blocks:
     """Rows in blocks, each of which can be read at any time.
 
-    `from_arrays`, `from_parquet`, `from_arrow` and `from_batches` make them, and `fit` takes them in place of X and y. ``len``
-    gives the number of rows.
+    `from_arrays`, `from_zarr`, `from_parquet`, `from_arrow` and `from_batches` make them, and `fit` takes them in place of X and
+    y. ``len`` gives the number of rows.
 
     Parameters
     ----------
@@ -130,6 +131,43 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
         return X[rows], None if y is None else y[rows], None if sample_weight is None else sample_weight[rows]
 
     return Blocks(read, [min(size, m - start) for start in starts])
+
+
+def from_zarr(
+    store: Any, X: str = "X", y: str | None = None, sample_weight: str | None = None, *, block_rows: int | None = None
+) -> Blocks:
+    """Rows of the arrays of a Zarr group, whose chunks are the blocks.
+
+    Parameters
+    ----------
+    store : path-like or Zarr store
+        What `zarr.open_group` opens.
+    X, y, sample_weight : str, optional
+        Names of arrays in the group.
+    block_rows : int, optional
+        As for `from_arrays`; by default the rows of a chunk of X.
+
+    Returns
+    -------
+    Blocks
+
+    Raises
+    ------
+    ImportError
+        Zarr is not installed.
+    ValueError
+        The group has no such array, or arrays do not fit each other.
+    """
+    try:
+        import zarr
+    except ImportError as error:
+        raise ImportError("from_zarr needs Zarr, which is not installed: pip install zarr") from error
+    group = zarr.open_group(store, mode="r")
+    arrays = dict(group.arrays())
+    for name in (X, y, sample_weight):
+        if name is not None and name not in arrays:
+            raise ValueError(f"The group has no array {name!r}: it has {', '.join(map(repr, sorted(arrays))) or 'none'}.")
+    return from_arrays(*(None if name is None else arrays[name] for name in (X, y, sample_weight)), block_rows=block_rows)
 
 
 def _rows_of_a_block(X: Any) -> int:
@@ -302,35 +340,3 @@ def _parquet_files(path: Path) -> list[Path]:
     if not files or not files[0].exists():
         raise FileNotFoundError(f"{path} is no Parquet file and no folder with files *.parquet.")
     return files
-
-
-def predict(model: Any, data: Blocks) -> Iterator[np.ndarray]:
-    """Predictions block by block, in the order of the rows.
-
-    Parameters
-    ----------
-    model : Network or fitted estimator
-    data : Blocks
-        With or without targets.
-
-    Yields
-    ------
-    ndarray
-        ``model.predict`` of the rows of one block.
-
-    Examples
-    --------
-    Into a file, of which only one block is in memory at a time:
-
-    >>> import numpy as np
-    >>> import fastnet as fn
-    >>> net = fn.Network([fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
-    >>> data = fn.data.from_arrays(np.ones((1000, 4), np.float32))
-    >>> labels = np.empty(len(data), np.int64)  # or np.lib.format.open_memmap("labels.npy", "w+", np.int64, (len(data),))
-    >>> done = 0
-    >>> for part in fn.data.predict(net, data):
-    ...     labels[done : done + len(part)] = part
-    ...     done += len(part)
-    """
-    for number in np.flatnonzero(data.sizes):
-        yield model.predict(data.read(int(number))[0])

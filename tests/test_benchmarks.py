@@ -22,14 +22,19 @@ sys.path.insert(0, str(ROOT))
 
 import fastnet  # noqa: E402
 from benchmarks import (  # noqa: E402
+    _distributed_report,
     _pages,
     _recipes_report,
     _report,
+    _series_report,
     _tabular_report,
     _timing,
+    distributed,
     ensembles,
     inference,
+    outofcore,
     recipes,
+    series,
     tabular,
     tabular_scaling,
     train,
@@ -38,10 +43,12 @@ from benchmarks import (  # noqa: E402
 )
 from benchmarks.__main__ import ON_REQUEST  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
+from benchmarks._links import LINKS, Link  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
 from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
 from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread, without_goals  # noqa: E402
+from benchmarks._series import FOLDS, SERIES, MiniRocket  # noqa: E402
 from benchmarks._tables import TABLES  # noqa: E402
 from benchmarks._tabular_methods import ABLATIONS, METHODS, REFERENCE  # noqa: E402
 from benchmarks._tasks import Kernel, Table, Training  # noqa: E402
@@ -552,6 +559,91 @@ class TestTabular:
         whole, *others = [recipe.make(False, 0).get_params() for recipe in ABLATIONS]
         assert whole == {**fastnet.TabularClassifier(random_state=0, n_threads=1).get_params()}
         assert all(sum(other[name] != value for name, value in whole.items()) == 1 for other in others)
+
+
+class TestSeries:
+    def test_folds_of_images_cover_all_of_them_and_another_order_follows(self):
+        digits = next(one for one in series.DATA if one.name == "digits")
+        tests = [digits.split(number)[3] for number in range(FOLDS + 1)]
+        assert sum(map(len, tests[:-1])) == 1797
+        assert len(tests[-1]) == len(tests[0]) and not np.array_equal(tests[-1], tests[0])
+
+    def test_series_of_unequal_length_are_filled_up_and_cut(self):
+        rocket = MiniRocket()
+        rocket.length_ = 3
+        assert rocket._of_one_length([np.ones((2, 1)), np.ones((2, 4))]).tolist() == [[[1, 0, 0]] * 2, [[1, 1, 1]] * 2]
+
+    def test_a_tiny_run_joins_earlier_methods(self, capsys):
+        rng = np.random.default_rng(0)
+        y = np.arange(60) % 2
+        X = np.sin(np.linspace(0, 6, 20) * (1 + y[:, None])) + 0.1 * rng.standard_normal((60, 20))
+        waves = series.Data("waves", SERIES, "numpy", lambda number: (X[:40], y[:40], X[40:], y[40:]))
+        absent = replace(waves, name="elsewhere", library="not_there")
+        cnn = next(one for one in series.METHODS if one.name == "SequenceClassifier")
+        with Pool(Options(rounds=2, methods=("Seq",))) as pool:
+            group = series.run(pool, [cnn, replace(cnn, name="other")], [waves, absent])
+            assert pool.notes == ["elsewhere: skipped, not_there is not installed"]
+            pool.options, pool.earlier = replace(pool.options, methods=("other",)), json.loads(json.dumps(group))
+            group = series.run(pool, [cnn, replace(cnn, name="other")], [waves])
+        assert [row["name"] for row in group["rows"]] == ["SequenceClassifier", "other"]
+        assert group["rows"][0]["scores"]["waves"]["accuracy"] == [1, 1] and len(group["rows"][1]["checks"]) == 1
+        assert "SequenceClassifier | accuracy, waves 1" in capsys.readouterr().out
+
+    def test_tables_of_the_documentation(self):
+        scores = {"waves": {"accuracy": [0.9, 1.0], "seconds": [0.2, 0.4], "seconds, predictions": [12.0, 13.0]}}
+        rows = [
+            row("one", "", 1, {}, [], section="series", scores=scores),
+            row("two", "", 1, {}, [], section="series", scores={}),
+        ]
+        about = {"waves": {"kind": "series", "train": 1000, "test": 20, "classes": 2}}
+        packages = {"scikit-learn": "1.9.1", "aeon": "1.6.0"}
+        results = {
+            "environment": {"packages": packages},
+            "options": {"rounds": 2},
+            "groups": {"series": {"data": about, "rows": rows}},
+        }
+        tables = _series_report.tables(results, "here.json")
+        assert tables["series"].splitlines()[-1] == "| waves | 1,000 + 20 | 2 | 95.0 ± 7.1 %, 0.3 + 12 s |  |"
+        assert tables["source"].startswith("Source: `benchmarks/results/here.json`; means ± standard deviations of 2 folds")
+
+
+class TestSeveralProcesses:
+    def test_exchanges_of_the_cost_model(self):
+        link = Link("slow", 1e-3, 8e6)  # a microsecond a byte
+        assert link.exchange(1, 1000) == 0
+        assert link.exchange(2, 1000) == pytest.approx(2e-3)  # one message
+        assert link.exchange(4, 100) == pytest.approx(2 * 1.1e-3)  # two along a tree
+        assert link.exchange(4, 100_000) == pytest.approx(4e-3 + 0.15)  # around a ring
+        assert link.step(0.3, 3, 100) == pytest.approx(0.1 + 2.2e-3)
+
+    def test_a_tiny_run(self, monkeypatch):
+        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+        monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None)
+        with Pool(FAST) as pool:
+            rows = distributed.run(pool, [TINY], [TINY], [TINY], [])["rows"]
+        assert [row["name"] for row in rows] == ["tiny, one rank", "tiny, two ranks", "tiny, 1 Gbit/s, 100 us"]
+        assert [set(row["times"]) for row in rows] == [
+            {"fit", "one rank"}, {"one thread", "threads"}, {"one rank", "2 machines", "3 machines"}
+        ]  # fmt: skip
+        # Four batches an epoch, in each of which two machines wait for one exchange at least.
+        assert rows[2]["times"]["2 machines"]["min"] > 1e3 * 4 * LINKS[0].exchange(2, 4 * TINY.n_params)
+        assert json.dumps(rows)
+
+    def test_a_tiny_run_of_data_larger_than_memory(self, monkeypatch):
+        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+        monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None)
+        with Pool(FAST) as pool:
+            (result,) = outofcore.run(pool, [TINY])["rows"]
+        assert set(result["times"]) == {"memory", "memory map"}
+        assert [check["what"] for check in result["checks"]] == ["memory / memory map"]
+
+    def test_the_pages_show_the_committed_results(self):
+        path = ROOT / "benchmarks" / "results" / "distributed.json"
+        results = json.loads(path.read_text())
+        pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
+        assert pages == [_pages.filled(page, results, path.name) for page in pages]
+        places = {name for page in pages for name in re.findall("<!-- distributed: (.+) -->", page)}
+        assert places == set(_distributed_report.tables(results, path.name))
 
 
 SLOW_PEERS = [pytest.param(module, marks=pytest.mark.slow) for module in ("torch", "jax")]

@@ -247,6 +247,62 @@ class TestSources:
         parts = list(fn.data.predict(net, uneven(X, y)))
         assert [len(part) for part in parts] == [7, 60, 1, 100, 35]
         np.testing.assert_array_equal(np.concatenate(parts), net.predict(X))
+        probabilities = np.concatenate(list(fn.data.predict(net, uneven(X, y), method="predict_proba")))
+        np.testing.assert_allclose(probabilities, net.predict_proba(X), rtol=1e-6)
+
+    @pytest.mark.parametrize("method", ["predict", "predict_proba"])
+    def test_predictions_in_a_file(self, method, tmp_path):
+        X, y, _ = arrays()
+        net = build()
+        expected = np.concatenate(list(fn.data.predict(net, uneven(X, y), method=method)))
+        fn.data.predict_to_file(net, uneven(X, y), tmp_path / "a.npy", method=method)
+        written = np.load(tmp_path / "a.npy", mmap_mode="r")
+        assert written.dtype == expected.dtype
+        np.testing.assert_array_equal(written, expected)
+        parquet = pytest.importorskip("pyarrow.parquet")
+        fn.data.predict_to_file(net, uneven(X, y), str(tmp_path / "a.parquet"), method=method)
+        table = parquet.read_table(tmp_path / "a.parquet")
+        names = ["prediction"] if method == "predict" else ["prediction_0", "prediction_1", "prediction_2"]
+        assert table.column_names == names
+        np.testing.assert_array_equal(np.column_stack([table[name] for name in names]).reshape(expected.shape), expected)
+
+    def test_a_file_of_predictions_is_complete_or_not_there(self, tmp_path):
+        X, y, _ = arrays()
+
+        def read(number):
+            if number == 1:
+                raise OSError("the disk is gone")
+            return X, y
+
+        with pytest.raises(OSError, match="the disk is gone"):
+            fn.data.predict_to_file(build(), fn.data.from_batches(read, 2, rows=[203, 203]), tmp_path / "a.npy")
+        with pytest.raises(ValueError, match=r"path must end in \.npy or \.parquet, got 'a.csv'"):
+            fn.data.predict_to_file(build(), uneven(X, y), "a.csv")
+
+        class Labels:
+            def predict(self, X):
+                return np.full(len(X), "label", dtype=object)
+
+        with pytest.raises(ValueError, match="Python objects.*write a .parquet file"):
+            fn.data.predict_to_file(Labels(), uneven(X, y), tmp_path / "a.npy")
+        assert not list(tmp_path.iterdir())
+
+    def test_zarr(self, tmp_path):
+        zarr = pytest.importorskip("zarr")
+        X, y, w = arrays()
+        group = zarr.open_group(tmp_path / "rows.zarr", mode="w")
+        for name, values in (("X", X), ("labels", y), ("w", w)):
+            group.create_array(name, shape=values.shape, chunks=(40, *values.shape[1:]), dtype=values.dtype)[:] = values
+        data = fn.data.from_zarr(tmp_path / "rows.zarr", y="labels", sample_weight="w")
+        assert data.sizes.tolist() == [40, 40, 40, 40, 40, 3]
+        one, other = build(), build()
+        options = {"sampling": "sequential", "epochs": 2, "random_state": 0}
+        one.fit(data, **options)
+        other.fit(X, y, sample_weight=w, **options)
+        np.testing.assert_array_equal(one.params, other.params)
+        assert fn.data.from_zarr(tmp_path / "rows.zarr", block_rows=100).sizes.tolist() == [100, 100, 3]
+        with pytest.raises(ValueError, match="no array 'y': it has 'X', 'labels', 'w'"):
+            fn.data.from_zarr(tmp_path / "rows.zarr", y="y")
 
     def test_parquet(self, tmp_path):
         parquet = pytest.importorskip("pyarrow.parquet")
@@ -315,3 +371,36 @@ except MemoryError:
 """
     result = run_python(code)
     assert result.stdout.split("\n")[:2] == [f"[{rows}]", "limited"], result.stderr
+
+
+def test_parquet_files_larger_than_memory(tmp_path):
+    """200 MB of rows, in row groups of 2 MB, in a process whose heap may grow by half of that."""
+    pytest.importorskip("resource")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    rows, groups = 8000, 100
+    table = pyarrow.table({f"x{j}": np.zeros(rows, np.float32) for j in range(64)} | {"y": np.zeros(rows, int)})
+    with parquet.ParquetWriter(tmp_path / "rows.parquet", table.schema) as writer:
+        for _ in range(groups):
+            writer.write_table(table)
+    code = f"""
+import resource
+import numpy as np
+import pyarrow.parquet
+import fastnet as fn
+net = fn.Network([fn.Dense(2, "softmax")], 64, random_state=0)
+few = fn.data.from_batches(lambda number: (np.zeros((64, 64), np.float32), np.zeros(64, int)), 2)
+net.fit(few, epochs=1)
+data = fn.data.from_parquet({str(tmp_path)!r}, "y")
+used = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (used + 100_000_000,) * 2)
+print(net.fit(data, buffer=0.05, batch_size=256, epochs=1, random_state=0, n_threads=1).n_rows)
+print(sum(map(len, fn.data.predict(net, data))))
+try:
+    np.ones(({rows * groups}, 64), np.float32)
+except MemoryError:
+    print("limited")
+"""
+    result = run_python(code)
+    assert result.stdout.split("\n")[:3] == [f"[{rows * groups}]", str(rows * groups), "limited"], result.stderr

@@ -22,11 +22,13 @@ base = pytest.importorskip("sklearn.base")
 
 from fastnet._rounds import Model, average, deal  # noqa: E402
 from fastnet.dask import MLPClassifier, MLPRegressor, WorkerError  # noqa: E402
+from fastnet.dask._engine import Engine  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Port 8787 is already in use"),
     pytest.mark.filterwarnings("ignore:A shard makes"),
     pytest.mark.filterwarnings("ignore:Stochastic Optimizer"),
+    pytest.mark.filterwarnings("ignore:lbfgs failed to converge"),
 ]
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -204,7 +206,6 @@ class TestData:
             ({"w": np.zeros(600)}, {}, "at least one non-zero"),
             ({"w": np.full(600, -1.0)}, {}, "must not be negative"),
             ({}, {"early_stopping": True}, "give X_val and y_val"),
-            ({}, {"solver": "lbfgs"}, "lbfgs"),
             ({}, {"n_shards": 0}, "n_shards"),
             ({}, {"rounds_per_epoch": 0}, "rounds_per_epoch"),
             ({"X": np.empty((0, 5)), "y": np.empty(0), "w": np.empty(0)}, {}, "no rows"),
@@ -231,6 +232,45 @@ class TestData:
         with pytest.raises(ValueError, match="diverged in epoch 1, batch"):
             fitted(model, X, X.sum(axis=1))
         assert not hasattr(model, "coefs_")
+
+
+class TestLBFGS:
+    """Sums over shards give what one machine gives."""
+
+    OPTIONS = {"solver": "lbfgs", "max_iter": 15, "alpha": 0.1, "random_state": 0}
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_it_is_that_of_one_machine(self, weighted):
+        X, y, w = arrays()
+        w[:300] *= y[:300] == "left"
+        weights = (w,) if weighted else ()
+        balanced = {"class_weight": "balanced"} if not weighted else {}
+        local = fn.MLPClassifier((8,), **self.OPTIONS | balanced).fit(X, y, *weights)
+        for sizes in ((200, 200, 200), (0, 590, 10)):
+            model = MLPClassifier((8,), n_shards=3, **self.OPTIONS | balanced)
+            fitted(model, X, y, *weights, sizes=sizes)
+            np.testing.assert_allclose(parameters(model), parameters(local), rtol=1e-6, atol=1e-6)
+            assert (model.n_iter_, model.loss_) == (local.n_iter_, pytest.approx(local.loss_, rel=1e-9))
+
+    def test_partitions_change_no_bit(self):
+        X, y, _ = arrays()
+        models = [fitted(MLPClassifier((8,), **self.OPTIONS), X, y, sizes=sizes) for sizes in ((600,), (7, 0, 593))]
+        np.testing.assert_array_equal(*map(parameters, models))
+
+    def test_float32_and_regression(self):
+        X, _, _ = arrays()
+        X, y = X.astype(np.float32), X[:, 0] - X[:, 1]
+        local = fn.MLPRegressor(hidden_layer_sizes=(8,), **self.OPTIONS).fit(X, y)
+        model = fitted(MLPRegressor(hidden_layer_sizes=(8,), **self.OPTIONS), X, y)
+        assert model.coefs_[0].dtype == np.float32
+        np.testing.assert_allclose(parameters(model), parameters(local), rtol=1e-6, atol=1e-6)
+
+    def test_shards_without_weight_do_not_count(self):
+        X, y, _ = arrays(6)
+        w = np.array([1.0, 0, 0, 0, 0, 2.0])
+        local = fn.MLPRegressor(hidden_layer_sizes=(2,), **self.OPTIONS).fit(X, X[:, 0], w)
+        model = fitted(MLPRegressor(hidden_layer_sizes=(2,), n_shards=6, **self.OPTIONS), X, X[:, 0], w, sizes=(3, 3))
+        np.testing.assert_allclose(parameters(model), parameters(local), rtol=1e-6, atol=1e-6)
 
 
 class TestEstimator:
@@ -365,13 +405,47 @@ class TestClient:
     def test_a_cluster_that_loses_all_workers(self, client, monkeypatch):
         class Leave(fn.Callback):
             def on_epoch_end(self, session):
-                monkeypatch.setattr("fastnet.dask._PATIENCE", 0.5)
+                monkeypatch.setattr("fastnet.dask._engine.PATIENCE", 0.5)
                 with_workers(client, 0)
 
         with pytest.raises(WorkerError, match="All workers were lost, and none has come back in 0.5 seconds"):
             soon(fitted, classifier(client=client, callbacks=[Leave()]), *arrays()[:2])
         with pytest.raises(WorkerError, match="The cluster has no workers, after 0.5 seconds"):
             soon(fitted, classifier(client=client), *arrays()[:2])
+
+    @pytest.mark.parametrize("error", [None, TimeoutError("the task's own")])
+    def test_what_ends_while_it_is_looked_at_is_not_late(self, error):
+        class Future:
+            over = False
+
+            def done(self):
+                return self.over
+
+            def exception(self, timeout):
+                self.over = True
+                raise TimeoutError(f"timed out after {timeout} s")
+
+            def result(self):
+                if error:
+                    raise error
+                return 7
+
+        class Client:
+            def wait_for_workers(self, n, timeout):
+                pass
+
+            def compute(self, value):
+                return Future()
+
+            def nthreads(self):
+                return {"worker": 1}
+
+        engine = Engine(Client())
+        if error is None:
+            assert engine.compute(None) == 7
+        else:
+            with pytest.raises(TimeoutError, match="the task's own"):
+                engine.compute(None)
 
     def test_errors_of_workers_keep_their_type(self, client):
         X, y, _ = arrays()

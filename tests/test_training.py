@@ -323,7 +323,7 @@ def test_a_session_takes_no_lbfgs(data):
 
 
 def test_an_error_in_lbfgs_leaves_the_last_accepted_iterate(data):
-    from fastnet._lbfgs import minimise
+    from fastnet._lbfgs import minimise, on_rows
 
     X, y = data
     seen = []
@@ -336,9 +336,9 @@ def test_an_error_in_lbfgs_leaves_the_last_accepted_iterate(data):
     net = small()
     X, y, _ = validated(X, y, None, N, 2, fn.CrossEntropy(), net.dtype)
     with pytest.raises(KeyboardInterrupt):
-        minimise(net, X, y, loss=fn.CrossEntropy(), callback=stop)
+        minimise(net, on_rows(X, y, loss=fn.CrossEntropy()), callback=stop)
     assert np.array_equal(net.params, seen[-1])
-    result = minimise(net, X, y, loss=fn.CrossEntropy(), callback=lambda result: True)
+    result = minimise(net, on_rows(X, y, loss=fn.CrossEntropy()), callback=lambda result: True)
     assert result.nit == 1
 
 

@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 
 import fastnet as fn
-from benchmarks._tasks import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Concurrent, Inference, Training
+from benchmarks._tasks import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Concurrent, Inference, Streamed, Training
 from benchmarks._timing import Job
 
 _OPTIMIZERS = {
@@ -21,10 +21,7 @@ _OPTIMIZERS = {
 
 def trainer(task: Training, n_threads: int | None) -> Job:
     X, y = task.data()
-    output = fn.Dense(task.n_outputs, "identity" if task.regression else "softmax")
-    layers = [*(fn.Dense(n, task.activation) for n in task.hidden), output]
-    network = fn.Network(layers, task.n_features, dtype=task.dtype, random_state=0, **dict(task.network_options))
-    seeds = count()
+    net, seeds = network(task), count()
     options = {"optimizer": _OPTIMIZERS[task.optimizer], "batch_size": task.batch_size, "n_threads": n_threads}
     options |= dict(task.fit_options)
     calls = 1
@@ -34,7 +31,29 @@ def trainer(task: Training, n_threads: int | None) -> Job:
         options["sampling"] = lambda session: batches[session.epoch % calls]
 
     def train(n: int) -> None:
-        network.fit(X, y, epochs=n * calls, random_state=next(seeds), **options)
+        net.fit(X, y, epochs=n * calls, random_state=next(seeds), **options)
+
+    return train
+
+
+def network(task: Training) -> fn.Network:
+    """The untrained network of a task."""
+    output = fn.Dense(task.n_outputs, "identity" if task.regression else "softmax")
+    layers = [*(fn.Dense(n, task.activation) for n in task.hidden), output]
+    return fn.Network(layers, task.n_features, dtype=task.dtype, random_state=0, **dict(task.network_options))
+
+
+def streamed(task: Streamed, n_threads: int | None) -> Job:
+    """Training on rows that are read from a file, or on the arrays in memory."""
+    training, written = task.training, task.written()
+    rows = {"memory": lambda: written, "memory map": lambda: (fn.data.from_arrays(*written), None),
+            "Parquet": lambda: (fn.data.from_parquet(written, "y"), None)}  # fmt: skip
+    X, y = rows[task.source]()
+    net, seeds = network(training), count()
+    options = {"optimizer": _OPTIMIZERS[training.optimizer], "batch_size": training.batch_size, "n_threads": n_threads}
+
+    def train(n: int) -> None:
+        net.fit(X, y, epochs=n, random_state=next(seeds), **options)
 
     return train
 

@@ -16,6 +16,7 @@ from fastnet._stream import StreamSession
 from fastnet.callbacks import ProgressBar
 from fastnet.exceptions import DivergenceError
 from fastnet.history import growth
+from fastnet.losses import Loss
 from fastnet.network import Network
 
 from ._blocks import with_targets
@@ -197,21 +198,16 @@ def minimise(estimator: MLP, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
     network = build_network(estimator, np.float64)
     adopt(estimator, network)
     loss = estimator._core_loss(network.dtype)
-    y = estimator._training_targets(rows.y)
-    weight = len(rows) if rows.sample_weight is None else float(rows.sample_weight.sum(dtype=np.float64))
+    objective, weight = _objective(estimator, network, rows, loss)
     progress = LBFGSProgress(estimator, _tasks(estimator, estimator.max_iter + 1, data))
     try:
         result = _lbfgs.minimise(
             network,
-            _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False),
-            y if y.dtype == np.int32 else y.astype(np.float64),
-            loss=loss,
-            sample_weight=None if rows.sample_weight is None else rows.sample_weight.astype(np.float64),
+            objective,
             l2=estimator.alpha / weight,
             max_iter=estimator.max_iter,
             max_time=estimator.max_time,
             callback=progress,
-            n_threads=estimator.n_threads,
             **lbfgs_options(estimator),
         )
     except DivergenceError as error:
@@ -226,6 +222,22 @@ def minimise(estimator: MLP, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
     estimator.loss_ = np.float64((result.fun - penalty) * reported_scale(loss, network.n_outputs) + penalty)
     if dtype != network.dtype:
         adopt(estimator, build_network(estimator, dtype))
+
+
+def _objective(estimator: MLP, network: Network, rows: Rows, loss: Loss) -> tuple[_lbfgs.Objective, float]:
+    """The mean loss of all rows, and their weight."""
+    if rows.elsewhere is not None:
+        return rows.elsewhere.objective(estimator, network, loss)
+    y = estimator._training_targets(rows.y)
+    weights = None if rows.sample_weight is None else rows.sample_weight.astype(np.float64)
+    objective = _lbfgs.on_rows(
+        _data.features(rows.X, network.n_inputs, network.dtype, check_finite=False),
+        y if y.dtype == np.int32 else y.astype(np.float64),
+        loss=loss,
+        sample_weight=weights,
+        n_threads=estimator.n_threads,
+    )
+    return objective, len(rows) if weights is None else float(weights.sum())
 
 
 def _bar(estimator: MLP) -> Any:

@@ -97,10 +97,28 @@ def test_wrong_images(colours):
 
 
 def test_augment(rng):
-    """A parameter like others, which reaches the training."""
+    """A parameter like others, which reaches the training; images are shifted by default."""
     X, y = rng.random((60, 6, 6)), np.arange(60) % 2
     clf = ImageClassifier(max_iter=2, augment=[augment.Shift(1), augment.Jitter(0.1)], random_state=0)
-    changed, again = (clone(clf).fit(X, y).predict_proba(X) for _ in range(2))
-    plain = clone(clf).set_params(augment=None).fit(X, y).predict_proba(X)
+    changed, again, plain, default, shifted = (
+        clone(clf).set_params(**change).fit(X, y).predict_proba(X)
+        for change in ({}, {}, {"augment": None}, {"augment": "auto"}, {"augment": augment.Shift(0)})
+    )
     np.testing.assert_array_equal(changed, again)
+    np.testing.assert_array_equal(default, shifted)  # six pixels are too few to move by one
     assert not np.array_equal(changed, plain)
+
+
+@pytest.mark.parametrize(
+    ("shape", "most"), [((8, 8, 1), (1, 1)), ((28, 28, 1), (2, 2)), ((32, 64, 3), (2, 5)), ((1, 30, 1), (0, 2))]
+)
+def test_images_are_shifted_in_proportion_to_their_size(shape, most):
+    clf = ImageClassifier()
+    clf.input_shape_ = shape
+    assert clf._augmentations() == augment.Shift(most)
+
+
+@pytest.mark.parametrize(("n_rows", "epochs"), [(200, 100), (4000, 25), (60_000, 10)])
+def test_small_data_are_seen_more_often(n_rows, epochs):
+    assert ImageClassifier()._epochs(n_rows) == epochs
+    assert ImageClassifier(max_iter=3)._epochs(n_rows) == 3

@@ -1,0 +1,100 @@
+"""Several processes: what an exchange costs, and what two ranks gain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchmarks import train
+from benchmarks._links import LINKS
+from benchmarks._peers import PEERS
+from benchmarks._pool import Entry, Pool, fastnet
+from benchmarks._results import Series, check, ratios, row
+from benchmarks._tasks import Linked, Spread, Training
+
+TITLE = "Several processes"
+
+_SHAPES = {task.name: task for task in train.SHAPES}
+#: What an exchange in the core costs: one rank beside `fit` with its gradients made first, as clipping needs them.
+HOOK = (_SHAPES["tab200"], _SHAPES["med"], replace(_SHAPES["mnist"], n_rows=10_000))
+#: Networks that two ranks train.
+RANKS = (_SHAPES["tab200"], _SHAPES["med"])
+#: Networks that two and three ranks train over links that are imitated.
+LINKED = (_SHAPES["tab200"], replace(_SHAPES["med"], n_rows=10_000))
+#: Two shards, each of `N_ROUNDS` rounds an epoch of which computes a third of a second.
+ROUNDS, N_ROUNDS = (Training("rounds", 240_000, 100, (256, 256), 10, 256),), 2
+QUICK = ("tab200", "rounds")
+
+ONE, TWO, DDP, INCREMENTAL = "one thread", "fastnet, two ranks", "PyTorch DDP, two ranks", "dask-ml Incremental"
+APART, DASK = "two processes apart", "fastnet on Dask"
+
+
+def run(
+    pool: Pool,
+    hook: Sequence[Training] = HOOK,
+    ranks: Sequence[Training] = RANKS,
+    linked: Sequence[Training] = LINKED,
+    rounds: Sequence[Training] = ROUNDS,
+) -> dict[str, Any]:
+    parts = [(_of_hook, _hook, hook), (_of_ranks, _ranks, ranks), (_of_links, _links, linked), (_of_rounds, _rounds, rounds)]
+    chosen = [(entries, result, task) for entries, result, tasks in parts for task in pool.options.chosen(tasks, QUICK)]
+    fields = pool.compare_each([entries(task) for entries, _, task in chosen])
+    rows = [result(task, series) for (_, result, task), series in zip(chosen, fields, strict=True) if series]
+    for one in rows:
+        pool.report(one)
+    return {"rows": rows}
+
+
+def _of_hook(task: Training) -> list[Entry]:
+    clipped = replace(task, fit_options=(("max_grad_norm", 1e30),))
+    return [Entry("fit", "fastnet", clipped, (1,)), Entry("one rank", "fastnet_ranks", task, (1,))]
+
+
+def _hook(task: Training, series: dict[str, Series]) -> dict[str, Any]:
+    cost = check("one rank / fit", ratios(series["one rank"], series["fit"]), 1.03, at_most=True)
+    return row(f"{task.name}, one rank", task.unit, task.scale, series, [cost], part="hook")
+
+
+def _of_ranks(task: Training) -> list[Entry]:
+    peers = [Entry(label, PEERS[label].module, Spread(task, 2)) for label in (TWO, DDP, INCREMENTAL)]
+    return [Entry(ONE, "fastnet", task, (1,)), fastnet(task, "threads"), *peers]
+
+
+def _ranks(task: Training, series: dict[str, Series]) -> dict[str, Any]:
+    goal = 1.5 if task.name == "med" else None
+    others = [label for label in series if label != TWO and TWO in series]
+    checks = [check(f"{label} / {TWO}", ratios(series[label], series[TWO]), goal if label == ONE else None) for label in others]
+    return row(f"{task.name}, two ranks", task.unit, task.scale, series, checks, part="ranks")
+
+
+def _of_links(task: Training) -> list[Entry]:
+    tasks = {f"{n} machines": Linked(task, n, LINKS[0]) for n in (2, 3)}
+    tasks = {"one rank": task, **tasks}
+    return [Entry(label, "fastnet_ranks", one, (1,)) for label, one in tasks.items()]
+
+
+def _links(task: Training, series: dict[str, Series]) -> dict[str, Any]:
+    """How far the cost model is right: time of an epoch over what the model makes of the time of one rank."""
+    n_steps = -(-task.n_rows // task.batch_size)
+    checks = []
+    for n in (2, 3):
+        pairs = zip(series[f"{n} machines"].seconds, series["one rank"].seconds, strict=True)
+        compared = [taken / (n_steps * LINKS[0].step(one / n_steps, n, 4 * task.n_params)) for taken, one in pairs]
+        checks.append(check(f"{n} machines / model", compared))
+    return row(f"{task.name}, {LINKS[0].name}", task.unit, task.scale, series, checks, part="links")
+
+
+def _of_rounds(task: Training) -> list[Entry]:
+    spread = Spread(task, 2, N_ROUNDS)
+    return [Entry(APART, "fastnet_apart", spread), Entry(DASK, PEERS[DASK].module, spread)]
+
+
+def _rounds(task: Training, series: dict[str, Series]) -> dict[str, Any]:
+    checks = []
+    if DASK in series:
+        pairs = list(zip(series[DASK].seconds, series[APART].seconds, strict=True))
+        costs = [1e3 * (dask - apart) / N_ROUNDS for dask, apart in pairs]
+        # A tenth of half a second, which a round should compute at least.
+        checks = [check(f"{DASK} / {APART}", [a / b for a, b in pairs]), check("ms that a round costs", costs, 50, at_most=True)]
+    return row("rounds on two workers", task.unit, task.scale, series, checks, part="rounds")
