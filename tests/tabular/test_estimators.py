@@ -355,6 +355,12 @@ class TestFitting:
         new = X.head(2).assign(town="another", colour=None, x=np.nan, day=pd.NaT)
         assert np.isfinite(model.predict(new)).all()
 
+    def test_networks_learn_what_to_make_of_categories_that_they_do_not_know(self, rng):
+        towns = np.where(np.arange(400) < 200, "once " + np.arange(400).astype(str).astype(object), "often")
+        towns[300:] = [f"town {number}" for number in np.arange(100) % 20]
+        model = fn.TabularClassifier(**QUICK).fit(pd.DataFrame({"town": towns}), np.arange(400) < 200)
+        assert model.predict(pd.DataFrame({"town": ["another", "often"]})).tolist() == [True, False]
+
     def test_columns_of_constants_alone(self):
         assert fn.TabularClassifier(**QUICK).fit(np.ones((40, 2)), np.arange(40) % 2).predict(np.ones((3, 2))).shape == (3,)
 

@@ -79,7 +79,7 @@ def test_numbers_are_scaled_by_quartiles_and_bent():
 
 def test_categories():
     X = np.array([["a", "1"], ["b", "2"], ["c", "3"], [None, "4"]], dtype=object)
-    prepare = fn.TabularPreprocessor(max_one_hot=3).fit(X)
+    prepare = fn.TabularPreprocessor(max_one_hot=3, min_category_count=1).fit(X)
     Z = prepare.transform(np.array([["a", "1"], ["c", "4"], ["unknown", "unknown"], [None, None]], dtype=object))
     assert (Z[0, :3] > 0).tolist() == [True, False, False]
     assert np.array_equal(Z[2, :3], Z[3, :3])
