@@ -1,4 +1,4 @@
-"""fastnet: multilayer perceptrons on the CPU, with a compiled core and scikit-learn's interface.
+"""fastnet: neural networks on the CPU, with a compiled core and scikit-learn's interface.
 
 >>> import fastnet as fn
 >>> net = fn.Network([fn.Dense(16, "relu"), fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
@@ -43,11 +43,13 @@ from fastnet.layers import (
     Concat,
     Conv1d,
     Conv2d,
+    CrossAttention,
     Dense,
     DepthwiseConv1d,
     DepthwiseConv2d,
     Dropout,
     Embedding,
+    EncoderDecoder,
     FeatureTokens,
     Flatten,
     GlobalPool,
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from fastnet.callbacks import Callback, EarlyStopping, ProgressBar
     from fastnet.checkpoint import Checkpoint
     from fastnet.estimators import (
+        Forecaster,
         ImageClassifier,
         MLPClassifier,
         MLPRegressor,
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
         NetworkRegressor,
         SequenceClassifier,
         SequenceRegressor,
+        TextClassifier,
     )
     from fastnet.functional import OptimizerState, init_state, update
     from fastnet.history import History
@@ -100,6 +104,7 @@ _LAZY = {
     "fastnet.callbacks": ("Callback", "EarlyStopping", "ProgressBar"),
     "fastnet.checkpoint": ("Checkpoint",),
     "fastnet.estimators": (
+        "Forecaster",
         "ImageClassifier",
         "MLPClassifier",
         "MLPRegressor",
@@ -107,6 +112,7 @@ _LAZY = {
         "NetworkRegressor",
         "SequenceClassifier",
         "SequenceRegressor",
+        "TextClassifier",
     ),
     "fastnet.functional": ("OptimizerState", "init_state", "update"),
     "fastnet.history": ("History",),
@@ -144,6 +150,8 @@ __all__ = [
     "FeatureTokens",
     "Positions",
     "TransformerBlock",
+    "CrossAttention",
+    "EncoderDecoder",
     "Conv1d",
     "Conv2d",
     "DepthwiseConv1d",
@@ -199,6 +207,7 @@ __all__ = [
     "EarlyStopping",
     "Exponential",
     "ExponentialDecay",
+    "Forecaster",
     "GlorotNormal",
     "GlorotUniform",
     "Gradients",
@@ -237,6 +246,7 @@ __all__ = [
     "TabularPreprocessor",
     "TabularRegressor",
     "Tanh",
+    "TextClassifier",
     "Zeros",
     "__version__",
     "load",

@@ -89,6 +89,13 @@ def core_code(choice: Any, table: Mapping[str, type], codes: Mapping[str, int], 
     return codes[getattr(choice, "kernel", name)]
 
 
+def boolean(value: Any, name: str) -> bool:
+    """`value` as a bool; numbers and text are refused."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
 def positive_int(value: Any, name: str, *, maximum: int | None = None) -> int:
     """`value` as an int of at least 1."""
     return integer(value, name, minimum=1, maximum=maximum)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnet import _checks
+from fastnet._rows import flat
+from fastnet._steps import Steps, steps_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -16,19 +19,61 @@ if TYPE_CHECKING:
 
 
 def generate(
-    network: Network, prompt: ArrayLike, n: int, temperature: float, top_k: int | None, random_state: Seed
+    self: Network,
+    prompt: ArrayLike,
+    n: int,
+    *,
+    source: ArrayLike | None = None,
+    end: int | None = None,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    random_state: Seed = None,
 ) -> np.ndarray:
-    """Do the work of `Network.generate`, which documents it."""
-    longest, n_ids = _sizes(network)
+    """Ids that follow a prompt, each drawn from the network's softmax after all that came before it: a language model writes.
+
+    The network reads ids of shape (length,) and has a softmax over the ids at each position, which depends on no later one.
+    It sees the last `length` ids. While there are no more than that, each id takes one `step`, if the network's layers go step by
+    step; otherwise all positions are computed anew for each id.
+
+    Parameters
+    ----------
+    prompt : array-like of shape (at least 1,)
+        Ids to begin with.
+    n : int
+        How many ids to draw, at most.
+    source : array-like of shape `source_shape`, optional
+        What the encoder reads, of a network with a `fastnet.EncoderDecoder`; shorter if the network is ragged.
+    end : int, optional
+        An id that ends what is written, and is not part of it.
+    temperature : float
+        Probabilities are those of the network to the power of ``1 / temperature``, normalised; 0: always the likeliest id.
+    top_k : int, optional
+        Draw from the `top_k` likeliest ids alone.
+    random_state : int, SeedSequence, Generator or RandomState, optional
+
+    Returns
+    -------
+    ndarray of int64, of shape (n,), or shorter if `end` was drawn
+
+    Raises
+    ------
+    ValueError, TypeError
+        A network of another kind, or ids that it does not have.
+    """
+    longest, n_ids = _sizes(self)
     ids = _prompt(prompt, n_ids)
     n = _checks.integer(n, "n", minimum=0)
     temperature = _checks.real(temperature, "temperature", minimum=0.0)
     top_k = n_ids if top_k is None else min(_checks.positive_int(top_k, "top_k"), n_ids)
     rng = _checks.generator(random_state)
-    _refuse_foresight(network, ids[-longest:])
+    end = None if end is None else _checks.integer(end, "end", minimum=0, maximum=n_ids - 1)
+    n_given, following = len(ids), _following(self, _source(self, source), ids, longest)
     for _ in range(n):
-        ids.append(_choice(_next(network, ids[-longest:]), temperature, top_k, rng))
-    return np.array(ids[len(ids) - n :], np.int64)
+        drawn = _choice(next(following), temperature, top_k, rng)
+        if drawn == end:
+            break
+        ids.append(drawn)
+    return np.array(ids[n_given:], np.int64)
 
 
 def _sizes(network: Network) -> tuple[int, int]:
@@ -49,18 +94,58 @@ def _prompt(prompt: Any, n_ids: int) -> list[int]:
     return [int(number) for number in ids]
 
 
-def _next(network: Network, ids: list[int], filled_with: int = 0) -> np.ndarray:
+def _source(network: Network, source: Any) -> np.ndarray | None:
+    if (source is None) == bool(network.source_shape):
+        raise ValueError(
+            "generate needs the source that the encoder reads, source=..., got none."
+            if source is None
+            else "source is for networks with a fastnet.EncoderDecoder, this one has none: leave it out."
+        )
+    return None if source is None else _checks.numeric_array(source, "source")
+
+
+def _following(network: Network, source: np.ndarray | None, ids: list[int], longest: int) -> Iterator[np.ndarray]:
+    """Probabilities of the id that follows; before they are asked for again, the id that was drawn has been appended."""
+    try:
+        stepwise = _by_steps(network, source, ids, steps_of(network))
+    except ValueError:
+        _refuse_foresight(network, source, ids[-longest:])
+    else:
+        while len(ids) <= longest:
+            yield next(stepwise)
+    while True:
+        yield _next(network, source, ids[-longest:])
+
+
+def _by_steps(network: Network, source: np.ndarray | None, ids: list[int], steps: Steps) -> Iterator[np.ndarray]:
+    """`_following`, one step for each id."""
+    params, state, n_read = steps.parameters_of(network), None, 0
+    if source is not None:
+        state = steps.first_state(network, flat(network, _row(network, source, ids)))
+    while True:
+        for number in ids[n_read:]:
+            A, state = steps(params, number, state)
+        n_read = len(ids)
+        yield A
+
+
+def _row(network: Network, source: np.ndarray | None, ids: list[int], filled_with: int = 0) -> Any:
+    """X of one row with these ids."""
+    row = np.array(ids, network.dtype)
+    if not network.ragged:
+        row = np.pad(row, (0, network.input_shape[0] - len(ids)), constant_values=filled_with)
+    return [row] if source is None else ([source], [row])
+
+
+def _next(network: Network, source: np.ndarray | None, ids: list[int], filled_with: int = 0) -> np.ndarray:
     """Probabilities of the id that follows."""
-    if network.ragged:
-        return np.asarray(network.forward([ids])[0, len(ids) - 1])
-    row = np.full(network.input_shape, filled_with, network.dtype)
-    row[: len(ids)] = ids
-    return np.asarray(network.forward(row)[len(ids) - 1])
+    return np.asarray(network.forward(_row(network, source, ids, filled_with))[0, len(ids) - 1])
 
 
-def _refuse_foresight(network: Network, ids: list[int]) -> None:
+def _refuse_foresight(network: Network, source: np.ndarray | None, ids: list[int]) -> None:
     """ValueError if an output depends on what comes after its position, which generation does not know."""
-    if not network.ragged and not np.array_equal(_next(network, ids, 0), _next(network, ids, 1), equal_nan=True):
+    zeros, ones = (_next(network, source, ids, filler) for filler in (0, 1))
+    if not np.array_equal(zeros, ones, equal_nan=True):
         raise ValueError(
             "generate needs outputs that depend on no later position: give Attention and TransformerBlock causal=True, and "
             "Conv1d padding='causal'."

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnet import _data, runtime
 from fastnet._clock import Clock
+from fastnet._objective import loss_and_grad_of, refuse_statistics
 from fastnet.exceptions import DivergenceError
 from fastnet.losses import Loss
 from fastnet.network import Network
@@ -49,7 +50,7 @@ def on_rows(
     """The loss on rows in the core's form, computed by `n_threads` threads at most."""
 
     def objective(network: Network, out: np.ndarray) -> float:
-        return network._loss_and_grad(X, y, loss, sample_weight, out, n_threads=n_threads)
+        return loss_and_grad_of(network, X, y, loss, sample_weight, out, n_threads=n_threads)
 
     return objective
 
@@ -106,7 +107,7 @@ def minimise(
     ----------
     Liu & Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45 (1989).
     """
-    network._refuse_statistics("L-BFGS")
+    refuse_statistics(network, "L-BFGS")
     network._make_writable()
     from scipy.optimize import minimize
 

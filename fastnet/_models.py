@@ -364,6 +364,11 @@ def model_view(model: Any, *, as_trained: bool = False) -> ModelView:
         from sklearn.exceptions import NotFittedError
 
         raise NotFittedError(f"This {type(model).__name__} is not fitted yet. Call fit before looking at it.")
+    if hasattr(model, "network_"):
+        raise TypeError(
+            f"Got a {type(model).__name__}, which prepares what its network reads. Take the network itself, model.network_, with "
+            "rows as it reads them."
+        )
     raise TypeError(f"Expected a fastnet.Network or a fitted MLP estimator, got {type(model).__name__}.")
 
 

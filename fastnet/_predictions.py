@@ -1,114 +1,107 @@
-"""Predictions of data larger than memory: block by block, or into a file."""
+"""Predictions in the form of y, and how good they are."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnet._atomic import replacing
+from fastnet import losses
+from fastnet._outputs import both_classes, r2
+from fastnet._rows import dataset
+from fastnet.activations import Outputs
 
 if TYPE_CHECKING:
-    from fastnet.data import Blocks
+    from numpy.typing import ArrayLike
+
+    from fastnet._data import MatrixLike
+    from fastnet.network import Network
 
 
-def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np.ndarray]:
-    """Predictions block by block, in the order of the rows.
+def predict(self: Network, X: MatrixLike) -> np.ndarray:
+    """Predictions in the form of y.
 
     Parameters
     ----------
-    model : Network or fitted estimator
-    data : Blocks
-        With or without targets.
-    method : str
-        What is asked for: "predict", "predict_proba", or another method of the model that takes X.
+    X : array-like or scipy.sparse matrix
+        As for `forward`, but NaN and infinity are refused.
 
-    Yields
-    ------
-    ndarray
-        What the method gives for the rows of one block.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastnet as fn
-    >>> net = fn.Network([fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
-    >>> data = fn.data.from_arrays(np.ones((1000, 4), np.float32), block_rows=400)
-    >>> [len(labels) for labels in fn.data.predict(net, data)]
-    [400, 400, 200]
+    Returns
+    -------
+    ndarray of shape (m,), or (m, n_outputs) where there are several outputs that are no class probabilities
+        softmax: class numbers, of each position if the outputs have positions (-1 of those that a row does not have);
+        sigmoid: 0 or 1; otherwise A[L]. One datapoint gives one entry.
     """
-    of_rows = getattr(model, method)
-    for number in np.flatnonzero(data.sizes):
-        yield of_rows(data.read(int(number))[0])
+    A = _decide(self, self._forward(X, check_finite=True))
+    return A[..., 0] if self.n_outputs == 1 else A
 
 
-def predict_to_file(model: Any, data: Blocks, path: str | os.PathLike[str], *, method: str = "predict") -> None:
-    """Write predictions to a file; one block is in memory at a time.
+def predict_proba(self: Network, X: MatrixLike) -> np.ndarray:
+    """Probabilities of the classes.
 
     Parameters
     ----------
-    model, data, method
+    X : array-like or scipy.sparse matrix
         As for `predict`.
-    path : path-like
-        "*.npy": an array, which ``np.load(path, mmap_mode="r")`` reads. "*.parquet": a column "prediction", or "prediction_0",
-        "prediction_1", ... where a row has several; needs pyarrow. The file appears when it is complete.
+
+    Returns
+    -------
+    ndarray of shape (m, n_outputs), or (m, 2) of one sigmoid output, of the network's dtype
+        softmax: the probability of each class. One sigmoid output: of the classes 0 and 1. Several: each output's own
+        probability of being 1. One datapoint gives one row.
 
     Raises
     ------
-    ImportError
-        pyarrow is not installed.
     ValueError
-        A path that ends otherwise, or labels that are Python objects, for "*.npy".
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastnet as fn
-    >>> net = fn.Network([fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
-    >>> fn.data.predict_to_file(net, fn.data.from_arrays(np.ones((1000, 4), np.float32)), "labels.npy")
-    >>> np.load("labels.npy", mmap_mode="r").shape
-    (1000,)
+        Outputs that are no probabilities.
     """
-    suffix = Path(path).suffix
-    if suffix not in _WRITERS:
-        raise ValueError(f"path must end in {' or '.join(_WRITERS)}, got {os.fspath(path)!r}.")
-    with replacing(path) as temporary:
-        _WRITERS[suffix](temporary, predict(model, data, method=method), len(data))
+    if self.output_activation.outputs < Outputs.UNIT:
+        raise ValueError(
+            f"predict_proba needs 'softmax' or 'sigmoid' outputs, got a network with {self.output_activation.name!r}: "
+            "predict gives its values."
+        )
+    A = self._forward(X, check_finite=True)
+    return A if self.n_outputs > 1 else both_classes(np.atleast_2d(A)).reshape(*A.shape[:-1], 2)
 
 
-def _write_array(path: Path, parts: Iterator[np.ndarray], m: int) -> None:
-    first = next(parts)
-    if first.dtype.hasobject:
-        raise ValueError("Predictions are Python objects, which a .npy file on a memory map cannot hold: write a .parquet file.")
-    out = np.lib.format.open_memmap(path, "w+", first.dtype, (m, *first.shape[1:]))
-    done = 0
-    for part in chain([first], parts):
-        out[done : done + len(part)] = part
-        done += len(part)
-    out.flush()
+def score(self: Network, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    """How well predictions meet targets: accuracy of softmax and sigmoid outputs, R2 of all others.
+
+    Parameters
+    ----------
+    X : array-like or scipy.sparse matrix of shape (m, n_inputs)
+    y : array-like of shape (m,) or (m, n_outputs)
+        As for `fit`. Of rows of probabilities, the largest is the class.
+    sample_weight : array-like of shape (m,), optional
+
+    Returns
+    -------
+    float
+        1 at best. Accuracy: the share of rows (or of positions with a target) whose class is predicted, or all of whose
+        labels are, with several sigmoid outputs. R2: ``1 - sum (y - A[L])^2 / sum (y - mean y)^2``, averaged over the
+        outputs.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Data that does not fit.
+    """
+    loss = losses.get(None, self.output_activation)
+    X, y, w = dataset(self, X, y, sample_weight, loss, np.dtype(np.float64))
+    A = self._outputs(X)
+    if self._plan.n_positions > 1:
+        right = (A.reshape(*y.shape, -1).argmax(axis=-1) == y).sum(axis=1)
+        return float(np.average(right / (y >= 0).sum(axis=1).clip(1), weights=w))
+    if self.output_activation.outputs < Outputs.UNIT:
+        return r2(A, y, w)
+    wrong = _decide(self, A) != (_decide(self, y) if y.ndim == 2 else y)
+    return float(np.average(~wrong.reshape(len(y), -1).any(axis=1), weights=w))
 
 
-def _write_parquet(path: Path, parts: Iterator[np.ndarray], m: int) -> None:
-    try:
-        import pyarrow
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise ImportError("A Parquet file needs pyarrow, which is not installed: pip install pyarrow") from error
-
-    def table(part: np.ndarray) -> Any:
-        columns = part.reshape(len(part), -1).T
-        names = ["prediction"] if part.ndim == 1 else [f"prediction_{number}" for number in range(len(columns))]
-        return pyarrow.table(dict(zip(names, columns, strict=True)))
-
-    first = table(next(parts))
-    with parquet.ParquetWriter(path, first.schema) as writer:
-        for one in chain([first], map(table, parts)):
-            writer.write_table(one)
-
-
-#: Ending of a path -> what writes such a file.
-_WRITERS: dict[str, Callable[[Path, Iterator[np.ndarray], int], None]] = {".npy": _write_array, ".parquet": _write_parquet}
+def _decide(network: Network, A: np.ndarray) -> np.ndarray:
+    """Class numbers from probabilities of classes (-1 where all are 0: a position that a row does not have), 0 or 1 from
+    single ones, and values as they are."""
+    if network.output_activation.outputs is Outputs.SIMPLEX:
+        numbers = A.argmax(axis=-1)
+        return np.where(A.any(axis=-1), numbers, -1) if network.ragged else numbers
+    return (A > 0.5).astype(np.int64) if network.output_activation.outputs is Outputs.UNIT else A

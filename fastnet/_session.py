@@ -13,6 +13,7 @@ import numpy as np
 from fastnet import _checks, _data, _factors, _identity, losses, optimizers, runtime
 from fastnet._checks import Seed
 from fastnet._core import core
+from fastnet._objective import form_of, loss_of
 from fastnet._sampling import Sampler, Sampling
 from fastnet.augment import core_form as augmentation_of
 from fastnet.exceptions import DivergenceError
@@ -178,7 +179,7 @@ class Session:
         self._options |= {name: dict(option) for name, option in further.items() if option}
         augmentation = augmentation_of(network, augment)
         if augmentation is not None:
-            self._options["augment"] = augmentation
+            self._options["augment"] = augment
         self._scheduled = _factors.scheduled(schedules)
         self._loss, self._optimizer = loss, optimizer
         self._last_finite = network.params.copy()
@@ -186,7 +187,7 @@ class Session:
             core.Trainer,
             network._plan,
             network.params,
-            network._form(loss),
+            form_of(network, loss),
             batch_size=self.batch_size,
             optimizer=optimizer.code,
             hyper=optimizer.hyper(),
@@ -222,7 +223,7 @@ class Session:
             raise ValueError("Losses of members are taken on validation data in memory: give Network.fit validation_data=(X, y).")
         X, y, sample_weight = self.validation
         members = [self.network.member(number) for number in range(self.network.n_members)]
-        return np.array([member._loss(X, y, self._loss, sample_weight) for member in members])
+        return np.array([loss_of(member, X, y, self._loss, sample_weight) for member in members])
 
     def bind(self, n_steps: int) -> None:
         """Let schedules that end with the run know how many updates it has."""

@@ -1,8 +1,9 @@
-"""Series that arrive step by step: a network whose rows are one step, and the states of its recurrences before it."""
+"""Rows that arrive step by step: a network whose rows are one step, and the states that the steps before it left."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,26 +14,86 @@ from fastnet.layers import (
     GRU,
     LSTM,
     RNN,
+    Attention,
     Concat,
+    CrossAttention,
     Dense,
     Dropout,
+    Embedding,
+    EncoderDecoder,
     Graph,
     Inputs,
     Last,
     Layer,
     LayerNorm,
     Parametric,
+    Positions,
     PReLU,
     Residual,
     Scale,
+    TransformerBlock,
 )  # fmt: skip
-from fastnet.layers.recurrent import Recurrence
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from fastnet.network import Network
 
 #: Layers whose output at a step depends on no later one, and on earlier ones by states alone.
-_STEP_BY_STEP = (RNN, GRU, LSTM, Last, Dense, LayerNorm, Dropout, Residual, Concat, Parametric, PReLU, Scale)
+_STEP_BY_STEP = (
+    *(RNN, GRU, LSTM, Last, Attention, CrossAttention, TransformerBlock, EncoderDecoder, Embedding, Positions),
+    *(Dense, LayerNorm, Dropout, Residual, Concat, Parametric, PReLU, Scale),
+)
+
+
+def step(self: Network, x: ArrayLike, state: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A[L] after one more step of series that arrive step by step, of a network with recurrent layers or causal attention.
+
+    After all steps of a series, the output is that of `forward` for the whole series, except for rounding. Of recurrent layers
+    there may be more steps than `input_shape` says. Attention keeps keys and values of the steps before, so that a step takes no
+    longer for those.
+
+    Parameters
+    ----------
+    x : array-like of shape (channels,) or (streams, channels)
+        The next step of one series, or of several side by side; of a network that reads ids (length,), an id, or (streams,).
+    state : array-like of shape (n_states,) or (streams, n_states), optional
+        What the step before gave; None before the first.
+
+    Returns
+    -------
+    A : ndarray of shape (n_outputs,) or (streams, n_outputs)
+        With ``return_sequences`` up to the output layer, the output of this step.
+    state : ndarray of shape (n_states,) or (streams, n_states)
+        h of each recurrent layer, and c of each LSTM, one after the other; keys and values of attention, and the number of steps.
+
+    Raises
+    ------
+    ValueError
+        Layers that need more of other steps than states (`Bidirectional`, attention that is not causal, convolutions, pools),
+        more steps than attention and `Positions` have positions, or arrays that do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.GRU(4), fn.Dense(1, "identity")], input_shape=(3, 2), dtype="float64", random_state=0)
+    >>> series, state = np.ones((3, 2)), None
+    >>> for x in series:
+    ...     A, state = net.step(x, state)
+    >>> bool(np.allclose(A, net.forward(series)))
+    True
+    """
+    if self.source_shape:
+        raise ValueError("step is for networks without an encoder, whose source it does not know: use generate.")
+    return steps_of(self)(self.params, x, state)
+
+
+def steps_of(network: Network) -> Steps:
+    """The network's plan for single steps, which is made when it is asked for."""
+    if network._step_by_step is None:
+        network._step_by_step = Steps(network)
+    return network._step_by_step
 
 
 class Steps:
@@ -45,52 +106,94 @@ class Steps:
     Raises
     ------
     ValueError
-        A network without recurrent layers, or with layers that need more than the states of earlier steps.
+        A network whose layers have no states, or need more than the states of earlier steps.
     """
 
     def __init__(self, network: Network) -> None:
-        recurrences = [node.operation for node in network._graph.nodes if isinstance(node.operation, Recurrence)]
-        if not recurrences:
-            raise ValueError("step is for networks with fastnet.RNN, GRU or LSTM, this one has none: use forward.")
         _check_layers(network.layers)
-        self.n_states = sum(recurrence.n_states for recurrence in recurrences)
-        self.channels = network.input_shape[-1]
-        inputs = Inputs((1, self.channels), n_states=self.n_states)
-        self._graph, _ = Graph.of(network.layers, inputs)
-        if self._graph.shapes() != network._graph.shapes():
+        self._shape = network.input_shape[1:]
+        self._graph, _ = Graph.of(network.layers, Inputs((1, *self._shape)), whole=network._graph)
+        if not self._graph.states:
+            raise ValueError("step is for networks with fastnet.RNN, GRU, LSTM or Attention, this one has none: use forward.")
+        if not self._graph.shapes().items() <= network._graph.shapes().items():
             raise ValueError("step needs layers with the same parameters at every step; this network has some of single steps.")
         self._plan = self._graph.plan()
+        self._rooms: list[list[np.ndarray]] = []
+
+    def parameters_of(self, network: Network) -> np.ndarray:
+        """The parameters of layers that take part in steps: the network's own, or a copy of some of them."""
+        if self._plan.n_params == network.n_params:
+            return network.params
+        flat = np.empty(self._plan.n_params, network.dtype)
+        for name, view in self._graph.parameters(self._plan, flat).items():
+            view[...] = network.parameters[name]
+        return flat
+
+    def first_state(self, network: Network, row: np.ndarray) -> np.ndarray:
+        """The state before the first step, from a row (1, n_inputs) whose source an encoder reads."""
+        outs = network._all_outputs(row.astype(network.dtype))
+        parts = (np.zeros(n) if given is None else outs[given - 1][0] for *_, n, given in self._graph.states)
+        return np.concatenate([*parts], dtype=network.dtype)
 
     def __call__(self, params: np.ndarray, x: Any, state: Any) -> tuple[np.ndarray, np.ndarray]:
         """What `Network.step` gives."""
-        x = _checks.numeric_array(x, "x").astype(params.dtype)
-        if x.ndim not in (1, 2) or x.shape[-1] != self.channels:
-            raise ValueError(f"x must have shape ({self.channels},), or (streams, {self.channels}), got {x.shape}.")
-        of_state = (*x.shape[:-1], self.n_states)
-        state = np.zeros(of_state, params.dtype) if state is None else _checks.numeric_array(state, "state").astype(params.dtype)
-        if state.shape != of_state:
-            raise ValueError(f"state must have shape {of_state}, as the step before gave it, got {state.shape}.")
-        rows = np.concatenate([x, state], axis=-1).reshape(-1, self.channels + self.n_states)
-        outs = [np.empty((len(rows), n), params.dtype) for n in self._plan.sizes[1:]]
+        x = _checks.numeric_array(x, "x").astype(params.dtype, copy=False)
+        streams = x.shape[: x.ndim - len(self._shape)]
+        if len(streams) > 1 or x.shape != (*streams, *self._shape):
+            several = ", ".join(map(str, ("streams", *self._shape)))
+            raise ValueError(f"x must have shape {self._shape}, or ({several}), got {x.shape}.")
+        state = self._checked((*streams, sum(state.n for state in self._graph.states)), state, params.dtype)
+        m = streams[0] if streams else 1
+        rows = np.concatenate([x.reshape(m, -1), state.reshape(m, -1)], axis=1)
+        outs = self._room(m, params.dtype)
         runtime.single_threaded_blas(self._plan.uses_blas, core.activations, self._plan, params, rows, outs)
-        return outs[-1].reshape(*x.shape[:-1], -1), self._states(outs).reshape(of_state)
+        after = np.concatenate([outs[number - 1][:, first : first + n] for number, first, n, _ in self._graph.states], axis=1)
+        A = outs[-1].reshape(*streams, -1).copy()
+        self._rooms.append(outs)
+        return A, after.reshape(state.shape)
 
-    def _states(self, outs: list[np.ndarray]) -> np.ndarray:
-        """The states after the step, which lie behind h in the rows of each recurrence."""
-        assert self._graph.states is not None
-        ends = [(outs[number - 1], self._graph.nodes[number - 1].operation) for number in self._graph.states]
-        return np.concatenate([A[:, operation.n_units :] for A, operation in ends if isinstance(operation, Recurrence)], axis=1)
+    def _room(self, m: int, dtype: np.dtype) -> list[np.ndarray]:
+        """Room for the outputs of all operations: a finished call's, as fresh memory costs as much as a step."""
+        try:
+            outs = self._rooms.pop()
+        except IndexError:
+            outs = []
+        fits = bool(outs) and outs[0].shape[0] == m and outs[0].dtype == dtype
+        return outs if fits else [np.empty((m, n), dtype) for n in self._plan.sizes[1:]]
+
+    def _checked(self, shape: tuple[int, ...], state: Any, dtype: np.dtype) -> np.ndarray:
+        """The state before a step."""
+        if state is None:
+            return np.zeros(shape, dtype)
+        state = _checks.numeric_array(state, "state").astype(dtype, copy=False)
+        if state.shape != shape:
+            raise ValueError(f"state must have shape {shape}, as the step before gave it, got {state.shape}.")
+        if self._counter is not None and (state[..., self._counter] >= self._graph.steps).any():
+            raise ValueError(
+                f"The network's positions end after {self._graph.steps} steps, and this is another: begin anew with "
+                "state=None, or build the network with a longer input_shape."
+            )
+        return state
+
+    @cached_property
+    def _counter(self) -> int | None:
+        """Where in the state the number of steps is; None if layers do not ask for it."""
+        numbers = [state.operation for state in self._graph.states]
+        count = self._graph.step_count
+        return None if count is None else sum(state.n for state in self._graph.states[: numbers.index(count)])
 
 
 def _check_layers(layers: Iterable[Layer]) -> None:
     for layer in layers:
         if not isinstance(layer, _STEP_BY_STEP):
             raise ValueError(
-                f"step goes through recurrent layers and those that treat every step alike, got {type(layer).__name__}: give "
-                "forward the whole series."
+                f"step goes through recurrent layers, causal attention and layers that treat every step alike, got "
+                f"{type(layer).__name__}: give forward the whole series."
             )
         if isinstance(layer, Residual):
             _check_layers(layer.layers)
+        if isinstance(layer, EncoderDecoder):
+            _check_layers(layer.decoder)
         if isinstance(layer, Concat):
             for branch in layer.branches:
                 _check_layers(branch)

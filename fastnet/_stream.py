@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnet import _checks, _data
+from fastnet._objective import loss_of
 from fastnet._sampling import SeededOrder
 from fastnet._session import Session
 from fastnet.data import Blocks
@@ -109,7 +110,7 @@ def mean_loss(network: Network, data: Blocks, loss: Loss, n_threads: int | None)
         X, y, w = core_form(data, int(number), network, loss)
         of_block = float(len(X) if w is None else w.sum(dtype=np.float64))
         if of_block:
-            total += of_block * network._loss(X, y, loss, w, n_threads)
+            total += of_block * loss_of(network, X, y, loss, w, n_threads)
             weight += of_block
     return total / weight if weight else float("nan")
 

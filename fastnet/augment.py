@@ -104,6 +104,8 @@ def core_form(network: Network, augment: Any) -> tuple[float, ...] | None:
         by_kind[type(change)] = change
     if not by_kind:
         return None
+    if network.source_shape:
+        raise ValueError("augment is for networks without an encoder: leave it out.")
     if network.ragged:
         raise ValueError("augment takes rows of one length, got a network with ragged=True.")
     shape = (

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from fastnet import _checks
-from fastnet._predictions import predict, predict_to_file
+from fastnet._block_predictions import predict, predict_to_file
 
 __all__ = ["Blocks", "from_arrays", "from_arrow", "from_batches", "from_parquet", "from_zarr", "predict", "predict_to_file"]
 

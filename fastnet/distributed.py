@@ -22,6 +22,7 @@ import numpy as np
 import fastnet
 from fastnet import _core, _data, _identity, losses, optimizers
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
+from fastnet._objective import refuse_statistics
 from fastnet._sampling import SeededOrder
 from fastnet._session import Session
 from fastnet.history import History
@@ -396,7 +397,7 @@ class RankSession(Session):
     _sampler: SeededOrder
 
     def __init__(self, network: Network, part: Part, **options: Any) -> None:
-        network._refuse_statistics("Training on several ranks")
+        refuse_statistics(network, "Training on several ranks")
         if options.get("augment"):
             raise ValueError("augment is for training in one process: leave it out.")
         self._part = part

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -75,6 +75,23 @@ class History:
     def as_dict(self) -> dict[str, list[float]]:
         """All lists, by name; ``History(**d)`` is the way back."""
         return {name: list(values) for name, values in vars(self).items() if isinstance(values, list)}
+
+    def as_arrays(self) -> dict[str, np.ndarray]:
+        """All lists as vectors, by name; `from_arrays` is the way back."""
+        return {name: np.array(values) for name, values in self.as_dict().items()}
+
+    @classmethod
+    def from_arrays(cls, curves: Mapping[str, np.ndarray], kept_epoch: int | None = None) -> History:
+        """The history with these vectors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A name that it does not have, or something else than a vector.
+        """
+        if not all(isinstance(values, np.ndarray) and values.ndim == 1 for values in curves.values()):
+            raise ValueError("the curves of a history are vectors")
+        return cls(**{name: values.tolist() for name, values in curves.items()}, kept_epoch=kept_epoch)
 
     def __repr__(self) -> str:
         from fastnet._summary import history_text

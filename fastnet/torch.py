@@ -5,9 +5,12 @@ layer has dropout. Torch keeps a weight as (n_out, n_in), the transpose of fastn
 or `nn.Conv2d`, with ``groups=channels`` for a depthwise one. BatchNorm becomes `nn.BatchNorm1d` or `nn.BatchNorm2d`, and the
 module of its activation if it is not identity. LayerNorm, PReLU, Dropout, Flatten and the pools are one module each; GlobalPool
 is one, and `nn.Flatten` after it. RNN, GRU and LSTM are `nn.RNN`, `nn.GRU` and `nn.LSTM` of one layer, Bidirectional those with
-``bidirectional=True``: they give PyTorch tuples, so that a module of your own runs them.
+``bidirectional=True``, Attention `nn.MultiheadAttention`: they give PyTorch tuples, so that a module of your own runs them.
+TransformerBlock becomes `nn.TransformerEncoderLayer` with ``norm_first=True``, Embedding and learned Positions `nn.Embedding`, of
+which that of Positions is given the numbers of the positions.
 
-Torch's channels come first: it flattens (channels, height, width), and the parameters of layers after Flatten are in that order.
+The channels of torch's convolutions come first: it flattens (channels, height, width), and the parameters of layers after Flatten
+are in that order. In networks with recurrent layers, embeddings or attention they come last, as with ``batch_first=True``.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from fastnet.layers import (
     GRU,
     LSTM,
     RNN,
+    Attention,
     AvgPool,
     BatchNorm,
     Bidirectional,
@@ -36,13 +40,17 @@ from fastnet.layers import (
     DepthwiseConv1d,
     DepthwiseConv2d,
     Dropout,
+    Embedding,
     Flatten,
     GlobalPool,
     Graph,
+    Last,
     Layer,
     LayerNorm,
     MaxPool,
+    Positions,
     PReLU,
+    TransformerBlock,
     chain,
 )
 from fastnet.layers.dense import scale_factor
@@ -50,21 +58,44 @@ from fastnet.network import Network
 
 __all__ = ["from_torch_state_dict", "to_torch_state_dict"]
 
-_KINDS = r"(?:weight|bias)(?:_[ih]h_l0(?:_reverse)?)?|running_(?:mean|var)"
-_KEY = re.compile(rf"(?P<prefix>(?:.*\.)?)(?P<index>\d+)\.(?P<kind>{_KINDS})")
 _COUNTER = ".num_batches_tracked"  # a number of BatchNorm's modules that nothing here depends on
+
+_LINEAR = {"weight": "W", "bias": "b"}
+_NORM = {"weight": "gain", "bias": "bias"}
+_ATTENTION = {
+    "in_proj_weight": "qkv.W",
+    "in_proj_bias": "qkv.b",
+    "out_proj.weight": "out.W",
+    "out_proj.bias": "out.b",
+}
 
 #: Layers that are modules of torch.nn: the modules' parameters, and the names that fastnet has for them. Two of one name are
 #: added.
 _SEGMENTS: dict[type[Layer], dict[str, str]] = {
-    **dict.fromkeys((Dense, Conv1d, Conv2d, DepthwiseConv1d, DepthwiseConv2d), {"weight": "W", "bias": "b"}),
-    BatchNorm: {"weight": "gain", "bias": "bias", "running_mean": "mean", "running_var": "var"},
-    LayerNorm: {"weight": "gain", "bias": "bias"},
+    **dict.fromkeys((Dense, Conv1d, Conv2d, DepthwiseConv1d, DepthwiseConv2d), _LINEAR),
+    BatchNorm: {**_NORM, "running_mean": "mean", "running_var": "var"},
+    LayerNorm: _NORM,
     PReLU: {"weight": "p"},
     GRU: {"weight_ih_l0": "W", "weight_hh_l0": "U", "bias_ih_l0": "b", "bias_hh_l0": "c"},
     **dict.fromkeys((RNN, LSTM), {"weight_ih_l0": "W", "weight_hh_l0": "U", "bias_ih_l0": "b", "bias_hh_l0": "b"}),
-    **dict.fromkeys((Dropout, Flatten, MaxPool, AvgPool, GlobalPool), {}),
+    **dict.fromkeys((Dropout, Flatten, Last, MaxPool, AvgPool, GlobalPool), {}),
+    Embedding: {"weight": "E"},
+    Positions: {"weight": "P"},
+    Attention: _ATTENTION,
+    TransformerBlock: {
+        **{f"norm1.{kind}": f"1.1.{segment}" for kind, segment in _NORM.items()},
+        **{f"self_attn.{kind}": f"1.2.{segment}" for kind, segment in _ATTENTION.items()},
+        **{f"norm2.{kind}": f"2.1.{segment}" for kind, segment in _NORM.items()},
+        **{f"linear1.{kind}": f"2.2.{segment}" for kind, segment in _LINEAR.items()},
+        **{f"linear2.{kind}": f"2.3.{segment}" for kind, segment in _LINEAR.items()},
+    },
 }
+
+#: Layers whose modules read rows (length, channels), if they are told so by ``batch_first=True``.
+_CHANNELS_LAST = (RNN, GRU, LSTM, Bidirectional, Embedding, Positions, Attention, TransformerBlock)
+
+_KINDS = "|".join(re.escape(kind) for row in _SEGMENTS.values() for kind in row)
+_KEY = re.compile(rf"(?P<prefix>(?:.*\.)?)(?P<index>\d+)\.(?P<kind>(?:{_KINDS})(?:_reverse)?)")
 
 
 class _Owner(NamedTuple):
@@ -147,7 +178,8 @@ def from_torch_state_dict(
         For modules that are all `nn.Linear`: one each, as a state dict holds no activations.
     layers : sequence of Layer
         For others, the network's layers in place of `activations`: `Dense`, convolutions, `BatchNorm`, `LayerNorm`, `PReLU`,
-        `RNN`, `GRU`, `LSTM`, `Bidirectional`, and those without parameters, `Dropout`, `Flatten` and pools. A slope that all
+        `RNN`, `GRU`, `LSTM`, `Bidirectional`, `Embedding`, `Positions`, `Attention`, `TransformerBlock`, and those without
+        parameters, `Dropout`, `Flatten`, `Last` and pools. A slope that all
         units share, as `nn.PReLU` has by default, becomes that of each unit; the two biases of `nn.RNN` and `nn.LSTM` are added.
     input_shape : sequence of int, optional
         That of the network, channels last, for rows that have positions: (28, 28, 1).
@@ -196,6 +228,8 @@ def from_torch_state_dict(
 
 def _segments(layer: Layer) -> dict[str, str]:
     """A layer's row of the table."""
+    if isinstance(layer, Positions) and layer.kind == "sinusoidal":
+        return {}
     if not isinstance(layer, Bidirectional):
         return _SEGMENTS[type(layer)]
     forward = _segments(layer.layer)
@@ -218,15 +252,16 @@ def _owners(layers: Sequence[Layer], graph: Graph, ends: Sequence[int]) -> Itera
     """Each layer with the number of its module; TypeError if it is none."""
     _check_layers(layers)
     index, order = 0, None
-    for number, (layer, source) in enumerate(zip(layers, (graph.start, *ends), strict=False), start=1):
+    channels_last = any(isinstance(layer, _CHANNELS_LAST) for layer in layers)
+    for number, (layer, source) in enumerate(zip(layers, (graph.starts[0], *ends), strict=False), start=1):
         shape = graph.row_shapes[source]
-        if isinstance(layer, (Dense, LayerNorm, PReLU)) and len(shape) > 1:
+        if isinstance(layer, (Dense, LayerNorm, PReLU)) and len(shape) > 1 and not channels_last:
             raise TypeError(
                 f"layer {number}, {type(layer).__name__}, reads rows of shape {shape}, whose channels torch has first: it is no "
                 "module of an nn.Sequential. A convolution of kernel_size=1 is the same as Dense"
             )
         yield _Owner(number, layer, index, order)
-        if isinstance(layer, Flatten) and len(shape) > 1:
+        if isinstance(layer, Flatten) and len(shape) > 1 and not channels_last:
             order = np.moveaxis(np.arange(math.prod(shape)).reshape(shape), -1, 0).ravel()
         elif isinstance(layer, Dense):
             order = None
@@ -236,7 +271,9 @@ def _owners(layers: Sequence[Layer], graph: Graph, ends: Sequence[int]) -> Itera
 def _n_modules(layer: Layer) -> int:
     if isinstance(layer, BatchNorm):
         return 1 + (layer.activation.name != "identity")
-    return 2 + bool(layer.dropout) if hasattr(layer, "dropout") else 1 + isinstance(layer, GlobalPool)
+    if isinstance(layer, (Dense, Conv1d, Conv2d, DepthwiseConv1d, DepthwiseConv2d)):
+        return 2 + bool(layer.dropout)
+    return 1 + isinstance(layer, GlobalPool)
 
 
 def _torch_form(owner: _Owner, array: np.ndarray) -> np.ndarray:
@@ -245,6 +282,8 @@ def _torch_form(owner: _Owner, array: np.ndarray) -> np.ndarray:
         return np.moveaxis(array, -1, 0)[:, None]
     if isinstance(owner.layer, (Conv1d, Conv2d)) and array.ndim > 1:
         return np.moveaxis(array, (-1, -2), (0, 1))
+    if isinstance(owner.layer, (Embedding, Positions)):
+        return array
     reads = isinstance(owner.layer, (LayerNorm, BatchNorm, PReLU)) or array.ndim > 1
     return (array if owner.order is None or not reads else array[owner.order]).T
 
@@ -278,11 +317,11 @@ def _write(network: Network, owner: _Owner, name: str, parts: Mapping[str, np.nd
     """Give a layer the parameters of its module; biases that there are not become 0."""
     layer = owner.layer
     segments = _segments(layer)
-    missing = {kind for kind in segments if kind.startswith("weight")} - parts.keys()
+    missing = {kind for kind in segments if "weight" in kind} - parts.keys()
     if missing or parts.keys() - segments:
         raise ValueError(f"layer {name!r} has {' and '.join(parts)}, but {type(layer).__name__} has {' and '.join(segments)}")
     for kind in segments:
-        if kind in parts or kind.startswith("bias"):
+        if kind in parts or "bias" in kind:
             network.parameters[f"{owner.number}.{segments[kind]}"][...] = 0
     for kind, array in parts.items():
         view = network.parameters[f"{owner.number}.{segments[kind]}"]
@@ -303,8 +342,8 @@ def _modules(state_dict: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
         if match is None:
             raise ValueError(
                 f"cannot take {key!r}: expected keys like '0.weight' and '0.bias' of an nn.Sequential of nn.Linear, "
-                "convolutions, nn.BatchNorm1d and nn.BatchNorm2d, nn.LayerNorm, nn.PReLU, and nn.RNN, nn.GRU and nn.LSTM of one "
-                "layer"
+                "convolutions, nn.BatchNorm1d and nn.BatchNorm2d, nn.LayerNorm, nn.PReLU, nn.Embedding, nn.MultiheadAttention, "
+                "nn.TransformerEncoderLayer, and nn.RNN, nn.GRU and nn.LSTM of one layer"
             )
         found.setdefault((match["prefix"], int(match["index"])), {})[match["kind"]] = _array(key, value)
     prefixes = {prefix for prefix, _ in found}

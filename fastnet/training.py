@@ -13,6 +13,8 @@ import numpy as np
 from fastnet import _checks, _data, losses, optimizers
 from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise, on_rows
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
+from fastnet._objective import loss_of, penalty_of
+from fastnet._rows import dataset
 from fastnet._session import EpochResult, Session
 from fastnet._stream import StreamSession, mean_loss
 from fastnet.callbacks import Callback, ProgressBar
@@ -93,7 +95,7 @@ def fit_network(
     train(session, max_time=max_time, callbacks=callbacks, **limit)
     grown = growth(session.history.loss)
     if grown is not None:
-        warnings.warn(grown, DivergenceWarning, stacklevel=5)
+        warnings.warn(grown, DivergenceWarning, stacklevel=4)
     return session.history
 
 
@@ -131,7 +133,7 @@ def _refuse_with_blocks(*, y: Any, sample_weight: Any, lbfgs: bool) -> None:
 def _validated(network: Network, X: Any, y: Any, sample_weight: Any, loss: Loss) -> _data.Dataset:
     if y is None:
         raise TypeError("fit needs y beside X, unless X is data of fastnet.data.")
-    return network._dataset(X, y, sample_weight, loss)
+    return dataset(network, X, y, sample_weight, loss)
 
 
 def validation_of(network: Network, validation_data: Any, loss: Loss) -> Blocks | _data.Dataset | None:
@@ -166,7 +168,7 @@ def _loss(network: Network, data: Blocks | _data.Dataset, loss: Loss, n_threads:
     if isinstance(data, Blocks):
         return mean_loss(network, data, loss, n_threads)
     X, y, sample_weight = data
-    return network._loss(X, y, loss, sample_weight, n_threads)
+    return loss_of(network, X, y, loss, sample_weight, n_threads)
 
 
 def _refuse_with_lbfgs(network: Network, **options: Any) -> None:
@@ -198,7 +200,7 @@ def _fit_lbfgs(
     history = History()
 
     def record(intermediate_result: OptimizeResult) -> None:
-        penalty = network._penalty(l2)
+        penalty = penalty_of(network, l2)
         nan = float("nan")
         history.append(EpochResult(float(intermediate_result.fun) - penalty, penalty, nan, nan, _data.n_rows(X), nan))
         if validation is not None:
@@ -220,7 +222,7 @@ def _fit_lbfgs(
             f"L-BFGS stopped after {result.nit} iterations before it reached a minimum: no step along its direction lowers the "
             "loss enough to be told from rounding. Standardise the features, or use a network of float64.",
             RuntimeWarning,
-            stacklevel=6,  # the caller of `Network.fit`
+            stacklevel=5,  # the caller of `Network.fit`
         )
     return history
 

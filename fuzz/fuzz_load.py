@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+import tempfile
 from pathlib import Path
 
 import atheris
@@ -20,10 +21,18 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "exchange"))
+import kinds  # noqa: E402
 import mutations  # noqa: E402
 
+
+def saved(network: fn.Network) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        network.save(path := Path(folder) / "network.safetensors")
+        return path.read_bytes()
+
+
 GOLDEN = [path.read_bytes() for path in sorted((ROOT / "tests" / "exchange" / "golden").glob("format-*/*.safetensors"))]
-SEEDS = [raw for raw in GOLDEN if b'"fastnet"' in raw]
+SEEDS = [*(raw for raw in GOLDEN if b'"fastnet"' in raw), *(saved(network) for network in kinds.networks().values())]
 
 
 def load(raw: bytes) -> None:
@@ -36,10 +45,10 @@ def load(raw: bytes) -> None:
             runs.parts(file, kind, content)
     except ValueError:
         return
-    n_inputs = model.n_inputs if isinstance(model, fn.Network) else model.n_features_in_
-    X = np.full((2, n_inputs), 0.5)
-    outputs = model.forward(X) if isinstance(model, fn.Network) else model.predict(X)
-    assert len(outputs) == 2
+    if isinstance(model, fn.Network):
+        kinds.assert_predicts(model)
+    else:
+        assert len(model.predict(np.full((2, model.n_features_in_), 0.5))) == 2
 
 
 def mutate(data: bytes, max_size: int, seed: int) -> bytes:
@@ -55,10 +64,10 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
 
 
 def write_seeds(corpus: Path) -> None:
-    """The golden files, as the corpus to start from."""
+    """The golden files and networks of every kind, as the corpus to start from."""
     corpus.mkdir(parents=True, exist_ok=True)
     for number, raw in enumerate(SEEDS):
-        (corpus / f"golden-{number}").write_bytes(raw)
+        (corpus / f"seed-{number}").write_bytes(raw)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from onnx.reference import ReferenceEvaluator
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "exchange"))
 import graphs  # noqa: E402
+import kinds  # noqa: E402
 
 
 def load(raw: bytes) -> None:
@@ -65,6 +66,8 @@ def write_seeds(corpus: Path) -> None:
         network = fn.Network([fn.Dense(3, name), fn.Dense(2, "softmax")], n_inputs=2, random_state=0)
         for opset in (13, 20):
             (corpus / f"{name}-{opset}").write_bytes(to_onnx(network, opset=opset).SerializeToString())
+    for name, network in kinds.networks().items():
+        (corpus / name).write_bytes(to_onnx(network).SerializeToString())
     for seed in range(50):
         (corpus / f"graph-{seed}").write_bytes(graphs.random_model(random.Random(seed), change=0).SerializeToString())
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pytest
 import reference
 
 import fastnet as fn
@@ -15,6 +17,20 @@ from fastnet.activations import ACTIVATIONS
 from fastnet.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def spread(every, *axes):
+    """All combinations of the axes' values, as parameters of a test; one in `every` of them runs, the others are marked slow.
+
+    Those run whose positions on their axes have a sum that `every` divides. So each value meets each value of every other axis,
+    if the positions on the remaining axes have at least `every` different sums.
+    """
+    combinations = product(*(enumerate(axis) for axis in axes))
+    return [
+        pytest.param(*(value for _, value in pairs), marks=[pytest.mark.slow] if sum(place for place, _ in pairs) % every else [])
+        for pairs in combinations
+    ]
+
 
 DTYPES = ("float32", "float64")
 

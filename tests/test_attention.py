@@ -225,6 +225,11 @@ class TestWhatPositionsSee:
         E = net.parameters["1.E"]
         np.testing.assert_array_equal(net.forward([[2, 0, 3, -1, np.nan, 1]])[0].reshape(6, 2), E[[2, 0, 0, 0, 0, 1]])
 
+    @pytest.mark.parametrize("deviation", [1.0, 0.1])
+    def test_deviation_of_a_table(self, deviation):
+        net = fn.Network([fn.Embedding(500, 20, deviation)], input_shape=(1,), random_state=0)
+        assert net.params.std() == pytest.approx(deviation, rel=0.02)
+
     def test_initial_values_are_those_of_torch(self):
         net = fn.Network([fn.Attention(4)], input_shape=(3, 64), random_state=0)
         qkv, out = net.parameters["1.qkv.W"], net.parameters["1.out.W"]
@@ -298,7 +303,13 @@ def test_what_does_not_fit_is_refused():
             network(layer, shape, n_members=2)
     with pytest.raises(ValueError, match="n_heads must be at least 1"):
         fn.TransformerBlock(0)
+    with pytest.raises(TypeError, match="'dim_feedforward'; .* Did you mean 'feed_forward'"):
+        fn.TransformerBlock(2, dim_feedforward=9)
+    with pytest.raises(AttributeError, match="It is called 'Attention' here"):
+        fn.MultiheadAttention  # noqa: B018
     with pytest.raises(ValueError, match="'learned', 'sinusoidal'"):
         fn.Positions("rotary")
     with pytest.raises(ValueError, match="n_ids"):
         fn.Embedding(0, 3)
+    with pytest.raises(ValueError, match="deviation"):
+        fn.Embedding(3, 3, deviation=0)

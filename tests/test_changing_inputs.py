@@ -79,9 +79,8 @@ class TestSparseRows:
         _, _, indptr, _ = _data.features(X, 30, np.dtype("float32"))
         assert not np.shares_memory(indptr, X.indptr)
 
-    @pytest.mark.parametrize("changed", ["X.indices[:] = 2**31 - 1", "X.indices -= 40", "X.indices[:] = X.indices[::-1].copy()"])
-    def test_numbers_that_a_callback_changes_stay_in_range(self, changed):
-        code = f"""
+    def test_numbers_that_a_callback_changes_stay_in_range(self):
+        code = """
             import numpy as np
             import fastnet as fn
             from scipy import sparse
@@ -89,12 +88,16 @@ class TestSparseRows:
             net = fn.Network([fn.Dense(16, "relu"), fn.Dense(1, "identity")], 1000, random_state=0)
 
             class Change(fn.Callback):
-                def on_epoch_end(self, session):
-                    {changed}
+                def __init__(self, change):
+                    self.change = change
 
-            for n_threads in (1, 2):
-                X = sparse.random(2000, 1000, 0.05, "csr", np.float32, random_state=0)
-                net.fit(X, np.zeros(2000), epochs=3, callbacks=[Change()], n_threads=n_threads)
+                def on_epoch_end(self, session):
+                    X.indices[:] = self.change(X.indices)
+
+            for change in (lambda indices: 2**31 - 1, lambda indices: indices - 40, lambda indices: indices[::-1].copy()):
+                for n_threads in (1, 2):
+                    X = sparse.random(2000, 1000, 0.05, "csr", np.float32, random_state=0)
+                    net.fit(X, np.zeros(2000), epochs=3, callbacks=[Change(change)], n_threads=n_threads)
             assert np.isfinite(net.params).all()
         """
         done = run_python(textwrap.dedent(code))

@@ -71,7 +71,7 @@ def test_an_interrupted_gradient_neither_hangs_nor_returns():
         signal.signal(signal.SIGALRM, handler)
         net = fn.Network([fn.Dense(256, "tanh"), fn.Dense(256, "tanh"), fn.Dense(1, "identity")], 64, random_state=0)
         X, y = np.ones((6000, 64), np.float32), np.ones((6000, 1), np.float32)
-        flat, raised, end = np.empty(net.n_params, np.float32), 0, time.monotonic() + 3
+        flat, raised, end = np.empty(net.n_params, np.float32), 0, time.monotonic() + 2
         from fastnet._core import core
         from fastnet.losses import SquaredError
         form = SquaredError().core_form(1)
@@ -214,18 +214,9 @@ def test_products_in_slices_of_columns(rng):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGALRM on this platform")
-@pytest.mark.parametrize(
-    "call",
-    [
-        "net.fit(X, y, batch_size=2048, epochs=1000)",
-        "net.fit(X, y, batch_size=2048, epochs=1000, n_threads=1)",
-        "net.fit(X, y, batch_size=2048, epochs=1000, max_grad_norm=1.0)",
-        "net.forward(many)",
-    ],
-)
-def test_a_signal_ends_every_phase_of_a_large_network(call):
+def test_a_signal_ends_every_phase_of_a_large_network():
     """Handlers raise at different moments in batches of half a second; the network stays finite and usable."""
-    code = f"""
+    code = """
         import signal
         import numpy as np, fastnet as fn
         class Alarm(Exception): pass
@@ -234,19 +225,26 @@ def test_a_signal_ends_every_phase_of_a_large_network(call):
         X, y = np.ones((2048, 1100), np.float32), np.ones((2048, 2), np.float32)
         many = np.tile(X, (50, 1))
         net = fn.Network([fn.Dense(1100, "tanh"), fn.Dense(1100, "tanh"), fn.Dense(2, "identity")], 1100, random_state=0)
-        for number in range(6):
-            signal.setitimer(signal.ITIMER_REAL, 0.1 + 0.05 * number)
-            try:
-                while True:
-                    {call}
-            except Alarm:
-                print("raised")
-            assert np.isfinite(net.params).all()
-            assert np.isfinite(net.forward(X[:3])).all()
+        calls = [
+            lambda: net.fit(X, y, batch_size=2048, epochs=1000),
+            lambda: net.fit(X, y, batch_size=2048, epochs=1000, n_threads=1),
+            lambda: net.fit(X, y, batch_size=2048, epochs=1000, max_grad_norm=1.0),
+            lambda: net.forward(many),
+        ]
+        for call in calls:
+            for number in range(4):
+                signal.setitimer(signal.ITIMER_REAL, 0.08 + 0.06 * number)
+                try:
+                    while True:
+                        call()
+                except Alarm:
+                    print("raised")
+                assert np.isfinite(net.params).all()
+                assert np.isfinite(net.forward(X[:3])).all()
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["raised"] * 6
+    assert done.stdout.split() == ["raised"] * 16
 
 
 @pytest.mark.parametrize("numbers", ["int32", "int64"])

@@ -11,6 +11,7 @@ import pytest
 from helpers import network
 
 import fastnet as fn
+from fastnet import _objective
 from fastnet._lbfgs import minimise, on_rows
 
 RNG = np.random.default_rng(0)
@@ -130,19 +131,19 @@ def test_lbfgs_that_cannot_start_diverges(dtype, scale_of_X, scale_of_y):
 @pytest.fixture
 def lbfgs_with(monkeypatch):
     """L-BFGS with loss and gradient changed by a function ``(evaluation, J, gradient) -> J``: the net, iterates and error."""
-    compute = fn.Network._loss_and_grad
+    compute = _objective.loss_and_grad_of
 
     def run(change, **options):
         net, iterates, evaluations = linear(), [], []
 
-        def changed(self, X, y, loss, sample_weight, out, **options):
+        def changed(network, X, y, loss, sample_weight, out, **options):
             evaluations.append(True)
-            return change(len(evaluations), compute(self, X, y, loss, sample_weight, out, **options), out)
+            return change(len(evaluations), compute(network, X, y, loss, sample_weight, out, **options), out)
 
         def note(result):
             iterates.append(net.params.copy())
 
-        monkeypatch.setattr(fn.Network, "_loss_and_grad", changed)
+        monkeypatch.setattr("fastnet._lbfgs.loss_and_grad_of", changed)
         try:
             minimise(net, on_rows(X, Y[:, None], loss=fn.SquaredError()), callback=note, tol=1e-9, **options)
         except fn.DivergenceError as error:
@@ -184,14 +185,14 @@ def test_lbfgs_goes_on_after_a_step_that_was_too_long(lbfgs_with):
 
 def test_lbfgs_that_finds_no_lower_loss_warns(monkeypatch):
     """Here, because the gradient points the wrong way; otherwise, because rounding is larger than what is left to gain."""
-    compute = fn.Network._loss_and_grad
+    compute = _objective.loss_and_grad_of
 
-    def uphill(self, X, y, loss, sample_weight, out, **options):
-        J = compute(self, X, y, loss, sample_weight, out, **options)
+    def uphill(network, X, y, loss, sample_weight, out, **options):
+        J = compute(network, X, y, loss, sample_weight, out, **options)
         out *= -1
         return J
 
-    monkeypatch.setattr(fn.Network, "_loss_and_grad", uphill)
+    monkeypatch.setattr("fastnet._lbfgs.loss_and_grad_of", uphill)
     net = linear()
     before = net.params.copy()
     with pytest.warns(RuntimeWarning, match="L-BFGS stopped after 0 iterations before it reached a minimum") as caught:

@@ -7,6 +7,7 @@ import importlib
 import re
 import runpy
 import tomllib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,13 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 BUILT = {"_build", "gallery", "generated"}
 PAGES = [ROOT / "README.md", *(p for p in sorted(DOCS.rglob("*.md")) if not BUILT & set(p.relative_to(DOCS).parts))]
+MISTAKES = (DOCS / "guide" / "mistakes.md").read_text(encoding="utf-8")
 OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
 EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
 #: Text in a page or in a module's name -> the optional library that it needs.
 OPTIONAL = {
     "fastnet.dask": "dask",
+    "from mnist1d": "mnist1d",
     "fastnet.plotting": "matplotlib",
     "fastnet.onnx": "onnx",
     "import matplotlib": "matplotlib",
@@ -83,6 +86,29 @@ def test_code_of_pages_runs(page):
             run_doctest(test)
         else:
             exec(compile("\n" * first_line + code, page, "exec"), namespace)
+
+
+def message_of(code: str) -> str:
+    """The error that the code ends with, or its warnings, on one line."""
+    namespace: dict[str, object] = {}
+    exec(re.search("```python\n(.*?)```", MISTAKES, re.DOTALL)[1], namespace)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            exec(code, namespace)
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+        else:
+            message = " ".join(f"{warning.category.__name__}: {warning.message}" for warning in caught)
+    return " ".join(message.split())
+
+
+@pytest.mark.parametrize("row", [row for row in MISTAKES.splitlines() if row.startswith("| `")])
+def test_mistakes_get_the_messages_of_the_page(row):
+    skip_without_optional(MISTAKES)
+    code, expected = re.fullmatch(r"\| `(.+?)` \| (`+) ?(.+?) ?\2 \|", row).group(1, 3)
+    message = message_of(code)
+    assert re.fullmatch(re.escape(expected).replace(re.escape("..."), ".*?"), message), message
 
 
 @pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=lambda page: str(page.relative_to(ROOT)))

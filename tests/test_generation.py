@@ -50,6 +50,29 @@ def test_draws_follow_the_softmax(ragged):
     assert set(np.flatnonzero(shares(top_k=2))) == set(likely)
 
 
+@pytest.mark.parametrize("net", [network(), network(ragged=True), network(dtype="float64")])
+@pytest.mark.parametrize("n_seen", [1, 4])
+def test_single_steps_draw_what_whole_rows_do(net, n_seen, monkeypatch):
+    """Both ways of a network whose layers go step by step, until its positions end."""
+    stepwise = net.generate(range(n_seen), T - n_seen + 1, random_state=0)
+
+    def no_steps(network):
+        raise ValueError
+
+    monkeypatch.setattr("fastnet._generation.steps_of", no_steps)
+    assert np.array_equal(net.generate(range(n_seen), T - n_seen + 1, random_state=0), stepwise)
+
+
+def test_layers_without_single_steps():
+    net = fn.Network(
+        [fn.Embedding(N_IDS, 4), fn.Conv1d(N_IDS, 3, "softmax", padding="causal")], input_shape=(T,), random_state=0
+    )
+    with pytest.raises(ValueError, match="got Conv1d"):
+        net.step(0)
+    row = np.array([2, *net.generate([2], T - 1, temperature=0)])
+    np.testing.assert_array_equal(net.predict(row)[:-1], row[1:])
+
+
 def test_each_id_is_drawn_after_those_before():
     net = network()
     ids = net.generate([3], 9, temperature=0)

@@ -12,6 +12,7 @@ from helpers import DTYPES, RTOL, distance, finite_difference
 from scipy import sparse
 
 import fastnet as fn
+from fastnet._core import core
 from fastnet.layers import LAYERS
 from fastnet.losses import get as get_loss
 
@@ -153,9 +154,15 @@ def assert_gradient(net, X, loss, rng, numeric=True, h=2e-4):
         assert distance(grads.flat, difference) < 1e-7
 
 
+@pytest.mark.parametrize("first_and_number", [(2, 2), (-1, 2), (0, 0), (3, 1), (1, 2**62)])
+def test_columns_that_there_are_not(first_and_number):
+    with pytest.raises(ValueError, match="layer 1.*: there are no .* columns from"):
+        core.Plan(3, [(core.LAYER_CODES["columns"], (0,), first_and_number, (), 0.0, 0, 0.0, 0.0)])
+
+
 def test_every_layer_is_tested():
     used = repr(HIDDEN) + repr(POSITIONED)
-    attention = ("Embedding", "Positions", "Attention", "TransformerBlock", "FeatureTokens")
+    attention = ("Embedding", "Positions", "Attention", "CrossAttention", "EncoderDecoder", "TransformerBlock", "FeatureTokens")
     elsewhere = ("BatchNorm", "Dropout", "Last", "Reshape", *attention)
     assert [name for name in LAYERS if f"{name}(" not in used and name not in elsewhere] == []
 

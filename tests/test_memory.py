@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tracemalloc
 
@@ -15,22 +16,41 @@ from fastnet._session import Session
 resource = pytest.importorskip("resource", reason="peak memory cannot be read on this platform")
 
 
-@pytest.mark.parametrize("optimizer", [fn.SGD(0.01), fn.Adam(), fn.SGD(0.01, momentum=0.9)])
-@pytest.mark.parametrize("sampling", ["shuffle", "random", "sequential"])
-def test_an_epoch_allocates_nothing_of_the_size_of_anything(optimizer, sampling):
+def assert_epochs_allocate_nothing(net, X, y, **options):
     """Python's and NumPy's allocators provide only a few kilobytes, whatever the size of data and network."""
-    rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((2000, 100), dtype=np.float32), rng.standard_normal((2000, 50), dtype=np.float32)
-    net = fn.Network([fn.Dense(300, "relu", dropout=0.1), fn.Dense(50, "identity")], 100, random_state=0)
-    session = Session(
-        net, X, y, loss="squared_error", optimizer=optimizer, batch_size=200, sampling=sampling, random_state=0, max_grad_norm=1.0
-    )
+    session = Session(net, X, y, batch_size=len(X) // 10, random_state=0, max_grad_norm=1.0, **options)
     session.run_epoch()
     tracemalloc.start()
     session.run_epoch()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20_000
+
+
+@pytest.mark.parametrize("optimizer", [fn.SGD(0.01), fn.Adam(), fn.SGD(0.01, momentum=0.9)])
+@pytest.mark.parametrize("sampling", ["shuffle", "random", "sequential"])
+def test_an_epoch_allocates_nothing_of_the_size_of_anything(optimizer, sampling):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((2000, 100), dtype=np.float32), rng.standard_normal((2000, 50), dtype=np.float32)
+    net = fn.Network([fn.Dense(300, "relu", dropout=0.1), fn.Dense(50, "identity")], 100, random_state=0)
+    assert_epochs_allocate_nothing(net, X, y, loss="squared_error", optimizer=optimizer, sampling=sampling)
+
+
+#: The shape of rows of 20,480 bytes, and layers: a copy of one row would be more than is allowed.
+KINDS = {
+    "convolutions": ((40, 32, 4), [fn.Conv2d(8, 3, "identity", dropout=0.1), fn.BatchNorm("relu"), fn.MaxPool(2)]),
+    "recurrences": ((320, 16), [fn.Bidirectional(fn.LSTM(8, return_sequences=True)), fn.GRU(8, return_sequences=True)]),
+    "a transformer": ((320, 16), [fn.Positions(), fn.TransformerBlock(4)]),
+    "tokens of features": ((5120,), [fn.Columns(range(100)), fn.FeatureTokens(8), fn.Attention(2), fn.LayerNorm()]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_epoch_of_other_layers_allocates_nothing_either(kind):
+    shape, layers = KINDS[kind]
+    X = np.random.default_rng(0).standard_normal((20, math.prod(shape)), dtype=np.float32)
+    net = fn.Network([*layers, fn.GlobalPool(), fn.Dense(2, "softmax")], input_shape=shape, random_state=0)
+    assert_epochs_allocate_nothing(net, X, np.arange(20) % 2, loss="cross_entropy", optimizer="adam")
 
 
 PEAK = """

@@ -344,7 +344,7 @@ def test_what_cannot_be_built(build, error, message):
         build()
 
 
-@pytest.mark.parametrize("second", [2, 256, 257, 258])
+@pytest.mark.parametrize("second", [2, 256, 257])
 def test_dropout_masks_of_deep_layers_are_independent(second):
     """One row of ones through two identity layers with dropout 1/2: a quarter of 400 units is left."""
     layers = [fn.Dense(400, "identity", dropout=0.5 * (l in (1, second))) for l in range(1, second + 1)]

@@ -13,6 +13,11 @@ import fastnet as fn
 LAYERS = {
     "rnn": [fn.RNN(4)],
     "lstm": [fn.Dense(3, "tanh"), fn.LSTM(4, return_sequences=True), fn.LayerNorm(), fn.LSTM(3)],
+    "attention": [fn.Dense(4, "tanh"), fn.Attention(2, causal=True), fn.Last()],
+    "blocks": [
+        fn.Dense(6, "identity"), fn.Positions(), fn.TransformerBlock(2, 5, causal=True), fn.Positions("sinusoidal"),
+        fn.LSTM(4, return_sequences=True), fn.TransformerBlock(1, causal=True), fn.LayerNorm(), fn.Last(),
+    ],
     "gru": [fn.Residual([fn.GRU(2, return_sequences=True)]), fn.Concat([fn.GRU(3)], [fn.RNN(2, "relu"), fn.Dropout(0.1)])],
 }
 
@@ -32,9 +37,9 @@ def test_initial_values_are_uniform(layer):
 
 
 @pytest.mark.parametrize("cell", [fn.LSTM(3), fn.GRU(3)])
-def test_ten_thousand_steps(cell, rng):
-    net = fn.Network([cell, fn.Dense(1, "identity")], input_shape=(10_000, 1), dtype="float64", random_state=0)
-    X, y = rng.standard_normal((3, 10_000, 1)), np.ones((3, 1))
+def test_thousands_of_steps(cell, rng):
+    net = fn.Network([cell, fn.Dense(1, "identity")], input_shape=(5_000, 1), dtype="float64", random_state=0)
+    X, y = rng.standard_normal((3, 5_000, 1)), np.ones((3, 1))
     expected, twin = net._graph.forward(net.parameters, X.reshape(3, -1))
     np.testing.assert_allclose(net.forward(X), twin[-1], rtol=1e-9)
     _, gradients = net.loss_and_grad(X, y)
@@ -77,6 +82,24 @@ def test_outputs_of_all_steps_one_by_one(rng):
         np.testing.assert_allclose(A, expected, rtol=0, atol=1e-13)
 
 
+def test_outputs_at_each_id_one_by_one(rng):
+    """Of several language models' rows side by side, which begin at different times."""
+    layers = [fn.Embedding(9, 8), fn.Positions(), fn.TransformerBlock(2, causal=True), fn.Dense(9, "softmax")]
+    net = fn.Network(layers, input_shape=(7,), dtype="float64", random_state=0)
+    X = rng.integers(0, 9, (2, 7))
+    expected = net.forward(X)
+    _, first = net.step(X[0, 0])
+    _, first = net.step(X[0, 1], first)
+    state = np.stack([first, np.zeros_like(first)])
+    for t in range(5):
+        A, state = net.step([X[0, t + 2], X[1, t]], state)
+        np.testing.assert_allclose(A, [expected[0, t + 2], expected[1, t]], rtol=0, atol=1e-13)
+    with pytest.raises(ValueError, match="positions end after 7 steps"):
+        net.step([0, 0], state)
+    with pytest.raises(ValueError, match=r"x must have shape \(\), or \(streams\), got \(2, 1\)"):
+        net.step([[0], [0]], state)
+
+
 def test_ragged_networks_go_step_by_step(rng):
     net = network([fn.GRU(4)], ragged=True)
     series, state = rng.standard_normal((4, 2)), None
@@ -105,6 +128,7 @@ def test_members_and_shapes_that_do_not_fit():
         ([fn.Residual([fn.Conv1d(2, 1)]), fn.GRU(2)], np.ones(2), None, "got Conv1d"),
         ([fn.Scale(), fn.GRU(2)], np.ones(2), None, "same parameters at every step"),
         ([fn.Last()], np.ones(2), None, "this one has none"),
+        ([fn.Attention(2), fn.Last()], np.ones(2), None, "causal=True"),
         ([fn.LSTM(2)], np.ones(3), None, r"x must have shape \(2,\), or \(streams, 2\), got \(3,\)"),
         ([fn.LSTM(2)], np.ones((5, 2)), np.ones(4), r"state must have shape \(5, 4\)"),
     ],

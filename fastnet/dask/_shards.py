@@ -12,6 +12,7 @@ from dask.delayed import Delayed, delayed
 
 from fastnet import _checks, _core
 from fastnet._lbfgs import Objective
+from fastnet._objective import loss_and_grad_of
 from fastnet._rounds import Model, Round, Shard, aligned, average, common_level, deal, train
 from fastnet.dask._engine import Engine
 from fastnet.dask._partitions import Partition, gathered
@@ -130,7 +131,7 @@ def _term(structure: tuple[Any, ...], loss: Loss, shard: Shard, n_threads: int) 
     network = Network._adopt(layers, inputs, params.copy(), together)
     X, y, sample_weight = aligned(shard)
     gradient = np.empty_like(network.params)
-    J = network._loss_and_grad(X, y, loss, sample_weight, gradient, n_threads=n_threads)
+    J = loss_and_grad_of(network, X, y, loss, sample_weight, gradient, n_threads=n_threads)
     return _Term(J, gradient, _core.level)
 
 

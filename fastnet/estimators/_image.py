@@ -13,7 +13,7 @@ from fastnet._hints import takes_other_words
 from fastnet.augment import Augmentation
 from fastnet.layers import Conv2d, Dense, Flatten, Layer, MaxPool
 
-from ._ready import ReadyClassifier
+from ._ready import ReadyClassifier, StandardisedEstimator
 
 #: Images are pooled to at most so many lines and columns.
 COARSEST = 8
@@ -22,7 +22,7 @@ COARSEST = 8
 MOST_FILTERS = 128
 
 
-class ImageClassifier(ReadyClassifier):
+class ImageClassifier(StandardisedEstimator, ReadyClassifier):
     """Convolutional network for small images, with nothing to configure.
 
     Numbers are standardised by channel. Layers of 3 x 3 convolutions and pools make features at 8 x 8 positions at most, on which

@@ -98,8 +98,10 @@ class OfLayers(BaseMLP):
         last = layers[-1] if layers else None
         if isinstance(last, Dense) and (last.n_units, last.activation) == (output.n_units, output.activation):
             return chain(layers)
-        if isinstance(last, Dense) and last.activation.name == "softmax":
-            raise ValueError(f"layers end with {last!r}, but y asks for {output!r}: leave the output layer out.")
+        if isinstance(last, Dense) and _gives_other_classes(last, output):
+            raise ValueError(
+                f"layers end with {_short(last)}, but y asks for {_short(output)}: end with that, or leave the output layer out."
+            )
         return chain([*layers, output])
 
     def _check_same_network(self, wanted: list[int]) -> None:
@@ -150,6 +152,16 @@ def _inputs_of(rows: Any) -> Inputs | None:
     if isinstance(rows, Ragged):
         return Inputs((int(rows.lengths.max(initial=0)), *(rows.flat.shape[1:] or (1,))), ragged=True)
     return Inputs(rows.shape[1:]) if isinstance(rows, np.ndarray) and rows.ndim > 2 else None
+
+
+def _gives_other_classes(last: Dense, output: Dense) -> bool:
+    """Whether a layer is the output layer of a classifier with other classes than those that y asks `output` for."""
+    one_probability = last.n_units == 1 and last.activation.name == "sigmoid"
+    return last.activation.name == "softmax" or (one_probability and output.activation.name == "softmax")
+
+
+def _short(layer: Dense) -> str:
+    return f"Dense({layer.n_units}, {layer.activation.name!r})"
 
 
 @with_shared_parts

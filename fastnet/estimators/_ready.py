@@ -1,7 +1,8 @@
-"""Estimators with a network of their own choice: what those for images and for series share."""
+"""Estimators with a network of their own choice: what those for images, series and texts share."""
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from numbers import Integral
 from typing import Any, ClassVar, Self, TypeAlias
@@ -18,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnet.callbacks import EarlyStopping
 from fastnet.layers import Dense, Layer
+from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.optimizers import AdamW
 from fastnet.ragged import Ragged
@@ -28,14 +30,21 @@ from ._sklearn import unchanged_on_error
 #: Flat rows, or rows of unequal length.
 Rows: TypeAlias = np.ndarray | Ragged
 
+#: Numbers of the rows to train on, and of those that decide when training ends.
+Split: TypeAlias = tuple[np.ndarray, np.ndarray]
+
 
 class ReadyNetwork(BaseEstimator, ABC):
-    """Base of estimators that choose a network, standardise what it reads by channel, and decide when training ends.
+    """Base of estimators that choose a network, and decide when training ends.
 
     Attributes
     ----------
+    network_ : Network
     input_shape_ : tuple of int
         Of a row, channels last; of the longest, where rows differ in length.
+    history_ : History
+    n_iter_ : int
+        Epochs.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -44,11 +53,10 @@ class ReadyNetwork(BaseEstimator, ABC):
         "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "verbose": ["boolean"],
     }
-    #: With fewer rows than this for each class (or in all, of values), none are set aside.
-    _fewest_to_set_aside: ClassVar[int]
     _learning_rate: ClassVar[float] = 0.002
     _batch_size: ClassVar[int] = 32
-    _y_options: ClassVar[dict[str, Any]] = {}
+    #: Training ends after so many epochs in which the loss on the rows set aside did not fall.
+    _patience: ClassVar[int] = 15
     #: Random changes of rows in training, a parameter where rows are images.
     augment: Any = None
 
@@ -56,26 +64,83 @@ class ReadyNetwork(BaseEstimator, ABC):
     random_state: int | np.random.RandomState | None
     n_threads: int | None
     verbose: bool
-    n_features_in_: int
-
-    @abstractmethod
-    def _rows(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
-        """Flat or ragged rows, and their shape where X has one; anything else as it is."""
-
-    @abstractmethod
-    def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
-        """Shape of flat rows."""
 
     @abstractmethod
     def _layers(self, *, ragged: bool) -> list[Layer]:
         """Layers before the output layer."""
 
     @abstractmethod
-    def _learn_targets(self, y: np.ndarray) -> np.ndarray:
-        """Targets in the form that the network is trained on."""
+    def _output_layer(self) -> Dense: ...
+
+    def _loss(self) -> Loss | None:
+        """What is minimised, if not the loss that suits the output layer."""
+        return None
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31))
+
+    def _train(self, rows: Rows, targets: np.ndarray, aside: Split | None, seed: int) -> None:
+        """Make the network and train it, with the numbers of the rows to train on and of those set aside; None: on all."""
+        ragged = isinstance(rows, Ragged)
+        self.network_ = Network(
+            [*self._layers(ragged=ragged), self._output_layer()],
+            input_shape=self.input_shape_,
+            ragged=ragged,
+            random_state=seed,
+        )
+        options: dict[str, Any] = {"learning_rate": Cosine(self._learning_rate)}
+        if aside is not None:
+            train, validation = aside
+            options = {
+                "validation_data": (rows[validation], targets[validation]),
+                "callbacks": [EarlyStopping(patience=self._patience)],
+            }
+            rows, targets = rows[train], targets[train]
+        self.history_ = self.network_.fit(
+            rows,
+            targets,
+            loss=self._loss(),
+            optimizer=AdamW(self._learning_rate),
+            batch_size=self._batch_size,
+            epochs=self.max_iter,
+            random_state=seed,
+            n_threads=self.n_threads,
+            progress=self.verbose,
+            augment=self.augment,
+            **options,
+        )
+        self.n_iter_ = len(self.history_)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+        """
+        from fastnet.persistence import save
+
+        save(self, path)
+
+
+class ReadyEstimator(ReadyNetwork):
+    """Base of those that learn the targets of rows."""
+
+    #: With fewer rows than this for each class (or in all, of values), none are set aside.
+    _fewest_to_set_aside: ClassVar[int]
+    _y_options: ClassVar[dict[str, Any]] = {}
 
     @abstractmethod
-    def _output_layer(self) -> Dense: ...
+    def _learn_rows(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
+        """Rows as the network reads them, and checked targets; sets `input_shape_`, and all else that predictions need."""
+
+    @abstractmethod
+    def _known_rows(self, X: Any) -> Rows:
+        """Rows as the network reads them, made with what was learnt."""
+
+    @abstractmethod
+    def _learn_targets(self, y: np.ndarray) -> np.ndarray:
+        """Targets in the form that the network is trained on."""
 
     @abstractmethod
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
@@ -97,26 +162,89 @@ class ReadyNetwork(BaseEstimator, ABC):
             The estimator itself.
         """
         with unchanged_on_error(self):
-            rows, shape = self._rows(X)
-            rows, y = self._checked(rows, y)
-            self.input_shape_ = self._shape_of_rows(self.n_features_in_) if shape is None else shape
-            if isinstance(rows, Ragged):
-                self.n_features_in_ = int(np.prod(self.input_shape_))
-            targets = self._learn_targets(y)
-            positions = self._positions(rows)
-            self.mean_ = positions.mean(axis=0, dtype=np.float64)
-            deviation = positions.std(axis=0, dtype=np.float64)
-            self.scale_ = np.where(deviation > 0, deviation, 1.0)
-            self._train(self._standardised(rows), targets)
+            rows, y = self._learn_rows(X, y)
+            targets, seed = self._learn_targets(y), self._seed()
+            self.__dict__.pop("_longer", None)
+            self._train(rows, targets, self._set_aside(targets, seed), seed)
         return self
+
+    def _checked_targets(self, rows: Ragged, y: Any) -> np.ndarray:
+        """Targets of rows that scikit-learn does not know."""
+        y = validate_data(self, y=y, **self._y_options)
+        check_consistent_length(rows, y)
+        return np.asarray(y)
+
+    def _set_aside(self, targets: np.ndarray, seed: int) -> Split | None:
+        """A tenth of the rows at random, where there are enough."""
+        strata = self._strata(targets)
+        sizes = [len(targets)] if strata is None else np.bincount(strata)
+        if len(targets) < self._fewest_to_set_aside * len(sizes) or min(sizes) < 2:
+            return None
+        train, validation = train_test_split(np.arange(len(targets)), test_size=0.1, stratify=strata, random_state=seed)
+        return train, validation
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Activations of the output layer (m, n_outputs)."""
+        check_is_fitted(self)
+        rows = self._known_rows(X)
+        return np.asarray(self._network_for(rows).forward(rows))
+
+    def _network_for(self, rows: Rows) -> Network:
+        """The network, or one with its parameters for rows that are longer than those of `fit`."""
+        network = self.network_
+        longest = int(rows.lengths.max(initial=0)) if isinstance(rows, Ragged) else 0
+        if longest <= network.input_shape[0]:
+            return network
+        longer: Network | None = self.__dict__.get("_longer")
+        if longer is None or longest > longer.input_shape[0]:
+            shape = (longest, *network.input_shape[1:])
+            longer = Network(network.layers, input_shape=shape, ragged=True, dtype=network.dtype, random_state=0)
+            self._longer = longer
+        for name, view in network.parameters.items():
+            if longer.parameters[name].shape == view.shape:  # all others are sines of the positions, which are not trained
+                longer.parameters[name][...] = view
+        return longer
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_longer"}
+
+
+class StandardisedEstimator(ReadyEstimator):
+    """Base of those that read numbers, which they standardise by channel.
+
+    Attributes
+    ----------
+    mean_, scale_ : ndarray of shape (channels,)
+        Of the training rows.
+    """
+
+    n_features_in_: int
+
+    @abstractmethod
+    def _rows(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
+        """Flat or ragged rows, and their shape where X has one; anything else as it is."""
+
+    @abstractmethod
+    def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
+        """Shape of flat rows."""
+
+    def _learn_rows(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
+        rows, shape = self._rows(X)
+        rows, y = self._checked(rows, y)
+        self.input_shape_ = self._shape_of_rows(self.n_features_in_) if shape is None else shape
+        if isinstance(rows, Ragged):
+            self.n_features_in_ = int(np.prod(self.input_shape_))
+        positions = self._positions(rows)
+        self.mean_ = positions.mean(axis=0, dtype=np.float64)
+        deviation = positions.std(axis=0, dtype=np.float64)
+        self.scale_ = np.where(deviation > 0, deviation, 1.0)
+        return self._standardised(rows), y
 
     def _checked(self, rows: Any, y: Any) -> tuple[Rows, np.ndarray]:
         if not isinstance(rows, Ragged):
             return validate_data(self, rows, y, dtype=np.float32, order="C", ensure_min_samples=2, **self._y_options)
         assert_all_finite(rows.flat, input_name="X")
-        y = validate_data(self, y=y, **self._y_options)
-        check_consistent_length(rows, y)
-        return rows, y
+        return rows, self._checked_targets(rows, y)
 
     def _positions(self, rows: Rows) -> np.ndarray:
         """The channels of all positions of all rows."""
@@ -126,42 +254,7 @@ class ReadyNetwork(BaseEstimator, ABC):
         scaled = (self._positions(rows) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
         return Ragged(scaled, rows.starts) if isinstance(rows, Ragged) else scaled.reshape(rows.shape)
 
-    def _train(self, rows: Rows, targets: np.ndarray) -> None:
-        ragged = isinstance(rows, Ragged)
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        self.network_ = Network(
-            [*self._layers(ragged=ragged), self._output_layer()],
-            input_shape=self.input_shape_,
-            ragged=ragged,
-            random_state=seed,
-        )
-        options: dict[str, Any] = {"learning_rate": Cosine(self._learning_rate)}
-        strata = self._strata(targets)
-        sizes = [len(rows)] if strata is None else np.bincount(strata)
-        if len(rows) >= self._fewest_to_set_aside * len(sizes) and min(sizes) > 1:
-            train, validation = train_test_split(np.arange(len(rows)), test_size=0.1, stratify=strata, random_state=seed)
-            options = {
-                "validation_data": (rows[validation], targets[validation]),
-                "callbacks": [EarlyStopping(patience=15)],
-            }
-            rows, targets = rows[train], targets[train]
-        self.history_ = self.network_.fit(
-            rows,
-            targets,
-            optimizer=AdamW(self._learning_rate),
-            batch_size=self._batch_size,
-            epochs=self.max_iter,
-            random_state=seed,
-            n_threads=self.n_threads,
-            progress=self.verbose,
-            augment=self.augment,
-            **options,
-        )
-        self.n_iter_ = len(self.history_)
-
-    def _outputs(self, X: Any) -> np.ndarray:
-        """Activations of the output layer (m, n_outputs)."""
-        check_is_fitted(self)
+    def _known_rows(self, X: Any) -> Rows:
         rows, shape = self._rows(X)
         name = type(self).__name__
         if isinstance(rows, Ragged) and not self.network_.ragged:
@@ -174,7 +267,7 @@ class ReadyNetwork(BaseEstimator, ABC):
             assert_all_finite(rows.flat, input_name="X")
         else:
             rows = validate_data(self, rows, dtype=np.float32, order="C", reset=False)
-        return np.asarray(self._network_for(rows).forward(self._standardised(rows)))
+        return self._standardised(rows)
 
     def _as_ragged(self, rows: Any, shape: tuple[int, ...] | None) -> tuple[Ragged, tuple[int, ...]]:
         """Rows of one length, for a network that was fitted with rows of unequal length."""
@@ -182,26 +275,13 @@ class ReadyNetwork(BaseEstimator, ABC):
         shape = (rows.shape[1] // self.input_shape_[-1], self.input_shape_[-1]) if shape is None else shape
         return Ragged.from_padded(rows.reshape(-1, *shape), np.full(len(rows), shape[0])), shape
 
-    def _network_for(self, rows: Rows) -> Network:
-        """The network, for rows that are longer than those of `fit` where there are such."""
-        network = self.network_
-        longest = int(rows.lengths.max(initial=0)) if isinstance(rows, Ragged) else 0
-        if longest <= network.input_shape[0]:
-            return network
-        shape = (longest, *network.input_shape[1:])
-        longer = Network(network.layers, input_shape=shape, ragged=True, dtype=network.dtype, random_state=0)
-        for name, view in network.parameters.items():
-            if longer.parameters[name].shape == view.shape:  # all others are sines of the positions, which are not trained
-                longer.parameters[name][...] = view
-        return longer
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
 
 
-class ReadyClassifier(ClassifierMixin, ReadyNetwork):
+class ReadyClassifier(ClassifierMixin, ReadyEstimator):
     """A network of its own choice for classes.
 
     Attributes
@@ -253,7 +333,7 @@ class ReadyClassifier(ClassifierMixin, ReadyNetwork):
         return np.asarray(self.classes_[p.argmax(axis=1)])
 
 
-class ReadyRegressor(RegressorMixin, ReadyNetwork):
+class ReadyRegressor(RegressorMixin, ReadyEstimator):
     """A network of its own choice for values, which it standardises for training.
 
     Attributes

@@ -28,17 +28,17 @@ from fastnet.layers import (
 from fastnet.ragged import Ragged
 
 from ._docs import with_shared_parts
-from ._ready import ReadyClassifier, ReadyNetwork, ReadyRegressor
+from ._ready import ReadyClassifier, ReadyRegressor, StandardisedEstimator
 from ._rows import as_array_or_ragged
 
 #: Series of one length are averaged over this part of their length.
 PARTS = 16
 
 
-class _Series(ReadyNetwork):
+class _Series(StandardisedEstimator):
     """What the two estimators of series share."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = ReadyNetwork._parameter_constraints | {
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = StandardisedEstimator._parameter_constraints | {
         "kind": [StrOptions({"cnn", "gru", "lstm", "transformer"})],
         "channels": [StrOptions({"last", "first"})],
     }
@@ -76,7 +76,7 @@ class _Series(ReadyNetwork):
         return n_features, 1
 
     def _layers(self, *, ragged: bool) -> list[Layer]:
-        return _KINDS[self.kind](self.input_shape_[0], ragged=ragged)
+        return layers_of(self.kind, self.input_shape_[0], ragged=ragged)
 
 
 def _convolutions(length: int, *, ragged: bool) -> list[Layer]:
@@ -87,24 +87,28 @@ def _convolutions(length: int, *, ragged: bool) -> list[Layer]:
     return [*found, Concat([AvgPool(max(length // PARTS, 1)), Flatten()], [GlobalPool("max")]), Dropout(0.3)]
 
 
-def _recurrent(layer: type[GRU] | type[LSTM]) -> list[Layer]:
+def recurrent(layer: type[GRU] | type[LSTM]) -> list[Layer]:
     """Both directions, and the last state of each."""
     return [Bidirectional(layer(64)), Dropout(0.2)]
 
 
-def _transformer() -> list[Layer]:
-    """Two blocks, and the mean over the positions."""
-    blocks = [TransformerBlock(4, 128, dropout=0.1), TransformerBlock(4, 128, dropout=0.1)]
-    return [Dense(64, "identity"), Positions("sinusoidal"), *blocks, LayerNorm(), GlobalPool()]
+def blocks() -> list[Layer]:
+    """Two transformer blocks, and the mean over the positions."""
+    return [TransformerBlock(4, 128, dropout=0.1), TransformerBlock(4, 128, dropout=0.1), LayerNorm(), GlobalPool()]
 
 
 #: Kind of network -> its layers before the output layer, for series of up to so many positions.
 _KINDS: dict[str, Callable[..., list[Layer]]] = {
     "cnn": _convolutions,
-    "gru": lambda length, ragged: _recurrent(GRU),
-    "lstm": lambda length, ragged: _recurrent(LSTM),
-    "transformer": lambda length, ragged: _transformer(),
+    "gru": lambda length, ragged: recurrent(GRU),
+    "lstm": lambda length, ragged: recurrent(LSTM),
+    "transformer": lambda length, ragged: [Dense(64, "identity"), Positions("sinusoidal"), *blocks()],
 }
+
+
+def layers_of(kind: str, length: int, *, ragged: bool) -> list[Layer]:
+    """Layers of a network for series of up to so many positions, before the output layer."""
+    return _KINDS[kind](length, ragged=ragged)
 
 
 @with_shared_parts

@@ -16,6 +16,7 @@ from sklearn.utils import _safe_indexing
 
 from fastnet import _data, _outputs
 from fastnet._lbfgs import Objective
+from fastnet._objective import loss_of
 from fastnet._session import Session
 from fastnet.data import Blocks
 from fastnet.losses import Loss
@@ -211,7 +212,7 @@ class Validation:
 
     def judge(self) -> tuple[float, float]:
         """Mean loss, without penalties and label smoothing, on scikit-learn's scale; and the score."""
-        J = self._network._loss(self._X, self._rows.y, self._loss, self._rows.sample_weight, self._estimator.n_threads)
+        J = loss_of(self._network, self._X, self._rows.y, self._loss, self._rows.sample_weight, self._estimator.n_threads)
         loss = J * reported_scale(self._loss, self._network.n_outputs)
         return loss, -loss if self._score is None else self._score()
 

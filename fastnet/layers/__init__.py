@@ -8,10 +8,11 @@ import numpy as np
 
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import ENSEMBLES, Graph, Inputs, Node
-from fastnet.layers.attention import Attention, TransformerBlock
+from fastnet.layers.attention import Attention, CrossAttention, TransformerBlock
 from fastnet.layers.conv import Conv1d, Conv2d, DepthwiseConv1d, DepthwiseConv2d
 from fastnet.layers.dense import Dense
 from fastnet.layers.embedding import CategoryEmbedding, Embedding, NumericEmbedding, quantile_bins
+from fastnet.layers.encoder_decoder import EncoderDecoder
 from fastnet.layers.joins import Columns, Concat, Dropout, Flatten, Last, Reshape, Residual
 from fastnet.layers.norm import BatchNorm, LayerNorm
 from fastnet.layers.parametric import Parametric, PReLU
@@ -36,11 +37,13 @@ __all__ = [
     "Concat",
     "Conv1d",
     "Conv2d",
+    "CrossAttention",
     "Dense",
     "DepthwiseConv1d",
     "DepthwiseConv2d",
     "Dropout",
     "Embedding",
+    "EncoderDecoder",
     "FeatureTokens",
     "Flatten",
     "GlobalPool",
@@ -72,7 +75,7 @@ _ROWS = (
     *(NumericEmbedding, CategoryEmbedding, Parametric, PReLU),
     *(Conv1d, Conv2d, DepthwiseConv1d, DepthwiseConv2d, MaxPool, AvgPool, GlobalPool),
     *(RNN, GRU, LSTM, Bidirectional),
-    *(Embedding, Positions, Attention, TransformerBlock, FeatureTokens),
+    *(Embedding, Positions, Attention, CrossAttention, TransformerBlock, EncoderDecoder, FeatureTokens),
 )
 
 #: Class name -> class, one row a layer.
@@ -85,6 +88,9 @@ def chain(layers: Any) -> tuple[Layer, ...]:
     if not layers:
         raise ValueError("A network needs at least one layer, got none.")
     for number, layer in enumerate(layers, 1):
+        if isinstance(layer, type):
+            name = layer.__name__
+            raise TypeError(f"Layer {number} must be an object, got the class {name}: give {name}(...), with parentheses.")
         if not isinstance(layer, Layer):
             raise TypeError(f"Layer {number} must be a layer, got {layer!r}; write fastnet.Dense(n_units, activation), say.")
     for number, layer in enumerate(layers[:-1], 1):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from fastnet.layers.lengths import Count, Trim
 
 #: How the members of an ensemble share parameters; see `fastnet.Network`.
 ENSEMBLES = ("packed", "batch", "mini")
+
+#: Most numbers of a row's copies for members: a list of their columns is made before any parameter.
+MAX_COPIES = 2**22
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,36 @@ class Inputs:
     shape : tuple of int
         Positions first, the numbers of a position (channels, features) last; or the number of features alone.
     ragged : bool
-        Whether rows may have fewer positions along the first axis. A row of the core's X then ends with the number of them.
-    n_states : int
-        Numbers at the end of a row of the core's X that recurrences begin with, of a network that goes step by step.
+        Whether rows may have fewer positions along the first axis. In a row of the core's X the number of them follows.
+    source : tuple of int
+        Shape of the sequence that an encoder reads, which comes after that; () if there is none.
     """
 
     shape: tuple[int, ...]
     ragged: bool = False
-    n_states: int = 0
+    source: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
         """Numbers of a row of the core's X."""
-        return math.prod(self.shape) + self.ragged + self.n_states
+        return sum(math.prod(shape) + self.ragged for shape in (self.shape, self.source) if shape)
+
+
+class State(NamedTuple):
+    """Numbers that go from step to step: where they are after a step.
+
+    Attributes
+    ----------
+    operation, first, n : int
+        The operation in whose rows they are, where they begin, and how many they are.
+    given : int, optional
+        Of what stays the same in all steps, the operation of the whole rows' graph that makes it.
+    """
+
+    operation: int
+    first: int
+    n: int
+    given: int | None = None
 
 
 class Graph:
@@ -71,6 +92,9 @@ class Graph:
         Models side by side.
     ensemble : {"packed", "batch", "mini"}
         What they share.
+    whole : Graph, optional
+        Of a network that goes step by step, the graph for whole rows. A row of the core's X is then one position, and after it
+        the states that the steps before left.
 
     Attributes
     ----------
@@ -80,13 +104,17 @@ class Graph:
         Numbers of an output row, of X first.
     row_shapes : list of tuple of int
         What they are for layers that go by positions, of one member: positions first, channels last.
-    start : int
-        What the first layer reads: X, or the operation that takes lengths or states off.
-    states : list of int, or None
-        The operations that make the states after a step, of a network that goes step by step.
+    starts : list of int
+        What the first layer reads, X or the operation that takes other numbers off, and then what an encoder reads.
+    encoded : int, optional
+        The operation that makes what cross attention reads, inside of a decoder.
+    given : list of int
+        The operations that make what stays the same in all steps.
+    states : list of State
+        What a step leaves for the next, of a network that goes step by step, in their order in X.
     """
 
-    def __init__(self, inputs: Inputs, n_members: int = 1, ensemble: str = "packed") -> None:
+    def __init__(self, inputs: Inputs, n_members: int = 1, ensemble: str = "packed", *, whole: Graph | None = None) -> None:
         self.nodes: list[Node] = []
         self.row_shapes = [inputs.shape]
         self.widths = [inputs.width]
@@ -96,40 +124,80 @@ class Graph:
         self._of_members = [n_members == 1]
         self._lengths: list[int | None] = [None]
         self._path: list[str] = []
-        self.states: list[int] | None = [] if inputs.n_states else None
-        self._n_states_taken = 0
-        self.start = 0
-        if inputs.ragged:
-            self.start = self._take_lengths(inputs.shape)
-        elif inputs.n_states:
-            self.start = self._columns(0, math.prod(inputs.shape), inputs.shape)
+        self.whole = whole
+        self.states: list[State] = []
+        self._counter: tuple[int, int] | None = None
+        self.encoded: int | None = None
+        self.given: list[int] = []
+        self.starts = [self._sequence(inputs, inputs.shape, 0)]
+        if inputs.source:
+            self.starts.append(self._sequence(inputs, inputs.source, math.prod(inputs.shape) + inputs.ragged))
 
-    def _take_lengths(self, shape: tuple[int, ...]) -> int:
-        """Part rows of X into numbers, zero beyond the row's length, and that length."""
-        lengths = self._columns(self.widths[0] - 1, 1, (1,))
-        trim = Trim(n_positions=shape[0], n_numbers=math.prod(shape[1:]))
-        return self.add(trim, 0, lengths, shape=shape, lengths=lengths)
+    def _sequence(self, inputs: Inputs, shape: tuple[int, ...], first: int) -> int:
+        """The part of X that begins at `first`: numbers, zero beyond the row's length, and perhaps that length."""
+        n = math.prod(shape)
+        if inputs.width == n and self.whole is None:
+            return 0
+        if not inputs.ragged:
+            return self._columns(first, n, shape)
+        lengths = self._columns(first + n, 1, (1,))
+        numbers = 0 if first == 0 else self._columns(first, n, shape)
+        return self.add(Trim(n_positions=shape[0], n_numbers=n // shape[0]), numbers, lengths, shape=shape, lengths=lengths)
+
+    @property
+    def steps(self) -> int:
+        """Most steps of a network that goes step by step; 0 of all others."""
+        return 0 if self.whole is None else self.whole.row_shapes[self.whole.starts[0]][0]
 
     def _columns(self, first: int, n: int, shape: tuple[int, ...]) -> int:
         """Some numbers of X."""
         from fastnet.layers.joins import Selection
 
-        return self.add(Selection(n_in=self.widths[0], columns=tuple(range(first, first + n))), 0, shape=shape)
+        return self.add(Selection(n_in=self.widths[0], columns=range(first, first + n)), 0, shape=shape)
 
     def state_before(self, n: int) -> int:
-        """The operation that makes the next n states of X; the operation added next makes those after the step."""
-        assert self.states is not None
-        first = math.prod(self.row_shapes[0]) + self._n_states_taken
-        self._n_states_taken += n
-        before = self._columns(first, n, (n,))
-        self.states.append(before + 1)
+        """The operation that makes a state of n numbers from X, which becomes wider by it; `states` gets that after the step."""
+        first = self.widths[0]
+        self.widths[0] += n
+        return self._columns(first, n, (n,))
+
+    def step_numbers(self) -> tuple[int, int]:
+        """The operations that make the number of steps before this one, and with it."""
+        if self._counter is None:
+            before = self.state_before(1)
+            after = self.add(Count(reach=1, stride=1, zeros=1, most=self.steps), before, shape=(1,))
+            self.states.append(State(after, 0, 1))
+            self._counter = before, after
+        return self._counter
+
+    def given_state(self) -> int:
+        """The operation that makes the next of `given` from X, which all steps are given."""
+        assert self.whole is not None
+        number = self.whole.given[len(self.given)]
+        n = self.whole.widths[number]
+        before = self.state_before(n)
+        self.states.append(State(before, 0, n, given=number))
+        self.given.append(before)
         return before
 
+    @property
+    def step_count(self) -> int | None:
+        """The operation that makes the number of steps with this one; None if no layer asked for it."""
+        return None if self._counter is None else self._counter[1]
+
     @classmethod
-    def of(cls, layers: Sequence[Layer], inputs: Inputs, n_members: int = 1, ensemble: str = "packed") -> tuple[Graph, list[int]]:
+    def of(
+        cls,
+        layers: Sequence[Layer],
+        inputs: Inputs,
+        n_members: int = 1,
+        ensemble: str = "packed",
+        *,
+        whole: Graph | None = None,
+    ) -> tuple[Graph, list[int]]:
         """The graph of a chain of layers, and the numbers of the operations that make each layer's output."""
-        graph = cls(inputs, n_members, ensemble)
-        ends = [graph.start]
+        graph = cls(inputs, n_members, ensemble, whole=whole)
+        ends = [graph.starts[0]]
         for number, layer in enumerate(layers, 1):
             graph.at_output = number == len(layers)
             with graph.within(str(number)):
@@ -203,22 +271,27 @@ class Graph:
         return self.add(Count(reach=reach, stride=stride, zeros=zeros, most=most), lengths, shape=(1,))
 
     @cached_property
-    def shortest(self) -> int:
-        """Fewest positions with which a row still has one position in all layers."""
-        counts = self._counts(np.arange(1, self.row_shapes[0][0] + 1))
+    def shortest(self) -> list[int]:
+        """Fewest positions with which a row still has one position in all layers, for each of `starts`."""
+        return [self._shortest(start) for start in self.starts]
+
+    def _shortest(self, start: int) -> int:
+        counts = self._counts(start, np.arange(1, self.row_shapes[start][0] + 1))
         enough = np.logical_and.reduce([count >= 1 for count in counts.values()])
         return int(enough.argmax()) + 1
 
     def output_lengths(self, lengths: np.ndarray) -> np.ndarray | None:
         """Positions of the outputs (m,) of ragged rows that have `lengths` (m,); None if all rows have all positions."""
         source = self._lengths[-1]
-        return None if source is None else self._counts(lengths)[source]
+        return None if source is None else self._counts(self.starts[0], lengths)[source]
 
-    def _counts(self, lengths: np.ndarray) -> dict[int, np.ndarray]:
-        """What operations that make lengths make of rows of `lengths` positions."""
-        made: dict[int, np.ndarray] = {1: lengths}
+    def _counts(self, start: int, lengths: np.ndarray) -> dict[int, np.ndarray]:
+        """What operations that make lengths make of rows of `lengths` positions at a start."""
+        of_rows = self._lengths[start]
+        assert of_rows is not None
+        made = {of_rows: lengths}
         for number, node in enumerate(self.nodes, 1):
-            if isinstance(node.operation, Count):
+            if isinstance(node.operation, Count) and node.sources[0] in made:
                 made[number] = node.operation.forward({}, made[node.sources[0]])
         return made
 
@@ -228,6 +301,11 @@ class Graph:
             return source
         from fastnet.layers.joins import Selection
 
+        if self.widths[source] * self.n_members > MAX_COPIES:
+            raise ValueError(
+                f"{self.n_members} members with parameters of their own read {self.widths[source]} numbers a row each: together "
+                f"they can read at most {MAX_COPIES}."
+            )
         everything = tuple(range(self.widths[source])) * self.n_members
         return self.add(Selection(n_in=self.widths[source], columns=everything), source, of_members=True)
 
@@ -242,9 +320,12 @@ class Graph:
         return math.prod(self.row_shapes[-1][:-1]) if softmax else 1
 
     def plan(self) -> core.Plan:
-        """The core's plan."""
+        """The core's plan; a ValueError if its numbers are too large for the core."""
         layers = [node.operation.core_form(node.sources) for node in self.nodes]
-        return core.Plan(self.widths[0], layers, n_members=self.n_members, n_positions=self.n_positions)
+        try:
+            return core.Plan(self.widths[0], layers, n_members=self.n_members, n_positions=self.n_positions)
+        except OverflowError as error:
+            raise ValueError(f"The layers make rows too large for the core: {error}.") from error
 
     def parameters(self, plan: core.Plan, flat: np.ndarray) -> Mapping[str, np.ndarray]:
         """Views of a flat parameter vector by name: the path of the operation, a point, and the segment's name ("1.W")."""

@@ -11,11 +11,11 @@ import numpy as np
 from fastnet import _checks
 from fastnet._hints import takes_other_words
 from fastnet._values import frozen
-from fastnet.initializers import GlorotUniform
+from fastnet.initializers import GlorotUniform, Initializer
 from fastnet.layers._base import Arrays, Layer, Operation
-from fastnet.layers._graph import Graph
+from fastnet.layers._graph import Graph, State
 from fastnet.layers.dense import Dense, FanIn, Linear
-from fastnet.layers.joins import Residual
+from fastnet.layers.joins import Residual, Side, select
 from fastnet.layers.lengths import positions_there
 from fastnet.layers.norm import LayerNorm
 from fastnet.layers.windows import as_image
@@ -50,26 +50,87 @@ class Attention(Layer):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n_heads", _checks.positive_int(self.n_heads, "n_heads", maximum=_checks.MAX_DIMENSION))
-        object.__setattr__(self, "causal", bool(self.causal))
-        object.__setattr__(self, "dropout", _checks.real(self.dropout, "dropout", minimum=0.0, below=1.0))
+        _set_checked(self)
+        object.__setattr__(self, "causal", _checks.boolean(self.causal, "causal"))
 
     def connect(self, graph: Graph, source: int) -> int:
-        _, length, width = as_image(graph, source, "Attention", 1)
-        if width % self.n_heads:
-            raise ValueError(
-                f"Attention divides the {width} numbers of each position among its heads, got n_heads={self.n_heads}: take a "
-                f"divisor of {width}, or put fastnet.Dense before it."
-            )
-        lengths = graph.lengths_of(source)
-        with graph.within("qkv"):
-            maps = Linear(n_in=width, n_units=3 * width, positions=length, initializer=GlorotUniform())
-            qkv = graph.add(maps, source, shape=(length, 3 * width))
+        _, width = _positions_of(graph, source, self)
+        qkv = _linear(graph, "qkv", source, 3 * width)
+        values = self._of_step(graph, qkv, width) if graph.steps else self._of_all(graph, qkv, width)
+        return _linear(graph, "out", values, width, FanIn(), self.dropout)
+
+    def _of_all(self, graph: Graph, qkv: int, width: int) -> int:
+        length, lengths = graph.row_shapes[qkv][0], graph.lengths_of(qkv)
         heads = Attending(n_heads=self.n_heads, n_queries=length, n_keys=length, width=width, causal=self.causal)
-        values = graph.add(heads, qkv, *(() if lengths is None else (lengths,)), shape=(length, width))
-        with graph.within("out"):
-            out = Linear(n_in=width, n_units=width, positions=length, initializer=FanIn(), dropout=self.dropout)
-            return graph.add(out, values, shape=(length, width))
+        return graph.add(heads, qkv, *(() if lengths is None else (lengths,)), shape=(length, width))
+
+    def _of_step(self, graph: Graph, qkv: int, width: int) -> int:
+        """Of one position, which sees itself and those before it; their keys and values, the newest first, are a state."""
+        if not self.causal:
+            raise ValueError("step needs outputs that depend on no later step: give Attention and TransformerBlock causal=True.")
+        _, n_keys = graph.step_numbers()
+        n = 2 * width * graph.steps
+        query = select(graph, qkv, range(width))
+        newest = select(graph, qkv, range(width, 3 * width))
+        keys = graph.add(Side(widths=(2 * width, n)), newest, graph.state_before(n))
+        graph.states.append(State(keys, 0, n))
+        heads = Attending(n_heads=self.n_heads, n_queries=1, n_keys=graph.steps + 1, width=width, alone=False)
+        return graph.add(heads, query, keys, n_keys, shape=(1, width))
+
+
+@frozen
+class CrossAttention(Layer):
+    """Multi-head attention (Vaswani et al. 2017) from rows of shape (length, d), which it keeps, to what the encoder of a
+    `fastnet.EncoderDecoder` has made of the same row's source, (source length, e).
+
+    With H = A[l-1], of which each position has a query, and E of the encoder, of which each position has a key and a value::
+
+        Q = H @ Wq + bq        [K, V] = E @ Wkv + bkv
+        A[l] = [softmax(Q @ K.T / sqrt(d / h)) @ V of all h heads] @ Wo + bo
+
+    Positions that a source does not have are no keys. The parameters are called ``q.W``, ``q.b``, ``kv.W``, ``kv.b``, ``out.W``
+    and ``out.b`` in a network's `parameters`.
+
+    Parameters
+    ----------
+    n_heads : int
+        h; d must be a multiple of it.
+    dropout : float in [0, 1)
+        Of the output.
+    """
+
+    n_heads: int
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _set_checked(self)
+
+    def connect(self, graph: Graph, source: int) -> int:
+        length, width = _positions_of(graph, source, self)
+        queries = _linear(graph, "q", source, width)
+        keys, lengths = self._of_step(graph) if graph.steps else self._of_all(graph, width)
+        n_keys = graph.widths[keys] // (2 * width)
+        heads = Attending(n_heads=self.n_heads, n_queries=length, n_keys=n_keys, width=width, alone=False)
+        values = graph.add(heads, queries, keys, *lengths, shape=(length, width))
+        return _linear(graph, "out", values, width, FanIn(), self.dropout)
+
+    def _of_all(self, graph: Graph, width: int) -> tuple[int, list[int]]:
+        """Keys and values of the source's positions, and how many there are."""
+        if graph.encoded is None:
+            raise ValueError("CrossAttention reads what an encoder makes: put it into the decoder of a fastnet.EncoderDecoder.")
+        as_image(graph, graph.encoded, "CrossAttention", 1)
+        keys = _linear(graph, "kv", graph.encoded, 2 * width)
+        lengths = graph.lengths_of(graph.encoded)
+        counts = [] if lengths is None else [lengths]
+        graph.given += [keys, *counts]
+        return keys, counts
+
+    def _of_step(self, graph: Graph) -> tuple[int, list[int]]:
+        """The same, which all steps are given."""
+        assert graph.whole is not None
+        keys = graph.given_state()
+        ragged = graph.whole.lengths_of(graph.whole.given[len(graph.given) - 1]) is not None
+        return keys, [graph.given_state()] if ragged else []
 
 
 @dataclass(frozen=True, init=False)
@@ -82,8 +143,9 @@ class TransformerBlock(Layer):
         A[l] = H + gelu(LayerNorm(H) @ W1 + b1) @ W2 + b2
 
     It is ``Residual([LayerNorm(), Attention(n_heads, causal)])`` and then ``Residual([LayerNorm(), Dense(feed_forward, "gelu"),
-    Dense(d, "identity")])``; PyTorch's `nn.TransformerEncoderLayer` with ``norm_first=True``. After the last block of a network
-    comes a `LayerNorm`.
+    Dense(d, "identity")])``; PyTorch's `nn.TransformerEncoderLayer` with ``norm_first=True``. With `cross`, there is
+    ``Residual([LayerNorm(), CrossAttention(n_heads)])`` between them: PyTorch's `nn.TransformerDecoderLayer`. After the last
+    block of a network comes a `LayerNorm`.
 
     Parameters
     ----------
@@ -96,6 +158,8 @@ class TransformerBlock(Layer):
         Whether a position sees none that comes after it, as language models need.
     activation : str or Activation
         Of the first dense layer.
+    cross : bool
+        Whether there is attention to what an encoder makes, for the decoder of a `fastnet.EncoderDecoder`.
     """
 
     n_heads: int
@@ -103,6 +167,7 @@ class TransformerBlock(Layer):
     dropout: float
     causal: bool
     activation: Any
+    cross: bool = False
 
     @takes_other_words()
     def __init__(
@@ -112,6 +177,7 @@ class TransformerBlock(Layer):
         dropout: float = 0.0,
         causal: bool = False,
         activation: Any = "gelu",
+        cross: bool = False,
     ) -> None:
         attention = Attention(n_heads, causal, dropout)
         dense = Dense(1 if feed_forward is None else feed_forward, activation)
@@ -121,6 +187,7 @@ class TransformerBlock(Layer):
             "dropout": attention.dropout,
             "causal": attention.causal,
             "activation": dense.activation,
+            "cross": bool(cross),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -129,8 +196,36 @@ class TransformerBlock(Layer):
         _, _, width = as_image(graph, source, "TransformerBlock", 1)
         units = 4 * width if self.feed_forward is None else self.feed_forward
         attention = Attention(self.n_heads, self.causal, self.dropout)
+        cross = [Residual([LayerNorm(), CrossAttention(self.n_heads, self.dropout)])] if self.cross else []
         dense = Dense(units, self.activation), Dense(width, "identity", dropout=self.dropout)
-        return graph.chain([Residual([LayerNorm(), attention]), Residual([LayerNorm(), *dense])], source)
+        return graph.chain([Residual([LayerNorm(), attention]), *cross, Residual([LayerNorm(), *dense])], source)
+
+
+def _set_checked(layer: Attention | CrossAttention) -> None:
+    object.__setattr__(layer, "n_heads", _checks.positive_int(layer.n_heads, "n_heads", maximum=_checks.MAX_DIMENSION))
+    object.__setattr__(layer, "dropout", _checks.real(layer.dropout, "dropout", minimum=0.0, below=1.0))
+
+
+def _positions_of(graph: Graph, source: int, layer: Attention | CrossAttention) -> tuple[int, int]:
+    """Length and width of the rows that attention reads."""
+    name = type(layer).__name__
+    _, length, width = as_image(graph, source, name, 1)
+    if width % layer.n_heads:
+        raise ValueError(
+            f"{name} divides the {width} numbers of each position among its heads, got n_heads={layer.n_heads}: take a "
+            f"divisor of {width}, or put fastnet.Dense before it."
+        )
+    return length, width
+
+
+def _linear(
+    graph: Graph, name: str, source: int, n_units: int, initializer: Initializer | None = None, dropout: float = 0.0
+) -> int:
+    """A linear map of each position, Glorot uniform at first unless another initialiser is given."""
+    length, width = graph.row_shapes[source]
+    maps = Linear(n_in=width, n_units=n_units, positions=length, initializer=initializer or GlorotUniform(), dropout=dropout)
+    with graph.within(name):
+        return graph.add(maps, source, shape=(length, n_units))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -192,6 +192,8 @@ class CategoryEmbedding(Layer):
 
     @takes_other_words()
     def __init__(self, n_categories: Sequence[int], n_units: int = 8, *, columns: Iterable[int] | None = None) -> None:
+        if not isinstance(n_categories, Iterable):
+            raise TypeError(f"n_categories must be a list, a number for each column, got {n_categories!r}: give a list of it.")
         sizes = tuple(_checks.integer(n, "n_categories", minimum=0, maximum=2**24 - 2) for n in n_categories)
         if not sizes:
             raise ValueError("n_categories must hold a number for at least one code, got none.")
@@ -219,8 +221,8 @@ class CategoryEmbedding(Layer):
 class Embedding(Layer):
     """Each id of a row becomes the row of a table that all share: ``A[l][t] = E[id[t]]``, (length, width) from (length,).
 
-    Ids are integers 0, 1, ... as numbers of X; what the table does not have (negative, too large, NaN) counts as 0. E of shape
-    (n_ids, width) is N(0, 1) at first, as in PyTorch.
+    Ids are integers 0, 1, ... as numbers of X; what the table does not have (negative, too large, NaN) counts as 0. E has the
+    shape (n_ids, width).
 
     Parameters
     ----------
@@ -228,19 +230,23 @@ class Embedding(Layer):
         At most 2^24, up to which float32 has all integers.
     width : int
         Numbers that each id becomes.
+    deviation : float > 0
+        E is ``N(0, deviation^2)`` at first; 1 is PyTorch's. A smaller one leaves less noise where most ids are rare, as of words.
     """
 
     n_ids: int
     width: int
+    deviation: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_ids", _checks.positive_int(self.n_ids, "n_ids", maximum=2**24))
         object.__setattr__(self, "width", _checks.positive_int(self.width, "width", maximum=_checks.MAX_DIMENSION))
+        object.__setattr__(self, "deviation", _checks.real(self.deviation, "deviation", above=0.0))
 
     def connect(self, graph: Graph, source: int) -> int:
         refuse_members(graph, "Embedding")
         shape = graph.row_shapes[source]
-        lookup = Lookup(rows=(self.n_ids,), codes=graph.widths[source], n_units=self.width)
+        lookup = Lookup(rows=(self.n_ids,), codes=graph.widths[source], n_units=self.width, deviation=self.deviation)
         return graph.add(lookup, source, shape=(*shape, self.width), lengths=graph.lengths_of(source))
 
 
@@ -348,12 +354,25 @@ class Places(Operation):
 
 @dataclass(frozen=True, kw_only=True)
 class Lookup(Operation):
-    """The row of each of `codes` in its table, or in the one that all share; row 0 for codes that the table does not have."""
+    """The row of each of `codes` in its table, or in the one that all share; row 0 for codes that the table does not have.
+
+    Attributes
+    ----------
+    rows : tuple of int
+        Of each table.
+    codes, n_units : int
+    table : str
+        What the tables' parameters are called.
+    deviation : float
+        Of their initial values.
+    """
 
     kind: ClassVar[str] = "embedding"
     rows: tuple[int, ...]
     codes: int
     n_units: int
+    table: str = "E"
+    deviation: float = 1.0
 
     @property
     def n_out(self) -> int:
@@ -370,7 +389,7 @@ class Lookup(Operation):
     @property
     def segments(self) -> tuple[Segment, ...]:
         shape = (sum(self.rows), self.n_units)
-        return (Segment("E", shape, lambda rng: rng.normal(0.0, 1.0, shape)),)
+        return (Segment(self.table, shape, lambda rng: rng.normal(0.0, self.deviation, shape)),)
 
     def _places(self, A: np.ndarray) -> np.ndarray:
         """Rows of E (m, codes)."""
@@ -378,9 +397,9 @@ class Lookup(Operation):
         return np.where(known, A, 0).astype(np.int64) + np.cumsum([0, *self.rows[:-1]])
 
     def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
-        return params["E"][self._places(A[0])].reshape(len(A[0]), self.n_out)
+        return params[self.table][self._places(A[0])].reshape(len(A[0]), self.n_out)
 
     def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
-        E = np.zeros_like(params["E"])
+        E = np.zeros_like(params[self.table])
         np.add.at(E, self._places(A[0]), dZ.reshape(len(dZ), self.codes, self.n_units))
-        return (np.zeros_like(A[0]),), {"E": E}
+        return (np.zeros_like(A[0]),), {self.table: E}

@@ -149,8 +149,7 @@ class Last(Layer):
         if lengths is not None:
             operation = LastPosition(n_positions=shape[0], n_numbers=math.prod(shape[1:]))
             return graph.add(operation, source, lengths, shape=shape[1:])
-        columns = tuple(range(numbers - math.prod(shape[1:]), numbers))
-        return select(graph, source, columns, shape=shape[1:])
+        return select(graph, source, range(numbers - math.prod(shape[1:]), numbers), shape=shape[1:])
 
 
 @dataclass(frozen=True, init=False)
@@ -200,15 +199,17 @@ def column_numbers(columns: Iterable[int]) -> tuple[int, ...]:
     return numbers
 
 
-def select(graph: Graph, source: int, columns: tuple[int, ...] | None, *, shape: tuple[int, ...] | None = None) -> int:
+def select(graph: Graph, source: int, columns: tuple[int, ...] | range | None, *, shape: tuple[int, ...] | None = None) -> int:
     """Columns of each row (of each member's part of it); the source itself where all are wanted."""
     if columns is None:
         return source
     members, width = graph.members_of(source), graph.widths[source] // graph.members_of(source)
-    if max(columns) >= width:
-        raise ValueError(f"There is no column {max(columns)}: the layer before has {width} numbers a row, counted from 0.")
-    everywhere = tuple(member * width + column for member in range(members) for column in columns)
-    return graph.add(Selection(n_in=graph.widths[source], columns=everywhere), source, shape=shape)
+    last = columns[-1] if isinstance(columns, range) else max(columns)
+    if last >= width:
+        raise ValueError(f"There is no column {last}: the layer before has {width} numbers a row, counted from 0.")
+    if members > 1:
+        columns = tuple(member * width + column for member in range(members) for column in columns)
+    return graph.add(Selection(n_in=graph.widths[source], columns=columns), source, shape=shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,19 +262,23 @@ class Side(Operation):
 
 @dataclass(frozen=True, kw_only=True)
 class Selection(Operation):
-    """Columns of its source, which may repeat."""
+    """Columns of its source: some that may repeat, or a range of them."""
 
     kind: ClassVar[str] = "columns"
     n_in: int
-    columns: tuple[int, ...]
+    columns: tuple[int, ...] | range
 
     @property
     def n_out(self) -> int:
         return len(self.columns)
 
     @property
+    def dims(self) -> tuple[int, ...]:
+        return (self.columns.start, len(self.columns)) if isinstance(self.columns, range) else ()
+
+    @property
     def constants(self) -> tuple[int, ...]:
-        return self.columns
+        return () if isinstance(self.columns, range) else self.columns
 
     def forward(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
         return A[0][:, list(self.columns)]

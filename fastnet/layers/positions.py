@@ -15,7 +15,8 @@ from fastnet._values import frozen
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import Graph
 from fastnet.layers.dense import FanIn, Linear
-from fastnet.layers.joins import column_numbers, select
+from fastnet.layers.embedding import Lookup
+from fastnet.layers.joins import Sum, column_numbers, select
 from fastnet.layers.windows import Border, as_image, refuse_members
 
 
@@ -39,6 +40,10 @@ class Positions(Layer):
 
     def connect(self, graph: Graph, source: int) -> int:
         _, length, width = as_image(graph, source, "Positions", 1)
+        if graph.steps:
+            before, _ = graph.step_numbers()
+            of_step = graph.add(Lookup(rows=(graph.steps,), codes=1, n_units=width, table="P"), before)
+            return graph.add(Sum(n_in=width, sources=2), source, of_step)
         learned = self.kind == "learned"
 
         def initial(rng: np.random.Generator) -> np.ndarray:

@@ -16,9 +16,12 @@ from fastnet._hints import takes_other_words
 from fastnet._values import frozen
 from fastnet.activations import Activation
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
-from fastnet.layers._graph import Graph
+from fastnet.layers._graph import Graph, State
 from fastnet.layers.joins import Last, Side, select
 from fastnet.layers.windows import as_image
+
+#: More would have more parameters than the core can count.
+MAX_UNITS = 2**15
 
 
 @dataclass(frozen=True, init=False)
@@ -30,8 +33,8 @@ class Recurrent(Layer):
 
     @takes_other_words()
     def __init__(self, n_units: int, *, return_sequences: bool = False) -> None:
-        object.__setattr__(self, "n_units", _checks.positive_int(n_units, "n_units", maximum=_checks.MAX_DIMENSION // 8))
-        object.__setattr__(self, "return_sequences", return_sequences)
+        object.__setattr__(self, "n_units", _checks.positive_int(n_units, "n_units", maximum=MAX_UNITS))
+        object.__setattr__(self, "return_sequences", _checks.boolean(return_sequences, "return_sequences"))
 
     @property
     def cell(self) -> str:
@@ -48,18 +51,19 @@ class Recurrent(Layer):
             return end
         if not reverse:
             return Last().connect(graph, end)
-        return select(graph, end, tuple(range(self.n_units)), shape=(self.n_units,))
+        return select(graph, end, range(self.n_units), shape=(self.n_units,))
 
     def _all_steps(self, graph: Graph, source: int, *, reverse: bool) -> int:
         _, steps, channels = as_image(graph, source, type(self).__name__, 1)
-        carries = graph.states is not None
+        carries = graph.steps > 0
         operation = Recurrence(
             cell=self.cell, steps=steps, channels=channels, n_units=self.n_units, reverse=reverse, carries=carries
         )
         shape = (steps, self.n_units)
         if carries:
             end = graph.add(operation, source, graph.state_before(operation.n_states), shape=(operation.n_out,))
-            return select(graph, end, tuple(range(steps * self.n_units)), shape=shape)
+            graph.states.append(State(end, self.n_units, operation.n_states))
+            return select(graph, end, range(steps * self.n_units), shape=shape)
         lengths = graph.lengths_of(source)
         return graph.add(operation, source, *(() if lengths is None else (lengths,)), shape=shape)
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from fastnet import _checks
 from fastnet._values import frozen
 from fastnet.layers._base import Arrays, Layer, Operation, Segment, one, zero
 from fastnet.layers._graph import Graph
@@ -27,6 +28,9 @@ class Scale(Layer):
     """
 
     bias: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bias", _checks.boolean(self.bias, "bias"))
 
     def connect(self, graph: Graph, source: int) -> int:
         copies = graph.n_members if graph.ensemble == "packed" and graph.members_of(source) == 1 else 1

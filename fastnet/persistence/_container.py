@@ -72,8 +72,10 @@ class Container:
     tensors: dict[str, np.ndarray]
     size: int
 
-    def flat(self, names: Sequence[str]) -> np.ndarray:
-        """Return the named tensors, of one dtype, as one aligned vector in native byte order: a view if they are adjacent."""
+    def flat(self, names: Sequence[str], dtype: str) -> np.ndarray:
+        """Return the named tensors, of this dtype, as one aligned vector in native byte order: a view if they are adjacent."""
+        if not names:
+            return np.empty(0, dtype)
         parts = [self.tensors[name].ravel() for name in names]
         addresses = [part.ctypes.data for part in parts]
         ends = [part.ctypes.data + part.nbytes for part in parts]

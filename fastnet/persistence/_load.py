@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnet.persistence import _container, _estimators, _format, _network, _tabular
+from fastnet.persistence import _container, _estimators, _format, _network, _states
 
 FINITE_CHECK_LIMIT = 16 << 20  # bytes; in files up to this size, checking every parameter takes next to no time
 
@@ -23,7 +23,7 @@ _BUILDERS: dict[str, Callable[[dict[str, Any], _container.Container], Any]] = {
     "regressor": _estimators.build,
     "network classifier": _estimators.build,
     "network regressor": _estimators.build,
-    **dict.fromkeys(_tabular.KINDS, _tabular.build),
+    **dict.fromkeys(_states.KINDS, _states.build),
 }
 
 
@@ -45,7 +45,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool = True, check_finite: bool 
 
     Returns
     -------
-    Network, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or TabularPreprocessor
+    Network, or one of fastnet's estimators, or TabularPreprocessor
 
     Raises
     ------

@@ -7,13 +7,16 @@ name, so they lie in the file as in the flat parameter vector, which is then a v
 
 from __future__ import annotations
 
+import math
 from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 
+from fastnet._checks import MAX_DIMENSION
+from fastnet._members import Ensemble
 from fastnet.layers import Dense, Graph, Inputs, Layer
-from fastnet.network import Ensemble, Network
+from fastnet.network import Network
 from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, unpack
 
@@ -27,11 +30,13 @@ def describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     }
     architecture: dict[str, Any] = {
         "dtype": np.dtype(network.dtype).name,
-        "n_inputs": network.n_inputs if len(network.input_shape) == 1 and not network.ragged else list(network.input_shape),
+        "n_inputs": network.input_shape[0] if len(network.input_shape) == 1 and not network.ragged else list(network.input_shape),
         "layers": pack(list(network.layers), {}, "layers"),
     }
     if network.ragged:
         architecture["ragged"] = True
+    if network.source_shape:
+        architecture["source"] = list(network.source_shape)
     if together.n_members > 1:
         architecture["ensemble"] = [together.n_members, together.kind, together.loss]
     return architecture, tensors
@@ -48,7 +53,7 @@ def build(architecture: dict[str, Any], file: Container) -> Network:
     dtype, n_inputs = architecture.get("dtype"), architecture.get("n_inputs")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"broken file: dtype is {short(dtype)}, expected float32 or float64")
-    inputs = _inputs(n_inputs, architecture.get("ragged", False))
+    inputs = _inputs(n_inputs, architecture.get("ragged", False), architecture.get("source"))
     layers = unpack(architecture.get("layers"), file)
     if not isinstance(layers, list) or not layers or not all(isinstance(layer, Layer) for layer in layers):
         raise ValueError("broken file: layers must be a list of at least one layer")
@@ -60,16 +65,21 @@ def build(architecture: dict[str, Any], file: Container) -> Network:
         raise ValueError(f"broken file: its layers do not fit together: {error}") from error
     for name, (_, _, shape) in wanted.items():
         _check_tensor(name, file.tensors.get(name), shape, np.dtype(dtype).newbyteorder("<"))
-    return Network._adopt(layers, inputs, file.flat(list(wanted)), together)
+    return Network._adopt(layers, inputs, file.flat(list(wanted), dtype), together)
 
 
-def _inputs(content: Any, ragged: Any) -> Inputs:
-    shape = content if isinstance(content, list) else [content]
-    if not shape or not all(type(n) is int and n > 0 for n in shape):
-        raise ValueError(f"broken file: n_inputs is {short(content)}, expected a positive integer or a list of them")
+def _inputs(content: Any, ragged: Any, source: Any) -> Inputs:
     if type(ragged) is not bool:
         raise ValueError(f"broken file: ragged is {short(ragged)}, expected true or false")
-    return Inputs(tuple(shape), ragged)
+    return Inputs(_shape(content, "n_inputs"), ragged, () if source is None else _shape(source, "source"))
+
+
+def _shape(content: Any, name: str) -> tuple[int, ...]:
+    shape = content if isinstance(content, list) else [content]
+    if not shape or not all(type(n) is int and n > 0 for n in shape) or math.prod(shape) > MAX_DIMENSION:
+        expected = f"a positive integer or a list of them, with a product of at most {MAX_DIMENSION}"
+        raise ValueError(f"broken file: {name} is {short(content)}, expected {expected}")
+    return tuple(shape)
 
 
 def _ensemble(content: Any) -> Ensemble:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from fastnet.network import Network
-from fastnet.persistence import _container, _estimators, _format, _network, _tabular
+from fastnet.persistence import _container, _estimators, _format, _network, _states
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -17,7 +17,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    model : Network, MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor or TabularPreprocessor
+    model : Network, or any estimator of fastnet, or TabularPreprocessor
         Estimators must be fitted.
     path : path-like
         The file to create or replace; its name usually ends in `.safetensors`.
@@ -45,8 +45,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     """
     if isinstance(model, Network):
         kind, (content, tensors) = "network", _network.describe(model)
-    elif (of_tables := _tabular.kind(model)) is not None:
-        kind, (content, tensors) = of_tables, _tabular.describe(model)
+    elif (known := _states.kind(model)) is not None:
+        kind, (content, tensors) = known, _states.describe(model)
     else:
         kind, (content, tensors) = _estimators.kind(model), _estimators.describe(model)
     _container.write(path, _format.dump(kind, content), tensors)

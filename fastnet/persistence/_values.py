@@ -9,8 +9,8 @@
     {"tensor": "position.3"}                  an array, stored as the file's tensor of that name
     {"object": ["Adam", {"beta1": 0.9, ...}]}
 
-The objects are fastnet's own frozen dataclasses (layers, activations, initialisers, losses, optimisers, schedules), found by
-their names in those modules' tables, never by import.
+The objects are fastnet's own frozen dataclasses (layers, activations, initialisers, losses, optimisers, schedules,
+augmentations), found by their names in those modules' tables, never by import.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ LABEL_TYPES = {**SCALARS, "str": np.dtype(str), "object": np.dtype(object)}
 def object_types() -> dict[str, type]:
     """Return the classes that a file may name: fastnet's public frozen dataclasses of layers and choices."""
     from fastnet.activations import ACTIVATIONS
+    from fastnet.augment import Flip, Jitter, Shift
     from fastnet.initializers import INITIALIZERS
     from fastnet.layers import LAYERS
     from fastnet.losses import LOSSES
@@ -44,7 +45,7 @@ def object_types() -> dict[str, type]:
     from fastnet.schedules import SCHEDULES, Sequence
 
     tables = (ACTIVATIONS, INITIALIZERS, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES)
-    rows = [Sequence, *(row for table in tables for row in table.values())]
+    rows = [Sequence, Shift, Flip, Jitter, *(row for table in tables for row in table.values())]
     return {row.__name__: row for row in rows}
 
 

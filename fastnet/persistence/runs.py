@@ -142,14 +142,19 @@ def _check_run(session: Session, saved: Any) -> None:
     if saved is None:
         return
     mine = session.identity
-    if not isinstance(saved, dict) or saved.keys() != mine.keys() or not all(isinstance(text, str) for text in saved.values()):
+    if not isinstance(saved, dict) or not all(isinstance(text, str) for text in saved.values()):
         raise ValueError("it is broken: it does not say which run it belongs to.")
-    other = [f"{name} was {short(saved[name])}, is {short(mine[name])}" for name in mine if mine[name] != saved[name]]
+    names = [name for name in mine | saved if mine.get(name) != saved.get(name)]
+    other = [f"{name} was {_value_of(name, saved)}, is {_value_of(name, mine)}" for name in names]
     if other:
         raise ValueError(
             f"it belongs to another run ({'; '.join(other)}; data as a checksum of X, y and sample_weight). "
             "Continue with the same data and options, or start afresh in another folder."
         )
+
+
+def _value_of(name: str, options: dict[str, str]) -> str:
+    return short(options[name]) if name in options else "not given"
 
 
 def _check_states(session: Session, callbacks: list[Any], position: dict[str, Any], states: list[tuple[str, Any]]) -> None:

@@ -107,7 +107,7 @@ class NetworkDisplay:
         view = model_view(estimator, as_trained=True)
         view.assert_finite()
         n_members = view.graph.n_members
-        shapes = [view.graph.row_shapes[end] for end in (view.graph.start, *view.ends)]
+        shapes = [view.graph.row_shapes[end] for end in (view.graph.starts[0], *view.ends)]
         is_flat = [n_members == 1 and len(shape) == 1 for shape in shapes[1:]]
         drawn = [isinstance(layer, Dense) and flat for layer, flat in zip(view.layers, is_flat, strict=True)]
         numbers = [number if edges else None for number, edges in enumerate(drawn, start=1)]

@@ -44,8 +44,13 @@ def state_of(estimator: Any) -> dict[str, Any]:
         **state,
         **{name: fitted[name] for name in names},
         "preprocessor": state_of(estimator.preprocessor_),
-        "history": [{name: np.array(values) for name, values in of_one.as_dict().items()} for of_one in estimator.history_],
+        "history": [of_one.as_arrays() for of_one in estimator.history_],
     }
+
+
+def networks_of(estimator: Any) -> list[Network]:
+    """The networks of a fitted estimator; a preprocessor has none."""
+    return getattr(estimator, "networks_", [])
 
 
 def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], networks: list[Network]) -> Any:
@@ -68,7 +73,7 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
     given = {name: getattr(estimator, name) for name in ("categorical_features", "max_one_hot", "min_category_count")}
     estimator.preprocessor_ = estimator_of("tabular_preprocessor", given, state["preprocessor"], [])
     estimator.__dict__.update({name: state[name] for name in (*_OF_ESTIMATORS, *_OF_KIND[type(estimator)])})
-    estimator.history_ = [History(**{name: values.tolist() for name, values in plain.items()}) for plain in state["history"]]
+    estimator.history_ = [History.from_arrays(curves) for curves in state["history"]]
     n_inputs, n_outputs = max(estimator.preprocessor_.n_features_out_, 1), estimator._n_outputs()
     if not networks or any((network.n_inputs, network.n_outputs) != (n_inputs, n_outputs) for network in networks):
         raise ValueError(f"the networks do not have {n_inputs} inputs and {n_outputs} outputs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -47,8 +48,22 @@ def test_images(digits):
 def test_a_list_may_end_with_the_output_layer(digits, fitted):
     whole = fn.NetworkClassifier([*LAYERS, fn.Dense(4, "softmax")], **OPTIONS).fit(*digits)
     assert_array_equal(whole.predict_proba(digits[0]), fitted.predict_proba(digits[0]))
-    with pytest.raises(ValueError, match="leave the output layer out"):
-        fn.NetworkClassifier([*LAYERS, fn.Dense(3, "softmax")]).fit(*digits)
+
+
+@pytest.mark.parametrize(
+    ("last", "n_classes", "asked"),
+    [
+        (fn.Dense(3, "softmax"), 4, "Dense(4, 'softmax')"),
+        (fn.Dense(1, "sigmoid"), 4, "Dense(4, 'softmax')"),
+        (fn.Dense(2, "softmax"), 2, "Dense(1, 'sigmoid')"),
+    ],
+)
+def test_output_layers_of_other_classes_are_refused(digits, last, n_classes, asked):
+    X, y = digits
+    chosen = np.isin(y, np.unique(y)[:n_classes])
+    given = f"Dense({last.n_units}, '{last.activation.name}')"
+    with pytest.raises(ValueError, match=re.escape(f"layers end with {given}, but y asks for {asked}: end with that, or leave")):
+        fn.NetworkClassifier([*LAYERS, last]).fit(X[chosen], y[chosen])
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(fn.NetworkClassifier, fn.MLPClassifier), (fn.NetworkRegressor, fn.MLPRegressor)])

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import sklearn
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
 from fastnet.estimators import (
+    Forecaster,
     ImageClassifier,
     MLPClassifier,
     MLPRegressor,
@@ -18,6 +20,7 @@ from fastnet.estimators import (
     NetworkRegressor,
     SequenceClassifier,
     SequenceRegressor,
+    TextClassifier,
 )
 from fastnet.layers import Dense, PReLU
 
@@ -43,3 +46,22 @@ def test_estimator_check(estimator: Any, check: Callable[[Any], None]) -> None:
 @pytest.mark.parametrize(("estimator", "n_checks"), [(MLPClassifier(), 67), (MLPRegressor(), 60), (ImageClassifier(), 55)])
 def test_no_check_is_left_out(estimator: Any, n_checks: int) -> None:
     assert len(list(estimator_checks_generator(estimator, mark="skip"))) >= n_checks
+
+
+@pytest.mark.parametrize("estimator", [Forecaster(), TextClassifier()], ids=lambda estimator: type(estimator).__name__)
+@pytest.mark.parametrize(
+    "check",
+    [
+        estimator_checks.check_estimator_cloneable,
+        estimator_checks.check_estimator_repr,
+        estimator_checks.check_get_params_invariance,
+        estimator_checks.check_mixin_order,
+        estimator_checks.check_no_attributes_set_in_init,
+        estimator_checks.check_parameters_default_constructible,
+        estimator_checks.check_set_params,
+        estimator_checks.check_valid_tag_types,
+    ],
+)
+def test_checks_that_need_no_table(estimator: Any, check: Callable[[str, Any], None]) -> None:
+    """scikit-learn leaves out estimators whose X is not two-dimensional."""
+    check(type(estimator).__name__, estimator)

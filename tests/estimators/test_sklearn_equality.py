@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import sklearn
 import sklearn.neural_network
+from helpers import spread
 from sklearn.utils.fixes import parse_version
 
 import fastnet.estimators
@@ -40,8 +41,8 @@ SOLVERS: dict[str, dict[str, Any]] = {
     },
     "adam": {"solver": "adam", "learning_rate_init": 0.005},
 }
-STOCHASTIC = list(itertools.product(SOLVERS, TASKS, ACTIVATIONS, (False, True), WEIGHTED))
-FLOAT32 = list(itertools.product(SOLVERS, TASKS, ACTIVATIONS))
+STOCHASTIC = spread(4, SOLVERS, TASKS, ACTIVATIONS, (False, True), WEIGHTED)
+FLOAT32 = spread(4, SOLVERS, TASKS, ACTIVATIONS)
 LBFGS = list(itertools.product([task for task in TASKS if task != "multioutput"], ACTIVATIONS, WEIGHTED))
 
 WORST: dict[str, float] = defaultdict(float)

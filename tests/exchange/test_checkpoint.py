@@ -92,11 +92,12 @@ def test_a_run_killed_after_it_had_stopped_trains_no_further(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-def test_fifty_sigkills_change_nothing(tmp_path, run_script):
-    """Training killed 50 times at random moments, and continued each time, ends with the weights of an uninterrupted run."""
-    kills, restarts_from_scratch, equal = run_script("_kill_training.py", tmp_path, 50).split()
-    assert int(kills) >= 50
-    assert int(restarts_from_scratch) < 50
+@pytest.mark.parametrize("n_kills", [20, pytest.param(50, marks=pytest.mark.slow)])
+def test_sigkills_change_nothing(tmp_path, run_script, n_kills):
+    """Training killed at random moments, and continued each time, ends with the weights of an uninterrupted run."""
+    kills, restarts_from_scratch, equal = run_script("_kill_training.py", tmp_path, n_kills).split()
+    assert int(kills) >= n_kills
+    assert int(restarts_from_scratch) < n_kills
     assert equal == "equal"
 
 
@@ -229,6 +230,24 @@ def test_another_loss_is_another_run(tmp_path):
     network().fit(X, X[:, 0], epochs=1, callbacks=[fn.Checkpoint(tmp_path)])
     with pytest.raises(ValueError, match="loss was 'SquaredError.*', is 'Huber"):
         network().fit(X, X[:, 0], epochs=2, loss="huber", resume_from=checkpoint.latest(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        ({"augment": fn.augment.Jitter(0.1)}, r"'Jitter\(deviation=0.1\)'"),
+        ({"learning_rate_factors": {"1.W": 0.5}}, "\"{'1.W': 0.5}\""),
+    ],
+)
+def test_an_option_that_is_left_out_or_added_is_named(option, shown, tmp_path):
+    (name,) = option
+    for folder, first, then, difference in [
+        ("left out", option, {}, f"{name} was {shown}, is not given"),
+        ("added", {}, option, f"{name} was not given, is {shown}"),
+    ]:
+        _network().fit(X, Y, epochs=1, callbacks=[fn.Checkpoint(tmp_path / folder)], **first)
+        with pytest.raises(ValueError, match=rf"another run \({difference}; data .* Continue with the same data and options"):
+            _network().fit(X, Y, epochs=2, resume_from=checkpoint.latest(tmp_path / folder), **then)
 
 
 def test_functions_go_by_their_names(tmp_path):

@@ -7,10 +7,12 @@ import warnings
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import fastnet as fn
-from fastnet import MLPClassifier, MLPRegressor
+from fastnet import ImageClassifier, MLPClassifier, MLPRegressor, SequenceClassifier, SequenceRegressor, TextClassifier, augment
+from fastnet.persistence import _container, _format, _states
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -214,3 +216,73 @@ def test_subclasses_are_not_silently_saved_as_their_base(X, path):
 
     with pytest.raises(TypeError, match="cannot save a Mine"):
         Mine((3,), max_iter=2).fit(X, np.arange(60) % 2).save(path)
+
+
+def _ready(name, rng):
+    """A fitted estimator that chooses its network, and rows that it knows."""
+    y = np.arange(40) % 2
+    X = np.sin(np.linspace(0, 6, 20) * (2 + 3 * y[:, None]) + rng.uniform(0, 6, (40, 1)))
+    if name == "images":
+        images = X[:, :16].reshape(-1, 4, 4)
+        return ImageClassifier(max_iter=1, augment=augment.Shift(1)).fit(images, y == 1), images
+    if name == "series":
+        return SequenceClassifier("transformer", max_iter=1).fit(X[..., None], 3 * y), X[..., None]
+    if name == "ragged":
+        ragged = [row[: 12 + n % 8] for n, row in enumerate(X)]
+        return SequenceClassifier("gru", max_iter=1).fit(ragged, y), [*ragged, np.tile(X[0], 3)]
+    if name == "values":
+        return SequenceRegressor(max_iter=1).fit(X, np.column_stack([y, 100 * y])), X
+    texts = [f"{row[0]:.3f}" for row in X]
+    return TextClassifier(max_iter=1).fit(texts, np.array(["no", "yes"])[y]), [*texts, "", "-1e-5 ?"]
+
+
+@pytest.mark.parametrize("name", ["images", "series", "ragged", "values", "texts"])
+def test_ready_estimators_round_trip(name, rng, path):
+    before, rows = _ready(name, rng)
+    after = _saved(before, path)
+    assert {name for name in vars(before) if name.endswith("_")} == {name for name in vars(after) if name.endswith("_")}
+    assert type(after) is type(before)
+    assert after.get_params() == before.get_params()
+    np.testing.assert_equal(vars(after.history_), vars(before.history_))
+    np.testing.assert_array_equal(after.predict(rows), before.predict(rows))
+    with pytest.raises(NotFittedError):
+        clone(before).save(path)
+
+
+MISSING = object()
+
+
+def _replaced(state, name, value):
+    """The state with another value of this name, or without it."""
+    pairs = [[key, value if key == name else old] for key, old in state["dict"]]
+    return {"dict": [pair for pair in pairs if pair[1] is not MISSING]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("vocabulary_", {"dict": []}, "vocabulary is not that of the network"),
+        ("vocabulary_", {"dict": [[n, n + 2] for n in range(12)]}, "vocabulary is not that"),
+        ("vocabulary_", 7, "cannot be made"),
+        ("classes_", {"labels": ["str", ["one"]]}, "does not have the estimator's inputs and outputs"),
+        ("input_shape_", {"tuple": [3]}, "does not have the estimator's inputs"),
+        ("n_iter_", MISSING, "n_iter_"),
+        ("history", {"dict": [["loss", 1]]}, "curves of a history are vectors"),
+    ],
+)
+def test_a_state_that_does_not_fit_its_network(name, value, message, rng, path):
+    content, tensors = _states.describe(_ready("texts", rng)[0])
+    content["state"] = _replaced(content["state"], name, value)
+    _container.write(path, _format.dump("text_classifier", content), tensors)
+    with pytest.raises(ValueError, match=f"cannot load .*{message}"):
+        fn.load(path)
+
+
+def test_scales_that_do_not_fit_their_network(rng, path):
+    for name in ("mean_", "scale_"):
+        reg, _ = _ready("values", rng)
+        for wrong in (np.ones(2), np.array([-1.0 if name == "scale_" else np.nan])):
+            setattr(reg, name, wrong)
+            reg.save(path)
+            with pytest.raises(ValueError, match="needs finite means and positive deviations"):
+                fn.load(path)

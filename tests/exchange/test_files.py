@@ -203,6 +203,14 @@ def test_only_models_can_be_saved(path):
     assert not path.exists()
 
 
+def test_networks_without_parameters(path):
+    network = fn.Network([fn.Columns([2, 0]), fn.Reshape((2, 1)), fn.Flatten()], n_inputs=3, dtype="float64")
+    network.save(path)
+    loaded = fn.load(path)
+    assert loaded.dtype == np.float64
+    assert loaded.forward([[1, 2, 3]]).tolist() == [[3, 1]]
+
+
 def test_saving_twice_gives_the_same_bytes(network, path, tmp_path):
     network.save(path)
     network.save(tmp_path / "again")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import spread
 from test_attention import CHAINS, TOKENS
 from test_attention import build as build_attention
 from test_attention import rows as rows_of_attention
 from test_batch_norm import CHAINS as NORMALISED
+from test_encoder_decoder import build as build_pair
+from test_encoder_decoder import ragged_rows as ragged_pairs
+from test_encoder_decoder import rows as pairs
 from test_layers import HIDDEN, N_IN, POSITIONED, build, rows
 from test_ragged import CHAINS as RAGGED
 from test_ragged import network, series
@@ -47,23 +51,23 @@ def test_every_operation_has_a_row():
     assert WRITERS.keys() == core.LAYER_CODES.keys()
 
 
-@pytest.mark.parametrize("opset", OPSETS)
-@pytest.mark.parametrize("hidden", HIDDEN)
 class TestEveryLayer:
-    @pytest.mark.parametrize("output", ["identity", "softmax"])
+    @pytest.mark.parametrize(("hidden", "opset", "output"), spread(2, HIDDEN, OPSETS, ["identity", "softmax"]))
     def test_network(self, hidden, output, opset, rng):
         net = build(hidden, output, 3, dtype="float32")
         X = rows(hidden, 200, rng).astype(np.float32)
         np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
 
-    @pytest.mark.parametrize("ensemble", ENSEMBLES)
-    @pytest.mark.parametrize("output", ["silu", "softmax"])
+    @pytest.mark.parametrize(("hidden", "opset", "ensemble", "output"), spread(4, HIDDEN, OPSETS, ENSEMBLES, ["silu", "softmax"]))
     def test_ensemble(self, hidden, ensemble, output, opset, rng):
         net = build(hidden, output, 3, dtype="float32", n_members=3, ensemble=ensemble)
         X = rows(hidden, 50, rng).astype(np.float32)
         np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
 
-    @pytest.mark.parametrize("options", [{}, *({"n_members": 3, "ensemble": kind} for kind in ENSEMBLES)])
+    @pytest.mark.parametrize(
+        ("hidden", "opset", "options"),
+        spread(4, HIDDEN, OPSETS, [{}, *({"n_members": 3, "ensemble": kind} for kind in ENSEMBLES)]),
+    )
     def test_float64(self, hidden, opset, options, rng, monkeypatch):
         monkeypatch.setitem(HIDDEN, hidden, FLOAT64.get(hidden, HIDDEN[hidden]))
         net = build(hidden, **options)
@@ -172,6 +176,17 @@ def test_rows_of_unequal_length(chain, opset, rng):
     """The model reads rows that are filled up, with their length behind, as the core does."""
     net, X = network(chain, dtype="float32"), series(rng)
     np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), net._flat(X)), net.forward(X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", [13, 20])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_encoder_and_decoder(ragged, opset, rng):
+    """The model reads rows with their sources behind, as the core does."""
+    net = build_pair(ragged=ragged, dtype="float32")
+    X = ragged_pairs(rng) if ragged else pairs(4, rng)
+    got = outputs(to_onnx(net, opset=opset), net._flat(X).astype(np.float32)).reshape(len(X[0]), *net.output_shape)
+    there = net.forward(X).any(axis=2)
+    np.testing.assert_allclose(got[there], net.forward(X)[there], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

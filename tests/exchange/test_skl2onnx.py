@@ -57,8 +57,8 @@ def _outputs(model):
 def test_options_do_what_they_do_for_scikit_learns_classifiers(labels, options):
     """Outputs, their types and shapes, and the keys of maps are those of skl2onnx's own converter of LogisticRegression."""
     first = X[:1].astype(np.float32)
-    ours = skl2onnx.to_onnx(MLPClassifier((8,), random_state=0, max_iter=40).fit(X, labels[SPECIES]), first, options=options)
-    theirs = skl2onnx.to_onnx(LogisticRegression(max_iter=1000).fit(X, labels[SPECIES]), first, options=options)
+    ours = skl2onnx.to_onnx(MLPClassifier((8,), random_state=0, max_iter=2).fit(X, labels[SPECIES]), first, options=options)
+    theirs = skl2onnx.to_onnx(LogisticRegression(max_iter=2).fit(X, labels[SPECIES]), first, options=options)
     assert [output.name for output in ours.graph.output] == [output.name for output in theirs.graph.output]
     assert _outputs(ours) == _outputs(theirs)
 

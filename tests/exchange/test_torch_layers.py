@@ -198,7 +198,7 @@ class Twin:
 #: Compared with PyTorch's modules in tests of their own.
 WINDOWS = ("Conv1d", "Conv2d", "DepthwiseConv1d", "DepthwiseConv2d", "BatchNorm", "MaxPool", "AvgPool", "GlobalPool")
 RECURRENT = ("RNN", "GRU", "LSTM", "Bidirectional")
-ATTENTION = ("Embedding", "Positions", "Attention", "TransformerBlock", "FeatureTokens")
+ATTENTION = ("Embedding", "Positions", "Attention", "CrossAttention", "TransformerBlock", "EncoderDecoder", "FeatureTokens")
 
 
 def test_every_layer_has_a_twin():
@@ -369,59 +369,123 @@ def test_recurrent_state_dicts_without_torch():
         from_torch_state_dict(state, layers=net.layers, input_shape=(4, 3))
 
 
-def encoder_of_torch(torch, parameters, path, n_heads, feed_forward):
-    """`nn.TransformerEncoderLayer` with the parameters of a `TransformerBlock`."""
-    of_block = {name: view for name, view in parameters.items() if name.startswith(f"{path}.")}
-    block = {name.removeprefix(f"{path}."): torch.tensor(view) for name, view in of_block.items()}
-    layer = torch.nn.TransformerEncoderLayer(
-        len(block["1.1.gain"]), n_heads, feed_forward, 0.0, "gelu", batch_first=True, norm_first=True, dtype=torch.float64
-    )
-    state = {
-        "norm1.weight": block["1.1.gain"], "norm1.bias": block["1.1.bias"],
-        "self_attn.in_proj_weight": block["1.2.qkv.W"].T, "self_attn.in_proj_bias": block["1.2.qkv.b"],
-        "self_attn.out_proj.weight": block["1.2.out.W"].T, "self_attn.out_proj.bias": block["1.2.out.b"],
-        "norm2.weight": block["2.1.gain"], "norm2.bias": block["2.1.bias"],
-        "linear1.weight": block["2.2.W"].T, "linear1.bias": block["2.2.b"],
-        "linear2.weight": block["2.3.W"].T, "linear2.bias": block["2.3.b"],
-    }  # fmt: skip
-    layer.load_state_dict(state)
-    return layer, dict(zip(block, BLOCK_OF_TORCH, strict=True))
+def transformer_of_torch(torch, net, n_heads, causal):
+    """A module with the parameters of a network of ids, positions, blocks, attention, a norm and a linear map."""
+    nn, n_ids, d = torch.nn, len(net.parameters["1.E"]), net.parameters["1.E"].shape[1]
+    length, n_outputs = net.input_shape[0], net.output_shape[-1]
+    options = {"batch_first": True, "dtype": torch.float64}
+    blocks = [nn.TransformerEncoderLayer(d, n_heads, 12, 0.0, "gelu", norm_first=True, **options) for _ in range(2)]
+    attention = nn.MultiheadAttention(d, n_heads, **options)
+
+    class Model(nn.ModuleList):
+        def forward(self, ids):
+            embedding, positions, *blocks, attention, norm, linear = self
+            mask = nn.Transformer.generate_square_subsequent_mask(length, dtype=torch.float64) if causal else None
+            x = embedding(ids) + positions(torch.arange(length))
+            for block in blocks:
+                x = block(x, src_mask=mask, is_causal=causal)
+            return linear(norm(attention(x, x, x, attn_mask=mask, is_causal=causal)[0]))
+
+    ends = nn.LayerNorm(d), nn.Linear(d, n_outputs)
+    return Model([nn.Embedding(n_ids, d), nn.Embedding(length, d), *blocks, attention, *ends]).double()
 
 
-#: The parameters of PyTorch's encoder layer in the order of fastnet's.
-BLOCK_OF_TORCH = (
-    "norm1.weight", "norm1.bias", "self_attn.in_proj_weight", "self_attn.in_proj_bias", "self_attn.out_proj.weight",
-    "self_attn.out_proj.bias", "norm2.weight", "norm2.bias", "linear1.weight", "linear1.bias", "linear2.weight", "linear2.bias",
-)  # fmt: skip
+class TestTransformers:
+    """Ids, positions, blocks and attention, and a cross-entropy at each position, some of which have no target."""
+
+    @staticmethod
+    def network(causal):
+        blocks = [fn.TransformerBlock(2, 12, causal=causal, dropout=0.1) for _ in range(2)]
+        layers = [fn.Embedding(9, 8), fn.Positions(), *blocks, fn.Attention(2, causal), fn.LayerNorm(), fn.Dense(4, "softmax")]
+        net = fn.Network(layers, input_shape=(7,), dtype="float64", random_state=0)
+        net.params[:] += 0.3 * np.random.default_rng(0).standard_normal(net.n_params)
+        return net
+
+    @pytest.mark.parametrize("causal", [False, True])
+    def test_outputs_gradients_and_state_dicts(self, causal, rng):
+        torch = pytest.importorskip("torch")
+        net = self.network(causal)
+        model = transformer_of_torch(torch, net, 2, causal)
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in to_torch_state_dict(net).items()})
+        X, y = rng.integers(0, 9, (5, 7)), rng.integers(-1, 4, (5, 7))
+        Z = model(torch.tensor(X))
+        np.testing.assert_allclose(net.forward(X), torch.softmax(Z, -1).detach().numpy(), rtol=1e-10, atol=1e-12)
+        J = torch.nn.functional.cross_entropy(Z.reshape(-1, 4), torch.tensor(y).reshape(-1), ignore_index=-1)
+        J.backward()
+        value, gradients = net.loss_and_grad(X, y)
+        assert value == pytest.approx(J.item(), rel=1e-12)
+        slopes = self.network(causal)
+        slopes.params[:] = gradients.flat
+        for name, gradient in to_torch_state_dict(slopes).items():
+            np.testing.assert_allclose(gradient, model.get_parameter(name).grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
+        again = from_torch_state_dict(model.state_dict(), layers=net.layers, input_shape=(7,))
+        np.testing.assert_array_equal(again.params, net.params)
+
+    def test_names_without_torch(self):
+        net = self.network(False)
+        state = to_torch_state_dict(net)
+        assert {name: array.shape for name, array in state.items() if name[0] in "0124"} == {
+            "0.weight": (9, 8), "1.weight": (7, 8),
+            "2.norm1.weight": (8,), "2.norm1.bias": (8,), "2.norm2.weight": (8,), "2.norm2.bias": (8,),
+            "2.self_attn.in_proj_weight": (24, 8), "2.self_attn.in_proj_bias": (24,),
+            "2.self_attn.out_proj.weight": (8, 8), "2.self_attn.out_proj.bias": (8,),
+            "2.linear1.weight": (12, 8), "2.linear1.bias": (12,), "2.linear2.weight": (8, 12), "2.linear2.bias": (8,),
+            "4.in_proj_weight": (24, 8), "4.in_proj_bias": (24,), "4.out_proj.weight": (8, 8), "4.out_proj.bias": (8,),
+        }  # fmt: skip
+        no_biases = {f"layers.{name}": array for name, array in state.items() if "bias" not in name}
+        again = from_torch_state_dict(no_biases, layers=net.layers, input_shape=(7,))
+        assert not again.parameters["3.1.2.qkv.b"].any()
+        np.testing.assert_array_equal(again.parameters["3.1.2.qkv.W"], net.parameters["3.1.2.qkv.W"])
+        del no_biases["layers.4.out_proj.weight"]
+        with pytest.raises(ValueError, match=r"'layers.4' has in_proj_weight, but Attention has .* and out_proj.weight"):
+            from_torch_state_dict(no_biases, layers=net.layers, input_shape=(7,))
+
+    def test_sinusoidal_positions_have_no_parameters(self):
+        net = fn.Network([fn.Positions("sinusoidal"), fn.Attention(1), fn.Last()], input_shape=(4, 6), random_state=0)
+        state = to_torch_state_dict(net)
+        assert {name.partition(".")[0] for name in state} == {"1"}
+        again = from_torch_state_dict(state, layers=net.layers, input_shape=(4, 6))
+        np.testing.assert_array_equal(again.params, net.params)
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_transformer_is_that_of_torch(causal, rng):
-    """Ids, positions, three blocks, and a cross-entropy at each position, some of which have no target: outputs and gradients."""
+def test_decoder_is_that_of_torch(rng):
+    """Two blocks of a decoder, on sources of unequal length: outputs, and the gradient of what the encoder made."""
     torch = pytest.importorskip("torch")
-    layers = [fn.Embedding(9, 8), fn.Positions(), *(fn.TransformerBlock(2, 12, causal=causal) for _ in range(3)), fn.LayerNorm()]
-    net = fn.Network([*layers, fn.Dense(4, "softmax")], input_shape=(7,), dtype="float64", random_state=0)
+    block = fn.TransformerBlock(2, 12, causal=True, cross=True)
+    layers = [fn.EncoderDecoder([fn.Dense(8, "identity")], [block, block]), fn.Dense(3, "softmax")]
+    net = fn.Network(layers, source_shape=(5, 4), input_shape=(6, 8), ragged=True, dtype="float64", random_state=0)
     net.params[:] += 0.3 * rng.standard_normal(net.n_params)
-    X, y = rng.integers(0, 9, (5, 7)), rng.integers(-1, 4, (5, 7))
+    sources, rows = [rng.standard_normal((n, 4)) for n in (5, 2, 4)], rng.standard_normal((3, 6, 8))
+    y = rng.integers(0, 3, (3, 6))
+
     p = {name: torch.tensor(view.copy(), requires_grad=True) for name, view in net.parameters.items()}
-    x = torch.nn.functional.embedding(torch.tensor(X), p["1.E"]) + p["2.P"]
-    blocks = [encoder_of_torch(torch, net.parameters, path, 2, 12) for path in "345"]
-    mask = torch.nn.Transformer.generate_square_subsequent_mask(7, dtype=torch.float64) if causal else None
-    for block, _ in blocks:
-        x = block(x, src_mask=mask, is_causal=causal)
-    Z = torch.nn.functional.layer_norm(x, (8,), p["6.gain"], p["6.bias"]) @ p["7.W"] + p["7.b"]
-    np.testing.assert_allclose(net.forward(X), torch.softmax(Z, -1).detach().numpy(), rtol=1e-10, atol=1e-12)
-    J = torch.nn.functional.cross_entropy(Z.reshape(-1, 4), torch.tensor(y).reshape(-1), ignore_index=-1)
-    J.backward()
-    value, gradients = net.loss_and_grad(X, y)
-    assert value == pytest.approx(J.item(), rel=1e-12)
-    expected = {name: tensor.grad for name, tensor in p.items() if tensor.grad is not None}
-    for path, (block, names) in zip("345", blocks, strict=True):
-        of_block = dict(block.named_parameters())
-        gradients_of_block = {name: of_block[key].grad for name, key in names.items()}
-        expected |= {f"{path}.{name}": g.T if g.ndim > 1 else g for name, g in gradients_of_block.items()}
-    for name, view in net.views(gradients.flat).items():
-        np.testing.assert_allclose(view, expected[name].numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
+    x, memory = torch.tensor(rows), torch.tensor(fn.Ragged.from_rows(sources).padded()) @ p["1.encoder.1.W"] + p["1.encoder.1.b"]
+    options = {"batch_first": True, "norm_first": True, "dtype": torch.float64}
+    for number in "12":
+        layer = torch.nn.TransformerDecoderLayer(8, 2, 12, 0.0, "gelu", **options)
+        of = {name.removeprefix(f"1.decoder.{number}."): value.detach() for name, value in p.items()}
+        state = {
+            "self_attn.in_proj_weight": of["1.2.qkv.W"].T, "self_attn.in_proj_bias": of["1.2.qkv.b"],
+            "self_attn.out_proj.weight": of["1.2.out.W"].T, "self_attn.out_proj.bias": of["1.2.out.b"],
+            "multihead_attn.in_proj_weight": torch.cat([of["2.2.q.W"], of["2.2.kv.W"]], dim=1).T,
+            "multihead_attn.in_proj_bias": torch.cat([of["2.2.q.b"], of["2.2.kv.b"]]),
+            "multihead_attn.out_proj.weight": of["2.2.out.W"].T, "multihead_attn.out_proj.bias": of["2.2.out.b"],
+            "linear1.weight": of["3.2.W"].T, "linear1.bias": of["3.2.b"],
+            "linear2.weight": of["3.3.W"].T, "linear2.bias": of["3.3.b"],
+        }  # fmt: skip
+        for n in "123":
+            state |= {f"norm{n}.weight": of[f"{n}.1.gain"], f"norm{n}.bias": of[f"{n}.1.bias"]}
+        layer.load_state_dict(state)
+        mask = torch.nn.Transformer.generate_square_subsequent_mask(6, dtype=torch.float64)
+        hidden = torch.arange(5) >= torch.tensor([5, 2, 4])[:, None]
+        x = layer(x, memory, tgt_mask=mask, tgt_is_causal=True, memory_key_padding_mask=hidden)
+    Z = x @ p["2.W"] + p["2.b"]
+    A = net.forward((sources, list(rows)))
+    np.testing.assert_allclose(A, torch.softmax(Z, -1).detach().numpy(), rtol=1e-10, atol=1e-12)
+    torch.nn.functional.cross_entropy(Z.reshape(-1, 3), torch.tensor(y).reshape(-1)).backward()
+    gradients = net.views(net.loss_and_grad((sources, list(rows)), list(y))[1].flat)
+    for name in ("1.encoder.1.W", "1.encoder.1.b", "2.W"):
+        np.testing.assert_allclose(gradients[name], p[name].grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 def test_padding_is_that_of_torch(rng):

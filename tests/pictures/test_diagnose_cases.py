@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import spread
 from test_layers import HIDDEN, N_IN, build, rows
 
 import fastnet as fn
@@ -39,8 +40,10 @@ def standardised(X):
     return (X - X.mean(axis=0)) / X.std(axis=0)
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "leaky_relu", "gelu"])
-@pytest.mark.parametrize("hidden", [(64,), (100, 50), (32, 32, 32)])
+@pytest.mark.parametrize(
+    ("activation", "hidden"),
+    spread(3, ["relu", "tanh", "sigmoid", "leaky_relu", "gelu"], [(64,), (100, 50), (32, 32, 32)]),
+)
 def test_healthy_on_digits(make_network, digits, activation, hidden):
     X, y = digits
     net = make_network((64, *hidden, 10), activation)

@@ -13,6 +13,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from helpers import spread
 from matplotlib.testing.compare import compare_images
 from PIL import Image, ImageFilter
 from PIL.PngImagePlugin import PngInfo
@@ -160,9 +161,9 @@ def difference(actual):
     return found and f"The picture differs by {found['rms']:.2f}, more than {TOLERANCE}.{named}\n  difference: {found['diff']}"
 
 
-@pytest.mark.parametrize("picture", PICTURES)
-def test_picture_is_the_stored_one(picture, tmp_path):
-    assert difference(redraw(picture, tmp_path)) is None
+@pytest.mark.parametrize(("name", "style"), spread(2, DRAWINGS, STYLES))
+def test_picture_is_the_stored_one(name, style, tmp_path):
+    assert difference(redraw(f"{name}-{style}.png", tmp_path)) is None
 
 
 def test_every_stored_picture_is_drawn():

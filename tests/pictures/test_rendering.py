@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import spread
 
 from fastnet.inspection import Recorder
 from fastnet.plotting import (
@@ -20,7 +21,7 @@ from fastnet.plotting import (
 pytestmark = pytest.mark.usefixtures("close_figures")
 
 
-@pytest.fixture(scope="module", params=[3, 300])
+@pytest.fixture(scope="module")
 def trained(request, planar):
     """A network of one or two hidden layers with its history and records of 4 epochs."""
     import fastnet as fn
@@ -56,7 +57,9 @@ DRAWINGS = {
 }
 
 
-@pytest.mark.parametrize("drawing", DRAWINGS)
+@pytest.mark.parametrize(
+    ("drawing", "trained", "style"), spread(2, DRAWINGS, [3, 300], ["default", "dark_background"]), indirect=["trained", "style"]
+)
 def test_legible(drawing, style, trained, planar, assert_legible):
     assert_legible(DRAWINGS[drawing](*trained, *planar))
 
@@ -73,8 +76,8 @@ def test_what_is_not_legible_is_found(make_network, assert_legible):
         assert_legible(display)
 
 
-def test_deep_network(style, make_network, planar, assert_legible):
-    net = make_network((2, *[4] * 30, 1), "sigmoid", output="sigmoid")
+def test_deep_network(make_network, planar, assert_legible):
+    net = make_network((2, *[4] * 20, 1), "sigmoid", output="sigmoid")
     X, y = planar
     assert_legible(NetworkDisplay.from_estimator(net))
     assert_legible(ComputationGraphDisplay.from_estimator(net, X, y))
@@ -109,6 +112,7 @@ def test_a_diverged_network_is_refused(drawing, make_network, planar):
         DRAWINGS[drawing](net, None, None, *planar)
 
 
+@pytest.mark.parametrize("trained", [3], indirect=True)
 def test_drawing_leaves_the_model_and_the_style_alone(trained, planar):
     import matplotlib as mpl
 

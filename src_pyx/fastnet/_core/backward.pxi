@@ -79,11 +79,20 @@ cdef Py_ssize_t lay_tiles(Plan plan, Tile* tiles, Py_ssize_t* largest) noexcept:
     return n
 
 
+cdef double uses_of(Plan plan, const Layer* layer) noexcept:
+    """How often a row of data uses a parameter of the layer: once in a dense one, at each position in a convolution."""
+    cdef Py_ssize_t part, n = 1
+    for part in range(layer.n_segments):
+        n += plan.segments[layer.first_segment + part].rows * plan.segments[layer.first_segment + part].columns
+    return max(1.0, layer.cost / n)
+
+
 cdef Py_ssize_t lay_tiles_of(Plan plan, Py_ssize_t number, Tile* tiles, Py_ssize_t* largest) noexcept:
     """The tiles of one segment."""
     cdef const Segment* segment = plan.segments + number
     cdef Py_ssize_t size = max(<Py_ssize_t> TILE_LEAST, min(plan.n_penalised // TILES_OF_NETWORK, <Py_ssize_t> TILE_MOST))
     cdef Py_ssize_t row = 0, column, n = 0, rows = segment.rows, columns = segment.columns
+    cdef double uses = uses_of(plan, plan.layers + segment.layer - 1)
     cdef Tile tile
     if segment.frozen:
         return 0
@@ -105,6 +114,7 @@ cdef Py_ssize_t lay_tiles_of(Plan plan, Py_ssize_t number, Tile* tiles, Py_ssize
             tile.place = segment.place + row * segment.columns + column
             tile.pieces = 1 if tile.columns == segment.columns else tile.rows
             tile.length = tile.rows * tile.columns // tile.pieces
+            tile.work = uses * tile.rows * tile.columns
             if tiles != NULL:
                 tiles[n] = tile
             n += 1

@@ -36,6 +36,7 @@ cdef struct Tile:
     Py_ssize_t columns
     Py_ssize_t place                # of its first element in the flat vector
     Py_ssize_t stride               # from one row to the next in the flat vector
+    double work                     # multiply-adds of a row of data for it
     Py_ssize_t pieces               # contiguous runs in the flat vector, and the length of each
     Py_ssize_t length
 

@@ -515,17 +515,19 @@ cdef void end_stretch(Training* task) noexcept nogil:
 
 
 cdef void divide_tiles(Training* task) noexcept nogil:
-    """Consecutive tiles to each worker, about as many elements each."""
-    cdef Py_ssize_t total = 0, so_far = 0, i, here, worker = 1, size = task.team.size
+    """Consecutive tiles to each worker, about as much work each."""
+    cdef double total = 0, so_far = 0
+    cdef Py_ssize_t i, worker = 1, size = task.team.size
+    cdef const Tile* tile
     for i in range(task.batch.n_tiles):
-        total += task.batch.tiles[i].rows * task.batch.tiles[i].columns
+        total += task.batch.tiles[i].work
     task.tile_bounds[0] = 0
     for i in range(task.batch.n_tiles):
-        here = task.batch.tiles[i].rows * task.batch.tiles[i].columns
-        while worker < size and so_far + here // 2 >= total * worker // size:
+        tile = task.batch.tiles + i
+        while worker < size and so_far + tile.work / 2 >= total * worker / size:
             task.tile_bounds[worker] = i
             worker += 1
-        so_far += here
+        so_far += tile.work
     while worker <= size:
         task.tile_bounds[worker] = task.batch.n_tiles
         worker += 1

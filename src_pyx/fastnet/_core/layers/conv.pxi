@@ -2,8 +2,8 @@
 #
 #     Z[i, j] = b + the sum over k, l of A[i s1 + k d1, j s2 + l d2] W[k, l]
 #
-# A series is an image of one line. The windows of a line of outputs overlap in memory and lie `across` apart: they are a matrix, which
-# products read where it lies. Of a window, `run` numbers at a time lie side by side; where they are few, windows are copied first.
+# A series is an image of one line. The windows of a line of outputs overlap in memory and lie `across` apart: where they are in one
+# piece, or many, they are a matrix that products read where it lies. Others are copied first: many lines then make one product.
 #
 # Convolution:
 #     dims       filters
@@ -19,7 +19,9 @@ cdef enum:
     WINDOW_CONSTANTS = 9
     BORDER_CONSTANTS = 7
     MOST_ROOM = 1 << 15          # numbers of windows, or of their gradients, that are made at a time
-    SHORT_RUN = 12                  # shorter ones are copied: 28 x 28 x 1 to 6 filters of 5 x 5 takes 10 instead of 34 microseconds
+    WINDOWS_AT_LEAST = 48           # are made at a time, whatever their size
+    SHORT_RUN = 12                  # shorter pieces of windows, and
+    FEW_WINDOWS = 64                # fewer windows to a line are not worth products of their own
 
 
 cdef struct Windows:
@@ -53,39 +55,113 @@ cdef inline Py_ssize_t run_place(const Windows* windows, Py_ssize_t i) noexcept 
     return i // windows.runs_of_line * windows.line_step + i % windows.runs_of_line * windows.run_step
 
 
-cdef inline Py_ssize_t window_place(const Windows* windows, Py_ssize_t number) noexcept nogil:
-    """Where in A a window lies, of all those of its rows."""
-    cdef Py_ssize_t places = windows.lines * windows.columns, here = number % places
-    return number // places * windows.row + here // windows.columns * windows.down + here % windows.columns * windows.across
+cdef struct WindowWalk:
+    # Over windows in their order, of all rows: where one lies in A. Divisions take longer than the copy of a short run.
+    Py_ssize_t place
+    Py_ssize_t line
+    Py_ssize_t column
 
 
-cdef void copy_windows(const Windows* windows, const real* restrict A, Py_ssize_t n, real* restrict to) noexcept nogil:
-    """The first n windows of a line, each a column: n numbers from the same place of them all lie together."""
-    cdef Py_ssize_t k, j, i
-    cdef const real* place
-    for k in range(windows.runs):
-        for j in range(windows.run):
-            place = A + run_place(windows, k) + j
-            if windows.across == 1:
-                memcpy(to, place, n * sizeof(real))
-            else:
-                for i in range(n):
-                    to[i] = place[i * windows.across]
-            to += n
+cdef inline WindowWalk walk_from(const Windows* windows, Py_ssize_t number) noexcept nogil:
+    cdef WindowWalk walk
+    cdef Py_ssize_t here = number % (windows.lines * windows.columns)
+    walk.line, walk.column = here // windows.columns, here % windows.columns
+    walk.place = number // (windows.lines * windows.columns) * windows.row + walk.line * windows.down + walk.column * windows.across
+    return walk
+
+
+cdef inline void walk_on(const Windows* windows, WindowWalk* walk, Py_ssize_t n) noexcept nogil:
+    """By n windows, at most to the end of the line."""
+    walk.column += n
+    walk.place += n * windows.across
+    if walk.column == windows.columns:
+        walk.column = 0
+        walk.line += 1
+        walk.place += windows.down - windows.columns * windows.across
+        if walk.line == windows.lines:
+            walk.line = 0
+            walk.place += windows.row - windows.lines * windows.down
+
+
+cdef struct WindowRun:
+    # A piece of a window that lies together: where it begins, and which it is in its line of the window.
+    Py_ssize_t place
+    Py_ssize_t part
+
+
+cdef inline WindowRun run_of(const Windows* windows, Py_ssize_t number) noexcept nogil:
+    cdef WindowRun run
+    run.place, run.part = run_place(windows, number // windows.run), number // windows.run % windows.runs_of_line
+    return run
+
+
+cdef inline void next_run(const Windows* windows, WindowRun* run) noexcept nogil:
+    run.part += 1
+    run.place += windows.run_step
+    if run.part == windows.runs_of_line:
+        run.part = 0
+        run.place += windows.line_step - windows.runs_of_line * windows.run_step
+
+
+cdef inline bint copied(const Windows* windows) noexcept nogil:
+    """Whether windows are copied before they are multiplied."""
+    return windows.runs > 1 and (windows.run < SHORT_RUN or windows.columns < FEW_WINDOWS)
+
+
+cdef inline bint lie_together(const Windows* windows) noexcept nogil:
+    """Whether a number of a window lies beside that of the next: then copies are (numbers of a window, windows), else
+    (windows, numbers)."""
+    return windows.across == 1
+
+
+cdef void copy_windows(const Windows* windows, const real* A, Py_ssize_t first, Py_ssize_t n, Py_ssize_t begin, Py_ssize_t end,
+                       real* to) noexcept nogil:
+    """Numbers begin .. end of n windows."""
+    cdef WindowWalk walk = walk_from(windows, first)
+    cdef WindowRun start = run_of(windows, begin), run
+    cdef Py_ssize_t within = begin % windows.run, done = 0, some, left, at, p
+    if lie_together(windows):
+        while done < n:
+            some = min(windows.columns - walk.column, n - done)
+            run = start
+            at = within
+            for p in range(end - begin):
+                copy_row(to + p * n + done, A + walk.place + run.place + at, some * sizeof(real))
+                at += 1
+                if at == windows.run:
+                    at = 0
+                    next_run(windows, &run)
+            walk_on(windows, &walk, some)
+            done += some
+        return
+    for done in range(n):
+        run = start
+        at, left = within, end - begin
+        while left > 0:
+            some = min(windows.run - at, left)
+            copy_row(to, A + walk.place + run.place + at, some * sizeof(real))
+            to += some
+            left -= some
+            at = 0
+            next_run(windows, &run)
+        walk_on(windows, &walk, 1)
 
 
 cdef void add_windows(const Windows* windows, const real* restrict x, Py_ssize_t first, Py_ssize_t n, real* restrict A) noexcept nogil:
-    """The way back of `gather_windows`: to A, where they lie, windows are added."""
-    cdef Py_ssize_t i, k, j, line
-    cdef real* run
+    """To A, where they lie, n windows are added."""
+    cdef WindowWalk walk = walk_from(windows, first)
+    cdef Py_ssize_t i, k, j
+    cdef WindowRun run
+    cdef real* place
     for i in range(n):
-        line = window_place(windows, first + i)
+        run = run_of(windows, 0)
         for k in range(windows.runs):
-            run = A + line + k % windows.runs_of_line * windows.run_step
+            place = A + walk.place + run.place
             for j in range(windows.run):
-                run[j] = run[j] + x[j]
+                place[j] = place[j] + x[j]
             x += windows.run
-            line += windows.line_step if (k + 1) % windows.runs_of_line == 0 else 0
+            next_run(windows, &run)
+        walk_on(windows, &walk, 1)
 
 
 cdef int check_windows(Plan plan, const Layer* layer) except -1:
@@ -119,7 +195,7 @@ cdef int conv_plan(Plan plan, Layer* layer) except -1:
 
 cdef inline Py_ssize_t windows_at_a_time(Py_ssize_t size) noexcept nogil:
     """Windows, or gradients of them, that are made at a time."""
-    return max(<Py_ssize_t> 1, MOST_ROOM // size)
+    return max(<Py_ssize_t> WINDOWS_AT_LEAST, MOST_ROOM // size)
 
 
 cdef void conv_forward(const Layer* layer, const Pass* here, const real* A, real* Z, Worker* worker) noexcept nogil:
@@ -127,30 +203,34 @@ cdef void conv_forward(const Layer* layer, const Pass* here, const real* A, real
     cdef Py_ssize_t filters = layer.dims[0], r, i, k
     cdef const real* W = <const real*> here.params + layer.places[0]
     cdef const real* b = <const real*> here.params + layer.places[1]
+    if copied(&windows):
+        forward_of_copies(&windows, A, W, b, Z, here.rows * windows.lines * windows.columns, filters, worker)
+        return
     for r in range(here.rows):
         for i in range(windows.lines):
-            if windows.run < SHORT_RUN:
-                line_of_copies(&windows, A + i * windows.down, W, b, Z, filters, worker)
-            else:
-                for k in range(windows.runs):
-                    own(windows.columns, filters, windows.run, A + i * windows.down + run_place(&windows, k), windows.across, 1,
-                        W + k * windows.run * filters, filters, 1, Z, filters, b if k == 0 else NULL, k > 0, <real*> worker.panel)
+            for k in range(windows.runs):
+                own(windows.columns, filters, windows.run, A + i * windows.down + run_place(&windows, k), windows.across, 1,
+                    W + k * windows.run * filters, filters, 1, Z, filters, b if k == 0 else NULL, k > 0, <real*> worker.panel)
             Z += windows.columns * filters
         A += layer.n_in
         if ended(worker):
             return
 
 
-cdef void line_of_copies(const Windows* windows, const real* A, const real* W, const real* b, real* Z, Py_ssize_t filters,
-                         Worker* worker) noexcept nogil:
-    """A line of outputs, from copies of its windows."""
-    cdef Py_ssize_t size = windows.runs * windows.run, step = windows_at_a_time(size), first = 0, n
-    while first < windows.columns:
-        n = min(step, windows.columns - first)
-        copy_windows(windows, A + first * windows.across, n, <real*> worker.room)
-        own(n, filters, size, <const real*> worker.room, 1, n, W, filters, 1, Z + first * filters, filters, b, False,
+cdef void forward_of_copies(const Windows* windows, const real* A, const real* W, const real* b, real* Z, Py_ssize_t n_windows,
+                            Py_ssize_t filters, Worker* worker) noexcept nogil:
+    cdef Py_ssize_t size = windows.runs * windows.run, step = windows_at_a_time(size), start = 0, n, i
+    cdef bint together = lie_together(windows)
+    cdef real* room = <real*> worker.room
+    while start < n_windows and not ended(worker):
+        n = min(step, n_windows - start)
+        copy_windows(windows, A, start, n, 0, size, room)
+        for i in range(n):
+            copy_row(Z + i * filters, b, filters * sizeof(real))
+        own(n, filters, size, room, 1 if together else size, n if together else 1, W, filters, 1, Z, filters, <real*> NULL, True,
             <real*> worker.panel)
-        first += n
+        Z += n * filters
+        start += n
 
 
 cdef void conv_backward(const Layer* layer, const Pass* here, const real* dZ, real* dA, bint accumulate, Worker* worker) noexcept nogil:
@@ -180,12 +260,12 @@ cdef void conv_gradient(const Layer* layer, const Pass* here, const Tile* tile, 
     if not accumulate:
         for r in range(tile.rows):
             memset(g + r * g_row, 0, tile.columns * sizeof(real))
+    if copied(&windows):
+        gradient_of_copies(&windows, tile, A, dZ, here.rows * places, filters, g, g_row, worker)
+        return
     for r in range(here.rows):
         for i in range(windows.lines):
-            if windows.run < SHORT_RUN:
-                gradient_of_copies(&windows, tile, A + i * windows.down, dZ, filters, g, g_row, worker)
-            else:
-                gradient_of_line(&windows, tile, A + i * windows.down, dZ, filters, g, g_row, worker)
+            gradient_of_line(&windows, tile, A + i * windows.down, dZ, filters, g, g_row, worker)
             dZ += windows.columns * filters
         A += layer.n_in
         if ended(worker):
@@ -204,16 +284,17 @@ cdef void gradient_of_line(const Windows* windows, const Tile* tile, const real*
         row += n
 
 
-cdef void gradient_of_copies(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t filters, real* g,
-                             Py_ssize_t g_row, Worker* worker) noexcept nogil:
-    """The same from copies of its windows."""
-    cdef Py_ssize_t step = windows_at_a_time(windows.runs * windows.run), first = 0, n
-    while first < windows.columns:
-        n = min(step, windows.columns - first)
-        copy_windows(windows, A + first * windows.across, n, <real*> worker.room)
-        own(tile.rows, tile.columns, n, <const real*> worker.room + tile.first_row * n, n, 1, dZ + first * filters + tile.first_column,
-            filters, 1, g, g_row, <real*> NULL, True, <real*> worker.panel)
-        first += n
+cdef void gradient_of_copies(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t n_windows,
+                             Py_ssize_t filters, real* g, Py_ssize_t g_row, Worker* worker) noexcept nogil:
+    cdef Py_ssize_t step = windows_at_a_time(windows.runs * windows.run), start = 0, n
+    cdef bint together = lie_together(windows)
+    cdef real* room = <real*> worker.room
+    while start < n_windows and not ended(worker):
+        n = min(step, n_windows - start)
+        copy_windows(windows, A, start, n, tile.first_row, tile.first_row + tile.rows, room)
+        own(tile.rows, tile.columns, n, room, n if together else 1, 1 if together else tile.rows,
+            dZ + start * filters + tile.first_column, filters, 1, g, g_row, <real*> NULL, True, <real*> worker.panel)
+        start += n
 
 
 cdef int border_plan(Plan plan, Layer* layer) except -1:

@@ -1,5 +1,6 @@
 # Layers without parameters that pass numbers on: Pass (Z = A, for an activation or dropout of its own), Sum (of its sources),
-# Concat (of its sources side by side, in each of `dims[0]` groups), Columns (`constants`: those of A that Z takes).
+# Concat (of its sources side by side, in each of `dims[0]` groups), Columns (`constants`: those of A that Z takes; if there are
+# none, `dims[1]` of them from `dims[0]` on).
 
 cdef int pass_plan(Plan plan, Layer* layer) except -1:
     if layer.n_sources != 1:
@@ -28,13 +29,15 @@ cdef int concat_plan(Plan plan, Layer* layer) except -1:
 
 
 cdef int columns_plan(Plan plan, Layer* layer) except -1:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, first = layer.dims[0], n = layer.dims[1]
     for i in range(layer.n_constants):
         if not 0 <= layer.constants[i] < layer.n_in:
             plan.refuse(layer, f"there is no column {layer.constants[i]}")
+    if layer.n_constants == 0 and not (0 <= first and 0 < n <= layer.n_in - first):
+        plan.refuse(layer, f"there are no {n} columns from {first} on")
     if layer.n_sources != 1:
         plan.refuse(layer, f"takes columns of one layer, got {layer.n_sources}")
-    layer.n_out = layer.cost = layer.n_constants
+    layer.n_out = layer.cost = layer.n_constants if layer.n_constants > 0 else n
     return 0
 
 
@@ -96,7 +99,9 @@ cdef void concat_backward(const Layer* layer, const Pass* here, Py_ssize_t sourc
 cdef void columns_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z) noexcept nogil:
     cdef Py_ssize_t r, j
     for r in range(here.rows):
-        for j in range(layer.n_out):
+        if layer.n_constants == 0:
+            memcpy(Z + r * layer.n_out, A + r * layer.n_in + layer.dims[0], layer.n_out * sizeof(real))
+        for j in range(layer.n_constants):
             Z[r * layer.n_out + j] = A[r * layer.n_in + layer.constants[j]]
 
 
@@ -105,5 +110,7 @@ cdef void columns_backward(const Layer* layer, const Pass* here, const real* res
     if not accumulate:
         memset(dA, 0, here.rows * layer.n_in * sizeof(real))
     for r in range(here.rows):
-        for j in range(layer.n_out):
+        if layer.n_constants == 0:
+            copy_or_add(dA + r * layer.n_in + layer.dims[0], dZ + r * layer.n_out, layer.n_out, accumulate)
+        for j in range(layer.n_constants):
             dA[r * layer.n_in + layer.constants[j]] += dZ[r * layer.n_out + j]

@@ -1,7 +1,11 @@
-"""A fitted estimator of `fastnet.tabular`: its parameters, what fit learned, and its networks, whose tensors are numbered."""
+"""A fitted estimator as its parameters, what fit learned, and its networks, whose tensors are numbered.
+
+The modules of `KINDS` know the classes: each has a table `KINDS` of them, and `state_of`, `networks_of` and `estimator_of`.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from reprlib import repr as short
 from typing import Any
 
@@ -11,16 +15,23 @@ from fastnet.persistence import _network
 from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, unpack
 
-KINDS = ("tabular_classifier", "tabular_regressor", "tabular_preprocessor")
+#: Kind of file -> the module that knows its class, which is imported when it is needed.
+KINDS = {
+    **dict.fromkeys(("tabular_classifier", "tabular_regressor", "tabular_preprocessor"), "fastnet.tabular.state"),
+    **dict.fromkeys(
+        ("forecaster", "image_classifier", "sequence_classifier", "sequence_regressor", "text_classifier"),
+        "fastnet.estimators.ready",
+    ),
+}
 
 
 def kind(model: Any) -> str | None:
-    """Return the kind of file that holds `model`; None if it is not an estimator of `fastnet.tabular`."""
-    if not type(model).__module__.startswith("fastnet.tabular"):
+    """Return the kind of file that holds `model`; None if none of the modules knows it."""
+    package = type(model).__module__.rpartition(".")[0]
+    module = next((module for module in KINDS.values() if module.rpartition(".")[0] == package), None)
+    if module is None:
         return None
-    from fastnet.tabular.state import KINDS
-
-    return next((name for name, cls in KINDS.items() if type(model) is cls), None)
+    return next((name for name, cls in import_module(module).KINDS.items() if type(model) is cls), None)
 
 
 def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -35,16 +46,15 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """
     from sklearn.utils.validation import check_is_fitted
 
-    from fastnet.tabular.state import state_of
-
     check_is_fitted(estimator)
+    module = import_module(KINDS[str(kind(estimator))])
     tensors: dict[str, np.ndarray] = {}
     content: dict[str, Any] = {
         "parameters": {name: pack(value, tensors, name) for name, value in estimator.get_params(deep=False).items()},
-        "state": pack(state_of(estimator), tensors, "state"),
+        "state": pack(module.state_of(estimator), tensors, "state"),
         "networks": [],
     }
-    for number, network in enumerate(getattr(estimator, "networks_", [])):
+    for number, network in enumerate(module.networks_of(estimator)):
         architecture, of_network = _network.describe(network)
         content["networks"].append(architecture)
         tensors |= {f"{number}/{name}": tensor for name, tensor in of_network.items()}
@@ -59,8 +69,6 @@ def build(content: dict[str, Any], file: Container) -> Any:
     ValueError
         The description is invalid, or does not fit the networks.
     """
-    from fastnet.tabular.state import estimator_of
-
     parameters, architectures = content.get("parameters"), content.get("networks")
     if not isinstance(parameters, dict) or not isinstance(architectures, list):
         raise ValueError("broken file: it has no parameters or no networks")
@@ -70,8 +78,9 @@ def build(content: dict[str, Any], file: Container) -> Any:
     if not all(np.isfinite(network.params).all() for network in networks):
         raise ValueError("a network holds NaN or Inf")
     given = {name: unpack(value, file) for name, value in parameters.items()}
+    kind, state = content["kind"], unpack(content.get("state"), file)
     try:
-        return estimator_of(content["kind"], given, unpack(content.get("state"), file), networks)
+        return import_module(KINDS[kind]).estimator_of(kind, given, state, networks)
     except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
         raise ValueError(f"broken file: the estimator cannot be made: {error!r}") from error
 

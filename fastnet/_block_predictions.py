@@ -1,0 +1,114 @@
+"""Predictions of data larger than memory: block by block, or into a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnet._atomic import replacing
+
+if TYPE_CHECKING:
+    from fastnet.data import Blocks
+
+
+def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np.ndarray]:
+    """Predictions block by block, in the order of the rows.
+
+    Parameters
+    ----------
+    model : Network or fitted estimator
+    data : Blocks
+        With or without targets.
+    method : str
+        What is asked for: "predict", "predict_proba", or another method of the model that takes X.
+
+    Yields
+    ------
+    ndarray
+        What the method gives for the rows of one block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
+    >>> data = fn.data.from_arrays(np.ones((1000, 4), np.float32), block_rows=400)
+    >>> [len(labels) for labels in fn.data.predict(net, data)]
+    [400, 400, 200]
+    """
+    of_rows = getattr(model, method)
+    for number in np.flatnonzero(data.sizes):
+        yield of_rows(data.read(int(number))[0])
+
+
+def predict_to_file(model: Any, data: Blocks, path: str | os.PathLike[str], *, method: str = "predict") -> None:
+    """Write predictions to a file; one block is in memory at a time.
+
+    Parameters
+    ----------
+    model, data, method
+        As for `predict`.
+    path : path-like
+        "*.npy": an array, which ``np.load(path, mmap_mode="r")`` reads. "*.parquet": a column "prediction", or "prediction_0",
+        "prediction_1", ... where a row has several; needs pyarrow. The file appears when it is complete.
+
+    Raises
+    ------
+    ImportError
+        pyarrow is not installed.
+    ValueError
+        A path that ends otherwise, or labels that are Python objects, for "*.npy".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "softmax")], n_inputs=4, random_state=0)
+    >>> fn.data.predict_to_file(net, fn.data.from_arrays(np.ones((1000, 4), np.float32)), "labels.npy")
+    >>> np.load("labels.npy", mmap_mode="r").shape
+    (1000,)
+    """
+    suffix = Path(path).suffix
+    if suffix not in _WRITERS:
+        raise ValueError(f"path must end in {' or '.join(_WRITERS)}, got {os.fspath(path)!r}.")
+    with replacing(path) as temporary:
+        _WRITERS[suffix](temporary, predict(model, data, method=method), len(data))
+
+
+def _write_array(path: Path, parts: Iterator[np.ndarray], m: int) -> None:
+    first = next(parts)
+    if first.dtype.hasobject:
+        raise ValueError("Predictions are Python objects, which a .npy file on a memory map cannot hold: write a .parquet file.")
+    out = np.lib.format.open_memmap(path, "w+", first.dtype, (m, *first.shape[1:]))
+    done = 0
+    for part in chain([first], parts):
+        out[done : done + len(part)] = part
+        done += len(part)
+    out.flush()
+
+
+def _write_parquet(path: Path, parts: Iterator[np.ndarray], m: int) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise ImportError("A Parquet file needs pyarrow, which is not installed: pip install pyarrow") from error
+
+    def table(part: np.ndarray) -> Any:
+        columns = part.reshape(len(part), -1).T
+        names = ["prediction"] if part.ndim == 1 else [f"prediction_{number}" for number in range(len(columns))]
+        return pyarrow.table(dict(zip(names, columns, strict=True)))
+
+    first = table(next(parts))
+    with parquet.ParquetWriter(path, first.schema) as writer:
+        for one in chain([first], map(table, parts)):
+            writer.write_table(one)
+
+
+#: Ending of a path -> what writes such a file.
+_WRITERS: dict[str, Callable[[Path, Iterator[np.ndarray], int], None]] = {".npy": _write_array, ".parquet": _write_parquet}
