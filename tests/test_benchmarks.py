@@ -332,6 +332,7 @@ print("restarted")
 
 
 RECIPE_RESULTS = ROOT / "benchmarks" / "results" / "recipes.json"
+SERIES_RESULTS = RECIPE_RESULTS.with_name("series.json")
 
 
 def _scores(key: str, **tables: list[float]) -> dict[str, dict[str, list[float]]]:
@@ -605,6 +606,14 @@ class TestSeries:
         tables = _series_report.tables(results, "here.json")
         assert tables["series"].splitlines()[-1] == "| waves | 1,000 + 20 | 2 | 95.0 ± 7.1 %, 0.3 + 12 s |  |"
         assert tables["source"].startswith("Source: `benchmarks/results/here.json`; means ± standard deviations of 2 folds")
+
+    def test_the_pages_show_the_committed_results(self):
+        results = json.loads(SERIES_RESULTS.read_text())
+        pages = [page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").rglob("*.md"))]
+        assert pages == [_pages.filled(page, results, SERIES_RESULTS.name) for page in pages]
+        places = {name for page in pages for name in re.findall("<!-- series: (.+) -->", page)}
+        assert places == set(_series_report.tables(results, SERIES_RESULTS.name))
+        assert [row["name"] for row in results["groups"]["series"]["rows"]] == [method.name for method in series.METHODS]
 
 
 class TestSeveralProcesses:
