@@ -11,7 +11,7 @@
 #
 #     count; mean, squares = sum of (a - mean)^2, slopes = sum of dz, leaning = sum of dz (a - mean), by channels
 #
-# of a group (slopes and leaning with the mean of the batch), or of the batch. `training.pxi` says when they are made.
+# of a group (slopes and leaning with the mean of the batch), or of the batch. `batch.pxi` says when they are made.
 
 cdef enum:
     BN_POSITIONS
