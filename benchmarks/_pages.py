@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _distributed_report, _recipes_report, _series_report, _tabular_report
+from benchmarks import _distributed_report, _layers_report, _recipes_report, _series_report, _tabular_report
 
 #: ``(results, file name) -> {name: table in Markdown}`` for each group.
 TABLES: dict[str, Callable[[dict[str, Any], str], dict[str, str]]] = {
@@ -19,6 +19,7 @@ TABLES: dict[str, Callable[[dict[str, Any], str], dict[str, str]]] = {
     "tabular": _tabular_report.methods,
     "ablation": _tabular_report.pieces,
     "series": _series_report.tables,
+    "layers": _layers_report.tables,
     "distributed": _distributed_report.tables,
     "shards": _distributed_report.shards,
     "outofcore": _distributed_report.outofcore,

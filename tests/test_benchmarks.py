@@ -235,7 +235,7 @@ class TestReport:
         assert not results["options"]["quick"]
         assert not set(FORCING) & set(results["environment"]["variables"])
         assert _report.markdown(results)
-        assert set(results["groups"]) <= {*ON_REQUEST, "ensembles"} or _report.readme_tables(results, path.name)
+        assert set(results["groups"]) <= {*ON_REQUEST, "ensembles", "layers"} or _report.readme_tables(results, path.name)
 
     @pytest.mark.parametrize("marker", ["benchmark table", "LightGBM table"])
     def test_the_readme_shows_the_committed_results(self, marker):

@@ -8,7 +8,6 @@ import numpy as np
 
 import fastnet as fn
 from benchmarks._layers import LayerInference, LayerTraining, Spec
-from benchmarks._peers import Unsupported
 from benchmarks._tasks import LEARNING_RATE
 from benchmarks._timing import Job
 
@@ -29,10 +28,7 @@ def _layers(layer: Spec, n_axes: int) -> list[fn.Layer]:
         case ("mean",):
             return [fn.GlobalPool("mean")]
         case ("lstm" | "gru" as kind, units):
-            recurrent = getattr(fn, kind.upper(), None)
-            if recurrent is None:
-                raise Unsupported(f"there is no {kind.upper()}")
-            return [recurrent(units), fn.Last()]
+            return [getattr(fn, kind.upper())(units)]
         case ("dense", units):
             return [fn.Dense(units, "relu")]
         case _:
