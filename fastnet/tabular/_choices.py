@@ -73,6 +73,7 @@ NUMBERS_A_ROW, LARGEST_BATCH = 2000, 1024
 
 #: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
 LEAST_UPDATES = {"fast": 400, "default": 400, "best": 800}
+LEAST_UPDATES_OF_REGRESSIONS = {"fast": 400, "default": 800, "best": 1600}
 
 
 def category_units(n_categories: int, n_rows: int, most: int) -> int:
@@ -112,7 +113,8 @@ def resolved(
     if "learning_rate" not in given:
         chosen = replace(chosen, learning_rate=metric.learning_rate * ((chosen.batch_size / 256) ** 0.5 if regression else 1.0))
     if "n_epochs" not in given:
-        chosen = replace(chosen, n_epochs=_epochs(chosen, n_rows, preset))
+        least_updates = (LEAST_UPDATES_OF_REGRESSIONS if regression else LEAST_UPDATES)[preset]
+        chosen = replace(chosen, n_epochs=_epochs(chosen, n_rows, preset, least_updates))
     return chosen
 
 
@@ -125,8 +127,8 @@ def _batch_size(chosen: Choices, n_rows: int, n_categories: Sequence[int]) -> in
     return size
 
 
-def _epochs(chosen: Choices, n_rows: int, preset: str) -> int:
+def _epochs(chosen: Choices, n_rows: int, preset: str, least_updates: int) -> int:
     """The preset's epochs, for few rows more and for many rows fewer."""
     of_many = max(LEAST_EPOCHS[preset], chosen.n_epochs * MANY_ROWS[preset] // n_rows)
-    of_few = -(-LEAST_UPDATES[preset] // -(-n_rows // chosen.batch_size))
+    of_few = -(-least_updates // -(-n_rows // chosen.batch_size))
     return max(min(chosen.n_epochs, of_many), of_few)

@@ -48,7 +48,7 @@ schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer.
 n_epochs : int, default=None
     By preset 16 (32 for regression), 32, 64; above 20,000, 5,000, 20,000 rows fewer in proportion, but at least 6, 12, 12; and as
-    many as it takes for 400, 400, 800 updates.
+    many as it takes for 400, 400, 800 updates (400, 800, 1600 for regression).
 batch_size : int, default=None
     By default 64; up to 1,024 where so many categories are embedded that their updates would take most of the time.
 patience : float, default=None
