@@ -33,5 +33,6 @@ def networks() -> dict[str, fn.Network]:
 def assert_predicts(network: fn.Network) -> None:
     """Two rows have outputs of the network's size, unless such rows are large."""
     if network.n_inputs < LARGE:
-        X = np.full((2, network.n_inputs), 0.5, network.dtype) if network.source_shape else np.full((2, *network.input_shape), 0.5, network.dtype)
+        shape = (network.n_inputs,) if network.source_shape else network.input_shape
+        X = np.full((2, *shape), 0.5, network.dtype)
         assert network.forward(X).reshape(2, -1).shape == (2, network.n_outputs)
