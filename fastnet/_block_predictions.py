@@ -54,7 +54,7 @@ def predict_to_file(model: Any, data: Blocks, path: str | os.PathLike[str], *, m
     model, data, method
         As for `predict`.
     path : path-like
-        "*.npy": an array, which ``np.load(path, mmap_mode="r")`` reads. "*.parquet": a column "prediction", or "prediction_0",
+        .npy: an array, which ``np.load(path, mmap_mode="r")`` reads. .parquet: a column "prediction", or "prediction_0",
         "prediction_1", ... where a row has several; needs pyarrow. The file appears when it is complete.
 
     Raises
@@ -62,7 +62,7 @@ def predict_to_file(model: Any, data: Blocks, path: str | os.PathLike[str], *, m
     ImportError
         pyarrow is not installed.
     ValueError
-        A path that ends otherwise, or labels that are Python objects, for "*.npy".
+        A path that ends otherwise, or labels that are Python objects in a .npy file.
 
     Examples
     --------
