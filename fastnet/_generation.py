@@ -107,10 +107,11 @@ def _source(network: Network, source: Any) -> np.ndarray | None:
 def _following(network: Network, source: np.ndarray | None, ids: list[int], longest: int) -> Iterator[np.ndarray]:
     """Probabilities of the id that follows; before they are asked for again, the id that was drawn has been appended."""
     try:
-        stepwise = _by_steps(network, source, ids, steps_of(network))
+        steps = steps_of(network)
     except ValueError:
         _refuse_foresight(network, source, ids[-longest:])
     else:
+        stepwise = _by_steps(network, source, ids, steps)
         while len(ids) <= longest:
             yield next(stepwise)
     while True:

@@ -36,9 +36,9 @@ cdef struct Tile:
     Py_ssize_t columns
     Py_ssize_t place                # of its first element in the flat vector
     Py_ssize_t stride               # from one row to the next in the flat vector
-    double work                     # multiply-adds of a row of data for it
     Py_ssize_t pieces               # contiguous runs in the flat vector, and the length of each
     Py_ssize_t length
+    double work                     # multiply-adds of a row of data for it
 
 
 cdef inline real* rows_at(void** buffers, Py_ssize_t layer, Py_ssize_t width, const Pass* here, real* unused) noexcept nogil:
