@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks._layers import LayerInference, LayerTraining
 from benchmarks._report import figure, table_lines
 from benchmarks._results import without_goals
 
-PEERS = ("PyTorch", "JAX")
-
 
 def tables(results: dict[str, Any], name: str) -> dict[str, str]:
     """Training and predictions in Markdown: fastnet's time, and the peers' as multiples of it."""
-    training = _lines(results, LayerTraining.unit, PEERS)
-    predictions = _lines(results, LayerInference.unit, ("ONNX Runtime",))
+    rows = results["groups"]["layers"]["rows"]
+    training = [row for row in rows if row["unit"] == LayerTraining.unit]
+    predictions = [row for row in rows if row["unit"] == LayerInference.unit]
     env = results["environment"]
     about = f"{env['cores']} cores of {env['cpu']}; median of {results['options']['rounds']} interleaved rounds (least to most)."
     source = f"{about} Source: `benchmarks/results/{name}`."
-    return {"training": "\n".join([*training, "", source]), "predictions": "\n".join([*predictions, "", source])}
+    return {
+        "training": "\n".join([*_lines(training, "network, threads", ("PyTorch", "JAX")), "", source]),
+        "predictions": "\n".join([*_lines(predictions, "network", ("ONNX Runtime",)), "", source]),
+    }
 
 
-def _lines(results: dict[str, Any], unit: str, peers: tuple[str, ...]) -> list[str]:
-    rows = []
-    for row in results["groups"]["layers"]["rows"]:
-        if row["unit"] != unit:
-            continue
+def _lines(rows: Sequence[dict[str, Any]], what: str, peers: tuple[str, ...]) -> list[str]:
+    cells = []
+    for row in rows:
         found = {check["what"]: figure(check) for check in without_goals(row)["checks"]}
-        shape, _, threads = row["name"].rpartition("-")
-        rows.append((shape, threads, f"{row['times']['fastnet']['median']:.4g}", *(found.get(peer, "") for peer in peers)))
-    return table_lines(("network", "threads", f"fastnet, {unit}", *(f"{peer} / fastnet" for peer in peers)), rows)
+        name = row["name"].removesuffix("-row").replace("-", ", ")
+        cells.append((name, f"{row['times']['fastnet']['median']:.4g}", *(found.get(peer, "") for peer in peers)))
+    return table_lines((what, f"fastnet, {rows[0]['unit']}", *(f"{peer} / fastnet" for peer in peers)), cells)

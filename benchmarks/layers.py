@@ -41,7 +41,7 @@ def run(pool: Pool) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for task in pool.options.chosen(SHAPES, QUICK):
         rows += [_trained(pool, task, threads) for threads in THREADS]
-        rows.append(_predicted(pool, LayerInference(f"{task.name}-1", task.input_shape, task.layers)))
+        rows.append(_predicted(pool, LayerInference(f"{task.name}-row", task.input_shape, task.layers)))
     return {"rows": rows}
 
 

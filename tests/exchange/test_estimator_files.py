@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -286,3 +287,9 @@ def test_scales_that_do_not_fit_their_network(rng, path):
             reg.save(path)
             with pytest.raises(ValueError, match="needs finite means and positive deviations"):
                 fn.load(path)
+
+
+def test_modules_of_estimators_have_the_kinds_that_files_name():
+    """The table of kinds names modules, so that loading imports one of them only."""
+    modules = {name: import_module(name) for name in _states.KINDS.values()}
+    assert _states.KINDS == {kind: name for name, module in modules.items() for kind in module.KINDS}
