@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import losses as _losses
 from .activations import Activation
 from .layers import Dense, Graph, Layer
+from .layers._graph import Node
 from .layers.dense import Linear
 from .layers.embedding import Lookup, Places
 from .layers.joins import Selection
@@ -67,21 +68,30 @@ class Part(NamedTuple):
     ----------
     number : int
         Of the operation, from 1.
-    path : str
-        Number of its layer, and its place within that: "2", or "2.1" in a layer of layers.
+    node : Node
+        The operation itself.
     label : str
         Its activation, or what it is.
     weight : str or None
-        Name of its first parameter.
+        What its first parameter is called in it.
     only_way : bool
         Whether all that reaches the output passes here, and nothing beside it in another branch.
     """
 
     number: int
-    path: str
+    node: Node
     label: str
     weight: str | None
     only_way: bool
+
+    @property
+    def path(self) -> str:
+        """Number of its layer, and its place within that: "2", or "2.1" in a layer of layers."""
+        return self.node.name
+
+    def weights(self, arrays: Mapping[str, Array]) -> Array | None:
+        """Its first parameter, or what else goes by the name of it in `arrays`."""
+        return None if self.weight is None else self.node.own(arrays[f"{self.node.path}.{self.weight}"])
 
 
 @dataclass(frozen=True)
@@ -177,9 +187,9 @@ class ModelView:
             segments = () if isinstance(operation, Places) else operation.segments
             if segments or g != "identity" or number == len(nodes):
                 label = g if isinstance(operation, Linear) or g != "identity" else operation.kind
-                weight = f"{node.path}.{segments[0].name}" if segments else None
+                weight = segments[0].name if segments else None
                 only_way = all(source >= number for later in nodes[number:] for source in later.sources)
-                found.append(Part(number, node.path, label, weight, only_way))
+                found.append(Part(number, node, label, weight, only_way))
         return found
 
     @property
@@ -249,7 +259,7 @@ class ModelView:
     def layer_outputs(self, X: ArrayLike) -> list[Array]:
         """The output of each layer in float64, members side by side; of the last layer, of shape (n_rows, n[L]), their mean."""
         A = self.forward_pass(X)[1]
-        return [*(A[end] for end in self.ends[:-1]), self.mean_output(A[-1])]
+        return [*(self.graph.side_by_side(A, end) for end in self.ends[:-1]), self.mean_output(A[-1])]
 
     def mean_output(self, A_L: Array) -> Array:
         """The mean over the members of the last activations, of shape (n_rows, n[L])."""
@@ -317,7 +327,7 @@ class ModelView:
         with np.errstate(over="ignore", invalid="ignore"):
             gradients, dA = self.graph.backward(self._wide_parameters(), Z, A, dZ_L)
             dZ = [d * node.operation.activation.derivative(z) for d, node, z in zip(dA[1:-1], nodes, Z, strict=False)]
-        paths = [node.path for node in nodes if isinstance(node.operation, Linear)]
+        paths = dict.fromkeys(node.path for node in nodes if isinstance(node.operation, Linear))
         dW, db = ([gradients[f"{path}.{name}"] for path in paths if f"{path}.{name}" in gradients] for name in "Wb")
         return Gradients(dA=dA[1:-1], dZ=[*dZ, dZ_L], parameters=gradients, dW=dW, db=db)
 

@@ -110,6 +110,8 @@ class Steps:
     """
 
     def __init__(self, network: Network) -> None:
+        if network.n_members > 1:
+            raise ValueError("step is for one network, got an ensemble: take net.member(i), and the mean of what members give.")
         _check_layers(network.layers)
         self._shape = network.input_shape[1:]
         self._graph, _ = Graph.of(network.layers, Inputs((1, *self._shape)), whole=network._graph)

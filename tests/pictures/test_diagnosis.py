@@ -213,8 +213,19 @@ def test_callback_warns_again_in_the_next_run(make_network, digits):
 @pytest.mark.parametrize("hidden", ["norm", "residual", "table", "piecewise"])
 @pytest.mark.parametrize("options", [{}, {"n_members": 2, "ensemble": "batch"}])
 def test_callback_and_recorder_of_any_network(hidden, options, rng):
-    net = build(hidden, **options)
-    X, y = rows(hidden, 64, rng), rng.normal(size=(64, 2))
+    assert_watched(build(hidden, **options), rows(hidden, 64, rng), rng)
+
+
+def test_callback_and_recorder_of_members_with_operations_of_their_own(rng):
+    layers = [fn.Conv1d(3, 2, "tanh"), fn.GRU(4), fn.Dense(2, "identity")]
+    net = fn.Network(layers, input_shape=(5, 2), n_members=2, dtype="float64", random_state=0)
+    assert_watched(net, rng.normal(size=(64, 10)), rng)
+    assert [part.path for part in model_view(net).parts] == ["1:0", "2:0", "3:0", "1:1", "2:1", "3:1", "3"]
+
+
+def assert_watched(net, X, rng):
+    """Moves and distributions of all its parts are seen."""
+    y = rng.normal(size=(64, 2))
     before = {name: view.copy() for name, view in net.parameters.items()}
     callback, recorder = DiagnosisCallback(X, y), Recorder(X, y)
     net.fit(X, y, batch_size=64, epochs=1, callbacks=[callback, recorder])
@@ -222,7 +233,8 @@ def test_callback_and_recorder_of_any_network(hidden, options, rng):
         if part.weight is None:
             assert layer.update_ratio is None
             continue
-        move = np.linalg.norm(net.parameters[part.weight] - before[part.weight]) / np.linalg.norm(before[part.weight])
+        W = part.weights(before)
+        move = np.linalg.norm(part.weights(net.parameters) - W) / np.linalg.norm(W)
         assert layer.update_ratio == pytest.approx(move, rel=1e-9)
     shot = recorder.snapshots[-1]
     assert len(shot.layer_names) == len(shot.activations) == len(shot.gradients)
