@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _rows
 from . import losses as _losses
 from .activations import Activation
 from .layers import Dense, Graph, Layer
@@ -29,6 +30,7 @@ from .layers._graph import Node
 from .layers.dense import Linear
 from .layers.embedding import Lookup, Places
 from .layers.joins import Selection
+from .layers.lengths import Trim
 from .losses import Loss
 from .network import Network
 
@@ -73,7 +75,7 @@ class Part(NamedTuple):
     label : str
         Its activation, or what it is.
     weight : str or None
-        What its first parameter is called in it.
+        Name of its first parameter.
     only_way : bool
         Whether all that reaches the output passes here, and nothing beside it in another branch.
     """
@@ -91,7 +93,7 @@ class Part(NamedTuple):
 
     def weights(self, arrays: Mapping[str, Array]) -> Array | None:
         """Its first parameter, or what else goes by the name of it in `arrays`."""
-        return None if self.weight is None else self.node.own(arrays[f"{self.node.path}.{self.weight}"])
+        return None if self.weight is None else self.node.own(arrays[self.weight])
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class ModelView:
         What standardises the targets, where the view is of a network trained on such.
     sorted_levels : tuple of float
         Levels of the quantiles that the model predicts of each target and sorts; empty where it sorts nothing.
+    network : Network or None
+        What knows X in other forms than flat rows, and y of all positions.
     """
 
     name: str
@@ -151,6 +155,7 @@ class ModelView:
     tol: float | None = None
     target_scaler: Any = field(default=None, repr=False)
     sorted_levels: tuple[float, ...] = ()
+    network: Network | None = field(default=None, repr=False)
 
     @property
     def n_layers(self) -> int:
@@ -187,20 +192,23 @@ class ModelView:
             segments = () if isinstance(operation, Places) else operation.segments
             if segments or g != "identity" or number == len(nodes):
                 label = g if isinstance(operation, Linear) or g != "identity" else operation.kind
-                weight = segments[0].name if segments else None
+                weight = f"{node.path}.{segments[0].name}" if segments else None
                 only_way = all(source >= number for later in nodes[number:] for source in later.sources)
                 found.append(Part(number, node, label, weight, only_way))
         return found
 
     @property
     def measured_inputs(self) -> Array:
-        """Which inputs have a size that matters: not those that are only looked up in tables or sorted into bins."""
+        """Which inputs have a size that matters: not lengths, nor those that are only looked up in tables or sorted into bins."""
         measured = np.zeros(self.sizes[0], dtype=bool)
         inputs = {0: np.arange(self.sizes[0])}
+        lengths = {self.graph.lengths_of(number) for number in range(len(self.graph.nodes) + 1)}
         for number, node in enumerate(self.graph.nodes, start=1):
-            for source in inputs.keys() & set(node.sources):
+            for source in inputs.keys() & set(node.sources) - lengths:
                 if isinstance(node.operation, Selection):
                     inputs[number] = inputs[source][list(node.operation.columns)]
+                elif isinstance(node.operation, Trim):
+                    inputs[number] = inputs[source][: node.operation.n_out]
                 elif not isinstance(node.operation, (Lookup, Places)):
                     measured[inputs[source]] = True
         return measured
@@ -225,6 +233,10 @@ class ModelView:
                 "fastnet.inspection.diagnose(model, X) says where."
             )
 
+    def flat(self, X: Any, y: Any = None) -> tuple[Any, Any]:
+        """X and y with flat rows, in whatever forms the network takes them."""
+        return (X, y) if self.network is None else _rows.flat_with_labels(self.network, X, y)
+
     def inputs(self, X: ArrayLike) -> Array:
         """Return `X` as a float64 array of shape (n_rows, n[0]); a single datapoint becomes one row.
 
@@ -233,7 +245,7 @@ class ModelView:
         ValueError
             The number of features differs from the model's.
         """
-        X = np.atleast_2d(dense_rows(X))
+        X = np.atleast_2d(dense_rows(self.flat(X)[0]))
         if X.ndim != 2 or X.shape[1] != self.sizes[0]:
             raise ValueError(
                 f"X has shape {X.shape}, but this {self.name} takes {self.sizes[0]} features: "
@@ -298,7 +310,7 @@ class ModelView:
         ----------
         Z_L : ndarray of shape (n_rows, n[L])
         y : array-like of shape (n_rows,) or (n_rows, n[L])
-            Class labels (for a `Network`, class numbers) or values.
+            Class labels (for a `Network`, class numbers) or values; of outputs that have positions, a number for each or -1.
         loss : str, Loss or None
             None: the model's own.
 
@@ -307,12 +319,22 @@ class ModelView:
         J : float
         dZ_L : ndarray of shape (n_rows, n[L])
         """
-        n_rows, k, n_outputs = len(Z_L), self.graph.n_members, self.sizes[-1]
+        targets, n_positions = self.targets(y), self.graph.n_positions
+        if n_positions == 1:
+            return self._head_gradient(Z_L, targets, loss)
+        labels, Z = np.ravel(targets), Z_L.reshape(len(Z_L) * n_positions, -1)
+        dZ = np.zeros_like(Z)
+        J, dZ[labels >= 0] = self._head_gradient(Z[labels >= 0], labels[labels >= 0], loss)
+        return J, dZ.reshape(Z_L.shape)
+
+    def _head_gradient(self, Z_L: Array, targets: Array, loss: str | Loss | None) -> tuple[float, Array]:
+        n_rows, k = len(Z_L), self.graph.n_members
+        n_outputs = Z_L.shape[1] // k
         layers = [Dense(n_outputs, self.activations[-1])]
         head = Network(layers, n_rows, n_members=k, ensemble_loss=self.ensemble_loss, dtype="float64", random_state=0)
         W = head.weights[0].reshape(k, n_rows, n_outputs)
         W[...] = Z_L.reshape(n_rows, k, n_outputs).swapaxes(0, 1)
-        J, gradients = head.loss_and_grad(np.eye(n_rows), self.targets(y), loss=self.loss if loss is None else loss)
+        J, gradients = head.loss_and_grad(np.eye(n_rows), targets, loss=self.loss if loss is None else loss)
         return J, gradients.weights[0].reshape(W.shape).swapaxes(0, 1).reshape(Z_L.shape)
 
     def backward_pass(self, Z: list[Array], A: list[Array], dZ_L: Array) -> Gradients:
@@ -392,4 +414,5 @@ def _network_view(network: Network) -> ModelView:
         sizes=network.sizes,
         loss=_losses.get(None, network.output_activation),
         ensemble_loss=network._together.loss,
+        network=network,
     )

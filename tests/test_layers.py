@@ -690,7 +690,7 @@ class TestMembersOfNetworksWithPositions:
         """Of the loss of the mean too, which goes back through the operation that puts the members side by side."""
         net = self.build(name, output, ensemble_loss="mean")
         X = net._flat(self.rows(name, 7, rng))
-        if name != "batch-norm":        # whose statistics are the batch's
+        if name != "batch-norm":  # whose statistics are the batch's
             assert_gradient(net, X, None, rng, numeric=False)
         assert distance(net.forward_members(X), twin_outputs(net, X)) < 1e-12
 

@@ -59,7 +59,7 @@ def snapshot(model: Any, X: ArrayLike, y: ArrayLike | None = None, *, loss: str 
     """
     view = model_view(model, as_trained=True)
     view.assert_finite()
-    rows, targets = sample_rows(X, y)
+    rows, targets = sample_rows(*view.flat(X, y))
     Z, A = view.forward_pass(rows)
     parts = [part for part in view.parts if part.weight is not None]
     gradients = None

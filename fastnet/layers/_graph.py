@@ -287,7 +287,7 @@ class Graph:
             self.add(side, *ends, of_members=True, shape=shape, lengths=None if lengths is None else numbers[0][lengths])
 
     def _add_own(self, alone: Graph, number: int, member: int, own: list[int], first: list[int]) -> int:
-        """An operation of the network alone for a member: `own` are the numbers of those before it, `first` the first member's."""
+        """An operation of the network alone for a member, whose others have the numbers `own`; the first member's are `first`."""
         node, lengths = alone.nodes[number - 1], alone.lengths_of(number)
         operation, sources = node.operation, [own[source] for source in node.sources]
         shareable = not operation.segments and operation.dropout == 0
