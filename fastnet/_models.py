@@ -25,8 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _rows
 from . import losses as _losses
 from .activations import Activation
-from .layers import Dense, Graph, Layer
-from .layers._graph import Node
+from .layers import Dense, Graph, Layer, Node
 from .layers.dense import Linear
 from .layers.embedding import Lookup, Places
 from .layers.joins import Selection

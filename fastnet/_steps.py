@@ -10,7 +10,6 @@ import numpy as np
 
 from fastnet import _checks, runtime
 from fastnet._core import core
-from fastnet._rows import flat
 from fastnet.layers import (
     GRU,
     LSTM,
@@ -158,7 +157,7 @@ class Steps:
         sources = source if streams else [source]
         if len(sources) != m:
             raise ValueError(f"source must be one for each of the {m} streams of x, got {len(sources)}.")
-        rows = flat(network, (sources, np.zeros((m, *network.input_shape))))
+        rows = network._flat((sources, np.zeros((m, *network.input_shape))))
         return self.first_state(network, rows).reshape(*streams, -1)
 
     def _streams(self, x: np.ndarray) -> tuple[int, ...]:
