@@ -42,7 +42,7 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
     [400, 400, 200]
     """
     of_rows = getattr(model, method)
-    for _, (X, _, _) in (data.as_tables() if _takes_tables(model) else data).in_order():
+    for _, _, (X, _, _) in (data.as_tables() if _takes_tables(model) else data).in_order():
         yield of_rows(X)
 
 

@@ -74,11 +74,11 @@ class Blocks:
             raise ValueError(f"Block {number} has {rows} rows, but had {self.sizes[number]} when the data were opened.")
         return X, y, sample_weight
 
-    def in_order(self) -> Iterator[tuple[int, Block]]:
-        """Number of the first row, and the rows, of one block after the other."""
+    def in_order(self) -> Iterator[tuple[int, int, Block]]:
+        """One block that has rows after the other: its number, that of its first row, and the rows."""
         starts = np.cumsum(self.sizes) - self.sizes
-        for number in np.flatnonzero(self.sizes):
-            yield int(starts[number]), self.read(int(number))
+        for number in np.flatnonzero(self.sizes).tolist():
+            yield number, int(starts[number]), self.read(number)
 
     def as_tables(self) -> Blocks:
         """The same blocks, with a table of named columns as X where the source has one."""

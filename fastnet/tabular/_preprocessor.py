@@ -121,7 +121,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         """
         self._settings()
         if isinstance(X, Blocks):
-            self._learn(TableSurvey.of_all(self._survey(rows[0], start) for start, rows in X.as_tables().in_order()))
+            self._learn(TableSurvey.of_all(self._survey(rows[0], start) for _, start, rows in X.as_tables().in_order()))
         else:
             self._learn(self._survey(X, 0))
         return self

@@ -1,7 +1,7 @@
 """What is known of a table that comes block by block, from which the encoders of its columns are made at the end.
 
-Everything is counted over all rows but the quartiles of a number, which are those of `MOST_VALUES` of its values: of the rows that
-drew the least random numbers. So they do not depend on how the rows are divided into blocks.
+Everything is counted over all rows but the quartiles of a number, which are those of `MOST_VALUES` of its values, in the rows
+that drew the least random numbers. So they do not depend on how the rows are divided into blocks.
 """
 
 from __future__ import annotations
