@@ -6,6 +6,7 @@ import datetime as dt
 
 import numpy as np
 import pytest
+from helpers import run_python
 
 import fastnet as fn
 from fastnet.tabular import _streamed, _survey
@@ -260,3 +261,32 @@ class TestEstimators:
         with pytest.raises(ValueError, match="block 1: Either all blocks must have sample weights, or none"):
             fn.TabularClassifier(**QUICK).fit(data)
 
+
+
+def test_memory_stays_that_of_buffers_and_samples():
+    """A hundred megabytes of rows in a process whose heap may grow by 60."""
+    pytest.importorskip("resource")
+    code = """
+import resource
+import numpy as np
+import fastnet as fn
+from fastnet.tabular import _survey
+_survey.MOST_VALUES = 5000
+rows, n = 10_000, 80
+block = np.random.default_rng(0).standard_normal((rows, 16))
+options = dict(n_members=1, hidden_layer_sizes=4, numeric_embedding="none", n_epochs=1, n_threads=1, random_state=0)
+def read(number):
+    return block, block[:, 0] > 0
+def fitted(n):
+    return fn.TabularClassifier(**options).fit(fn.data.from_batches(read, n, rows=[rows] * n))
+fitted(2)
+used = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_DATA, (used + 60_000_000,) * 2)
+print(fitted(n).history_[0].n_rows)
+try:
+    np.ones((rows * n, 16))
+except MemoryError:
+    print("limited")
+"""
+    result = run_python(code)
+    assert result.stdout.split("\n")[:2] == ["[780000]", "limited"], result.stderr
