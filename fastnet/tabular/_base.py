@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +21,7 @@ from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
 from fastnet.tabular._folds import Rows, Task, train_folds
 from fastnet.tabular._frames import names_of
-from fastnet.tabular._importances import importances
+from fastnet.tabular._importances import MOST_ROWS, importances
 from fastnet.tabular._metrics import Metric
 from fastnet.tabular._mixture import Mixture
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
@@ -150,7 +151,7 @@ class BaseTabular(BaseEstimator, ABC):
         self.history_: list[History] = [fold.history for fold in mixture.folds]
         self.weights_ = mixture.weights
         self.n_iter_ = max(map(len, self.history_))
-        self._judge(tasks[0], mixture, limit.end)
+        self._judge(tasks[0], mixture)
         return self
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
@@ -160,7 +161,7 @@ class BaseTabular(BaseEstimator, ABC):
             max_one_hot=self.max_one_hot,
             min_category_count=self.min_category_count,
         ).fit(X)
-        for name in ("n_features_in_", "feature_names_in_"):
+        for name in ("n_features_in_", "feature_names_in_", "feature_importances_"):
             self.__dict__.pop(name, None)
             if hasattr(self.preprocessor_, name):
                 setattr(self, name, getattr(self.preprocessor_, name))
@@ -216,17 +217,13 @@ class BaseTabular(BaseEstimator, ABC):
             bool(self.verbose),
         )
 
-    def _judge(self, task: Task, mixture: Mixture, end: float) -> None:
-        """Score, calibrate, and measure importances, by `end`, on the rows that networks did not train on."""
-        self.validation_score_ = np.nan
-        self.feature_importances_ = np.full(self.n_features_in_, np.nan)
+    def _judge(self, task: Task, mixture: Mixture) -> None:
+        """Score and calibrate on the rows that networks did not train on, and keep some for the importances."""
         self._learn_from_held(mixture.held, mixture.outputs)
-        if not len(mixture.held):
-            return
-        self.validation_score_ = -task.badness(mixture.held, mixture.outputs)
+        self.validation_score_ = -task.badness(mixture.held, mixture.outputs) if len(mixture.held) else np.nan
         first = mixture.folds[0]
-        rows = Rows(first.held.X, first.held.y)
-        self.feature_importances_ = importances(first.network, rows, self.preprocessor_.columns_, task.badness, end)
+        rows = Rows(first.held.X[:MOST_ROWS].copy(), first.held.y[:MOST_ROWS].copy())
+        self._measure_importances = partial(importances, first.network, rows, self.preprocessor_.columns_, task.badness)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Weighted mean of the networks' outputs."""
@@ -234,6 +231,12 @@ class BaseTabular(BaseEstimator, ABC):
         features = self._prepared(X)
         weighted = zip(self.networks_, self.weights_.tolist(), strict=True)
         return sum((weight * network.forward(features) for network, weight in weighted), np.zeros((), np.float32))
+
+    @cached_property
+    def feature_importances_(self) -> np.ndarray:
+        """How much worse the metric gets on validation rows when a column is shuffled."""
+        check_is_fitted(self, "networks_")
+        return self._measure_importances()
 
     @property
     def columns_(self) -> list[ColumnSummary]:
@@ -290,6 +293,14 @@ class BaseTabular(BaseEstimator, ABC):
             with replacing(path) as temporary:
                 temporary.write_bytes(model.SerializeToString())
         return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the importances, and not the rows that they are measured on."""
+        if "_measure_importances" in vars(self):
+            self.feature_importances_  # noqa: B018
+        state = super().__getstate__()
+        state.pop("_measure_importances", None)
+        return state
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "networks_")
