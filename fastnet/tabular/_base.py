@@ -160,21 +160,19 @@ class BaseTabular(BaseEstimator, ABC):
             categorical_features=self.categorical_features,
             max_one_hot=self.max_one_hot,
             min_category_count=self.min_category_count,
-        ).fit(X)
+        )
+        features = _with_a_column(self.preprocessor_.fit_transform(X))
         for name in ("n_features_in_", "feature_names_in_", "feature_importances_"):
             self.__dict__.pop(name, None)
             if hasattr(self.preprocessor_, name):
                 setattr(self, name, getattr(self.preprocessor_, name))
-        features = self._prepared(X)
         self.target_names_ = names_of(y)
         targets = self._learn_targets(y)
         check_consistent_length(features, targets)
         return Rows(features, targets, self._weights(features, targets, sample_weight))
 
     def _prepared(self, X: Any) -> np.ndarray:
-        """The columns as numbers, one at least."""
-        features = self.preprocessor_.transform(X)
-        return features if features.shape[1] else np.zeros((len(features), 1), np.float32)
+        return _with_a_column(self.preprocessor_.transform(X))
 
     def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
         if sample_weight is None:
@@ -311,3 +309,8 @@ class BaseTabular(BaseEstimator, ABC):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _with_a_column(features: np.ndarray) -> np.ndarray:
+    """Prepared columns, or one of zeros where every column was left out."""
+    return features if features.shape[1] else np.zeros((len(features), 1), np.float32)

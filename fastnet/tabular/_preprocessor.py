@@ -116,6 +116,26 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         -------
         self : TabularPreprocessor
         """
+        self._learn(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """The same as ``fit(X).transform(X)``, but X is read once.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out), float32
+        """
+        return self._encoded(self._learn(X))
+
+    def _learn(self, X: Any) -> Table:
+        """Read X and learn what to do with each column."""
         max_one_hot = _checks.integer(self.max_one_hot, "max_one_hot", minimum=0, maximum=1 << 24)
         min_count = _checks.positive_int(self.min_category_count, "min_category_count")
         table = read_table(self, X, reset=True)
@@ -125,7 +145,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             for column, name, is_category in zip(table.columns, table.names, categorical, strict=True)
         ]
         self._adopt(table.names, encoders)
-        return self
+        return table
 
     def _adopt(self, names: list[str], encoders: list[Encoder]) -> None:
         """Set everything that fit finds out, but for scikit-learn's attributes."""
@@ -198,7 +218,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             Not the columns of fit, or text where there were numbers.
         """
         check_is_fitted(self)
-        table = read_table(self, X, reset=False)
+        return self._encoded(read_table(self, X, reset=False))
+
+    def _encoded(self, table: Table) -> np.ndarray:
         out = np.empty((table.n_rows, self.n_features_out_), np.float32)
         used = [
             entry for entry in zip(table.columns, self._names, self._encoders, self.columns_, strict=True) if entry[3].outputs
