@@ -87,7 +87,7 @@ validation_score_ : float
     Score of the validation rows by `metric`; greater is better, so that errors and losses are negative. NaN without such rows.
 feature_importances_ : ndarray of shape (n_features,)
     How much worse the metric gets on validation rows when a column is shuffled; NaN where there are no such rows, or so many
-    columns and parameters that it would take long."""
+    columns and parameters that it would take long. Measured when first asked for, or when the estimator is pickled or saved."""
 
 
 def with_parameters(cls: T) -> T:
