@@ -5,7 +5,6 @@
 cdef enum:
     TILE_COLUMNS = 512
     TILE_ROW_UNIT = 12              # a multiple of the products' row blocks
-    TILE_COLUMN_UNIT = 64           # of segments whose tiles have all rows, if these are not too many
     TILES_OF_NETWORK = 12           # so many, if that leaves them between these sizes
     TILE_LEAST = 1024
     TILE_MOST = 264 * TILE_COLUMNS  # as many rows as a product passes over at a time; with 192, big took 1 to 4 % longer
@@ -31,7 +30,7 @@ cdef bint backward_layers(const Pass* here, Py_ssize_t last, Py_ssize_t first, W
             dA = NULL
             if source.layer > 0 and here.layers[source.layer - 1].learns:
                 dA = rows_at(here.dZ, source.layer, source.width, here, <real*> NULL)
-            if dA != NULL or (layer.keeps_slopes and i == 0):
+            if dA != NULL or (layer.partial > 0 and i == 0):
                 layer_backward(layer, here, i, dZ, dA, worker)
         if ended(worker):
             return False
@@ -80,8 +79,10 @@ cdef Py_ssize_t lay_tiles(Plan plan, Tile* tiles, Py_ssize_t* largest) noexcept:
 
 
 cdef double uses_of(Plan plan, const Layer* layer) noexcept:
-    """How often a row of data uses a parameter of the layer: once in a dense one, at each position in a convolution."""
+    """How often a row of data uses a parameter of the layer for a tile: once in a dense one, at each position in a convolution."""
     cdef Py_ssize_t part, n = 1
+    if layer.partial > 0:
+        return 1
     for part in range(layer.n_segments):
         n += plan.segments[layer.first_segment + part].rows * plan.segments[layer.first_segment + part].columns
     return max(1.0, layer.cost / n)
@@ -96,10 +97,7 @@ cdef Py_ssize_t lay_tiles_of(Plan plan, Py_ssize_t number, Tile* tiles, Py_ssize
     cdef Tile tile
     if segment.frozen:
         return 0
-    if segment.by_columns:
-        rows = min(segment.rows, <Py_ssize_t> (TILE_MOST // TILE_COLUMN_UNIT))
-        columns = (size // rows + TILE_COLUMN_UNIT - 1) // TILE_COLUMN_UNIT * TILE_COLUMN_UNIT
-    elif not segment.whole:
+    if not segment.whole:
         columns = min(segment.columns, <Py_ssize_t> TILE_COLUMNS)
         rows = (size // columns + TILE_ROW_UNIT - 1) // TILE_ROW_UNIT * TILE_ROW_UNIT
     largest[0] = max(largest[0], min(rows, segment.rows) * min(columns, segment.columns))

@@ -215,7 +215,6 @@ cdef class Plan:
             raise ValueError(f"layer {layer.number} has more than {MOST_SEGMENTS} segments")
         segment.rows, segment.columns, segment.layer, segment.part = rows, columns, layer.number, layer.n_segments
         segment.penalised, segment.frozen, segment.whole = traits & PENALISED, traits & FROZEN, traits & WHOLE_TILE
-        segment.by_columns = traits & BY_COLUMNS
         layer.n_segments += 1
         self.n_segments += 1
         return 0
