@@ -4,7 +4,6 @@
 
 cdef enum:
     TILE_COLUMNS = 512
-    TILE_ROW_UNIT = 12              # a multiple of the products' row blocks
     TILE_COLUMN_UNIT = 64           # of segments whose tiles have all rows, if these are not too many
     TILES_OF_NETWORK = 12           # so many, if that leaves them between these sizes
     TILE_LEAST = 1024
@@ -101,7 +100,7 @@ cdef Py_ssize_t lay_tiles_of(Plan plan, Py_ssize_t number, Tile* tiles, Py_ssize
         columns = (size // rows + TILE_COLUMN_UNIT - 1) // TILE_COLUMN_UNIT * TILE_COLUMN_UNIT
     elif not segment.whole:
         columns = min(segment.columns, <Py_ssize_t> TILE_COLUMNS)
-        rows = (size // columns + TILE_ROW_UNIT - 1) // TILE_ROW_UNIT * TILE_ROW_UNIT
+        rows = (size // columns + ROW_UNIT - 1) // ROW_UNIT * ROW_UNIT
     largest[0] = max(largest[0], min(rows, segment.rows) * min(columns, segment.columns))
     tile.segment, tile.layer, tile.part, tile.stride = number, segment.layer, segment.part, segment.columns
     while row < segment.rows:
