@@ -9,6 +9,7 @@ import pytest
 from helpers import DTYPES, distance, finite_difference
 
 import fastnet as fn
+from fastnet._core import core
 
 LENGTHS = [9, 4, 7, 5, 9, 6]
 T, C = 9, 3
@@ -25,7 +26,7 @@ CHAINS = {
     "gru": [fn.GRU(4, return_sequences=True), fn.GRU(3)],
     "lstm": [fn.Bidirectional(fn.LSTM(3, return_sequences=True)), fn.GlobalPool("max")],
     "rnn": [fn.Dense(4, "tanh"), fn.Bidirectional(fn.RNN(3))],
-    "blocks": [fn.Dense(4, "sigmoid"), fn.TransformerBlock(2, 5), fn.Residual([fn.Dense(4, "softplus")], "sigmoid"), fn.GlobalPool()],
+    "blocks": [fn.Dense(4, "sigmoid"), fn.TransformerBlock(2, 5), fn.Residual([fn.Dense(4, "softplus")]), fn.GlobalPool()],
     "inputs": [fn.GlobalPool()],
     "last-of-inputs": [fn.Last()],
 }
@@ -213,3 +214,10 @@ def test_what_does_not_fit_is_refused(make, message):
 def test_ragged_needs_a_shape():
     with pytest.raises(TypeError, match="needs the input_shape of the longest row"):
         fn.Network([fn.Dense(1)], 3, ragged=True)
+
+
+@pytest.mark.parametrize(("lengths", "message"), [((2, 1), "lengths that layer 2 makes"), ((1, 2), "cannot be 2 positions")])
+def test_lengths_that_the_core_refuses(lengths, message):
+    passes = core.LAYER_CODES["pass"], (0,), (), (), 0.0, 0, 0.0, 0.0
+    with pytest.raises(ValueError, match=message):
+        core.Plan(4, [passes, passes], lengths=[(0, 1), lengths])
