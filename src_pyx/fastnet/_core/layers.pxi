@@ -78,6 +78,21 @@ include "layers/batch_norm.pxi"
 include "layers/depthwise.pxi"
 
 
+cdef bint goes_by_positions(const Layer* layer, Layer* each) noexcept:
+    """Whether a layer does the same at each of its positions, and what its kind calls `dims` of one."""
+    cdef Py_ssize_t i, n = layer.positions
+    for i in range(layer.n_sources):
+        if layer.sources[i].layer == 0 or layer.sources[i].width % n:
+            return False
+    if layer.kind == DENSE and layer.dims[D_GROUPS] == 1 and layer.dims[D_POSITIONS] % n == 0:
+        each.dims[D_POSITIONS] = layer.dims[D_POSITIONS] // n
+        return True
+    if layer.kind == NORM and layer.dims[0] == 1 and layer.dims[1] % n == 0:
+        each.dims[1] = layer.dims[1] // n
+        return True
+    return layer.kind == PASS or layer.kind == SUM or (layer.kind == EMBEDDING and layer.n_constants == 1)
+
+
 cdef int plan_layer(Plan plan, Layer* layer) except -1:
     """Fill in what the layer makes of its sources, give it its segments, and estimate its cost."""
     if layer.kind == DENSE:
