@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import wraps
+from importlib import import_module
 from inspect import unwrap
 from typing import Any, ParamSpec, TypeVar
 
@@ -130,6 +131,14 @@ def called_here(word: str, known: Iterable[str]) -> str:
     """``. It is called 'Network' here`` for a word from elsewhere; Python itself suggests names that are spelt alike."""
     meant = _from_elsewhere(word, known)
     return f". It is called {meant!r} here" if meant else ""
+
+
+def kept_in(word: str, modules: Iterable[str]) -> str:
+    """``. It is fastnet.inspection.diagnose`` for a public name of one of these modules of fastnet."""
+    if word.startswith("_"):
+        return ""
+    homes = (name for name in sorted(modules) if word in getattr(import_module(f"fastnet.{name}"), "__all__", ()))
+    return next((f". It is fastnet.{name}.{word}" for name in homes), "")
 
 
 def _from_elsewhere(word: str, known: Iterable[str]) -> str:

@@ -184,6 +184,8 @@ class TestEvaluate:
         frame = houses()
         score = fn.load("model").score(frame.drop(columns="price"), frame["price"])
         assert float(re.search("R2: (.+)", run("evaluate model houses.csv")).group(1)) == pytest.approx(score, rel=1e-3)
+        frame.rename(columns={"price": "paid"}).to_csv("sold.csv", index=False)
+        assert run("evaluate model sold.csv --target paid") == run("evaluate model houses.csv").replace("houses", "sold")
 
 
 class TestCompare:
@@ -266,7 +268,7 @@ _FIT = "--target y -o new"
         ("predict model houses.csv -o new.xls", "predictions are written as .csv or .parquet"),
         ("predict model houses.csv -o absent/new.csv", "cannot be written"),
         ("evaluate model words.csv", "words.csv has no column 'price'"),
-        ("evaluate array houses.csv", "the model knows 0 names of targets"),
+        ("evaluate array houses.csv", "the model's target has no name: say with --target which column"),
         ("compare houses.csv --target prices", "did you mean 'price'?"),
         ("train houses.csv", "No such command 'train'"),
     ],

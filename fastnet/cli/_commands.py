@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 import fastnet as fn
 from fastnet.cli import _scores
-from fastnet.cli._data import TASKS, Data, Model, columns_of, read_data, targets_of, text_columns
+from fastnet.cli._data import TASKS, Data, Model, columns_of, read_data, target_column, targets_of, text_columns
 from fastnet.cli._errors import OneLine, one_line, refusing
 from fastnet.cli._files import check_writable, check_written_format, read_table, write_table
 from fastnet.cli._peers import installed
@@ -114,7 +114,7 @@ def predict(model: Path, table: Path, output: Path | None, proba: bool) -> None:
     estimator = _model(model)
     if proba and isinstance(estimator, TabularRegressor):
         raise click.ClickException(f"{model} predicts values, which have no probabilities: leave --proba out")
-    rows = read_table(table, text_columns(estimator))
+    rows = read_table(table, text_columns(estimator, *(estimator.target_names_ or [])))
     X = columns_of(estimator, rows, table)
     with refusing(ValueError, TypeError, about=str(table)):
         columns = _predictions(estimator, X, proba)
@@ -142,10 +142,12 @@ def _predictions(model: Any, X: Any, proba: bool) -> dict[str, np.ndarray]:
 @fastnet.command()
 @click.argument("model", type=_FILE)
 @click.argument("table", type=_EXISTING)
-def evaluate(model: Path, table: Path) -> None:
+@click.option("--target", metavar="COLUMN", help="Column of the true values; by default the one of the table trained on.")
+def evaluate(model: Path, table: Path, target: str | None) -> None:
     """Compare what the MODEL of a file predicts with the targets in a TABLE."""
     estimator = _model(model)
-    X, y = targets_of(estimator, read_table(table, text_columns(estimator)), table)
+    target = target_column(estimator, target)
+    X, y = targets_of(estimator, read_table(table, text_columns(estimator, target)), table, target)
     with refusing(ValueError, TypeError, about=str(table)):
         scores = _scores_of(estimator, columns_of(estimator, X, table), y)
     click.echo(f"{table}: {len(y):,} rows with a target")

@@ -111,12 +111,28 @@ def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
     return y.cast(nw.Int64), task
 
 
-def text_columns(model: Model) -> list[str]:
-    """Columns whose categories are text, the target among them."""
+def text_columns(model: Model, *targets: str) -> list[str]:
+    """Columns whose categories are text, the targets among them."""
     found = model.preprocessor_._text_columns()
     if isinstance(model, TabularClassifier) and model.classes_.dtype.kind in "OU":
-        found += model.target_names_ or []
+        found += targets
     return found
+
+
+def target_column(model: Model, wanted: str | None) -> str:
+    """The column of a table with the true values: the wanted one, or else the one that the model learnt from.
+
+    Raises
+    ------
+    click.ClickException
+        The model learnt from an array, whose target has no name, or from several targets.
+    """
+    names = model.target_names_ or []
+    if len(names) > 1:
+        raise click.ClickException(f"the model predicts {len(names)} targets, {listed(names)}: evaluate it from Python")
+    if wanted is None and not names:
+        raise click.ClickException("the model's target has no name: say with --target which column has the true values")
+    return wanted or names[0]
 
 
 def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
@@ -138,7 +154,7 @@ def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
     return frame[list(names)].to_native()
 
 
-def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> tuple[nw.DataFrame[Any], Any]:
+def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path, target: str) -> tuple[nw.DataFrame[Any], Any]:
     """The rows of a table that have a target, and their targets as an array.
 
     Raises
@@ -146,15 +162,12 @@ def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> tuple[nw.D
     click.ClickException
         The table has none, or they are not of the type that the model predicts.
     """
-    names = model.target_names_ or []
-    if len(names) != 1:
-        raise click.ClickException(f"the model knows {len(names)} names of targets, expected one: evaluate it from Python")
-    X, y, _ = _parted(frame, path, names[0])
+    X, y, _ = _parted(frame, path, target)
     if isinstance(model, TabularRegressor):
         return X, _target(y, "regression")[0].to_numpy()
     classes = model.classes_
     values = np.asarray(y.to_list(), dtype=classes.dtype if classes.dtype.kind == "O" else None)
     if values.dtype.kind != classes.dtype.kind and not np.can_cast(values.dtype, np.float64):
-        got = f"{names[0]!r} in {path} holds values like {values[0]!r}"
+        got = f"{target!r} in {path} holds values like {values[0]!r}"
         raise click.ClickException(f"{got}, but the model's classes are {listed(classes)}")
     return X, values

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,18 +16,35 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from fastnet import _checks, losses
 from fastnet._atomic import replacing
+from fastnet.data import Blocks
 from fastnet.history import History
 from fastnet.network import Network
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
-from fastnet.tabular._folds import Rows, Task, train_folds
+from fastnet.tabular._findings import Findings, Prepare
+from fastnet.tabular._folds import Part, Rows, Task, train_folds
 from fastnet.tabular._frames import names_of
 from fastnet.tabular._importances import importances
 from fastnet.tabular._metrics import Metric
 from fastnet.tabular._mixture import Mixture
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 from fastnet.tabular._splits import splits
+from fastnet.tabular._streamed import read_blocks
 from fastnet.tabular._time_limit import TimeLimit
+
+
+class Source(NamedTuple):
+    """Where networks get their rows from.
+
+    Attributes
+    ----------
+    n_rows : int
+    parts : callable
+        ``(n_folds, given validation rows or None) -> parts``, one for each fold, or a single one where there are no folds.
+    """
+
+    n_rows: int
+    parts: Callable[[int, Rows | None], list[Part]]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -72,6 +91,18 @@ class BaseTabular(BaseEstimator, ABC):
         """Targets of validation rows in the same form."""
 
     @abstractmethod
+    def _survey_targets(self, y: Any) -> Any:
+        """Check y of some rows; what is to be known of it, which can be merged with that of others."""
+
+    @abstractmethod
+    def _learn_from_survey(self, found: Any) -> None:
+        """Learn from what is known of the targets of all rows."""
+
+    def _class_weights(self, found: Any) -> np.ndarray | None:
+        """Weights of the classes, if they have any, from what is known of the targets of all rows."""
+        return None
+
+    @abstractmethod
     def _network_targets(self, y: np.ndarray) -> np.ndarray:
         """Targets in the form that the network sees."""
 
@@ -96,7 +127,7 @@ class BaseTabular(BaseEstimator, ABC):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
         X_val: Any = None,
@@ -107,8 +138,9 @@ class BaseTabular(BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            A data frame of pandas, Polars, PyArrow or another that Narwhals knows, or an array.
+        X : DataFrame, array-like of shape (n_samples, n_features), or Blocks
+            A data frame of pandas, Polars, PyArrow or another that Narwhals knows, or an array. Data larger than memory come from
+            `fastnet.data`, with their targets and sample weights.
         y : array-like of shape (n_samples,), or (n_samples, n_outputs) for a regression
         sample_weight : array-like of shape (n_samples,), optional
         X_val, y_val : optional
@@ -128,24 +160,23 @@ class BaseTabular(BaseEstimator, ABC):
         limit = TimeLimit(None if self.time_limit is None else _checks.real(self.time_limit, "time_limit", above=0.0))
         _checks.one_of(self.preset, "preset", tuple(PRESETS))
         metric = self._chosen_metric()
-        if y is None:
-            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together: give both, or neither.")
-        data = self._read(X, y, sample_weight)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        source = self._source(X, y, sample_weight, groups, seed, split=X_val is None)
         given = None if X_val is None else Rows(self._prepared(X_val), self._check_targets(y_val))
         if given is not None:
             check_consistent_length(given.X, given.y)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         prepare = self.preprocessor_
-        choices = resolved(self, len(data), len(prepare.continuous_), prepare.n_categories_, metric, regression=self._regression)
+        n_numbers, n_categories = len(prepare.continuous_), prepare.n_categories_
+        choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
-        parts = self._parts(data, groups, choices.n_folds, seed, split=given is None)
+        parts = source.parts(choices.n_folds, given)
         if len(parts) < choices.n_folds:
             choices = replace(choices, n_members=choices.n_members * choices.n_folds)
-        tasks = [self._task(metric, choices, data.X.shape[1], kind) for kind in choices.numeric_embedding]
-        mixture = Mixture.of(tasks[0], train_folds(tasks, data, parts, given, limit, seed))
+        tasks = [self._task(metric, choices, kind) for kind in choices.numeric_embedding]
+        mixture = Mixture.of(tasks[0], train_folds(tasks, parts, limit, seed))
         self.networks_: list[Network] = [fold.network for fold in mixture.folds]
         self.history_: list[History] = [fold.history for fold in mixture.folds]
         self.weights_ = mixture.weights
@@ -153,22 +184,50 @@ class BaseTabular(BaseEstimator, ABC):
         self._judge(tasks[0], mixture, limit.end)
         return self
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
-        """The training rows, prepared; what is to be known of columns and targets is learnt."""
+    def _source(self, X: Any, y: Any, sample_weight: Any, groups: Any, seed: int, *, split: bool) -> Source:
+        """Where networks get their rows from; what is to be known of columns and targets is learnt."""
+        fraction = _checks.real(self.validation_fraction, "validation_fraction", minimum=0.0, below=1.0)
         self.preprocessor_ = TabularPreprocessor(
             categorical_features=self.categorical_features,
             max_one_hot=self.max_one_hot,
             min_category_count=self.min_category_count,
-        ).fit(X)
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if hasattr(self.preprocessor_, name):
-                setattr(self, name, getattr(self.preprocessor_, name))
+        )
+        if isinstance(X, Blocks):
+            _refuse_with_blocks(y=y, sample_weight=sample_weight, groups=groups)
+            training, held = read_blocks(self, X, fraction if split else 0.0, seed)
+            return Source(len(X), lambda n_folds, given: [lambda: (training, held if given is None else given)])
+        if y is None:
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        data = self._read(X, y, sample_weight)
+        return Source(len(data), partial(self._parts, data, groups, fraction, seed))
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+        """Rows in memory, prepared."""
+        self.preprocessor_.fit(X)
+        self._take_names()
         features = self._prepared(X)
         self.target_names_ = names_of(y)
         targets = self._learn_targets(y)
         check_consistent_length(features, targets)
         return Rows(features, targets, self._weights(features, targets, sample_weight))
+
+    def _learn(self, found: Findings) -> Prepare:
+        """Learn columns and targets from what is known of all rows."""
+        if found.weight == 0:
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        self.preprocessor_._learn(found.columns)
+        self._take_names()
+        self.target_names_ = found.target_names
+        self._learn_from_survey(found.targets)
+        mean_weight = 1.0 if found.weight is None else found.weight / found.columns.n
+        return Prepare(self, mean_weight, self._class_weights(found.targets))
+
+    def _take_names(self) -> None:
+        """Take the number and the names of columns from the preprocessor."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+            if hasattr(self.preprocessor_, name):
+                setattr(self, name, getattr(self.preprocessor_, name))
 
     def _prepared(self, X: Any) -> np.ndarray:
         """The columns as numbers, one at least."""
@@ -184,13 +243,12 @@ class BaseTabular(BaseEstimator, ABC):
         return np.asarray(weights / weights.mean(), np.float32)
 
     def _parts(
-        self, data: Rows, groups: ArrayLike | None, n_folds: int, seed: int, *, split: bool
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Numbers of the rows that each network trains on and is validated on; rows without weight do not count."""
-        fraction = _checks.real(self.validation_fraction, "validation_fraction", minimum=0.0, below=1.0)
+        self, data: Rows, groups: ArrayLike | None, fraction: float, seed: int, n_folds: int, given: Rows | None
+    ) -> list[Part]:
+        """The rows that each network trains on and is validated on; rows without weight do not count."""
         counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
-        if not split:
-            return [(counting, counting[:0])]
+        if given is not None:
+            return [lambda: (data[counting], given)]
         found = splits(
             len(counting),
             None if self._regression else data.y[counting],
@@ -199,12 +257,12 @@ class BaseTabular(BaseEstimator, ABC):
             fraction=fraction,
             seed=seed,
         )
-        return [(counting[rows], counting[held]) for rows, held in found]
+        return [partial(_of_both, data, counting[rows], counting[held]) for rows, held in found]
 
-    def _task(self, metric: Metric, choices: Choices, n_inputs: int, embedding: str) -> Task:
+    def _task(self, metric: Metric, choices: Choices, embedding: str) -> Task:
         prepare = self.preprocessor_
         return Task(
-            _recipe.Inputs(n_inputs, prepare.continuous_, prepare.codes_, prepare.n_categories_),
+            _recipe.Inputs(max(prepare.n_features_out_, 1), prepare.continuous_, prepare.codes_, prepare.n_categories_),
             self._n_outputs(),
             embedding,
             metric,
@@ -300,3 +358,14 @@ class BaseTabular(BaseEstimator, ABC):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _of_both(data: Rows, rows: np.ndarray, held: np.ndarray) -> tuple[Rows, Rows]:
+    return data[rows], data[held]
+
+
+def _refuse_with_blocks(*, y: Any, sample_weight: Any, groups: Any) -> None:
+    if y is not None or sample_weight is not None:
+        raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data alone.")
+    if groups is not None:
+        raise ValueError("groups= needs all rows in memory, got data of fastnet.data: give X_val and y_val instead.")

@@ -67,6 +67,14 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
     return Table([str(name) for name in frame.columns], [frame[:, j] for j in range(n)], m)
 
 
+def rows_of(X: Any, rows: np.ndarray) -> Any:
+    """Some rows, by their numbers, of a data frame, a series or an array; None of None."""
+    if X is None:
+        return None
+    known = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
+    return known[rows].to_native() if isinstance(known, (nw.DataFrame, nw.Series)) else np.asarray(X)[rows]
+
+
 def _as_frame(X: Any) -> Any:
     """A data frame as Narwhals has it; anything else as it is."""
     try:
@@ -84,7 +92,7 @@ def plain_labels(y: Any) -> Any:
     Raises
     ------
     ValueError
-        Objects of several types, which have no order.
+        Labels that are missing, or objects of several types, which have no order.
     """
     known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
     if isinstance(known, nw.Series) and not known.is_null().any():
@@ -92,9 +100,11 @@ def plain_labels(y: Any) -> Any:
     if not isinstance(y, np.ndarray) or y.dtype.kind != "O":
         return y
     types = {type(value) for value in y.ravel().tolist()}
+    if type(None) in types:
+        raise ValueError("Labels in y are missing (None) in some rows: leave these rows out.")
     if types in ({bool}, {int}):
         return y.astype(np.dtype(types.pop()))
-    if str in types and not types <= {str, float, type(None)}:
+    if str in types and not types <= {str, float}:
         names = ", ".join(sorted(found.__name__ for found in types))
         raise ValueError(f"Labels in y are of several types ({names}): make all of them text, or all numbers.")
     return y

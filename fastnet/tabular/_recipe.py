@@ -31,7 +31,7 @@ from fastnet.tabular._columns import BEND, sampled
 #: Rows that initial values are taken from.
 _ROWS = 512
 #: Rows that edges of bins are taken from.
-_ROWS_OF_BINS = 10_000
+ROWS_OF_BINS = 10_000
 #: Bins of each number, and what it becomes, where it is embedded piecewise.
 N_BINS, N_PIECE_UNITS = 16, 8
 #: Units whose pre-activations differ less keep their weights: their inputs are constant.
@@ -58,20 +58,22 @@ class Inputs:
     n_categories: list[int]
 
 
-def layers(inputs: Inputs, X: np.ndarray, embedding: str, output: Dense, choices: Choices) -> list[Layer]:
+def layers(inputs: Inputs, X: np.ndarray, n_rows: int, embedding: str, output: Dense, choices: Choices) -> list[Layer]:
     """The layers of one member.
 
     Parameters
     ----------
     inputs : Inputs
     X : ndarray of shape (m, inputs.n)
-        Training rows, whose quantiles are the edges of bins.
+        Training rows, or some of them, whose quantiles are the edges of bins.
+    n_rows : int
+        All training rows.
     embedding : str
         What numbers become, one of `choices.numeric_embedding`.
     output : Dense
     choices : Choices
     """
-    found = _front(inputs, X, embedding, choices.category_units)
+    found = _front(inputs, X, n_rows, embedding, choices.category_units)
     if choices.scale_layer:
         found.append(Scale())
     for n_units in choices.hidden_layer_sizes:
@@ -81,7 +83,7 @@ def layers(inputs: Inputs, X: np.ndarray, embedding: str, output: Dense, choices
     return [*found, output]
 
 
-def _front(inputs: Inputs, X: np.ndarray, embedding: str, most_units: int) -> list[Layer]:
+def _front(inputs: Inputs, X: np.ndarray, n_rows: int, embedding: str, most_units: int) -> list[Layer]:
     """Embeddings of numbers and categories beside what stays as it is; no layer if all of it does."""
     embedded = inputs.continuous if embedding != "none" else []
     plain = sorted(set(range(inputs.n)) - {*embedded, *inputs.codes})
@@ -90,7 +92,7 @@ def _front(inputs: Inputs, X: np.ndarray, embedding: str, most_units: int) -> li
         branches.append([_embedding(embedding, X, embedded)])
     if plain:
         branches.append([Columns(plain)])
-    for n_units, places in _by_units(inputs.n_categories, len(X), most_units).items():
+    for n_units, places in _by_units(inputs.n_categories, n_rows, most_units).items():
         n_categories, columns = ([values[place] for place in places] for values in (inputs.n_categories, inputs.codes))
         branches.append([CategoryEmbedding(n_categories, n_units, columns=columns)])
     return [Concat(*branches)] if embedded or inputs.codes else []
@@ -108,7 +110,7 @@ def _embedding(kind: str, X: np.ndarray, columns: list[int]) -> NumericEmbedding
     """Of numbers that are scaled and bent; the bins at both ends reach as far as these can."""
     if kind != "piecewise_linear":
         return NumericEmbedding(kind, columns=columns)
-    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(sampled(X, _ROWS_OF_BINS)[:, columns], N_BINS)]
+    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(sampled(X, ROWS_OF_BINS)[:, columns], N_BINS)]
     return NumericEmbedding(kind, n_units=N_PIECE_UNITS, columns=columns, bins=bins)
 
 

@@ -124,9 +124,13 @@ class Deadline(Callback):
         if len(self.order) < min(self.size, self.batch_size):
             self.order = self.rng.permutation(self.n_rows)
         piece, self.order = self.order[: self.size], self.order[self.size :]
-        self.size = len(piece)
-        self.course.n_steps = -(-self.size // self.batch_size)
+        self._begin(len(piece))
         return piece
+
+    def _begin(self, size: int) -> None:
+        """A piece of so many rows begins."""
+        self.size = size
+        self.course.n_steps = -(-size // self.batch_size)
 
     def wants_judgement(self) -> bool:
         """Whether judging takes little beside the training since the members were last judged, and that still to come."""
