@@ -14,10 +14,10 @@ from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
-from fastnet.tabular import _folds
+from fastnet.tabular import _choices, _folds
 from fastnet.tabular._calibration import best_temperature
 from fastnet.tabular._choices import category_units, resolved
-from fastnet.tabular._metrics import CLASSIFICATION
+from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION
 from fastnet.tabular._mixture import greedy_weights
 from fastnet.tabular._recipe import Progress
 from fastnet.tabular._splits import splits
@@ -275,6 +275,21 @@ class TestFitting:
         metric = CLASSIFICATION["accuracy"]
         chosen = resolved(fn.TabularClassifier(preset="fast"), n_rows, 3, [n_categories], metric, regression=False)
         assert (chosen.batch_size, chosen.n_epochs) == (batch_size, n_epochs)
+
+    @pytest.mark.parametrize(
+        ("options", "n_rows", "n_trained"),
+        [({}, 4000, 5), ({}, 4001, 3), ({"n_folds": 4}, 4001, 4), ({"preset": "best"}, 4001, 5), ({"preset": "fast"}, 4001, 1)],
+    )
+    def test_of_many_rows_fewer_folds_are_trained(self, options, n_rows, n_trained):
+        chosen = resolved(fn.TabularRegressor(**options), n_rows, 1, [], REGRESSION["rmse"], regression=True)
+        assert chosen.n_trained_folds == n_trained
+
+    @pytest.mark.parametrize("given", [True, False])
+    def test_fewer_folds_are_fewer_networks_or_members(self, given, monkeypatch):
+        monkeypatch.setattr(_choices, "ROWS_FOR_FEWER_FOLDS", 100)
+        validation = {"X_val": X[200:], "y_val": VALUES[200:]} if given else {}
+        model = fn.TabularRegressor(n_epochs=1, numeric_embedding="none", random_state=0).fit(X[:200], VALUES[:200], **validation)
+        assert [network.n_members for network in model.networks_] == ([3] if given else [1, 1, 1])
 
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
