@@ -174,9 +174,9 @@ class BaseTabular(BaseEstimator, ABC):
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
         parts = source.parts(choices.n_folds, given)
         if len(parts) < choices.n_folds:
-            choices = replace(choices, n_members=choices.n_members * choices.n_folds)
+            choices = replace(choices, n_members=choices.n_members * choices.n_trained_folds)
         tasks = [self._task(metric, choices, kind) for kind in choices.numeric_embedding]
-        mixture = Mixture.of(tasks[0], train_folds(tasks, parts, limit, seed))
+        mixture = Mixture.of(tasks[0], train_folds(tasks, parts[: choices.n_trained_folds], limit, seed))
         self.networks_: list[Network] = [fold.network for fold in mixture.folds]
         self.history_: list[History] = [fold.history for fold in mixture.folds]
         self.weights_ = mixture.weights

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
-from fastnet.tabular import _folds
+from fastnet.tabular import _choices, _folds
 from fastnet.tabular._calibration import best_temperature
 from fastnet.tabular._choices import category_units, resolved
-from fastnet.tabular._metrics import CLASSIFICATION
+from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION
 from fastnet.tabular._mixture import greedy_weights
 from fastnet.tabular._recipe import Progress
 from fastnet.tabular._splits import splits
@@ -172,6 +173,14 @@ class TestFitting:
         reached = np.mean([np.sqrt(np.mean((values - VALUES[200:]) ** 2)) for values in members])
         assert reached <= min(model.history_[0].val_loss) * (1 + 1e-5)
 
+    def test_epochs_of_a_classification_are_chosen_by_errors_and_log_loss(self):
+        model = fn.TabularClassifier(**QUICK, n_members=1, n_epochs=8, calibrate=False)
+        model.fit(X[:200], LABELS[:200], X_val=X[200:], y_val=LABELS[200:])
+        errors = np.mean(model.predict(X[200:]) != LABELS[200:])
+        reached = errors + log_loss(LABELS[200:], model.predict_proba(X[200:]))
+        assert reached == pytest.approx(min(model.history_[0].val_loss), rel=1e-4)
+        assert model.validation_score_ == pytest.approx(-errors)
+
     def test_groups_are_not_parted(self):
         groups = np.repeat(np.arange(30), 10)
         train, held = next(splits(300, None, groups, n_folds=1, fraction=0.2, seed=0))
@@ -273,6 +282,21 @@ class TestFitting:
         metric = CLASSIFICATION["accuracy"]
         chosen = resolved(fn.TabularClassifier(preset="fast"), n_rows, 3, [n_categories], metric, regression=False)
         assert (chosen.batch_size, chosen.n_epochs) == (batch_size, n_epochs)
+
+    @pytest.mark.parametrize(
+        ("options", "n_rows", "n_trained"),
+        [({}, 4000, 5), ({}, 4001, 3), ({"n_folds": 4}, 4001, 4), ({"preset": "best"}, 4001, 5), ({"preset": "fast"}, 4001, 1)],
+    )
+    def test_of_many_rows_fewer_folds_are_trained(self, options, n_rows, n_trained):
+        chosen = resolved(fn.TabularRegressor(**options), n_rows, 1, [], REGRESSION["rmse"], regression=True)
+        assert chosen.n_trained_folds == n_trained
+
+    @pytest.mark.parametrize("given", [True, False])
+    def test_fewer_folds_are_fewer_networks_or_members(self, given, monkeypatch):
+        monkeypatch.setattr(_choices, "ROWS_FOR_FEWER_FOLDS", 100)
+        validation = {"X_val": X[200:], "y_val": VALUES[200:]} if given else {}
+        model = fn.TabularRegressor(n_epochs=1, numeric_embedding="none", random_state=0).fit(X[:200], VALUES[:200], **validation)
+        assert [network.n_members for network in model.networks_] == ([3] if given else [1, 1, 1])
 
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
