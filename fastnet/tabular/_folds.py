@@ -40,6 +40,10 @@ class Rows:
         """Features that show what all are like."""
         return self.X
 
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates in a pass over the rows."""
+        return -(-len(self) // min(batch_size, len(self)))
+
     def deadline(self, *course: Any) -> Deadline:
         """What keeps training on them to a limit of time."""
         return Deadline(*course)

@@ -74,6 +74,10 @@ class StreamedRows:
     def __len__(self) -> int:
         return int(self._sizes.sum())
 
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates in a pass over the rows."""
+        return -(-len(self) // min(batch_size, len(self)))
+
     def deadline(self, *course: Any) -> Deadline:
         """What keeps training on them to a limit of time."""
         return BlocksDeadline(self._sizes, *course)
