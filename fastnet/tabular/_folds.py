@@ -36,6 +36,11 @@ class Rows:
         return len(self.X)
 
     @property
+    def counting(self) -> Rows:
+        """Those that have a weight."""
+        return self if self.weights is None else self[self.weights > 0]
+
+    @property
     def sample(self) -> np.ndarray:
         """Features that show what all are like."""
         return self.X

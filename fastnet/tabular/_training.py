@@ -151,7 +151,8 @@ def train(
     pace: Pace | Deadline = Pace(course, choices.n_epochs)
     n_epochs, sampling = choices.n_epochs, "shuffle"
     if np.isfinite(end):
-        deadline = rows.deadline(course, len(rows), n_held, choices.batch_size, choices.n_epochs, end, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        deadline = rows.deadline(course, len(rows), n_held, choices.batch_size, choices.n_epochs, end, rng)
         pace, n_epochs, sampling = deadline, choices.n_epochs * n_steps, deadline.rows
     watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience)]
     fading = {
