@@ -109,7 +109,8 @@ def fit(
         Factors, update by update, of "weight_decay", "dropout" (of all layers), "momentum" (Adam's and Lion's beta1,
         RMSprop's rho) and "label_smoothing", as in ``{"dropout": lambda j: 1 - j / n_updates}``.
     augment : Augmentation or sequence of them, optional
-        Random changes of rows, anew whenever they are trained on: `fastnet.augment.Shift`, ``Flip``, ``Jitter``.
+        Random changes of rows, anew whenever they are trained on: `fastnet.augment.Shift`, ``Crop``, ``Flip``,
+        ``Jitter``.
     callbacks : iterable of Callback, default=()
         Called between epochs; see `fastnet.callbacks`.
     progress : bool, default=False

@@ -1,12 +1,16 @@
-"""Training on blocks of rows that do not fit into memory: two buffers, of which one is trained on while the other is filled."""
+"""Training on blocks of rows that do not fit into memory: two buffers, of which one is trained on while the other is filled.
+
+Rows of a memory map in the core's form are not copied: a `Window` takes the buffer's place.
+"""
 
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from operator import add
+from operator import add, is_
 from threading import Event
 from typing import Any
 
@@ -24,55 +28,129 @@ from fastnet.network import Network
 _BUFFER = 0.1
 
 
+class Arrays:
+    """Arrays of features, targets and sample weights in the core's form, or some of these, that rows are written into.
+
+    Parameters
+    ----------
+    capacity : int
+        Rows of the arrays.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self.parts: tuple[Any, ...] = ()
+
+    def write(self, start: int, parts: tuple[Any, ...]) -> None:
+        """Hold these rows from number `start` on."""
+        if not self.parts:
+            self.parts = tuple(map(self._empty, parts))
+        if list(map(_form, self.parts)) != list(map(_form, parts)):
+            raise ValueError("All blocks must have targets of one shape, and either all of them sample weights or none.")
+        for array, part in zip(self.parts, parts, strict=True):
+            if array is not None:
+                array[start : start + len(part)] = part
+
+    def _empty(self, part: np.ndarray | None) -> np.ndarray | None:
+        return None if part is None else np.zeros((self._capacity, *part.shape[1:]), part.dtype)
+
+
 class Buffer:
-    """Rows in the core's form, in arrays that are used again.
+    """Rows of some blocks, which are read into arrays that are used again.
 
     Parameters
     ----------
     network : Network
     loss : Loss
+    data : Blocks
     capacity : int
         Most rows.
 
     Attributes
     ----------
-    arrays : tuple
-        Features, targets, and sample weights or None, of the capacity's length; empty before the first rows.
-    rows : int
-        Rows it holds.
+    places : ndarray of uint32
+        Where its rows lie in the arrays.
     """
 
-    def __init__(self, network: Network, loss: Loss, capacity: int) -> None:
-        self._network, self._loss, self._capacity = network, loss, capacity
-        self.arrays: tuple[Any, ...] = ()
-        self.rows = 0
+    def __init__(self, network: Network, loss: Loss, data: Blocks, capacity: int) -> None:
+        self._network, self._loss, self._data = network, loss, data
+        self._rows = Arrays(capacity)
+        self.places = np.empty(0, np.uint32)
 
-    def fill(self, data: Blocks, numbers: np.ndarray, stop: Event) -> None:
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """Features, targets, and sample weights or None; empty before the first rows."""
+        return self._rows.parts
+
+    def fill(self, numbers: np.ndarray, stop: Event) -> None:
         """Hold the rows of some blocks, or of the first of them, once `stop` is set."""
-        self.rows = 0
-        for number in numbers:
+        n_rows = 0
+        for number in map(int, numbers):
             if stop.is_set():
-                return
-            self._add(core_form(data, int(number), self._network, self._loss))
+                break
+            parts = core_form(self._data, number, self._network, self._loss)
+            self._rows.write(n_rows, parts)
+            n_rows += len(parts[0])
+        self.places = np.arange(n_rows, dtype=np.uint32)
 
-    def take(self, other: Buffer, rows: np.ndarray) -> None:
-        """Add some rows of another buffer."""
-        if rows.size:
-            self._add(tuple(None if array is None else array[rows] for array in other.arrays))
+    def take(self, arrays: tuple[Any, ...], places: np.ndarray) -> None:
+        """Add the rows in these places of another buffer's arrays."""
+        if places.size:
+            n_rows = len(self.places)
+            self._rows.write(n_rows, tuple(None if array is None else array[places] for array in arrays))
+            self.places = np.arange(n_rows + len(places), dtype=np.uint32)
 
-    def _add(self, parts: tuple[Any, ...]) -> None:
-        if not self.arrays:
-            self.arrays = tuple(map(self._empty, parts))
-        if list(map(_form, self.arrays)) != list(map(_form, parts)):
-            raise ValueError("All blocks must have targets of one shape, and either all of them sample weights or none.")
-        end = self.rows + len(parts[0])
-        for array, part in zip(self.arrays, parts, strict=True):
-            if array is not None:
-                array[self.rows : end] = part
-        self.rows = end
 
-    def _empty(self, part: np.ndarray | None) -> np.ndarray | None:
-        return None if part is None else np.zeros((self._capacity, *part.shape[1:]), part.dtype)
+class Window:
+    """Rows of some blocks of one array, such as a memory map, which stay in their places; used as a `Buffer` is.
+
+    A block is checked when it is read for the first time, and its targets and sample weights are kept; later a look at each of
+    its pages brings it from the disk.
+
+    Parameters
+    ----------
+    network : Network
+    loss : Loss
+    data : Blocks
+    beside : Arrays
+        For the targets and weights of all rows; several windows share them.
+    known : set of int
+        Numbers of the blocks whose targets are there.
+    """
+
+    def __init__(self, network: Network, loss: Loss, data: Blocks, beside: Arrays, known: set[int]) -> None:
+        self._network, self._loss, self._data, self._beside, self._known = network, loss, data, beside, known
+        self._ends = np.cumsum(data.sizes)
+        self.places = np.empty(0, np.uint32)
+
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        return self._data.features, *self._beside.parts
+
+    def fill(self, numbers: np.ndarray, stop: Event) -> None:
+        spans = []
+        for number in map(int, numbers):
+            if stop.is_set():
+                break
+            start, end = int(self._ends[number] - self._data.sizes[number]), int(self._ends[number])
+            if number in self._known:
+                _touch(self.arrays[0][start:end])
+            else:
+                _, *parts = core_form(self._data, number, self._network, self._loss)
+                self._beside.write(start, tuple(parts))
+                self._known.add(number)
+            spans.append(np.arange(start, end, dtype=np.uint32))
+        self.places = np.concatenate([np.empty(0, np.uint32), *spans])
+
+    def take(self, arrays: tuple[Any, ...], places: np.ndarray) -> None:
+        self.places = np.concatenate([self.places, places])
+
+
+def _touch(X: np.ndarray) -> None:
+    """Read a value of each page of memory that the rows lie in."""
+    values = X.reshape(-1)
+    values[:: mmap.PAGESIZE // X.itemsize].max(initial=0)
+    values[-1:].max(initial=0)
 
 
 def _form(array: np.ndarray | None) -> tuple[int, ...] | None:
@@ -162,12 +240,12 @@ class StreamSession(Session):
         self._buffer_rows = _buffer_rows(buffer, len(data))
         super().__init__(network, data, None, loss=loss, **options)
         self._options["buffer"] = self._buffer_rows
-        capacity = min(len(data), self._buffer_rows - 1 + int(data.sizes.max())) + self.batch_size - 1
         self._blocks = data
-        self._buffers = [Buffer(network, loss, capacity) for _ in range(2)]
+        self._buffers = self._two_buffers(loss)
 
     def _start(self, seed: int, step: int) -> None:
         self._seed, self._first_step, self._trainer = seed, step, None
+        self._trained_on: tuple[Any, ...] = ()
 
     @property
     def step(self) -> int:
@@ -188,8 +266,16 @@ class StreamSession(Session):
                     sums = tuple(map(add, sums, of_part))
         return *sums, rate
 
+    def _two_buffers(self, loss: Loss) -> tuple[Buffer, Buffer] | tuple[Window, Window]:
+        network, data = self.network, self._blocks
+        if _stays_in_place(data, network):
+            beside, known = Arrays(len(data)), set[int]()
+            return Window(network, loss, data, beside, known), Window(network, loss, data, beside, known)
+        capacity = min(len(data), self._buffer_rows - 1 + int(data.sizes.max())) + self.batch_size - 1
+        return Buffer(network, loss, data, capacity), Buffer(network, loss, data, capacity)
+
     def _parts(self) -> Generator[np.ndarray]:
-        """Orders of the rows of one buffer after another; those that do not fill a batch are carried on to the next one."""
+        """Places of the rows of one buffer after another; those that do not fill a batch are carried on to the next one."""
         rng = self._sampler.of_epoch(self.epoch)
         groups = self._groups(rng)
         stop = Event()
@@ -197,16 +283,16 @@ class StreamSession(Session):
         carried = np.empty(0, np.uint32)
         with ThreadPoolExecutor(1, "fastnet-reader") as reader:
             try:
-                filling = reader.submit(following.fill, self._blocks, groups[0], stop)
+                filling = reader.submit(following.fill, groups[0], stop)
                 for number in range(1, len(groups) + 1):
                     filling.result()
-                    n_new = following.rows
-                    following.take(buffer, carried)
+                    n_new = len(following.places)
+                    following.take(buffer.arrays, carried)
                     buffer, following = following, buffer
                     last = number == len(groups)
                     if not last:
-                        filling = reader.submit(following.fill, self._blocks, groups[number], stop)
-                    order = _order(n_new, buffer.rows, rng)
+                        filling = reader.submit(following.fill, groups[number], stop)
+                    order = buffer.places[_order(n_new, len(buffer.places), rng)]
                     order, carried = np.split(order, [order.size if last else order.size - order.size % self.batch_size])
                     if order.size:
                         self._train_on(buffer)
@@ -225,11 +311,19 @@ class StreamSession(Session):
                 rows = 0
         return np.split(numbers, ends)
 
-    def _train_on(self, buffer: Buffer) -> None:
+    def _train_on(self, buffer: Buffer | Window) -> None:
+        if self._trainer and all(map(is_, self._trained_on, buffer.arrays)):
+            return
         step = self.step
-        X, y, sample_weight = buffer.arrays
+        X, y, sample_weight = self._trained_on = buffer.arrays
         self._trainer = self._new_trainer(X=X, y=y, sample_weight=sample_weight, seed=self._seed)
         self._trainer.step = step
+
+
+def _stays_in_place(data: Blocks, network: Network) -> bool:
+    """Whether the core can take features from where they are."""
+    X = data.features
+    return X is not None and X.dtype == network.dtype and X.flags.c_contiguous and X.flags.aligned and len(X) < 2**32
 
 
 def _order(n_new: int, n_rows: int, rng: np.random.Generator | None) -> np.ndarray:

@@ -46,19 +46,28 @@ class Blocks:
         of its own, for one block at a time.
     sizes : sequence of int
         Rows of each block.
+    features : ndarray, optional
+        X of all blocks, one after another, where it is an array with targets and weights of one number a row: training then
+        takes the rows from there.
     target_names : list of str, optional
         Names of the columns of y.
 
     Attributes
     ----------
     sizes : ndarray of int64
+    features : ndarray or None
     target_names : list of str or None
     """
 
     def __init__(
-        self, read: Callable[[int], Block], sizes: Sequence[int] | np.ndarray, target_names: list[str] | None = None
+        self,
+        read: Callable[[int], Block],
+        sizes: Sequence[int] | np.ndarray,
+        *,
+        features: np.ndarray | None = None,
+        target_names: list[str] | None = None,
     ) -> None:
-        self._read, self.target_names = read, target_names
+        self._read, self.features, self.target_names = read, features, target_names
         self.sizes = np.array(sizes, np.int64).reshape(-1)
         if self.sizes.sum() == 0 or self.sizes.min() < 0:
             raise ValueError("The data have no rows: at least one datapoint is needed.")
@@ -110,11 +119,11 @@ class _NamedBlocks(Blocks):
     """
 
     def __init__(self, roles: _Roles, read: Callable[[int], Any], sizes: Sequence[int]) -> None:
-        super().__init__(lambda number: roles.block(read(number)), sizes, roles.target_names)
+        super().__init__(lambda number: roles.block(read(number)), sizes, target_names=roles.target_names)
         self._roles, self._read_table = roles, read
 
     def as_tables(self) -> Blocks:
-        return Blocks(lambda number: self._roles.table(self._read_table(number)), self.sizes, self.target_names)
+        return Blocks(lambda number: self._roles.table(self._read_table(number)), self.sizes, target_names=self.target_names)
 
 
 def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows: int | None = None) -> Blocks:
@@ -157,6 +166,7 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     for name, array in (("y", y), ("sample_weight", sample_weight)):
         if array is not None and np.shape(array)[:1] != (m,):
             raise ValueError(f"{name} must have one entry for each of the {m} rows of X, got shape {np.shape(array)}.")
+    X, y, sample_weight = map(_without_subclass, (X, y, sample_weight))
     size = _rows_of_a_block(X) if block_rows is None else _checks.positive_int(block_rows, "block_rows")
     starts = range(0, m, size)
 
@@ -164,7 +174,8 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
         rows = slice(starts[number], min(starts[number] + size, m))
         return X[rows], None if y is None else y[rows], None if sample_weight is None else sample_weight[rows]
 
-    return Blocks(read, [min(size, m - start) for start in starts])
+    in_place = type(X) is np.ndarray and (y is None or len(np.shape(y)) == 1)
+    return Blocks(read, [min(size, m - start) for start in starts], features=X if in_place else None)
 
 
 def from_zarr(
@@ -202,6 +213,11 @@ def from_zarr(
         if name is not None and name not in arrays:
             raise ValueError(f"The group has no array {name!r}: it has {', '.join(map(repr, sorted(arrays))) or 'none'}.")
     return from_arrays(*(None if name is None else arrays[name] for name in (X, y, sample_weight)), block_rows=block_rows)
+
+
+def _without_subclass(array: Any) -> Any:
+    """A memory map as an array on the same memory, which takes a tenth of the time to be sliced."""
+    return array.view(np.ndarray) if type(array) is np.memmap else array
 
 
 def _rows_of_a_block(X: Any) -> int:

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -27,6 +27,7 @@ from benchmarks import (  # noqa: E402
     distributed,
     ensembles,
     inference,
+    layers,
     outofcore,
     train,
     trees,
@@ -34,6 +35,7 @@ from benchmarks import (  # noqa: E402
 )
 from benchmarks.__main__ import ON_REQUEST  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
+from benchmarks._layers import LayerInference, LayerTraining, products  # noqa: E402
 from benchmarks._links import LINKS, Link  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
@@ -244,6 +246,37 @@ def test_the_tables_of_layers():
     tables = _layers_report.tables(results, "x.json")
     assert "| tiny, 2 | 2 | 2 |  |" in tables["training"]
     assert "| tiny | 30 | 1.5 |" in tables["predictions"] and "x.json" in tables["predictions"]
+
+
+class TestNetworksOfLayers:
+    def test_products_of_blocks(self):
+        # queries, keys and values, the linear map after them, two dense layers, scores and their sums; half of these if causal
+        rest = 5 * (6 * 3 * 6 + 6 * 6 + 2 * 6 * 7)
+        layers = (("tokens", 6), ("block", 2, 7), ("causal", 2, 7), ("output", 3))
+        assert products((4,), layers) == [rest + 2 * 5 * 5 * 6, rest + 2 * 15 * 6, 5 * 6 * 3]
+
+    def test_flops_count_the_positions_that_rows_have(self):
+        full = LayerTraining("x", 40, 8, (10, 2), (("lstm", 3), ("output", 4)))
+        part = replace(full, lengths=(2, 10))
+        lengths = part.row_lengths()
+        assert lengths.min() >= 2 and lengths.max() <= 10 and len(set(lengths)) > 5
+        # the weights' product and gradient, and of the states also what goes back
+        assert full.flops == pytest.approx(2 * 40 * (10 * 12 * (2 * 2 + 3 * 3) + 3 * 12))
+        assert part.flops == pytest.approx(2 * (lengths.sum() * 12 * (2 * 2 + 3 * 3) + 40 * 3 * 12))
+
+    @pytest.mark.parametrize("task", layers.SHAPES, ids=lambda task: task.name)
+    @pytest.mark.parametrize("peer", ["fastnet_layers", "torch_layers", "jax_layers"])
+    def test_each_peer_trains_each_network(self, peer, task):
+        pytest.importorskip(peer.removesuffix("_layers"))
+        module = import_module(f"benchmarks._peers.{peer}")
+        module.trainer(replace(task, n_rows=4, batch_size=2), 1)(1)
+
+    @pytest.mark.parametrize("task", layers.SHAPES, ids=lambda task: task.name)
+    def test_what_is_predicted_of_a_row(self, task):
+        from benchmarks._peers import fastnet_layers
+
+        row = LayerInference(task.name, task.input_shape, task.layers)
+        assert fastnet_layers.predictor(row, 1)(1).shape == task.output_shape
 
 
 def test_a_goal_says_what_the_products_alone_would_allow():

@@ -36,6 +36,13 @@ def uneven(X, y, w=None, sizes=(7, 0, 60, 1, 100, 35)):
     return fn.data.from_batches(read, len(sizes), rows=sizes)
 
 
+class OfSession(fn.Callback):
+    """Looks at the arrays of features that the core has been given."""
+
+    def on_epoch_end(self, session):
+        self.features = [buffer.arrays[0] for buffer in session._buffers if len(buffer.places)]
+
+
 class TestTraining:
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     @pytest.mark.parametrize("weighted", [False, True])
@@ -62,6 +69,22 @@ class TestTraining:
         for chosen in ([1], [2, 2], [6], []):
             with pytest.raises(ValueError, match="numbers of blocks that have rows, each once"):
                 other.fit(uneven(X, y), sampling=lambda session, chosen=chosen: chosen, epochs=1)
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("buffer", [1, 20, 0.3, 1.0])
+    def test_rows_of_a_memory_map_are_trained_on_in_their_places(self, weighted, buffer, tmp_path):
+        """With the bits of a copy of each buffer, and without one."""
+        X, y, w = arrays()
+        np.save(tmp_path / "X.npy", X)
+        mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+        in_place = fn.data.from_arrays(mapped, y, w if weighted else None, block_rows=7)
+        copied = fn.data.from_batches(in_place.read, len(in_place.sizes), rows=in_place.sizes)
+        one, other = build(), build()
+        for net, data in ((one, in_place), (other, copied)):
+            watch = OfSession()
+            net.fit(data, buffer=buffer, batch_size=16, epochs=3, random_state=1, callbacks=[watch])
+            assert all(np.shares_memory(mapped, X) == (data is in_place) for X in watch.features)
+        np.testing.assert_array_equal(one.params, other.params)
 
     def test_updates_rather_than_epochs(self):
         X, y, _ = arrays()
@@ -199,6 +222,12 @@ class TestRefusals:
         change(X, y)
         with pytest.raises(ValueError, match=message):
             build().fit(uneven(X, y), random_state=0)
+
+    def test_bad_values_in_their_places_name_their_block(self):
+        X, y, _ = arrays()
+        X[30, 2] = np.inf
+        with pytest.raises(ValueError, match="block 4: .*inf"):
+            build().fit(fn.data.from_arrays(X, y, block_rows=7), random_state=0)
 
     def test_no_targets(self):
         with pytest.raises(ValueError, match="no targets to train on"):
