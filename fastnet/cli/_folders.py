@@ -54,4 +54,4 @@ def _with_targets(data: Blocks, y: nw.Series[Any], known: np.ndarray) -> Blocks:
         rows = np.flatnonzero(known[ends[number] - data.sizes[number] : ends[number]])
         return rows_of(data.read(number)[0], rows), y[int(first[number]) : int(last[number])].to_native(), None
 
-    return Blocks(read, last - first, [y.name])
+    return Blocks(read, last - first, target_names=[y.name])
