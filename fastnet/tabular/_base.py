@@ -31,6 +31,7 @@ from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 from fastnet.tabular._splits import splits
 from fastnet.tabular._streamed import read_blocks
 from fastnet.tabular._time_limit import TimeLimit
+from fastnet.tabular._training import Trainable
 
 
 class Source(NamedTuple):
@@ -40,11 +41,11 @@ class Source(NamedTuple):
     ----------
     n_rows : int
     parts : callable
-        ``(n_folds, given validation rows or None) -> parts``, one for each fold, or a single one where there are no folds.
+        ``(n_folds) -> parts``, one for each fold, or a single one where there are no folds.
     """
 
     n_rows: int
-    parts: Callable[[int, Rows | None], list[Part]]
+    parts: Callable[[int], list[Part]]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -163,7 +164,13 @@ class BaseTabular(BaseEstimator, ABC):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together: give both, or neither.")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        source = self._source(X, y, sample_weight, groups, seed, split=X_val is None)
+        fraction = _checks.real(self.validation_fraction, "validation_fraction", minimum=0.0, below=1.0)
+        self.preprocessor_ = TabularPreprocessor(
+            categorical_features=self.categorical_features,
+            max_one_hot=self.max_one_hot,
+            min_category_count=self.min_category_count,
+        )
+        source = self._source(X, y, sample_weight, groups, fraction if X_val is None else 0.0, seed)
         given = None if X_val is None else Rows(self._prepared(X_val), self._check_targets(y_val))
         if given is not None:
             check_consistent_length(given.X, given.y)
@@ -172,7 +179,9 @@ class BaseTabular(BaseEstimator, ABC):
         choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
-        parts = source.parts(choices.n_folds, given)
+        parts = source.parts(choices.n_folds)
+        if given is not None:
+            parts = [partial(_with_held, part, given) for part in parts]
         if len(parts) < choices.n_folds:
             choices = replace(choices, n_members=choices.n_members * choices.n_trained_folds)
         tasks = [self._task(metric, choices, kind) for kind in choices.numeric_embedding]
@@ -184,18 +193,12 @@ class BaseTabular(BaseEstimator, ABC):
         self._judge(tasks[0], mixture)
         return self
 
-    def _source(self, X: Any, y: Any, sample_weight: Any, groups: Any, seed: int, *, split: bool) -> Source:
-        """Where networks get their rows from; what is to be known of columns and targets is learnt."""
-        fraction = _checks.real(self.validation_fraction, "validation_fraction", minimum=0.0, below=1.0)
-        self.preprocessor_ = TabularPreprocessor(
-            categorical_features=self.categorical_features,
-            max_one_hot=self.max_one_hot,
-            min_category_count=self.min_category_count,
-        )
+    def _source(self, X: Any, y: Any, sample_weight: Any, groups: Any, fraction: float, seed: int) -> Source:
+        """Where networks get their rows from, of which a fraction is held; what is to be known of all rows is learnt."""
         if isinstance(X, Blocks):
             _refuse_with_blocks(y=y, sample_weight=sample_weight, groups=groups)
-            training, held = read_blocks(self, X, fraction if split else 0.0, seed)
-            return Source(len(X), lambda n_folds, given: [lambda: (training, held if given is None else given)])
+            part = read_blocks(self, X, fraction, seed)
+            return Source(len(X), lambda n_folds: [lambda: part])
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         data = self._read(X, y, sample_weight)
@@ -239,13 +242,9 @@ class BaseTabular(BaseEstimator, ABC):
             raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")
         return np.asarray(weights / weights.mean(), np.float32)
 
-    def _parts(
-        self, data: Rows, groups: ArrayLike | None, fraction: float, seed: int, n_folds: int, given: Rows | None
-    ) -> list[Part]:
+    def _parts(self, data: Rows, groups: ArrayLike | None, fraction: float, seed: int, n_folds: int) -> list[Part]:
         """The rows that each network trains on and is validated on; rows without weight do not count."""
         counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
-        if given is not None:
-            return [lambda: (data[counting], given)]
         found = splits(
             len(counting),
             None if self._regression else data.y[counting],
@@ -375,6 +374,10 @@ def _of_both(data: Rows, rows: np.ndarray, held: np.ndarray) -> tuple[Rows, Rows
 def _with_a_column(features: np.ndarray) -> np.ndarray:
     """Prepared columns, or one of zeros where every column was left out."""
     return features if features.shape[1] else np.zeros((len(features), 1), np.float32)
+
+
+def _with_held(part: Part, held: Rows) -> tuple[Trainable, Rows]:
+    return part()[0], held
 
 
 def _refuse_with_blocks(*, y: Any, sample_weight: Any, groups: Any) -> None:

@@ -74,6 +74,10 @@ class StreamedRows:
     def __len__(self) -> int:
         return int(self._sizes.sum())
 
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates in a pass over the rows."""
+        return -(-len(self) // min(batch_size, len(self)))
+
     def deadline(self, *course: Any) -> Deadline:
         """What keeps training on them to a limit of time."""
         return BlocksDeadline(self._sizes, *course)
@@ -113,7 +117,7 @@ class Choice:
         return np.asarray(sizes - np.searchsorted(self.held, ends) + np.searchsorted(self.held, ends - sizes))
 
 
-def _within(chosen: np.ndarray, start: int, size: int) -> np.ndarray:
+def within(chosen: np.ndarray, start: int, size: int) -> np.ndarray:
     """Places of the chosen rows in a block whose first row is number `start`."""
     first, last = np.searchsorted(chosen, [start, start + size])
     return np.asarray(chosen[first:last] - start)
@@ -147,7 +151,7 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
             else:
                 total.merge(found)
         for kept, chosen in ((held, choice.held), (shown, choice.shown)):
-            rows = _within(chosen, start, len(y))
+            rows = within(chosen, start, len(y))
             kept.append((rows_of(X, rows), rows_of(y, rows), rows_of(sample_weight, rows)))
     assert total is not None
     total.target_names = data.target_names or total.target_names
@@ -158,12 +162,10 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
         X, y, sample_weight = data.read(number)
         with _in_block(number):
             rows = prepare(X, y, sample_weight)
-        return rows[np.delete(np.arange(len(rows)), _within(choice.held, starts[number], len(rows)))]
+        return rows[np.delete(np.arange(len(rows)), within(choice.held, starts[number], len(rows)))]
 
     of_sample = _joined(prepare, shown)
-    of_held = _joined(prepare, held) if len(choice.held) else of_sample[:0]
-    if of_held.weights is not None:
-        of_held = of_held[of_held.weights > 0]
+    of_held = _joined(prepare, held).counting if len(choice.held) else of_sample[:0]
     return StreamedRows(training_rows, choice.sizes(data.sizes), of_sample.X), of_held
 
 

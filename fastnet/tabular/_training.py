@@ -27,6 +27,9 @@ class Trainable(Protocol):
 
     def __len__(self) -> int: ...
 
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates in a pass over the rows."""
+
     def deadline(self, *course: Any) -> Deadline:
         """What keeps training on them to a limit of time, with the parameters of `Deadline`."""
 
@@ -151,13 +154,13 @@ def train(
         Further ones.
     """
     sampling: Any
-    n_rows = len(rows)
-    n_steps = -(-n_rows // min(choices.batch_size, n_rows))
+    n_steps = rows.steps_per_epoch(choices.batch_size)
     course = Progress(1 / choices.n_epochs, n_steps)
     pace: Pace | Deadline = Pace(course, choices.n_epochs)
     n_epochs, sampling = choices.n_epochs, "shuffle"
     if np.isfinite(end):
-        deadline = rows.deadline(course, n_rows, n_held, choices.batch_size, choices.n_epochs, end, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        deadline = rows.deadline(course, len(rows), n_held, choices.batch_size, choices.n_epochs, end, rng)
         pace, n_epochs, sampling = deadline, choices.n_epochs * n_steps, deadline.rows
     watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience)]
     fading = {

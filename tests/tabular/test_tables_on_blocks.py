@@ -159,8 +159,9 @@ class TestEstimators:
         numbers = np.arange(300.0)
         frame = X[["x", "town"]].assign(number=numbers)
         model = fn.TabularRegressor()
-        source = model._source(blocks(frame, numbers), None, None, None, 0, split=True)
-        training, held = source.parts(1, None)[0]()
+        model.preprocessor_ = fn.TabularPreprocessor()
+        source = model._source(blocks(frame, numbers), None, None, None, 0.2, 0)
+        training, held = source.parts(1)[0]()
         rows = Rows.joined([training._read(number) for number in (0, 2, 3, 4)])
         assert len(training) == len(rows) == 240 and source.n_rows == 300
         assert sorted([*rows.y[:, 0], *held.y[:, 0]]) == numbers.tolist()
