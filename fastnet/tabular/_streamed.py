@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Share of the rows that are shuffled together, and most bytes of them; memory holds twice as many for each network.
 _BUFFER, _MOST_BUFFER_BYTES = 0.1, 1 << 27
 
+#: Most bytes of prepared rows that are kept from one epoch to the next.
+_MOST_KEPT_BYTES = 1 << 28
+
 
 class BlocksDeadline(Deadline):
     """A deadline whose pieces of an epoch are whole blocks.
@@ -52,7 +55,7 @@ class BlocksDeadline(Deadline):
 
 
 class StreamedRows:
-    """Rows to train on, which are prepared whenever they are read.
+    """Rows to train on, which are prepared when they are read, and kept as long as there is room.
 
     Parameters
     ----------
@@ -70,6 +73,8 @@ class StreamedRows:
 
     def __init__(self, read: Callable[[int], Rows], sizes: np.ndarray, sample: np.ndarray) -> None:
         self._read, self._sizes, self.sample = read, sizes, sample
+        self._kept: dict[int, Rows] = {}
+        self._room = _MOST_KEPT_BYTES
 
     def __len__(self) -> int:
         return int(self._sizes.sum())
@@ -77,6 +82,16 @@ class StreamedRows:
     def steps_per_epoch(self, batch_size: int) -> int:
         """Updates in a pass over the rows."""
         return -(-len(self) // min(batch_size, len(self)))
+
+    def rows(self, number: int) -> Rows:
+        """The rows of a block."""
+        rows = self._kept.get(number)
+        if rows is None:
+            rows = self._read(number)
+            if rows.X.nbytes <= self._room:
+                self._room -= rows.X.nbytes
+                self._kept[number] = rows
+        return rows
 
     def deadline(self, *course: Any) -> Deadline:
         """What keeps training on them to a limit of time."""
@@ -86,7 +101,7 @@ class StreamedRows:
         """Train a network."""
 
         def read(number: int) -> Block:
-            rows = self._read(number)
+            rows = self.rows(number)
             return rows.X, as_targets(rows.y), rows.weights
 
         most = _MOST_BUFFER_BYTES // (4 * self.sample.shape[1])

@@ -160,7 +160,7 @@ class TestEstimators:
         model.preprocessor_ = fn.TabularPreprocessor()
         source = model._source(blocks(frame, numbers), None, None, None, 0.2, 0)
         training, held = source.parts(1)[0]()
-        rows = Rows.joined([training._read(number) for number in (0, 2, 3, 4)])
+        rows = Rows.joined([training.rows(number) for number in (0, 2, 3, 4)])
         assert len(training) == len(rows) == 240 and source.n_rows == 300
         assert sorted([*rows.y[:, 0], *held.y[:, 0]]) == numbers.tolist()
         prepared = model.preprocessor_.transform(frame)
@@ -219,6 +219,16 @@ class TestEstimators:
             seen += piece.tolist()
         assert sorted(seen) == [0, 2, 3, 4]
 
+    @pytest.mark.parametrize(("room", "n_read"), [(2**28, 3), (700, 5), (0, 9)])
+    def test_prepared_rows_are_kept_while_there_is_room(self, room, n_read, monkeypatch):
+        monkeypatch.setattr(_streamed, "_MOST_KEPT_BYTES", room)
+        data = blocks(FEW[["x"]].fillna(0), VALUES)
+        read, numbers = data._read, []
+        data._read = lambda number: numbers.append(number) or read(number)
+        model = fn.TabularRegressor(**QUICK | {"n_epochs": 3}).fit(data)
+        assert len(numbers) == 4 + n_read
+        assert sum(model.history_[0].n_rows) == 3 * 240
+
     def test_files(self, tmp_path):
         pytest.importorskip("pyarrow")
         frame = X.assign(price=VALUES, weight=np.where(X["flag"], 2.0, 1.0))
@@ -269,8 +279,8 @@ def test_memory_stays_that_of_buffers_and_samples():
 import resource
 import numpy as np
 import fastnet as fn
-from fastnet.tabular import _survey
-_survey.MOST_VALUES = 5000
+from fastnet.tabular import _streamed, _survey
+_survey.MOST_VALUES, _streamed._MOST_KEPT_BYTES = 5000, 1 << 20
 rows, n = 10_000, 50
 block = np.random.default_rng(0).standard_normal((rows, 16))
 options = dict(n_members=1, hidden_layer_sizes=4, numeric_embedding="none", n_epochs=1, n_threads=1, random_state=0)
