@@ -22,11 +22,9 @@ from fastnet.tabular._time_limit import Deadline
 if TYPE_CHECKING:
     from fastnet.tabular._base import BaseTabular
 
-#: Share of the rows that are shuffled together, and most bytes of them; memory holds twice as many for each network.
-_BUFFER, _MOST_BUFFER_BYTES = 0.1, 1 << 27
-
-#: Most bytes of prepared rows that are kept from one epoch to the next.
-_MOST_KEPT_BYTES = 1 << 28
+#: Most bytes of the rows that are shuffled together, of which memory holds twice as many for each network; and of prepared rows
+#: that are kept from one epoch to the next.
+_BUFFER_BYTES, _KEPT_BYTES = 1 << 27, 1 << 28
 
 
 class BlocksDeadline(Deadline):
@@ -74,7 +72,7 @@ class StreamedRows:
     def __init__(self, read: Callable[[int], Rows], sizes: np.ndarray, sample: np.ndarray) -> None:
         self._read, self._sizes, self.sample = read, sizes, sample
         self._kept: dict[int, Rows] = {}
-        self._room = _MOST_KEPT_BYTES
+        self._room = _KEPT_BYTES
 
     def __len__(self) -> int:
         return int(self._sizes.sum())
@@ -104,8 +102,8 @@ class StreamedRows:
             rows = self.rows(number)
             return rows.X, as_targets(rows.y), rows.weights
 
-        most = _MOST_BUFFER_BYTES // (4 * self.sample.shape[1])
-        return network.fit(Blocks(read, self._sizes), buffer=max(1, min(round(_BUFFER * len(self)), most)), **options)
+        buffer = max(1, _BUFFER_BYTES // self.sample[0].nbytes)
+        return network.fit(Blocks(read, self._sizes), buffer=buffer, **options)
 
 
 class Choice:

@@ -221,7 +221,7 @@ class TestEstimators:
 
     @pytest.mark.parametrize(("room", "n_read"), [(2**28, 3), (700, 5), (0, 9)])
     def test_prepared_rows_are_kept_while_there_is_room(self, room, n_read, monkeypatch):
-        monkeypatch.setattr(_streamed, "_MOST_KEPT_BYTES", room)
+        monkeypatch.setattr(_streamed, "_KEPT_BYTES", room)
         data = blocks(FEW[["x"]].fillna(0), VALUES)
         read, numbers = data._read, []
         data._read = lambda number: numbers.append(number) or read(number)
@@ -280,7 +280,7 @@ import resource
 import numpy as np
 import fastnet as fn
 from fastnet.tabular import _streamed, _survey
-_survey.MOST_VALUES, _streamed._MOST_KEPT_BYTES = 5000, 1 << 20
+_survey.MOST_VALUES, _streamed._BUFFER_BYTES, _streamed._KEPT_BYTES = 5000, 1 << 22, 1 << 20
 rows, n = 10_000, 50
 block = np.random.default_rng(0).standard_normal((rows, 16))
 options = dict(n_members=1, hidden_layer_sizes=4, numeric_embedding="none", n_epochs=1, n_threads=1, random_state=0)
