@@ -379,7 +379,19 @@ class _Roles:
             raise ValueError(f"{where} has no column {', '.join(map(repr, missing))}.")
 
     def block(self, table: Any) -> Block:
-        """Features, targets and weights of a table."""
+        """Features, targets and weights of a table.
+
+        Raises
+        ------
+        ValueError
+            Features that are no numbers.
+        """
+        for name in self._features:
+            if np.asarray(table.column(name)[:0]).dtype.kind not in "fiub":
+                raise ValueError(
+                    f"Column {name!r} holds {table.schema.field(name).type}, no numbers: choose columns=[...], or take "
+                    "TabularClassifier or TabularRegressor, which turn such columns into numbers."
+                )
         return _values(table, self._features), *self._beside(table)
 
     def table(self, table: Any) -> Block:
