@@ -92,13 +92,13 @@ cdef inline void gradient_of_rows(const Layer* layer, const Pass* here, const Ti
 
 cdef void gradient_of_spans(const Layer* layer, const Pass* here, const Tile* tile, real* g, Py_ssize_t g_row, bint accumulate,
                             Worker* worker) noexcept nogil:
-    """Of a layer of rows that have lengths, from the positions that there are."""
+    """Of a layer of rows that have lengths, from the positions that there are. A signal leaves it unfinished."""
     cdef Span span
     cdef Py_ssize_t r
     for r in range(0 if accumulate else tile.rows):
         memset(g + r * g_row, 0, tile.columns * sizeof(real))
     span.end = 0
-    while span.end < here.rows:
+    while span.end < here.rows and not ended(worker):
         span_from(layer, here, span.end, &span, <real*> NULL)
         if span.here.rows > 0:
             gradient_of_rows(layer.each, &span.here, tile, g, g_row, True, worker)
