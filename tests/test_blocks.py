@@ -377,6 +377,10 @@ class TestSources:
             np.testing.assert_array_equal(np.concatenate([data.read(block)[k] for block in range(len(data.sizes))]), whole)
         with pytest.raises(ValueError, match="The table has no column 'z'"):
             fn.data.from_arrow(mapped, "z")
+        text = fn.data.from_arrow(table.append_column("town", pyarrow.array(["a"] * 203)), "y")
+        with pytest.raises(ValueError, match=r"Column 'town' holds string, no numbers: choose columns=\[...\], or take Tabular"):
+            build().fit(text)
+        assert text.as_tables().read(0)[0].column_names[-1] == "town"
 
     def test_pyarrow_is_named_where_it_is_missing(self):
         result = run_python("import sys; sys.modules['pyarrow'] = None; import fastnet as fn; fn.data.from_parquet('x', 'y')")

@@ -17,8 +17,8 @@ n_members : int, default=None
     Members of a network, which are trained together and averaged: by preset 4 (2 for regression), 1, 4.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
-    averaged: by preset 1, 5, 5; above 4,000 rows the default preset does so with three of its five folds. With `X_val`, or too
-    few rows to set any aside, there are so many members more instead.
+    averaged: by preset 1, 5, 5; above 4,000 rows the default preset does so with three of its five folds. With `X_val`, data of
+    `fastnet.data`, or too few rows to set any aside, there are so many members more instead.
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None

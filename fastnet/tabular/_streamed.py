@@ -22,8 +22,9 @@ from fastnet.tabular._time_limit import Deadline
 if TYPE_CHECKING:
     from fastnet.tabular._base import BaseTabular
 
-#: Share of the rows that are shuffled together, and most bytes of them; memory holds twice as many for each network.
-_BUFFER, _MOST_BUFFER_BYTES = 0.1, 1 << 27
+#: Most bytes of the rows that are shuffled together, of which memory holds twice as many for each network; and of prepared rows
+#: that are kept from one epoch to the next.
+_BUFFER_BYTES, _KEPT_BYTES = 1 << 27, 1 << 28
 
 
 class BlocksDeadline(Deadline):
@@ -52,7 +53,7 @@ class BlocksDeadline(Deadline):
 
 
 class StreamedRows:
-    """Rows to train on, which are prepared whenever they are read.
+    """Rows to train on, which are prepared when they are read, and kept as long as there is room.
 
     Parameters
     ----------
@@ -70,6 +71,8 @@ class StreamedRows:
 
     def __init__(self, read: Callable[[int], Rows], sizes: np.ndarray, sample: np.ndarray) -> None:
         self._read, self._sizes, self.sample = read, sizes, sample
+        self._kept: dict[int, Rows] = {}
+        self._room = _KEPT_BYTES
 
     def __len__(self) -> int:
         return int(self._sizes.sum())
@@ -77,6 +80,16 @@ class StreamedRows:
     def steps_per_epoch(self, batch_size: int) -> int:
         """Updates in a pass over the rows."""
         return -(-len(self) // min(batch_size, len(self)))
+
+    def rows(self, number: int) -> Rows:
+        """The rows of a block."""
+        rows = self._kept.get(number)
+        if rows is None:
+            rows = self._read(number)
+            if rows.X.nbytes <= self._room:
+                self._room -= rows.X.nbytes
+                self._kept[number] = rows
+        return rows
 
     def deadline(self, *course: Any) -> Deadline:
         """What keeps training on them to a limit of time."""
@@ -86,11 +99,11 @@ class StreamedRows:
         """Train a network."""
 
         def read(number: int) -> Block:
-            rows = self._read(number)
+            rows = self.rows(number)
             return rows.X, as_targets(rows.y), rows.weights
 
-        most = _MOST_BUFFER_BYTES // (4 * self.sample.shape[1])
-        return network.fit(Blocks(read, self._sizes), buffer=max(1, min(round(_BUFFER * len(self)), most)), **options)
+        buffer = max(1, _BUFFER_BYTES // self.sample[0].nbytes)
+        return network.fit(Blocks(read, self._sizes), buffer=buffer, **options)
 
 
 class Choice:

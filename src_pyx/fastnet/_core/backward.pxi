@@ -61,7 +61,8 @@ cdef void backward_spans(const Layer* layer, const Pass* here, bint from_dA, Wor
             backward_layer(layer.each, &span.here, from_dA, worker, <real*> NULL)
         for i in range(layer.n_sources):
             dA = source_slopes(layer.each, &span.here, i, <real*> NULL)
-            if dA != NULL and not layer.sources[i].accumulates:
+            if dA != NULL and not layer.sources[i].accumulates \
+                    and not minds_lengths(here.layers + layer.sources[i].layer - 1, layer.lengths):
                 clear_missing(&span, dA, layer.each.sources[i].width)
 
 

@@ -49,14 +49,15 @@ cdef inline void clear_missing(const Span* span, real* rows, Py_ssize_t width) n
 
 
 cdef void forward_spans(const Layer* layer, const Pass* here, Worker* worker, real* unused) noexcept nogil:
-    """A layer of rows that have lengths, at the positions that there are."""
+    """A layer of rows that have lengths, at the positions that there are; the others are 0 where users or layers see them."""
     cdef Span span
     span.end = 0
     while span.end < here.rows:
         span_from(layer, here, span.end, &span, <real*> NULL)
         if span.here.rows > 0:
             forward_layer(layer.each, &span.here, worker, <real*> NULL)
-        clear_missing(&span, rows_at(here.A, layer.number, layer.each.n_out, &span.here, <real*> NULL), layer.each.n_out)
+        if layer.clears or here.D == NULL:
+            clear_missing(&span, rows_at(here.A, layer.number, layer.each.n_out, &span.here, <real*> NULL), layer.each.n_out)
 
 
 cdef inline void activate_layer(const Layer* layer, const Pass* here, real* Z) noexcept nogil:

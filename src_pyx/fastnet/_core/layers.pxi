@@ -93,6 +93,15 @@ cdef bint goes_by_positions(const Layer* layer, Layer* each) noexcept:
     return layer.kind == PASS or layer.kind == SUM or (layer.kind == EMBEDDING and layer.n_constants == 1)
 
 
+cdef inline bint minds_lengths(const Layer* layer, Py_ssize_t lengths) noexcept nogil:
+    """Whether a layer leaves alone what lies beyond the lengths that layer number `lengths` makes."""
+    cdef Py_ssize_t i
+    for i in range(layer.n_sources):
+        if layer.sources[i].layer == lengths:
+            return True
+    return layer.each != NULL and layer.lengths == lengths
+
+
 cdef int plan_layer(Plan plan, Layer* layer) except -1:
     """Fill in what the layer makes of its sources, give it its segments, and estimate its cost."""
     if layer.kind == DENSE:

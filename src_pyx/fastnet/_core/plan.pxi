@@ -243,6 +243,12 @@ cdef class Plan:
                 continue
             each.n_in, each.n_out, each.kept = (size // layer.positions for size in (layer.n_in, layer.n_out, layer.kept))
             layer.each = each
+        for i in range(self.n_layers):
+            layer = self.layers + i
+            layer.clears = layer.clears or layer.number == self.n_layers
+            for n in range(layer.n_sources):
+                if layer.sources[n].layer > 0 and not minds_lengths(layer, self.layers[layer.sources[n].layer - 1].lengths):
+                    self.layers[layer.sources[n].layer - 1].clears = True
         return 0
 
     cdef int add_segment(self, Layer* layer, Py_ssize_t rows, Py_ssize_t columns, int traits) except -1:

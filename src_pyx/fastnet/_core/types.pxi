@@ -150,6 +150,7 @@ cdef struct Layer:
     Py_ssize_t lengths              # the layer that makes how many positions of its output a row has; 0: all of them
     Py_ssize_t positions            # of a row of its output, where there are lengths
     const Layer* each               # what it does at each position, if it treats all alike and rows have lengths; else NULL
+    bint clears                     # a later layer counts on zeros at positions that a row does not have
 
 
 cdef struct Loss:
