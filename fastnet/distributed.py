@@ -44,6 +44,9 @@ Rows: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 _ROWS_OF_A_RANK, _MANY_RANKS = 32, 16
 
 
+#: What the core calls on a single rank, which has nothing to add. A function in Python took 4 % of an epoch of a small network.
+_NOTHING: Callable[[], Any] = tuple
+
 #: Bytes of a cache line, at the start of which the core works fastest.
 _LINE = 64
 
@@ -416,7 +419,7 @@ class RankSession(Session):
             sample_weight=sample_weight,
             batch_size=max(int(np.diff(self._bounds).max()), 1),
             seed=int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1, np.uint64)[0]),
-            exchange=(self._exchange, self._vector),
+            exchange=(self._exchange if ranks.size > 1 else _NOTHING, self._vector),
         )
         self._trainer.step = step
 

@@ -10,15 +10,9 @@ typedef REAL NAME(vector_) __attribute__((vector_size(VECTOR_BYTES), aligned(siz
 #define ROWS_PER_PASS ((ptrdiff_t)(SLICE_BYTES / (DEPTH * sizeof(REAL))))
 #define LOAD(p) (*(const VECTOR *)(p))
 
-/* A part of B that will be read soon: rows `stride` elements apart, and how many cache lines it has. */
-typedef struct {
-    const REAL *start;
-    ptrdiff_t stride, rows, lines;
-} NAME(ahead_);
-
 /* rows x (vectors * LANES) elements of C in registers: the sum over k of outer products. The second vector of a row of B and C
- * lies `second` elements after the first. rows and vectors are constants at every call, so that the loops unroll. A pointer to every
- * fourth row of A leaves all addresses in registers: 784-512-512-10 takes 7 % less time than with one pointer. */
+ * lies `second` elements after the first. rows and vectors are constants at every call, so that the loops unroll. With a pointer to
+ * every fourth row of A, all addresses stay in registers: products take 7 to 12 % less time. */
 FN_INLINE void NAME(block_)(const int rows, const int vectors, ptrdiff_t second, ptrdiff_t k, const REAL *restrict a, ptrdiff_t a_row,
                             ptrdiff_t a_col, const REAL *restrict b, ptrdiff_t b_row, REAL *restrict c, ptrdiff_t c_row,
                             const REAL *bias, int accumulate)
@@ -53,27 +47,17 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, ptrdiff_t second,
             *(VECTOR *)(c + i * c_row + v * second) = sum[i][v];
 }
 
-/* All m rows against one panel of B; a_step is from one row to the next across blocks, a_row within one. Meanwhile the lines of
- * `ahead` are fetched. */
+/* All m rows against one panel of B; a_step is from one row to the next across blocks, a_row within one. */
 FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row,
-                           ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate,
-                           NAME(ahead_) ahead)
+                           ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
 #define BLOCK(r) NAME(block_)(r, vectors, second, k, a + i * a_step, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate)
     const ptrdiff_t rest = m % BLOCK_ROWS;
     const int even = rest && rest <= SHORT_BLOCK && m > BLOCK_ROWS && a_step == a_row; /* packed blocks stay whole */
     const ptrdiff_t whole = m - rest - (even ? BLOCK_ROWS : 0);
-    ptrdiff_t i = 0, line = 0, row = 0;
-    for (; i < whole; i += BLOCK_ROWS) {
-        for (; line * m < ahead.lines * (i + BLOCK_ROWS); line++) {
-            prefetch_line(ahead.start + row * ahead.stride);
-            if (++row == ahead.rows) {
-                row = 0;
-                ahead.start += LINE;
-            }
-        }
+    ptrdiff_t i = 0;
+    for (; i < whole; i += BLOCK_ROWS)
         BLOCK(BLOCK_ROWS);
-    }
     for (ptrdiff_t rows; i < m; i += rows) {
         rows = m - i > BLOCK_ROWS ? (m - i + 1) / 2 : m - i;
         switch (rows) {
@@ -96,15 +80,15 @@ FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t second, ptrdiff_t m, ptr
 }
 
 static void NAME(rows2_)(ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
-                         const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, NAME(ahead_) ahead)
+                         const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
-    NAME(rows_)(2, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, ahead);
+    NAME(rows_)(2, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
 }
 
 static void NAME(rows1_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                          ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
-    NAME(rows_)(1, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, (NAME(ahead_)){0});
+    NAME(rows_)(1, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
 }
 
 /* panel[p, j] = B[p, j] from row p on, one by one. */
@@ -131,15 +115,15 @@ FN_INLINE ptrdiff_t NAME(pack_squares_)(ptrdiff_t k, const ptrdiff_t n, const RE
     return p;
 }
 
-/* panel[p, j] = B[p, j] for n columns; rows of the panel, which is returned, are PANEL_WIDTH apart. */
-static const REAL *NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdiff_t b_row, ptrdiff_t b_col, REAL *restrict panel)
+/* panel[p, j] = B[p, j] for n columns; rows of the panel are PANEL_WIDTH apart. */
+static void NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b, ptrdiff_t b_row, ptrdiff_t b_col, REAL *restrict panel)
 {
     if (b_col == 1 && n == PANEL_WIDTH) {
-        for (ptrdiff_t p = 0; p < k; p++, b += b_row) {
-            *(VECTOR *)(panel + p * PANEL_WIDTH) = LOAD(b);
-            *(VECTOR *)(panel + p * PANEL_WIDTH + LANES) = LOAD(b + LANES);
+        for (ptrdiff_t p = 0; p < k; p++, b += b_row, panel += PANEL_WIDTH) {
+            *(VECTOR *)panel = LOAD(b);
+            *(VECTOR *)(panel + LANES) = LOAD(b + LANES);
         }
-        return panel;
+        return;
     }
     ptrdiff_t p = 0;
     if (b_row == 1 && n == PANEL_WIDTH)
@@ -155,7 +139,6 @@ static const REAL *NAME(pack_)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict b,
         NAME(pack_rows_)(p, k, PANEL_WIDTH, b, b_row, b_col, panel);
     else
         NAME(pack_rows_)(p, k, n, b, b_row, b_col, panel);
-    return panel;
 }
 
 /* Blocks of rows of A, each block's elements for one p side by side. */
@@ -298,8 +281,7 @@ static FN_NO_CLONE void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
 }
 
 static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
-                          ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel,
-                          const Panels *shared);
+                          ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel);
 
 /* C^T (n, m) = B^T A^T instead, where C's few columns leave much of their vectors empty and rows of A^T are contiguous: dW of the
  * output layer. (256, 256) (256, 10): 57 to 89 GFLOP/s; with 12 columns, 70 to 93; with 15, nothing. */
@@ -314,7 +296,7 @@ static FN_NO_CLONE void NAME(swapped_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, co
             for (ptrdiff_t r = 0; r < rows; r++)
                 for (ptrdiff_t j = 0; j < n; j++)
                     swapped[j * SWAPPED_COLUMNS + r] = c[(i + r) * c_row + j];
-        NAME(product)(n, rows, k, b, b_col, b_row, a + i, a_col, 1, swapped, SWAPPED_COLUMNS, NULL, accumulate, panel, NULL);
+        NAME(product)(n, rows, k, b, b_col, b_row, a + i, a_col, 1, swapped, SWAPPED_COLUMNS, NULL, accumulate, panel);
         for (ptrdiff_t r = 0; r < rows; r++)
             for (ptrdiff_t j = 0; j < n; j++)
                 c[(i + r) * c_row + j] = swapped[j * SWAPPED_COLUMNS + r];
@@ -330,25 +312,8 @@ FN_INLINE ptrdiff_t NAME(width_)(ptrdiff_t n, ptrdiff_t j)
     return left < PANEL_WIDTH + LANES ? LANES : PANEL_WIDTH;
 }
 
-/* The whole panel at column j of rows of B that are `depth` rows of a matrix in the vector: the shared one, or, while another worker
- * makes that, one packed into `own`. */
-static const REAL *NAME(shared_panel_)(const Panels *shared, const REAL *b, ptrdiff_t j, ptrdiff_t depth, ptrdiff_t b_row, REAL *own)
-{
-    const ptrdiff_t place = b - (const REAL *)shared->vector + j * depth;
-    REAL *panel = (REAL *)shared->packed + place;
-    unsigned char *state = shared->states + place / LANES, missing = PANEL_IS_MISSING;
-    if (__atomic_load_n(state, __ATOMIC_ACQUIRE) == PANEL_IS_THERE)
-        return panel;
-    if (!__atomic_compare_exchange_n(state, &missing, PANEL_IS_MADE, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        return NAME(pack_)(depth, PANEL_WIDTH, b + j, b_row, 1, own);
-    NAME(pack_)(depth, PANEL_WIDTH, b + j, b_row, 1, panel);
-    __atomic_store_n(state, PANEL_IS_THERE, __ATOMIC_RELEASE);
-    return panel;
-}
-
 static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
-                          ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel,
-                          const Panels *shared)
+                          ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
     if (n <= LANES * 3 / 2 && n != LANES && m >= LANES && m > n && a_row == 1 && !bias) {
         NAME(swapped_)(m, n, k, a, a_col, b, b_row, b_col, c, c_row, accumulate, panel);
@@ -358,7 +323,6 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
     const ptrdiff_t a_bytes = (a_row > a_col ? a_row : a_col) * (ptrdiff_t)sizeof(REAL);
     const int pack_a = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH &&
                        (a_bytes >= PAGE_BYTES || (a_row == 1 && a_bytes % ALIASING_BYTES == 0));
-    const int fetch = b_col == 1 || b_col * (ptrdiff_t)sizeof(REAL) >= PAGE_BYTES;
     const ptrdiff_t passes = (m + ROWS_PER_PASS - 1) / ROWS_PER_PASS, blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
     const ptrdiff_t pass = m > ROWS_PER_PASS ? (blocks + passes - 1) / passes * BLOCK_ROWS : m; /* passes of equal rows */
     REAL *packed_a = panel + DEPTH * PANEL_WIDTH;
@@ -379,7 +343,6 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
             for (ptrdiff_t j = 0, width; j < n; j += width) {
                 const REAL *bp = b + p * b_row + j * b_col, *start = bias ? bias + j : NULL;
                 REAL *cp = c + i * c_row + j;
-                NAME(ahead_) ahead = {0};
                 ptrdiff_t bp_row = b_row;
                 width = NAME(width_)(n, j);
                 if (width < LANES) {
@@ -390,22 +353,14 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
                     continue;
                 }
                 if (!direct) {
-                    const REAL *next = bp + PANEL_WIDTH * b_col;
-                    const ptrdiff_t lines = n - j < 2 * PANEL_WIDTH ? 0 : depth * PANEL_WIDTH / LINE;
-                    if (shared && width == PANEL_WIDTH)
-                        bp = NAME(shared_panel_)(shared, b + p * b_row, j, depth, b_row, panel);
-                    else
-                        bp = NAME(pack_)(depth, width, bp, b_row, b_col, panel);
-                    if (bp != panel)
-                        ahead = (NAME(ahead_)){bp + depth * PANEL_WIDTH, LINE, lines, lines};
-                    else if (fetch)
-                        ahead = (NAME(ahead_)){next, b_col == 1 ? b_row : b_col, b_col == 1 ? depth : PANEL_WIDTH, lines};
+                    NAME(pack_)(depth, width, bp, b_row, b_col, panel);
+                    bp = panel;
                     bp_row = PANEL_WIDTH;
                 }
                 if (width == LANES)
                     NAME(rows1_)(rows, depth, ap, step, row, column, bp, bp_row, cp, c_row, start, add);
                 else
-                    NAME(rows2_)(width - LANES, rows, depth, ap, step, row, column, bp, bp_row, cp, c_row, start, add, ahead);
+                    NAME(rows2_)(width - LANES, rows, depth, ap, step, row, column, bp, bp_row, cp, c_row, start, add);
             }
         }
     }
@@ -468,7 +423,7 @@ static FN_NO_CLONE void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *
         NAME(row_block_)(1, k, a, b + j, n, bias + j, c + j);
     if (n < LANES) {
         REAL panel[DEPTH * VECTOR_BYTES / sizeof(REAL)];
-        NAME(product)(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, panel, NULL);
+        NAME(product)(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, panel);
     } else if (j < n) {
         REAL sum[VECTOR_BYTES / sizeof(REAL)];
         for (ptrdiff_t t = j; t < n; t++)

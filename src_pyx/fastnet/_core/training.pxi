@@ -389,7 +389,7 @@ cdef void train_worker(int number, void* argument) noexcept nogil:
     cdef Training* task = <Training*> argument
     cdef Worker worker
     worker.number = number
-    worker.panel, worker.shared = task.panels + number * PANEL_BYTES, NULL
+    worker.panel = task.panels + number * PANEL_BYTES
     worker.scratch = task.scratch + number * task.scratch_size
     worker.room = task.rooms + number * task.room_size
     worker.totals = task.totals + number * (task.batch.n_layers + 1)
