@@ -219,15 +219,13 @@ cdef void conv_forward(const Layer* layer, const Pass* here, const real* A, real
 
 cdef void forward_of_copies(const Windows* windows, const real* A, const real* W, const real* b, real* Z, Py_ssize_t n_windows,
                             Py_ssize_t filters, Worker* worker) noexcept nogil:
-    cdef Py_ssize_t size = windows.runs * windows.run, step = windows_at_a_time(size), start = 0, n, i
+    cdef Py_ssize_t size = windows.runs * windows.run, step = windows_at_a_time(size), start = 0, n
     cdef bint together = lie_together(windows)
     cdef real* room = <real*> worker.room
     while start < n_windows and not ended(worker):
         n = min(step, n_windows - start)
         copy_windows(windows, A, start, n, 0, size, room)
-        for i in range(n):
-            copy_row(Z + i * filters, b, filters * sizeof(real))
-        own(n, filters, size, room, 1 if together else size, n if together else 1, W, filters, 1, Z, filters, <real*> NULL, True,
+        own(n, filters, size, room, 1 if together else size, n if together else 1, W, filters, 1, Z, filters, b, False,
             <real*> worker.panel)
         Z += n * filters
         start += n
