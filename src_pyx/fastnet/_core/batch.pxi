@@ -12,7 +12,7 @@ cdef Pass pass_of(const Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssiz
     here.layers, here.n_layers, here.params = batch.layers, batch.n_layers, batch.params
     here.A, here.dZ, here.D, here.kept = batch.A, batch.dZ, batch.D, batch.kept
     here.summaries, here.partials, here.group_rows = batch.summaries, batch.partials, batch.group_rows
-    here.first, here.rows = r0, r1 - r0
+    here.first, here.place, here.rows = r0, r0, r1 - r0
     here.X, here.order, here.start = &batch.X, batch.order, start + r0
     here.dropout = 0 if not batch.drops else (settings[S_DROPOUT] if task.n_columns > 1 else 1)
     here.seed, here.step = batch.seed, <uint64> step
@@ -149,5 +149,7 @@ cdef void share_through_stage(Training* task, Py_ssize_t stage, Py_ssize_t start
     cdef Pass here
     while r0 < r1 and not flag_is_up(&task.signals.signalled):
         here = pass_of(task, start, r0, r1 if r1 - r0 < task.piece_rows else r0 + task.piece_rows, step, settings, <real*> NULL)
+        if task.batch.n_cuts == 0:
+            here.place = worker.number * task.piece_rows
         rows_through_stage(task, &here, stage, scale, settings, worker, <real*> NULL)
         r0 += task.piece_rows

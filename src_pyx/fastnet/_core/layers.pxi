@@ -11,11 +11,12 @@ cdef struct Pass:
     void** A                    # A[l] (.., n[l]) for l = 1 .. L
     void** dZ
     void** D                    # g'(Z[l]) of the layers that keep it; NULL: there is no way back
-    void** kept                 # (.., layer.kept); NULL: there is no way back
+    void** kept                 # (.., layer.kept), of layers with partials from `place` on; NULL: there is no way back
     void** summaries            # of groups of the batch's rows (groups, layer.summary); NULL: there is no way back
     void** partials             # of larger groups, of group_rows each (groups, layer.partial)
     Py_ssize_t group_rows
     Py_ssize_t first            # where these rows begin in all of them
+    Py_ssize_t place            # where they begin in what is needed no longer when they have gone back
     Py_ssize_t rows
     const void* inputs          # these rows of dense X, or NULL
     const Rows* X
@@ -59,7 +60,9 @@ cdef inline const real* output_rows(const Layer* layer, const Pass* here, real* 
 
 cdef inline real* kept_rows(const Layer* layer, const Pass* here, real* unused) noexcept nogil:
     """What a layer's forward pass keeps for the way back, or NULL if there is none."""
-    return NULL if here.kept == NULL else rows_at(here.kept, layer.number, layer.kept, here, <real*> NULL)
+    if here.kept == NULL:
+        return NULL
+    return <real*> here.kept[layer.number] + (here.place if layer.partial > 0 else here.first) * layer.kept
 
 
 include "layers/dense.pxi"

@@ -287,7 +287,7 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
  * output layer. (256, 256) (256, 10): 57 to 89 GFLOP/s; with 12 columns, 70 to 93; with 15, nothing. */
 #define SWAPPED_COLUMNS 128
 static FN_NO_CLONE void NAME(swapped_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row,
-                           ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, int accumulate, REAL *panel)
+                           ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
     REAL swapped[SWAPPED_COLUMNS * 3 / 2 * VECTOR_BYTES / sizeof(REAL)];
     for (ptrdiff_t i = 0; i < m; i += SWAPPED_COLUMNS) {
@@ -296,7 +296,11 @@ static FN_NO_CLONE void NAME(swapped_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, co
             for (ptrdiff_t r = 0; r < rows; r++)
                 for (ptrdiff_t j = 0; j < n; j++)
                     swapped[j * SWAPPED_COLUMNS + r] = c[(i + r) * c_row + j];
-        NAME(product)(n, rows, k, b, b_col, b_row, a + i, a_col, 1, swapped, SWAPPED_COLUMNS, NULL, accumulate, panel);
+        else if (bias)
+            for (ptrdiff_t j = 0; j < n; j++)
+                for (ptrdiff_t r = 0; r < rows; r++)
+                    swapped[j * SWAPPED_COLUMNS + r] = bias[j];
+        NAME(product)(n, rows, k, b, b_col, b_row, a + i, a_col, 1, swapped, SWAPPED_COLUMNS, NULL, accumulate || bias, panel);
         for (ptrdiff_t r = 0; r < rows; r++)
             for (ptrdiff_t j = 0; j < n; j++)
                 c[(i + r) * c_row + j] = swapped[j * SWAPPED_COLUMNS + r];
@@ -315,8 +319,8 @@ FN_INLINE ptrdiff_t NAME(width_)(ptrdiff_t n, ptrdiff_t j)
 static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                           ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
-    if (n <= LANES * 3 / 2 && n != LANES && m >= LANES && m > n && a_row == 1 && !bias) {
-        NAME(swapped_)(m, n, k, a, a_col, b, b_row, b_col, c, c_row, accumulate, panel);
+    if (n <= LANES * 3 / 2 && n != LANES && m >= LANES && m > n && a_row == 1) {
+        NAME(swapped_)(m, n, k, a, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel);
         return;
     }
     const int direct = b_col == 1 && m < ROWS_WORTH_PACKING && b_row < STRIDE_WORTH_PACKING;
@@ -453,20 +457,22 @@ FN_INLINE void NAME(sums_block_)(const int vectors, ptrdiff_t k, const REAL *res
         *(VECTOR *)(c + v * LANES) = sum[v];
 }
 
-/* The same where several whole rows fill a vector: a row of each makes a sum of its own, and these are added in the end. */
+/* The same of rows shorter than a vector: of the fewest vectors that whole rows fill each makes a sum of its own, and these are added in
+ * the end. */
 static void NAME(short_row_sums_)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict b, REAL *restrict c, int accumulate)
 {
-    REAL sum[VECTOR_BYTES / sizeof(REAL)];
-    VECTOR total = {0};
-    ptrdiff_t i = 0;
-    for (; i + LANES <= n * k; i += LANES)
-        total += LOAD(b + i);
-    *(VECTOR *)sum = total;
+    REAL sum[VECTOR_BYTES / sizeof(REAL) * VECTOR_BYTES / sizeof(REAL)] = {0};
+    ptrdiff_t length = LANES, i = 0;
+    while (length % n)
+        length += LANES;
+    for (; i + length <= n * k; i += length)
+        for (ptrdiff_t j = 0; j < length; j += LANES)
+            *(VECTOR *)(sum + j) += LOAD(b + i + j);
     for (ptrdiff_t j = 0; i + j < n * k; j++)
         sum[j] += b[i + j];
     for (ptrdiff_t j = 0; j < n; j++) {
         REAL all = accumulate ? c[j] : 0;
-        for (ptrdiff_t t = j; t < LANES; t += n)
+        for (ptrdiff_t t = j; t < length; t += n)
             all += sum[t];
         c[j] = all;
     }
@@ -475,7 +481,7 @@ static void NAME(short_row_sums_)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict
 static void NAME(column_sums)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict b, REAL *restrict c, int accumulate)
 {
     ptrdiff_t j = 0;
-    if (n < LANES && LANES % n == 0) {
+    if (n < LANES) {
         NAME(short_row_sums_)(n, k, b, c, accumulate);
         return;
     }

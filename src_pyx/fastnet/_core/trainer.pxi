@@ -163,7 +163,8 @@ cdef class Trainer:
                 A = part(&place, rows * layer.n_out * item)
                 D = part(&place, rows * layer.n_out * item) if layer.keeps else NULL
                 dZ = part(&place, rows * layer.n_out * item)
-                kept = part(&place, rows * layer.kept * item) if layer.kept > 0 else NULL
+                together = self.n_threads * task.piece_rows if layer.partial > 0 and plan.n_cuts == 0 else rows
+                kept = part(&place, together * layer.kept * item) if layer.kept > 0 else NULL
                 if buffer is not None:
                     batch.A[l], batch.D[l], batch.dZ[l], batch.kept[l] = A, D, dZ, kept
                 summaries = part(&place, groups * layer.summary * item) if layer.summary > 0 else NULL
@@ -191,19 +192,21 @@ cdef class Trainer:
     cdef int _choose_pieces(self, row_bytes, parameter_bytes) except -1:
         """How the rows of a batch are divided: into groups whatever the team, shares of a worker, pieces of these."""
         cdef Training* task = &self.task
-        cdef Py_ssize_t unit = 1, l
+        cdef Py_ssize_t l
         eighth = (task.batch_size + PARTS_OF_GRADIENT - 1) // PARTS_OF_GRADIENT
-        task.batch.group_rows = (eighth + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP * ROWS_PER_GROUP
-        if self.plan.n_cuts > 0:
-            unit = ROWS_PER_GROUP
-        for l in range(self.plan.n_layers):
-            if self.plan.layers[l].partial > 0:
-                unit = task.batch.group_rows
+        group = (eighth + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP * ROWS_PER_GROUP
+        has_partials = any(self.plan.layers[l].partial > 0 for l in range(self.plan.n_layers))
         rows = ROWS_PER_PIECE if task.heavy else task.batch_size
-        if not self.plan.uses_blas:
+        if has_partials:
             rows = min(rows, max(PIECE_BYTES, PIECE_OF_PARAMETERS * parameter_bytes) // row_bytes)
-        task.share_unit = unit
-        task.piece_rows = (max(rows, ROWS_PER_GROUP) + unit - 1) // unit * unit
+        rows = max((rows + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP, 1) * ROWS_PER_GROUP
+        if has_partials and rows >= group:
+            rows -= rows % group
+        while has_partials and rows < group and group % rows:       # pieces do not go over the end of a group
+            rows -= ROWS_PER_GROUP
+        task.batch.group_rows = group
+        task.share_unit = group if has_partials else ROWS_PER_GROUP if self.plan.n_cuts > 0 else 1
+        task.piece_rows = rows
         return 0
 
     def _allocate(self, size):

@@ -246,7 +246,7 @@ cdef void forward_of_lines(const Layer* layer, const Pass* here, const Windows* 
 
 cdef void forward_of_copies(const Layer* layer, const Pass* here, const Windows* windows, const real* A, Py_ssize_t start, Py_ssize_t end,
                             real* Z, Worker* worker) noexcept nogil:
-    cdef Py_ssize_t filters = layer.dims[0], size = windows.runs * windows.run, step = windows_at_a_time(size), n, i
+    cdef Py_ssize_t filters = layer.dims[0], size = windows.runs * windows.run, step = windows_at_a_time(size), n
     cdef const real* W = <const real*> here.params + layer.places[0]
     cdef const real* b = <const real*> here.params + layer.places[1]
     cdef bint together = lie_together(windows)
@@ -255,9 +255,7 @@ cdef void forward_of_copies(const Layer* layer, const Pass* here, const Windows*
     while start < end and not ended(worker):
         n = min(step, end - start)
         copy_windows(windows, A, start, n, 0, size, room)
-        for i in range(n):
-            copy_row(Z + i * filters, b, filters * sizeof(real))
-        own(n, filters, size, room, 1 if together else size, n if together else 1, W, filters, 1, Z, filters, <real*> NULL, True,
+        own(n, filters, size, room, 1 if together else size, n if together else 1, W, filters, 1, Z, filters, b, False,
             <real*> worker.panel)
         Z += n * filters
         start += n

@@ -289,25 +289,13 @@ cdef void recurrent_backward(const Layer* layer, const Pass* here, const real* A
     while first < here.rows and not ended(worker):
         end = min((here.first + first) // here.group_rows * here.group_rows + here.group_rows - here.first, here.rows)
         partial = <real*> here.partials[layer.number] + (here.first + first) // here.group_rows * layer.partial
-        memset(partial, 0, layer.partial * sizeof(real))
+        if (here.first + first) % here.group_rows == 0:
+            memset(partial, 0, layer.partial * sizeof(real))
         while first < end:
             take_rows_together(layer, here, first, end, &rows, <real*> NULL)
             rows_back_through_steps(layer, here, &rows, A, dZ, dA, accumulate, &collected, partial, worker)
             first += rows.n
         add_collected(layer, here, &collected, dA, accumulate, partial, worker)
-
-
-cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* restrict x, real* restrict to) noexcept nogil:
-    """By squares that stay in cache."""
-    cdef Py_ssize_t i = 0, j, k, l
-    while i < rows:
-        j = 0
-        while j < columns:
-            for k in range(j, min(j + 16, columns)):
-                for l in range(i, min(i + 16, rows)):
-                    to[k * rows + l] = x[l * columns + k]
-            j += 16
-        i += 16
 
 
 cdef void rows_back_through_steps(const Layer* layer, const Pass* here, const RowsTogether* rows, const real* A, const real* dZ, real* dA,
