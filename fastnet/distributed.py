@@ -23,7 +23,7 @@ import fastnet
 from fastnet import _core, _data, _identity, losses, optimizers
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._objective import refuse_statistics
-from fastnet._sampling import SeededOrder
+from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
 from fastnet.history import History
 from fastnet.losses import Loss
@@ -429,8 +429,7 @@ class RankSession(Session):
 
     def _run_rows(self, max_batches: int | None) -> Any:
         rng = self._sampler.of_epoch(self.epoch, self._part.ranks.rank)
-        order = np.arange(self._bounds[-1], dtype=np.uint32)
-        order = order if rng is None else rng.permutation(order)
+        order = order_of(int(self._bounds[-1]), rng)
         n_batches = self.steps_per_epoch if max_batches is None else min(self.steps_per_epoch, max_batches)
         return self._run_part(order, n_batches, self.step)
 

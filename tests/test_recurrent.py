@@ -108,11 +108,9 @@ def test_ragged_networks_go_step_by_step(rng):
     np.testing.assert_allclose(A, net.forward(series), rtol=0, atol=1e-13)
 
 
-def test_members_and_shapes_that_do_not_fit():
+def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"LSTM takes rows of shape \(length, channels\), got \(6,\)"):
         fn.Network([fn.LSTM(3), fn.Dense(1)], 6)
-    with pytest.raises(ValueError, match="members of an ensemble"):
-        network([fn.GRU(3)], n_members=2)
     with pytest.raises(ValueError, match="activation"):
         fn.RNN(3, "silu")
     with pytest.raises(ValueError, match="n_units must be at least 1"):

@@ -14,16 +14,24 @@ from fastnet.tabular._metrics import Metric
 MANY_ROWS = {"fast": 20_000, "default": 5_000, "best": 20_000}
 LEAST_EPOCHS = {"fast": 6, "default": 12, "best": 12}
 
+#: Rows above which a preset trains on some of its folds only, and how many these are.
+ROWS_FOR_FEWER_FOLDS = 4_000
+FEWER_FOLDS = {"fast": 1, "default": 3, "best": 5}
+
 #: Most numbers that are embedded where the choice is left open.
 MOST_EMBEDDED = 500
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Everything about the networks that a preset decides; the estimators document the fields."""
+    """Everything about the networks that a preset decides; the estimators document the fields.
+
+    Of the `n_folds` parts of the rows the first `n_trained_folds` validate networks.
+    """
 
     n_members: int = 1
     n_folds: int = 5
+    n_trained_folds: int = 5
     ensemble: str = "packed"
     hidden_layer_sizes: tuple[int, ...] = (128, 128, 128)
     activation: str = "selu"
@@ -108,6 +116,8 @@ def resolved(
     for name in {"hidden_layer_sizes", "numeric_embedding"} & set(given):
         given[name] = tuple(np.atleast_1d(given[name]).tolist())
     chosen = replace(chosen, **given)
+    fewer = "n_folds" not in given and n_rows > ROWS_FOR_FEWER_FOLDS
+    chosen = replace(chosen, n_trained_folds=FEWER_FOLDS[preset] if fewer else chosen.n_folds)
     if "batch_size" not in given:
         chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
     if "learning_rate" not in given:

@@ -83,6 +83,15 @@ class BestEpochs(Callback):
         self.best = np.full(session.network.n_members, np.inf)
         self.params = session.network.params.copy()
         self.waited = 0
+        self.kept = self._by_members(session.network, self.params)
+        self.current = self._by_members(session.network, session.network.params)
+
+    @staticmethod
+    def _by_members(network: Network, params: np.ndarray) -> list[np.ndarray]:
+        """Views of all parameters, each of shape (n_members, numbers of each); none where members share parameters."""
+        if network._together.kind != "packed":
+            return []
+        return [network.parts_of(view) for view in network.views(params).values()]
 
     def on_epoch_end(self, session: Any) -> bool:
         """Judge the members and keep those that are better than they were."""
@@ -97,10 +106,9 @@ class BestEpochs(Callback):
         better = found <= self.best
         self.waited = 0 if (found < self.best).any() else self.waited + 1
         self.best = np.where(better, found, self.best)
-        if network._together.kind == "packed":
-            for kept, view in zip(network.views(self.params).values(), network.parameters.values(), strict=True):
-                kept.reshape(network.n_members, -1)[better] = view.reshape(network.n_members, -1)[better]
-        elif found.mean() <= np.min([scores.mean() for scores in self.scores]):
+        for kept, current in zip(self.kept, self.current, strict=True):
+            kept[better] = current[better]
+        if not self.kept and found.mean() <= np.min([scores.mean() for scores in self.scores]):
             self.params[:] = network.params
         return self.waited > self.patience
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
-from fastnet.tabular import _folds
+from fastnet.tabular import _choices, _folds
 from fastnet.tabular._calibration import best_temperature
 from fastnet.tabular._choices import category_units, resolved
-from fastnet.tabular._metrics import CLASSIFICATION
+from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION
 from fastnet.tabular._mixture import greedy_weights
 from fastnet.tabular._recipe import Progress
 from fastnet.tabular._splits import splits
@@ -77,6 +78,13 @@ class TestLearning:
         important = dict(zip(model.feature_names_in_, model.feature_importances_, strict=True))
         assert max(important, key=important.get) in ("town", "x")
         assert important["constant"] == 0
+
+    def test_importances_are_those_of_the_last_fit(self):
+        model = fn.TabularRegressor(**QUICK, n_epochs=2).fit(X, VALUES)
+        before = model.feature_importances_
+        assert model.feature_importances_ is before
+        assert not np.array_equal(model.fit(X[::-1], VALUES[::-1]).feature_importances_, before)
+        assert not hasattr(clone(model), "feature_importances_")
 
     @pytest.mark.parametrize("metric", ["log_loss", "roc_auc"])
     def test_metrics_of_classification(self, metric):
@@ -164,6 +172,14 @@ class TestFitting:
         members = [model._in_units(network.forward_members(Z)[:, i].astype(float))[:, 0] for i in range(2)]
         reached = np.mean([np.sqrt(np.mean((values - VALUES[200:]) ** 2)) for values in members])
         assert reached <= min(model.history_[0].val_loss) * (1 + 1e-5)
+
+    def test_epochs_of_a_classification_are_chosen_by_errors_and_log_loss(self):
+        model = fn.TabularClassifier(**QUICK, n_members=1, n_epochs=8, calibrate=False)
+        model.fit(X[:200], LABELS[:200], X_val=X[200:], y_val=LABELS[200:])
+        errors = np.mean(model.predict(X[200:]) != LABELS[200:])
+        reached = errors + log_loss(LABELS[200:], model.predict_proba(X[200:]))
+        assert reached == pytest.approx(min(model.history_[0].val_loss), rel=1e-4)
+        assert model.validation_score_ == pytest.approx(-errors)
 
     def test_groups_are_not_parted(self):
         groups = np.repeat(np.arange(30), 10)
@@ -267,6 +283,21 @@ class TestFitting:
         chosen = resolved(fn.TabularClassifier(preset="fast"), n_rows, 3, [n_categories], metric, regression=False)
         assert (chosen.batch_size, chosen.n_epochs) == (batch_size, n_epochs)
 
+    @pytest.mark.parametrize(
+        ("options", "n_rows", "n_trained"),
+        [({}, 4000, 5), ({}, 4001, 3), ({"n_folds": 4}, 4001, 4), ({"preset": "best"}, 4001, 5), ({"preset": "fast"}, 4001, 1)],
+    )
+    def test_of_many_rows_fewer_folds_are_trained(self, options, n_rows, n_trained):
+        chosen = resolved(fn.TabularRegressor(**options), n_rows, 1, [], REGRESSION["rmse"], regression=True)
+        assert chosen.n_trained_folds == n_trained
+
+    @pytest.mark.parametrize("given", [True, False])
+    def test_fewer_folds_are_fewer_networks_or_members(self, given, monkeypatch):
+        monkeypatch.setattr(_choices, "ROWS_FOR_FEWER_FOLDS", 100)
+        validation = {"X_val": X[200:], "y_val": VALUES[200:]} if given else {}
+        model = fn.TabularRegressor(n_epochs=1, numeric_embedding="none", random_state=0).fit(X[:200], VALUES[:200], **validation)
+        assert [network.n_members for network in model.networks_] == ([3] if given else [1, 1, 1])
+
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
         assert np.isnan(model.validation_score_)
@@ -300,14 +331,13 @@ class TestFitting:
     def test_seconds_of_a_fold(self, left, n_folds, beside_training, expected):
         assert fold_seconds(left, n_folds, beside_training) == expected
 
-    def test_no_time_for_all_folds_or_importances(self, monkeypatch):
+    def test_no_time_for_all_folds(self, monkeypatch):
         """A clock that goes on by a second whenever it is read."""
         clock = iter(range(10**6))
         monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
         model = fn.TabularRegressor(n_folds=5, n_epochs=1000, time_limit=60, random_state=0, n_threads=1).fit(X, VALUES)
         assert next(clock) <= 66
         assert 1 <= len(model.networks_) < 10
-        assert np.isnan(model.feature_importances_).all()
         assert not np.isnan(model.validation_score_)
 
     def test_rows_of_no_weight_do_not_count(self):
@@ -405,6 +435,7 @@ class TestFiles:
             assert again.summary() == model.summary()
             assert again.history_[0].val_loss == model.history_[0].val_loss
             assert np.array_equal(again.feature_importances_, model.feature_importances_)
+            assert "_measure_importances" not in vars(again)
             if hasattr(model, "predict_proba"):
                 assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
 

@@ -27,6 +27,7 @@ cdef struct Inference:
     const Loss* loss            # or NULL
     const Targets* targets
     double* values              # (n,) the rows' losses, with loss
+    Panels shared               # of the parameters, where several blocks read them; else without states
     char* scratch               # per worker
     Py_ssize_t scratch_size
     Py_ssize_t room             # numbers of it for what layers make on their way
@@ -108,6 +109,7 @@ cdef void infer_worker(int number, void* argument) noexcept nogil:
     cdef Inference* task = <Inference*> argument
     cdef Worker worker
     worker.number, worker.signals = number, &task.signals
+    worker.shared = &task.shared if task.shared.states != NULL else NULL
     worker.panel, worker.scratch, worker.room, worker.totals = NULL, NULL, NULL, NULL
     if task.width == cnp.NPY_FLOAT:
         infer_rows[float](task, &worker, NULL)
@@ -126,7 +128,8 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     cdef bint reviewed = 1 < worth and work < LONG_CALL
     cdef Py_ssize_t most = ROWS_PER_BLOCK_BLAS if plan.uses_blas else ROWS_PER_BLOCK
     cdef Py_ssize_t blocks = worth * BLOCKS_PER_WORKER if worth > 1 else 1
-    cdef Py_ssize_t block_rows = max(<Py_ssize_t> 1, min(most, (task.X.n + blocks - 1) // blocks))
+    cdef Py_ssize_t block_rows = min(min(most, task.X.n), ((task.X.n - 1) // (blocks * ROW_UNIT) + 1) * ROW_UNIT)
+    cdef Py_ssize_t params_size = plan.n_params * (4 if task.width == cnp.NPY_FLOAT else 8)
     cdef TeamSize sizes
     cdef long long began = now_nanoseconds(), now
     cdef char* place = NULL
@@ -149,8 +152,15 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     task.block_rows = block_rows
     lay_block(&place, task)             # from address 0: its size
     task.scratch_size = (<Py_ssize_t> place + 64 + 4095) // 4096 * 4096
-    cdef cnp.ndarray scratch = np.empty(size * task.scratch_size, dtype=np.uint8)
+    cdef cnp.ndarray scratch = np.empty(size * task.scratch_size, dtype=np.uint8), panels
     task.scratch = <char*> cnp.PyArray_DATA(scratch)
+    if task.X.n > block_rows:
+        panels = np.empty(params_size + PANEL_STATES(params_size) + 64, dtype=np.uint8)
+        place = <char*> cnp.PyArray_DATA(panels)
+        task.shared.vector = task.params
+        task.shared.packed = part(&place, params_size)
+        task.shared.states = <unsigned char*> place
+        memset(place, PANEL_IS_MISSING, PANEL_STATES(params_size))
     start_signals(&task.signals, &task.team)
     with nogil:
         team_run(&task.team, size, infer_worker, task)
@@ -237,7 +247,7 @@ cdef void infer_row(Plan plan, const void* params, const void* x, void* out, voi
     cdef const Layer* layer = plan.layers + plan.n_layers - 1
     here.layers, here.n_layers, here.params, here.A, here.inputs = plan.layers, plan.n_layers, params, A, x
     here.first, here.rows, here.D, here.kept, here.summaries = 0, 1, NULL, NULL, NULL
-    worker.number, worker.signals = 0, NULL
+    worker.number, worker.signals, worker.shared = 0, NULL, NULL
     worker.panel, worker.scratch, worker.room, worker.totals = NULL, NULL, NULL, NULL
     place += (plan.n_layers + 1) * sizeof(void*)
     slots = <real*> part(&place, 0)

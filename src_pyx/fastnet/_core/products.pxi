@@ -4,15 +4,22 @@
 cdef extern from "product.h" nogil:
     const bint HAVE_OWN_PRODUCT
     const Py_ssize_t PANEL_BYTES
+    Py_ssize_t PANEL_STATES(Py_ssize_t bytes)
+    const unsigned char PANEL_IS_MISSING
     void productf(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t a_row, Py_ssize_t a_col, const float* b,
-                  Py_ssize_t b_row, Py_ssize_t b_col, float* c, Py_ssize_t c_row, const float* bias, bint accumulate, float* panel)
+                  Py_ssize_t b_row, Py_ssize_t b_col, float* c, Py_ssize_t c_row, const float* bias, bint accumulate, float* panel,
+                  const Panels* shared)
     void productd(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* a, Py_ssize_t a_row, Py_ssize_t a_col, const double* b,
                   Py_ssize_t b_row, Py_ssize_t b_col, double* c, Py_ssize_t c_row, const double* bias, bint accumulate,
-                  double* panel)
+                  double* panel, const Panels* shared)
     void row_productf(Py_ssize_t n, Py_ssize_t k, const float* a, const float* b, const float* bias, float* c)
     void row_productd(Py_ssize_t n, Py_ssize_t k, const double* a, const double* b, const double* bias, double* c)
     void column_sumsf(Py_ssize_t n, Py_ssize_t k, const float* b, float* c, bint accumulate)
     void column_sumsd(Py_ssize_t n, Py_ssize_t k, const double* b, double* c, bint accumulate)
+
+
+cdef enum:
+    ROW_UNIT = 12                   # a multiple of the rows that products take at a time
 
 
 # Weights from this size on are left to BLAS, forward and for dA; dW is made in tiles that own products do best
@@ -40,13 +47,19 @@ cdef inline void gemm(char* trans_b, char* trans_a, int n, int m, int k, const r
         dgemm(trans_b, trans_a, &n, &m, &k, &one, <real*> b, &b_row, <real*> a, &a_row, &beta, c, &c_row)
 
 
+cdef inline void own_shared(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, Py_ssize_t a_col, const real* b,
+                            Py_ssize_t b_row, Py_ssize_t b_col, real* c, Py_ssize_t c_row, const real* bias, bint accumulate,
+                            real* panel, const Panels* shared) noexcept nogil:
+    if real is float:
+        productf(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel, shared)
+    else:
+        productd(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel, shared)
+
+
 cdef inline void own(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, Py_ssize_t a_col, const real* b,
                      Py_ssize_t b_row, Py_ssize_t b_col, real* c, Py_ssize_t c_row, const real* bias, bint accumulate,
                      real* panel) noexcept nogil:
-    if real is float:
-        productf(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel)
-    else:
-        productd(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel)
+    own_shared(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel, NULL)
 
 
 cdef Py_ssize_t slice_width(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, const Worker* worker) noexcept nogil:
@@ -75,7 +88,7 @@ cdef void forward_product(const real* A, Py_ssize_t a_row, const real* W, const 
         else:
             row_productd(n_out, n_in, A, W, b, Z)
     elif not by_blas:
-        own(rows, n_out, n_in, A, a_row, 1, W, n_out, 1, Z, z_row, b, False, <real*> worker.panel)
+        own_shared(rows, n_out, n_in, A, a_row, 1, W, n_out, 1, Z, z_row, b, False, <real*> worker.panel, worker.shared)
     else:
         for r in range(rows if b != NULL else 0):
             memcpy(Z + r * z_row, b, n_out * sizeof(real))

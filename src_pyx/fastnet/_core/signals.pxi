@@ -60,10 +60,18 @@ cdef void wait_and_look(Signals* signals, Team* team) noexcept nogil:
     signals.last_chance = now_nanoseconds()
 
 
+cdef extern from "product.h":
+    ctypedef struct Panels:
+        const void* vector
+        void* packed
+        unsigned char* states
+
+
 cdef struct Worker:
     # What one thread of a team has.
     int number                      # worker 0 is the caller
     char* panel                     # PANEL_BYTES for the products
+    const Panels* shared            # packed parameters, which all workers read, or NULL
     char* scratch                   # for the gradient of a tile
     char* room                      # for what a layer makes on its way, of Plan.room numbers
     void** totals                   # its own summary of the batch for each layer that needs one, while training
