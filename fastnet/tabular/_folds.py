@@ -174,11 +174,12 @@ def train_folds(
         (chosen, left_out), task = parts[part], tasks[kind]
         rows, held = data[chosen], data[left_out] if given is None else given
         network = task.network(rows.X, seed + number)
+        n_judged = len(held) if task.choices.keeps_best else 0
         history = train(
             network,
             (rows.X, task.as_targets(rows.y), rows.weights),
-            partial(task.badness_of_members, rows=held) if len(held) else None,
-            len(held),
+            partial(task.badness_of_members, rows=held) if n_judged else None,
+            n_judged,
             task.choices,
             loss=task.loss,
             end=turn.end_of_training(-(-n_left // n_workers)),
