@@ -68,7 +68,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
     return Table([str(name) for name in frame.columns], [_plain(column) for column in frame.iter_columns()], m)
 
 
-def _plain(column: nw.Series[Any]) -> Any:
+def _plain(column: Any) -> Any:
     """Numbers as an array, if it can hold them without a change of their type; anything else as it is."""
     dtype = column.dtype
     if not dtype.is_numeric():
