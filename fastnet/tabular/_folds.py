@@ -193,11 +193,12 @@ def train_folds(
         part, kind = divmod(number, len(tasks))
         (rows, held), task = parts[part](), tasks[kind]
         network = task.network(rows, seed + number)
+        n_judged = len(held) if task.choices.keeps_best else 0
         history = train(
             network,
             rows,
-            partial(task.badness_of_members, rows=held) if len(held) else None,
-            len(held),
+            partial(task.badness_of_members, rows=held) if n_judged else None,
+            n_judged,
             task.choices,
             loss=task.loss,
             as_targets=task.as_targets,

@@ -167,9 +167,10 @@ class TestFitting:
         assert not np.array_equal(first, other)
 
     def test_best_epochs_of_members_are_kept(self):
-        model = fn.TabularRegressor(**QUICK, n_epochs=12).fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
+        model = fn.TabularRegressor(**QUICK, n_epochs=12, patience=12)
+        model.fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
         network, Z = model.networks_[0], model.preprocessor_.transform(X[200:])
-        members = [model._in_units(network.forward_members(Z)[:, i].astype(float))[:, 0] for i in range(2)]
+        members = [model._in_units(network.forward_members(Z)[:, i].astype(float))[:, 0] for i in range(3)]
         reached = np.mean([np.sqrt(np.mean((values - VALUES[200:]) ** 2)) for values in members])
         assert reached <= min(model.history_[0].val_loss) * (1 + 1e-5)
 
@@ -194,7 +195,9 @@ class TestFitting:
         y = np.sign(np.sin(40 * x[:, 0]))
         validation = {"X_val": x[200:], "y_val": y[200:]} if given else {}
         kinds = ("none", "piecewise_linear")
-        model = fn.TabularRegressor(**QUICK, n_folds=2, numeric_embedding=kinds, n_epochs=60).fit(x[:200], y[:200], **validation)
+        model = fn.TabularRegressor(
+            n_members=2, n_folds=2, numeric_embedding=kinds, n_epochs=60, hidden_layer_sizes=(128, 128, 128), random_state=0
+        ).fit(x[:200], y[:200], **validation)
         shares = {kind: 0.0 for kind in ("piecewise", "none")}
         for network, weight in zip(model.networks_, model.weights_, strict=True):
             kind = "piecewise" if any(node.operation.kind == "piecewise" for node in network._graph.nodes) else "none"
@@ -261,7 +264,7 @@ class TestFitting:
 
     def test_many_columns_have_no_importances_and_no_embeddings(self, rng):
         wide = rng.standard_normal((60, 6000))
-        model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(wide, wide[:, 0] > 0)
+        model = fn.TabularClassifier(n_folds=2, n_epochs=1, random_state=0).fit(wide, wide[:, 0] > 0)
         assert np.isnan(model.feature_importances_).all()
         assert not any("periodic" in name for name in model.networks_[0].parameters)
 
@@ -271,11 +274,11 @@ class TestFitting:
         model = fn.TabularClassifier(**QUICK, n_epochs=1, categorical_features=list(frame)).fit(frame, towns[0] > 9)
         tables = [branch[0] for branch in model.networks_[0].layers[0].branches if branch]
         found = [(table.n_categories, table.n_units, table.columns) for table in tables]
-        assert found == [((400,), 2, (0,)), ((20, 20), 4, (1, 2))]
+        assert found == [((400,), 2, (0,)), ((20, 20), 3, (1, 2))]
 
     @pytest.mark.parametrize(
         ("n_rows", "n_categories", "units", "batch_size", "n_epochs"),
-        [(200_000, 100_000, 2, 512, 6), (2000, 100, 2, 64, 16), (80_000, 1000, 8, 64, 6), (10**7, 10**6, 2, 1024, 6)],
+        [(200_000, 100_000, 2, 128, 8), (2000, 100, 2, 32, 16), (80_000, 1000, 8, 32, 8), (10**7, 10**6, 2, 1024, 8)],
     )
     def test_batches_that_outweigh_the_updates_of_categories(self, n_rows, n_categories, units, batch_size, n_epochs):
         assert category_units(n_categories, n_rows, 8) == units
@@ -285,7 +288,7 @@ class TestFitting:
 
     @pytest.mark.parametrize(
         ("options", "n_rows", "n_trained"),
-        [({}, 4000, 5), ({}, 4001, 3), ({"n_folds": 4}, 4001, 4), ({"preset": "best"}, 4001, 5), ({"preset": "fast"}, 4001, 1)],
+        [({}, 4000, 5), ({}, 4001, 3), ({"n_folds": 4}, 4001, 4), ({"preset": "best"}, 4001, 5), ({"preset": "fast"}, 4001, 3)],
     )
     def test_of_many_rows_fewer_folds_are_trained(self, options, n_rows, n_trained):
         chosen = resolved(fn.TabularRegressor(**options), n_rows, 1, [], REGRESSION["rmse"], regression=True)
@@ -297,6 +300,18 @@ class TestFitting:
         validation = {"X_val": X[200:], "y_val": VALUES[200:]} if given else {}
         model = fn.TabularRegressor(n_epochs=1, numeric_embedding="none", random_state=0).fit(X[:200], VALUES[:200], **validation)
         assert [network.n_members for network in model.networks_] == ([3] if given else [1, 1, 1])
+
+    @pytest.mark.parametrize(("n_columns", "n_units"), [(3, 8), (40, 3), (200, 2)])
+    def test_the_fast_preset_gives_many_numbers_few_units_each(self, n_columns, n_units, rng):
+        wide = rng.standard_normal((60, n_columns))
+        model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(wide, wide[:, 0] > 0)
+        assert model.networks_[0].layers[0].branches[0][0].n_units == n_units
+
+    @pytest.mark.parametrize(("options", "n_judged"), [({}, 0), ({"patience": 9}, 3), ({"preset": "default"}, 3)])
+    def test_the_fast_preset_keeps_the_last_epochs(self, options, n_judged):
+        model = fn.TabularClassifier(**QUICK | {"n_epochs": 3} | options).fit(X, LABELS)
+        assert {len(history.val_loss) for history in model.history_} == {n_judged}
+        assert not np.isnan(model.validation_score_)
 
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
@@ -343,7 +358,7 @@ class TestFitting:
     def test_rows_of_no_weight_do_not_count(self):
         weights = np.zeros(300)
         weights[:60] = 1
-        few = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, sample_weight=weights)
+        few = fn.TabularRegressor(**QUICK, n_folds=1, n_epochs=1).fit(X, VALUES, sample_weight=weights)
         assert few.history_[0].n_rows == [48]
         three = fn.TabularRegressor(**QUICK, n_epochs=2).fit(X, VALUES, sample_weight=np.arange(300) < 3)
         assert np.isnan(three.validation_score_)
