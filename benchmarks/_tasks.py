@@ -224,13 +224,19 @@ class Linked:
 
 @dataclass(frozen=True)
 class Streamed:
-    """Training on rows in "memory", in a "memory map" or in "Parquet" files, which the system has in its cache."""
+    """Training on rows in "memory", in a "memory map" or in "Parquet" files, which the system has in its cache.
+
+    A call is a fit of several epochs, as rows of a memory map are checked in the first one. `only_read`: reading all blocks once
+    an epoch, without training.
+    """
 
     kind: ClassVar[str] = "streamed"
+    n_epochs: ClassVar[int] = 5
 
     training: Training
     source: str
     block_rows: int = 4_000
+    only_read: bool = False
 
     @property
     def n_bytes(self) -> int:

@@ -261,7 +261,7 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _SUBMODULES:
         return import_module(f"fastnet.{name}")
-    hint = _hints.called_here(name, __all__) or _hints.kept_in(name, _SUBMODULES - {"dask"})
+    hint = _hints.called_here(name, __all__) or _hints.kept_in(name, _SUBMODULES)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 

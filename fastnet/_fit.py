@@ -84,7 +84,8 @@ def fit(
         update's number. By default the optimiser's own.
     sampling : {"shuffle", "random", "sequential"} or callable, default="shuffle"
         "shuffle": every row once an epoch, in random order. "random": a fresh random batch for each update. "sequential": the
-        rows as they are. Or a function of the session that gives the row numbers of the next epoch.
+        rows as they are. Or a function of the session that gives the row numbers of the next epoch; of blocks, the numbers of the
+        blocks that it reads.
     buffer : float or int, optional
         Of blocks: the share of the rows, or their number, that are shuffled together, 0.1 by default. Memory holds twice as
         many.

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastnet import _checks, _data
 from fastnet._objective import loss_of
-from fastnet._sampling import SeededOrder
+from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
 from fastnet.data import Blocks
 from fastnet.losses import Loss
@@ -328,9 +328,8 @@ def _stays_in_place(data: Blocks, network: Network) -> bool:
 
 def _order(n_new: int, n_rows: int, rng: np.random.Generator | None) -> np.ndarray:
     """Order of the rows of a buffer, whose first `n_new` came after the others."""
-    if rng is not None:
-        return rng.permutation(n_rows).astype(np.uint32)
-    return np.roll(np.arange(n_rows, dtype=np.uint32), n_rows - n_new)
+    order = order_of(n_rows, rng)
+    return np.roll(order, n_rows - n_new) if rng is None else order
 
 
 def _buffer_rows(buffer: float | None, m: int) -> int:

@@ -14,6 +14,7 @@ Training reads the blocks in random order, a tenth of the rows at a time, and sh
 from __future__ import annotations
 
 import os
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -314,11 +315,13 @@ def from_parquet(
     for file in files:
         roles.check(metadata[file].schema.to_arrow_schema().names, file)
     groups = [(file, group) for file in files for group in range(metadata[file].num_row_groups)]
+    opened = threading.local()  # files are not for several threads
 
     def read(number: int) -> Any:
         file, group = groups[number]
-        with parquet.ParquetFile(file, metadata=metadata[file]) as opened:
-            return opened.read_row_group(group, columns=roles.names, use_threads=False)
+        if getattr(opened, "path", None) != file:
+            opened.path, opened.file = file, parquet.ParquetFile(file, metadata=metadata[file])
+        return opened.file.read_row_group(group, columns=roles.names, use_threads=False)
 
     return _NamedBlocks(roles, read, [metadata[file].row_group(group).num_rows for file, group in groups])
 
@@ -376,7 +379,19 @@ class _Roles:
             raise ValueError(f"{where} has no column {', '.join(map(repr, missing))}.")
 
     def block(self, table: Any) -> Block:
-        """Features, targets and weights of a table."""
+        """Features, targets and weights of a table.
+
+        Raises
+        ------
+        ValueError
+            Features that are no numbers.
+        """
+        for name in self._features:
+            if np.asarray(table.column(name)[:0]).dtype.kind not in "fiub":
+                raise ValueError(
+                    f"Column {name!r} holds {table.schema.field(name).type}, no numbers: choose columns=[...], or take "
+                    "TabularClassifier or TabularRegressor, which turn such columns into numbers."
+                )
         return _values(table, self._features), *self._beside(table)
 
     def table(self, table: Any) -> Block:

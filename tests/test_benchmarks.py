@@ -378,8 +378,9 @@ class TestSeveralProcesses:
             rows = distributed.run(pool, [TINY], [TINY], [TINY], [])["rows"]
         assert [row["name"] for row in rows] == ["tiny, one rank", "tiny, two ranks", "tiny, 1 Gbit/s, 100 us"]
         assert [set(row["times"]) for row in rows] == [
-            {"fit", "one rank"}, {"one thread", "threads"}, {"one rank", "2 machines", "3 machines"}
+            {"fit", "one rank"}, {"one thread", "threads", "two processes apart"}, {"one rank", "2 machines", "3 machines"}
         ]  # fmt: skip
+        assert rows[1]["checks"][-1]["what"] == "one thread / two processes apart, the limit"
         # Four batches an epoch, in each of which two machines wait for one exchange at least.
         assert rows[2]["times"]["2 machines"]["min"] > 1e3 * 4 * LINKS[0].exchange(2, 4 * TINY.n_params)
         assert json.dumps(rows)

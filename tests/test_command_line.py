@@ -114,6 +114,24 @@ class TestFit:
         )
         assert "sold: time passed" in fn.load("m").summary()
 
+    def test_a_folder_is_read_in_pieces(self, folder, monkeypatch):
+        pytest.importorskip("pyarrow")
+        (folder / "parts").mkdir()
+        frame = houses()
+        frame.loc[:9, "dear"] = None
+        for number, rows in enumerate(np.split(np.arange(120), [8, 60])):
+            frame.iloc[rows].to_parquet(f"parts/{number}.parquet", row_group_size=25)
+        read, longest = fn.data.Blocks.read, []
+        monkeypatch.setattr(fn.data.Blocks, "read", lambda *number: longest.append(read(*number)) or longest[-1])
+        out = run("fit parts --target dear -o m --preset fast --seed 3")
+        assert "parts: 110 rows, 10 more without a target left out, 5 columns; classification of dear, 2 classes" in out
+        assert max(len(X) for X, _, _ in longest) == 25
+        assert fn.load("m").target_names_ == ["dear"]
+        assert "error: " in run("evaluate m parts")
+        assert "has no column 'dare'; did you mean 'dear'?" in run("fit parts --target dare -o m", 2)
+        (folder / "empty").mkdir()
+        assert "no folder with files *.parquet" in run("fit empty --target dear -o m", 2)
+
     @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "t.feather"])
     def test_polars_reads_where_pandas_is_missing(self, name, monkeypatch):
         pl = pytest.importorskip("polars")

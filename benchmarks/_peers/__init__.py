@@ -38,6 +38,7 @@ PEERS = {
     "PyTorch DDP, two ranks": Peer("torch_ranks", "torch"),
     "dask-ml Incremental": Peer("dask_ml", "dask_ml"),
     "Parquet": Peer("fastnet", "pyarrow"),
+    "reading Parquet alone": Peer("fastnet", "pyarrow"),
 }
 
 

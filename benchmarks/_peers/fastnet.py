@@ -43,17 +43,25 @@ def network(task: Training) -> fn.Network:
     return fn.Network(layers, task.n_features, dtype=task.dtype, random_state=0, **dict(task.network_options))
 
 
+def _read(data: fn.data.Blocks, n_epochs: int) -> None:
+    for _ in range(n_epochs):
+        for number in range(len(data.sizes)):
+            data.read(number)
+
+
 def streamed(task: Streamed, n_threads: int | None) -> Job:
     """Training on rows that are read from a file, or on the arrays in memory."""
     training, written = task.training, task.written()
     rows = {"memory": lambda: written, "memory map": lambda: (fn.data.from_arrays(*written), None),
             "Parquet": lambda: (fn.data.from_parquet(written, "y"), None)}  # fmt: skip
     X, y = rows[task.source]()
+    if task.only_read:
+        return lambda n: _read(X, n * task.n_epochs)
     net, seeds = network(training), count()
     options = {"optimizer": _OPTIMIZERS[training.optimizer], "batch_size": training.batch_size, "n_threads": n_threads}
 
     def train(n: int) -> None:
-        net.fit(X, y, epochs=n, random_state=next(seeds), **options)
+        net.fit(X, y, epochs=n * task.n_epochs, random_state=next(seeds), **options)
 
     return train
 

@@ -86,7 +86,7 @@ def streamed(task: Streamed, n_threads: int | None) -> Job:
         return tuple(torch.from_numpy(np.concatenate([array[part] for part in rows])) for array in (X, y))
 
     def train(n: int) -> None:
-        for _ in range(n):
+        for _ in range(n * task.n_epochs):
             groups = np.array_split(np.random.permutation(starts), 10)
             following = reader.submit(read, groups[0])
             for number in range(len(groups)):

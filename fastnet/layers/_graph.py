@@ -418,8 +418,10 @@ class Graph:
     def plan(self) -> core.Plan:
         """The core's plan; a ValueError if its numbers are too large for the core."""
         layers = [node.operation.core_form(node.sources) for node in self.nodes]
+        lengths = [(number or 0, shape[0]) for number, shape in zip(self._lengths[1:], self.row_shapes[1:], strict=True)]
+        sets = {"n_members": self.n_members, "n_positions": self.n_positions}
         try:
-            return core.Plan(self.widths[0], layers, n_members=self.n_members, n_positions=self.n_positions)
+            return core.Plan(self.widths[0], layers, **sets, lengths=lengths)
         except OverflowError as error:
             raise ValueError(f"The layers make rows too large for the core: {error}.") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -24,13 +24,14 @@ from fastnet.tabular._choices import PRESETS, Choices, resolved
 from fastnet.tabular._findings import Findings, Prepare
 from fastnet.tabular._folds import Part, Rows, Task, train_folds
 from fastnet.tabular._frames import names_of
-from fastnet.tabular._importances import importances
+from fastnet.tabular._importances import MOST_ROWS, importances
 from fastnet.tabular._metrics import Metric
 from fastnet.tabular._mixture import Mixture
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 from fastnet.tabular._splits import splits
 from fastnet.tabular._streamed import read_blocks
 from fastnet.tabular._time_limit import TimeLimit
+from fastnet.tabular._training import Trainable
 
 
 class Source(NamedTuple):
@@ -40,11 +41,11 @@ class Source(NamedTuple):
     ----------
     n_rows : int
     parts : callable
-        ``(n_folds, given validation rows or None) -> parts``, one for each fold, or a single one where there are no folds.
+        ``(n_folds) -> parts``, one for each fold, or a single one where there are no folds.
     """
 
     n_rows: int
-    parts: Callable[[int, Rows | None], list[Part]]
+    parts: Callable[[int], list[Part]]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -163,7 +164,13 @@ class BaseTabular(BaseEstimator, ABC):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together: give both, or neither.")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        source = self._source(X, y, sample_weight, groups, seed, split=X_val is None)
+        fraction = _checks.real(self.validation_fraction, "validation_fraction", minimum=0.0, below=1.0)
+        self.preprocessor_ = TabularPreprocessor(
+            categorical_features=self.categorical_features,
+            max_one_hot=self.max_one_hot,
+            min_category_count=self.min_category_count,
+        )
+        source = self._source(X, y, sample_weight, groups, fraction if X_val is None else 0.0, seed)
         given = None if X_val is None else Rows(self._prepared(X_val), self._check_targets(y_val))
         if given is not None:
             check_consistent_length(given.X, given.y)
@@ -172,7 +179,9 @@ class BaseTabular(BaseEstimator, ABC):
         choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
-        parts = source.parts(choices.n_folds, given)
+        parts = source.parts(choices.n_folds)
+        if given is not None:
+            parts = [partial(_with_held, part, given) for part in parts]
         if len(parts) < choices.n_folds:
             choices = replace(choices, n_members=choices.n_members * choices.n_trained_folds)
         tasks = [self._task(metric, choices, kind) for kind in choices.numeric_embedding]
@@ -181,21 +190,15 @@ class BaseTabular(BaseEstimator, ABC):
         self.history_: list[History] = [fold.history for fold in mixture.folds]
         self.weights_ = mixture.weights
         self.n_iter_ = max(map(len, self.history_))
-        self._judge(tasks[0], mixture, limit.end)
+        self._judge(tasks[0], mixture)
         return self
 
-    def _source(self, X: Any, y: Any, sample_weight: Any, groups: Any, seed: int, *, split: bool) -> Source:
-        """Where networks get their rows from; what is to be known of columns and targets is learnt."""
-        fraction = _checks.real(self.validation_fraction, "validation_fraction", minimum=0.0, below=1.0)
-        self.preprocessor_ = TabularPreprocessor(
-            categorical_features=self.categorical_features,
-            max_one_hot=self.max_one_hot,
-            min_category_count=self.min_category_count,
-        )
+    def _source(self, X: Any, y: Any, sample_weight: Any, groups: Any, fraction: float, seed: int) -> Source:
+        """Where networks get their rows from, of which a fraction is held; what is to be known of all rows is learnt."""
         if isinstance(X, Blocks):
             _refuse_with_blocks(y=y, sample_weight=sample_weight, groups=groups)
-            training, held = read_blocks(self, X, fraction if split else 0.0, seed)
-            return Source(len(X), lambda n_folds, given: [lambda: (training, held if given is None else given)])
+            part = read_blocks(self, X, fraction, seed)
+            return Source(len(X), lambda n_folds: [lambda: part])
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         data = self._read(X, y, sample_weight)
@@ -203,9 +206,8 @@ class BaseTabular(BaseEstimator, ABC):
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Rows in memory, prepared."""
-        self.preprocessor_.fit(X)
+        features = _with_a_column(self.preprocessor_.fit_transform(X))
         self._take_names()
-        features = self._prepared(X)
         self.target_names_ = names_of(y)
         targets = self._learn_targets(y)
         check_consistent_length(features, targets)
@@ -230,9 +232,7 @@ class BaseTabular(BaseEstimator, ABC):
                 setattr(self, name, getattr(self.preprocessor_, name))
 
     def _prepared(self, X: Any) -> np.ndarray:
-        """The columns as numbers, one at least."""
-        features = self.preprocessor_.transform(X)
-        return features if features.shape[1] else np.zeros((len(features), 1), np.float32)
+        return _with_a_column(self.preprocessor_.transform(X))
 
     def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
         if sample_weight is None:
@@ -242,13 +242,9 @@ class BaseTabular(BaseEstimator, ABC):
             raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")
         return np.asarray(weights / weights.mean(), np.float32)
 
-    def _parts(
-        self, data: Rows, groups: ArrayLike | None, fraction: float, seed: int, n_folds: int, given: Rows | None
-    ) -> list[Part]:
+    def _parts(self, data: Rows, groups: ArrayLike | None, fraction: float, seed: int, n_folds: int) -> list[Part]:
         """The rows that each network trains on and is validated on; rows without weight do not count."""
         counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
-        if given is not None:
-            return [lambda: (data[counting], given)]
         found = splits(
             len(counting),
             None if self._regression else data.y[counting],
@@ -274,17 +270,14 @@ class BaseTabular(BaseEstimator, ABC):
             bool(self.verbose),
         )
 
-    def _judge(self, task: Task, mixture: Mixture, end: float) -> None:
-        """Score, calibrate, and measure importances, by `end`, on the rows that networks did not train on."""
-        self.validation_score_ = np.nan
-        self.feature_importances_ = np.full(self.n_features_in_, np.nan)
+    def _judge(self, task: Task, mixture: Mixture) -> None:
+        """Score and calibrate on the rows that networks did not train on, and keep some for the importances."""
         self._learn_from_held(mixture.held, mixture.outputs)
-        if not len(mixture.held):
-            return
-        self.validation_score_ = -task.badness(mixture.held, mixture.outputs)
+        self.validation_score_ = -task.badness(mixture.held, mixture.outputs) if len(mixture.held) else np.nan
+        self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
-        rows = Rows(first.held.X, first.held.y)
-        self.feature_importances_ = importances(first.network, rows, self.preprocessor_.columns_, task.badness, end)
+        rows = Rows(first.held.X[:MOST_ROWS].copy(), first.held.y[:MOST_ROWS].copy())
+        self._measure_importances = partial(importances, first.network, rows, self.preprocessor_.columns_, task.badness)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Weighted mean of the networks' outputs."""
@@ -292,6 +285,12 @@ class BaseTabular(BaseEstimator, ABC):
         features = self._prepared(X)
         weighted = zip(self.networks_, self.weights_.tolist(), strict=True)
         return sum((weight * network.forward(features) for network, weight in weighted), np.zeros((), np.float32))
+
+    @cached_property
+    def feature_importances_(self) -> np.ndarray:
+        """How much worse the metric gets on validation rows when a column is shuffled."""
+        check_is_fitted(self, "networks_")
+        return self._measure_importances()
 
     @property
     def columns_(self) -> list[ColumnSummary]:
@@ -349,6 +348,14 @@ class BaseTabular(BaseEstimator, ABC):
                 temporary.write_bytes(model.SerializeToString())
         return model
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the importances, and not the rows that they are measured on."""
+        if "_measure_importances" in vars(self):
+            self.feature_importances_  # noqa: B018
+        state = super().__getstate__()
+        state.pop("_measure_importances", None)
+        return state
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "networks_")
 
@@ -362,6 +369,15 @@ class BaseTabular(BaseEstimator, ABC):
 
 def _of_both(data: Rows, rows: np.ndarray, held: np.ndarray) -> tuple[Rows, Rows]:
     return data[rows], data[held]
+
+
+def _with_a_column(features: np.ndarray) -> np.ndarray:
+    """Prepared columns, or one of zeros where every column was left out."""
+    return features if features.shape[1] else np.zeros((len(features), 1), np.float32)
+
+
+def _with_held(part: Part, held: Rows) -> tuple[Trainable, Rows]:
+    return part()[0], held
 
 
 def _refuse_with_blocks(*, y: Any, sample_weight: Any, groups: Any) -> None:

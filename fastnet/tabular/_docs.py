@@ -17,8 +17,8 @@ n_members : int, default=None
     Members of a network, which are trained together and averaged: by preset 4 (2 for regression), 1, 4.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
-    averaged: by preset 1, 5, 5; above 4,000 rows the default preset does so with three of its five folds. With `X_val`, or too
-    few rows to set any aside, there are so many members more instead.
+    averaged: by preset 1, 5, 5; above 4,000 rows the default preset does so with three of its five folds. With `X_val`, data of
+    `fastnet.data`, or too few rows to set any aside, there are so many members more instead.
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None
@@ -87,7 +87,7 @@ validation_score_ : float
     Score of the validation rows by `metric`; greater is better, so that errors and losses are negative. NaN without such rows.
 feature_importances_ : ndarray of shape (n_features,)
     How much worse the metric gets on validation rows when a column is shuffled; NaN where there are no such rows, or so many
-    columns and parameters that it would take long."""
+    columns and parameters that it would take long. Measured when first asked for, or when the estimator is pickled or saved."""
 
 
 def with_parameters(cls: T) -> T:

@@ -36,9 +36,18 @@ class Rows:
         return len(self.X)
 
     @property
+    def counting(self) -> Rows:
+        """Those that have a weight."""
+        return self if self.weights is None else self[self.weights > 0]
+
+    @property
     def sample(self) -> np.ndarray:
         """Features that show what all are like."""
         return self.X
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates in a pass over the rows."""
+        return -(-len(self) // min(batch_size, len(self)))
 
     def deadline(self, *course: Any) -> Deadline:
         """What keeps training on them to a limit of time."""

@@ -29,6 +29,7 @@ class Table:
     names : list of str
         Names of the columns; of arrays "x0", "x1", ...
     columns : list of 1-D ndarray or narwhals Series
+        Arrays of the numbers that NumPy has a type for.
     n_rows : int
     """
 
@@ -64,7 +65,16 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
         if not count:
             raise ValueError(f"Found a table with 0 {what} (shape=({m}, {n})) while a minimum of 1 is required.")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
-    return Table([str(name) for name in frame.columns], [frame[:, j] for j in range(n)], m)
+    return Table([str(name) for name in frame.columns], [_plain(column) for column in frame.iter_columns()], m)
+
+
+def _plain(column: Any) -> Any:
+    """Numbers as an array, if it can hold them without a change of their type; anything else as it is."""
+    dtype = column.dtype
+    if not dtype.is_numeric():
+        return column
+    values = column.to_numpy()
+    return values if values.dtype.kind in ("f" if dtype.is_float() else "iu") else column
 
 
 def rows_of(X: Any, rows: np.ndarray) -> Any:
@@ -126,11 +136,12 @@ def is_categorical(column: Any) -> bool:
 def kind_of(column: Any) -> Kind:
     """What a column holds, by its type, and by its values where the type is "object"."""
     if isinstance(column, nw.Series):
-        if column.dtype.is_numeric():
+        dtype = column.dtype
+        if dtype.is_numeric():
             return "number"
-        if column.dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time):
+        if dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time):
             return "moment"
-        return _kind_of_values(column.to_list()) if column.dtype in (nw.Object, nw.Unknown) else "category"
+        return _kind_of_values(column.to_list()) if dtype in (nw.Object, nw.Unknown) else "category"
     if column.dtype.kind in "mM":
         return "moment"
     if column.dtype.kind == "O":

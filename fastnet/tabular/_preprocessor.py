@@ -119,21 +119,45 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         -------
         self : TabularPreprocessor
         """
-        self._settings()
         if isinstance(X, Blocks):
+            self._settings()
             self._learn(TableSurvey.of_all(self._survey(rows[0], start) for _, start, rows in X.as_tables().in_order()))
         else:
-            self._learn(self._survey(X, 0))
+            self._learn_table(X)
         return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """The same as ``fit(X).transform(X)``, but X is read once.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out), float32
+        """
+        return self._encoded(self._learn_table(X))
 
     def _settings(self) -> Settings:
         max_one_hot = _checks.integer(self.max_one_hot, "max_one_hot", minimum=0, maximum=1 << 24)
         min_count = _checks.positive_int(self.min_category_count, "min_category_count")
         return Settings(max_one_hot, min_count, self.missing_indicator)
 
+    def _learn_table(self, X: Any) -> Table:
+        """Read a table in memory, and learn what to do with each column."""
+        self._settings()
+        table = read_table(self, X, reset=True)
+        self._learn(self._survey_of(table, 0))
+        return table
+
     def _survey(self, X: Any, start: int) -> TableSurvey:
         """What is known of some rows, whose first is number `start` of all."""
-        table = read_table(self, X, reset=not start)
+        return self._survey_of(read_table(self, X, reset=not start), start)
+
+    def _survey_of(self, table: Table, start: int) -> TableSurvey:
         return TableSurvey(table, self._kinds(table), draws(start, start + table.n_rows, 0))
 
     def _learn(self, survey: TableSurvey) -> None:
@@ -208,7 +232,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             Not the columns of fit, or text where there were numbers.
         """
         check_is_fitted(self)
-        table = read_table(self, X, reset=False)
+        return self._encoded(read_table(self, X, reset=False))
+
+    def _encoded(self, table: Table) -> np.ndarray:
         out = np.empty((table.n_rows, self.n_features_out_), np.float32)
         used = [
             entry for entry in zip(table.columns, self._names, self._encoders, self.columns_, strict=True) if entry[3].outputs

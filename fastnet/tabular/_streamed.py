@@ -22,8 +22,9 @@ from fastnet.tabular._time_limit import Deadline
 if TYPE_CHECKING:
     from fastnet.tabular._base import BaseTabular
 
-#: Share of the rows that are shuffled together, and most bytes of them; memory holds twice as many for each network.
-_BUFFER, _MOST_BUFFER_BYTES = 0.1, 1 << 27
+#: Most bytes of the rows that are shuffled together, of which memory holds twice as many for each network; and of prepared rows
+#: that are kept from one epoch to the next.
+_BUFFER_BYTES, _KEPT_BYTES = 1 << 27, 1 << 28
 
 
 class BlocksDeadline(Deadline):
@@ -52,7 +53,7 @@ class BlocksDeadline(Deadline):
 
 
 class StreamedRows:
-    """Rows to train on, which are prepared whenever they are read.
+    """Rows to train on, which are prepared when they are read, and kept as long as there is room.
 
     Parameters
     ----------
@@ -70,9 +71,25 @@ class StreamedRows:
 
     def __init__(self, read: Callable[[int], Rows], sizes: np.ndarray, sample: np.ndarray) -> None:
         self._read, self._sizes, self.sample = read, sizes, sample
+        self._kept: dict[int, Rows] = {}
+        self._room = _KEPT_BYTES
 
     def __len__(self) -> int:
         return int(self._sizes.sum())
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates in a pass over the rows."""
+        return -(-len(self) // min(batch_size, len(self)))
+
+    def rows(self, number: int) -> Rows:
+        """The rows of a block."""
+        rows = self._kept.get(number)
+        if rows is None:
+            rows = self._read(number)
+            if rows.X.nbytes <= self._room:
+                self._room -= rows.X.nbytes
+                self._kept[number] = rows
+        return rows
 
     def deadline(self, *course: Any) -> Deadline:
         """What keeps training on them to a limit of time."""
@@ -82,11 +99,11 @@ class StreamedRows:
         """Train a network."""
 
         def read(number: int) -> Block:
-            rows = self._read(number)
+            rows = self.rows(number)
             return rows.X, as_targets(rows.y), rows.weights
 
-        most = _MOST_BUFFER_BYTES // (4 * self.sample.shape[1])
-        return network.fit(Blocks(read, self._sizes), buffer=max(1, min(round(_BUFFER * len(self)), most)), **options)
+        buffer = max(1, _BUFFER_BYTES // self.sample[0].nbytes)
+        return network.fit(Blocks(read, self._sizes), buffer=buffer, **options)
 
 
 class Choice:
@@ -113,7 +130,7 @@ class Choice:
         return np.asarray(sizes - np.searchsorted(self.held, ends) + np.searchsorted(self.held, ends - sizes))
 
 
-def _within(chosen: np.ndarray, start: int, size: int) -> np.ndarray:
+def within(chosen: np.ndarray, start: int, size: int) -> np.ndarray:
     """Places of the chosen rows in a block whose first row is number `start`."""
     first, last = np.searchsorted(chosen, [start, start + size])
     return np.asarray(chosen[first:last] - start)
@@ -147,7 +164,7 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
             else:
                 total.merge(found)
         for kept, chosen in ((held, choice.held), (shown, choice.shown)):
-            rows = _within(chosen, start, len(y))
+            rows = within(chosen, start, len(y))
             kept.append((rows_of(X, rows), rows_of(y, rows), rows_of(sample_weight, rows)))
     assert total is not None
     total.target_names = data.target_names or total.target_names
@@ -158,12 +175,10 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
         X, y, sample_weight = data.read(number)
         with _in_block(number):
             rows = prepare(X, y, sample_weight)
-        return rows[np.delete(np.arange(len(rows)), _within(choice.held, starts[number], len(rows)))]
+        return rows[np.delete(np.arange(len(rows)), within(choice.held, starts[number], len(rows)))]
 
     of_sample = _joined(prepare, shown)
-    of_held = _joined(prepare, held) if len(choice.held) else of_sample[:0]
-    if of_held.weights is not None:
-        of_held = of_held[of_held.weights > 0]
+    of_held = _joined(prepare, held).counting if len(choice.held) else of_sample[:0]
     return StreamedRows(training_rows, choice.sizes(data.sizes), of_sample.X), of_held
 
 

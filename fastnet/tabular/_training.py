@@ -27,6 +27,9 @@ class Trainable(Protocol):
 
     def __len__(self) -> int: ...
 
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates in a pass over the rows."""
+
     def deadline(self, *course: Any) -> Deadline:
         """What keeps training on them to a limit of time, with the parameters of `Deadline`."""
 
@@ -80,6 +83,15 @@ class BestEpochs(Callback):
         self.best = np.full(session.network.n_members, np.inf)
         self.params = session.network.params.copy()
         self.waited = 0
+        self.kept = self._by_members(session.network, self.params)
+        self.current = self._by_members(session.network, session.network.params)
+
+    @staticmethod
+    def _by_members(network: Network, params: np.ndarray) -> list[np.ndarray]:
+        """Views of all parameters, each of shape (n_members, numbers of each); none where members share parameters."""
+        if network._together.kind != "packed":
+            return []
+        return [network.parts_of(view) for view in network.views(params).values()]
 
     def on_epoch_end(self, session: Any) -> bool:
         """Judge the members and keep those that are better than they were."""
@@ -94,10 +106,9 @@ class BestEpochs(Callback):
         better = found <= self.best
         self.waited = 0 if (found < self.best).any() else self.waited + 1
         self.best = np.where(better, found, self.best)
-        if network._together.kind == "packed":
-            for kept, view in zip(network.views(self.params).values(), network.parameters.values(), strict=True):
-                kept.reshape(network.n_members, -1)[better] = view.reshape(network.n_members, -1)[better]
-        elif found.mean() <= np.min([scores.mean() for scores in self.scores]):
+        for kept, current in zip(self.kept, self.current, strict=True):
+            kept[better] = current[better]
+        if not self.kept and found.mean() <= np.min([scores.mean() for scores in self.scores]):
             self.params[:] = network.params
         return self.waited > self.patience
 
@@ -143,13 +154,13 @@ def train(
         Further ones.
     """
     sampling: Any
-    n_rows = len(rows)
-    n_steps = -(-n_rows // min(choices.batch_size, n_rows))
+    n_steps = rows.steps_per_epoch(choices.batch_size)
     course = Progress(1 / choices.n_epochs, n_steps)
     pace: Pace | Deadline = Pace(course, choices.n_epochs)
     n_epochs, sampling = choices.n_epochs, "shuffle"
     if np.isfinite(end):
-        deadline = rows.deadline(course, n_rows, n_held, choices.batch_size, choices.n_epochs, end, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        deadline = rows.deadline(course, len(rows), n_held, choices.batch_size, choices.n_epochs, end, rng)
         pace, n_epochs, sampling = deadline, choices.n_epochs * n_steps, deadline.rows
     watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience)]
     fading = {

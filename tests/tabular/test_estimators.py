@@ -78,6 +78,13 @@ class TestLearning:
         assert max(important, key=important.get) in ("town", "x")
         assert important["constant"] == 0
 
+    def test_importances_are_those_of_the_last_fit(self):
+        model = fn.TabularRegressor(**QUICK, n_epochs=2).fit(X, VALUES)
+        before = model.feature_importances_
+        assert model.feature_importances_ is before
+        assert not np.array_equal(model.fit(X[::-1], VALUES[::-1]).feature_importances_, before)
+        assert not hasattr(clone(model), "feature_importances_")
+
     @pytest.mark.parametrize("metric", ["log_loss", "roc_auc"])
     def test_metrics_of_classification(self, metric):
         model = fn.TabularClassifier(**QUICK, metric=metric).fit(X, np.digitize(VALUES, [102, 106]))
@@ -315,14 +322,13 @@ class TestFitting:
     def test_seconds_of_a_fold(self, left, n_folds, beside_training, expected):
         assert fold_seconds(left, n_folds, beside_training) == expected
 
-    def test_no_time_for_all_folds_or_importances(self, monkeypatch):
+    def test_no_time_for_all_folds(self, monkeypatch):
         """A clock that goes on by a second whenever it is read."""
         clock = iter(range(10**6))
         monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
         model = fn.TabularRegressor(n_folds=5, n_epochs=1000, time_limit=60, random_state=0, n_threads=1).fit(X, VALUES)
         assert next(clock) <= 66
         assert 1 <= len(model.networks_) < 10
-        assert np.isnan(model.feature_importances_).all()
         assert not np.isnan(model.validation_score_)
 
     def test_rows_of_no_weight_do_not_count(self):
@@ -420,6 +426,7 @@ class TestFiles:
             assert again.summary() == model.summary()
             assert again.history_[0].val_loss == model.history_[0].val_loss
             assert np.array_equal(again.feature_importances_, model.feature_importances_)
+            assert "_measure_importances" not in vars(again)
             if hasattr(model, "predict_proba"):
                 assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
 
