@@ -33,7 +33,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     Parameters
     ----------
     metric : {"accuracy", "log_loss", "roc_auc"}, default="accuracy"
-        What matters: the best epochs are those that are best in it, together with the log-loss; labels are smoothed for accuracy.
+        What matters: the best epochs are those that are best in it, and labels are smoothed for accuracy.
     {parameters}
     label_smoothing : float in [0, 1), default=None
         Share of each target that is spread over all classes; by default 0.1 for accuracy, else 0.

@@ -81,9 +81,8 @@ networks_ : list of Network
 weights_ : ndarray of shape (n_networks,)
     How much each counts; they sum to 1.
 history_ : list of History
-    Of each network; ``val_loss`` is the mean over members of what the epochs are chosen by, less is better: the metric, for
-    "accuracy" and "roc_auc" the share of errors, or 1 - AUC, plus the log-loss. With a `time_limit` NaN where they were not
-    judged; empty for the preset "fast".
+    Of each network; ``val_loss`` is the mean over members of the metric, less is better; with a `time_limit` NaN where
+    they were not judged; empty for the preset "fast".
 n_iter_ : int
     Epochs.
 validation_score_ : float

@@ -119,14 +119,14 @@ class Task:
         """How bad the outputs are for the rows."""
         return self.metric.measure(rows.y, self.in_units(outputs), rows.weights)
 
-    def badness_for_choice(self, rows: Rows, outputs: np.ndarray) -> float:
-        """The same in the measure by which epochs and kinds of networks are chosen."""
-        return (self.metric.choice or self.metric.measure)(rows.y, self.in_units(outputs), rows.weights)
+    def smooth_badness(self, rows: Rows, outputs: np.ndarray) -> float:
+        """The same in a measure that every change of the outputs changes."""
+        return (self.metric.smooth or self.metric.measure)(rows.y, self.in_units(outputs), rows.weights)
 
     def badness_of_members(self, network: Network, rows: Rows) -> np.ndarray:
-        """How bad each member is for the rows, by the same measure."""
+        """How bad each member is for the rows."""
         outputs = network.forward_members(rows.X)
-        return np.array([self.badness_for_choice(rows, outputs[:, member]) for member in range(network.n_members)])
+        return np.array([self.badness(rows, outputs[:, member]) for member in range(network.n_members)])
 
 
 @dataclass(frozen=True)

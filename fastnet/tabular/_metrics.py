@@ -15,8 +15,8 @@ _TINY = 1e-7
 
 
 def error_rate(y: np.ndarray, p: np.ndarray, w: Any) -> float:
-    """Share of rows whose class is not the most probable one."""
-    return float(np.average(p.argmax(axis=1) != y, weights=w))
+    """Share of rows whose class is not the most probable one; among equals the less certain errors are better."""
+    return float(np.average(p.argmax(axis=1) != y, weights=w)) + 1e-5 * log_loss(y, p, w)
 
 
 def log_loss(y: np.ndarray, p: np.ndarray, w: Any) -> float:
@@ -32,15 +32,6 @@ def one_minus_auc(y: np.ndarray, p: np.ndarray, w: Any) -> float:
     if p.shape[1] == 2:
         return 1 - float(roc_auc_score(y, p[:, 1], sample_weight=w))
     return 1 - float(np.mean([roc_auc_score(y == k, p[:, k], sample_weight=w) for k in classes]))
-
-
-def plus_log_loss(measure: Measure) -> Measure:
-    """The measure and the log-loss together: every row counts, not only those whose class or rank changes."""
-
-    def sum_of_both(y: np.ndarray, p: np.ndarray, w: Any) -> float:
-        return measure(y, p, w) + log_loss(y, p, w)
-
-    return sum_of_both
 
 
 def rmse(y: np.ndarray, a: np.ndarray, w: Any) -> float:
@@ -85,8 +76,8 @@ class Metric:
         Activation of the output layer.
     learning_rate : float
         The highest that a preset chooses.
-    choice : callable, optional
-        By which epochs and kinds of networks are chosen, where `measure` says too little about few rows.
+    smooth : callable, optional
+        A measure that every change of predictions changes, where `measure` is none.
     """
 
     measure: Measure
@@ -94,13 +85,13 @@ class Metric:
     smooths: bool = False
     output: str = "identity"
     learning_rate: float = 0.04
-    choice: Measure | None = None
+    smooth: Measure | None = None
 
 
 CLASSIFICATION = {
-    "accuracy": Metric(error_rate, "cross_entropy", True, "softmax", choice=plus_log_loss(error_rate)),
+    "accuracy": Metric(error_rate, "cross_entropy", True, "softmax", smooth=log_loss),
     "log_loss": Metric(log_loss, "cross_entropy", False, "softmax"),
-    "roc_auc": Metric(one_minus_auc, "cross_entropy", False, "softmax", choice=plus_log_loss(one_minus_auc)),
+    "roc_auc": Metric(one_minus_auc, "cross_entropy", False, "softmax", smooth=log_loss),
 }
 REGRESSION = {
     "rmse": Metric(rmse, "squared_error", learning_rate=0.2),

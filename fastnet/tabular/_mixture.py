@@ -37,7 +37,7 @@ class Mixture:
         if len(held) and len(kinds) > 1:
             few = slice(None, None, -(-outputs[0].size // _MOST_NUMBERS))
             rows = held[few]
-            shares = greedy_weights([of_kind[few] for of_kind in outputs], lambda mean: task.badness_for_choice(rows, mean))
+            shares = greedy_weights([of_kind[few] for of_kind in outputs], lambda mean: task.smooth_badness(rows, mean))
         counting = [(fold, share / len(of_kind)) for share, of_kind in zip(shares, of_kinds, strict=True) if share
                     for fold in of_kind.values()]  # fmt: skip
         return cls([fold for fold, _ in counting], np.array([weight for _, weight in counting]), held,

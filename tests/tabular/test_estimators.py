@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
@@ -173,14 +172,6 @@ class TestFitting:
         members = [model._in_units(network.forward_members(Z)[:, i].astype(float))[:, 0] for i in range(3)]
         reached = np.mean([np.sqrt(np.mean((values - VALUES[200:]) ** 2)) for values in members])
         assert reached <= min(model.history_[0].val_loss) * (1 + 1e-5)
-
-    def test_epochs_of_a_classification_are_chosen_by_errors_and_log_loss(self):
-        model = fn.TabularClassifier(**QUICK, n_members=1, n_epochs=8, calibrate=False)
-        model.fit(X[:200], LABELS[:200], X_val=X[200:], y_val=LABELS[200:])
-        errors = np.mean(model.predict(X[200:]) != LABELS[200:])
-        reached = errors + log_loss(LABELS[200:], model.predict_proba(X[200:]))
-        assert reached == pytest.approx(min(model.history_[0].val_loss), rel=1e-4)
-        assert model.validation_score_ == pytest.approx(-errors)
 
     def test_groups_are_not_parted(self):
         groups = np.repeat(np.arange(30), 10)
