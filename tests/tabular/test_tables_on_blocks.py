@@ -128,7 +128,7 @@ class TestEstimators:
         assert list(model.classes_) == ["cheap", "dear"]
         assert list(model.feature_names_in_) == list(FEW)
         assert -0.3 < model.validation_score_ <= 0
-        assert [network.n_members for network in model.networks_] == [4]
+        assert [network.n_members for network in model.networks_] == [3]
         in_pieces = list(fn.data.predict(model, blocks(FEW), method="predict_proba"))
         np.testing.assert_allclose(np.concatenate(in_pieces), model.predict_proba(FEW), rtol=1e-6)
 
@@ -188,7 +188,7 @@ class TestEstimators:
         y = np.where(np.arange(300) % 10, "many", "few")
         few = {}
         for weights in (None, "balanced", {"few": 1000}):
-            model = fn.TabularClassifier(**QUICK | {"n_epochs": 4}, class_weight=weights).fit(blocks(FEW, y))
+            model = fn.TabularClassifier(**QUICK | {"n_epochs": 10}, class_weight=weights).fit(blocks(FEW, y))
             few[str(weights)] = np.mean(model.predict(FEW) == "few")
         assert few["None"] < few["balanced"] < few["{'few': 1000}"] == 1
 

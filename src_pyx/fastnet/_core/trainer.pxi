@@ -192,20 +192,24 @@ cdef class Trainer:
     cdef int _choose_pieces(self, row_bytes, parameter_bytes) except -1:
         """How the rows of a batch are divided: into groups whatever the team, shares of a worker, pieces of these."""
         cdef Training* task = &self.task
-        cdef Py_ssize_t l
+        cdef Plan plan = self.plan
+        cdef Py_ssize_t l, unit
         eighth = (task.batch_size + PARTS_OF_GRADIENT - 1) // PARTS_OF_GRADIENT
         group = (eighth + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP * ROWS_PER_GROUP
-        has_partials = any(self.plan.layers[l].partial > 0 for l in range(self.plan.n_layers))
+        has_partials = any(plan.layers[l].partial > 0 for l in range(plan.n_layers))
+        unit = ROWS_PER_GROUP if has_partials or plan.n_cuts > 0 else 1
         rows = ROWS_PER_PIECE if task.heavy else task.batch_size
+        if task.heavy and not plan.uses_blas:       # whose long products look at signals themselves
+            rows = min(rows, int(PIECE_OPERATIONS / max([1.0] + [plan.layers[l].cost for l in range(plan.n_layers)])))
         if has_partials:
             rows = min(rows, max(PIECE_BYTES, PIECE_OF_PARAMETERS * parameter_bytes) // row_bytes)
-        rows = max((rows + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP, 1) * ROWS_PER_GROUP
+        rows = max((rows + unit - 1) // unit, 1) * unit
         if has_partials and rows >= group:
             rows -= rows % group
         while has_partials and rows < group and group % rows:       # pieces do not go over the end of a group
             rows -= ROWS_PER_GROUP
         task.batch.group_rows = group
-        task.share_unit = group if has_partials else ROWS_PER_GROUP if self.plan.n_cuts > 0 else 1
+        task.share_unit = group if has_partials else unit
         task.piece_rows = rows
         return 0
 
