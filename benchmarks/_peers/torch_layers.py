@@ -150,10 +150,12 @@ def _trainer(task: LayerTraining, forward: Callable[[nn.Sequential, Tensor, Tens
     optimizer = torch.optim.Adam(net.parameters(), LEARNING_RATE, fused=True)
 
     def epoch() -> None:
-        for rows in torch.randperm(task.n_rows).split(task.batch_size):
+        order = torch.randperm(task.n_rows)  # rows are gathered once: by batches, LeNet took a fifth more time
+        batches = (array[order].split(task.batch_size) for array in (X, y, lengths))
+        for rows, targets, ends in zip(*batches, strict=True):
             optimizer.zero_grad(set_to_none=True)
-            Z = forward(net, X[rows], lengths[rows])
-            nn.functional.cross_entropy(Z.flatten(0, -2), y[rows].flatten()).backward()
+            Z = forward(net, rows, ends)
+            nn.functional.cross_entropy(Z.flatten(0, -2), targets.flatten()).backward()
             optimizer.step()
 
     def train(n: int) -> None:
