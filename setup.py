@@ -8,9 +8,11 @@ from pathlib import Path
 
 import Cython
 import numpy
+import scipy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 # Bounds and initialisation checks where Cython makes them, and a trap at undefined behaviour where the C compiler does.
 DEBUG = os.environ.get("FASTNET_DEBUG") == "1"
@@ -36,7 +38,7 @@ SOURCES = "src_pyx/fastnet/_core"
 DEPENDS = sorted(str(path) for suffix in ("pyx", "pxi", "h") for path in Path(SOURCES).rglob(f"*.{suffix}"))
 # A build folder for each configuration: within one, setuptools compiles again only where a source is newer than what it built.
 VARIABLES = [os.environ.get(name) for name in ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")]
-CONFIGURATION = (DEBUG, SYMBOLS, COMMON, LEVELS, VARIABLES, sys.version, numpy.__version__, Cython.__version__)
+CONFIGURATION = (DEBUG, SYMBOLS, COMMON, LEVELS, VARIABLES, sys.version, numpy.__version__, scipy.__version__, Cython.__version__)
 BUILD = f"build/{hashlib.sha256(repr(CONFIGURATION).encode()).hexdigest()[:12]}"
 
 
@@ -49,19 +51,23 @@ class BuildExt(build_ext):
             self.build_lib = f"{BUILD}/editable"
 
 
-core, guards = cythonize(
-    [Extension(f"fastnet._core.{name}", [f"{SOURCES}/{name}.pyx"]) for name in ("core", "guards")],
-    include_path=["src_pyx"],
-    build_dir=f"{BUILD}/cython",
-    compiler_directives={
-        "language_level": 3,
-        "boundscheck": DEBUG,
-        "initializedcheck": DEBUG,
-        "wraparound": False,
-        "cdivision": True,
-        "freethreading_compatible": True,
-    },
-)
+MODULES = ("core", "guards")
+# cythonize would translate them again for each install: the .pxd files of NumPy and SciPy are new in every build environment.
+if any(newer_group(DEPENDS, f"{BUILD}/cython/{SOURCES}/{name}.c", missing="newer") for name in MODULES):
+    cythonize(
+        [Extension(f"fastnet._core.{name}", [f"{SOURCES}/{name}.pyx"]) for name in MODULES],
+        include_path=["src_pyx"],
+        build_dir=f"{BUILD}/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": DEBUG,
+            "initializedcheck": DEBUG,
+            "wraparound": False,
+            "cdivision": True,
+            "freethreading_compatible": True,
+        },
+    )
+guards = Extension("fastnet._core.guards", [f"{BUILD}/cython/{SOURCES}/guards.c"], depends=DEPENDS)
 
 setup(
     cmdclass={"build_ext": BuildExt},
@@ -71,7 +77,7 @@ setup(
         Extension(
             f"fastnet._core.{level}",
             [f"{SOURCES}/{level}.c"],
-            include_dirs=[SOURCES, os.path.dirname(core.sources[0]), numpy.get_include()],
+            include_dirs=[SOURCES, f"{BUILD}/cython/{SOURCES}", numpy.get_include()],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
             extra_compile_args=COMMON + flags,
             extra_link_args=[] if MSVC or sys.platform == "darwin" or SYMBOLS else ["-Wl,--strip-all"],

@@ -71,9 +71,12 @@ def _shares(rows: list[dict[str, Any]]) -> Figure:
 
 
 def _scaling(rows: list[dict[str, Any]]) -> Figure:
-    """Time or memory in each sweep, with a straight line of slope 1 through its end."""
-    figure, axes = plt.subplots(1, len(rows), figsize=(3.6 * len(rows), 3.4), layout="constrained", squeeze=False)
-    for ax, row in zip(axes[0], rows, strict=True):
+    """Time or memory in each sweep, with a straight line of slope 1 through its end; two side by side."""
+    lines = (len(rows) + 1) // 2
+    figure, axes = plt.subplots(lines, 2, figsize=(7.2, 2.8 * lines), layout="constrained", squeeze=False)
+    for ax in axes.flat[len(rows) :]:
+        ax.remove()
+    for ax, row in zip(axes.flat, rows, strict=False):
         x, y = zip(*row["points"], strict=True)
         ax.loglog(x, y, "o-")
         if any(check["what"] == "slope of the last decade" for check in row["checks"]):

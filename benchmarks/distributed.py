@@ -58,13 +58,14 @@ def _hook(task: Training, series: dict[str, Series]) -> dict[str, Any]:
 
 def _of_ranks(task: Training) -> list[Entry]:
     peers = [Entry(label, PEERS[label].module, Spread(task, 2)) for label in (TWO, DDP, INCREMENTAL)]
-    return [Entry(ONE, "fastnet", task, (1,)), fastnet(task, "threads"), *peers]
+    return [Entry(ONE, "fastnet", task, (1,)), fastnet(task, "threads"), Entry(APART, "fastnet_apart", Spread(task, 2)), *peers]
 
 
 def _ranks(task: Training, series: dict[str, Series]) -> dict[str, Any]:
     goal = 1.5 if task.name == "med" else None
     others = [label for label in series if label != TWO and TWO in series]
     checks = [check(f"{label} / {TWO}", ratios(series[label], series[TWO]), goal if label == ONE else None) for label in others]
+    checks.append(check(f"{ONE} / {APART}, the limit", ratios(series[ONE], series[APART])))
     return row(f"{task.name}, two ranks", task.unit, task.scale, series, checks, part="ranks")
 
 

@@ -26,14 +26,37 @@ _CALLS = {
     "big, predictions": "net.forward(many)",
     "100 million parameters, sparse": "wide.fit(few, y, batch_size=32, epochs=10**6)",
     "100 million parameters, sparse, one thread": "wide.fit(few, y, batch_size=32, epochs=10**6, n_threads=1)",
+    "convolutions": "images.fit(pixels, y[:512], batch_size=512, epochs=10**6)",
+    "convolutions, predictions": "images.forward(pixels)",
+    "recurrences": "series.fit(steps, y[:256], batch_size=256, epochs=10**6)",
+    "recurrences, one thread": "series.fit(steps, y[:256], batch_size=256, epochs=10**6, n_threads=1)",
+    "attention": "texts.fit(tokens, y[:64], batch_size=64, epochs=10**6)",
+    "attention, predictions": "texts.forward(tokens)",
 }
 
-#: Preparation for the calls with sparse rows only, since it takes gigabytes.
-_WIDE = """
+#: Preparation for the calls that name its network: some take gigabytes.
+_NETWORKS = {
+    "wide": """
 from scipy import sparse
 wide = fn.Network([fn.Dense(1000, "relu"), fn.Dense(10, "softmax")], 100_000, random_state=0)
 few = sparse.random(len(X), 100_000, 1e-4, "csr", np.float32, random_state=0)
-"""
+""",
+    "images": """
+layers = [fn.Conv2d(32, 3), fn.BatchNorm(), fn.Conv2d(64, 5), fn.MaxPool(2), fn.Conv2d(64, 3), fn.GlobalPool()]
+images = fn.Network([*layers, fn.Dense(10, "softmax")], input_shape=(64, 64, 3), random_state=0)
+pixels = rng.standard_normal((512, 64, 64, 3), dtype=np.float32)
+""",
+    "series": """
+layers = [fn.Bidirectional(fn.LSTM(256, return_sequences=True)), fn.GRU(256)]
+series = fn.Network([*layers, fn.Dense(10, "softmax")], input_shape=(500, 16), random_state=0)
+steps = rng.standard_normal((256, 500, 16), dtype=np.float32)
+""",
+    "texts": """
+layers = [fn.Dense(256, "identity"), fn.TransformerBlock(8), fn.TransformerBlock(8, causal=True), fn.GlobalPool()]
+texts = fn.Network([*layers, fn.Dense(10, "softmax")], input_shape=(1000, 16), random_state=0)
+tokens = rng.standard_normal((64, 1000, 16), dtype=np.float32)
+""",
+}
 
 # Runs in a process of its own, whose main thread is inside the call when the signal arrives.
 _CODE = """
@@ -74,7 +97,8 @@ def run(pool: Pool) -> dict[str, Any]:
 
 
 def _latency(pool: Pool, name: str, call: str) -> dict[str, Any]:
-    code = _CODE.format(times=5 if pool.options.quick else _TIMES, call=call, setup=_WIDE if "wide" in call else "")
+    setup = next((code for name, code in _NETWORKS.items() if call.startswith(f"{name}.")), "")
+    code = _CODE.format(times=5 if pool.options.quick else _TIMES, call=call, setup=setup)
     done = subprocess.run([sys.executable, "-c", code], cwd=_ROOT, capture_output=True, text=True, check=True)
     series = Series([float(line) for line in done.stdout.split()])
     longest = check("longest, ms", [1e3 * max(series.seconds)], _MOST_MILLISECONDS, at_most=True)

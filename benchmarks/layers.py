@@ -1,4 +1,4 @@
-"""Training of convolutional and recurrent networks, compared with PyTorch and JAX, and single predictions with ONNX Runtime."""
+"""Training of convolutional, recurrent and transformer networks beside PyTorch and JAX; single rows beside ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ _LENET = (
 )
 _DIGITS = (("conv", 16, 3, 1), ("pool", 2), ("conv", 32, 3, 1), ("pool", 2), ("flatten",), ("output", 10))
 _CNN = (("conv", 64, 5, 2), ("pool", 2), ("conv", 64, 5, 2), ("pool", 2), ("conv", 64, 5, 2), ("mean",), ("output", 6))
+_ENCODER = (("linear", 64), ("positions",), *2 * (("block", 4, 256),), ("norm",), ("mean",), ("output", 6))
+_DECODER = (("embedding", 65, 128), ("positions",), *4 * (("causal", 4, 512),), ("norm",), ("output", 65))
+_TABLE = (("tokens", 64), *3 * (("block", 4, 128),), ("last",), ("norm",), ("output", 2))
 
 SHAPES = (
     LayerTraining("lenet", 4_096, 64, (28, 28, 1), _LENET, _goals(2.7, 5.4)),
@@ -31,6 +34,10 @@ SHAPES = (
     LayerTraining("cnn1d", 2_048, 64, (128, 9), _CNN, _goals(2.4, 1.3)),
     LayerTraining("lstm", 2_048, 64, (100, 9), (("lstm", 64), ("output", 6)), _goals(2.4, 2.4)),
     LayerTraining("gru", 2_048, 64, (100, 9), (("gru", 64), ("output", 6)), _goals(4.2, 2.5)),
+    LayerTraining("lstmvar", 2_048, 64, (100, 9), (("lstm", 64), ("output", 6)), _goals(2.8, 3.7), (20, 100)),
+    LayerTraining("enc", 1_024, 32, (64, 9), _ENCODER, _goals(1.9, 3.7)),
+    LayerTraining("dec", 128, 16, (128,), _DECODER, _goals(1.5, 2.7)),
+    LayerTraining("fttr", 4_096, 128, (20,), _TABLE, _goals(1.9, 2.8)),
 )
 QUICK = ("digits", "gru")
 PEER_MODULES = {"PyTorch": "torch_layers", "JAX": "jax_layers", "ONNX Runtime": "onnx_layers"}
@@ -41,7 +48,8 @@ def run(pool: Pool) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for task in pool.options.chosen(SHAPES, QUICK):
         rows += [_trained(pool, task, threads) for threads in THREADS]
-        rows.append(_predicted(pool, LayerInference(f"{task.name}-row", task.input_shape, task.layers)))
+        if task.lengths is None:
+            rows.append(_predicted(pool, LayerInference(f"{task.name}-row", task.input_shape, task.layers)))
     return {"rows": rows}
 
 

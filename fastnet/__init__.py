@@ -261,7 +261,8 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _SUBMODULES:
         return import_module(f"fastnet.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_hints.called_here(name, __all__)}")
+    hint = _hints.called_here(name, __all__) or _hints.kept_in(name, _SUBMODULES)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

@@ -42,8 +42,13 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
     [400, 400, 200]
     """
     of_rows = getattr(model, method)
-    for number in np.flatnonzero(data.sizes):
-        yield of_rows(data.read(int(number))[0])
+    for _, _, (X, _, _) in (data.as_tables() if _takes_tables(model) else data).in_order():
+        yield of_rows(X)
+
+
+def _takes_tables(model: Any) -> bool:
+    """Whether the columns of X may be text."""
+    return hasattr(model, "__sklearn_tags__") and bool(model.__sklearn_tags__().input_tags.string)
 
 
 def predict_to_file(model: Any, data: Blocks, path: str | os.PathLike[str], *, method: str = "predict") -> None:

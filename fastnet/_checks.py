@@ -15,6 +15,9 @@ from fastnet._hints import did_you_mean
 #: What `generator` takes.
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | np.random.RandomState | None
 
+#: Kinds of dtypes that are real numbers.
+_NUMBERS = "biuf"
+
 #: Dimensions are handed to 32-bit BLAS.
 MAX_DIMENSION = 2**31 - 1
 
@@ -187,12 +190,14 @@ def numeric_array(values: Any, name: str) -> np.ndarray:
     ValueError
         Rows of unequal length.
     """
+    if type(values) is np.ndarray and values.dtype.kind in _NUMBERS:
+        return values
     refuse_dates(values, name)
     try:
         array = _table(values) if hasattr(values, "to_numpy") else np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in _NUMBERS:
         what_to_do = "convert it, with astype(float) for example"
         if array.dtype.kind in "USTO":
             what_to_do = (
@@ -210,7 +215,7 @@ def _table(values: Any) -> np.ndarray:
     if array.dtype.kind != "O":
         return array
     dtypes = list(values.dtypes) if hasattr(values, "columns") else [values.dtype]
-    if all(getattr(dtype, "kind", "O") in "biuf" for dtype in dtypes):  # pandas; polars' dtypes have no kind
+    if all(getattr(dtype, "kind", "O") in _NUMBERS for dtype in dtypes):  # pandas; polars' dtypes have no kind
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     return array
 

@@ -45,7 +45,7 @@ def by_segment(network: Network, factors: Mapping[str, float] | None, name: str)
     checked = {str(key): _checks.real(value, f"{name}[{key!r}]", minimum=0.0) for key, value in factors.items()}
     penalised = [is_penalised for *_, is_penalised, _ in network._plan.segment_table()]
     found, used = [], set()
-    for parameter, is_penalised in zip(network.parameters, penalised, strict=True):
+    for (parameter, *_), is_penalised in zip(network._graph.segments(), penalised, strict=True):
         keys = [key for key in _names_of(parameter) if key in checked]
         used.update(keys)
         default = 1.0 if name != "decay_factors" else float(is_penalised)

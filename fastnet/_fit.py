@@ -84,7 +84,8 @@ def fit(
         update's number. By default the optimiser's own.
     sampling : {"shuffle", "random", "sequential"} or callable, default="shuffle"
         "shuffle": every row once an epoch, in random order. "random": a fresh random batch for each update. "sequential": the
-        rows as they are. Or a function of the session that gives the row numbers of the next epoch.
+        rows as they are. Or a function of the session that gives the row numbers of the next epoch; of blocks, the numbers of the
+        blocks that it reads.
     buffer : float or int, optional
         Of blocks: the share of the rows, or their number, that are shuffled together, 0.1 by default. Memory holds twice as
         many.
@@ -108,7 +109,8 @@ def fit(
         Factors, update by update, of "weight_decay", "dropout" (of all layers), "momentum" (Adam's and Lion's beta1,
         RMSprop's rho) and "label_smoothing", as in ``{"dropout": lambda j: 1 - j / n_updates}``.
     augment : Augmentation or sequence of them, optional
-        Random changes of rows, anew whenever they are trained on: `fastnet.augment.Shift`, ``Flip``, ``Jitter``.
+        Random changes of rows, anew whenever they are trained on: `fastnet.augment.Shift`, ``Crop``, ``Flip``,
+        ``Jitter``.
     callbacks : iterable of Callback, default=()
         Called between epochs; see `fastnet.callbacks`.
     progress : bool, default=False

@@ -122,7 +122,7 @@ def _by_steps(network: Network, source: np.ndarray | None, ids: list[int], steps
     """`_following`, one step for each id."""
     params, state, n_read = steps.parameters_of(network), None, 0
     if source is not None:
-        state = steps.first_state(network, flat(network, _row(network, source, ids)))
+        state = steps.first_state(network, flat(network, _row(network, source, ids)))[0]
     while True:
         for number in ids[n_read:]:
             A, state = steps(params, number, state)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from functools import wraps
+from importlib import import_module
 from inspect import unwrap
 from typing import Any, ParamSpec, TypeVar
 
@@ -130,6 +131,22 @@ def called_here(word: str, known: Iterable[str]) -> str:
     """``. It is called 'Network' here`` for a word from elsewhere; Python itself suggests names that are spelt alike."""
     meant = _from_elsewhere(word, known)
     return f". It is called {meant!r} here" if meant else ""
+
+
+def kept_in(word: str, modules: Iterable[str]) -> str:
+    """``. It is fastnet.inspection.diagnose`` for a public name of one of these modules of fastnet."""
+    if word.startswith("_"):
+        return ""
+    homes = (name for name in sorted(modules) if word in _public_names(name))
+    return next((f". It is fastnet.{name}.{word}" for name in homes), "")
+
+
+def _public_names(module: str) -> Sequence[str]:
+    """Public names of a module of fastnet; none where what it needs is not installed."""
+    try:
+        return getattr(import_module(f"fastnet.{module}"), "__all__", ())
+    except ImportError:
+        return ()
 
 
 def _from_elsewhere(word: str, known: Iterable[str]) -> str:

@@ -22,12 +22,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import _rows
 from . import losses as _losses
 from .activations import Activation
-from .layers import Dense, Graph, Layer
+from .layers import Dense, Graph, Layer, Node
 from .layers.dense import Linear
 from .layers.embedding import Lookup, Places
 from .layers.joins import Selection
+from .layers.lengths import Trim
 from .losses import Loss
 from .network import Network
 
@@ -67,8 +69,8 @@ class Part(NamedTuple):
     ----------
     number : int
         Of the operation, from 1.
-    path : str
-        Number of its layer, and its place within that: "2", or "2.1" in a layer of layers.
+    node : Node
+        The operation itself.
     label : str
         Its activation, or what it is.
     weight : str or None
@@ -78,10 +80,19 @@ class Part(NamedTuple):
     """
 
     number: int
-    path: str
+    node: Node
     label: str
     weight: str | None
     only_way: bool
+
+    @property
+    def path(self) -> str:
+        """Number of its layer, and its place within that: "2", or "2.1" in a layer of layers."""
+        return self.node.name
+
+    def weights(self, arrays: Mapping[str, Array]) -> Array | None:
+        """Its first parameter, or what else goes by the name of it in `arrays`."""
+        return None if self.weight is None else self.node.own(arrays[self.weight])
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,8 @@ class ModelView:
         What standardises the targets, where the view is of a network trained on such.
     sorted_levels : tuple of float
         Levels of the quantiles that the model predicts of each target and sorts; empty where it sorts nothing.
+    network : Network or None
+        What knows X in other forms than flat rows, and y of all positions.
     """
 
     name: str
@@ -141,6 +154,7 @@ class ModelView:
     tol: float | None = None
     target_scaler: Any = field(default=None, repr=False)
     sorted_levels: tuple[float, ...] = ()
+    network: Network | None = field(default=None, repr=False)
 
     @property
     def n_layers(self) -> int:
@@ -179,18 +193,21 @@ class ModelView:
                 label = g if isinstance(operation, Linear) or g != "identity" else operation.kind
                 weight = f"{node.path}.{segments[0].name}" if segments else None
                 only_way = all(source >= number for later in nodes[number:] for source in later.sources)
-                found.append(Part(number, node.path, label, weight, only_way))
+                found.append(Part(number, node, label, weight, only_way))
         return found
 
     @property
     def measured_inputs(self) -> Array:
-        """Which inputs have a size that matters: not those that are only looked up in tables or sorted into bins."""
+        """Which inputs have a size that matters: not lengths, nor those that are only looked up in tables or sorted into bins."""
         measured = np.zeros(self.sizes[0], dtype=bool)
         inputs = {0: np.arange(self.sizes[0])}
+        lengths = {self.graph.lengths_of(number) for number in range(len(self.graph.nodes) + 1)}
         for number, node in enumerate(self.graph.nodes, start=1):
-            for source in inputs.keys() & set(node.sources):
+            for source in inputs.keys() & set(node.sources) - lengths:
                 if isinstance(node.operation, Selection):
                     inputs[number] = inputs[source][list(node.operation.columns)]
+                elif isinstance(node.operation, Trim):
+                    inputs[number] = inputs[source][: node.operation.n_out]
                 elif not isinstance(node.operation, (Lookup, Places)):
                     measured[inputs[source]] = True
         return measured
@@ -215,6 +232,10 @@ class ModelView:
                 "fastnet.inspection.diagnose(model, X) says where."
             )
 
+    def flat(self, X: Any, y: Any = None) -> tuple[Any, Any]:
+        """X and y with flat rows, in whatever forms the network takes them."""
+        return (X, y) if self.network is None else _rows.flat_with_labels(self.network, X, y)
+
     def inputs(self, X: ArrayLike) -> Array:
         """Return `X` as a float64 array of shape (n_rows, n[0]); a single datapoint becomes one row.
 
@@ -223,7 +244,7 @@ class ModelView:
         ValueError
             The number of features differs from the model's.
         """
-        X = np.atleast_2d(dense_rows(X))
+        X = np.atleast_2d(dense_rows(self.flat(X)[0]))
         if X.ndim != 2 or X.shape[1] != self.sizes[0]:
             raise ValueError(
                 f"X has shape {X.shape}, but this {self.name} takes {self.sizes[0]} features: "
@@ -249,7 +270,7 @@ class ModelView:
     def layer_outputs(self, X: ArrayLike) -> list[Array]:
         """The output of each layer in float64, members side by side; of the last layer, of shape (n_rows, n[L]), their mean."""
         A = self.forward_pass(X)[1]
-        return [*(A[end] for end in self.ends[:-1]), self.mean_output(A[-1])]
+        return [*(self.graph.side_by_side(A, end) for end in self.ends[:-1]), self.mean_output(A[-1])]
 
     def mean_output(self, A_L: Array) -> Array:
         """The mean over the members of the last activations, of shape (n_rows, n[L])."""
@@ -288,7 +309,7 @@ class ModelView:
         ----------
         Z_L : ndarray of shape (n_rows, n[L])
         y : array-like of shape (n_rows,) or (n_rows, n[L])
-            Class labels (for a `Network`, class numbers) or values.
+            Class labels (for a `Network`, class numbers) or values; of outputs that have positions, a number for each or -1.
         loss : str, Loss or None
             None: the model's own.
 
@@ -297,12 +318,22 @@ class ModelView:
         J : float
         dZ_L : ndarray of shape (n_rows, n[L])
         """
-        n_rows, k, n_outputs = len(Z_L), self.graph.n_members, self.sizes[-1]
+        targets, n_positions = self.targets(y), self.graph.n_positions
+        if n_positions == 1:
+            return self._head_gradient(Z_L, targets, loss)
+        labels, Z = np.ravel(targets), Z_L.reshape(len(Z_L) * n_positions, -1)
+        dZ = np.zeros_like(Z)
+        J, dZ[labels >= 0] = self._head_gradient(Z[labels >= 0], labels[labels >= 0], loss)
+        return J, dZ.reshape(Z_L.shape)
+
+    def _head_gradient(self, Z_L: Array, targets: Array, loss: str | Loss | None) -> tuple[float, Array]:
+        n_rows, k = len(Z_L), self.graph.n_members
+        n_outputs = Z_L.shape[1] // k
         layers = [Dense(n_outputs, self.activations[-1])]
         head = Network(layers, n_rows, n_members=k, ensemble_loss=self.ensemble_loss, dtype="float64", random_state=0)
         W = head.weights[0].reshape(k, n_rows, n_outputs)
         W[...] = Z_L.reshape(n_rows, k, n_outputs).swapaxes(0, 1)
-        J, gradients = head.loss_and_grad(np.eye(n_rows), self.targets(y), loss=self.loss if loss is None else loss)
+        J, gradients = head.loss_and_grad(np.eye(n_rows), targets, loss=self.loss if loss is None else loss)
         return J, gradients.weights[0].reshape(W.shape).swapaxes(0, 1).reshape(Z_L.shape)
 
     def backward_pass(self, Z: list[Array], A: list[Array], dZ_L: Array) -> Gradients:
@@ -317,7 +348,7 @@ class ModelView:
         with np.errstate(over="ignore", invalid="ignore"):
             gradients, dA = self.graph.backward(self._wide_parameters(), Z, A, dZ_L)
             dZ = [d * node.operation.activation.derivative(z) for d, node, z in zip(dA[1:-1], nodes, Z, strict=False)]
-        paths = [node.path for node in nodes if isinstance(node.operation, Linear)]
+        paths = dict.fromkeys(node.path for node in nodes if isinstance(node.operation, Linear))
         dW, db = ([gradients[f"{path}.{name}"] for path in paths if f"{path}.{name}" in gradients] for name in "Wb")
         return Gradients(dA=dA[1:-1], dZ=[*dZ, dZ_L], parameters=gradients, dW=dW, db=db)
 
@@ -382,4 +413,5 @@ def _network_view(network: Network) -> ModelView:
         sizes=network.sizes,
         loss=_losses.get(None, network.output_activation),
         ensemble_loss=network._together.loss,
+        network=network,
     )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from fastnet import _checks, _core
-from fastnet._sampling import SeededOrder
+from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
 from fastnet.exceptions import DivergenceError
 from fastnet.network import Network
@@ -125,8 +125,7 @@ def train(work: Round, number: int, shard: Shard, start: Model) -> Model:
     X, y, sample_weight = aligned(shard)
     first, last = work.batches
     rng, batch_size = work.sampler.of_epoch(work.epoch, number), work.options["batch_size"]
-    order = np.arange(len(y)) if rng is None else rng.permutation(len(y))
-    order = order[first * batch_size : last * batch_size]
+    order = order_of(len(y), rng)[first * batch_size : last * batch_size]
     model = start._replace(rows=0, losses=(0.0, 0.0), level=_core.level)
     if start.diverged_at is not None or not order.size:
         return model

@@ -84,11 +84,18 @@ def dataset(
     network: Network, X: Any, y: Any, sample_weight: Any, loss: Loss, target_dtype: np.dtype | None = None
 ) -> _data.Dataset:
     """X, y and sample weights in the core's form."""
-    X, n_positions = flat(network, X), network._plan.n_positions
-    if n_positions > 1 and network.ragged:
-        y = core_labels(y, outputs_there(network, X))
+    X, y = flat_with_labels(network, X, y)
+    n_positions = network._plan.n_positions
     sizes = network.n_inputs, network.n_outputs
     return _data.validated(X, y, sample_weight, *sizes, loss, network.dtype, target_dtype, n_positions)
+
+
+def flat_with_labels(network: Network, X: Any, y: Any) -> tuple[Any, Any]:
+    """X as of `flat`, and y; class numbers of rows of unequal length with -1 at positions that a row does not have."""
+    X = flat(network, X)
+    if y is not None and network.ragged and network._plan.n_positions > 1:
+        y = core_labels(y, outputs_there(network, X))
+    return X, y
 
 
 def outputs_there(network: Network, X: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,9 @@ _STEP_BY_STEP = (
 )
 
 
-def step(self: Network, x: ArrayLike, state: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
+def step(
+    self: Network, x: ArrayLike, state: ArrayLike | None = None, *, source: ArrayLike | Sequence[ArrayLike] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """A[L] after one more step of series that arrive step by step, of a network with recurrent layers or causal attention.
 
     After all steps of a series, the output is that of `forward` for the whole series, except for rounding. Of recurrent layers
@@ -59,6 +61,9 @@ def step(self: Network, x: ArrayLike, state: ArrayLike | None = None) -> tuple[n
         The next step of one series, or of several side by side; of a network that reads ids (length,), an id, or (streams,).
     state : array-like of shape (n_states,) or (streams, n_states), optional
         What the step before gave; None before the first.
+    source : array-like of shape `source_shape` or (streams, *source_shape), or list of arrays, optional
+        What the encoder of a `fastnet.EncoderDecoder` reads, shorter if the network is ragged: before the first step alone. The
+        state has what is made of it.
 
     Returns
     -------
@@ -71,7 +76,7 @@ def step(self: Network, x: ArrayLike, state: ArrayLike | None = None) -> tuple[n
     ------
     ValueError
         Layers that need more of other steps than states (`Bidirectional`, attention that is not causal, convolutions, pools),
-        more steps than attention and `Positions` have positions, or arrays that do not fit.
+        more steps than attention and `Positions` have positions, a source that is missing or too many, or arrays that do not fit.
 
     Examples
     --------
@@ -84,9 +89,16 @@ def step(self: Network, x: ArrayLike, state: ArrayLike | None = None) -> tuple[n
     >>> bool(np.allclose(A, net.forward(series)))
     True
     """
-    if self.source_shape:
-        raise ValueError("step is for networks without an encoder, whose source it does not know: use generate.")
-    return steps_of(self)(self.params, x, state)
+    steps = steps_of(self)
+    if (source is not None) != (bool(self.source_shape) and state is None):
+        raise ValueError(
+            "The first step of a network with an encoder needs what it reads, source=..., and has got none."
+            if source is None
+            else "source is for the first step of a network with a fastnet.EncoderDecoder, without a state: leave it out."
+        )
+    if source is not None:
+        state = steps.state_of_source(self, x, source)
+    return steps(steps.parameters_of(self), x, state)
 
 
 def steps_of(network: Network) -> Steps:
@@ -110,6 +122,8 @@ class Steps:
     """
 
     def __init__(self, network: Network) -> None:
+        if network.n_members > 1:
+            raise ValueError("step is for one network, got an ensemble: take net.member(i), and the mean of what members give.")
         _check_layers(network.layers)
         self._shape = network.input_shape[1:]
         self._graph, _ = Graph.of(network.layers, Inputs((1, *self._shape)), whole=network._graph)
@@ -129,19 +143,35 @@ class Steps:
             view[...] = network.parameters[name]
         return flat
 
-    def first_state(self, network: Network, row: np.ndarray) -> np.ndarray:
-        """The state before the first step, from a row (1, n_inputs) whose source an encoder reads."""
-        outs = network._all_outputs(row.astype(network.dtype))
-        parts = (np.zeros(n) if given is None else outs[given - 1][0] for *_, n, given in self._graph.states)
-        return np.concatenate([*parts], dtype=network.dtype)
+    def first_state(self, network: Network, rows: np.ndarray) -> np.ndarray:
+        """The states before the first step, from rows (m, n_inputs) whose sources an encoder reads."""
+        outs = network._all_outputs(rows.astype(network.dtype))
+        m = len(rows)
+        parts = (np.zeros((m, n)) if given is None else outs[given - 1] for *_, n, given in self._graph.states)
+        return np.concatenate([*parts], axis=1, dtype=network.dtype)
 
-    def __call__(self, params: np.ndarray, x: Any, state: Any) -> tuple[np.ndarray, np.ndarray]:
-        """What `Network.step` gives."""
-        x = _checks.numeric_array(x, "x").astype(params.dtype, copy=False)
+    def state_of_source(self, network: Network, x: Any, source: Any) -> np.ndarray:
+        """The state before the first step x of one row or several, whose sources are given."""
+        streams = self._streams(_checks.numeric_array(x, "x"))
+        m = streams[0] if streams else 1
+        sources = source if streams else [source]
+        if len(sources) != m:
+            raise ValueError(f"source must be one for each of the {m} streams of x, got {len(sources)}.")
+        rows = network._flat((sources, np.zeros((m, *network.input_shape))))
+        return self.first_state(network, rows).reshape(*streams, -1)
+
+    def _streams(self, x: np.ndarray) -> tuple[int, ...]:
+        """(streams,) of x, or () of one."""
         streams = x.shape[: x.ndim - len(self._shape)]
         if len(streams) > 1 or x.shape != (*streams, *self._shape):
             several = ", ".join(map(str, ("streams", *self._shape)))
             raise ValueError(f"x must have shape {self._shape}, or ({several}), got {x.shape}.")
+        return streams
+
+    def __call__(self, params: np.ndarray, x: Any, state: Any) -> tuple[np.ndarray, np.ndarray]:
+        """What `Network.step` gives."""
+        x = _checks.numeric_array(x, "x").astype(params.dtype, copy=False)
+        streams = self._streams(x)
         state = self._checked((*streams, sum(state.n for state in self._graph.states)), state, params.dtype)
         m = streams[0] if streams else 1
         rows = np.concatenate([x.reshape(m, -1), state.reshape(m, -1)], axis=1)

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastnet import _checks, _data
 from fastnet._objective import loss_of
-from fastnet._sampling import SeededOrder
+from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
 from fastnet.data import Blocks
 from fastnet.losses import Loss
@@ -193,6 +193,32 @@ def mean_loss(network: Network, data: Blocks, loss: Loss, n_threads: int | None)
     return total / weight if weight else float("nan")
 
 
+class BlockOrder(SeededOrder):
+    """The order in which an epoch reads blocks, and where that of the rows of a buffer comes from.
+
+    Parameters
+    ----------
+    sampling : {"shuffle", "sequential"} or callable
+        A callable ``(session) -> numbers of blocks`` says which blocks an epoch reads, once each; their rows are shuffled.
+    *rows
+        The other parameters of `SeededOrder`.
+    """
+
+    def __init__(self, sampling: Any, *rows: Any) -> None:
+        self._choose = sampling if callable(sampling) else None
+        super().__init__("shuffle" if self._choose else sampling, *rows)
+
+    def blocks(self, session: Session, sizes: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+        """Numbers of the blocks of an epoch, those without rows left out."""
+        filled = np.flatnonzero(sizes)
+        if self._choose is None:
+            return filled if rng is None else rng.permutation(filled)
+        chosen = np.asarray(self._choose(session))
+        if not chosen.size or not np.isin(chosen, filled).all() or len(np.unique(chosen)) != chosen.size:
+            raise ValueError(f"sampling must return numbers of blocks that have rows, each once, got {chosen}.")
+        return chosen
+
+
 class StreamSession(Session):
     """A training run on blocks.
 
@@ -207,8 +233,8 @@ class StreamSession(Session):
         Those of `Session`.
     """
 
-    _sampler_type = SeededOrder
-    _sampler: SeededOrder
+    _sampler_type = BlockOrder
+    _sampler: BlockOrder
 
     def __init__(self, network: Network, data: Blocks, *, loss: Loss, buffer: float | None = None, **options: Any) -> None:
         self._buffer_rows = _buffer_rows(buffer, len(data))
@@ -276,8 +302,7 @@ class StreamSession(Session):
 
     def _groups(self, rng: np.random.Generator | None) -> list[np.ndarray]:
         """Numbers of the blocks that a buffer is filled with, buffer by buffer."""
-        filled = np.flatnonzero(self._blocks.sizes)
-        numbers = filled if rng is None else rng.permutation(filled)
+        numbers = self._sampler.blocks(self, self._blocks.sizes, rng)
         ends, rows = [], 0
         for end, size in enumerate(self._blocks.sizes[numbers], 1):
             rows += size
@@ -303,9 +328,8 @@ def _stays_in_place(data: Blocks, network: Network) -> bool:
 
 def _order(n_new: int, n_rows: int, rng: np.random.Generator | None) -> np.ndarray:
     """Order of the rows of a buffer, whose first `n_new` came after the others."""
-    if rng is not None:
-        return rng.permutation(n_rows).astype(np.uint32)
-    return np.roll(np.arange(n_rows, dtype=np.uint32), n_rows - n_new)
+    order = order_of(n_rows, rng)
+    return np.roll(order, n_rows - n_new) if rng is None else order
 
 
 def _buffer_rows(buffer: float | None, m: int) -> int:

@@ -15,13 +15,19 @@ _HEADER = ("layer", "output", "shape of W", "activation", "dropout", "parameters
 
 
 def _rows(network: Network) -> list[tuple[str, ...]]:
-    """One row an operation, with the shape of what it makes of a row; those that are not dense say what they are."""
+    """One row an operation, with the shape of what it makes of a row; those that are not dense say what they are.
+
+    Members that have operations of their own share a row.
+    """
     rows: list[tuple[str, ...]] = []
     graph = network._graph
     for node, output in zip(graph.nodes, graph.row_shapes[1:], strict=True):
+        if node.member:
+            continue
         operation, activation = node.operation, node.operation.activation
         dense = operation.kind == "dense"
-        shapes = [(segment.name, segment.shape) for segment in operation.segments]
+        members = () if node.member is None else (network.n_members,)
+        shapes = [(segment.name, (*members, *segment.shape)) for segment in operation.segments]
         shape = _shape(shapes[0][1]) if dense else ", ".join(f"{name} {_shape(shape)}" for name, shape in shapes)
         name = f"{activation.name}({activation.parameter:g})" if activation.parameter else activation.name
         dropout = f"{operation.dropout:g}" if operation.dropout else ""

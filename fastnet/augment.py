@@ -17,11 +17,11 @@ from fastnet._values import frozen
 if TYPE_CHECKING:
     from fastnet.network import Network
 
-__all__ = ["Augmentation", "Flip", "Jitter", "Shift"]
+__all__ = ["Augmentation", "Crop", "Flip", "Jitter", "Shift"]
 
 
 class Augmentation:
-    """A random change of rows: `Shift`, `Flip` or `Jitter`."""
+    """A random change of rows: `Shift`, `Crop`, `Flip` or `Jitter`."""
 
     needs_positions: ClassVar[bool] = True
 
@@ -46,6 +46,26 @@ class Shift(Augmentation):
             raise ValueError(f"most must be an int, or one down and one across, got {self.most!r}.")
         down, across = (_checks.integer(n, "most", minimum=0, maximum=_checks.MAX_DIMENSION) for n in most)
         object.__setattr__(self, "most", (down, across))
+
+
+@frozen
+class Crop(Augmentation):
+    """A part of each image or series at its full size: a window at a random place, stretched by linear interpolation.
+
+    A window has a share of the positions of each side, uniformly from `smallest` to 1, the same of both sides of an image. That
+    is window slicing of series (Le Guennec, Malinowski & Tavenard 2016), and for images a crop that keeps their proportions. The
+    crop of an image with zeros around it, at its own scale, is `Shift`.
+
+    Parameters
+    ----------
+    smallest : float in (0, 1]
+        Share of a side that a window has at least.
+    """
+
+    smallest: float = 0.8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "smallest", _checks.real(self.smallest, "smallest", above=0.0, maximum=1.0))
 
 
 @frozen
@@ -114,4 +134,5 @@ def core_form(network: Network, augment: Any) -> tuple[float, ...] | None:
     down, across = by_kind[Shift].most if Shift in by_kind else (0, 0)
     flip = by_kind[Flip].probability if Flip in by_kind else 0.0
     noise = by_kind[Jitter].deviation if Jitter in by_kind else 0.0
-    return (*shape, down if shape[0] > 1 else 0, across, flip, noise)
+    smallest = by_kind[Crop].smallest if Crop in by_kind else 1.0
+    return (*shape, down if shape[0] > 1 else 0, across, flip, noise, smallest)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -50,17 +50,25 @@ class Blocks:
     features : ndarray, optional
         X of all blocks, one after another, where it is an array with targets and weights of one number a row: training then
         takes the rows from there.
+    target_names : list of str, optional
+        Names of the columns of y.
 
     Attributes
     ----------
     sizes : ndarray of int64
     features : ndarray or None
+    target_names : list of str or None
     """
 
     def __init__(
-        self, read: Callable[[int], Block], sizes: Sequence[int] | np.ndarray, *, features: np.ndarray | None = None
+        self,
+        read: Callable[[int], Block],
+        sizes: Sequence[int] | np.ndarray,
+        *,
+        features: np.ndarray | None = None,
+        target_names: list[str] | None = None,
     ) -> None:
-        self._read, self.features = read, features
+        self._read, self.features, self.target_names = read, features, target_names
         self.sizes = np.array(sizes, np.int64).reshape(-1)
         if self.sizes.sum() == 0 or self.sizes.min() < 0:
             raise ValueError("The data have no rows: at least one datapoint is needed.")
@@ -76,6 +84,16 @@ class Blocks:
             raise ValueError(f"Block {number} has {rows} rows, but had {self.sizes[number]} when the data were opened.")
         return X, y, sample_weight
 
+    def in_order(self) -> Iterator[tuple[int, int, Block]]:
+        """One block that has rows after the other: its number, that of its first row, and the rows."""
+        starts = np.cumsum(self.sizes) - self.sizes
+        for number in np.flatnonzero(self.sizes).tolist():
+            yield number, int(starts[number]), self.read(number)
+
+    def as_tables(self) -> Blocks:
+        """The same blocks, with a table of named columns as X where the source has one."""
+        return self
+
     def checksum(self) -> str:
         """CRC-32 of the sizes and of the first and the last block that have rows, by which a checkpoint knows its data."""
         filled = np.flatnonzero(self.sizes)
@@ -88,6 +106,25 @@ class Blocks:
 
     def __repr__(self) -> str:
         return f"<Blocks {len(self)} rows in {len(self.sizes)} blocks>"
+
+
+class _NamedBlocks(Blocks):
+    """Blocks of a table whose columns have names.
+
+    Parameters
+    ----------
+    roles : _Roles
+    read : callable
+        ``(number of the block) -> pyarrow.Table``
+    sizes : sequence of int
+    """
+
+    def __init__(self, roles: _Roles, read: Callable[[int], Any], sizes: Sequence[int]) -> None:
+        super().__init__(lambda number: roles.block(read(number)), sizes, target_names=roles.target_names)
+        self._roles, self._read_table = roles, read
+
+    def as_tables(self) -> Blocks:
+        return Blocks(lambda number: self._roles.table(self._read_table(number)), self.sizes, target_names=self.target_names)
 
 
 def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows: int | None = None) -> Blocks:
@@ -251,7 +288,7 @@ def from_parquet(
     target : str or sequence of str, optional
         Column or columns of y.
     columns : sequence of str, optional
-        Columns of X, in that order; by default all others, which must hold numbers.
+        Columns of X, in that order; by default all others. They must hold numbers, but for estimators of tables.
     weight : str, optional
         Column of the sample weights.
 
@@ -274,19 +311,19 @@ def from_parquet(
         raise ImportError("from_parquet needs pyarrow, which is not installed: pip install pyarrow") from error
     files = _parquet_files(Path(path))
     metadata = {file: parquet.read_metadata(file) for file in files}
-    roles = _Roles(metadata[files[0]].schema.to_arrow_schema().names, target, columns, weight)
+    roles = _Roles(_columns_of(metadata[files[0]].schema.to_arrow_schema()), target, columns, weight)
     for file in files:
         roles.check(metadata[file].schema.to_arrow_schema().names, file)
     groups = [(file, group) for file in files for group in range(metadata[file].num_row_groups)]
     opened = threading.local()  # files are not for several threads
 
-    def read(number: int) -> Block:
+    def read(number: int) -> Any:
         file, group = groups[number]
         if getattr(opened, "path", None) != file:
             opened.path, opened.file = file, parquet.ParquetFile(file, metadata=metadata[file])
-        return roles.block(opened.file.read_row_group(group, columns=roles.names, use_threads=False))
+        return opened.file.read_row_group(group, columns=roles.names, use_threads=False)
 
-    return Blocks(read, [metadata[file].row_group(group).num_rows for file, group in groups])
+    return _NamedBlocks(roles, read, [metadata[file].row_group(group).num_rows for file, group in groups])
 
 
 def from_arrow(
@@ -318,7 +355,8 @@ def from_arrow(
     roles = _Roles(table.column_names, target, columns, weight)
     roles.check(table.column_names, "The table")
     batches = table.select(roles.names).to_batches(max_chunksize=_share_of(table.num_rows))
-    return Blocks(lambda number: roles.block(batches[number]), [batch.num_rows for batch in batches])
+    read = type(table).from_batches
+    return _NamedBlocks(roles, lambda number: read([batches[number]]), [batch.num_rows for batch in batches])
 
 
 class _Roles:
@@ -329,6 +367,7 @@ class _Roles:
     ) -> None:
         self._target, self._weight = target, weight
         targets = [target] if isinstance(target, str) else list(target or ())
+        self.target_names = targets or None
         beside = [*targets, *([] if weight is None else [weight])]
         self._features = [name for name in names if name not in beside] if columns is None else list(columns)
         self.names = list(dict.fromkeys([*self._features, *beside]))
@@ -340,15 +379,41 @@ class _Roles:
             raise ValueError(f"{where} has no column {', '.join(map(repr, missing))}.")
 
     def block(self, table: Any) -> Block:
-        """Features, targets and weights of a table or record batch."""
+        """Features, targets and weights of a table.
 
-        def values(names: str | Sequence[str]) -> np.ndarray:
-            if isinstance(names, str):
-                return np.asarray(table.column(names))
-            return np.column_stack([values(name) for name in names])
+        Raises
+        ------
+        ValueError
+            Features that are no numbers.
+        """
+        for name in self._features:
+            if np.asarray(table.column(name)[:0]).dtype.kind not in "fiub":
+                raise ValueError(
+                    f"Column {name!r} holds {table.schema.field(name).type}, no numbers: choose columns=[...], or take "
+                    "TabularClassifier or TabularRegressor, which turn such columns into numbers."
+                )
+        return _values(table, self._features), *self._beside(table)
 
-        y = values(self._target) if self._target else None
-        return values(self._features), y, None if self._weight is None else values(self._weight)
+    def table(self, table: Any) -> Block:
+        """The same, with the features as a table."""
+        return table.select(self._features), *self._beside(table)
+
+    def _beside(self, table: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+        y = _values(table, self._target) if self._target else None
+        return y, None if self._weight is None else _values(table, self._weight)
+
+
+def _values(table: Any, names: str | Sequence[str]) -> np.ndarray:
+    """Columns as an array."""
+    if isinstance(names, str):
+        return np.asarray(table.column(names))
+    return np.column_stack([_values(table, name) for name in names])
+
+
+def _columns_of(schema: Any) -> list[str]:
+    """Names of the columns but for the index of a data frame of pandas."""
+    index = (schema.pandas_metadata or {}).get("index_columns", [])
+    return [name for name in schema.names if name not in index]
 
 
 def _parquet_files(path: Path) -> list[Path]:

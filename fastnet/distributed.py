@@ -23,7 +23,7 @@ import fastnet
 from fastnet import _core, _data, _identity, losses, optimizers
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._objective import refuse_statistics
-from fastnet._sampling import SeededOrder
+from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
 from fastnet.history import History
 from fastnet.losses import Loss
@@ -43,6 +43,9 @@ Rows: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 #: Rows of a batch for each rank by default, and the ranks above which that makes batches too large for the user's learning rate.
 _ROWS_OF_A_RANK, _MANY_RANKS = 32, 16
 
+
+#: What the core calls on a single rank, which has nothing to add. A function in Python took 4 % of an epoch of a small network.
+_NOTHING: Callable[[], Any] = tuple
 
 #: Bytes of a cache line, at the start of which the core works fastest.
 _LINE = 64
@@ -416,7 +419,7 @@ class RankSession(Session):
             sample_weight=sample_weight,
             batch_size=max(int(np.diff(self._bounds).max()), 1),
             seed=int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1, np.uint64)[0]),
-            exchange=(self._exchange, self._vector),
+            exchange=(self._exchange if ranks.size > 1 else _NOTHING, self._vector),
         )
         self._trainer.step = step
 
@@ -429,8 +432,7 @@ class RankSession(Session):
 
     def _run_rows(self, max_batches: int | None) -> Any:
         rng = self._sampler.of_epoch(self.epoch, self._part.ranks.rank)
-        order = np.arange(self._bounds[-1], dtype=np.uint32)
-        order = order if rng is None else rng.permutation(order)
+        order = order_of(int(self._bounds[-1]), rng)
         n_batches = self.steps_per_epoch if max_batches is None else min(self.steps_per_epoch, max_batches)
         return self._run_part(order, n_batches, self.step)
 

@@ -69,7 +69,7 @@ class Network:
     ensemble : {"packed", "batch", "mini"}
         What the members share. "packed": nothing. "batch": the weights of dense layers, ``A[l] = g(((A[l-1] * r) @ W) * s + b)``
         with r, s, b of each member (Wen, Tran & Ba 2020; TabM, Gorishniy, Kotelnikov & Babenko 2024). "mini": all but factors r
-        of the first dense layer's inputs and the output layer (TabM-mini).
+        of the first dense layer's inputs and the output layer (TabM-mini). Where rows have positions: "packed".
     ensemble_loss : {"members", "mean"}
         What is minimised: the mean of the members' losses, or the loss of the mean of their outputs.
     dtype : {"float32", "float64"}
@@ -171,7 +171,7 @@ class Network:
     def _dense_views(self, flat: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Those of the weights and of the biases of dense layers."""
         views = self.views(flat)
-        linear = [node.path for node in self._graph.nodes if isinstance(node.operation, Linear)]
+        linear = dict.fromkeys(node.path for node in self._graph.nodes if isinstance(node.operation, Linear))
         weights, biases = ([views[f"{path}.{name}"] for path in linear if f"{path}.{name}" in views] for name in "Wb")
         return weights, biases
 
@@ -390,8 +390,8 @@ class Network:
         """
         X, single = _data.batch(self._flat(X), self.n_inputs)
         A0 = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
-        outs = self._all_outputs(A0)
-        layers = [X if isinstance(A0, tuple) else A0, *(self._by_members(outs[end - 1], end) for end in self._ends)]
+        outs = [A0, *self._all_outputs(A0)]
+        layers = [X if isinstance(A0, tuple) else A0, *(self._by_members(outs, end) for end in self._ends)]
         return [A[0] for A in layers] if single else layers
 
     def _all_outputs(self, X: _data.Features) -> list[np.ndarray]:
@@ -401,8 +401,9 @@ class Network:
         self._compute(core.activations, X, outs, self._threads(m))
         return outs
 
-    def _by_members(self, A: np.ndarray, operation: int) -> np.ndarray:
-        members, shape = self._graph.members_of(operation), self._graph.row_shapes[operation]
+    def _by_members(self, outs: Sequence[Any], operation: int) -> np.ndarray:
+        A, shape = self._graph.side_by_side(outs, operation), self._graph.row_shapes[operation]
+        members = A.shape[1] // math.prod(shape)
         return A.reshape(len(A), *((members,) if members > 1 else ()), *shape)
 
     def save(self, path: str | os.PathLike[str]) -> None:

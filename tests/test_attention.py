@@ -298,9 +298,6 @@ def test_what_does_not_fit_is_refused():
         network(fn.Attention(2), (6,))
     with pytest.raises(ValueError, match=r"TransformerBlock takes rows of shape \(length, channels\), got \(2, 2, 4\)"):
         network(fn.TransformerBlock(2), (2, 2, 4))
-    for layer, shape in ((fn.Embedding(5, 2), (3,)), (fn.FeatureTokens(5), (3,)), (fn.Positions(), (3, 4))):
-        with pytest.raises(ValueError, match=f"members of an ensemble take flat rows, and {type(layer).__name__}"):
-            network(layer, shape, n_members=2)
     with pytest.raises(ValueError, match="n_heads must be at least 1"):
         fn.TransformerBlock(0)
     with pytest.raises(TypeError, match="'dim_feedforward'; .* Did you mean 'feed_forward'"):

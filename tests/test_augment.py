@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import sparse
+from scipy import ndimage, sparse
 
 import fastnet as fn
 from fastnet import augment, checkpoint
@@ -36,6 +36,38 @@ def test_shift_of_series(rng):
     got = [seen(row, augment.Shift(3), random_state=seed) for seed in range(30)]
     places = {next(i for i in range(7) if np.array_equal(a, padded[i : i + 9])) for a in got}
     assert len(places) > 4
+
+
+def test_crops_of_series_are_windows_at_full_length():
+    """Seen by straight lines, whose windows are straight lines: of a slope that is the window's share, and from its place on."""
+    line = np.arange(51.0)
+    row = np.stack([line, 7 - 2 * line], axis=1)
+    got = [seen(row, augment.Crop(0.6), random_state=seed) for seed in range(60)]
+    shares, places = np.array([a[1, 0] - a[0, 0] for a in got]), np.array([a[0, 0] for a in got])
+    for a, share, place in zip(got, shares, places, strict=True):
+        np.testing.assert_allclose(a[:, 0], place + share * line, atol=1e-12)
+        np.testing.assert_allclose(a[:, 1], 7 - 2 * a[:, 0], atol=1e-12)
+    ends = places + 50 * shares
+    assert places.min() >= 0 and ends.max() <= 50
+    assert 0.6 <= shares.min() < 0.65 and 0.95 < shares.max() <= 1
+    assert abs(np.mean(places / (50 - 50 * shares)) - 0.5) < 0.15
+
+
+def test_crops_of_images_keep_proportions(rng):
+    """Pixels as scipy interpolates them; the same share of height and width, each from a place of its own."""
+    image = rng.standard_normal((6, 9, 2))
+    lines, columns = np.meshgrid(np.arange(6.0), np.arange(9.0), indexing="ij")
+    for seed in range(8):
+        y, x = np.moveaxis(seen(np.stack([lines, columns], axis=2), augment.Crop(0.5), random_state=seed), 2, 0)
+        assert y[1, 0] - y[0, 0] == pytest.approx(x[0, 1] - x[0, 0], abs=1e-12)
+        expected = [ndimage.map_coordinates(image[:, :, c], [y, x], order=1, mode="nearest") for c in range(2)]
+        got = seen(image, augment.Crop(0.5), random_state=seed)
+        np.testing.assert_allclose(got, np.stack(expected, axis=2), atol=1e-12)
+
+
+def test_a_crop_of_everything_is_the_row_itself(rng):
+    image = rng.standard_normal((5, 4, 3))
+    np.testing.assert_array_equal(seen(image, augment.Crop(1.0)), image)
 
 
 def test_flip(rng):
@@ -73,7 +105,7 @@ def build():
 def test_the_same_seed_is_the_same_for_any_number_of_threads_and_after_a_checkpoint(sampling, rng, tmp_path):
     X, y = rng.standard_normal((90, 6, 6, 1)).astype(np.float32), rng.integers(0, 2, 90)
     given = X.copy()
-    changes = [augment.Shift(1), augment.Flip(), augment.Jitter(0.2)]
+    changes = [augment.Shift(1), augment.Crop(0.7), augment.Flip(), augment.Jitter(0.2)]
     options = {"augment": changes, "batch_size": 40, "random_state": 0, "sampling": sampling}
     nets = [build() for _ in range(4)]
     for net, n_threads in zip(nets, (1, 2, 3), strict=False):
@@ -98,6 +130,7 @@ def test_the_same_seed_is_the_same_for_any_number_of_threads_and_after_a_checkpo
     [
         (augment.Shift(1), r"Shift moves positions, and rows of shape \(4,\) have none"),
         (augment.Flip(), "Flip moves positions"),
+        (augment.Crop(), "Crop moves positions"),
         ([augment.Jitter(), augment.Jitter(0.2)], "two of Jitter"),
     ],
 )
@@ -117,3 +150,5 @@ def test_wrong_things(rng):
         net.fit(X, np.ones(3), optimizer="lbfgs", augment=augment.Jitter())
     with pytest.raises(ValueError, match="most must be"):
         augment.Shift(-1)
+    with pytest.raises(ValueError, match="smallest must be"):
+        augment.Crop(0.0)

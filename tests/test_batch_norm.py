@@ -188,7 +188,5 @@ def test_where_it_cannot_be(rng):
     net, (X, y) = build("flat"), data("flat", 9, rng)
     with pytest.raises(ValueError, match=r"L-BFGS .* BatchNorm"):
         net.fit(X, y, optimizer="lbfgs")
-    with pytest.raises(ValueError, match=r"members of an ensemble take flat rows, and BatchNorm got rows of shape \(9, 3\)"):
-        fn.Network([fn.BatchNorm(), fn.Flatten(), fn.Dense(1)], input_shape=(9, 3), n_members=2)
     with pytest.raises(ValueError, match="momentum must be"):
         fn.BatchNorm(momentum=0)

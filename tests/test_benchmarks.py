@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -27,6 +27,7 @@ from benchmarks import (  # noqa: E402
     distributed,
     ensembles,
     inference,
+    layers,
     outofcore,
     train,
     trees,
@@ -34,6 +35,7 @@ from benchmarks import (  # noqa: E402
 )
 from benchmarks.__main__ import ON_REQUEST  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
+from benchmarks._layers import LayerInference, LayerTraining, products  # noqa: E402
 from benchmarks._links import LINKS, Link  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
@@ -246,6 +248,37 @@ def test_the_tables_of_layers():
     assert "| tiny | 30 | 1.5 |" in tables["predictions"] and "x.json" in tables["predictions"]
 
 
+class TestNetworksOfLayers:
+    def test_products_of_blocks(self):
+        # queries, keys and values, the linear map after them, two dense layers, scores and their sums; half of these if causal
+        rest = 5 * (6 * 3 * 6 + 6 * 6 + 2 * 6 * 7)
+        layers = (("tokens", 6), ("block", 2, 7), ("causal", 2, 7), ("output", 3))
+        assert products((4,), layers) == [rest + 2 * 5 * 5 * 6, rest + 2 * 15 * 6, 5 * 6 * 3]
+
+    def test_flops_count_the_positions_that_rows_have(self):
+        full = LayerTraining("x", 40, 8, (10, 2), (("lstm", 3), ("output", 4)))
+        part = replace(full, lengths=(2, 10))
+        lengths = part.row_lengths()
+        assert lengths.min() >= 2 and lengths.max() <= 10 and len(set(lengths)) > 5
+        # the weights' product and gradient, and of the states also what goes back
+        assert full.flops == pytest.approx(2 * 40 * (10 * 12 * (2 * 2 + 3 * 3) + 3 * 12))
+        assert part.flops == pytest.approx(2 * (lengths.sum() * 12 * (2 * 2 + 3 * 3) + 40 * 3 * 12))
+
+    @pytest.mark.parametrize("task", layers.SHAPES, ids=lambda task: task.name)
+    @pytest.mark.parametrize("peer", ["fastnet_layers", "torch_layers", "jax_layers"])
+    def test_each_peer_trains_each_network(self, peer, task):
+        pytest.importorskip(peer.removesuffix("_layers"))
+        module = import_module(f"benchmarks._peers.{peer}")
+        module.trainer(replace(task, n_rows=4, batch_size=2), 1)(1)
+
+    @pytest.mark.parametrize("task", layers.SHAPES, ids=lambda task: task.name)
+    def test_what_is_predicted_of_a_row(self, task):
+        from benchmarks._peers import fastnet_layers
+
+        row = LayerInference(task.name, task.input_shape, task.layers)
+        assert fastnet_layers.predictor(row, 1)(1).shape == task.output_shape
+
+
 def test_a_goal_says_what_the_products_alone_would_allow():
     figure = _report.figure(check("JAX", [1.9, 2.0, 2.1], 7.0) | {"at_limit": 6.04})
     assert figure == "2 (1.9-2.1) [goal >= 7, at the GEMM limit 6.04: MISSED]"
@@ -345,8 +378,9 @@ class TestSeveralProcesses:
             rows = distributed.run(pool, [TINY], [TINY], [TINY], [])["rows"]
         assert [row["name"] for row in rows] == ["tiny, one rank", "tiny, two ranks", "tiny, 1 Gbit/s, 100 us"]
         assert [set(row["times"]) for row in rows] == [
-            {"fit", "one rank"}, {"one thread", "threads"}, {"one rank", "2 machines", "3 machines"}
+            {"fit", "one rank"}, {"one thread", "threads", "two processes apart"}, {"one rank", "2 machines", "3 machines"}
         ]  # fmt: skip
+        assert rows[1]["checks"][-1]["what"] == "one thread / two processes apart, the limit"
         # Four batches an epoch, in each of which two machines wait for one exchange at least.
         assert rows[2]["times"]["2 machines"]["min"] > 1e3 * 4 * LINKS[0].exchange(2, 4 * TINY.n_params)
         assert json.dumps(rows)

@@ -60,6 +60,16 @@ class TestTraining:
             np.testing.assert_allclose(getattr(mine, name), getattr(theirs, name), rtol=1e-12)
         assert mine.n_rows == theirs.n_rows
 
+    def test_a_function_chooses_the_blocks_of_an_epoch(self):
+        X, y, _ = arrays()
+        one, other = build(), build()
+        pieces = iter([[4, 0], [2, 5, 3]])
+        history = one.fit(uneven(X, y), sampling=lambda session: next(pieces), epochs=2, buffer=20, random_state=0)
+        assert history.n_rows == [107, 96]
+        for chosen in ([1], [2, 2], [6], []):
+            with pytest.raises(ValueError, match="numbers of blocks that have rows, each once"):
+                other.fit(uneven(X, y), sampling=lambda session, chosen=chosen: chosen, epochs=1)
+
     @pytest.mark.parametrize("weighted", [False, True])
     @pytest.mark.parametrize("buffer", [1, 20, 0.3, 1.0])
     def test_rows_of_a_memory_map_are_trained_on_in_their_places(self, weighted, buffer, tmp_path):
@@ -367,6 +377,10 @@ class TestSources:
             np.testing.assert_array_equal(np.concatenate([data.read(block)[k] for block in range(len(data.sizes))]), whole)
         with pytest.raises(ValueError, match="The table has no column 'z'"):
             fn.data.from_arrow(mapped, "z")
+        text = fn.data.from_arrow(table.append_column("town", pyarrow.array(["a"] * 203)), "y")
+        with pytest.raises(ValueError, match=r"Column 'town' holds string, no numbers: choose columns=\[...\], or take Tabular"):
+            build().fit(text)
+        assert text.as_tables().read(0)[0].column_names[-1] == "town"
 
     def test_pyarrow_is_named_where_it_is_missing(self):
         result = run_python("import sys; sys.modules['pyarrow'] = None; import fastnet as fn; fn.data.from_parquet('x', 'y')")

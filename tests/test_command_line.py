@@ -114,6 +114,24 @@ class TestFit:
         )
         assert "sold: time passed" in fn.load("m").summary()
 
+    def test_a_folder_is_read_in_pieces(self, folder, monkeypatch):
+        pytest.importorskip("pyarrow")
+        (folder / "parts").mkdir()
+        frame = houses()
+        frame.loc[:9, "dear"] = None
+        for number, rows in enumerate(np.split(np.arange(120), [8, 60])):
+            frame.iloc[rows].to_parquet(f"parts/{number}.parquet", row_group_size=25)
+        read, longest = fn.data.Blocks.read, []
+        monkeypatch.setattr(fn.data.Blocks, "read", lambda *number: longest.append(read(*number)) or longest[-1])
+        out = run("fit parts --target dear -o m --preset fast --seed 3")
+        assert "parts: 110 rows, 10 more without a target left out, 5 columns; classification of dear, 2 classes" in out
+        assert max(len(X) for X, _, _ in longest) == 25
+        assert fn.load("m").target_names_ == ["dear"]
+        assert "error: " in run("evaluate m parts")
+        assert "has no column 'dare'; did you mean 'dear'?" in run("fit parts --target dare -o m", 2)
+        (folder / "empty").mkdir()
+        assert "no folder with files *.parquet" in run("fit empty --target dear -o m", 2)
+
     @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "t.feather"])
     def test_polars_reads_where_pandas_is_missing(self, name, monkeypatch):
         pl = pytest.importorskip("polars")
@@ -184,6 +202,8 @@ class TestEvaluate:
         frame = houses()
         score = fn.load("model").score(frame.drop(columns="price"), frame["price"])
         assert float(re.search("R2: (.+)", run("evaluate model houses.csv")).group(1)) == pytest.approx(score, rel=1e-3)
+        frame.rename(columns={"price": "paid"}).to_csv("sold.csv", index=False)
+        assert run("evaluate model sold.csv --target paid") == run("evaluate model houses.csv").replace("houses", "sold")
 
 
 class TestCompare:
@@ -266,7 +286,7 @@ _FIT = "--target y -o new"
         ("predict model houses.csv -o new.xls", "predictions are written as .csv or .parquet"),
         ("predict model houses.csv -o absent/new.csv", "cannot be written"),
         ("evaluate model words.csv", "words.csv has no column 'price'"),
-        ("evaluate array houses.csv", "the model knows 0 names of targets"),
+        ("evaluate array houses.csv", "the model's target has no name: say with --target which column"),
         ("compare houses.csv --target prices", "did you mean 'price'?"),
         ("train houses.csv", "No such command 'train'"),
     ],

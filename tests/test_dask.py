@@ -21,7 +21,14 @@ da = pytest.importorskip("dask.array")
 base = pytest.importorskip("sklearn.base")
 
 from fastnet._rounds import Model, average, deal  # noqa: E402
-from fastnet.dask import MLPClassifier, MLPRegressor, WorkerError  # noqa: E402
+from fastnet.dask import (  # noqa: E402
+    MLPClassifier,
+    MLPRegressor,
+    TabularClassifier,
+    TabularRegressor,
+    WorkerError,
+    _tabular,  # noqa: E402
+)
 from fastnet.dask._engine import Engine  # noqa: E402
 
 pytestmark = [
@@ -57,6 +64,46 @@ def divided(array, sizes):
 
 def fitted(model, X, y, *weight, sizes=(200, 200, 200)):
     return model.fit(*(divided(array, sizes) for array in (X, y, *weight)))
+
+
+TABULAR = {"n_members": 2, "hidden_layer_sizes": 8, "numeric_embedding": "none", "n_epochs": 3, "batch_size": 20}
+
+
+def table(m=300):
+    """A data frame of numbers, text, dates and missing values, with a class and a value that depend on them."""
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    x, town = rng.standard_normal(m), rng.integers(0, 12, m)
+    value = 3 * x + town
+    return pandas.DataFrame({
+        "x": np.where(rng.random(m) < 0.1, np.nan, x),
+        "town": [None if number % 7 == 3 else f"town {town}" for number, town in enumerate(town)],
+        "day": pandas.date_range("2024-01-01", periods=m, freq="7h"),
+        "late": [None] * (m // 2) + ["early", "late"] * (m // 4),
+        "class": np.where(value > 6, "dear", "cheap").astype(object),
+        "value": value,
+    })  # fmt: skip
+
+
+COLUMNS = ["x", "town", "day", "late"]
+
+
+def in_frames(frame, sizes):
+    """The rows in partitions of these sizes."""
+    frames = pytest.importorskip("dask.dataframe")
+    ends = np.cumsum([0, *sizes])
+    parts = [dask.delayed(frame[start:end]) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    return frames.from_delayed(parts, meta=frame[:0])
+
+
+def of_table(frame, sizes=(100, 100, 100), estimator=TabularClassifier, target="class", **options):
+    """A small estimator, trained on a table."""
+    model = estimator(**{"n_shards": 3, "random_state": 0} | TABULAR | options)
+    return model.fit(in_frames(frame[[*dict.fromkeys([*COLUMNS, target])]], sizes), target)
+
+
+def of_networks(model):
+    return np.concatenate([network.params for network in model.networks_])
 
 
 def soon(function, *args, **kwargs):
@@ -313,6 +360,88 @@ class TestEstimator:
         assert len(continued.loss_curve_) == len(whole.loss_curve_)
 
 
+class TestTables:
+    @pytest.mark.parametrize("sizes", [(300,), (1, 0, 199, 0, 100)])
+    def test_partitions_do_not_matter(self, sizes):
+        frame = table()
+        expected, model = of_table(frame), of_table(frame, sizes)
+        assert model.summary() == expected.summary()
+        np.testing.assert_array_equal(of_networks(model), of_networks(expected))
+        whole = fn.TabularPreprocessor().fit(frame[COLUMNS])
+        assert model.preprocessor_.summary() == whole.summary()
+        assert model.target_names_ == ["class"]
+        assert list(model.feature_names_in_) == COLUMNS
+
+    def test_classes(self):
+        """Sorted, and one of them in one partition alone."""
+        frame = table().sort_values("class", ignore_index=True)
+        frame.loc[290:, "class"] = "priceless"
+        frame.loc[290:, "x"] = 9.0
+        model = of_table(frame, n_epochs=40)
+        X = in_frames(frame[COLUMNS], (150, 0, 150))
+        assert list(model.classes_) == ["cheap", "dear", "priceless"]
+        assert model.score(frame[COLUMNS], frame["class"]) > 0.9
+        assert model.score(X, in_frames(frame, (150, 0, 150))["class"]) == model.score(frame[COLUMNS], frame["class"])
+        p = model.predict_proba(X)
+        assert p.dtype == np.float64 and p.shape[1] == 3
+        np.testing.assert_allclose(p.compute(), model.predict_proba(frame[COLUMNS]), rtol=1e-5)
+        assert list(model.predict(X).compute()) == list(model.predict(frame[COLUMNS]))
+
+    def test_values_of_delayed_partitions(self):
+        frame = table()
+        rows = [slice(0, 10), slice(10, 10), slice(10, 300)]
+        X, y = ([dask.delayed(frame[names][part]) for part in rows] for names in (COLUMNS, ["value", "x"]))
+        y = [dask.delayed(np.nan_to_num)(part) for part in y]
+        model = TabularRegressor(n_shards=2, random_state=0, **TABULAR | {"n_epochs": 40}).fit(X, y)
+        assert model.score(frame[COLUMNS], np.nan_to_num(frame[["value", "x"]])) > 0.5
+        assert model.predict(X).compute().shape == (300, 2)
+
+    def test_weights_and_validation_rows(self):
+        frame = table()
+        X, y = in_frames(frame[COLUMNS], (150, 150)), in_frames(frame[["class"]], (150, 150))["class"]
+        w = (y == "cheap").astype(float)
+        model = TabularClassifier(n_shards=3, random_state=0, **TABULAR).fit(X, y, w)
+        assert set(model.predict(frame[COLUMNS])) == {"cheap"}
+        model = TabularClassifier(n_shards=3, random_state=0, metric="log_loss", **TABULAR).fit(X, y, X_val=X, y_val=y)
+        p = model._outputs(frame[COLUMNS])[np.arange(300), (frame["class"] == "dear").astype(int)]
+        assert model.validation_score_ == pytest.approx(np.log(p).mean(), rel=1e-5)
+        assert np.isnan(of_table(frame[:20], (12, 8)).validation_score_)
+
+    def test_to_local_shares_nothing(self):
+        frame = table()
+        model = of_table(frame)
+        local = model.to_local()
+        assert type(local) is fn.TabularClassifier
+        expected = model.predict_proba(frame[COLUMNS])
+        model.networks_[0].params[:] = 0
+        np.testing.assert_array_equal(local.predict_proba(frame[COLUMNS]), expected)
+        assert base.clone(model).get_params() == model.get_params()
+
+    def test_tables_in_memory_are_trained_here(self):
+        frame = table()
+        given = frame[COLUMNS], frame["class"]
+        model, local = (make(random_state=0, **TABULAR).fit(*given) for make in (TabularClassifier, fn.TabularClassifier))
+        np.testing.assert_array_equal(of_networks(model), of_networks(local))
+
+    @pytest.mark.parametrize(
+        ("change", "options", "message"),
+        [
+            ({"x": [1.0] * 200 + [np.nan] * 100}, {"estimator": TabularRegressor, "target": "x"}, "partition 1: .* NaN"),
+            ({"class": "one"}, {}, "at least two classes in y, got one class"),
+            ({}, {"time_limit": 9.0}, "time_limit is not kept on Dask"),
+            ({}, {"sizes": (0, 0)}, "The partitions have no rows"),
+            ({}, {"n_shards": 0}, "n_shards"),
+        ],
+    )
+    def test_errors(self, change, options, message):
+        with pytest.raises(ValueError, match=message):
+            of_table(table().assign(**change), **{"sizes": (150, 150), **options})
+
+    def test_groups_are_refused(self):
+        with pytest.raises(ValueError, match="groups= needs all rows in memory"):
+            TabularClassifier().fit(in_frames(table(), (300,)), "class", groups=np.ones(300))
+
+
 class Rate:
     """A learning rate that writes down which process asks for which update, and does something in a process of Dask's once."""
 
@@ -360,8 +489,30 @@ def with_workers(client, n):
 class TestProcesses:
     @pytest.mark.parametrize("n", [3, 2])
     def test_the_number_of_workers_does_not_matter(self, n, processes, expected):
-        model = soon(fitted, classifier(client=with_workers(processes, n)), *arrays()[:2])
+        client = with_workers(processes, n)
+        model = soon(fitted, classifier(client=client), *arrays()[:2])
         np.testing.assert_array_equal(parameters(model), expected)
+        of_workers, here = soon(of_table, table(), client=client), of_table(table())
+        np.testing.assert_array_equal(of_networks(of_workers), of_networks(here))
+
+    def test_a_worker_that_is_killed_between_epochs_changes_nothing(self, processes, monkeypatch):
+        client = with_workers(processes, 2)
+        train, killed = _tabular.train, []
+
+        class Kill(fn.Callback):
+            def on_epoch_end(self, session):
+                if not killed:
+                    killed.append(next(iter(client.run(os.getpid).values())))
+                    os.kill(killed[0], signal.SIGKILL)
+
+        def with_kill(session, *, callbacks, **options):
+            return train(session, callbacks=[*callbacks, Kill()], **options)
+
+        here = of_table(table())
+        monkeypatch.setattr(_tabular, "train", with_kill)
+        model = soon(of_table, table(), client=client)
+        np.testing.assert_array_equal(of_networks(model), of_networks(here))
+        assert killed and killed[0] not in client.run(os.getpid).values()
 
     def test_a_killed_worker_changes_nothing(self, processes, tmp_path):
         X, y, _ = arrays()

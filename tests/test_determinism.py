@@ -56,6 +56,19 @@ def test_whatever_the_number_of_threads(dtype, n_threads, monkeypatch):
     assert digest(dtype, "shuffle", n_threads) == digest(dtype, "shuffle", 1)
 
 
+@pytest.mark.parametrize("sizes", [(40, 96, 70, 3), (300, 48, 33)])
+def test_predictions_of_many_rows_are_those_of_a_few(sizes, dtype, monkeypatch):
+    """Whether they are one block or many, and whoever computes them."""
+    from fastnet import runtime
+
+    monkeypatch.setattr(runtime, "thread_limit", lambda n=None: n or 1)
+    X = np.random.default_rng(0).standard_normal((3000, sizes[0])).astype(dtype)
+    net = fn.Network([fn.Dense(n, "relu") for n in sizes[1:]], sizes[0], dtype=dtype, random_state=1)
+    few = np.concatenate([net.forward(part) for part in np.split(X, 30)])
+    for n_threads in (1, 2, 3):
+        assert np.array_equal(net._forward(X, check_finite=False, n_threads=n_threads), few)
+
+
 def test_other_seeds_give_other_networks(dtype):
     results = set()
     X = np.random.default_rng(0).standard_normal((50, 3))

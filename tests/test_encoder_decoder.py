@@ -181,11 +181,57 @@ class TestGeneration:
             reversing.generate([0], 3, source=[1, 2, 3, 4, 3])
         with pytest.raises(ValueError, match="end must be at most 6"):
             reversing.generate([0], 3, source=[1], end=7)
-        with pytest.raises(ValueError, match="whose source it does not know: use generate"):
+        with pytest.raises(ValueError, match="first step of a network with an encoder needs what it reads"):
             reversing.step(0)
         alone = fn.Network([fn.Embedding(3, 2), fn.Dense(3, "softmax")], input_shape=(4,))
         with pytest.raises(ValueError, match=r"source is for networks with a fastnet\.EncoderDecoder"):
             alone.generate([0], 3, source=[1])
+
+
+class TestSteps:
+    """One position of rows after the other, with the encoder run once."""
+
+    @pytest.mark.parametrize("ragged", [False, True])
+    @pytest.mark.parametrize(("encoder", "decoder"), PAIRS)
+    def test_they_are_the_whole_rows(self, encoder, decoder, ragged, rng):
+        net = build(encoder, decoder, ragged=ragged)
+        sources = [rng.standard_normal((n, C)) for n in ((4, 6, 3) if ragged else (S, S, S))]
+        ids = rng.integers(0, N_IDS, (3, T))
+        whole = net.forward((sources, ids))
+        state = None
+        for t in range(T):
+            A, state = net.step(ids[:, t], state, source=sources if t == 0 else None)
+            np.testing.assert_allclose(A, whole[:, t], rtol=0, atol=1e-13)
+        A, state = net.step(ids[1, 0], source=sources[1])
+        np.testing.assert_allclose(A, whole[1, 0], rtol=0, atol=1e-13)
+        np.testing.assert_allclose(net.step(ids[1, 1], state)[0], whole[1, 1], rtol=0, atol=1e-13)
+
+    def test_the_encoder_runs_once(self, rng):
+        """Its parameters, and those that make keys and values, count no more after the first step."""
+        net = build()
+        source = rng.standard_normal((S, C))
+        _, state = net.step(1, source=source)
+        A, _ = net.step(2, state)
+        for name, view in net.parameters.items():
+            if name.startswith("1.encoder") or ".kv." in name:
+                view[...] = np.nan
+        assert any(np.isnan(view).all() for name, view in net.parameters.items() if ".kv." in name)
+        np.testing.assert_array_equal(net.step(2, state)[0], A)
+        net.parameters["3.b"][0] += 9
+        assert net.step(2, state)[0][0] > A[0]
+
+    def test_what_does_not_fit(self, rng):
+        net, sources = build(), rng.standard_normal((2, S, C))
+        _, state = net.step([1, 2], source=sources)
+        with pytest.raises(ValueError, match="source is for the first step"):
+            net.step([1, 2], state, source=sources)
+        with pytest.raises(ValueError, match="one for each of the 3 streams of x, got 2"):
+            net.step([1, 2, 3], source=sources)
+        with pytest.raises(ValueError, match=r"sources of shape \(6, 3\)"):
+            net.step([1, 2], source=sources[:, :, 0])
+        alone = fn.Network([fn.GRU(3), fn.Dense(1)], input_shape=(4, 2), random_state=0)
+        with pytest.raises(ValueError, match="first step of a network with a fastnet.EncoderDecoder"):
+            alone.step([1, 2], source=sources)
 
 
 class TestWhatDoesNotFit:

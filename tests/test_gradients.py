@@ -169,7 +169,7 @@ def test_sparse_is_dense(dtype, m, rng):
     assert distance(net.forward(X.tocsc()), net.forward(X.toarray())) < RTOL[dtype]
 
 
-@pytest.mark.parametrize("sizes", [(40, 64, 10), (300, 200, 100, 5), (1, 1), (1000, 3), (3, 1000, 2)])
+@pytest.mark.parametrize("sizes", [(40, 64, 10), (300, 200, 100, 5), (1, 1), (1000, 3), (3, 1000, 2), (1, 6), (2, 9), (2, 15)])
 def test_many_rows_and_wide_layers(dtype, sizes, rng):
     m = 1500
     net = network([*(fn.Dense(n, "tanh") for n in sizes[1:-1]), fn.Dense(sizes[-1], "identity")], sizes[0], dtype, scale=0.1)

@@ -177,6 +177,8 @@ def test_public_names():
     assert public <= set(fn.__all__)
     with pytest.raises(AttributeError, match="module 'fastnet' has no attribute 'nonsense'"):
         fn.nonsense  # noqa: B018
+    with pytest.raises(AttributeError, match="'diagnose'. It is fastnet.inspection.diagnose$"):
+        fn.diagnose  # noqa: B018
 
 
 @pytest.mark.parametrize("name", fn.__all__)

@@ -419,8 +419,6 @@ class TestPositions:
         layers = [fn.Flatten(), *self.LAYERS[:3], fn.Dense(2, "identity")]
         net = fn.Network(layers, input_shape=(3, 4), n_members=2, dtype="float64")
         assert_gradient(net, rng.standard_normal((9, 12)), "squared_error", rng)
-        with pytest.raises(ValueError, match="Flatten"):
-            fn.Network(self.LAYERS, input_shape=(3, 4), n_members=2)
 
     def test_wrong_shapes(self):
         with pytest.raises(TypeError, match="either n_inputs or input_shape"):
@@ -610,8 +608,6 @@ class TestConvolutionsAndPools:
             build(fn.Conv1d(3, 3, dilation=2), (4, 2))
         with pytest.raises(ValueError, match=r"MaxPool has windows of \(3, 3\) positions, more than \(2, 8, 1\)"):
             build(fn.MaxPool(3), (2, 8, 1))
-        with pytest.raises(ValueError, match="members of an ensemble"):
-            build(fn.Conv1d(3, 2), (4, 2), n_members=2)
         with pytest.raises(ValueError, match="'valid', 'same'"):
             fn.Conv2d(3, 3, padding="causal")
         with pytest.raises(ValueError, match="kernel_size must be an int, or 2 of them"):
@@ -620,3 +616,155 @@ class TestConvolutionsAndPools:
             build(fn.AvgPool((2, 2)), (8, 1))
         with pytest.raises(ValueError, match="filters must be at least 1"):
             fn.Conv1d(0, 3)
+
+
+class TestMembersOfNetworksWithPositions:
+    """They have operations of their own, and are exactly the networks that they would be alone."""
+
+    #: Input shape, further options, and layers before the output layer.
+    SEQUENCES = {
+        "batch-norm": ((6, 2), {}, [fn.Conv1d(4, 3, "tanh"), fn.BatchNorm("relu"), fn.Flatten(), fn.BatchNorm()]),
+        "dense": ((3, 4), {}, [fn.Dense(5, "tanh"), fn.LayerNorm(), fn.PReLU(), fn.Scale(), fn.GlobalPool()]),
+        "ids": ((7,), {}, [fn.Embedding(6, 4), fn.Positions(), fn.TransformerBlock(2), fn.GlobalPool()]),
+        "tokens": ((4,), {}, [fn.FeatureTokens(4), fn.Attention(2), fn.Last()]),
+        "ragged": (
+            (7, 3),
+            {"ragged": True},
+            [fn.Conv1d(4, 3, "tanh", padding="same"), fn.GRU(3, return_sequences=True), fn.Last()],
+        ),
+        "pairs": (
+            (4,),
+            {"ragged": True, "source_shape": (5,)},
+            [
+                fn.EncoderDecoder(
+                    [fn.Embedding(6, 4), fn.Positions()],
+                    [fn.Embedding(6, 4), fn.TransformerBlock(2, causal=True, cross=True)],
+                ),
+                fn.GlobalPool(),
+            ],
+        ),
+        **{name: (shape, {}, [*layers, fn.Flatten()]) for name, (shape, layers) in POSITIONED.items()},
+    }
+    LEARNED = ("batch-norm", "ids", "ragged", "pairs", "conv1d", "lstm")
+
+    @classmethod
+    def build(cls, name, output="identity", *, n_out=2, k=3, **options):
+        shape, inputs, layers = cls.SEQUENCES[name]
+        options = {"dtype": "float64", "random_state": 0} | inputs | options
+        net = fn.Network([*layers, fn.Dense(n_out, output)], input_shape=shape, n_members=k, **options)
+        frozen = ("mean", "var")
+        rng = np.random.default_rng(1)
+        for parameter, view in net.parameters.items():
+            if not parameter.endswith(frozen):
+                view[...] += 0.3 * rng.standard_normal(view.shape)
+        return net
+
+    @classmethod
+    def rows(cls, name, m, rng):
+        shape = cls.SEQUENCES[name][0]
+        if name == "pairs":
+            return tuple([rng.integers(0, 6, n) for n in rng.integers(1, most + 1, m)] for most in (5, 4))
+        if name == "ragged":
+            return [rng.standard_normal((n, 3)) for n in rng.integers(1, 8, m)]
+        return rng.integers(0, 6, (m, *shape)).astype(float) if name == "ids" else rng.standard_normal((m, *shape))
+
+    @pytest.mark.parametrize("name", SEQUENCES)
+    def test_outputs_and_gradients_are_those_of_single_networks(self, name, rng):
+        net, X, y = self.build(name), self.rows(name, 9, rng), rng.random((9, 2))
+        alone = [net.member(i) for i in range(3)]
+        assert len({single.params.tobytes() for single in alone}) == 3
+        each = net.forward_members(X)
+        for i, single in enumerate(alone):
+            assert distance(each[:, i], single.forward(X)) < 1e-13
+        assert distance(net.forward(X), each.mean(axis=1)) < 1e-14
+        J, gradient = net.loss_and_grad(X, y)
+        pairs = [single.loss_and_grad(X, y) for single in alone]
+        assert J == pytest.approx(np.mean([own for own, _ in pairs]), rel=1e-12)
+        for parameter, view in net.views(gradient.flat).items():
+            for i, (_, own) in enumerate(pairs):
+                assert distance(3 * net.parts_of(view)[i], alone[i].views(own.flat)[parameter].ravel()) < 1e-11, parameter
+
+    @pytest.mark.parametrize("name", LEARNED)
+    @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+    def test_core_and_twin(self, name, output, rng):
+        """Of the loss of the mean too, which goes back through the operation that puts the members side by side."""
+        net = self.build(name, output, ensemble_loss="mean")
+        X = net._flat(self.rows(name, 7, rng))
+        if name != "batch-norm":  # whose statistics are the batch's
+            assert_gradient(net, X, None, rng, numeric=False)
+        assert distance(net.forward_members(X), twin_outputs(net, X)) < 1e-12
+
+    @pytest.mark.parametrize("name", LEARNED)
+    def test_each_trains_as_it_would_alone(self, name, rng):
+        net, X, y = self.build(name), self.rows(name, 20, rng), rng.random((20, 2))
+        alone = [net.member(i) for i in range(3)]
+        options = {"batch_size": 8, "epochs": 2, "sampling": "sequential"}
+        for single in alone:
+            single.fit(X, y, optimizer=fn.Adam(0.01), **options)
+        net.fit(X, y, optimizer=fn.Adam(0.01, epsilon=1e-8 / 3), **options)
+        for i, single in enumerate(alone):
+            assert distance(net.member(i).params, single.params) < 1e-9
+
+    @pytest.mark.parametrize("name", LEARNED)
+    def test_threads_do_not_change_bits(self, name, rng):
+        X, y = self.rows(name, 300, rng), rng.random((300, 2))
+        results = []
+        for n_threads in (1, 2, 3):
+            net = self.build(name, dtype="float32")
+            net.fit(X, y, batch_size=128, epochs=1, random_state=0, n_threads=n_threads)
+            results.append(net.params.copy())
+        assert all(np.array_equal(results[0], other) for other in results[1:])
+
+    @pytest.mark.parametrize("name", LEARNED)
+    def test_files_pickles_and_tables(self, name, rng, tmp_path):
+        net, X = self.build(name), self.rows(name, 5, rng)
+        net.save(tmp_path / "net")
+        for other in (fn.load(tmp_path / "net"), pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
+            assert np.array_equal(other.params, net.params)
+            assert np.array_equal(other.forward_members(X), net.forward_members(X))
+        sizes = [int(line.split()[-1].replace(",", "")) for line in net.summary().splitlines()[1:-1]]
+        assert sum(sizes) == net.n_params
+        assert distance(net.activations(X)[-1], net.forward_members(X)) == 0
+
+    def test_outputs_of_layers(self, rng):
+        """What members share has no axis for them."""
+        net = fn.Network([fn.Flatten(), fn.Reshape((4, 3)), fn.RNN(5), fn.Dense(2)], input_shape=(6, 2), n_members=3)
+        X = rng.standard_normal((8, 6, 2)).astype(np.float32)
+        assert [A.shape for A in net.activations(X)] == [(8, 12), (8, 12), (8, 4, 3), (8, 3, 5), (8, 3, 2)]
+        for i in range(3):
+            assert distance(net.activations(X)[3][:, i], net.member(i).activations(X)[3]) < 1e-6
+
+    def test_each_member_keeps_its_own_best_epoch(self, rng):
+        net, X, y = self.build("conv1d"), self.rows("conv1d", 40, rng), rng.standard_normal((40, 2))
+        losses = []
+
+        class Look(fn.Callback):
+            def on_epoch_end(self, session):
+                losses.append(session.member_losses())
+
+        stopping = fn.EarlyStopping(patience=9, each_member=True)
+        options = {"optimizer": fn.Adam(0.05), "epochs": 25, "random_state": 0, "validation_data": (X[:10], y[:10])}
+        net.fit(X[10:], y[10:], callbacks=[Look(), stopping], **options)
+        assert len(set(np.argmin(losses, axis=0))) > 1
+        of_members = [net.member(i).loss(X[:10], y[:10]) for i in range(3)]
+        np.testing.assert_allclose(of_members, np.min(losses, axis=0), rtol=1e-12)
+
+    def test_factors_by_name(self, rng):
+        net, X, y = self.build("conv1d"), self.rows("conv1d", 9, rng), rng.random((9, 2))
+        before = {name: view.copy() for name, view in net.parameters.items()}
+        net.fit(X, y, learning_rate_factors={"1": 0.0}, epochs=1)
+        still = {name: np.array_equal(view, before[name]) for name, view in net.parameters.items()}
+        assert still == {name: name.startswith("1.") for name in before}
+
+    def test_what_cannot_be(self):
+        layers = [fn.Conv1d(3, 2), fn.Flatten(), fn.Dense(1)]
+        with pytest.raises(ValueError, match=r"'mini' ensemble share dense layers over flat rows.*ensemble='packed'"):
+            fn.Network(layers, input_shape=(4, 2), n_members=2, ensemble="mini")
+        with pytest.raises(ValueError, match="one softmax each, and this network has 4 a row"):
+            fn.Network([fn.Dense(3, "softmax")], input_shape=(4, 2), n_members=2)
+        with pytest.raises(ValueError, match="3000 members with 3 operations each are too many"):
+            fn.Network(layers, input_shape=(4, 2), n_members=3000)
+        with pytest.raises(ValueError, match=r"step is for one network.*net\.member"):
+            fn.Network([fn.GRU(3), fn.Dense(1)], input_shape=(4, 2), n_members=2).step(np.ones(2))
+        with pytest.raises(ValueError, match="has positions"):
+            fn.Network([fn.GRU(3, return_sequences=True), fn.Dense(1)], input_shape=(4, 2), ragged=True, n_members=2)

@@ -39,6 +39,12 @@ def test_parameters_are_one_vector_with_views(dtype):
     assert all((p == 0).all() for p in net.weights + net.biases)
 
 
+@pytest.mark.parametrize("n_units", [1, 3, 300, 100_000])
+def test_parameters_begin_with_a_cache_line(n_units, dtype):
+    kept = [network([fn.Dense(n_units)], 4, dtype) for _ in range(4)]
+    assert all(net.params.__array_interface__["data"][0] % 64 == 0 for net in kept)
+
+
 @pytest.mark.parametrize("activation", HIDDEN, ids=label)
 @pytest.mark.parametrize("output", ["identity", "softmax", "sigmoid"])
 def test_forward_and_activations_against_the_reference(activation, output, dtype, rng):

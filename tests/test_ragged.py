@@ -9,6 +9,7 @@ import pytest
 from helpers import DTYPES, distance, finite_difference
 
 import fastnet as fn
+from fastnet._core import core
 
 LENGTHS = [9, 4, 7, 5, 9, 6]
 T, C = 9, 3
@@ -25,6 +26,7 @@ CHAINS = {
     "gru": [fn.GRU(4, return_sequences=True), fn.GRU(3)],
     "lstm": [fn.Bidirectional(fn.LSTM(3, return_sequences=True)), fn.GlobalPool("max")],
     "rnn": [fn.Dense(4, "tanh"), fn.Bidirectional(fn.RNN(3))],
+    "blocks": [fn.Dense(4, "sigmoid"), fn.TransformerBlock(2, 5), fn.Residual([fn.Dense(4, "softplus")]), fn.GlobalPool()],
     "inputs": [fn.GlobalPool()],
     "last-of-inputs": [fn.Last()],
 }
@@ -69,7 +71,7 @@ def test_gradients_are_those_of_rows_alone(chain, rng):
     assert distance(gradients.flat, np.average([single[1].flat for single in singles], axis=0, weights=w)) < 1e-11
 
 
-@pytest.mark.parametrize("chain", ["strides", "residual", "concat", "pools", "gru", "lstm", "rnn"])
+@pytest.mark.parametrize("chain", ["strides", "residual", "concat", "pools", "gru", "lstm", "rnn", "blocks"])
 def test_core_twin_and_finite_differences(chain, rng):
     rows, Y = series(rng), rng.standard_normal((len(LENGTHS), 3))
     net = network(chain, output="identity")
@@ -97,6 +99,53 @@ def test_numbers_beyond_the_length_never_matter(rng):
     np.testing.assert_array_equal(net.forward(inside), net.forward(rows))
 
 
+class TestNoWorkBeyondTheLength:
+    """Zeros are there, though biases and activations would make other numbers of zeros."""
+
+    LAYERS = (
+        fn.Dense(4, "sigmoid"),
+        fn.LayerNorm(),
+        fn.Residual([fn.Dense(5, "softplus"), fn.Dense(4, "sigmoid")], "exponential"),
+        fn.TransformerBlock(2, 6),
+        fn.Dropout(0.2),
+        fn.Dense(3, "sigmoid", dropout=0.2),
+    )
+
+    @staticmethod
+    def build(layers, shape, dtype="float64"):
+        layers = [*layers, fn.GlobalPool(), fn.Dense(2, "identity")]
+        net = fn.Network(layers, input_shape=shape, ragged=True, dtype=dtype, random_state=0)
+        net.params[:] = 0.4 * np.random.default_rng(1).standard_normal(net.n_params)
+        return net
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("lengths", [LENGTHS, [9, 9, 1, 9, 9, 9], [9, 9]])
+    def test_outputs(self, dtype, lengths, rng):
+        net = self.build(self.LAYERS, (T, C), dtype)
+        there = np.arange(T) < np.array(lengths)[:, None]
+        outputs = net.activations(series(rng, lengths))[1 : len(self.LAYERS) + 1]
+        for A in outputs:
+            assert (A[~there] == 0).all()
+            assert (A[there] != 0).all()
+
+    def test_ids(self, rng):
+        net = self.build([fn.Embedding(5, 3), fn.Conv1d(4, 2, "identity", padding=1, stride=2)], (T,))
+        embedded, convolved = net.activations([rng.integers(0, 5, n) for n in LENGTHS])[1:3]
+        for n, row, windows in zip(LENGTHS, embedded, convolved, strict=True):
+            assert (row[:n] != 0).all() and (row[n:] == 0).all()
+            assert (windows[: n // 2 + 1] != 0).all() and (windows[n // 2 + 1 :] == 0).all()
+
+    def test_masks_of_dropout_differ_by_position(self):
+        """Read from the mean over a row's positions of units that are all 1."""
+        net = self.build([fn.Dense(40, "exponential", dropout=0.5)], (T, C))
+        net.params[:] = 0
+        gradient = net.loss_and_grad([np.zeros((7, C))], [[1.0, 1.0]], dropout_seed=0)[1].flat
+        kept = -7 * net.views(gradient)["3.W"][:, 0] / 2
+        np.testing.assert_allclose(kept, kept.round(), atol=1e-12)
+        assert len(np.unique(kept.round())) > 4
+        assert abs(kept.mean() - 3.5) < 0.6
+
+
 def test_training_is_the_same_however_rows_are_given(rng, tmp_path):
     rows, y = series(rng, [*LENGTHS] * 5), rng.integers(0, 3, 30)
     padded = fn.Ragged.from_rows(rows)
@@ -112,7 +161,7 @@ def test_training_is_the_same_however_rows_are_given(rng, tmp_path):
         np.testing.assert_array_equal(copy.forward(rows), nets[0].forward(rows))
 
 
-@pytest.mark.parametrize("chain", ["pools", "gru", "lstm"])
+@pytest.mark.parametrize("chain", ["pools", "gru", "lstm", "blocks"])
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_bits_do_not_depend_on_threads(n_threads, chain, rng):
     rows, y = series(rng, [*LENGTHS] * 20), rng.integers(0, 3, 120)
@@ -165,3 +214,10 @@ def test_what_does_not_fit_is_refused(make, message):
 def test_ragged_needs_a_shape():
     with pytest.raises(TypeError, match="needs the input_shape of the longest row"):
         fn.Network([fn.Dense(1)], 3, ragged=True)
+
+
+@pytest.mark.parametrize(("lengths", "message"), [((2, 1), "lengths that layer 2 makes"), ((1, 2), "cannot be 2 positions")])
+def test_lengths_that_the_core_refuses(lengths, message):
+    passes = core.LAYER_CODES["pass"], (0,), (), (), 0.0, 0, 0.0, 0.0
+    with pytest.raises(ValueError, match=message):
+        core.Plan(4, [passes, passes], lengths=[(0, 1), lengths])

@@ -36,6 +36,23 @@ def test_initial_values_are_uniform(layer):
     assert abs(values.mean()) < 0.02
 
 
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_gradients_of_many_rows(name, ragged, rng):
+    """They are made of groups of rows: of 200 those of 32, of the rest fewer."""
+    net, y = network(LAYERS[name], ragged=ragged), rng.integers(0, 3, 200)
+    X = rng.standard_normal((200, 6, 2))
+    if ragged:
+        X = [row[:n] for row, n in zip(X, rng.integers(1, 7, 200), strict=True)]
+    _, whole = net.loss_and_grad(X, y)
+    parts = [(j - i) / 200 * net.loss_and_grad(X[i:j], y[i:j])[1].flat for i, j in ((0, 7), (7, 130), (130, 200))]
+    assert distance(whole.flat, sum(parts)) < 1e-12
+    trained = [network(LAYERS[name], ragged=ragged) for _ in range(3)]
+    for n_threads, other in enumerate(trained, 1):
+        other.fit(X, y, epochs=2, batch_size=100, random_state=0, n_threads=n_threads)
+        assert np.array_equal(other.params, trained[0].params)
+
+
 @pytest.mark.parametrize("cell", [fn.LSTM(3), fn.GRU(3)])
 def test_thousands_of_steps(cell, rng):
     net = fn.Network([cell, fn.Dense(1, "identity")], input_shape=(5_000, 1), dtype="float64", random_state=0)
@@ -108,11 +125,9 @@ def test_ragged_networks_go_step_by_step(rng):
     np.testing.assert_allclose(A, net.forward(series), rtol=0, atol=1e-13)
 
 
-def test_members_and_shapes_that_do_not_fit():
+def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"LSTM takes rows of shape \(length, channels\), got \(6,\)"):
         fn.Network([fn.LSTM(3), fn.Dense(1)], 6)
-    with pytest.raises(ValueError, match="members of an ensemble"):
-        network([fn.GRU(3)], n_members=2)
     with pytest.raises(ValueError, match="activation"):
         fn.RNN(3, "silu")
     with pytest.raises(ValueError, match="n_units must be at least 1"):

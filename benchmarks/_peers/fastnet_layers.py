@@ -12,32 +12,48 @@ from benchmarks._tasks import LEARNING_RATE
 from benchmarks._timing import Job
 
 
-def network(input_shape: tuple[int, ...], layers: tuple[Spec, ...]) -> fn.Network:
-    made = [made for layer in layers for made in _layers(layer, len(input_shape) - 1)]
-    return fn.Network(made, input_shape=input_shape, random_state=0)
+def network(input_shape: tuple[int, ...], layers: tuple[Spec, ...], *, ragged: bool = False) -> fn.Network:
+    made = [_layer(layer, len(input_shape) - 1) for layer in layers]
+    return fn.Network(made, input_shape=input_shape, ragged=ragged, random_state=0)
 
 
-def _layers(layer: Spec, n_axes: int) -> list[fn.Layer]:
+def _layer(layer: Spec, n_axes: int) -> fn.Layer:
     match layer:
         case ("conv", filters, size, padding):
-            return [(fn.Conv2d if n_axes == 2 else fn.Conv1d)(filters, size, "relu", padding=padding)]
+            return (fn.Conv2d if n_axes == 2 else fn.Conv1d)(filters, size, "relu", padding=padding)
         case ("pool", size):
-            return [fn.MaxPool(size)]
+            return fn.MaxPool(size)
         case ("flatten",):
-            return [fn.Flatten()]
+            return fn.Flatten()
         case ("mean",):
-            return [fn.GlobalPool("mean")]
+            return fn.GlobalPool("mean")
+        case ("last",):
+            return fn.Last()
         case ("lstm" | "gru" as kind, units):
-            return [getattr(fn, kind.upper())(units)]
+            return getattr(fn, kind.upper())(units)
+        case ("embedding", n_ids, width):
+            return fn.Embedding(n_ids, width)
+        case ("tokens", width):
+            return fn.FeatureTokens(width)
+        case ("positions",):
+            return fn.Positions()
+        case ("block" | "causal" as kind, heads, units):
+            return fn.TransformerBlock(heads, units, causal=kind == "causal")
+        case ("norm",):
+            return fn.LayerNorm()
+        case ("linear", units):
+            return fn.Dense(units, "identity")
         case ("dense", units):
-            return [fn.Dense(units, "relu")]
+            return fn.Dense(units, "relu")
         case _:
-            return [fn.Dense(layer[1], "softmax")]
+            return fn.Dense(layer[1], "softmax")
 
 
 def trainer(task: LayerTraining, n_threads: int | None) -> Job:
     X, y = task.data()
-    net, seeds = network(task.input_shape, task.layers), count()
+    if task.lengths:
+        X = fn.Ragged.from_rows([row[:n] for row, n in zip(X, task.row_lengths(), strict=True)])
+    net, seeds = network(task.input_shape, task.layers, ragged=task.lengths is not None), count()
     options = {"optimizer": fn.Adam(LEARNING_RATE), "batch_size": task.batch_size, "n_threads": n_threads}
 
     def train(n: int) -> None:

@@ -35,7 +35,15 @@ class Plan:
     takes_sparse: bool
     needs_panel: bool
     sizes: tuple[int, ...]
-    def __init__(self, n_inputs: int, layers: Sequence[tuple[Any, ...]], *, n_members: int = 1, n_positions: int = 1) -> None: ...
+    def __init__(
+        self,
+        n_inputs: int,
+        layers: Sequence[tuple[Any, ...]],
+        *,
+        n_members: int = 1,
+        n_positions: int = 1,
+        lengths: Sequence[tuple[int, int]] | None = None,
+    ) -> None: ...
     def segment_table(self) -> list[tuple[int, int, int, int, int, bool, bool]]: ...
 
 class Trainer:

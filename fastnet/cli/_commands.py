@@ -15,10 +15,12 @@ from threadpoolctl import threadpool_limits
 
 import fastnet as fn
 from fastnet.cli import _scores
-from fastnet.cli._data import TASKS, Data, Model, columns_of, read_data, targets_of, text_columns
+from fastnet.cli._data import TASKS, Data, Model, columns_of, read_data, target_column, targets_of, text_columns
 from fastnet.cli._errors import OneLine, one_line, refusing
 from fastnet.cli._files import check_writable, check_written_format, read_table, write_table
+from fastnet.cli._folders import is_read_in_pieces, read_folder
 from fastnet.cli._peers import installed
+from fastnet.data import Blocks
 from fastnet.tabular import TabularClassifier, TabularRegressor
 from fastnet.tabular.parts import CLASSIFICATION, PRESETS, REGRESSION
 
@@ -33,7 +35,8 @@ _NEW = click.Path(path_type=Path)
 def fastnet(context: click.Context) -> None:
     """Learn tables: numbers, categories, text, dates and missing values, with no tuning.
 
-    Tables are files of CSV (also .gz, .zip, .xz), Parquet or Feather; training also takes a folder of Parquet files.
+    Tables are files of CSV (also .gz, .zip, .xz), Parquet or Feather; training also takes a folder of Parquet files, larger
+    than memory if need be.
     `python -m fastnet` trains a network on one of scikit-learn's data sets, to see that all works.
     """
     if context.invoked_subcommand is None:
@@ -64,23 +67,24 @@ def _training_options(command: Any) -> Any:
 def fit(output: Path, table: Path, target: str, task: str | None, **options: Any) -> None:
     """Train a model on a TABLE and write it to a file."""
     check_writable(output)
-    data = read_data(table, target, task, options["metric"])
+    data = (read_folder if is_read_in_pieces(table) else read_data)(table, target, task, options["metric"])
     click.echo(data.describe(table))
     start = time.perf_counter()
-    model = _fitted(data, data.X.to_native(), data.y.to_native(), options)
+    given = (data.X,) if isinstance(data.X, Blocks) else (data.X.to_native(), data.y.to_native())
+    model = _fitted(data.task, given, options)
     with refusing(OSError, about=f"{output} cannot be written"):
         model.save(output)
     seconds = time.perf_counter() - start
     click.echo(f"validation {model.metric}: {_score(model)}; {seconds:.3g} s; written to {output}")
 
 
-def _fitted(data: Data, X: Any, y: Any, options: dict[str, Any]) -> Model:
-    """An estimator of the data's task, trained; a progress bar is shown on terminals."""
-    cls = TabularRegressor if data.task == "regression" else TabularClassifier
-    given = {name: options[name] for name in ("preset", "metric", "time_limit") if options[name] is not None}
-    model = cls(**given, n_threads=options["threads"], random_state=options["seed"], verbose=sys.stderr.isatty())
+def _fitted(task: str, given: tuple[Any, ...], options: dict[str, Any]) -> Model:
+    """An estimator of a task, trained on what it is given; a progress bar is shown on terminals."""
+    cls = TabularRegressor if task == "regression" else TabularClassifier
+    parameters = {name: options[name] for name in ("preset", "metric", "time_limit") if options[name] is not None}
+    model = cls(**parameters, n_threads=options["threads"], random_state=options["seed"], verbose=sys.stderr.isatty())
     with refusing(ValueError, TypeError):
-        return model.fit(X, y)
+        return model.fit(*given)
 
 
 def _score(model: Model) -> str:
@@ -114,7 +118,7 @@ def predict(model: Path, table: Path, output: Path | None, proba: bool) -> None:
     estimator = _model(model)
     if proba and isinstance(estimator, TabularRegressor):
         raise click.ClickException(f"{model} predicts values, which have no probabilities: leave --proba out")
-    rows = read_table(table, text_columns(estimator))
+    rows = read_table(table, text_columns(estimator, *(estimator.target_names_ or [])))
     X = columns_of(estimator, rows, table)
     with refusing(ValueError, TypeError, about=str(table)):
         columns = _predictions(estimator, X, proba)
@@ -142,10 +146,12 @@ def _predictions(model: Any, X: Any, proba: bool) -> dict[str, np.ndarray]:
 @fastnet.command()
 @click.argument("model", type=_FILE)
 @click.argument("table", type=_EXISTING)
-def evaluate(model: Path, table: Path) -> None:
+@click.option("--target", metavar="COLUMN", help="Column of the true values; by default the one of the table trained on.")
+def evaluate(model: Path, table: Path, target: str | None) -> None:
     """Compare what the MODEL of a file predicts with the targets in a TABLE."""
     estimator = _model(model)
-    X, y = targets_of(estimator, read_table(table, text_columns(estimator)), table)
+    target = target_column(estimator, target)
+    X, y = targets_of(estimator, read_table(table, text_columns(estimator, target)), table, target)
     with refusing(ValueError, TypeError, about=str(table)):
         scores = _scores_of(estimator, columns_of(estimator, X, table), y)
     click.echo(f"{table}: {len(y):,} rows with a target")
@@ -187,7 +193,7 @@ def compare(table: Path, target: str, task: str | None, held_out: float, **optio
         except Exception as error:  # another library may fail in its own way: the others are compared all the same
             click.echo(f"{name} failed: {one_line(error)}", err=True)
 
-    add(f"fastnet, {options['preset']}", lambda: _fitted(data, X_train, y_train, options))
+    add(f"fastnet, {options['preset']}", lambda: _fitted(data.task, (X_train, y_train), options))
     for name, make in installed().items():
         add(name, lambda make=make: make(regression, options["seed"], options["threads"]).fit(X_train, y_train))
     click.echo(_scores.table(rows, data.task))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,22 +29,24 @@ class Data:
 
     Attributes
     ----------
-    X : narwhals.DataFrame
+    X : narwhals.DataFrame or Blocks
     y : narwhals.Series
+    n_columns : int
     task : str
         One of `TASKS`.
     without_target : int
         Rows that were left out because their target is missing.
     """
 
-    X: nw.DataFrame[Any]
+    X: Any
     y: nw.Series[Any]
+    n_columns: int
     task: str
     without_target: int
 
     def describe(self, path: Path) -> str:
         """The table and the task in one line."""
-        m, n = self.X.shape
+        m, n = len(self.y), self.n_columns
         left_out = f", {self.without_target:,} more without a target left out" if self.without_target else ""
         target = f"{self.y.name}, {self.y.n_unique()} classes" if self.task == "classification" else self.y.name
         return f"{path}: {m:,} rows{left_out}, {n:,} column{'s' * (n > 1)}; {self.task} of {target}"
@@ -67,27 +70,54 @@ def read_data(path: Path, target: str, task: str | None, metric: str | None) -> 
         The file holds no such table, or task and metric do not fit it.
     """
     frame, y, without_target = _parted(read_table(path), path, target)
-    if not frame.columns:
+    refuse_target_alone(frame.columns, path, target)
+    y, task = target_and_task(y, task, metric)
+    return Data(frame, y, len(frame.columns), task, without_target)
+
+
+def refuse_target_alone(columns: Sequence[str], path: Path, target: str) -> None:
+    """Refuse a table that has no columns beside the target."""
+    if not columns:
         raise click.ClickException(f"{path} has no column but the target {target!r}: there is nothing to predict it from")
+
+
+def target_and_task(y: nw.Series[Any], task: str | None, metric: str | None) -> tuple[nw.Series[Any], str]:
+    """The target in the type that suits the task, and the task: as it is given, that of the metric, or what suits the target."""
     for name, metrics in zip(TASKS, (CLASSIFICATION, REGRESSION), strict=True):
         if metric in metrics:
             if task not in (None, name):
                 raise click.ClickException(f"metric {metric!r} is of a {name}, but --task says {task}: leave one of them out")
             task = name
-    return Data(frame, *_target(y, task), without_target)
+    return _target(y, task)
 
 
 def _parted(frame: nw.DataFrame[Any], path: Path, target: str) -> tuple[nw.DataFrame[Any], nw.Series[Any], int]:
     """The columns and the target of the rows that have one, and how many have none."""
-    if target not in frame.columns:
-        raise click.ClickException(f"{path} has no column {target!r}{did_you_mean(target, frame.columns)}")
-    y = frame[target]
-    missing = y.is_null() | y.is_nan() if y.dtype.is_float() else y.is_null()
-    n_missing = int(missing.sum())
-    if n_missing == len(y):
-        raise click.ClickException(f"all {len(y)} values of {target!r} in {path} are missing: there is nothing to learn")
-    frame = frame.filter(~missing) if n_missing else frame
+    refuse_unknown(target, frame.columns, path)
+    known = has_value(frame[target], path)
+    n_missing = len(known) - int(known.sum())
+    frame = frame.filter(known) if n_missing else frame
     return frame.drop(target), frame[target], n_missing
+
+
+def refuse_unknown(target: str, columns: Sequence[str], path: Path) -> None:
+    """Refuse a table without the target."""
+    if target not in columns:
+        raise click.ClickException(f"{path} has no column {target!r}{did_you_mean(target, columns)}")
+
+
+def has_value(y: nw.Series[Any], path: Path) -> nw.Series[Any]:
+    """Which rows have a target.
+
+    Raises
+    ------
+    click.ClickException
+        None has.
+    """
+    missing = y.is_null() | y.is_nan() if y.dtype.is_float() else y.is_null()
+    if missing.all():
+        raise click.ClickException(f"all {len(y)} values of {y.name!r} in {path} are missing: there is nothing to learn")
+    return ~missing
 
 
 def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
@@ -111,12 +141,28 @@ def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
     return y.cast(nw.Int64), task
 
 
-def text_columns(model: Model) -> list[str]:
-    """Columns whose categories are text, the target among them."""
+def text_columns(model: Model, *targets: str) -> list[str]:
+    """Columns whose categories are text, the targets among them."""
     found = model.preprocessor_._text_columns()
     if isinstance(model, TabularClassifier) and model.classes_.dtype.kind in "OU":
-        found += model.target_names_ or []
+        found += targets
     return found
+
+
+def target_column(model: Model, wanted: str | None) -> str:
+    """The column of a table with the true values: the wanted one, or else the one that the model learnt from.
+
+    Raises
+    ------
+    click.ClickException
+        The model learnt from an array, whose target has no name, or from several targets.
+    """
+    names = model.target_names_ or []
+    if len(names) > 1:
+        raise click.ClickException(f"the model predicts {len(names)} targets, {listed(names)}: evaluate it from Python")
+    if wanted is None and not names:
+        raise click.ClickException("the model's target has no name: say with --target which column has the true values")
+    return wanted or names[0]
 
 
 def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
@@ -138,7 +184,7 @@ def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
     return frame[list(names)].to_native()
 
 
-def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> tuple[nw.DataFrame[Any], Any]:
+def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path, target: str) -> tuple[nw.DataFrame[Any], Any]:
     """The rows of a table that have a target, and their targets as an array.
 
     Raises
@@ -146,15 +192,12 @@ def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> tuple[nw.D
     click.ClickException
         The table has none, or they are not of the type that the model predicts.
     """
-    names = model.target_names_ or []
-    if len(names) != 1:
-        raise click.ClickException(f"the model knows {len(names)} names of targets, expected one: evaluate it from Python")
-    X, y, _ = _parted(frame, path, names[0])
+    X, y, _ = _parted(frame, path, target)
     if isinstance(model, TabularRegressor):
         return X, _target(y, "regression")[0].to_numpy()
     classes = model.classes_
     values = np.asarray(y.to_list(), dtype=classes.dtype if classes.dtype.kind == "O" else None)
     if values.dtype.kind != classes.dtype.kind and not np.can_cast(values.dtype, np.float64):
-        got = f"{names[0]!r} in {path} holds values like {values[0]!r}"
+        got = f"{target!r} in {path} holds values like {values[0]!r}"
         raise click.ClickException(f"{got}, but the model's classes are {listed(classes)}")
     return X, values

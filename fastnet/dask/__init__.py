@@ -18,5 +18,6 @@ except ImportError as error:
 
 from fastnet.dask._engine import WorkerError
 from fastnet.dask._mlp import MLPClassifier, MLPRegressor
+from fastnet.dask._tabular import TabularClassifier, TabularRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor", "WorkerError"]
+__all__ = ["MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor", "WorkerError"]

@@ -175,4 +175,6 @@ def _without_names(estimator: Any) -> Any:
     """A copy that takes arrays without a warning."""
     nameless = copy.copy(estimator)
     nameless.__dict__.pop("feature_names_in_", None)
+    if hasattr(nameless, "preprocessor_"):
+        nameless.preprocessor_ = _without_names(nameless.preprocessor_)
     return nameless

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from fastnet.layers import Dense, Inputs, Layer, chain
+from fastnet.layers import Dense, EncoderDecoder, Inputs, Layer, chain
 from fastnet.network import Network
 from fastnet.ragged import Ragged, core_rows
 
@@ -58,6 +58,7 @@ class OfLayers(BaseMLP):
         return (self.n_features_in_,) if self._inputs is None else self._inputs.shape
 
     def _flat_rows(self, X: Any, *, reset: bool) -> Any:
+        _refuse_pairs(self.layers)
         rows = as_array_or_ragged(X)
         if reset:
             self._inputs = _inputs_of(rows)
@@ -152,6 +153,14 @@ def _inputs_of(rows: Any) -> Inputs | None:
     if isinstance(rows, Ragged):
         return Inputs((int(rows.lengths.max(initial=0)), *(rows.flat.shape[1:] or (1,))), ragged=True)
     return Inputs(rows.shape[1:]) if isinstance(rows, np.ndarray) and rows.ndim > 2 else None
+
+
+def _refuse_pairs(layers: Any) -> None:
+    if any(isinstance(layer, EncoderDecoder) for layer in layers or ()):
+        raise ValueError(
+            "fastnet.EncoderDecoder reads pairs (sources, rows), and an estimator's X has one row a sample: train "
+            "fastnet.Network(layers, source_shape=..., input_shape=...) with fit((sources, rows), y)."
+        )
 
 
 def _gives_other_classes(last: Dense, output: Dense) -> bool:

@@ -76,6 +76,7 @@ def _parts_of(estimator: Any, as_trained: bool) -> dict[str, Any]:
         "ends": tuple(network._ends),
         "parameters": parameters,
         "sizes": network.sizes,
+        "network": network,
     }
 
 

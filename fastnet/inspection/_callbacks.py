@@ -79,16 +79,16 @@ class DiagnosisCallback(Callback):
             warnings.warn(f"After epoch {session.epoch}: {_advice(self.diagnosis_)}", DiagnosisWarning, stacklevel=2)
 
     def _remember(self, session: Session) -> None:
-        network = session.network
-        names = [part.weight for part in model_view(network).parts]
-        self._before = [None if name is None else (name, network.parameters[name].copy()) for name in names]
+        parts = model_view(session.network).parts
+        weights = [part.weights(session.network.parameters) for part in parts]
+        self._before = [None if W is None else (W, W.copy()) for W in weights]
         self._step = session.step
 
     def _update_ratios(self, session: Session) -> list[float | None]:
         n_updates = max(session.step - self._step, 1)
 
-        def ratio(name: str, before: np.ndarray) -> float:
-            norm, move = (float(np.linalg.norm(W)) for W in (before, session.network.parameters[name] - before))
+        def ratio(now: np.ndarray, before: np.ndarray) -> float:
+            norm, move = (float(np.linalg.norm(W)) for W in (before, now - before))
             return move / norm / np.sqrt(n_updates) if norm else np.nan
 
         return [None if part is None else ratio(*part) for part in self._before]

@@ -155,8 +155,8 @@ def diagnose(
     ----------
     model : Network or fitted estimator
     X : array-like of shape (n_rows, n_features)
-        Data as the network sees it (scaled, if it is trained on scaled data). If there are more than 1000 rows,
-        1000 evenly spaced ones are used; dead and saturated units are looked for in at least 20 rows.
+        Data as the network sees it (scaled, if it is trained on scaled data), in any form that a `Network` takes. If there are
+        more than 1000 rows, 1000 evenly spaced ones are used; dead and saturated units are looked for in at least 20 rows.
     y : array-like of shape (n_rows,) or (n_rows, n_outputs), default=None
         Targets or class labels, in the units that the model predicts. Without them, gradients are those of a random sum of the
         outputs.
@@ -206,7 +206,7 @@ def diagnose(
     ['dead_units']
     """
     view = model_view(model, as_trained=True)
-    rows, targets = sample_rows(X, y)
+    rows, targets = sample_rows(*view.flat(X, y))
     rows = view.inputs(rows)
     Z, A = view.forward_pass(rows)
     layers = layer_statistics(view, Z, A, targets, loss=loss, learning_rate=learning_rate, update_ratios=update_ratios)

@@ -59,15 +59,16 @@ def snapshot(model: Any, X: ArrayLike, y: ArrayLike | None = None, *, loss: str 
     """
     view = model_view(model, as_trained=True)
     view.assert_finite()
-    rows, targets = sample_rows(X, y)
+    rows, targets = sample_rows(*view.flat(X, y))
     Z, A = view.forward_pass(rows)
-    parts = [(part, part.weight) for part in view.parts if part.weight is not None]
+    parts = [part for part in view.parts if part.weight is not None]
     gradients = None
     if targets is not None:
         G = view.backward_pass(Z, A, view.output_gradient(Z[-1], targets, loss)[1])
-        gradients = tuple(_thin(G.parameters[weight]) for _, weight in parts)
-    names = tuple(f"{part.path}: {part.label}" for part, _ in parts)
-    return Snapshot(epoch, names, tuple(_thin(A[part.number]) for part, _ in parts), gradients)
+        slopes = [part.weights(G.parameters) for part in parts]
+        gradients = tuple(_thin(dW) for dW in slopes if dW is not None)
+    names = tuple(f"{part.path}: {part.label}" for part in parts)
+    return Snapshot(epoch, names, tuple(_thin(A[part.number]) for part in parts), gradients)
 
 
 def _thin(values: Array) -> Array:

@@ -153,10 +153,10 @@ def layer_statistics(
     list of LayerStatistics
     """
     parts = view.parts
-    weights = [None if part.weight is None else view.parameters[part.weight] for part in parts]
+    weights = [part.weights(view.parameters) for part in parts]
     finite = [_finite(*_own_parameters(view, part), A[part.number]) for part in parts]
     G = _gradients(view, Z, A, y, loss) if all(finite) and np.isfinite(Z[-1]).all() else None
-    slopes = [None if G is None or y is None or part.weight is None else G.parameters[part.weight] for part in parts]
+    slopes = [None if G is None or y is None else part.weights(G.parameters) for part in parts]
     if update_ratios is None:
         update_ratios = _update_ratios(view, weights, slopes, learning_rate)
     return [
@@ -181,7 +181,7 @@ def layer_statistics(
 
 
 def _own_parameters(view: ModelView, part: Part) -> list[Array]:
-    return list(view.graph.arrays(view.graph.nodes[part.number - 1], view.parameters).values())
+    return list(view.graph.arrays(part.node, view.parameters).values())
 
 
 def _gradients(view: ModelView, Z: list[Array], A: list[Array], y: Array | None, loss: str | Loss | None) -> Gradients:
@@ -223,7 +223,7 @@ def _saturated_share(view: ModelView, part: Part, Z: list[Array]) -> float | Non
 
 def _identical_units(view: ModelView, part: Part) -> bool:
     """Tell whether a dense layer, whose weights have units as last axis, has several units that are all the same."""
-    if not isinstance(view.graph.nodes[part.number - 1].operation, Linear):
+    if not isinstance(part.node.operation, Linear):
         return False
     arrays = _own_parameters(view, part)
     return all(array.shape[-1] > 1 and (array == array[..., :1]).all() for array in arrays)

@@ -70,6 +70,7 @@ __all__ = [
     "zeros",
 ]
 
+_CACHE_LINE = 64
 _ROWS = (
     *(Dense, Scale, LayerNorm, BatchNorm, Dropout, Residual, Concat, Columns, Flatten, Last, Reshape),
     *(NumericEmbedding, CategoryEmbedding, Parametric, PReLU),
@@ -114,9 +115,15 @@ class Gradients(NamedTuple):
 
 
 def zeros(n_params: int, dtype: np.dtype) -> np.ndarray:
-    """A parameter vector, or a MemoryError that says how large it would have been."""
+    """A parameter vector, or a MemoryError that says how large it would have been.
+
+    It begins with a cache line, so that vectors of weights lie in one each: 16 bytes beside, where NumPy begins large arrays, the
+    products of single rows took 1.7 times as long.
+    """
     try:
-        return np.zeros(n_params, dtype)
+        room = np.zeros(n_params + _CACHE_LINE // dtype.itemsize, dtype)
+        start = -room.__array_interface__["data"][0] % _CACHE_LINE // dtype.itemsize
+        return room[start : start + n_params]
     except (MemoryError, ValueError, OverflowError):
         raise MemoryError(
             f"A network of {n_params:,} parameters needs {n_params * dtype.itemsize:,} bytes, and there is not enough memory: "

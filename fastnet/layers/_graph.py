@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnet._core import core
-from fastnet.layers._base import Arrays, Layer, Operation
+from fastnet.activations import Identity
+from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers.lengths import Count, Trim
 
 #: How the members of an ensemble share parameters; see `fastnet.Network`.
@@ -21,6 +22,9 @@ ENSEMBLES = ("packed", "batch", "mini")
 
 #: Most numbers of a row's copies for members: a list of their columns is made before any parameter.
 MAX_COPIES = 2**22
+
+#: Most operations of members that have some each: they take Python's memory and time before any parameter does.
+MAX_OPERATIONS = 2**12
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,23 @@ class Node:
         Numbers of the operations that it reads, from 1; 0 is X.
     path : str
         Number of its layer, and where it is within that, as in "2.1": the beginning of its parameters' names.
+    member : int, optional
+        Whose it is, where each member of an ensemble has operations of its own. Their parameters are stacked under one name.
     """
 
     operation: Operation
     sources: tuple[int, ...]
     path: str
+    member: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The path, with the member after a colon."""
+        return self.path if self.member is None else f"{self.path}:{self.member}"
+
+    def own(self, array: np.ndarray) -> np.ndarray:
+        """What belongs to this operation of an array that goes by the name of its parameters."""
+        return array if self.member is None else array[self.member]
 
 
 @dataclass(frozen=True)
@@ -112,6 +128,8 @@ class Graph:
         The operations that make what stays the same in all steps.
     states : list of State
         What a step leaves for the next, of a network that goes step by step, in their order in X.
+    copies : dict of int to tuple of int
+        Of an operation of the first member the numbers of the other members', where each has its own.
     """
 
     def __init__(self, inputs: Inputs, n_members: int = 1, ensemble: str = "packed", *, whole: Graph | None = None) -> None:
@@ -129,6 +147,7 @@ class Graph:
         self._counter: tuple[int, int] | None = None
         self.encoded: int | None = None
         self.given: list[int] = []
+        self.copies: dict[int, tuple[int, ...]] = {}
         self.starts = [self._sequence(inputs, inputs.shape, 0)]
         if inputs.source:
             self.starts.append(self._sequence(inputs, inputs.source, math.prod(inputs.shape) + inputs.ragged))
@@ -195,14 +214,91 @@ class Graph:
         *,
         whole: Graph | None = None,
     ) -> tuple[Graph, list[int]]:
-        """The graph of a chain of layers, and the numbers of the operations that make each layer's output."""
-        graph = cls(inputs, n_members, ensemble, whole=whole)
-        ends = [graph.starts[0]]
+        """The graph of a chain of layers, and the numbers of the operations that make each layer's output.
+
+        Of members that have operations of their own, these are the first member's.
+
+        Raises
+        ------
+        ValueError
+            Layers that do not fit together, or not an ensemble.
+        """
+        alone = cls(inputs, whole=whole)
+        ends = alone._connect(layers)
+        if n_members == 1:
+            return alone, ends
+        if alone.goes_by_positions:
+            graph = cls(inputs, n_members)
+            graph._add_members(alone, ensemble)
+            return graph, [*ends[:-1], len(graph.nodes)]
+        graph = cls(inputs, n_members, ensemble)
+        return graph, graph._connect(layers)
+
+    def _connect(self, layers: Sequence[Layer]) -> list[int]:
+        ends = [self.starts[0]]
         for number, layer in enumerate(layers, 1):
-            graph.at_output = number == len(layers)
-            with graph.within(str(number)):
-                ends.append(layer.connect(graph, ends[-1]))
-        return graph, ends[1:]
+            self.at_output = number == len(layers)
+            with self.within(str(number)):
+                ends.append(layer.connect(self, ends[-1]))
+        return ends[1:]
+
+    @property
+    def goes_by_positions(self) -> bool:
+        """Whether there is more to rows' positions than that `Flatten` or `Reshape` changes them."""
+        return any(
+            len(self.row_shapes[place]) > 1
+            for number, node in enumerate(self.nodes, 1)
+            for place in (number, *node.sources)
+            if node.operation.kind != "pass"
+        )
+
+    def _add_members(self, alone: Graph, ensemble: str) -> None:
+        """Append the operations of a network alone once for each member, and one that puts the members' outputs side by side.
+
+        What has nothing to learn and reads nothing of a member's own, the members share.
+        """
+        if ensemble != "packed":
+            raise ValueError(
+                f"The members of a {ensemble!r} ensemble share dense layers over flat rows, and this network's rows have "
+                "positions: take ensemble='packed'."
+            )
+        if alone.n_positions > 1:
+            raise ValueError(
+                f"The members of an ensemble have one softmax each, and this network has {alone.n_positions} a row: put "
+                "fastnet.GlobalPool() or fastnet.Last() before the last layer, or train networks one by one."
+            )
+        if self.n_members * len(alone.nodes) > MAX_OPERATIONS:
+            raise ValueError(
+                f"{self.n_members} members with {len(alone.nodes)} operations each are too many: together they can have at "
+                f"most {MAX_OPERATIONS}."
+            )
+        from fastnet.layers.joins import Side
+
+        shared, last, lengths = len(self.nodes) + 1, alone.nodes[-1].operation, alone.lengths_of(len(alone.nodes))
+        numbers = [list(range(shared)) for _ in range(self.n_members)]
+        for member, own in enumerate(numbers):
+            for number in range(shared, len(alone.nodes) + 1):
+                own.append(self._add_own(alone, number, member, own, numbers[0]))
+        self.copies = {of_all[0]: of_all[1:] for of_all in zip(*numbers, strict=True) if of_all[0] != of_all[-1]}
+        ends = [own[-1] for own in numbers]
+        side = Side(widths=(last.n_out,) * self.n_members, activation=last.activation)
+        with self.within(alone.nodes[-1].path):
+            shape = alone.row_shapes[-1]
+            self.add(side, *ends, of_members=True, shape=shape, lengths=None if lengths is None else numbers[0][lengths])
+
+    def _add_own(self, alone: Graph, number: int, member: int, own: list[int], first: list[int]) -> int:
+        """An operation of the network alone for a member, whose others have the numbers `own`; the first member's are `first`."""
+        node, lengths = alone.nodes[number - 1], alone.lengths_of(number)
+        operation, sources = node.operation, [own[source] for source in node.sources]
+        shareable = not operation.segments and operation.dropout == 0
+        if member > 0 and shareable and sources == [first[source] for source in node.sources]:
+            return first[number]
+        if number == len(alone.nodes):
+            operation = replace(operation, activation=Identity())
+        shape = alone.row_shapes[number]
+        added = self.add(operation, *sources, shape=shape, lengths=None if lengths is None else own[lengths])
+        self.nodes[-1] = replace(self.nodes[-1], path=node.path, member=member)
+        return added
 
     def add(
         self,
@@ -322,31 +418,44 @@ class Graph:
     def plan(self) -> core.Plan:
         """The core's plan; a ValueError if its numbers are too large for the core."""
         layers = [node.operation.core_form(node.sources) for node in self.nodes]
+        lengths = [(number or 0, shape[0]) for number, shape in zip(self._lengths[1:], self.row_shapes[1:], strict=True)]
+        sets = {"n_members": self.n_members, "n_positions": self.n_positions}
         try:
-            return core.Plan(self.widths[0], layers, n_members=self.n_members, n_positions=self.n_positions)
+            return core.Plan(self.widths[0], layers, **sets, lengths=lengths)
         except OverflowError as error:
             raise ValueError(f"The layers make rows too large for the core: {error}.") from error
 
     def parameters(self, plan: core.Plan, flat: np.ndarray) -> Mapping[str, np.ndarray]:
         """Views of a flat parameter vector by name: the path of the operation, a point, and the segment's name ("1.W")."""
-        views = {}
-        for (place, rows, columns, *_), (name, shape) in zip(plan.segment_table(), self.shapes().items(), strict=True):
-            views[name] = flat[place : place + rows * columns].reshape(shape)
-        return MappingProxyType(views)
+        places: dict[str, list[int]] = {}
+        for (place, *_), (name, _, _) in zip(plan.segment_table(), self.segments(), strict=True):
+            places.setdefault(name, []).append(place)
+        return MappingProxyType({name: _view(flat, places[name], shape) for name, shape in self.shapes().items()})
+
+    def segments(self) -> Iterator[tuple[str, Segment, Node]]:
+        """All segments in the core's order, by name and with their operation; those of members have one name."""
+        return ((f"{node.path}.{segment.name}", segment, node) for node in self.nodes for segment in node.operation.segments)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of all segments."""
-        return {f"{node.path}.{name}": shape for node in self.nodes for name, shape, _ in node.operation.segments}
+        """Names and shapes of all parameters."""
+        return {
+            name: segment.shape if node.member is None else (self.n_members, *segment.shape)
+            for name, segment, node in self.segments()
+        }
 
     def initialise(self, parameters: Mapping[str, np.ndarray], rng: np.random.Generator) -> None:
         """Draw the initial values of all segments, in their order."""
-        for node in self.nodes:
-            for segment in node.operation.segments:
-                parameters[f"{node.path}.{segment.name}"][...] = segment.initial(rng)
+        for name, segment, node in self.segments():
+            node.own(parameters[name])[...] = segment.initial(rng)
 
     def arrays(self, node: Node, parameters: Mapping[str, np.ndarray]) -> Arrays:
         """The parameters of one operation, by the names of its segments."""
-        return {segment.name: parameters[f"{node.path}.{segment.name}"] for segment in node.operation.segments}
+        return {segment.name: node.own(parameters[f"{node.path}.{segment.name}"]) for segment in node.operation.segments}
+
+    def side_by_side(self, A: Sequence[Any], number: int) -> np.ndarray:
+        """Rows of an operation, those of all members side by side, from the rows of X and all operations."""
+        numbers = (number, *self.copies.get(number, ()))
+        return A[number] if len(numbers) == 1 else np.concatenate([A[n] for n in numbers], axis=1)
 
     def forward(
         self, parameters: Mapping[str, np.ndarray], X: np.ndarray, *, training: bool = False
@@ -367,14 +476,25 @@ class Graph:
         self, parameters: Mapping[str, np.ndarray], Z: list[np.ndarray], A: list[np.ndarray], dZ: np.ndarray
     ) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
         """Gradients of all segments by name, and dA of X and all operations, from dZ[L], in plain NumPy."""
-        gradients: dict[str, np.ndarray] = {}
+        gradients = {name: np.zeros_like(array) for name, array in parameters.items()}
         dA = [np.zeros_like(a) for a in A]
         for number in range(len(self.nodes), 0, -1):
             node = self.nodes[number - 1]
             if number < len(self.nodes):
                 dZ = dA[number] * node.operation.activation.derivative(Z[number - 1])
             dA_of, own = node.operation.backward(self.arrays(node, parameters), tuple(A[s] for s in node.sources), dZ)
-            gradients |= {f"{node.path}.{name}": gradient for name, gradient in own.items()}
+            for name, gradient in own.items():
+                node.own(gradients[f"{node.path}.{name}"])[...] = gradient
             for source, d in zip(node.sources, dA_of, strict=True):
                 dA[source] += d
         return gradients, dA
+
+
+def _view(flat: np.ndarray, places: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
+    """Parameters at one place of a flat vector, or those of members at places that are equally far apart."""
+    if len(places) == 1:
+        return flat[places[0] : places[0] + math.prod(shape)].reshape(shape)
+    apart, n = places[1] - places[0], math.prod(shape[1:])
+    first = min(places[0], len(flat) - len(places) * apart)
+    members = flat[first : first + len(places) * apart].reshape(len(places), apart)
+    return members[:, places[0] - first :][:, :n].reshape(shape)

@@ -70,8 +70,6 @@ class Dense(Layer):
     def connect(self, graph: Graph, source: int) -> int:
         *places, n_in = graph.row_shapes[source]
         members, positions = graph.members_of(source), math.prod(places)
-        if positions > 1 and graph.n_members > 1:
-            raise ValueError("The members of an ensemble take flat rows: put fastnet.Flatten() before the first Dense layer.")
 
         def linear(n_in: int, **where: Any) -> Linear:
             return Linear(n_in=n_in, n_units=self.n_units, initializer=self.initializer, scale=self.scale, **where)

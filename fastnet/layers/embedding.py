@@ -17,7 +17,6 @@ from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import Graph
 from fastnet.layers.dense import FanIn, Linear
 from fastnet.layers.joins import Side, column_numbers, select
-from fastnet.layers.windows import refuse_members
 
 NUMERIC_KINDS = ("pbld", "plr", "piecewise_linear")
 
@@ -244,7 +243,6 @@ class Embedding(Layer):
         object.__setattr__(self, "deviation", _checks.real(self.deviation, "deviation", above=0.0))
 
     def connect(self, graph: Graph, source: int) -> int:
-        refuse_members(graph, "Embedding")
         shape = graph.row_shapes[source]
         lookup = Lookup(rows=(self.n_ids,), codes=graph.widths[source], n_units=self.width, deviation=self.deviation)
         return graph.add(lookup, source, shape=(*shape, self.width), lengths=graph.lengths_of(source))

@@ -133,8 +133,6 @@ class BatchNorm(Layer):
     def connect(self, graph: Graph, source: int) -> int:
         source = graph.own_of_members(source)
         shape, members = graph.row_shapes[source], graph.members_of(source)
-        if members > 1 and len(shape) > 1:
-            raise ValueError(f"The members of an ensemble take flat rows, and BatchNorm got rows of shape {shape}.")
         lengths = graph.lengths_of(source)
         normalisation = BatchNormalisation(
             positions=shape[0] if len(shape) > 1 else 1,

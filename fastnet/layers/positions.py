@@ -17,7 +17,7 @@ from fastnet.layers._graph import Graph
 from fastnet.layers.dense import FanIn, Linear
 from fastnet.layers.embedding import Lookup
 from fastnet.layers.joins import Sum, column_numbers, select
-from fastnet.layers.windows import Border, as_image, refuse_members
+from fastnet.layers.windows import Border, as_image
 
 
 @frozen
@@ -85,7 +85,6 @@ class FeatureTokens(Layer):
         object.__setattr__(self, "columns", None if columns is None else column_numbers(columns))
 
     def connect(self, graph: Graph, source: int) -> int:
-        refuse_members(graph, "FeatureTokens")
         x = select(graph, source, self.columns)
         n, bound = graph.widths[x], 1 / math.sqrt(self.width)
         shape = n + 1, self.width

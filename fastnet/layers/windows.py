@@ -103,7 +103,6 @@ def down_and_across(values: Sequence[T], missing: T) -> tuple[T, T]:
 
 def as_image(graph: Graph, source: int, layer: str, n_axes: int | None = None) -> tuple[int, int, int]:
     """What a layer over positions reads, as height, width and channels; ValueError if these are not rows of such a kind."""
-    refuse_members(graph, layer)
     shape = graph.row_shapes[source]
     if len(shape) not in ((2, 3) if n_axes is None else (n_axes + 1,)):
         wanted = [f"({axes}, channels)" for n, axes in ((1, "length"), (2, "height, width")) if n_axes in (None, n)]
@@ -113,12 +112,6 @@ def as_image(graph: Graph, source: int, layer: str, n_axes: int | None = None) -
         )
     length, channels = shape[-2:]
     return (shape[0] if len(shape) == 3 else 1), length, channels
-
-
-def refuse_members(graph: Graph, layer: str) -> None:
-    """ValueError in an ensemble."""
-    if graph.n_members > 1:
-        raise ValueError(f"The members of an ensemble take flat rows, and {layer} takes or makes rows that have positions.")
 
 
 def border(padding: Any, sizes: tuple[int, ...], reach: tuple[int, ...], stride: tuple[int, ...]) -> tuple[tuple[int, int], ...]:

@@ -60,7 +60,7 @@ def write(graph: GraphBuilder, network: Graph, parameters: Mapping[str, np.ndarr
     """
     A, members = [X], network.n_members
     for node in network.nodes:
-        segments = Segments(graph, network.arrays(node, parameters), prefix + node.path)
+        segments = Segments(graph, network.arrays(node, parameters), prefix + node.name)
         Z = WRITERS[node.operation.kind](graph, node.operation, segments, *(A[source] for source in node.sources))
         sets = members * network.n_positions if node is network.nodes[-1] else 1
         if sets > 1:

@@ -96,8 +96,8 @@ def _ensemble(content: Any) -> Ensemble:
 def _tensors(graph: Graph, layers: Any, together: Ensemble) -> dict[str, tuple[int, int, tuple[int, ...]]]:
     """Return position, size and (at most two-dimensional) shape of each tensor by name, in the order of the flat vector."""
     plain = together.n_members == 1 and all(isinstance(layer, Dense) for layer in layers)
-    table = zip(graph.plan().segment_table(), graph.shapes().items(), strict=True)
-    segments = sorted((place, rows, columns, name, shape) for (place, rows, columns, *_), (name, shape) in table)
+    table = zip(graph.plan().segment_table(), graph.segments(), strict=True)
+    segments = sorted((place, rows, columns, name, segment.shape) for (place, rows, columns, *_), (name, segment, _) in table)
     width, digits = len(str(len(segments) - 1)), len(str(len(layers)))
     found = {}
     for number, (place, rows, columns, name, shape) in enumerate(segments):

@@ -37,7 +37,7 @@ LABEL_TYPES = {**SCALARS, "str": np.dtype(str), "object": np.dtype(object)}
 def object_types() -> dict[str, type]:
     """Return the classes that a file may name: fastnet's public frozen dataclasses of layers and choices."""
     from fastnet.activations import ACTIVATIONS
-    from fastnet.augment import Flip, Jitter, Shift
+    from fastnet.augment import Crop, Flip, Jitter, Shift
     from fastnet.initializers import INITIALIZERS
     from fastnet.layers import LAYERS
     from fastnet.losses import LOSSES
@@ -45,7 +45,7 @@ def object_types() -> dict[str, type]:
     from fastnet.schedules import SCHEDULES, Sequence
 
     tables = (ACTIVATIONS, INITIALIZERS, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES)
-    rows = [Sequence, Shift, Flip, Jitter, *(row for table in tables for row in table.values())]
+    rows = [Sequence, Shift, Crop, Flip, Jitter, *(row for table in tables for row in table.values())]
     return {row.__name__: row for row in rows}
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from functools import cached_property, partial
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,18 +16,36 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from fastnet import _checks, losses
 from fastnet._atomic import replacing
+from fastnet.data import Blocks
 from fastnet.history import History
 from fastnet.network import Network
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
-from fastnet.tabular._folds import Rows, Task, train_folds
+from fastnet.tabular._findings import Findings, Prepare
+from fastnet.tabular._folds import Part, Rows, Task, train_folds
 from fastnet.tabular._frames import names_of
-from fastnet.tabular._importances import importances
+from fastnet.tabular._importances import MOST_ROWS, importances
 from fastnet.tabular._metrics import Metric
 from fastnet.tabular._mixture import Mixture
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 from fastnet.tabular._splits import splits
+from fastnet.tabular._streamed import read_blocks
 from fastnet.tabular._time_limit import TimeLimit
+from fastnet.tabular._training import Trainable
+
+
+class Source(NamedTuple):
+    """Where networks get their rows from.
+
+    Attributes
+    ----------
+    n_rows : int
+    parts : callable
+        ``(n_folds) -> parts``, one for each fold, or a single one where there are no folds.
+    """
+
+    n_rows: int
+    parts: Callable[[int], list[Part]]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -72,6 +92,18 @@ class BaseTabular(BaseEstimator, ABC):
         """Targets of validation rows in the same form."""
 
     @abstractmethod
+    def _survey_targets(self, y: Any) -> Any:
+        """Check y of some rows; what is to be known of it, which can be merged with that of others."""
+
+    @abstractmethod
+    def _learn_from_survey(self, found: Any) -> None:
+        """Learn from what is known of the targets of all rows."""
+
+    def _class_weights(self, found: Any) -> np.ndarray | None:
+        """Weights of the classes, if they have any, from what is known of the targets of all rows."""
+        return None
+
+    @abstractmethod
     def _network_targets(self, y: np.ndarray) -> np.ndarray:
         """Targets in the form that the network sees."""
 
@@ -96,7 +128,7 @@ class BaseTabular(BaseEstimator, ABC):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
         X_val: Any = None,
@@ -107,8 +139,9 @@ class BaseTabular(BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            A data frame of pandas, Polars, PyArrow or another that Narwhals knows, or an array.
+        X : DataFrame, array-like of shape (n_samples, n_features), or Blocks
+            A data frame of pandas, Polars, PyArrow or another that Narwhals knows, or an array. Data larger than memory come from
+            `fastnet.data`, with their targets and sample weights.
         y : array-like of shape (n_samples,), or (n_samples, n_outputs) for a regression
         sample_weight : array-like of shape (n_samples,), optional
         X_val, y_val : optional
@@ -128,52 +161,78 @@ class BaseTabular(BaseEstimator, ABC):
         limit = TimeLimit(None if self.time_limit is None else _checks.real(self.time_limit, "time_limit", above=0.0))
         _checks.one_of(self.preset, "preset", tuple(PRESETS))
         metric = self._chosen_metric()
-        if y is None:
-            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together: give both, or neither.")
-        data = self._read(X, y, sample_weight)
-        given = None if X_val is None else Rows(self._prepared(X_val), self._check_targets(y_val))
-        if given is not None:
-            check_consistent_length(given.X, given.y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        prepare = self.preprocessor_
-        choices = resolved(self, len(data), len(prepare.continuous_), prepare.n_categories_, metric, regression=self._regression)
-        if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
-            raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
-        parts = self._parts(data, groups, choices.n_folds, seed, split=given is None)
-        if len(parts) < choices.n_folds:
-            choices = replace(choices, n_members=choices.n_members * choices.n_folds)
-        tasks = [self._task(metric, choices, data.X.shape[1], kind) for kind in choices.numeric_embedding]
-        mixture = Mixture.of(tasks[0], train_folds(tasks, data, parts, given, limit, seed))
-        self.networks_: list[Network] = [fold.network for fold in mixture.folds]
-        self.history_: list[History] = [fold.history for fold in mixture.folds]
-        self.weights_ = mixture.weights
-        self.n_iter_ = max(map(len, self.history_))
-        self._judge(tasks[0], mixture, limit.end)
-        return self
-
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
-        """The training rows, prepared; what is to be known of columns and targets is learnt."""
+        fraction = _checks.real(self.validation_fraction, "validation_fraction", minimum=0.0, below=1.0)
         self.preprocessor_ = TabularPreprocessor(
             categorical_features=self.categorical_features,
             max_one_hot=self.max_one_hot,
             min_category_count=self.min_category_count,
-        ).fit(X)
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if hasattr(self.preprocessor_, name):
-                setattr(self, name, getattr(self.preprocessor_, name))
-        features = self._prepared(X)
+        )
+        source = self._source(X, y, sample_weight, groups, fraction if X_val is None else 0.0, seed)
+        given = None if X_val is None else Rows(self._prepared(X_val), self._check_targets(y_val))
+        if given is not None:
+            check_consistent_length(given.X, given.y)
+        prepare = self.preprocessor_
+        n_numbers, n_categories = len(prepare.continuous_), prepare.n_categories_
+        choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
+        if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
+            raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
+        parts = source.parts(choices.n_folds)
+        if given is not None:
+            parts = [partial(_with_held, part, given) for part in parts]
+        if len(parts) < choices.n_folds:
+            choices = replace(choices, n_members=choices.n_members * choices.n_trained_folds)
+        tasks = [self._task(metric, choices, kind) for kind in choices.numeric_embedding]
+        mixture = Mixture.of(tasks[0], train_folds(tasks, parts[: choices.n_trained_folds], limit, seed))
+        self.networks_: list[Network] = [fold.network for fold in mixture.folds]
+        self.history_: list[History] = [fold.history for fold in mixture.folds]
+        self.weights_ = mixture.weights
+        self.n_iter_ = max(map(len, self.history_))
+        self._judge(tasks[0], mixture)
+        return self
+
+    def _source(self, X: Any, y: Any, sample_weight: Any, groups: Any, fraction: float, seed: int) -> Source:
+        """Where networks get their rows from, of which a fraction is held; what is to be known of all rows is learnt."""
+        if isinstance(X, Blocks):
+            _refuse_with_blocks(y=y, sample_weight=sample_weight, groups=groups)
+            part = read_blocks(self, X, fraction, seed)
+            return Source(len(X), lambda n_folds: [lambda: part])
+        if y is None:
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        data = self._read(X, y, sample_weight)
+        return Source(len(data), partial(self._parts, data, groups, fraction, seed))
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+        """Rows in memory, prepared."""
+        features = _with_a_column(self.preprocessor_.fit_transform(X))
+        self._take_names()
         self.target_names_ = names_of(y)
         targets = self._learn_targets(y)
         check_consistent_length(features, targets)
         return Rows(features, targets, self._weights(features, targets, sample_weight))
 
+    def _learn(self, found: Findings) -> Prepare:
+        """Learn columns and targets from what is known of all rows."""
+        if found.weight == 0:
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        self.preprocessor_._learn(found.columns)
+        self._take_names()
+        self.target_names_ = found.target_names
+        self._learn_from_survey(found.targets)
+        mean_weight = 1.0 if found.weight is None else found.weight / found.columns.n
+        return Prepare(self, mean_weight, self._class_weights(found.targets))
+
+    def _take_names(self) -> None:
+        """Take the number and the names of columns from the preprocessor."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+            if hasattr(self.preprocessor_, name):
+                setattr(self, name, getattr(self.preprocessor_, name))
+
     def _prepared(self, X: Any) -> np.ndarray:
-        """The columns as numbers, one at least."""
-        features = self.preprocessor_.transform(X)
-        return features if features.shape[1] else np.zeros((len(features), 1), np.float32)
+        return _with_a_column(self.preprocessor_.transform(X))
 
     def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
         if sample_weight is None:
@@ -183,14 +242,9 @@ class BaseTabular(BaseEstimator, ABC):
             raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")
         return np.asarray(weights / weights.mean(), np.float32)
 
-    def _parts(
-        self, data: Rows, groups: ArrayLike | None, n_folds: int, seed: int, *, split: bool
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Numbers of the rows that each network trains on and is validated on; rows without weight do not count."""
-        fraction = _checks.real(self.validation_fraction, "validation_fraction", minimum=0.0, below=1.0)
+    def _parts(self, data: Rows, groups: ArrayLike | None, fraction: float, seed: int, n_folds: int) -> list[Part]:
+        """The rows that each network trains on and is validated on; rows without weight do not count."""
         counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
-        if not split:
-            return [(counting, counting[:0])]
         found = splits(
             len(counting),
             None if self._regression else data.y[counting],
@@ -199,12 +253,12 @@ class BaseTabular(BaseEstimator, ABC):
             fraction=fraction,
             seed=seed,
         )
-        return [(counting[rows], counting[held]) for rows, held in found]
+        return [partial(_of_both, data, counting[rows], counting[held]) for rows, held in found]
 
-    def _task(self, metric: Metric, choices: Choices, n_inputs: int, embedding: str) -> Task:
+    def _task(self, metric: Metric, choices: Choices, embedding: str) -> Task:
         prepare = self.preprocessor_
         return Task(
-            _recipe.Inputs(n_inputs, prepare.continuous_, prepare.codes_, prepare.n_categories_),
+            _recipe.Inputs(max(prepare.n_features_out_, 1), prepare.continuous_, prepare.codes_, prepare.n_categories_),
             self._n_outputs(),
             embedding,
             metric,
@@ -216,17 +270,14 @@ class BaseTabular(BaseEstimator, ABC):
             bool(self.verbose),
         )
 
-    def _judge(self, task: Task, mixture: Mixture, end: float) -> None:
-        """Score, calibrate, and measure importances, by `end`, on the rows that networks did not train on."""
-        self.validation_score_ = np.nan
-        self.feature_importances_ = np.full(self.n_features_in_, np.nan)
+    def _judge(self, task: Task, mixture: Mixture) -> None:
+        """Score and calibrate on the rows that networks did not train on, and keep some for the importances."""
         self._learn_from_held(mixture.held, mixture.outputs)
-        if not len(mixture.held):
-            return
-        self.validation_score_ = -task.badness(mixture.held, mixture.outputs)
+        self.validation_score_ = -task.badness(mixture.held, mixture.outputs) if len(mixture.held) else np.nan
+        self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
-        rows = Rows(first.held.X, first.held.y)
-        self.feature_importances_ = importances(first.network, rows, self.preprocessor_.columns_, task.badness, end)
+        rows = Rows(first.held.X[:MOST_ROWS].copy(), first.held.y[:MOST_ROWS].copy())
+        self._measure_importances = partial(importances, first.network, rows, self.preprocessor_.columns_, task.badness)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Weighted mean of the networks' outputs."""
@@ -234,6 +285,12 @@ class BaseTabular(BaseEstimator, ABC):
         features = self._prepared(X)
         weighted = zip(self.networks_, self.weights_.tolist(), strict=True)
         return sum((weight * network.forward(features) for network, weight in weighted), np.zeros((), np.float32))
+
+    @cached_property
+    def feature_importances_(self) -> np.ndarray:
+        """How much worse the metric gets on validation rows when a column is shuffled."""
+        check_is_fitted(self, "networks_")
+        return self._measure_importances()
 
     @property
     def columns_(self) -> list[ColumnSummary]:
@@ -291,6 +348,14 @@ class BaseTabular(BaseEstimator, ABC):
                 temporary.write_bytes(model.SerializeToString())
         return model
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the importances, and not the rows that they are measured on."""
+        if "_measure_importances" in vars(self):
+            self.feature_importances_  # noqa: B018
+        state = super().__getstate__()
+        state.pop("_measure_importances", None)
+        return state
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "networks_")
 
@@ -300,3 +365,23 @@ class BaseTabular(BaseEstimator, ABC):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _of_both(data: Rows, rows: np.ndarray, held: np.ndarray) -> tuple[Rows, Rows]:
+    return data[rows], data[held]
+
+
+def _with_a_column(features: np.ndarray) -> np.ndarray:
+    """Prepared columns, or one of zeros where every column was left out."""
+    return features if features.shape[1] else np.zeros((len(features), 1), np.float32)
+
+
+def _with_held(part: Part, held: Rows) -> tuple[Trainable, Rows]:
+    return part()[0], held
+
+
+def _refuse_with_blocks(*, y: Any, sample_weight: Any, groups: Any) -> None:
+    if y is not None or sample_weight is not None:
+        raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data alone.")
+    if groups is not None:
+        raise ValueError("groups= needs all rows in memory, got data of fastnet.data: give X_val and y_val instead.")

@@ -11,8 +11,12 @@ import numpy as np
 from fastnet.tabular._metrics import Metric
 
 #: Rows above which a preset trains for fewer epochs, in proportion, and the least it trains for.
-MANY_ROWS = {"fast": 20_000, "default": 5_000, "best": 20_000}
-LEAST_EPOCHS = {"fast": 6, "default": 12, "best": 12}
+MANY_ROWS = {"fast": 10_000, "default": 5_000, "best": 20_000}
+LEAST_EPOCHS = {"fast": 8, "default": 12, "best": 12}
+
+#: Rows above which a preset trains on some of its folds only, and how many these are.
+ROWS_FOR_FEWER_FOLDS = 4_000
+FEWER_FOLDS = {"fast": 3, "default": 3, "best": 5}
 
 #: Most numbers that are embedded where the choice is left open.
 MOST_EMBEDDED = 500
@@ -20,14 +24,26 @@ MOST_EMBEDDED = 500
 
 @dataclass(frozen=True)
 class Choices:
-    """Everything about the networks that a preset decides; the estimators document the fields."""
+    """Everything about the networks that a preset decides; the estimators document the fields that are their parameters.
+
+    Of the `n_folds` parts of the rows the first `n_trained_folds` validate networks.
+
+    Attributes
+    ----------
+    numeric_width : float
+        Most units that piecewise linear embeddings give all numbers together, as long as each has two.
+    keeps_best : bool
+        Whether the best epochs are kept, else the last.
+    """
 
     n_members: int = 1
     n_folds: int = 5
+    n_trained_folds: int = 5
     ensemble: str = "packed"
     hidden_layer_sizes: tuple[int, ...] = (128, 128, 128)
     activation: str = "selu"
     numeric_embedding: tuple[str, ...] = ("piecewise_linear", "pbld")
+    numeric_width: float = np.inf
     category_units: int = 8
     scale_layer: bool = True
     data_init: bool = True
@@ -38,6 +54,7 @@ class Choices:
     schedule: str = "cycles"
     n_epochs: int = 32
     batch_size: int = 64
+    keeps_best: bool = True
     patience: float = np.inf
     label_smoothing: float = 0.1
 
@@ -47,11 +64,14 @@ NAMES = tuple(field.name for field in fields(Choices))
 #: What differs from the defaults of `Choices`.
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
-        "n_members": 4,
-        "n_folds": 1,
+        "n_folds": 3,
         "n_epochs": 16,
+        "batch_size": 32,
         "hidden_layer_sizes": (64, 64),
         "numeric_embedding": ("piecewise_linear",),
+        "numeric_width": 128,
+        "schedule": "flat_cosine",
+        "keeps_best": False,
     },
     "default": {},
     "best": {"n_members": 4, "n_epochs": 64},
@@ -59,7 +79,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 #: What differs further for regressions.
 REGRESSIONS: dict[str, dict[str, Any]] = {
-    "fast": {"n_members": 2, "n_epochs": 32, "hidden_layer_sizes": (128, 128, 128)},
+    "fast": {"n_epochs": 32, "schedule": "cycles"},
     "default": {},
     "best": {},
 }
@@ -107,7 +127,9 @@ def resolved(
     given = {name: getattr(estimator, name) for name in NAMES if getattr(estimator, name, None) is not None}
     for name in {"hidden_layer_sizes", "numeric_embedding"} & set(given):
         given[name] = tuple(np.atleast_1d(given[name]).tolist())
-    chosen = replace(chosen, **given)
+    chosen = replace(chosen, **given, keeps_best=chosen.keeps_best or "patience" in given)
+    fewer = "n_folds" not in given and n_rows > ROWS_FOR_FEWER_FOLDS
+    chosen = replace(chosen, n_trained_folds=FEWER_FOLDS[preset] if fewer else chosen.n_folds)
     if "batch_size" not in given:
         chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
     if "learning_rate" not in given:

@@ -16,9 +16,13 @@ from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._calibration import best_temperature, tempered
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._docs import with_parameters
+from fastnet.tabular._findings import ClassCounts
 from fastnet.tabular._folds import Rows
 from fastnet.tabular._frames import plain_labels
 from fastnet.tabular._metrics import CLASSIFICATION, Metric
+
+#: Labels that show what all are like; of more, scikit-learn's check warns where no class has many rows.
+_FEW = 20
 
 
 @with_parameters
@@ -65,10 +69,30 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _learn_targets(self, y: Any) -> np.ndarray:
         y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self), warn=True)
         check_classification_targets(y)
-        self.classes_, numbers = np.unique(y, return_inverse=True)
+        classes, numbers = np.unique(y, return_inverse=True)
+        self._take_classes(classes)
+        return numbers
+
+    def _survey_targets(self, y: Any) -> ClassCounts:
+        y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self), warn=True)
+        found = ClassCounts(y)
+        check_classification_targets(found.classes[:_FEW])
+        return found
+
+    def _learn_from_survey(self, found: ClassCounts) -> None:
+        self._take_classes(found.classes)
+
+    def _class_weights(self, found: ClassCounts) -> np.ndarray | None:
+        if self.class_weight is None:
+            return None
+        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            return found.counts.sum() / (len(found.counts) * found.counts)
+        return np.asarray(compute_sample_weight(self.class_weight, self.classes_))
+
+    def _take_classes(self, classes: np.ndarray) -> None:
+        self.classes_ = classes
         if len(self.classes_) < 2:
             raise ValueError(f"{type(self).__name__} needs at least two classes in y, got one class: {self.classes_[0]!r}.")
-        return numbers
 
     def _check_targets(self, y: Any) -> np.ndarray:
         y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self))

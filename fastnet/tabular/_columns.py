@@ -18,6 +18,7 @@ BEND = 3.0
 
 #: Values of a column that its quartiles are those of, if there are more.
 MOST_VALUES = 50_000
+QUARTILES = np.array([0.25, 0.5, 0.75])
 
 
 def sampled(rows: np.ndarray, most: int) -> np.ndarray:
@@ -33,20 +34,47 @@ class Scaling:
     factor: float
 
     @classmethod
-    def of(cls, x: np.ndarray) -> Scaling:
-        """From the finite values of a column, one at least."""
-        x = x[np.isfinite(x)]
-        q25, median, q75 = np.quantile(sampled(x, MOST_VALUES), (0.25, 0.5, 0.75))
-        spread, extent = q75 - q25, x.max() - x.min()
-        with np.errstate(over="ignore", divide="ignore"):
+    def of(cls, quartiles: np.ndarray, low: float, high: float) -> Scaling:
+        """From the quartiles of the finite values of a column, and the least and the greatest of them."""
+        q25, median, q75 = quartiles
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            spread, extent = q75 - q25, np.float64(high) - low
             factor = 1 / spread if spread > 0 else 2 / extent if extent > 0 else 0.0
         return cls(float(median), float(factor) if np.isfinite(factor) else 0.0)
+
+    @classmethod
+    def of_indicator(cls, n_ones: int, n: int) -> Scaling:
+        """Of a column of zeros and ones."""
+        return cls.of(np.clip(QUARTILES * (n - 1) - (n - n_ones - 1), 0, 1), float(n_ones == n), float(n_ones > 0))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             z = np.clip(self.factor * (x - self.median), -1e6, 1e6)
             z /= np.sqrt(1 + (z / BEND) ** 2)
         return np.nan_to_num(z, copy=False)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What is known of a column of numbers.
+
+    Attributes
+    ----------
+    n, n_missing : int
+        Rows, and those without a value.
+    n_finite : int
+    values : ndarray
+        Finite values that the quartiles are those of: all, or `MOST_VALUES` of them.
+    low, high : float
+        The least and the greatest of all finite values.
+    """
+
+    n: int
+    n_missing: int
+    n_finite: int
+    values: np.ndarray
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -100,15 +128,14 @@ class Number(Encoder):
     kind = "number"
 
     @classmethod
-    def of(cls, x: np.ndarray, missing_indicator: bool) -> Encoder:
-        """From the values of a column, NaN where they are missing."""
-        absent = np.isnan(x)
-        finite = x[np.isfinite(x)]
-        indicator = Scaling.of(absent.astype(float)) if missing_indicator and 0 < absent.sum() < len(x) else None
-        if not len(finite):
+    def of(cls, found: Numbers, missing_indicator: bool) -> Encoder:
+        """From what is known of the column."""
+        if not found.n_finite:
             return Dropped("no value")
-        scaling = Scaling.of(finite)
-        if scaling.factor == 0 and indicator is None and not np.isinf(x).any():
+        some_missing = missing_indicator and 0 < found.n_missing < found.n
+        indicator = Scaling.of_indicator(found.n_missing, found.n) if some_missing else None
+        scaling = Scaling.of(np.quantile(found.values, QUARTILES), found.low, found.high)
+        if scaling.factor == 0 and indicator is None and found.n_finite + found.n_missing == found.n:
             return Dropped("constant")
         return cls(scaling, indicator)
 
@@ -139,14 +166,10 @@ class Moment(Encoder):
     kind = "moment"
 
     @classmethod
-    def of(cls, ms: np.ndarray, missing_indicator: bool) -> Encoder:
-        """From milliseconds, NaN where they are missing."""
-        elapsed = Number.of(ms, missing_indicator)
-        if not isinstance(elapsed, Number):
-            return elapsed
-        known = ms[np.isfinite(ms)]
-        differing = tuple(name for name, period in PERIODS.items() if len(known) and np.ptp(known % period) > 0)
-        return cls(elapsed, differing)
+    def of(cls, elapsed: Numbers, periods: tuple[str, ...], missing_indicator: bool) -> Encoder:
+        """From what is known of the milliseconds, and the periods in which their places differ."""
+        encoder = Number.of(elapsed, missing_indicator)
+        return cls(encoder, periods) if isinstance(encoder, Number) else encoder
 
     def suffixes(self) -> list[str]:
         return [*self.elapsed.suffixes(), *(f"_{part}_of_{name}" for name in self.periods for part in ("sin", "cos"))]
@@ -231,32 +254,32 @@ class Code(Categories):
         return f"{self._text()} as numbers, for an embedding"
 
 
-def category_encoder(column: Any, max_one_hot: int, min_count: int) -> Encoder:
+def category_encoder(counts: dict[Any, int], n: int, max_one_hot: int, min_count: int) -> Encoder:
     """The encoder that suits the number of categories in a column.
 
     Parameters
     ----------
-    column : 1-D ndarray or narwhals Series
+    counts : dict of category to int
+        Rows of each.
+    n : int
+        Rows.
     max_one_hot : int
         Most categories that get a column each.
     min_count : int
         Rows that a category must have to be numbered.
     """
-    counts = count(labels(column))
     categories = ordered(counts)
     if len(categories) > max(max_one_hot, 2):
         categories = [category for category in categories if counts[category] >= min_count]
     if not categories:
-        return Dropped("every row has a category of its own" if counts else "no value")
-    if len(categories) == 1 and sum(counts.values()) == len(column):
+        return Dropped("every row has a category of its own")
+    if len(categories) == 1 and sum(counts.values()) == n:
         return Dropped("constant")
     if len(categories) == 2:
         return Sign(tuple(categories))
     if len(categories) > max_one_hot:
         return Code(tuple(categories))
-    codes = Categories(tuple(categories)).codes(column)
-    scalings = tuple(Scaling.of((codes == number).astype(float)) for number in range(1, len(categories) + 1))
-    return OneHot(tuple(categories), scalings)
+    return OneHot(tuple(categories), tuple(Scaling.of_indicator(counts[category], n) for category in categories))
 
 
 def count(values: list[Any]) -> dict[Any, int]:

@@ -9,27 +9,28 @@ T = TypeVar("T", bound=type)
 
 PARAMETERS = """\
 preset : {"fast", "default", "best"}, default="default"
-    What the parameters below are whose default is None: few epochs of a few small members; in each of five folds a member of each
-    kind of `numeric_embedding`; or four of each kind, for more epochs.
+    What the parameters below are whose default is None: a small member in each of three folds, for few epochs; in each of five
+    folds a member of each kind of `numeric_embedding`; or four of each kind, for more epochs.
 time_limit : float > 0, default=None
     Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
 n_members : int, default=None
-    Members of a network, which are trained together and averaged: by preset 4 (2 for regression), 1, 4.
+    Members of a network, which are trained together and averaged: by preset 1, 1, 4.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
-    averaged: by preset 1, 5, 5. With `X_val`, or too few rows to set any aside, there are so many members more
-    instead.
+    averaged: by preset 3, 5, 5; above 4,000 rows the default preset does so with three of its five folds. With `X_val`, data of
+    `fastnet.data`, or too few rows to set any aside, there are so many members more instead.
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None
-    Units of the hidden layers of a member: by default (128, 128, 128), and (64, 64) for the fast classification.
+    Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (64, 64).
 activation : str or Activation, default=None
     Of the hidden layers, each unit of which learns how much of it it wants: by default "selu" for classification, "mish" for
     regression.
 numeric_embedding : {"piecewise_linear", "pbld", "plr", "none"} or sequence of these, default=None
     What numbers become before the first layer, see `fastnet.NumericEmbedding`. Of each kind that is named a network is trained in
     every fold, and validation rows say how much each kind counts, which may be nothing. By default ("piecewise_linear", "pbld"),
-    for the preset "fast" "piecewise_linear" (of 16 bins and 8 units), and "none" for more than 500 numbers.
+    for the preset "fast" "piecewise_linear" (of 16 bins and 8 units, fewer for more than 16
+    numbers), and "none" for more than 500 numbers.
 category_units : int, default=None
     Most numbers that a category becomes where there are more than `max_one_hot` of them: by default 8. Fewer, at least 2, where
     there are fewer than 8 rows of a category for each of them.
@@ -45,15 +46,16 @@ learning_rate : float, default=None
 beta_2 : float, default=None
     Adam's decay of squared gradients: by default 0.95.
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
-    Shape of the learning rate: by default "cycles", four waves that get longer.
+    Shape of the learning rate: by default "cycles", four waves that get longer; "flat_cosine" for the fast classification.
 n_epochs : int, default=None
-    By preset 16 (32 for regression), 32, 64; above 20,000, 5,000, 20,000 rows fewer in proportion, but at least 6, 12, 12; and as
+    By preset 16 (32 for regression), 32, 64; above 10,000, 5,000, 20,000 rows fewer in proportion, but at least 8, 12, 12; and as
     many as it takes for 400, 400, 800 updates (400, 800, 1600 for regression).
 batch_size : int, default=None
-    By default 64; up to 1,024 where so many categories are embedded that their updates would take most of the time.
+    By default 64, for the preset "fast" 32; up to 1,024 where so many categories are embedded that their updates would
+    take most of the time.
 patience : float, default=None
     Stop when no member has improved for more epochs than this: by default never. The best epoch of each member is kept in any
-    case.
+    case, but the preset "fast" keeps the last, and judges none before, unless `patience` is given.
 validation_fraction : float in [0, 1), default=0.2
     Share of rows that are set aside to choose the best epochs, at most 20,000; below 25 rows none are.
 categorical_features, max_one_hot, min_category_count
@@ -80,14 +82,14 @@ weights_ : ndarray of shape (n_networks,)
     How much each counts; they sum to 1.
 history_ : list of History
     Of each network; ``val_loss`` is the mean over members of the metric, less is better; with a `time_limit` NaN where
-    they were not judged.
+    they were not judged; empty for the preset "fast".
 n_iter_ : int
     Epochs.
 validation_score_ : float
     Score of the validation rows by `metric`; greater is better, so that errors and losses are negative. NaN without such rows.
 feature_importances_ : ndarray of shape (n_features,)
     How much worse the metric gets on validation rows when a column is shuffled; NaN where there are no such rows, or so many
-    columns and parameters that it would take long."""
+    columns and parameters that it would take long. Measured when first asked for, or when the estimator is pickled or saved."""
 
 
 def with_parameters(cls: T) -> T:

@@ -20,8 +20,8 @@ from fastnet.runtime import thread_limit
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._metrics import Metric
-from fastnet.tabular._time_limit import TimeLimit, Turn
-from fastnet.tabular._training import train
+from fastnet.tabular._time_limit import Deadline, TimeLimit, Turn
+from fastnet.tabular._training import Trainable, train
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,28 @@ class Rows:
     def __len__(self) -> int:
         return len(self.X)
 
+    @property
+    def counting(self) -> Rows:
+        """Those that have a weight."""
+        return self if self.weights is None else self[self.weights > 0]
+
+    @property
+    def sample(self) -> np.ndarray:
+        """Features that show what all are like."""
+        return self.X
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates in a pass over the rows."""
+        return -(-len(self) // min(batch_size, len(self)))
+
+    def deadline(self, *course: Any) -> Deadline:
+        """What keeps training on them to a limit of time."""
+        return Deadline(*course)
+
+    def fit(self, network: Network, as_targets: Callable[[np.ndarray], np.ndarray], **options: Any) -> History:
+        """Train a network."""
+        return network.fit(self.X, as_targets(self.y), sample_weight=self.weights, **options)
+
     def __getitem__(self, chosen: Any) -> Rows:
         return Rows(self.X[chosen], self.y[chosen], None if self.weights is None else self.weights[chosen])
 
@@ -44,6 +66,10 @@ class Rows:
         weights = [part.weights for part in parts if part.weights is not None]
         of_all = np.concatenate(weights) if weights else None
         return cls(np.concatenate([part.X for part in parts]), np.concatenate([part.y for part in parts]), of_all)
+
+
+#: What gives the rows that a network trains on, and those that it is validated on.
+Part = Callable[[], tuple[Trainable, Rows]]
 
 
 @dataclass(frozen=True)
@@ -78,12 +104,12 @@ class Task:
     n_threads: int | None
     progress: bool
 
-    def network(self, X: np.ndarray, seed: int) -> Network:
+    def network(self, rows: Trainable, seed: int) -> Network:
         """An untrained network of the members, with its initial values."""
         rng = np.random.default_rng(seed)
-        choices = self.choices
+        choices, X = self.choices, rows.sample
         output = Dense(self.n_outputs, self.metric.output, scale="ntk")
-        layers = _recipe.layers(self.inputs, X, self.embedding, output, choices)
+        layers = _recipe.layers(self.inputs, X, len(rows), self.embedding, output, choices)
         network = Network(layers, self.inputs.n, n_members=choices.n_members, ensemble=choices.ensemble, random_state=rng)
         if choices.data_init and choices.ensemble == "packed":
             _recipe.initialise_from(network, X, rng)
@@ -140,9 +166,7 @@ class Until(Callback):
 
 def train_folds(
     tasks: Sequence[Task],
-    data: Rows,
-    parts: Sequence[tuple[np.ndarray, np.ndarray]],
-    given: Rows | None,
+    parts: Sequence[Part],
     limit: TimeLimit,
     seed: int,
 ) -> list[Fold]:
@@ -152,11 +176,7 @@ def train_folds(
     ----------
     tasks : sequence of Task
         They differ in what numbers become.
-    data : Rows
-    parts : sequence of (rows to train on, rows to validate on)
-        Numbers of rows of `data`.
-    given : Rows, optional
-        Validation rows of all networks, in place of those of the parts.
+    parts : sequence of Part
     limit : TimeLimit
     seed : int
         Of the first network; each further one has the next.
@@ -171,16 +191,17 @@ def train_folds(
         if number >= n_workers and not turn.is_possible():
             return None
         part, kind = divmod(number, len(tasks))
-        (chosen, left_out), task = parts[part], tasks[kind]
-        rows, held = data[chosen], data[left_out] if given is None else given
-        network = task.network(rows.X, seed + number)
+        (rows, held), task = parts[part](), tasks[kind]
+        network = task.network(rows, seed + number)
+        n_judged = len(held) if task.choices.keeps_best else 0
         history = train(
             network,
-            (rows.X, task.as_targets(rows.y), rows.weights),
-            partial(task.badness_of_members, rows=held) if len(held) else None,
-            len(held),
+            rows,
+            partial(task.badness_of_members, rows=held) if n_judged else None,
+            n_judged,
             task.choices,
             loss=task.loss,
+            as_targets=task.as_targets,
             end=turn.end_of_training(-(-n_left // n_workers)),
             seed=seed + number,
             n_threads=n_threads // min(n_workers, n_left),

@@ -29,6 +29,7 @@ class Table:
     names : list of str
         Names of the columns; of arrays "x0", "x1", ...
     columns : list of 1-D ndarray or narwhals Series
+        Arrays of the numbers that NumPy has a type for.
     n_rows : int
     """
 
@@ -64,7 +65,24 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
         if not count:
             raise ValueError(f"Found a table with 0 {what} (shape=({m}, {n})) while a minimum of 1 is required.")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
-    return Table([str(name) for name in frame.columns], [frame[:, j] for j in range(n)], m)
+    return Table([str(name) for name in frame.columns], [_plain(column) for column in frame.iter_columns()], m)
+
+
+def _plain(column: Any) -> Any:
+    """Numbers as an array, if it can hold them without a change of their type; anything else as it is."""
+    dtype = column.dtype
+    if not dtype.is_numeric():
+        return column
+    values = column.to_numpy()
+    return values if values.dtype.kind in ("f" if dtype.is_float() else "iu") else column
+
+
+def rows_of(X: Any, rows: np.ndarray) -> Any:
+    """Some rows, by their numbers, of a data frame, a series or an array; None of None."""
+    if X is None:
+        return None
+    known = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
+    return known[rows].to_native() if isinstance(known, (nw.DataFrame, nw.Series)) else np.asarray(X)[rows]
 
 
 def _as_frame(X: Any) -> Any:
@@ -84,7 +102,7 @@ def plain_labels(y: Any) -> Any:
     Raises
     ------
     ValueError
-        Objects of several types, which have no order.
+        Labels that are missing, or objects of several types, which have no order.
     """
     known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
     if isinstance(known, nw.Series) and not known.is_null().any():
@@ -92,9 +110,11 @@ def plain_labels(y: Any) -> Any:
     if not isinstance(y, np.ndarray) or y.dtype.kind != "O":
         return y
     types = {type(value) for value in y.ravel().tolist()}
+    if type(None) in types:
+        raise ValueError("Labels in y are missing (None) in some rows: leave these rows out.")
     if types in ({bool}, {int}):
         return y.astype(np.dtype(types.pop()))
-    if str in types and not types <= {str, float, type(None)}:
+    if str in types and not types <= {str, float}:
         names = ", ".join(sorted(found.__name__ for found in types))
         raise ValueError(f"Labels in y are of several types ({names}): make all of them text, or all numbers.")
     return y
@@ -116,11 +136,12 @@ def is_categorical(column: Any) -> bool:
 def kind_of(column: Any) -> Kind:
     """What a column holds, by its type, and by its values where the type is "object"."""
     if isinstance(column, nw.Series):
-        if column.dtype.is_numeric():
+        dtype = column.dtype
+        if dtype.is_numeric():
             return "number"
-        if column.dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time):
+        if dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time):
             return "moment"
-        return _kind_of_values(column.to_list()) if column.dtype in (nw.Object, nw.Unknown) else "category"
+        return _kind_of_values(column.to_list()) if dtype in (nw.Object, nw.Unknown) else "category"
     if column.dtype.kind in "mM":
         return "moment"
     if column.dtype.kind == "O":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,13 +11,13 @@ from fastnet.tabular._folds import Rows
 from fastnet.tabular._preprocessor import ColumnSummary
 
 #: Rows that they are measured on, and multiplications that this may take.
-_ROWS, _MOST_MULTIPLICATIONS = 500, 5e10
+MOST_ROWS, _MOST_MULTIPLICATIONS = 500, 5e10
 
 
 def importances(
-    network: Network, rows: Rows, columns: Sequence[ColumnSummary], badness: Callable[[Rows, np.ndarray], float], end: float
+    network: Network, rows: Rows, columns: Sequence[ColumnSummary], badness: Callable[[Rows, np.ndarray], float]
 ) -> np.ndarray:
-    """How much worse the network is on some of the rows where a column of the table is shuffled.
+    """How much worse the network is on the rows where a column of the table is shuffled.
 
     Parameters
     ----------
@@ -28,23 +27,18 @@ def importances(
         The table's columns.
     badness : callable
         ``(rows, outputs) -> badness``.
-    end : float
-        When it must be done, as `time.monotonic` says it.
 
     Returns
     -------
     ndarray of shape (n_columns,)
-        NaN where there are so many columns and parameters that it would take long, or too little time.
+        NaN where there are no rows, or so many columns and parameters that it would take long.
     """
-    rows = rows[:_ROWS]
-    if len(rows) * network.n_params * len(columns) > _MOST_MULTIPLICATIONS:
+    if not len(rows) or len(rows) * network.n_params * len(columns) > _MOST_MULTIPLICATIONS:
         return np.full(len(columns), np.nan)
     found = np.zeros(len(columns))
     X, order = rows.X.copy(), np.random.default_rng(0).permutation(len(rows))
     reference = badness(rows, network.forward(X))
     for number, column in enumerate(columns):
-        if time.monotonic() > end:
-            return np.full(len(columns), np.nan)
         if column.outputs:
             outputs = list(column.outputs)
             kept = X[:, outputs]

@@ -11,8 +11,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks
-from fastnet.tabular._columns import Categories, Code, Encoder, Moment, Number, category_encoder
-from fastnet.tabular._frames import Table, is_categorical, kind_of, moments, numbers, read_table
+from fastnet.data import Blocks
+from fastnet.tabular._columns import Categories, Code, Encoder, Moment, Number
+from fastnet.tabular._frames import Kind, Table, is_categorical, kind_of, read_table
+from fastnet.tabular._survey import Settings, TableSurvey, draws
 
 #: Rows that are prepared at a time, so that those of many columns stay in the cache.
 _BLOCK = 8192
@@ -107,8 +109,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            A data frame of pandas, Polars, PyArrow or another that Narwhals knows, or an array.
+        X : DataFrame, array-like of shape (n_samples, n_features), or Blocks
+            A data frame of pandas, Polars, PyArrow or another that Narwhals knows, or an array; or data of `fastnet.data`, which
+            are read once.
         y : None
             Ignored.
 
@@ -116,16 +119,55 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         -------
         self : TabularPreprocessor
         """
+        if isinstance(X, Blocks):
+            self._settings()
+            self._learn(TableSurvey.of_all(self._survey(rows[0], start) for _, start, rows in X.as_tables().in_order()))
+        else:
+            self._learn_table(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """The same as ``fit(X).transform(X)``, but X is read once.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_out), float32
+        """
+        return self._encoded(self._learn_table(X))
+
+    def _settings(self) -> Settings:
         max_one_hot = _checks.integer(self.max_one_hot, "max_one_hot", minimum=0, maximum=1 << 24)
         min_count = _checks.positive_int(self.min_category_count, "min_category_count")
+        return Settings(max_one_hot, min_count, self.missing_indicator)
+
+    def _learn_table(self, X: Any) -> Table:
+        """Read a table in memory, and learn what to do with each column."""
+        self._settings()
         table = read_table(self, X, reset=True)
+        self._learn(self._survey_of(table, 0))
+        return table
+
+    def _survey(self, X: Any, start: int) -> TableSurvey:
+        """What is known of some rows, whose first is number `start` of all."""
+        return self._survey_of(read_table(self, X, reset=not start), start)
+
+    def _survey_of(self, table: Table, start: int) -> TableSurvey:
+        return TableSurvey(table, self._kinds(table), draws(start, start + table.n_rows, 0))
+
+    def _learn(self, survey: TableSurvey) -> None:
+        """Learn what to do with each column from what is known of all rows."""
+        self._adopt(survey.names, survey.encoders(self._settings()))
+
+    def _kinds(self, table: Table) -> list[Kind]:
+        """What each column holds."""
         categorical = self._categorical(table)
-        encoders = [
-            self._encoder(column, name, is_category, max_one_hot, min_count)
-            for column, name, is_category in zip(table.columns, table.names, categorical, strict=True)
-        ]
-        self._adopt(table.names, encoders)
-        return self
+        return ["category" if said else kind_of(column) for column, said in zip(table.columns, categorical, strict=True)]
 
     def _adopt(self, names: list[str], encoders: list[Encoder]) -> None:
         """Set everything that fit finds out, but for scikit-learn's attributes."""
@@ -173,14 +215,6 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             wanted.add(number % n)
         return [number in wanted for number in range(n)]
 
-    def _encoder(self, column: Any, name: str, is_category: bool, max_one_hot: int, min_count: int) -> Encoder:
-        kind = "category" if is_category else kind_of(column)
-        if kind == "category":
-            return category_encoder(column, max_one_hot, min_count)
-        if kind == "moment":
-            return Moment.of(moments(column, name), self.missing_indicator)
-        return Number.of(numbers(column, name), self.missing_indicator)
-
     def transform(self, X: Any) -> np.ndarray:
         """The columns as numbers.
 
@@ -198,7 +232,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             Not the columns of fit, or text where there were numbers.
         """
         check_is_fitted(self)
-        table = read_table(self, X, reset=False)
+        return self._encoded(read_table(self, X, reset=False))
+
+    def _encoded(self, table: Table) -> np.ndarray:
         out = np.empty((table.n_rows, self.n_features_out_), np.float32)
         used = [
             entry for entry in zip(table.columns, self._names, self._encoders, self.columns_, strict=True) if entry[3].outputs
@@ -251,3 +287,4 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+

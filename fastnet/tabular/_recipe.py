@@ -31,9 +31,9 @@ from fastnet.tabular._columns import BEND, sampled
 #: Rows that initial values are taken from.
 _ROWS = 512
 #: Rows that edges of bins are taken from.
-_ROWS_OF_BINS = 10_000
-#: Bins of each number, and what it becomes, where it is embedded piecewise.
-N_BINS, N_PIECE_UNITS = 16, 8
+ROWS_OF_BINS = 10_000
+#: Bins of each number, and the most and fewest units that it becomes, where it is embedded piecewise.
+N_BINS, N_PIECE_UNITS, LEAST_PIECE_UNITS = 16, 8, 2
 #: Units whose pre-activations differ less keep their weights: their inputs are constant.
 _LEAST_DEVIATION = 1e-4
 
@@ -58,20 +58,22 @@ class Inputs:
     n_categories: list[int]
 
 
-def layers(inputs: Inputs, X: np.ndarray, embedding: str, output: Dense, choices: Choices) -> list[Layer]:
+def layers(inputs: Inputs, X: np.ndarray, n_rows: int, embedding: str, output: Dense, choices: Choices) -> list[Layer]:
     """The layers of one member.
 
     Parameters
     ----------
     inputs : Inputs
     X : ndarray of shape (m, inputs.n)
-        Training rows, whose quantiles are the edges of bins.
+        Training rows, or some of them, whose quantiles are the edges of bins.
+    n_rows : int
+        All training rows.
     embedding : str
         What numbers become, one of `choices.numeric_embedding`.
     output : Dense
     choices : Choices
     """
-    found = _front(inputs, X, embedding, choices.category_units)
+    found = _front(inputs, X, n_rows, embedding, choices)
     if choices.scale_layer:
         found.append(Scale())
     for n_units in choices.hidden_layer_sizes:
@@ -81,16 +83,16 @@ def layers(inputs: Inputs, X: np.ndarray, embedding: str, output: Dense, choices
     return [*found, output]
 
 
-def _front(inputs: Inputs, X: np.ndarray, embedding: str, most_units: int) -> list[Layer]:
+def _front(inputs: Inputs, X: np.ndarray, n_rows: int, embedding: str, choices: Choices) -> list[Layer]:
     """Embeddings of numbers and categories beside what stays as it is; no layer if all of it does."""
     embedded = inputs.continuous if embedding != "none" else []
     plain = sorted(set(range(inputs.n)) - {*embedded, *inputs.codes})
     branches: list[list[Layer]] = []
     if embedded:
-        branches.append([_embedding(embedding, X, embedded)])
+        branches.append([_embedding(embedding, X, embedded, choices.numeric_width)])
     if plain:
         branches.append([Columns(plain)])
-    for n_units, places in _by_units(inputs.n_categories, len(X), most_units).items():
+    for n_units, places in _by_units(inputs.n_categories, n_rows, choices.category_units).items():
         n_categories, columns = ([values[place] for place in places] for values in (inputs.n_categories, inputs.codes))
         branches.append([CategoryEmbedding(n_categories, n_units, columns=columns)])
     return [Concat(*branches)] if embedded or inputs.codes else []
@@ -104,12 +106,13 @@ def _by_units(n_categories: list[int], n_rows: int, most: int) -> dict[int, list
     return found
 
 
-def _embedding(kind: str, X: np.ndarray, columns: list[int]) -> NumericEmbedding:
+def _embedding(kind: str, X: np.ndarray, columns: list[int], width: float) -> NumericEmbedding:
     """Of numbers that are scaled and bent; the bins at both ends reach as far as these can."""
     if kind != "piecewise_linear":
         return NumericEmbedding(kind, columns=columns)
-    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(sampled(X, _ROWS_OF_BINS)[:, columns], N_BINS)]
-    return NumericEmbedding(kind, n_units=N_PIECE_UNITS, columns=columns, bins=bins)
+    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(sampled(X, ROWS_OF_BINS)[:, columns], N_BINS)]
+    n_units = int(min(N_PIECE_UNITS, max(LEAST_PIECE_UNITS, width / len(columns))))
+    return NumericEmbedding(kind, n_units=n_units, columns=columns, bins=bins)
 
 
 def rate_factors(network: Network) -> dict[str, float]:

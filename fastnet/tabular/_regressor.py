@@ -13,6 +13,7 @@ from fastnet import losses
 from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._docs import with_parameters
+from fastnet.tabular._findings import Spread
 from fastnet.tabular._metrics import REGRESSION, Metric, pinball
 
 
@@ -71,13 +72,19 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     def _learn_targets(self, y: Any) -> np.ndarray:
         values = self._values(y)
-        self._one_target = values.shape[1] == 1
-        self._low, self._high = values.min(axis=0), values.max(axis=0)
-        poisson = self.metric == "poisson"
-        self._shift = np.zeros(values.shape[1]) if poisson else values.mean(axis=0)
-        spread = values.mean(axis=0) if poisson else values.std(axis=0)
-        self._spread = np.where(spread > 0, spread, 1.0)
+        self._learn_from_survey(Spread(values))
         return values
+
+    def _survey_targets(self, y: Any) -> Spread:
+        return Spread(self._values(y))
+
+    def _learn_from_survey(self, found: Spread) -> None:
+        self._one_target = len(found.mean) == 1
+        self._low, self._high = found.low, found.high
+        poisson = self.metric == "poisson"
+        self._shift = np.zeros(len(found.mean)) if poisson else found.mean
+        spread = found.mean if poisson else np.sqrt(found.variance)
+        self._spread = np.where(spread > 0, spread, 1.0)
 
     def _check_targets(self, y: Any) -> np.ndarray:
         values = self._values(y)

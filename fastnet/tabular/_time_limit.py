@@ -10,8 +10,8 @@ import numpy as np
 from fastnet.callbacks import Callback
 from fastnet.tabular._recipe import Progress
 
-#: Shares of the limit in which training must be over, and everything.
-_TRAINING, _EVERYTHING = 0.94, 0.98
+#: Share of the limit in which training must be over.
+_TRAINING = 0.94
 
 
 #: Share of the time in which the members are trained before they are judged for the first time; how many times as long as judging
@@ -23,7 +23,7 @@ _JUDGED_TO_TRAINED = 0.5
 
 
 class TimeLimit:
-    """When training and `fit` must be over, and what a fold takes beside its training.
+    """When training must be over, and what a fold takes beside its training.
 
     Parameters
     ----------
@@ -32,18 +32,15 @@ class TimeLimit:
 
     Attributes
     ----------
-    end_of_training, end : float
-        Times of `time.monotonic`; infinite without a limit.
+    end_of_training : float
+        A time of `time.monotonic`; infinite without a limit.
     beside_training : float
         Seconds in which the last fold made its network and was judged.
     """
 
     def __init__(self, seconds: float | None) -> None:
-        self.end_of_training = self.end = np.inf
+        self.end_of_training = np.inf if seconds is None else time.monotonic() + _TRAINING * seconds
         self.beside_training = 0.0
-        if seconds is not None:
-            now = time.monotonic()
-            self.end_of_training, self.end = now + _TRAINING * seconds, now + _EVERYTHING * seconds
 
 
 class Turn:
@@ -124,9 +121,13 @@ class Deadline(Callback):
         if len(self.order) < min(self.size, self.batch_size):
             self.order = self.rng.permutation(self.n_rows)
         piece, self.order = self.order[: self.size], self.order[self.size :]
-        self.size = len(piece)
-        self.course.n_steps = -(-self.size // self.batch_size)
+        self._begin(len(piece))
         return piece
+
+    def _begin(self, size: int) -> None:
+        """A piece of so many rows begins."""
+        self.size = size
+        self.course.n_steps = -(-size // self.batch_size)
 
     def wants_judgement(self) -> bool:
         """Whether judging takes little beside the training since the members were last judged, and that still to come."""

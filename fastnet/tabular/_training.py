@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,8 +17,24 @@ from fastnet.tabular._choices import Choices
 from fastnet.tabular._recipe import SHAPES, OfProgress, Progress, flat_then_cosine, rate_factors
 from fastnet.tabular._time_limit import Deadline
 
-#: The network's part of a split: prepared rows, targets as the network takes them, weights.
-Part = tuple[np.ndarray, np.ndarray, "np.ndarray | None"]
+
+class Trainable(Protocol):
+    """Rows that a network can be trained on."""
+
+    @property
+    def sample(self) -> np.ndarray:
+        """Features that show what all are like."""
+
+    def __len__(self) -> int: ...
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Updates in a pass over the rows."""
+
+    def deadline(self, *course: Any) -> Deadline:
+        """What keeps training on them to a limit of time, with the parameters of `Deadline`."""
+
+    def fit(self, network: Network, as_targets: Callable[[np.ndarray], np.ndarray], **options: Any) -> History:
+        """Train a network on them, with these options of `Network.fit`."""
 
 
 class Pace(Callback):
@@ -67,6 +83,15 @@ class BestEpochs(Callback):
         self.best = np.full(session.network.n_members, np.inf)
         self.params = session.network.params.copy()
         self.waited = 0
+        self.kept = self._by_members(session.network, self.params)
+        self.current = self._by_members(session.network, session.network.params)
+
+    @staticmethod
+    def _by_members(network: Network, params: np.ndarray) -> list[np.ndarray]:
+        """Views of all parameters, each of shape (n_members, numbers of each); none where members share parameters."""
+        if network._together.kind != "packed":
+            return []
+        return [network.parts_of(view) for view in network.views(params).values()]
 
     def on_epoch_end(self, session: Any) -> bool:
         """Judge the members and keep those that are better than they were."""
@@ -81,10 +106,9 @@ class BestEpochs(Callback):
         better = found <= self.best
         self.waited = 0 if (found < self.best).any() else self.waited + 1
         self.best = np.where(better, found, self.best)
-        if network._together.kind == "packed":
-            for kept, view in zip(network.views(self.params).values(), network.parameters.values(), strict=True):
-                kept.reshape(network.n_members, -1)[better] = view.reshape(network.n_members, -1)[better]
-        elif found.mean() <= np.min([scores.mean() for scores in self.scores]):
+        for kept, current in zip(self.kept, self.current, strict=True):
+            kept[better] = current[better]
+        if not self.kept and found.mean() <= np.min([scores.mean() for scores in self.scores]):
             self.params[:] = network.params
         return self.waited > self.patience
 
@@ -96,12 +120,13 @@ class BestEpochs(Callback):
 
 def train(
     network: Network,
-    part: Part,
+    rows: Trainable,
     judge: Callable[[Network], np.ndarray] | None,
     n_held: int,
     choices: Choices,
     *,
     loss: Loss,
+    as_targets: Callable[[np.ndarray], np.ndarray],
     end: float,
     seed: int,
     n_threads: int | None,
@@ -112,13 +137,15 @@ def train(
     Parameters
     ----------
     network : Network
-    part : (X, y, sample_weight)
+    rows : Trainable
     judge : callable, optional
         ``(network) -> badness of each member``; the best epochs are kept.
     n_held : int
         Rows that the members are judged on.
     choices : Choices
     loss : Loss
+    as_targets : callable
+        Targets as metrics see them -> as the network does.
     end : float
         When training must be over, as `time.monotonic` says it.
     seed : int
@@ -126,14 +153,14 @@ def train(
     callbacks : sequence of Callback
         Further ones.
     """
-    X, y, sample_weight = part
     sampling: Any
-    n_steps = -(-len(X) // min(choices.batch_size, len(X)))
+    n_steps = rows.steps_per_epoch(choices.batch_size)
     course = Progress(1 / choices.n_epochs, n_steps)
     pace: Pace | Deadline = Pace(course, choices.n_epochs)
     n_epochs, sampling = choices.n_epochs, "shuffle"
     if np.isfinite(end):
-        deadline = Deadline(course, len(X), n_held, choices.batch_size, choices.n_epochs, end, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        deadline = rows.deadline(course, len(rows), n_held, choices.batch_size, choices.n_epochs, end, rng)
         pace, n_epochs, sampling = deadline, choices.n_epochs * n_steps, deadline.rows
     watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience)]
     fading = {
@@ -141,11 +168,10 @@ def train(
         for name, value in (("weight_decay", choices.weight_decay), ("dropout", choices.dropout))
         if value
     }
-    return network.fit(
-        X,
-        y,
+    return rows.fit(
+        network,
+        as_targets,
         loss=loss,
-        sample_weight=sample_weight,
         optimizer=optimizers.Adam(beta2=choices.beta_2),
         learning_rate=OfProgress(choices.learning_rate, SHAPES[choices.schedule], course),
         learning_rate_factors=rate_factors(network),

@@ -44,7 +44,7 @@ def state_of(estimator: Any) -> dict[str, Any]:
     names = (*_OF_ESTIMATORS, *_OF_KIND[type(estimator)])
     return {
         **state,
-        **{name: fitted[name] for name in names},
+        **{name: getattr(estimator, name) for name in names},
         "preprocessor": state_of(estimator.preprocessor_),
         "history": [of_one.as_arrays() for of_one in estimator.history_],
     }

@@ -162,6 +162,9 @@ def test_wrong_layers(digits, fitted):
         fn.NetworkClassifier(LAYERS[:2]).fit(X, y)
     with pytest.raises(ValueError, match="'layers' parameter"):
         fn.NetworkClassifier("dense").fit(X, y)
+    pairs = [fn.EncoderDecoder([fn.GRU(3, return_sequences=True)], [fn.CrossAttention(1)]), fn.Last()]
+    with pytest.raises(ValueError, match=r"EncoderDecoder reads pairs \(sources, rows\).*train fastnet.Network"):
+        fn.NetworkClassifier(pairs).fit((X, X), y)
     with pytest.raises(TypeError, match="hidden_units"):
         fn.NetworkClassifier(hidden_units=3)
     with pytest.raises(ValueError, match="dense layers only"):

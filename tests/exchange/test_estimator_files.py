@@ -225,7 +225,7 @@ def _ready(name, rng):
     X = np.sin(np.linspace(0, 6, 20) * (2 + 3 * y[:, None]) + rng.uniform(0, 6, (40, 1)))
     if name == "images":
         images = X[:, :16].reshape(-1, 4, 4)
-        return ImageClassifier(max_iter=1, augment=augment.Shift(1)).fit(images, y == 1), images
+        return ImageClassifier(max_iter=1, augment=[augment.Shift(1), augment.Crop(0.9)]).fit(images, y == 1), images
     if name == "series":
         return SequenceClassifier("transformer", max_iter=1).fit(X[..., None], 3 * y), X[..., None]
     if name == "ragged":

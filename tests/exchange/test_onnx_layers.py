@@ -162,6 +162,14 @@ def test_attention(chain, opset, rng):
 
 
 @pytest.mark.parametrize("opset", [13, 20])
+def test_members_of_networks_with_positions(opset, rng):
+    layers = [fn.Conv1d(4, 3, "tanh", padding="same"), fn.BatchNorm(), fn.LSTM(3, return_sequences=True), fn.Attention(1)]
+    net = fn.Network([*layers, fn.Last(), fn.Dense(3, "softmax")], input_shape=(6, 2), n_members=3, random_state=0)
+    X = rng.standard_normal((9, 12)).astype(np.float32)
+    np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", [13, 20])
 def test_softmax_at_each_position(opset, rng):
     layers = [fn.Embedding(6, 4), fn.TransformerBlock(2, causal=True), fn.Dense(6, "softmax")]
     net = fn.Network(layers, input_shape=(5,), random_state=0)

@@ -213,8 +213,19 @@ def test_callback_warns_again_in_the_next_run(make_network, digits):
 @pytest.mark.parametrize("hidden", ["norm", "residual", "table", "piecewise"])
 @pytest.mark.parametrize("options", [{}, {"n_members": 2, "ensemble": "batch"}])
 def test_callback_and_recorder_of_any_network(hidden, options, rng):
-    net = build(hidden, **options)
-    X, y = rows(hidden, 64, rng), rng.normal(size=(64, 2))
+    assert_watched(build(hidden, **options), rows(hidden, 64, rng), rng)
+
+
+def test_callback_and_recorder_of_members_with_operations_of_their_own(rng):
+    layers = [fn.Conv1d(3, 2, "tanh"), fn.GRU(4), fn.Dense(2, "identity")]
+    net = fn.Network(layers, input_shape=(5, 2), n_members=2, dtype="float64", random_state=0)
+    assert_watched(net, rng.normal(size=(64, 10)), rng)
+    assert [part.path for part in model_view(net).parts] == ["1:0", "2:0", "3:0", "1:1", "2:1", "3:1", "3"]
+
+
+def assert_watched(net, X, rng):
+    """Moves and distributions of all its parts are seen."""
+    y = rng.normal(size=(64, 2))
     before = {name: view.copy() for name, view in net.parameters.items()}
     callback, recorder = DiagnosisCallback(X, y), Recorder(X, y)
     net.fit(X, y, batch_size=64, epochs=1, callbacks=[callback, recorder])
@@ -222,7 +233,8 @@ def test_callback_and_recorder_of_any_network(hidden, options, rng):
         if part.weight is None:
             assert layer.update_ratio is None
             continue
-        move = np.linalg.norm(net.parameters[part.weight] - before[part.weight]) / np.linalg.norm(before[part.weight])
+        W = part.weights(before)
+        move = np.linalg.norm(part.weights(net.parameters) - W) / np.linalg.norm(W)
         assert layer.update_ratio == pytest.approx(move, rel=1e-9)
     shot = recorder.snapshots[-1]
     assert len(shot.layer_names) == len(shot.activations) == len(shot.gradients)
@@ -234,3 +246,46 @@ def test_the_loss_of_an_ensemble_is_that_of_its_mean(rng):
     targets = diagnose(net, X, y).inputs.targets
     expected = fn.losses.get("squared_error", net.output_activation).elementwise(net.forward(X), y).mean()
     np.testing.assert_allclose(targets.model_loss, expected)
+
+
+class TestFormsOfRows:
+    """Networks are diagnosed on rows as they are trained on them."""
+
+    @staticmethod
+    def pairs(rng):
+        encoder, decoder = [fn.Embedding(5, 4), fn.GRU(4, return_sequences=True)], [fn.Embedding(5, 4), fn.CrossAttention(2)]
+        layers = [fn.EncoderDecoder(encoder, decoder), fn.Dense(3, "softmax")]
+        net = fn.Network(layers, source_shape=(6,), input_shape=(4,), ragged=True, dtype="float64", random_state=0)
+        lengths = rng.integers(1, 5, 60)
+        X = [rng.integers(0, 5, n + 2) for n in lengths], [rng.integers(0, 5, n) for n in lengths]
+        return net, X, [rng.integers(0, 3, n) for n in lengths]
+
+    @staticmethod
+    def series(rng):
+        layers = [fn.Conv1d(3, 2, "tanh", padding="same"), fn.LSTM(4), fn.Dense(2)]
+        net = fn.Network(layers, input_shape=(300, 2), ragged=True, dtype="float64", random_state=0)
+        X = [rng.normal(size=(n, 2)) for n in rng.integers(200, 301, 60)]
+        return net, X, rng.normal(size=(60, 2))
+
+    @pytest.mark.parametrize("form", ["pairs", "series"])
+    def test_nothing_is_wrong(self, form, rng):
+        """Lengths of rows, and ids, are no inputs whose size matters."""
+        net, X, y = getattr(self, form)(rng)
+        for diagnosis in (diagnose(net, X, y), diagnose(net, X)):
+            assert diagnosis.healthy, diagnosis
+            assert len(diagnosis.inputs.scales) == (0 if form == "pairs" else 600)
+
+    @pytest.mark.parametrize("form", ["pairs", "series"])
+    def test_gradients_are_those_of_the_loss(self, form, rng):
+        net, X, y = getattr(self, form)(rng)
+        seen = {str(layer.layer): layer.gradient_scale for layer in diagnose(net, X, y).layers}
+        gradients = net.views(net.loss_and_grad(X, y)[1].flat)
+        parts = [part for part in model_view(net).parts if part.weight]
+        for part in parts:
+            assert seen[part.path] == pytest.approx(np.sqrt(np.mean(part.weights(gradients) ** 2)), rel=1e-9)
+
+    def test_callbacks_take_them_too(self, rng):
+        net, X, y = self.pairs(rng)
+        recorder = Recorder(X, y)
+        net.fit(X, y, epochs=2, optimizer=fn.Adam(0.001), random_state=0, callbacks=[DiagnosisCallback(X, y), recorder])
+        assert len(recorder.snapshots) == 3

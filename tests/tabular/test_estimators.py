@@ -13,10 +13,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
-from fastnet.tabular import _folds
+from fastnet.tabular import _choices, _folds
 from fastnet.tabular._calibration import best_temperature
 from fastnet.tabular._choices import category_units, resolved
-from fastnet.tabular._metrics import CLASSIFICATION
+from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION
 from fastnet.tabular._mixture import greedy_weights
 from fastnet.tabular._recipe import Progress
 from fastnet.tabular._splits import splits
@@ -77,6 +77,13 @@ class TestLearning:
         important = dict(zip(model.feature_names_in_, model.feature_importances_, strict=True))
         assert max(important, key=important.get) in ("town", "x")
         assert important["constant"] == 0
+
+    def test_importances_are_those_of_the_last_fit(self):
+        model = fn.TabularRegressor(**QUICK, n_epochs=2).fit(X, VALUES)
+        before = model.feature_importances_
+        assert model.feature_importances_ is before
+        assert not np.array_equal(model.fit(X[::-1], VALUES[::-1]).feature_importances_, before)
+        assert not hasattr(clone(model), "feature_importances_")
 
     @pytest.mark.parametrize("metric", ["log_loss", "roc_auc"])
     def test_metrics_of_classification(self, metric):
@@ -159,9 +166,10 @@ class TestFitting:
         assert not np.array_equal(first, other)
 
     def test_best_epochs_of_members_are_kept(self):
-        model = fn.TabularRegressor(**QUICK, n_epochs=12).fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
+        model = fn.TabularRegressor(**QUICK, n_epochs=12, patience=12)
+        model.fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
         network, Z = model.networks_[0], model.preprocessor_.transform(X[200:])
-        members = [model._in_units(network.forward_members(Z)[:, i].astype(float))[:, 0] for i in range(2)]
+        members = [model._in_units(network.forward_members(Z)[:, i].astype(float))[:, 0] for i in range(3)]
         reached = np.mean([np.sqrt(np.mean((values - VALUES[200:]) ** 2)) for values in members])
         assert reached <= min(model.history_[0].val_loss) * (1 + 1e-5)
 
@@ -178,7 +186,9 @@ class TestFitting:
         y = np.sign(np.sin(40 * x[:, 0]))
         validation = {"X_val": x[200:], "y_val": y[200:]} if given else {}
         kinds = ("none", "piecewise_linear")
-        model = fn.TabularRegressor(**QUICK, n_folds=2, numeric_embedding=kinds, n_epochs=60).fit(x[:200], y[:200], **validation)
+        model = fn.TabularRegressor(
+            n_members=2, n_folds=2, numeric_embedding=kinds, n_epochs=60, hidden_layer_sizes=(128, 128, 128), random_state=0
+        ).fit(x[:200], y[:200], **validation)
         shares = {kind: 0.0 for kind in ("piecewise", "none")}
         for network, weight in zip(model.networks_, model.weights_, strict=True):
             kind = "piecewise" if any(node.operation.kind == "piecewise" for node in network._graph.nodes) else "none"
@@ -245,7 +255,7 @@ class TestFitting:
 
     def test_many_columns_have_no_importances_and_no_embeddings(self, rng):
         wide = rng.standard_normal((60, 6000))
-        model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(wide, wide[:, 0] > 0)
+        model = fn.TabularClassifier(n_folds=2, n_epochs=1, random_state=0).fit(wide, wide[:, 0] > 0)
         assert np.isnan(model.feature_importances_).all()
         assert not any("periodic" in name for name in model.networks_[0].parameters)
 
@@ -255,17 +265,44 @@ class TestFitting:
         model = fn.TabularClassifier(**QUICK, n_epochs=1, categorical_features=list(frame)).fit(frame, towns[0] > 9)
         tables = [branch[0] for branch in model.networks_[0].layers[0].branches if branch]
         found = [(table.n_categories, table.n_units, table.columns) for table in tables]
-        assert found == [((400,), 2, (0,)), ((20, 20), 4, (1, 2))]
+        assert found == [((400,), 2, (0,)), ((20, 20), 3, (1, 2))]
 
     @pytest.mark.parametrize(
         ("n_rows", "n_categories", "units", "batch_size", "n_epochs"),
-        [(200_000, 100_000, 2, 512, 6), (2000, 100, 2, 64, 16), (80_000, 1000, 8, 64, 6), (10**7, 10**6, 2, 1024, 6)],
+        [(200_000, 100_000, 2, 128, 8), (2000, 100, 2, 32, 16), (80_000, 1000, 8, 32, 8), (10**7, 10**6, 2, 1024, 8)],
     )
     def test_batches_that_outweigh_the_updates_of_categories(self, n_rows, n_categories, units, batch_size, n_epochs):
         assert category_units(n_categories, n_rows, 8) == units
         metric = CLASSIFICATION["accuracy"]
         chosen = resolved(fn.TabularClassifier(preset="fast"), n_rows, 3, [n_categories], metric, regression=False)
         assert (chosen.batch_size, chosen.n_epochs) == (batch_size, n_epochs)
+
+    @pytest.mark.parametrize(
+        ("options", "n_rows", "n_trained"),
+        [({}, 4000, 5), ({}, 4001, 3), ({"n_folds": 4}, 4001, 4), ({"preset": "best"}, 4001, 5), ({"preset": "fast"}, 4001, 3)],
+    )
+    def test_of_many_rows_fewer_folds_are_trained(self, options, n_rows, n_trained):
+        chosen = resolved(fn.TabularRegressor(**options), n_rows, 1, [], REGRESSION["rmse"], regression=True)
+        assert chosen.n_trained_folds == n_trained
+
+    @pytest.mark.parametrize("given", [True, False])
+    def test_fewer_folds_are_fewer_networks_or_members(self, given, monkeypatch):
+        monkeypatch.setattr(_choices, "ROWS_FOR_FEWER_FOLDS", 100)
+        validation = {"X_val": X[200:], "y_val": VALUES[200:]} if given else {}
+        model = fn.TabularRegressor(n_epochs=1, numeric_embedding="none", random_state=0).fit(X[:200], VALUES[:200], **validation)
+        assert [network.n_members for network in model.networks_] == ([3] if given else [1, 1, 1])
+
+    @pytest.mark.parametrize(("n_columns", "n_units"), [(3, 8), (40, 3), (200, 2)])
+    def test_the_fast_preset_gives_many_numbers_few_units_each(self, n_columns, n_units, rng):
+        wide = rng.standard_normal((60, n_columns))
+        model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(wide, wide[:, 0] > 0)
+        assert model.networks_[0].layers[0].branches[0][0].n_units == n_units
+
+    @pytest.mark.parametrize(("options", "n_judged"), [({}, 0), ({"patience": 9}, 3), ({"preset": "default"}, 3)])
+    def test_the_fast_preset_keeps_the_last_epochs(self, options, n_judged):
+        model = fn.TabularClassifier(**QUICK | {"n_epochs": 3} | options).fit(X, LABELS)
+        assert {len(history.val_loss) for history in model.history_} == {n_judged}
+        assert not np.isnan(model.validation_score_)
 
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
@@ -300,20 +337,19 @@ class TestFitting:
     def test_seconds_of_a_fold(self, left, n_folds, beside_training, expected):
         assert fold_seconds(left, n_folds, beside_training) == expected
 
-    def test_no_time_for_all_folds_or_importances(self, monkeypatch):
+    def test_no_time_for_all_folds(self, monkeypatch):
         """A clock that goes on by a second whenever it is read."""
         clock = iter(range(10**6))
         monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
         model = fn.TabularRegressor(n_folds=5, n_epochs=1000, time_limit=60, random_state=0, n_threads=1).fit(X, VALUES)
         assert next(clock) <= 66
         assert 1 <= len(model.networks_) < 10
-        assert np.isnan(model.feature_importances_).all()
         assert not np.isnan(model.validation_score_)
 
     def test_rows_of_no_weight_do_not_count(self):
         weights = np.zeros(300)
         weights[:60] = 1
-        few = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, sample_weight=weights)
+        few = fn.TabularRegressor(**QUICK, n_folds=1, n_epochs=1).fit(X, VALUES, sample_weight=weights)
         assert few.history_[0].n_rows == [48]
         three = fn.TabularRegressor(**QUICK, n_epochs=2).fit(X, VALUES, sample_weight=np.arange(300) < 3)
         assert np.isnan(three.validation_score_)
@@ -405,6 +441,7 @@ class TestFiles:
             assert again.summary() == model.summary()
             assert again.history_[0].val_loss == model.history_[0].val_loss
             assert np.array_equal(again.feature_importances_, model.feature_importances_)
+            assert "_measure_importances" not in vars(again)
             if hasattr(model, "predict_proba"):
                 assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
 

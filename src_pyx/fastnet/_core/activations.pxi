@@ -19,22 +19,24 @@ cdef inline bint is_elementwise(int activation) noexcept nogil:
 
 cdef inline void sigmoid_activation(Way way, real* restrict x, real* restrict y, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
+    cdef real one = 1
     if way == FORWARD:
         for i in range(n):
             x[i] = sigmoid_(x[i])
     else:
         for i in range(n):
-            y[i] = y[i] * (x[i] * (1 - x[i]))
+            y[i] = y[i] * (x[i] * (one - x[i]))
 
 
 cdef inline void tanh_activation(Way way, real* restrict x, real* restrict y, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
+    cdef real one = 1
     if way == FORWARD:
         for i in range(n):
             x[i] = tanh_(x[i])
     else:
         for i in range(n):
-            y[i] = y[i] * (1 - x[i] * x[i])
+            y[i] = y[i] * (one - x[i] * x[i])
 
 
 cdef inline void relu_activation(Way way, real* restrict x, real* restrict y, Py_ssize_t n) noexcept nogil:
@@ -102,7 +104,7 @@ cdef inline void gelu_activation(Way way, real* restrict x, real* restrict y, Py
 
 cdef inline void silu_activation(Way way, real* restrict x, real* restrict y, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
-    cdef real z, s
+    cdef real z, s, one = 1
     if way == FORWARD:
         for i in range(n):
             x[i] = x[i] * sigmoid_(x[i])
@@ -110,13 +112,13 @@ cdef inline void silu_activation(Way way, real* restrict x, real* restrict y, Py
         for i in range(n):
             z = x[i]
             s = sigmoid_(z)
-            y[i] = s * (1 + z * (1 - s))
+            y[i] = s * (one + z * (one - s))
             x[i] = z * s
 
 
 cdef inline void mish_activation(Way way, real* restrict x, real* restrict y, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
-    cdef real z, s
+    cdef real z, s, one = 1
     if way == FORWARD:
         for i in range(n):
             x[i] = x[i] * mish_factor(x[i])
@@ -124,7 +126,7 @@ cdef inline void mish_activation(Way way, real* restrict x, real* restrict y, Py
         for i in range(n):
             z = x[i]
             s = mish_factor(z)
-            y[i] = s + z * sigmoid_(z) * (1 - s * s)
+            y[i] = s + z * sigmoid_(z) * (one - s * s)
             x[i] = z * s
 
 

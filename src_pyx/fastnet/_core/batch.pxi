@@ -11,8 +11,8 @@ cdef Pass pass_of(const Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssiz
     cdef Pass here
     here.layers, here.n_layers, here.params = batch.layers, batch.n_layers, batch.params
     here.A, here.dZ, here.D, here.kept = batch.A, batch.dZ, batch.D, batch.kept
-    here.summaries = batch.summaries
-    here.first, here.rows = r0, r1 - r0
+    here.summaries, here.partials, here.group_rows = batch.summaries, batch.partials, batch.group_rows
+    here.first, here.place, here.rows = r0, r0, r1 - r0
     here.X, here.order, here.start = &batch.X, batch.order, start + r0
     here.dropout = 0 if not batch.drops else (settings[S_DROPOUT] if task.n_columns > 1 else 1)
     here.seed, here.step = batch.seed, <uint64> step
@@ -140,16 +140,16 @@ cdef bint first_half(Training* task, Py_ssize_t start, Py_ssize_t rows, double s
 
 cdef inline Py_ssize_t share_begins(const Training* task, Py_ssize_t rows, Py_ssize_t share, Py_ssize_t shares) noexcept nogil:
     """The first row of a share of a batch: of a group, where there are groups."""
-    cdef Py_ssize_t unit = ROWS_PER_GROUP if task.batch.n_cuts > 0 else 1
-    return min((rows + unit - 1) // unit * share // shares * unit, rows)
+    return min((rows + task.share_unit - 1) // task.share_unit * share // shares * task.share_unit, rows)
 
 
 cdef void share_through_stage(Training* task, Py_ssize_t stage, Py_ssize_t start, Py_ssize_t r0, Py_ssize_t r1, double scale,
                               Py_ssize_t step, const double* settings, Worker* worker, real* unused) noexcept nogil:
-    """A share of a batch, in pieces whose layers leave time to look at signals."""
-    cdef Py_ssize_t piece = ROWS_PER_PIECE if task.heavy else r1 - r0
+    """A share of a batch, in pieces that stay in cache and whose layers leave time to look at signals."""
     cdef Pass here
     while r0 < r1 and not flag_is_up(&task.signals.signalled):
-        here = pass_of(task, start, r0, r1 if r1 - r0 < piece else r0 + piece, step, settings, <real*> NULL)
+        here = pass_of(task, start, r0, r1 if r1 - r0 < task.piece_rows else r0 + task.piece_rows, step, settings, <real*> NULL)
+        if task.batch.n_cuts == 0:
+            here.place = worker.number * task.piece_rows
         rows_through_stage(task, &here, stage, scale, settings, worker, <real*> NULL)
-        r0 += piece
+        r0 += task.piece_rows

@@ -11,9 +11,12 @@ cdef struct Pass:
     void** A                    # A[l] (.., n[l]) for l = 1 .. L
     void** dZ
     void** D                    # g'(Z[l]) of the layers that keep it; NULL: there is no way back
-    void** kept                 # (.., layer.kept); NULL: there is no way back
+    void** kept                 # (.., layer.kept), of layers with partials from `place` on; NULL: there is no way back
     void** summaries            # of groups of the batch's rows (groups, layer.summary); NULL: there is no way back
+    void** partials             # of larger groups, of group_rows each (groups, layer.partial)
+    Py_ssize_t group_rows
     Py_ssize_t first            # where these rows begin in all of them
+    Py_ssize_t place            # where they begin in what is needed no longer when they have gone back
     Py_ssize_t rows
     const void* inputs          # these rows of dense X, or NULL
     const Rows* X
@@ -57,7 +60,9 @@ cdef inline const real* output_rows(const Layer* layer, const Pass* here, real* 
 
 cdef inline real* kept_rows(const Layer* layer, const Pass* here, real* unused) noexcept nogil:
     """What a layer's forward pass keeps for the way back, or NULL if there is none."""
-    return NULL if here.kept == NULL else rows_at(here.kept, layer.number, layer.kept, here, <real*> NULL)
+    if here.kept == NULL:
+        return NULL
+    return <real*> here.kept[layer.number] + (here.place if layer.partial > 0 else here.first) * layer.kept
 
 
 include "layers/dense.pxi"
@@ -74,6 +79,30 @@ include "layers/attention.pxi"
 include "layers/shift.pxi"
 include "layers/batch_norm.pxi"
 include "layers/depthwise.pxi"
+
+
+cdef bint goes_by_positions(const Layer* layer, Layer* each) noexcept:
+    """Whether a layer does the same at each of its positions, and what its kind calls `dims` of one."""
+    cdef Py_ssize_t i, n = layer.positions
+    for i in range(layer.n_sources):
+        if layer.sources[i].layer == 0 or layer.sources[i].width % n:
+            return False
+    if layer.kind == DENSE and layer.dims[D_GROUPS] == 1 and layer.dims[D_POSITIONS] % n == 0:
+        each.dims[D_POSITIONS] = layer.dims[D_POSITIONS] // n
+        return True
+    if layer.kind == NORM and layer.dims[0] == 1 and layer.dims[1] % n == 0:
+        each.dims[1] = layer.dims[1] // n
+        return True
+    return layer.kind == PASS or layer.kind == SUM or (layer.kind == EMBEDDING and layer.n_constants == 1)
+
+
+cdef inline bint minds_lengths(const Layer* layer, Py_ssize_t lengths) noexcept nogil:
+    """Whether a layer leaves alone what lies beyond the lengths that layer number `lengths` makes."""
+    cdef Py_ssize_t i
+    for i in range(layer.n_sources):
+        if layer.sources[i].layer == lengths:
+            return True
+    return layer.each != NULL and layer.lengths == lengths
 
 
 cdef int plan_layer(Plan plan, Layer* layer) except -1:
@@ -173,7 +202,8 @@ cdef inline void layer_forward(const Layer* layer, const Pass* here, const real*
 
 cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t source, const real* dZ, real* dA,
                                 Worker* worker) noexcept nogil:
-    """dA (rows, width of the source), or an addition to it, from dZ (rows, n_out). It is NULL where a layer only keeps slopes."""
+    """dA (rows, width of the source), or an addition to it, from dZ (rows, n_out). It is NULL where a layer only
+    leaves a part of the gradient."""
     cdef bint accumulate = layer.sources[source].accumulates
     cdef const real* A = source_rows(layer, here, source, <real*> NULL)
     if layer.kind == DENSE:
@@ -208,7 +238,7 @@ cdef inline void layer_backward(const Layer* layer, const Pass* here, Py_ssize_t
     elif layer.kind == LAST:
         last_backward(layer, here, dZ, dA, accumulate)
     elif layer.kind == RECURRENT:
-        recurrent_backward(layer, here, dZ, dA, accumulate, worker)
+        recurrent_backward(layer, here, A, dZ, dA, accumulate, worker)
     elif layer.kind == ATTENTION:
         attention_backward(layer, here, source, dZ, dA, accumulate, worker)
     elif layer.kind == SHIFT:
@@ -237,7 +267,7 @@ cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile
     elif layer.kind == CONV:
         conv_gradient(layer, here, tile, A, dZ, g, g_row, accumulate, worker)
     elif layer.kind == RECURRENT:
-        recurrent_gradient(layer, here, tile, A, g, g_row, accumulate, worker)
+        recurrent_gradient(layer, here, tile, g, g_row, accumulate)
     elif layer.kind == SHIFT:
         column_sums(dZ, g, here.rows, layer.n_out, accumulate)
     elif layer.kind == BATCH_NORM:

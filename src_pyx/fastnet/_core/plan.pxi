@@ -19,10 +19,15 @@ cdef class Plan:
     n_positions : int
         Positions of the output that each have a softmax and a target of their own: n_outputs is n_positions times the classes. Of
         one model only.
+    lengths : sequence of (layer, positions)
+        Of each layer, which one makes the number of positions of its output that a row has (0: it has all), and how many there
+        are. By default rows have all.
     """
 
     cdef Layer* layers
     cdef Source* sources
+    cdef Layer* of_positions                # what layers do at each position; see Layer.each
+    cdef Source* sources_of_positions
     cdef int* constants
     cdef Segment* segments
     cdef Py_ssize_t* cuts                   # numbers of the layers that need a summary of the batch
@@ -46,7 +51,7 @@ cdef class Plan:
     cdef readonly tuple sizes               # numbers a row: of the inputs, and of each layer's output
     cdef readonly tuple kind                # what decides how fast it is
 
-    def __cinit__(self, n_inputs, layers, *, n_members=1, n_positions=1):
+    def __cinit__(self, n_inputs, layers, *, n_members=1, n_positions=1, lengths=None):
         cdef Py_ssize_t i
         layers = tuple(layers)
         if len(layers) < 1 or not 1 <= n_inputs <= 2147483647:
@@ -54,33 +59,40 @@ cdef class Plan:
         self.n_layers = len(layers)
         self.layers = <Layer*> calloc(self.n_layers, sizeof(Layer))
         self.segments = <Segment*> calloc(self.n_layers * MOST_SEGMENTS, sizeof(Segment))
-        self.sources = <Source*> calloc(sum(len(layer[1]) for layer in layers) + 1, sizeof(Source))
+        n_sources = sum(len(layer[1]) for layer in layers)
+        self.sources = <Source*> calloc(n_sources + 1, sizeof(Source))
+        self.of_positions = <Layer*> calloc(self.n_layers, sizeof(Layer))
+        self.sources_of_positions = <Source*> calloc(n_sources + 1, sizeof(Source))
         self.constants = <int*> calloc(sum(len(layer[3]) for layer in layers) + 1, sizeof(int))
         self.cuts = <Py_ssize_t*> calloc(self.n_layers, sizeof(Py_ssize_t))
-        if self.layers == NULL or self.segments == NULL or self.sources == NULL or self.constants == NULL or self.cuts == NULL:
+        if self.layers == NULL or self.segments == NULL or self.sources == NULL or self.constants == NULL or self.cuts == NULL \
+                or self.of_positions == NULL or self.sources_of_positions == NULL:
             raise MemoryError(f"no memory for the plan of {self.n_layers} layers")
         self.n_inputs = n_inputs
         self.sizes = (self.n_inputs,)
         self.takes_sparse = True
         self.kind = (hash(layers), self.n_inputs, int(n_members), int(n_positions))
-        self._connect(layers)
+        self._connect(layers, lengths or [(0, 1)] * self.n_layers)
         for i in range(self.n_layers):
             self._add(i, layers[i])
         self._refuse_unread()
         self._finish_output(int(n_members), int(n_positions))
         self._place_segments()
         self._choose_slots()
+        self._split_positions()
         self.widest = max(self.sizes[1:])
 
     def __dealloc__(self):
         free(self.layers)
         free(self.sources)
+        free(self.of_positions)
+        free(self.sources_of_positions)
         free(self.constants)
         free(self.cuts)
         free(self.segments)
 
-    cdef int _connect(self, tuple layers) except -1:
-        """Sources and constants of all layers."""
+    cdef int _connect(self, tuple layers, lengths) except -1:
+        """Sources, constants and lengths of all layers."""
         cdef Py_ssize_t i, n, n_sources = 0, n_constants = 0
         cdef Layer* layer
         for i in range(self.n_layers):
@@ -91,6 +103,9 @@ cdef class Plan:
             if len(sources) < 1 or not all(0 <= source <= i for source in sources) or len(dims) > MOST_DIMS:
                 raise ValueError(f"layer {i + 1} must read earlier layers or the inputs, got sources {tuple(sources)}, dims {tuple(dims)}")
             layer.kind, layer.number = kind, i + 1
+            layer.lengths, layer.positions = lengths[i]
+            if not 0 <= layer.lengths <= i or layer.positions < 1:
+                raise ValueError(f"layer {i + 1} has lengths that layer {layer.lengths} makes, of {layer.positions} positions")
             layer.n_sources, layer.n_constants = len(sources), len(constants)
             layer.sources, layer.constants = self.sources + n_sources, self.constants + n_constants
             for n in range(layer.n_sources):
@@ -131,6 +146,8 @@ cdef class Plan:
         plan_layer(self, layer)
         if not 1 <= layer.n_out <= 2147483647:
             raise ValueError(f"layer {i + 1} makes {layer.n_out} numbers a row: they must be 1 to 2^31 - 1")
+        if layer.lengths > 0 and (self.sizes[layer.lengths] != 1 or layer.n_out % layer.positions):
+            raise ValueError(f"layer {i + 1} makes {layer.n_out} numbers a row, which cannot be {layer.positions} positions with lengths")
         layer.keeps = derivative_needs_z(layer.activation) or layer.dropout > 0
         layer.learns = self._learns(layer)
         if layer.summary > 0:
@@ -200,12 +217,38 @@ cdef class Plan:
         for i in range(self.n_layers):
             for n in range(self.layers[i].n_sources):
                 last_reader[self.layers[i].sources[n].layer] = i
+            last_reader[self.layers[i].lengths] = i
         occupied = {}                       # slot -> the last layer that reads what is in it
         for i in range(self.n_layers):
             slot = next(slot for slot in range(self.n_layers + 1) if occupied.get(slot, -1) < i)
             self.layers[i].slot = slot
             occupied[slot] = last_reader.get(i + 1, i)
         self.n_slots = len(occupied)
+        return 0
+
+    cdef int _split_positions(self) except -1:
+        """What layers that treat all positions of a row alike do at each."""
+        cdef Py_ssize_t i, n, n_sources = 0
+        cdef Layer* layer
+        cdef Layer* each
+        for i in range(self.n_layers):
+            layer, each = self.layers + i, self.of_positions + i
+            each[0] = layer[0]
+            each.sources = self.sources_of_positions + n_sources
+            n_sources += layer.n_sources
+            for n in range(layer.n_sources):
+                each.sources[n] = layer.sources[n]
+                each.sources[n].width //= layer.positions
+            if layer.lengths == 0 or layer.positions == 1 or not goes_by_positions(layer, each):
+                continue
+            each.n_in, each.n_out, each.kept = (size // layer.positions for size in (layer.n_in, layer.n_out, layer.kept))
+            layer.each = each
+        for i in range(self.n_layers):
+            layer = self.layers + i
+            layer.clears = layer.clears or layer.number == self.n_layers
+            for n in range(layer.n_sources):
+                if layer.sources[n].layer > 0 and not minds_lengths(layer, self.layers[layer.sources[n].layer - 1].lengths):
+                    self.layers[layer.sources[n].layer - 1].clears = True
         return 0
 
     cdef int add_segment(self, Layer* layer, Py_ssize_t rows, Py_ssize_t columns, int traits) except -1:
@@ -215,7 +258,6 @@ cdef class Plan:
             raise ValueError(f"layer {layer.number} has more than {MOST_SEGMENTS} segments")
         segment.rows, segment.columns, segment.layer, segment.part = rows, columns, layer.number, layer.n_segments
         segment.penalised, segment.frozen, segment.whole = traits & PENALISED, traits & FROZEN, traits & WHOLE_TILE
-        segment.by_columns = traits & BY_COLUMNS
         layer.n_segments += 1
         self.n_segments += 1
         return 0

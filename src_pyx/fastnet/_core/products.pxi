@@ -119,6 +119,19 @@ cdef void input_gradient(const real* dZ, Py_ssize_t z_row, const real* W, real* 
             first += width
 
 
+cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* restrict x, real* restrict to) noexcept nogil:
+    """to (columns, rows) = x^T, by squares that stay in cache."""
+    cdef Py_ssize_t i = 0, j, k, l
+    while i < rows:
+        j = 0
+        while j < columns:
+            for k in range(j, min(j + 16, columns)):
+                for l in range(i, min(i + 16, rows)):
+                    to[k * rows + l] = x[l * columns + k]
+            j += 16
+        i += 16
+
+
 cdef void add_scaled(real* restrict y, const real* restrict x, real factor, Py_ssize_t n) noexcept nogil:
     """y += factor * x."""
     cdef Py_ssize_t j

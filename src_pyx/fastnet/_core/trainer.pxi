@@ -128,11 +128,13 @@ cdef class Trainer:
         cdef char* place
         cdef Tile* tiles = NULL
         cdef int passes, worker
-        cdef Py_ssize_t groups = (rows + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP
+        cdef Py_ssize_t groups = (rows + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP, parts
         numbers = sum(plan.sizes) * 4 + sum(plan.layers[l].kept for l in range(L)) + 4 * (plan.n_outputs * plan.n_members + 16)
         if <object> item * numbers * rows > PY_SSIZE_T_MAX // 2:
             raise self._no_memory(f"more than {PY_SSIZE_T_MAX // 2:,}")
+        self._choose_pieces(item * numbers, plan.n_params * item)
         batch.n_tiles = lay_tiles(plan, NULL, &largest)
+        parts = (rows + batch.group_rows - 1) // batch.group_rows
         task.scratch_size = (largest * item + 127) // 64 * 64
         task.room_size = (plan.room * item + 127) // 64 * 64
         buffer = None
@@ -149,6 +151,7 @@ cdef class Trainer:
             batch.dZ = <void**> part(&place, (L + 1) * sizeof(void*))
             batch.kept = <void**> part(&place, (L + 1) * sizeof(void*))
             batch.summaries = <void**> part(&place, (L + 1) * sizeof(void*))
+            batch.partials = <void**> part(&place, (L + 1) * sizeof(void*))
             task.totals = <void**> part(&place, self.n_threads * (L + 1) * sizeof(void*))
             batch.head = lay_head(&place, rows, &batch.loss, &batch.y, plan.n_outputs // plan.n_positions, item)
             task.panels = <char*> part(&place, self.n_threads * PANEL_BYTES)
@@ -160,12 +163,14 @@ cdef class Trainer:
                 A = part(&place, rows * layer.n_out * item)
                 D = part(&place, rows * layer.n_out * item) if layer.keeps else NULL
                 dZ = part(&place, rows * layer.n_out * item)
-                kept = part(&place, rows * layer.kept * item) if layer.kept > 0 else NULL
+                together = self.n_threads * task.piece_rows if layer.partial > 0 and plan.n_cuts == 0 else rows
+                kept = part(&place, together * layer.kept * item) if layer.kept > 0 else NULL
                 if buffer is not None:
                     batch.A[l], batch.D[l], batch.dZ[l], batch.kept[l] = A, D, dZ, kept
                 summaries = part(&place, groups * layer.summary * item) if layer.summary > 0 else NULL
+                partials = part(&place, parts * layer.partial * item) if layer.partial > 0 else NULL
                 if buffer is not None:
-                    batch.summaries[l] = summaries
+                    batch.summaries[l], batch.partials[l] = summaries, partials
                 for worker in range(self.n_threads if layer.summary > 0 else 0):
                     total = part(&place, layer.summary * item)
                     if buffer is not None:
@@ -182,6 +187,30 @@ cdef class Trainer:
             if len(gradient) < plan.n_params:
                 raise ValueError(f"grads must have {plan.n_params} numbers, got {len(gradient)}")
         self.held.append(buffer)
+        return 0
+
+    cdef int _choose_pieces(self, row_bytes, parameter_bytes) except -1:
+        """How the rows of a batch are divided: into groups whatever the team, shares of a worker, pieces of these."""
+        cdef Training* task = &self.task
+        cdef Plan plan = self.plan
+        cdef Py_ssize_t l, unit
+        eighth = (task.batch_size + PARTS_OF_GRADIENT - 1) // PARTS_OF_GRADIENT
+        group = (eighth + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP * ROWS_PER_GROUP
+        has_partials = any(plan.layers[l].partial > 0 for l in range(plan.n_layers))
+        unit = ROWS_PER_GROUP if has_partials or plan.n_cuts > 0 else 1
+        rows = ROWS_PER_PIECE if task.heavy else task.batch_size
+        if task.heavy and not plan.uses_blas:       # whose long products look at signals themselves
+            rows = min(rows, int(PIECE_OPERATIONS / max([1.0] + [plan.layers[l].cost for l in range(plan.n_layers)])))
+        if has_partials:
+            rows = min(rows, max(PIECE_BYTES, PIECE_OF_PARAMETERS * parameter_bytes) // row_bytes)
+        rows = max((rows + unit - 1) // unit, 1) * unit
+        if has_partials and rows >= group:
+            rows -= rows % group
+        while has_partials and rows < group and group % rows:       # pieces do not go over the end of a group
+            rows -= ROWS_PER_GROUP
+        task.batch.group_rows = group
+        task.share_unit = group if has_partials else unit
+        task.piece_rows = rows
         return 0
 
     def _allocate(self, size):

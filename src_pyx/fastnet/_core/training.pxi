@@ -8,8 +8,13 @@ cdef extern from "Python.h":
     PyObject* PyObject_CallNoArgs(PyObject*)
 
 cdef enum:
-    ROWS_PER_GROUP = 8              # that are summed up together, whoever has them; a divisor of ROWS_PER_PIECE
+    ROWS_PER_GROUP = 8              # that are summed up together, whoever has them
+    PARTS_OF_GRADIENT = 8           # at most, each of a group of rows, where layers make their gradients on the way back
     ROWS_PER_PIECE = 1024           # rows at a time of a large batch, and of loss_and_grad
+    PIECE_OPERATIONS = 1000000000   # multiply-adds of a layer, some 20 ms
+    PIECE_BYTES = 1 << 20           # of what layers make of a piece where some leave partials: it stays in the second-level cache, and so
+                                    # does what they keep. Where gradients are made of the whole batch, small pieces gained nothing
+    PIECE_OF_PARAMETERS = 4         # or as many times the parameters' bytes, which every piece reads
 
 
 cdef struct Stretch:
@@ -41,7 +46,9 @@ cdef struct Batch:
     void** dZ
     void** kept                     # what layers keep besides, else NULL
     void** summaries                # of groups of rows, of the layers that need one of the batch, else NULL
-    const Py_ssize_t* cuts          # the numbers of these layers
+    void** partials                 # parts of the gradients of groups of rows, of the layers that make them on the way back, else NULL
+    Py_ssize_t group_rows           # of such a group, a multiple of ROWS_PER_GROUP
+    const Py_ssize_t* cuts          # the numbers of the layers that need summaries
     Py_ssize_t n_cuts
     Head head
     const Tile* tiles
@@ -83,6 +90,8 @@ cdef struct Training:
     Py_ssize_t n_columns
     Py_ssize_t step                 # batches so far; workers count their own while they run
     int n_shares                    # of a batch's rows; 0: one a worker
+    Py_ssize_t share_unit           # rows that shares are multiples of
+    Py_ssize_t piece_rows           # of a share, that go through all layers together
     double whole_weight             # of a gradient that is summed over the batches of the pass
     # workers
     char* panels                    # one a worker

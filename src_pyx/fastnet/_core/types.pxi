@@ -101,7 +101,6 @@ cdef enum:
     PENALISED = 1               # L2 and weight decay are on it, unless factors say otherwise
     FROZEN = 2                  # it is not trained
     WHOLE_TILE = 4              # its gradient is made in one piece
-    BY_COLUMNS = 8              # its tiles have few columns and many rows: its slopes are more than the caches hold
 
 
 cdef struct Segment:
@@ -114,7 +113,6 @@ cdef struct Segment:
     bint penalised                  # its traits
     bint frozen
     bint whole
-    bint by_columns
 
 
 cdef struct Source:
@@ -143,12 +141,16 @@ cdef struct Layer:
     double dropout                  # probability of dropping a number of its output
     bint keeps                      # the derivative is kept by the forward pass: it cannot be had from A[l], or dropout masks it
     Py_ssize_t kept                 # numbers a row that the way back needs besides
-    bint keeps_slopes               # its gradient reads what its way back leaves in `kept`
+    Py_ssize_t partial              # numbers that its way back leaves of each group of rows, of which its gradient is made; else 0
     Py_ssize_t summary              # numbers of a summary of the whole batch, which it needs first; 0: it goes row by row
     bint learns                     # it or a layer that it reads has parameters that are trained: it needs its dZ
     double cost                     # multiply-adds a row, of the forward pass
     bint by_blas                    # BLAS makes its products
     Py_ssize_t slot                 # where inference keeps its output while later layers need it
+    Py_ssize_t lengths              # the layer that makes how many positions of its output a row has; 0: all of them
+    Py_ssize_t positions            # of a row of its output, where there are lengths
+    const Layer* each               # what it does at each position, if it treats all alike and rows have lengths; else NULL
+    bint clears                     # a later layer counts on zeros at positions that a row does not have
 
 
 cdef struct Loss:

@@ -198,36 +198,64 @@ cdef inline Py_ssize_t windows_at_a_time(Py_ssize_t size) noexcept nogil:
     return max(<Py_ssize_t> WINDOWS_AT_LEAST, MOST_ROOM // size)
 
 
+cdef inline const real* lengths_of_output(const Layer* layer, const Pass* here, real* unused) noexcept nogil:
+    """How many windows each row has, or NULL if all have all."""
+    return rows_at(here.A, layer.lengths, 1, here, <real*> NULL) if layer.lengths > 0 else NULL
+
+
+cdef inline Py_ssize_t windows_from(const real* lengths, Py_ssize_t places, Py_ssize_t rows, Py_ssize_t* row) noexcept nogil:
+    """How many windows follow each other from a row on, none of those that it has at most missing between; the row becomes the one
+    after them."""
+    cdef Py_ssize_t n = 0, missing = 0
+    while row[0] < rows and missing == 0:
+        missing = places - n_positions(lengths, row[0], places)
+        n += places - missing
+        row[0] += 1
+    return n
+
+
 cdef void conv_forward(const Layer* layer, const Pass* here, const real* A, real* Z, Worker* worker) noexcept nogil:
     cdef Windows windows = windows_of(layer)
-    cdef Py_ssize_t filters = layer.dims[0], r, i, k
+    cdef const real* lengths = lengths_of_output(layer, here, <real*> NULL)
+    cdef Py_ssize_t places = windows.lines * windows.columns, row = 0, first, n
+    while row < here.rows and not ended(worker):
+        first = row * places
+        n = windows_from(lengths, places, here.rows, &row)
+        if copied(&windows):
+            forward_of_copies(layer, here, &windows, A, first, first + n, Z, worker)
+        else:
+            forward_of_lines(layer, here, &windows, A, first, first + n, Z, worker)
+        memset(Z + (first + n) * layer.dims[0], 0, (row * places - first - n) * layer.dims[0] * sizeof(real))
+
+
+cdef void forward_of_lines(const Layer* layer, const Pass* here, const Windows* windows, const real* A, Py_ssize_t start, Py_ssize_t end,
+                           real* Z, Worker* worker) noexcept nogil:
+    """Windows start .. end, which end with a line or are the beginning of one."""
+    cdef Py_ssize_t filters = layer.dims[0], k, n
     cdef const real* W = <const real*> here.params + layer.places[0]
     cdef const real* b = <const real*> here.params + layer.places[1]
-    if copied(&windows):
-        forward_of_copies(&windows, A, W, b, Z, here.rows * windows.lines * windows.columns, filters, worker)
-        return
-    for r in range(here.rows):
-        for i in range(windows.lines):
-            for k in range(windows.runs):
-                own(windows.columns, filters, windows.run, A + i * windows.down + run_place(&windows, k), windows.across, 1,
-                    W + k * windows.run * filters, filters, 1, Z, filters, b if k == 0 else NULL, k > 0, <real*> worker.panel)
-            Z += windows.columns * filters
-        A += layer.n_in
-        if ended(worker):
-            return
+    cdef WindowWalk walk = walk_from(windows, start)
+    while start < end and not ended(worker):
+        n = min(windows.columns, end - start)
+        for k in range(windows.runs):
+            own(n, filters, windows.run, A + walk.place + run_place(windows, k), windows.across, 1, W + k * windows.run * filters,
+                filters, 1, Z + start * filters, filters, b if k == 0 else NULL, k > 0, <real*> worker.panel)
+        walk_on(windows, &walk, n)
+        start += n
 
 
-cdef void forward_of_copies(const Windows* windows, const real* A, const real* W, const real* b, real* Z, Py_ssize_t n_windows,
-                            Py_ssize_t filters, Worker* worker) noexcept nogil:
-    cdef Py_ssize_t size = windows.runs * windows.run, step = windows_at_a_time(size), start = 0, n, i
+cdef void forward_of_copies(const Layer* layer, const Pass* here, const Windows* windows, const real* A, Py_ssize_t start, Py_ssize_t end,
+                            real* Z, Worker* worker) noexcept nogil:
+    cdef Py_ssize_t filters = layer.dims[0], size = windows.runs * windows.run, step = windows_at_a_time(size), n
+    cdef const real* W = <const real*> here.params + layer.places[0]
+    cdef const real* b = <const real*> here.params + layer.places[1]
     cdef bint together = lie_together(windows)
     cdef real* room = <real*> worker.room
-    while start < n_windows and not ended(worker):
-        n = min(step, n_windows - start)
+    Z += start * filters
+    while start < end and not ended(worker):
+        n = min(step, end - start)
         copy_windows(windows, A, start, n, 0, size, room)
-        for i in range(n):
-            copy_row(Z + i * filters, b, filters * sizeof(real))
-        own(n, filters, size, room, 1 if together else size, n if together else 1, W, filters, 1, Z, filters, <real*> NULL, True,
+        own(n, filters, size, room, 1 if together else size, n if together else 1, W, filters, 1, Z, filters, b, False,
             <real*> worker.panel)
         Z += n * filters
         start += n
@@ -237,60 +265,75 @@ cdef void conv_backward(const Layer* layer, const Pass* here, const real* dZ, re
     """Some windows' gradients at a time, dZ W^T, which are then added where the windows lie."""
     cdef Windows windows = windows_of(layer)
     cdef Py_ssize_t filters = layer.dims[0], size = windows.runs * windows.run, places = windows.lines * windows.columns
-    cdef Py_ssize_t step = windows_at_a_time(size), start = 0, n
+    cdef Py_ssize_t step = windows_at_a_time(size), row = 0, start, end, n
+    cdef const real* lengths = lengths_of_output(layer, here, <real*> NULL)
     cdef const real* W = <const real*> here.params + layer.places[0]
     cdef real* room = <real*> worker.room
     if not accumulate:
         memset(dA, 0, here.rows * layer.n_in * sizeof(real))
-    while start < here.rows * places and not ended(worker):
-        n = min(step, here.rows * places - start)
-        own(n, size, filters, dZ + start * filters, filters, 1, W, 1, filters, room, size, <real*> NULL, False, <real*> worker.panel)
-        add_windows(&windows, room, start, n, dA)
-        start += n
+    while row < here.rows and not ended(worker):
+        start = row * places
+        end = start + windows_from(lengths, places, here.rows, &row)
+        while start < end and not ended(worker):
+            n = min(step, end - start)
+            own(n, size, filters, dZ + start * filters, filters, 1, W, 1, filters, room, size, <real*> NULL, False,
+                <real*> worker.panel)
+            add_windows(&windows, room, start, n, dA)
+            start += n
 
 
 cdef void conv_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* A, const real* dZ, real* g, Py_ssize_t g_row,
                         bint accumulate, Worker* worker) noexcept nogil:
     """dW = the sum over lines of outputs of windows^T dZ, db = the column sums of dZ. A signal leaves it unfinished."""
     cdef Windows windows = windows_of(layer)
-    cdef Py_ssize_t filters = layer.dims[0], places = windows.lines * windows.columns, r, i
+    cdef const real* lengths = lengths_of_output(layer, here, <real*> NULL)
+    cdef Py_ssize_t filters = layer.dims[0], places = windows.lines * windows.columns, row = 0, r, first, n
     if tile.part == 1:
         column_sums(dZ, g, here.rows * places, filters, accumulate)
         return
     if not accumulate:
         for r in range(tile.rows):
             memset(g + r * g_row, 0, tile.columns * sizeof(real))
-    if copied(&windows):
-        gradient_of_copies(&windows, tile, A, dZ, here.rows * places, filters, g, g_row, worker)
-        return
-    for r in range(here.rows):
-        for i in range(windows.lines):
-            gradient_of_line(&windows, tile, A + i * windows.down, dZ, filters, g, g_row, worker)
-            dZ += windows.columns * filters
-        A += layer.n_in
-        if ended(worker):
-            return
+    while row < here.rows and not ended(worker):
+        first = row * places
+        n = windows_from(lengths, places, here.rows, &row)
+        if copied(&windows):
+            gradient_of_copies(&windows, tile, A, dZ, first, first + n, filters, g, g_row, worker)
+        else:
+            gradient_of_lines(&windows, tile, A, dZ, first, first + n, filters, g, g_row, worker)
 
 
-cdef void gradient_of_line(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t filters, real* g,
-                           Py_ssize_t g_row, Worker* worker) noexcept nogil:
-    """What a line of outputs adds to a tile."""
+cdef void gradient_of_lines(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t start, Py_ssize_t end,
+                            Py_ssize_t filters, real* g, Py_ssize_t g_row, Worker* worker) noexcept nogil:
+    """What windows start .. end add to a tile, as of `forward_of_lines`."""
+    cdef WindowWalk walk = walk_from(windows, start)
+    cdef Py_ssize_t n
+    while start < end and not ended(worker):
+        n = min(windows.columns, end - start)
+        gradient_of_line(windows, tile, A + walk.place, dZ + start * filters, n, filters, g, g_row, worker)
+        walk_on(windows, &walk, n)
+        start += n
+
+
+cdef void gradient_of_line(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t columns, Py_ssize_t filters,
+                           real* g, Py_ssize_t g_row, Worker* worker) noexcept nogil:
+    """What outputs of a line add to a tile."""
     cdef Py_ssize_t row = tile.first_row, end = tile.first_row + tile.rows, k, n
     while row < end:
         k = row // windows.run
         n = min((k + 1) * windows.run, end) - row
-        own(n, tile.columns, windows.columns, A + run_place(windows, k) + row - k * windows.run, 1, windows.across,
+        own(n, tile.columns, columns, A + run_place(windows, k) + row - k * windows.run, 1, windows.across,
             dZ + tile.first_column, filters, 1, g + (row - tile.first_row) * g_row, g_row, <real*> NULL, True, <real*> worker.panel)
         row += n
 
 
-cdef void gradient_of_copies(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t n_windows,
+cdef void gradient_of_copies(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t start, Py_ssize_t end,
                              Py_ssize_t filters, real* g, Py_ssize_t g_row, Worker* worker) noexcept nogil:
-    cdef Py_ssize_t step = windows_at_a_time(windows.runs * windows.run), start = 0, n
+    cdef Py_ssize_t step = windows_at_a_time(windows.runs * windows.run), n
     cdef bint together = lie_together(windows)
     cdef real* room = <real*> worker.room
-    while start < n_windows and not ended(worker):
-        n = min(step, n_windows - start)
+    while start < end and not ended(worker):
+        n = min(step, end - start)
         copy_windows(windows, A, start, n, tile.first_row, tile.first_row + tile.rows, room)
         own(tile.rows, tile.columns, n, room, n if together else 1, 1 if together else tile.rows,
             dZ + start * filters + tile.first_column, filters, 1, g, g_row, <real*> NULL, True, <real*> worker.panel)

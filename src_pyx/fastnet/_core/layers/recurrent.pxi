@@ -7,11 +7,15 @@
 # Some rows go through all steps together, so that each step is one product of [x, h] with [W; U], which lie one after the other in
 # the flat vector. They are sorted by their lengths: those that have a step are always the first.
 #
+# On the way back the slopes of P (and of a GRU's Q of n, behind them) are collected, with [x, h], until there are enough for a
+# product: while they are in cache they become a part of the gradient, that of a group of rows. From the slopes of all rows of a batch,
+# kept until the end, a gradient took 1.7 times as long.
+#
 #     dims      cell, steps, channels, units, whether steps go from a row's last to its first, whether it carries states
 #     sources   A, and perhaps lengths; of a layer that carries states those before the first step: h, and c of an LSTM
 #     segments  W (channels, gates * units), U (units, gates * units), b (gates * units), of a GRU c (gates * units)
-#     kept      for each step the values of the gates, in place of which the way back leaves the slopes of P, and of a GRU's Q of n;
-#               of an LSTM c, too
+#     kept      for each step the values of the gates, of a GRU Q of n, of an LSTM c; of an RNN nothing
+#     partial   the gradients of W and U, and the sums of the slopes
 #
 # Z is (steps, units), and then the states after the last step if it carries them.
 
@@ -36,6 +40,7 @@ cdef enum:
 
 cdef enum:
     ROWS_TOGETHER = 32
+    COLLECTED = 64                  # positions whose slopes become a part of the gradient together
 
 
 cdef struct Recurrence:
@@ -44,6 +49,7 @@ cdef struct Recurrence:
     Py_ssize_t units
     Py_ssize_t gates                # numbers of P
     Py_ssize_t made                 # numbers that the products of a step make: P, and of a GRU Q
+    Py_ssize_t slopes               # numbers of the slopes of these that differ: a GRU's of r and z are the same
     Py_ssize_t kept                 # numbers that a step keeps
     int cell
 
@@ -61,13 +67,14 @@ cdef Recurrence recurrence_of(const Layer* layer) noexcept nogil:
     r.steps, r.channels, r.units = layer.dims[R_STEPS], layer.dims[R_CHANNELS], layer.dims[R_UNITS]
     r.gates = r.units * (4 if r.cell == LSTM_CELL else 3 if r.cell == GRU_CELL else 1)
     r.made = r.gates * (2 if r.cell == GRU_CELL else 1)
-    r.kept = r.units * (5 if r.cell == LSTM_CELL else 4 if r.cell == GRU_CELL else 1)
+    r.slopes = r.units * (4 if r.cell == LSTM_CELL or r.cell == GRU_CELL else 1)
+    r.kept = r.units * (5 if r.cell == LSTM_CELL else 4 if r.cell == GRU_CELL else 0)
     return r
 
 
 cdef int recurrent_plan(Plan plan, Layer* layer) except -1:
     cdef Recurrence r
-    cdef Py_ssize_t n_states = layer.dims[R_UNITS] * (2 if layer.dims[R_CELL] == LSTM_CELL else 1), most
+    cdef Py_ssize_t n_states = layer.dims[R_UNITS] * (2 if layer.dims[R_CELL] == LSTM_CELL else 1), width
     if not TANH_CELL <= layer.dims[R_CELL] <= GRU_CELL or min([layer.dims[i] for i in range(R_STEPS, R_UNITS + 1)]) < 1 \
             or max([layer.dims[i] for i in range(R_STEPS, R_UNITS + 1)]) > 2147483647 // 8:
         plan.refuse(layer, f"a recurrence of cell, steps, channels and units {[layer.dims[i] for i in range(R_UNITS + 1)]} cannot be")
@@ -82,24 +89,26 @@ cdef int recurrent_plan(Plan plan, Layer* layer) except -1:
     r = recurrence_of(layer)
     layer.n_out = r.steps * r.units + (n_states if layer.dims[R_CARRIES] else 0)
     layer.kept = r.steps * r.kept
-    layer.keeps_slopes = True
-    layer.cost = <double> r.steps * r.gates * (r.channels + r.units)
-    plan.add_segment(layer, r.channels, r.gates, PENALISED | BY_COLUMNS)
-    plan.add_segment(layer, r.units, r.gates, PENALISED | BY_COLUMNS)
+    width = r.channels + r.units
+    layer.partial = width * r.gates + r.slopes
+    layer.cost = <double> r.steps * r.gates * width
+    plan.add_segment(layer, r.channels, r.gates, PENALISED)
+    plan.add_segment(layer, r.units, r.gates, PENALISED)
     plan.add_segment(layer, 1, r.gates, WHOLE_TILE)
     if r.cell == GRU_CELL:
         plan.add_segment(layer, 1, r.gates, WHOLE_TILE)
-    most = max(r.channels + r.units + r.made + r.units, r.gates + 2 * r.units)
-    plan.room = max(plan.room, ROWS_TOGETHER * most + r.gates * r.units)
+    plan.room = max(plan.room, ROWS_TOGETHER * (width + r.made + r.units),
+                    r.gates * r.units + COLLECTED * (width + r.slopes + r.channels) + ROWS_TOGETHER * 2 * r.units)
     plan.needs_panel = True
     return 0
 
 
-cdef void take_rows_together(const Layer* layer, const Pass* here, Py_ssize_t first, RowsTogether* rows, real* unused) noexcept nogil:
-    """Rows from `first` on and their lengths, sorted by these."""
+cdef void take_rows_together(const Layer* layer, const Pass* here, Py_ssize_t first, Py_ssize_t end, RowsTogether* rows,
+                             real* unused) noexcept nogil:
+    """Rows from `first` on, none beyond `end`, and their lengths, sorted by these."""
     cdef const real* lengths = NULL if layer.dims[R_CARRIES] else lengths_of(layer, here, 1, <real*> NULL)
     cdef Py_ssize_t i, place, length
-    rows.n = min(here.rows - first, <Py_ssize_t> ROWS_TOGETHER)
+    rows.n = min(end - first, <Py_ssize_t> ROWS_TOGETHER)
     for i in range(rows.n):
         length = n_positions(lengths, first + i, layer.dims[R_STEPS])
         place = i
@@ -118,7 +127,7 @@ cdef void recurrent_forward(const Layer* layer, const Pass* here, const real* A,
     cdef Py_ssize_t first = 0
     cdef RowsTogether rows
     while first < here.rows and not ended(worker):
-        take_rows_together(layer, here, first, &rows, <real*> NULL)
+        take_rows_together(layer, here, first, here.rows, &rows, <real*> NULL)
         rows_through_steps(layer, here, &rows, A, Z, worker)
         first += rows.n
 
@@ -253,91 +262,147 @@ cdef void gru_forward(Py_ssize_t n, const real* restrict P, real* restrict h, re
         kept[3 * n + j] = Q[2 * n + j]
 
 
-cdef void recurrent_backward(const Layer* layer, const Pass* here, const real* dZ, real* dA, bint accumulate, Worker* worker) noexcept nogil:
-    """The slopes of P in `kept`, and dA = theirs times W^T, unless dA is NULL."""
+cdef struct Collection:
+    # Positions on the way back whose slopes are not yet in the gradient.
+    Py_ssize_t n
+    Py_ssize_t place[COLLECTED]     # of its row's positions, counted through all rows
+    void* xh                        # (n, channels + units): what the products of the step read
+    void* slopes                    # (n, slopes)
+    void* transposed                # U, (gates, units)
+    void* dx                        # (n, channels)
+
+
+cdef void recurrent_backward(const Layer* layer, const Pass* here, const real* A, const real* dZ, real* dA, bint accumulate,
+                             Worker* worker) noexcept nogil:
+    """What each group of rows adds to the gradient, and dA = the slopes of P times W^T, unless dA is NULL."""
     cdef Recurrence r = recurrence_of(layer)
-    cdef Py_ssize_t first = 0, i, j
+    cdef Py_ssize_t first = 0, width = r.channels + r.units, end
     cdef RowsTogether rows
-    cdef const real* U = <const real*> here.params + layer.places[1]
-    cdef real* transposed = <real*> worker.room
-    for i in range(r.units):
-        for j in range(r.gates):
-            transposed[j * r.units + i] = U[i * r.gates + j]
+    cdef Collection collected
+    cdef real* partial
+    collected.n = 0
+    collected.transposed = worker.room
+    collected.xh = <real*> collected.transposed + r.gates * r.units
+    collected.slopes = <real*> collected.xh + COLLECTED * width
+    collected.dx = <real*> collected.slopes + COLLECTED * r.slopes
+    transpose(r.units, r.gates, <const real*> here.params + layer.places[1], <real*> collected.transposed)
     while first < here.rows and not ended(worker):
-        take_rows_together(layer, here, first, &rows, <real*> NULL)
-        rows_back_through_steps(layer, here, &rows, dZ, transposed, worker)
-        if dA != NULL:
-            for i in range(rows.n):
-                input_slopes(layer, here, rows.row[i], rows.length[i], dA + rows.row[i] * r.steps * r.channels, accumulate, worker)
-        first += rows.n
+        end = min((here.first + first) // here.group_rows * here.group_rows + here.group_rows - here.first, here.rows)
+        partial = <real*> here.partials[layer.number] + (here.first + first) // here.group_rows * layer.partial
+        if (here.first + first) % here.group_rows == 0:
+            memset(partial, 0, layer.partial * sizeof(real))
+        while first < end:
+            take_rows_together(layer, here, first, end, &rows, <real*> NULL)
+            rows_back_through_steps(layer, here, &rows, A, dZ, dA, accumulate, &collected, partial, worker)
+            first += rows.n
+        add_collected(layer, here, &collected, dA, accumulate, partial, worker)
 
 
-cdef void input_slopes(const Layer* layer, const Pass* here, Py_ssize_t row, Py_ssize_t length, real* dA, bint accumulate,
-                       Worker* worker) noexcept nogil:
+cdef void rows_back_through_steps(const Layer* layer, const Pass* here, const RowsTogether* rows, const real* A, const real* dZ, real* dA,
+                                  bint accumulate, Collection* collected, real* partial, Worker* worker) noexcept nogil:
     cdef Recurrence r = recurrence_of(layer)
-    cdef const real* W = <const real*> here.params + layer.places[0]
-    own(length, r.channels, r.gates, kept_rows(layer, here, <real*> NULL) + row * layer.kept, r.kept, 1, W, 1, r.gates, dA, r.channels,
-        <real*> NULL, accumulate, <real*> worker.panel)
-    if not accumulate:
-        memset(dA + length * r.channels, 0, (r.steps - length) * r.channels * sizeof(real))
-
-
-cdef void rows_back_through_steps(const Layer* layer, const Pass* here, const RowsTogether* rows, const real* dZ, const real* transposed,
-                                  Worker* worker) noexcept nogil:
-    cdef Recurrence r = recurrence_of(layer)
-    cdef Py_ssize_t n = 0, i, t, place
-    cdef real* slopes = <real*> worker.room + r.gates * r.units     # (n, gates): of h U
-    cdef real* dh = slopes + ROWS_TOGETHER * r.gates                # (n, units)
+    cdef Py_ssize_t n = 0, i, t
+    cdef real* dh = <real*> collected.dx + COLLECTED * r.channels   # (n, units)
     cdef real* dc = dh + ROWS_TOGETHER * r.units
-    cdef real* kept = kept_rows(layer, here, <real*> NULL)
-    cdef const real* Z = output_rows(layer, here, <real*> NULL)
-    cdef const real* dz
-    cdef Py_ssize_t before = r.units if layer.dims[R_REVERSED] else -r.units       # from h of a step to that of the one before it
     memset(dh, 0, ROWS_TOGETHER * 2 * r.units * sizeof(real))
+    if dA != NULL and not accumulate:
+        for i in range(rows.n):
+            memset(dA + (rows.row[i] * r.steps + rows.length[i]) * r.channels, 0, (r.steps - rows.length[i]) * r.channels * sizeof(real))
     for t in range(rows.length[0] - 1, -1, -1):
         while n < rows.n and rows.length[n] > t:
             n += 1
+        if collected.n + n > COLLECTED:
+            add_collected(layer, here, collected, dA, accumulate, partial, worker)
         for i in range(n):
-            place = rows.row[i] * r.steps + step_place(layer, rows, i, t)
-            cell_backward(&r, kept + place * r.kept, before // r.units * r.kept, Z + place * r.units, before, dZ + place * r.units, t == 0,
-                          dh + i * r.units, dc + i * r.units, slopes + i * r.gates)
+            collect_step(layer, here, rows, i, t, A, dZ, dh + i * r.units, dc + i * r.units, collected)
         if t > 0:
-            own(n, r.units, r.gates, slopes, r.gates, 1, transposed, r.units, 1, dh, r.units, <real*> NULL, r.cell == GRU_CELL,
-                <real*> worker.panel)
+            slopes_before(&r, n, <real*> collected.slopes + (collected.n - n) * r.slopes, <real*> collected.transposed, dh, worker)
         if ended(worker):
             return
 
 
-cdef inline void cell_backward(const Recurrence* r, real* kept, Py_ssize_t kept_before, const real* h, Py_ssize_t before, const real* dZ,
-                               bint is_first, real* dh, real* dc, real* slopes) noexcept nogil:
-    """From dh and dc after a step of one row, without its dZ, to the slopes, and to what dh and dc are before it without h U.
-
-    What the step before has kept lies `kept_before` numbers away, and its h `before`, unless this `is_first`.
-    """
-    if r.cell == LSTM_CELL:
-        lstm_backward(r.units, kept, kept + kept_before + 4 * r.units if not is_first else NULL, dZ, dh, dc, slopes)
-    elif r.cell == GRU_CELL:
-        gru_backward(r.units, kept, h + before if not is_first else NULL, dZ, dh, slopes)
+cdef inline void collect_step(const Layer* layer, const Pass* here, const RowsTogether* rows, Py_ssize_t i, Py_ssize_t t, const real* A,
+                              const real* dZ, real* dh, real* dc, Collection* collected) noexcept nogil:
+    """Step t of the ith row on the way back: from dh and dc after it, without its dZ, to the slopes and to what dh and dc are before it
+    without h U."""
+    cdef Recurrence r = recurrence_of(layer)
+    cdef Py_ssize_t place = rows.row[i] * r.steps + step_place(layer, rows, i, t)
+    cdef Py_ssize_t before = place + (1 if layer.dims[R_REVERSED] else -1)
+    cdef const real* kept = kept_rows(layer, here, <real*> NULL)
+    cdef const real* Z = output_rows(layer, here, <real*> NULL)
+    cdef real* xh = <real*> collected.xh + collected.n * (r.channels + r.units)
+    cdef real* slopes = <real*> collected.slopes + collected.n * r.slopes
+    copy_row(xh, A + place * r.channels, r.channels * sizeof(real))
+    if t > 0:
+        copy_row(xh + r.channels, Z + before * r.units, r.units * sizeof(real))
     else:
-        rnn_backward(r.cell, r.units, h, dZ, dh, kept, slopes)
+        memset(xh + r.channels, 0, r.units * sizeof(real))
+    if r.cell == LSTM_CELL:
+        lstm_backward(r.units, kept + place * r.kept, kept + before * r.kept + 4 * r.units if t > 0 else NULL, dZ + place * r.units, dh, dc,
+                      slopes)
+    elif r.cell == GRU_CELL:
+        gru_backward(r.units, kept + place * r.kept, xh + r.channels, dZ + place * r.units, dh, slopes)
+    else:
+        rnn_backward(r.cell, r.units, Z + place * r.units, dZ + place * r.units, dh, slopes)
+    collected.place[collected.n] = place
+    collected.n += 1
+
+
+cdef inline void slopes_before(const Recurrence* r, Py_ssize_t n, const real* slopes, const real* transposed, real* dh,
+                               Worker* worker) noexcept nogil:
+    """dh of n rows before a step: their slopes times U^T, which of a GRU are added to what is there."""
+    if r.cell != GRU_CELL:
+        own(n, r.units, r.gates, slopes, r.slopes, 1, transposed, r.units, 1, dh, r.units, <real*> NULL, False, <real*> worker.panel)
+        return
+    own(n, r.units, 2 * r.units, slopes, r.slopes, 1, transposed, r.units, 1, dh, r.units, <real*> NULL, True, <real*> worker.panel)
+    own(n, r.units, r.units, slopes + 3 * r.units, r.slopes, 1, transposed + 2 * r.units * r.units, r.units, 1, dh, r.units, <real*> NULL,
+        True, <real*> worker.panel)
+
+
+cdef void add_collected(const Layer* layer, const Pass* here, Collection* collected, real* dA, bint accumulate, real* partial,
+                        Worker* worker) noexcept nogil:
+    """To the group's gradient [x, h]^T times the slopes and their sums, and dA of these positions."""
+    cdef Recurrence r = recurrence_of(layer)
+    cdef Py_ssize_t width = r.channels + r.units, i
+    cdef const real* xh = <const real*> collected.xh
+    cdef const real* slopes = <const real*> collected.slopes
+    cdef real* dU = partial + r.channels * r.gates
+    cdef real* dx = <real*> collected.dx
+    cdef real* panel = <real*> worker.panel
+    if r.cell != GRU_CELL:
+        own(width, r.gates, collected.n, xh, 1, width, slopes, r.slopes, 1, partial, r.gates, <real*> NULL, True, panel)
+    else:
+        own(r.channels, r.gates, collected.n, xh, 1, width, slopes, r.slopes, 1, partial, r.gates, <real*> NULL, True, panel)
+        xh += r.channels
+        own(r.units, 2 * r.units, collected.n, xh, 1, width, slopes, r.slopes, 1, dU, r.gates, <real*> NULL, True, panel)
+        own(r.units, r.units, collected.n, xh, 1, width, slopes + 3 * r.units, r.slopes, 1, dU + 2 * r.units, r.gates, <real*> NULL, True,
+            panel)
+    column_sums(slopes, partial + width * r.gates, collected.n, r.slopes, True)
+    if dA != NULL:
+        own(collected.n, r.channels, r.gates, slopes, r.slopes, 1, <const real*> here.params + layer.places[0], 1, r.gates, dx, r.channels,
+            <real*> NULL, False, panel)
+        for i in range(collected.n):
+            copy_or_add(dA + collected.place[i] * r.channels, dx + i * r.channels, r.channels, accumulate)
+    collected.n = 0
 
 
 cdef void rnn_backward(int cell, Py_ssize_t n, const real* restrict h, const real* restrict dZ, const real* restrict dh,
-                       real* restrict kept, real* restrict slopes) noexcept nogil:
+                       real* restrict slopes) noexcept nogil:
     cdef Py_ssize_t j
+    cdef real one = 1               # a bare 1 is one of float64, and so is what it is taken from
     if cell == TANH_CELL:
         for j in range(n):
-            slopes[j] = (dh[j] + dZ[j]) * (1 - h[j] * h[j])
+            slopes[j] = (dh[j] + dZ[j]) * (one - h[j] * h[j])
     else:
         for j in range(n):
             slopes[j] = dh[j] + dZ[j] if h[j] > 0 else 0
-    memcpy(kept, slopes, n * sizeof(real))
 
 
-cdef void lstm_backward(Py_ssize_t n, real* restrict kept, const real* restrict c_before, const real* restrict dZ,
+cdef void lstm_backward(Py_ssize_t n, const real* restrict kept, const real* restrict c_before, const real* restrict dZ,
                         const real* restrict dh, real* restrict dc, real* restrict slopes) noexcept nogil:
+    """`c_before` is NULL in the first step."""
     cdef Py_ssize_t j
-    cdef real i, f, g, o, tc, d, slope
+    cdef real i, f, g, o, tc, d, slope, one = 1
     for j in range(n):
         i = kept[j]
         f = kept[n + j]
@@ -345,74 +410,48 @@ cdef void lstm_backward(Py_ssize_t n, real* restrict kept, const real* restrict 
         o = kept[3 * n + j]
         tc = tanh_(kept[4 * n + j])
         d = dh[j] + dZ[j]
-        slope = dc[j] + d * o * (1 - tc * tc)
+        slope = dc[j] + d * o * (one - tc * tc)
         dc[j] = slope * f
-        slopes[j] = slope * g * i * (1 - i)
-        slopes[n + j] = slope * f * (1 - f)
-        slopes[2 * n + j] = slope * i * (1 - g * g)
-        slopes[3 * n + j] = d * tc * o * (1 - o)
+        slopes[j] = slope * g * i * (one - i)
+        slopes[n + j] = slope * f * (one - f)
+        slopes[2 * n + j] = slope * i * (one - g * g)
+        slopes[3 * n + j] = d * tc * o * (one - o)
     if c_before == NULL:
         memset(slopes + n, 0, n * sizeof(real))
     else:
         for j in range(n):
             slopes[n + j] = slopes[n + j] * c_before[j]
-    memcpy(kept, slopes, 4 * n * sizeof(real))
 
 
-cdef void gru_backward(Py_ssize_t n, real* restrict kept, const real* restrict h_before, const real* restrict dZ, real* restrict dh,
-                       real* restrict slopes) noexcept nogil:
+cdef void gru_backward(Py_ssize_t n, const real* restrict kept, const real* restrict h_before, const real* restrict dZ,
+                       real* restrict dh, real* restrict slopes) noexcept nogil:
     cdef Py_ssize_t j
-    cdef real r, z, new, q, d, slope
+    cdef real r, z, new, d, slope, one = 1
     for j in range(n):
         r = kept[j]
         z = kept[n + j]
         new = kept[2 * n + j]
-        q = kept[3 * n + j]
         d = dh[j] + dZ[j]
-        slope = d * (1 - z) * (1 - new * new)
-        slopes[j] = slope * q * r * (1 - r)
-        slopes[n + j] = d * z * (1 - z) * (((h_before[j]) if h_before != NULL else 0) - new)
-        slopes[2 * n + j] = slope * r
+        slope = d * (one - z) * (one - new * new)
+        slopes[j] = slope * kept[3 * n + j] * r * (one - r)
+        slopes[n + j] = d * z * (one - z) * (h_before[j] - new)
+        slopes[2 * n + j] = slope
+        slopes[3 * n + j] = slope * r
         dh[j] = d * z
-        kept[2 * n + j] = slope
-        kept[3 * n + j] = slope * r
-    memcpy(kept, slopes, 2 * n * sizeof(real))
 
 
-cdef void recurrent_gradient(const Layer* layer, const Pass* here, const Tile* tile, const real* A, real* g, Py_ssize_t g_row,
-                             bint accumulate, Worker* worker) noexcept nogil:
-    """dW = x^T dP, dU = h^T dQ with the h before each step, and the sums of these slopes over steps. A signal leaves it unfinished."""
+cdef void recurrent_gradient(const Layer* layer, const Pass* here, const Tile* tile, real* g, Py_ssize_t g_row,
+                             bint accumulate) noexcept nogil:
+    """The sum of what the groups of rows have left, in their order."""
     cdef Recurrence r = recurrence_of(layer)
-    cdef bint of_state = tile.part % 2 == 1        # U and c
-    cdef Py_ssize_t split = max(min(2 * r.units - tile.first_column, tile.columns), <Py_ssize_t> 0), i
-    if r.cell != GRU_CELL or not of_state:
-        split = tile.columns
-    if not accumulate:
-        for i in range(tile.rows):
-            memset(g + i * g_row, 0, tile.columns * sizeof(real))
-    for i in range(here.rows):
-        if ended(worker):
-            return
-        if split > 0:
-            gradient_of_row(layer, here, tile, A, i, tile.first_column, split, g, g_row, worker)
-        if split < tile.columns:                    # the slopes of a GRU's Q of n lie behind those of its P
-            gradient_of_row(layer, here, tile, A, i, tile.first_column + split + r.units, tile.columns - split, g + split, g_row, worker)
-
-
-cdef void gradient_of_row(const Layer* layer, const Pass* here, const Tile* tile, const real* A, Py_ssize_t row, Py_ssize_t first,
-                          Py_ssize_t columns, real* g, Py_ssize_t g_row, Worker* worker) noexcept nogil:
-    """What a row adds to a tile, by the slopes from the one numbered `first` on."""
-    cdef Recurrence r = recurrence_of(layer)
-    cdef const real* lengths = lengths_of(layer, here, 1, <real*> NULL)
-    cdef const real* slopes = kept_rows(layer, here, <real*> NULL) + row * layer.kept + first
-    cdef Py_ssize_t length = n_positions(lengths, row, r.steps), step = r.kept if not layer.dims[R_REVERSED] else 0
-    cdef const real* h
-    cdef real one = 1
+    cdef Py_ssize_t first = (tile.first_row + (r.channels if tile.part == 1 else 0)) * r.gates + tile.first_column, group, i
+    cdef Py_ssize_t split = tile.columns
+    cdef const real* partial = <const real*> here.partials[layer.number]
     if tile.part >= 2:
-        own(1, columns, length, &one, 0, 0, slopes, r.kept, 1, g, g_row, <real*> NULL, True, <real*> worker.panel)
-    elif tile.part == 0:
-        own(tile.rows, columns, length, A + row * r.steps * r.channels + tile.first_row, 1, r.channels, slopes, r.kept, 1, g, g_row,
-            <real*> NULL, True, <real*> worker.panel)
-    elif length > 1:
-        h = output_rows(layer, here, <real*> NULL) + row * layer.n_out + (0 if not layer.dims[R_REVERSED] else r.units) + tile.first_row
-        own(tile.rows, columns, length - 1, h, 1, r.units, slopes + step, r.kept, 1, g, g_row, <real*> NULL, True, <real*> worker.panel)
+        first = (r.channels + r.units) * r.gates
+        split = 2 * r.units if tile.part == 3 else tile.columns     # the slopes of a GRU's Q of n lie behind those of its P
+    for group in range((here.rows + here.group_rows - 1) // here.group_rows):
+        for i in range(tile.rows):
+            copy_or_add(g + i * g_row, partial + first + i * r.gates, split, accumulate or group > 0)
+        copy_or_add(g + split, partial + first + split + r.units, tile.columns - split, accumulate or group > 0)
+        partial += layer.partial

@@ -1,0 +1,57 @@
+"""Folders of Parquet files, which are read piece by piece, as they may be larger than memory."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from fastnet.cli._data import Data, has_value, refuse_target_alone, refuse_unknown, target_and_task
+from fastnet.cli._errors import refusing
+from fastnet.data import Block, Blocks, from_parquet
+from fastnet.tabular.parts import rows_of
+
+
+def is_read_in_pieces(path: Path) -> bool:
+    """Whether a table is a folder, and what reads its files piece by piece is installed."""
+    return path.is_dir() and find_spec("pyarrow") is not None
+
+
+def read_folder(path: Path, target: str, task: str | None, metric: str | None) -> Data:
+    """A table to learn, of which only the target is in memory; parameters and errors are those of `read_data`."""
+    with refusing(OSError, ValueError, about=str(path)):
+        rows = from_parquet(path).as_tables()
+        names = rows.read(int(np.flatnonzero(rows.sizes)[0]))[0].column_names
+    refuse_unknown(target, names, path)
+    features = [name for name in names if name != target]
+    refuse_target_alone(features, path, target)
+    with refusing(OSError, ValueError, about=str(path)):
+        y = _column(path, target)
+    known = has_value(y, path)
+    y, task = target_and_task(y.filter(known), task, metric)
+    blocks = _with_targets(from_parquet(path, columns=features).as_tables(), y, known.to_numpy())
+    return Data(blocks, y, len(features), task, int((~known).sum()))
+
+
+def _column(path: Path, name: str) -> nw.Series[Any]:
+    """One column of all rows."""
+    import pyarrow
+
+    tables = [X for _, _, (X, _, _) in from_parquet(path, columns=[name]).as_tables().in_order()]
+    return nw.from_native(pyarrow.concat_tables(tables, promote_options="permissive"))[name]
+
+
+def _with_targets(data: Blocks, y: nw.Series[Any], known: np.ndarray) -> Blocks:
+    """The rows that have a target, with these targets."""
+    ends = np.cumsum(data.sizes)
+    n_known = np.concatenate([[0], np.cumsum(known)])
+    first, last = n_known[ends - data.sizes], n_known[ends]
+
+    def read(number: int) -> Block:
+        rows = np.flatnonzero(known[ends[number] - data.sizes[number] : ends[number]])
+        return rows_of(data.read(number)[0], rows), y[int(first[number]) : int(last[number])].to_native(), None
+
+    return Blocks(read, last - first, target_names=[y.name])

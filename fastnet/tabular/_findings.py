@@ -1,0 +1,138 @@
+"""What is known of rows of a table that are not in one place: of their columns, their targets and their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
+
+from fastnet.tabular._folds import Rows
+from fastnet.tabular._frames import names_of
+from fastnet.tabular._survey import TableSurvey
+
+if TYPE_CHECKING:
+    from fastnet.tabular._base import BaseTabular
+
+
+class ClassCounts:
+    """The classes among some labels, and how many rows each has.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (m,)
+    """
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self.classes, self.counts = np.unique(labels, return_counts=True)
+
+    def merge(self, other: ClassCounts) -> None:
+        """Count the labels of further rows."""
+        self.classes, places = np.unique(np.concatenate([self.classes, other.classes]), return_inverse=True)
+        self.counts = np.bincount(places, np.concatenate([self.counts, other.counts])).astype(np.int64)
+
+
+class Spread:
+    """Range, mean and variance of each target.
+
+    Parameters
+    ----------
+    values : ndarray of shape (m, n_targets)
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.n = len(values)
+        self.low, self.high = values.min(axis=0), values.max(axis=0)
+        self.mean, self.variance = values.mean(axis=0), values.var(axis=0)
+
+    def merge(self, other: Spread) -> None:
+        """Include the targets of further rows."""
+        if len(other.mean) != len(self.mean):
+            raise ValueError(f"All targets must have {len(self.mean)} columns, got {len(other.mean)}.")
+        n = self.n + other.n
+        share, apart = other.n / n, other.mean - self.mean
+        self.low, self.high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        self.mean = self.mean + share * apart
+        self.variance = (1 - share) * self.variance + share * other.variance + share * (1 - share) * apart**2
+        self.n = n
+
+
+@dataclass
+class Findings:
+    """What an estimator has to know of all rows before it prepares any.
+
+    Attributes
+    ----------
+    columns : TableSurvey
+    targets : ClassCounts or Spread
+    weight : float or None
+        Sum of the sample weights; None if there are none.
+    target_names : list of str or None
+    """
+
+    columns: TableSurvey
+    targets: Any
+    weight: float | None
+    target_names: list[str] | None
+
+    @classmethod
+    def of(cls, estimator: BaseTabular, X: Any, y: Any, sample_weight: Any, start: int) -> Findings:
+        """Of rows, the first of which is number `start` of all.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Rows that are not what the estimator takes.
+        """
+        if y is None:
+            raise ValueError("The data have no targets to train on: give y to fastnet.data.")
+        columns = estimator.preprocessor_._survey(X, start)
+        targets = estimator._survey_targets(y)
+        if len(y) != columns.n:
+            raise ValueError(f"X has {columns.n} rows, y has {len(y)}.")
+        weight = None if sample_weight is None else float(checked_weights(sample_weight, columns.n).sum())
+        return cls(columns, targets, weight, names_of(y))
+
+    def merge(self, other: Findings) -> None:
+        """Include further rows."""
+        if (self.weight is None) != (other.weight is None):
+            raise ValueError("Either all blocks must have sample weights, or none.")
+        self.columns.merge(other.columns)
+        self.targets.merge(other.targets)
+        if self.weight is not None and other.weight is not None:
+            self.weight += other.weight
+
+
+def checked_weights(sample_weight: Any, n: int) -> np.ndarray:
+    """Sample weights of n rows as float64."""
+    weights = _check_sample_weight(sample_weight, np.empty((n, 0)), dtype=np.float64)
+    if (weights < 0).any():
+        raise ValueError("Sample weights must be at least 0.")
+    return np.asarray(weights)
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Prepares rows with what an estimator has learnt of all.
+
+    Attributes
+    ----------
+    estimator : BaseTabular
+    mean_weight : float
+        Of the sample weights.
+    of_classes : ndarray of shape (n_classes,) or None
+        Weights of the classes.
+    """
+
+    estimator: BaseTabular
+    mean_weight: float
+    of_classes: np.ndarray | None
+
+    def __call__(self, X: Any, y: Any, sample_weight: Any) -> Rows:
+        """The rows, with targets as metrics see them."""
+        features, targets = self.estimator._prepared(X), self.estimator._check_targets(y)
+        weights = None if sample_weight is None else checked_weights(sample_weight, len(features)) / self.mean_weight
+        if self.of_classes is not None:
+            weights = self.of_classes[targets] * (1.0 if weights is None else weights)
+        return Rows(features, targets, None if weights is None else np.asarray(weights, np.float32))
