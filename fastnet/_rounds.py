@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -15,6 +16,7 @@ from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
 from fastnet.exceptions import DivergenceError
 from fastnet.network import Network
+from fastnet.schedules import Schedule
 
 #: Updates of a shard in a round, below which the exchange may take longer than the training.
 _FEW_UPDATES = 100
@@ -71,6 +73,26 @@ class Round(NamedTuple):
     epoch: int
     step: int
     batches: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Scaled(Schedule):
+    """A schedule times a number.
+
+    The mean of n shards moves as far in a pass over the rows as one machine does if each shard, which makes one in n of its
+    updates, has n times its learning rate.
+
+    References
+    ----------
+    Goyal, Dollar, Girshick, Noordhuis, Wesolowski, Kyrola, Tulloch, Jia and He, "Accurate, large minibatch SGD: training ImageNet
+    in 1 hour" (2017), section 2.1: the linear scaling rule.
+    """
+
+    schedule: Schedule
+    factor: int
+
+    def __call__(self, j: Any) -> Any:
+        return self.factor * self.schedule(j)
 
 
 class Shards(Protocol):
@@ -188,7 +210,7 @@ def common_level(levels: Sequence[str | None]) -> str | None:
 
 
 class RoundsSession(Session):
-    """A training run on shards, which come together several times an epoch.
+    """A training run on shards, which come together several times an epoch; each has the learning rate times their number.
 
     Parameters
     ----------
@@ -241,7 +263,7 @@ class RoundsSession(Session):
         ends = np.unique(np.minimum(np.arange(self._rounds + 1) * self.steps_per_epoch // self._rounds, n_batches))
         network = self.network
         structure = network.layers, network._inputs, network._together
-        options = {**self._shard_options, "learning_rate": self.schedule}
+        options = {**self._shard_options, "learning_rate": Scaled(self.schedule, len(self._shards.sizes))}
         rounds = [
             Round(structure, options, self._sampler, self.epoch, self._step, (int(first), int(last)))
             for first, last in pairwise(ends)

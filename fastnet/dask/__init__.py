@@ -2,7 +2,7 @@
 
 ::
 
-    clf = fastnet.dask.MLPClassifier((64, 64), n_shards=8, rounds_per_epoch=4)
+    clf = fastnet.dask.MLPClassifier((64, 64), n_shards=8, rounds_per_epoch=8)
     clf.fit(dX, dy)  # Dask arrays, data frames, or lists of delayed partitions
     clf.predict(dX)  # lazy
 

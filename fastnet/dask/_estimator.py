@@ -22,7 +22,7 @@ client : distributed.Client, default=None
     By default the current client, or without one Dask's scheduler in this process. It is left out of pickles.
 n_shards : int, default=8
     As many tasks of a round can run at the same time. More of them are less accurate.
-rounds_per_epoch : int, default=4
+rounds_per_epoch : int, default=8
     How often in an epoch the shards' models are averaged."""
 
 
@@ -37,7 +37,7 @@ class OnDask:
     _score: ClassVar[Callable[..., float]]
 
     def __init__(
-        self, *args: Any, client: Any = None, n_shards: int = 8, rounds_per_epoch: int = 4, **parameters: Any
+        self, *args: Any, client: Any = None, n_shards: int = 8, rounds_per_epoch: int = 8, **parameters: Any
     ) -> None:
         super().__init__(*args, **parameters)
         self.client, self.n_shards, self.rounds_per_epoch = client, n_shards, rounds_per_epoch

@@ -107,8 +107,8 @@ class MLPClassifier(ClassifierOnDask, _MLPOnDask, estimators.MLPClassifier):
     Parameters
     ----------
     **parameters
-        Those of `fastnet.MLPClassifier`. `batch_size` is that of a shard; `n_threads` that of a task, by default 1. The mean over
-        shards is a larger batch, so that a run takes some more epochs than on one machine.
+        Those of `fastnet.MLPClassifier`. `batch_size` is that of a shard; `n_threads` that of a task, by default 1. The learning
+        rate is that of one machine: each shard trains with `n_shards` times as much.
     {parameters}
 
     See Also
@@ -128,6 +128,9 @@ class MLPClassifier(ClassifierOnDask, _MLPOnDask, estimators.MLPClassifier):
     References
     ----------
     McMahan, Moore, Ramage, Hampson and Arcas, "Communication-efficient learning of deep networks from decentralized data" (2017).
+
+    Goyal, Dollar, Girshick, Noordhuis, Wesolowski, Kyrola, Tulloch, Jia and He, "Accurate, large minibatch SGD: training ImageNet
+    in 1 hour" (2017), for the scaling of the learning rate.
 
     Examples
     --------
@@ -163,7 +166,8 @@ class MLPRegressor(_MLPOnDask, estimators.MLPRegressor):
     ----------
     **parameters
         Those of `fastnet.MLPRegressor`, but for ``scale_target=True``, which needs all targets in one place. `batch_size` is that
-        of a shard; `n_threads` that of a task, by default 1.
+        of a shard; `n_threads` that of a task, by default 1. The learning rate is that of one machine: each shard trains with
+        `n_shards` times as much.
     {parameters}
     """
 
