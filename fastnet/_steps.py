@@ -61,7 +61,7 @@ def step(
         The next step of one series, or of several side by side; of a network that reads ids (length,), an id, or (streams,).
     state : array-like of shape (n_states,) or (streams, n_states), optional
         What the step before gave; None before the first.
-    source : array-like of shape `source_shape` or (streams, *source_shape), or list of arrays, optional
+    source : array-like of shape `source_shape`, or of several such for as many streams, or list of arrays, optional
         What the encoder of a `fastnet.EncoderDecoder` reads, shorter if the network is ragged: before the first step alone. The
         state has what is made of it.
 
