@@ -136,3 +136,20 @@ def python_environment():
     """The environment for a child process that finds the same fastnet as this process."""
     path = os.pathsep.join([str(Path(fn.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path}
+
+
+def mixed_table(n=300):
+    """A frame with numbers, some missing, categories, dates and a constant; a class and values that depend on them."""
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    x, colour, town = rng.standard_normal(n), rng.choice(["red", "green", "blue"], n), rng.integers(0, 12, n)
+    values = 3 * np.sin(2 * x) + np.where(colour == "red", 4.0, 0.0) + town + 100
+    frame = pd.DataFrame({
+        "x": np.where(rng.random(n) < 0.1, np.nan, x),
+        "colour": pd.Series(colour).where(rng.random(n) > 0.1),
+        "town": [f"town {number}" for number in town],
+        "day": pd.date_range("2024-01-01", periods=n, freq="7h"),
+        "constant": 1,
+    })  # fmt: skip
+    return frame, np.where(values > np.median(values), "dear", "cheap"), values

@@ -14,9 +14,9 @@ from fastnet.tabular._metrics import Metric
 MANY_ROWS = {"fast": 10_000, "default": 5_000, "best": 20_000}
 LEAST_EPOCHS = {"fast": 8, "default": 12, "best": 12}
 
-#: Rows above which a preset trains on some of its folds only, and how many these are.
+#: Rows above which a preset trains on some of its folds only, and how many these are where they are not all.
 ROWS_FOR_FEWER_FOLDS = 4_000
-FEWER_FOLDS = {"fast": 3, "default": 3, "best": 5}
+FEWER_FOLDS = {"default": 3}
 
 #: Most numbers that are embedded where the choice is left open.
 MOST_EMBEDDED = 500
@@ -129,7 +129,7 @@ def resolved(
         given[name] = tuple(np.atleast_1d(given[name]).tolist())
     chosen = replace(chosen, **given, keeps_best=chosen.keeps_best or "patience" in given)
     fewer = "n_folds" not in given and n_rows > ROWS_FOR_FEWER_FOLDS
-    chosen = replace(chosen, n_trained_folds=FEWER_FOLDS[preset] if fewer else chosen.n_folds)
+    chosen = replace(chosen, n_trained_folds=FEWER_FOLDS.get(preset, chosen.n_folds) if fewer else chosen.n_folds)
     if "batch_size" not in given:
         chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
     if "learning_rate" not in given:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import mixed_table
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -38,22 +39,7 @@ def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
-def table(n=300):
-    """Columns of numbers with missing values, categories, dates and a constant; a class and values that depend on them."""
-    rng = np.random.default_rng(0)
-    x, colour, town = rng.standard_normal(n), rng.choice(["red", "green", "blue"], n), rng.integers(0, 12, n)
-    values = 3 * np.sin(2 * x) + np.where(colour == "red", 4.0, 0.0) + town + 100
-    frame = pd.DataFrame({
-        "x": np.where(rng.random(n) < 0.1, np.nan, x),
-        "colour": pd.Series(colour).where(rng.random(n) > 0.1),
-        "town": [f"town {number}" for number in town],
-        "day": pd.date_range("2024-01-01", periods=n, freq="7h"),
-        "constant": 1,
-    })  # fmt: skip
-    return frame, np.where(values > np.median(values), "dear", "cheap"), values
-
-
-X, LABELS, VALUES = table()
+X, LABELS, VALUES = mixed_table()
 QUICK = {"preset": "fast", "random_state": 0}
 
 

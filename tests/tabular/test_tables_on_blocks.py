@@ -6,7 +6,7 @@ import datetime as dt
 
 import numpy as np
 import pytest
-from helpers import run_python
+from helpers import mixed_table, run_python
 
 import fastnet as fn
 from fastnet.tabular import _streamed, _survey
@@ -18,21 +18,16 @@ pd = pytest.importorskip("pandas")
 
 
 def table(n=300):
-    """Columns of every kind, and a class and values that depend on them."""
-    rng = np.random.default_rng(0)
-    x, colour, town = rng.standard_normal(n), rng.choice(["red", "green", "blue"], n), rng.integers(0, 12, n)
-    values = 3 * np.sin(2 * x) + np.where(colour == "red", 4.0, 0.0) + town + 100
-    frame = pd.DataFrame({
-        "x": np.where(rng.random(n) < 0.1, np.nan, x),
-        "colour": pd.Series(colour).where(rng.random(n) > 0.1),
-        "town": [f"town {number}" for number in town],
-        "day": pd.date_range("2024-01-01", periods=n, freq="7h").where(rng.random(n) > 0.1),
-        "flag": x > 0.5,
-        "late": [None] * (n // 2) + [f"group {number % 9}" for number in range(n - n // 2)],
-        "constant": 1,
-        "nothing": [None] * n,
-    })  # fmt: skip
-    return frame, np.where(values > np.median(values), "dear", "cheap"), values
+    """`mixed_table`, with dates that are missing, booleans, categories that begin in its middle, and a column of nothing."""
+    frame, labels, values = mixed_table(n)
+    known = np.random.default_rng(1).random(n) > 0.1
+    frame = frame.assign(
+        day=frame["day"].where(known),
+        flag=frame["x"] > 0.5,
+        late=[None] * (n // 2) + [f"group {number % 9}" for number in range(n - n // 2)],
+        nothing=[None] * n,
+    )
+    return frame[["x", "colour", "town", "day", "flag", "late", "constant", "nothing"]], labels, values
 
 
 X, LABELS, VALUES = table()
