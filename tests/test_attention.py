@@ -318,7 +318,7 @@ class TestGradientsOfGroups:
     """Of a batch whose layers make more than the cache holds, gradients are made on the way back, by pieces of groups of rows."""
 
     LAYERS = (
-        fn.Dense(16, "gelu"), fn.Positions(), fn.TransformerBlock(2, 64, dropout=0.1), fn.LayerNorm(), fn.GlobalPool(),
+        fn.Dense(16, "gelu"), fn.Positions("sinusoidal"), fn.TransformerBlock(2, 64, dropout=0.1), fn.LayerNorm(), fn.GlobalPool(),
         fn.Dense(2, "softmax"),
     )  # fmt: skip
 
