@@ -318,8 +318,8 @@ class TestGradientsOfGroups:
     """Of a batch whose layers make more than the cache holds, gradients are made on the way back, by pieces of groups of rows."""
 
     LAYERS = (
-        fn.Dense(16, "gelu"), fn.Positions("sinusoidal"), fn.TransformerBlock(2, 64, dropout=0.1), fn.LayerNorm(), fn.GlobalPool(),
-        fn.Dense(2, "softmax"),
+        fn.Dense(16, "gelu"), fn.Positions("sinusoidal"), fn.TransformerBlock(2, 64, dropout=0.1), fn.LayerNorm(),
+        fn.GlobalPool(), fn.Dense(2, "softmax"),
     )  # fmt: skip
 
     def data(self, rng, ragged):
