@@ -26,7 +26,7 @@ M = TypeVar("M")
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Options of `Network.fit` with which nothing happens between epochs that Python has to see: the core does all epochs in one call.
+#: Options of `Network.fit` with which nothing happens between epochs that Python has to see: the core does all of them in one call.
 _OF_WHOLE_RUNS = {
     "loss",
     "optimizer",
@@ -60,7 +60,8 @@ def fit_many(
     """Fit many models to the same data, several at a time.
 
     A batch of a small network has little work that threads could share; many networks have much. Every fit has one thread, and
-    gives the model that it gives alone with ``n_threads=1``, bit for bit.
+    gives the model that it gives alone with ``n_threads=1``, bit for bit. Networks whose fits have no callbacks are trained
+    several in one call of the compiled core, all epochs of each.
 
     Parameters
     ----------
@@ -100,7 +101,8 @@ def fit_many(
     own = [{}] * len(models) if each is None else list(each)
     if len(own) != len(models):
         raise ValueError(f"each must hold the options of {len(models)} models, got {len(own)}.")
-    of_fits = [{**options, **further} for further in own]
+    options = _with_optimizer(options)
+    of_fits = [{**options, **_with_optimizer(further)} for further in own]
     _check_that_nothing_is_shared(models, of_fits)
     n_workers = runtime.thread_limit(n_threads)
     tasks = _tasks(list(zip(models, of_fits, strict=True)), X, y, n_workers)
@@ -155,10 +157,12 @@ class _WholeFit(NamedTuple):
         return 3 * self.network._plan.cost * n_rows(self.data[0]) * self.n_epochs
 
 
-def _tasks(fits: Sequence[tuple[Any, Mapping[str, Any]]], X: Any, y: Any, n_workers: int) -> Iterator[Callable[[], list[str | None]]]:
+def _tasks(
+    fits: Sequence[tuple[Any, Mapping[str, Any]]], X: Any, y: Any, n_workers: int
+) -> Iterator[Callable[[], list[str | None]]]:
     """What there is to do, each part by one thread."""
     shared: dict[Any, Dataset] = {}
-    for are_whole, part in groupby(fits, lambda fit: _is_whole(*fit, X)):
+    for are_whole, part in groupby(fits, lambda fit: _is_whole(fit[0], fit[1], X)):
         if are_whole:
             whole = [_whole_fit(network, X, y, options, shared) for network, options in part]
             yield from (partial(_fit_in_one_call, some) for some in _calls(whole, n_workers))
@@ -173,7 +177,7 @@ def _is_whole(model: Any, options: Mapping[str, Any], X: Any) -> bool:
         and not (model.ragged or isinstance(X, Blocks))
         and options.keys() <= _OF_WHOLE_RUNS
         and options.get("sampling", "shuffle") in ("shuffle", "sequential")
-        and not isinstance(optimizers.get(options.get("optimizer", "adam")), LBFGS)
+        and not isinstance(options.get("optimizer"), LBFGS)
     )
 
 
@@ -181,14 +185,20 @@ def _is_whole(model: Any, options: Mapping[str, Any], X: Any) -> bool:
 def _defaults() -> dict[str, Any]:
     """Of the options of `Network.fit`."""
     parameters = signature(Network.fit).parameters
-    return {name: parameters[name].default for name in _OF_WHOLE_RUNS}
+    return _with_optimizer({name: parameters[name].default for name in _OF_WHOLE_RUNS})
+
+
+def _with_optimizer(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with the optimizer as an object, which fits share."""
+    found = {"optimizer": optimizers.get(options["optimizer"])} if "optimizer" in options else {}
+    return {**options, **found}
 
 
 def _whole_fit(network: Network, X: Any, y: Any, given: Mapping[str, Any], shared: dict[Any, Dataset]) -> _WholeFit:
     """A fit with checked data, which networks of one shape share."""
     from fastnet.training import limit_of
 
-    options = _defaults() | given
+    options = {**_defaults(), **given}
     n_epochs = limit_of(options.pop("epochs"), None)["epochs"]
     loss = options["loss"] = losses.get(options["loss"], network.output_activation)
     weight = options.pop("sample_weight")
@@ -232,7 +242,7 @@ def _updating(networks: Sequence[Network], do: Callable[[], R]) -> R:
     """What `do` returns, which changes the parameters of all these networks."""
     if not networks:
         return do()
-    return networks[0]._exclusive.updating(_updating, networks[1:], do)
+    return networks[0]._exclusive.updating(lambda: _updating(networks[1:], do))
 
 
 def _fit(model: Any, X: Any, y: Any, options: Mapping[str, Any]) -> list[str | None]:
