@@ -193,6 +193,22 @@ class Concurrent:
 
 
 @dataclass(frozen=True)
+class Many:
+    """`fits` networks of one shape, trained for `epochs`: one after the other, or `together` by `fit_many`."""
+
+    kind: ClassVar[str] = "many"
+
+    training: Training
+    fits: int
+    epochs: int
+    together: bool
+
+    @property
+    def n_bytes(self) -> int:
+        return self.training.n_bytes
+
+
+@dataclass(frozen=True)
 class Spread:
     """Training on `processes` processes at the same time; `rounds` an epoch where they exchange models and not gradients."""
 

@@ -26,7 +26,7 @@ M = TypeVar("M")
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Options of `Network.fit` with which nothing happens between epochs that Python has to see: the core does all of them in one call.
+#: Options of `Network.fit` with which Python has nothing to do between epochs: the core makes all of them in one call.
 _OF_WHOLE_RUNS = {
     "loss",
     "optimizer",

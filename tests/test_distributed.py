@@ -356,28 +356,3 @@ class TestMPI:
         result = self.run(2, what, tmp_path)
         assert result.returncode != 0 and message in result.stderr
         assert not list(tmp_path.glob("*.npy"))
-
-
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
-def test_the_program_of_the_guide_with_a_group_of_torch(tmp_path):
-    page = (ROOT / "docs" / "guide" / "distributed.md").read_text(encoding="utf-8")
-    lines = page.partition("\n## torch.distributed\n")[2].splitlines()
-    code = textwrap.dedent("\n".join(line for line in lines if line.startswith("    ") or not line))
-    init = f'"gloo", init_method="file://{tmp_path}/group", rank=int(__import__("sys").argv[1]), world_size=2'
-    assert code.count('"gloo"') == 1
-    (tmp_path / "train.py").write_text(code.replace('"gloo"', init))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(tmp_path / "train.py")]
-    ranks = [
-        subprocess.Popen([*command, str(rank)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    try:
-        outputs = [rank.communicate(timeout=PATIENCE) for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0, 0], outputs
-    found = [re.fullmatch(r"rank (\d): R2 (.+), (.+)\n", out) for out, _ in outputs]
-    assert all(match and float(match[2]) > 0.9 for match in found), outputs
-    assert found[0][3] == found[1][3]
