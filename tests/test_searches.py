@@ -11,6 +11,7 @@ pytest.importorskip("sklearn")
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Stochastic Optimizer"),
+    pytest.mark.filterwarnings("ignore:The total space of parameters"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATIENCE = 300
 COMMANDS = {
     "with_torch.py": ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
