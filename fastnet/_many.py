@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import cache, partial
 from inspect import signature
-from itertools import groupby
+from itertools import chain, groupby
 from threading import Event
 from typing import Any, NamedTuple, TypeVar
 
@@ -106,7 +106,7 @@ def fit_many(
     _check_that_nothing_is_shared(models, of_fits)
     n_workers = runtime.thread_limit(n_threads)
     tasks = _tasks(list(zip(models, of_fits, strict=True)), X, y, n_workers)
-    for text in filter(None, (text for texts in side_by_side(lambda task: task(), tasks, n_workers) for text in texts)):
+    for text in chain.from_iterable(side_by_side(lambda task: task(), tasks, n_workers)):
         warnings.warn(text, DivergenceWarning, stacklevel=2)
     return list(models)
 
@@ -157,10 +157,8 @@ class _WholeFit(NamedTuple):
         return 3 * self.network._plan.cost * n_rows(self.data[0]) * self.n_epochs
 
 
-def _tasks(
-    fits: Sequence[tuple[Any, Mapping[str, Any]]], X: Any, y: Any, n_workers: int
-) -> Iterator[Callable[[], list[str | None]]]:
-    """What there is to do, each part by one thread."""
+def _tasks(fits: Sequence[tuple[Any, Mapping[str, Any]]], X: Any, y: Any, n_workers: int) -> Iterator[Callable[[], list[str]]]:
+    """What there is to do, each part by one thread, which returns what is to be warned of."""
     shared: dict[Any, Dataset] = {}
     for are_whole, part in groupby(fits, lambda fit: _is_whole(fit[0], fit[1], X)):
         if are_whole:
@@ -174,6 +172,7 @@ def _is_whole(model: Any, options: Mapping[str, Any], X: Any) -> bool:
     """Whether the core can do all epochs of a fit in one call."""
     return (
         isinstance(model, Network)
+        and type(model).fit is Network.fit
         and not (model.ragged or isinstance(X, Blocks))
         and options.keys() <= _OF_WHOLE_RUNS
         and options.get("sampling", "shuffle") in ("shuffle", "sequential")
@@ -220,15 +219,15 @@ def _calls(fits: Sequence[_WholeFit], n_workers: int) -> Iterator[Sequence[_Whol
     yield fits[start:]
 
 
-def _fit_in_one_call(fits: Sequence[_WholeFit]) -> list[str | None]:
-    """Train networks one after the other, all in one call of the core; what is to be said of each loss that grew."""
+def _fit_in_one_call(fits: Sequence[_WholeFit]) -> list[str]:
+    """Train networks one after the other, all in one call of the core; what is to be said of losses that grew."""
     sessions = [_session(fit) for fit in fits]
     runs = tuple(session.whole_run(fit.n_epochs) for session, fit in zip(sessions, fits, strict=True))
     uses_blas = any(fit.network._plan.uses_blas for fit in fits)
     done = _updating([fit.network for fit in fits], lambda: runtime.single_threaded_blas(uses_blas, core.train_many, runs))
     for session, run, of_run in zip(sessions, runs, done, strict=True):
         session.after_whole_run(run, *of_run)
-    return [growth(run.losses.tolist()) for run in runs]
+    return [text for run in runs if (text := growth(run.losses.tolist()))]
 
 
 def _session(fit: _WholeFit) -> Session:
@@ -245,7 +244,7 @@ def _updating(networks: Sequence[Network], do: Callable[[], R]) -> R:
     return networks[0]._exclusive.updating(lambda: _updating(networks[1:], do))
 
 
-def _fit(model: Any, X: Any, y: Any, options: Mapping[str, Any]) -> list[str | None]:
+def _fit(model: Any, X: Any, y: Any, options: Mapping[str, Any]) -> list[str]:
     if isinstance(model, Network):
         model.fit(X, y, n_threads=1, **options)
         return []

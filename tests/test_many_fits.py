@@ -79,6 +79,30 @@ def test_small_networks_share_calls_of_the_core_and_data(monkeypatch):
     assert sizes == [1, 1, 1]
 
 
+def test_a_fit_of_a_class_of_ones_own_is_called():
+    X, y = arrays()
+
+    class Counted(fn.Network):
+        fits = 0
+
+        def fit(self, *args, **options):
+            self.fits += 1
+            return super().fit(*args, **options)
+
+    models = fn.fit_many([Counted([fn.Dense(2, "softmax")], 4, random_state=seed) for seed in range(2)], X, y, epochs=1)
+    assert [model.fits for model in models] == [1, 1]
+
+
+@pytest.mark.parametrize("loss", [fn.losses.Quantile([0.1, 0.9]), "huber"], ids=["quantile", "huber"])
+def test_losses_with_parameters(loss):
+    X, _ = arrays()
+    models, net = ([fn.Network([fn.Dense(2, "identity")], 4, random_state=0) for _ in range(n)] for n in (2, 1))
+    y = X[:, 0] if loss != "huber" else X[:, :2]
+    fn.fit_many(models, X, y, loss=loss, epochs=2, random_state=0)
+    net[0].fit(X, y, loss=loss, epochs=2, random_state=0, n_threads=1)
+    np.testing.assert_array_equal(models[1].params, net[0].params)
+
+
 def test_a_network_that_diverges_ends_as_alone(monkeypatch):
     X, y = arrays()
     monkeypatch.setattr(runtime, "thread_limit", lambda n_threads: 1)
