@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +15,8 @@ da = pytest.importorskip("dask.array")
 base = pytest.importorskip("sklearn.base")
 
 from fastnet.dask import MLPClassifier, TabularClassifier  # noqa: E402
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 PATIENCE = 120
 OPTIONS = {"n_shards": 3, "max_iter": 3, "batch_size": 20, "learning_rate_init": 0.02, "random_state": 0}
