@@ -55,6 +55,11 @@ class Training:
         return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
     @property
+    def n_batches(self) -> int:
+        """Of an epoch."""
+        return -(-self.n_rows // self.batch_size)
+
+    @property
     def flops(self) -> float:
         """Floating-point operations of an epoch's products (forward, dW, dA), without dA of the first layer."""
         weights = [n_in * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True)]
@@ -225,13 +230,14 @@ class Spread:
 
 @dataclass(frozen=True)
 class Linked:
-    """What one of `processes` does in training, with exchanges that take as long as they would take over a link."""
+    """Training on `processes` machines with links between them; `only_exchanges`: as many exchanges of a single number."""
 
     kind: ClassVar[str] = "linked"
 
     training: Training
     processes: int
     link: Link
+    only_exchanges: bool = False
 
     @property
     def n_bytes(self) -> int:

@@ -37,6 +37,9 @@ PEERS = {
     "fastnet on Dask": Peer("fastnet_dask", "distributed"),
     "PyTorch DDP, two ranks": Peer("torch_ranks", "torch"),
     "dask-ml Incremental": Peer("dask_ml", "dask_ml"),
+    "one number between 2 machines": Peer("fastnet_machines", "torch"),
+    "2 machines": Peer("fastnet_machines", "torch"),
+    "3 machines": Peer("fastnet_machines", "torch"),
     "Parquet": Peer("fastnet", "pyarrow"),
     "reading Parquet alone": Peer("fastnet", "pyarrow"),
 }

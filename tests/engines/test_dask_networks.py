@@ -47,16 +47,23 @@ class TestAveraging:
         start = Model(np.zeros(2), (np.zeros(2),))
         one = start._replace(params=np.array([1.0, 2.0]), state=(np.array([0.0, 4.0]),), rows=30, losses=(3.0, 1.0))
         two = start._replace(params=np.array([5.0, 2.0]), state=(np.array([8.0, 4.0]),), rows=10, losses=(1.0, 1.0))
-        mean = average(start, [one, start, two])
+        mean = average([one, start, two])
         np.testing.assert_array_equal(mean.params, [2, 2])
         np.testing.assert_array_equal(mean.state[0], [2, 4])
         assert (mean.rows, mean.losses) == (40, (4.0, 2.0))
+
+    def test_it_counts_the_rounds_before(self):
+        start = Model(np.zeros(2), (), before=(40, (4.0, 2.0)))
+        trained = start._replace(params=np.ones(2), rows=10, losses=(1.0, 1.0))
+        for models, rows, losses in [([trained, start], 50, (5.0, 3.0)), ([start, start], 40, (4.0, 2.0))]:
+            mean = average(models)
+            assert (mean.rows, mean.losses) == (rows, losses)
 
     def test_levels_must_agree(self):
         start = Model(np.zeros(2), ())
         models = [start._replace(level=level, rows=1) for level in ("v3", "v4")]
         with pytest.raises(ValueError, match="v3 and v4.*FASTNET_CPU"):
-            average(start, models)
+            average(models)
 
     def test_one_shard_in_sequence_is_one_machine(self):
         X, y, w = arrays()
