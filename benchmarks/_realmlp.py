@@ -14,8 +14,8 @@ import fastnet as fn
 if TYPE_CHECKING:
     import pandas as pd
 
-N_EPOCHS, BATCH_SIZE, DROPOUT, WEIGHT_DECAY = 256, 256, 0.15, 0.02
-#: Factors of the learning rate by kinds of parameters: scales, biases, and how much of their activation units want.
+BATCH_SIZE, DROPOUT, WEIGHT_DECAY = 256, 0.15, 0.02
+#: Factors of the learning rate of scales, biases and shares of activations; others have 1.
 RATES = {"s": 6.0, "b": 0.1, "p": 0.1}
 
 
@@ -38,12 +38,14 @@ class RealMLP(BaseEstimator):
         Whether targets are numbers, which `predict` gives; else `predict_proba` gives the classes' probabilities.
     random_state : int
     n_threads : int
+    n_epochs : int
     """
 
-    def __init__(self, regression: bool = False, random_state: int = 0, n_threads: int = 1) -> None:
+    def __init__(self, regression: bool = False, random_state: int = 0, n_threads: int = 1, n_epochs: int = 256) -> None:
         self.regression = regression
         self.random_state = random_state
         self.n_threads = n_threads
+        self.n_epochs = n_epochs
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:
         X_train, X_val, y_train, y_val = train_test_split(X, self._learnt(y), test_size=0.2, random_state=self.random_state)
@@ -55,8 +57,7 @@ class RealMLP(BaseEstimator):
         if self.regression:
             self.mean_, self.deviation_, self.bounds_ = y_train.mean(), y_train.std(), (y_train.min(), y_train.max())
             y_train = (y_train - self.mean_) / self.deviation_
-        best = BestEpoch(lambda: self._badness(held, y_val))
-        train(self.network_, rows, y_train, 0.2 if self.regression else 0.04, best, self.random_state, self.n_threads)
+        self._train(rows, y_train, BestEpoch(lambda: self._badness(held, y_val)))
         return self
 
     def _learnt(self, y: Any) -> np.ndarray:
@@ -81,6 +82,34 @@ class RealMLP(BaseEstimator):
             hidden = fn.Dense(256, "identity", scale="ntk")
             layers += [hidden, fn.Parametric("mish" if self.regression else "selu"), fn.Dropout(DROPOUT)]
         return [*layers, fn.Dense(n_outputs, "identity" if self.regression else "softmax", scale="ntk")]
+
+    def _train(self, X: np.ndarray, y: np.ndarray, best: BestEpoch) -> None:
+        """Train on whole batches: the rows that an epoch leaves over are others than those of the next."""
+        batch_size = min(BATCH_SIZE, len(X))
+        n_batches = len(X) // batch_size
+        n_steps, rate = self.n_epochs * n_batches, 0.2 if self.regression else 0.04
+        factors, rng = rate_factors(self.network_), np.random.default_rng(self.random_state)
+
+        def fading(j: int) -> float:
+            return flat_then_cosine(j / n_steps)
+
+        self.network_.fit(
+            X,
+            y,
+            loss="squared_error" if self.regression else fn.CrossEntropy(label_smoothing=0.1),
+            optimizer=fn.Adam(beta2=0.95),
+            learning_rate=lambda j: rate * four_cycles(j / n_steps),
+            learning_rate_factors=factors,
+            weight_decay=WEIGHT_DECAY,
+            decay_factors=decay_factors(factors),
+            schedules={"weight_decay": fading, "dropout": fading},
+            batch_size=batch_size,
+            epochs=self.n_epochs,
+            sampling=lambda session: rng.permutation(len(X))[: n_batches * batch_size],
+            callbacks=[best],
+            random_state=self.random_state,
+            n_threads=self.n_threads,
+        )
 
     def _badness(self, X: np.ndarray, y: np.ndarray) -> float:
         """RMSE or error rate."""
@@ -114,14 +143,18 @@ def initialise_from(network: fn.Network, X: np.ndarray, rng: np.random.Generator
 
 
 def rate_factors(network: fn.Network) -> dict[str, float]:
-    """Factors of the learning rate by names of parameters; pytabkit 1.7 applies them to the decay once more."""
+    """Factors of the learning rate by names of parameters: embeddings of numbers learn slowly, and so do kinds in `RATES`."""
     embedding = tuple(name for name in network.parameters if ".periodic." in name or ".linear." in name)
     return {name: 0.1 if name in embedding else RATES.get(name.rpartition(".")[2], 1.0) for name in network.parameters}
 
 
-def is_bias(name: str) -> bool:
-    """Whether a parameter is the bias of a dense layer of the chain, as in "3.b": these do not decay."""
-    return name.endswith(".b") and name.count(".") == 1
+def decay_factors(factors: dict[str, float]) -> dict[str, float]:
+    """Factors of the decay: all but biases of layers, as "3.b", decay.
+
+    pytabkit 1.7 applies factors of the learning rate to the decay twice, so they come once more here.
+    """
+    biases = {name for name in factors if name.endswith(".b") and name.count(".") == 1}
+    return {name: 0.0 if name in biases else factor for name, factor in factors.items()}
 
 
 class BestEpoch(fn.Callback):
@@ -137,31 +170,3 @@ class BestEpoch(fn.Callback):
 
     def on_train_end(self, session: Any) -> None:
         session.network.params[:] = self.params
-
-
-def train(
-    network: fn.Network, X: np.ndarray, y: np.ndarray, rate: float, best: BestEpoch, seed: int, n_threads: int
-) -> None:
-    """Train on whole batches: the rows that are left over in an epoch are others in the next."""
-    batch_size = min(BATCH_SIZE, len(X))
-    n_batches = len(X) // batch_size
-    rng, n_steps = np.random.default_rng(seed), N_EPOCHS * n_batches
-    factors = rate_factors(network)
-    fading = fn.schedules.Function(lambda j: flat_then_cosine(j / n_steps))
-    network.fit(
-        X,
-        y,
-        loss=fn.CrossEntropy(0.1) if network.output_activation.name == "softmax" else "squared_error",
-        optimizer=fn.Adam(beta2=0.95),
-        learning_rate=lambda j: rate * four_cycles(j / n_steps),
-        learning_rate_factors=factors,
-        decay_factors={name: factor for name, factor in factors.items() if not is_bias(name)},
-        schedules={"weight_decay": fading, "dropout": fading},
-        weight_decay=WEIGHT_DECAY,
-        batch_size=batch_size,
-        epochs=N_EPOCHS,
-        sampling=lambda session: rng.permutation(len(X))[: n_batches * batch_size],
-        callbacks=[best],
-        random_state=seed,
-        n_threads=n_threads,
-    )
