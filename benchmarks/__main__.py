@@ -16,7 +16,10 @@ SPEED = (
 )
 QUICK = ("train", "inference")
 #: Those that measure accuracy, on real data, or take long, and those of several processes and of data larger than memory.
-ON_REQUEST = ("recipes", "tabular", "realmlp", "realmlp_time", "ablation", "tabular_scaling", "series", "distributed", "shards", "outofcore")
+ON_REQUEST = (
+    *("recipes", "tabular", "realmlp", "realmlp_time", "ablation", "tabular_scaling", "series"),
+    *("distributed", "shards", "outofcore"),
+)
 GROUPS = (*SPEED, *ON_REQUEST)
 #: Below that, a table of several classes cannot be split.
 LEAST_TRAIN_ROWS = 100

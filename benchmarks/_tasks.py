@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmarks import _tables
 from benchmarks._links import Link
-from benchmarks._tables import Table
 
 MOMENTUM = 0.9
 LEARNING_RATE = 1e-3
@@ -270,7 +270,7 @@ class TabularFit:
     n_epochs: ClassVar[int] = 64
     n_bytes: ClassVar[int] = 100_000_000
 
-    table: Table
+    table: _tables.Table
     n_rows: int = 1_000
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks._peers import PEERS
 from benchmarks._pool import Entry, Pool, peer
 from benchmarks._results import check, ratios, row
 from benchmarks._tables import DEVELOPMENT
