@@ -43,7 +43,6 @@ def fits(results: dict[str, Any], name: str) -> dict[str, str]:
     env = results["environment"]
     source = (
         f"Fits of {TabularFit.n_epochs} epochs on {env['cores']} cores of {env['cpu']}, median of {results['options']['rounds']} "
-        "interleaved rounds\n(least to most), each library at the faster of one and all threads. "
-        f"Source: `benchmarks/results/{name}`."
+        f"interleaved rounds\n(least to most). Source: `benchmarks/results/{name}`."
     )
     return {"fits": "\n".join([*table_lines(heads, lines), "", source])}

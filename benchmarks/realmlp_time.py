@@ -1,16 +1,17 @@
-"""Fits of RealMLP-TD in fastnet and in pytabkit side by side, each on its faster number of threads."""
+"""Fits of RealMLP-TD in fastnet and in pytabkit side by side, on all cores."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks._pool import Entry, Pool, peer
+from benchmarks._environment import n_cores
+from benchmarks._pool import Entry, Pool
 from benchmarks._results import check, ratios, row
 from benchmarks._tables import DEVELOPMENT
 from benchmarks._tasks import TabularFit
 
 TITLE = "Fits of RealMLP-TD"
-SHAPES = tuple(TabularFit(table) for table in DEVELOPMENT if table.name in ("satimage", "credit", "quake"))
+SHAPES = tuple(TabularFit(table) for table in DEVELOPMENT if table.name in ("segment", "credit", "quake"))
 QUICK = ("quake",)
 PEER = "pytabkit"
 
@@ -26,8 +27,8 @@ def run(pool: Pool) -> dict[str, Any]:
 
 
 def _compared(pool: Pool, task: TabularFit) -> dict[str, Any]:
-    threads = peer(PEER, task).threads
-    series = pool.compare([Entry("fastnet", "fastnet_realmlp", task, threads), peer(PEER, task)])
+    threads = (n_cores(),)
+    series = pool.compare([Entry("fastnet", "fastnet_realmlp", task, threads), Entry(PEER, PEER, task, threads)])
     checks = [check(PEER, ratios(series[PEER], series["fastnet"]), 5.0)] if PEER in series else []
     title = f"{task.name}: {task.n_epochs} epochs, {task.n_rows} rows"
     result = row(task.name, task.unit, task.scale, series, checks, title=title)
