@@ -11,7 +11,7 @@ from benchmarks._tables import DEVELOPMENT
 from benchmarks._tasks import TabularFit
 
 TITLE = "Fits of RealMLP-TD"
-SHAPES = tuple(TabularFit(table) for table in DEVELOPMENT if table.name in ("segment", "credit", "quake"))
+SHAPES = tuple(TabularFit(table) for table in DEVELOPMENT if table.name in ("credit", "quake"))
 QUICK = ("quake",)
 PEER = "pytabkit"
 
