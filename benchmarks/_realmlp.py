@@ -79,8 +79,8 @@ class RealMLP(BaseEstimator):
             branches.append(fn.CategoryEmbedding(prepare.n_categories_, 8, columns=prepare.codes_))
         layers = [fn.Concat(*branches), fn.Scale()]
         for _ in range(3):
-            hidden = fn.Dense(256, "identity", scale="ntk")
-            layers += [hidden, fn.Parametric("mish" if self.regression else "selu"), fn.Dropout(DROPOUT)]
+            layers.append(fn.Dense(256, "identity", scale="ntk"))
+            layers.append(fn.Parametric("mish" if self.regression else "selu", dropout=DROPOUT))
         return [*layers, fn.Dense(n_outputs, "identity" if self.regression else "softmax", scale="ntk")]
 
     def _train(self, X: np.ndarray, y: np.ndarray, best: BestEpoch) -> None:
