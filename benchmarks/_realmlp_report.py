@@ -25,12 +25,18 @@ def accuracy(results: dict[str, Any], name: str) -> dict[str, str]:
         )
         for row in rows
     ]
-    options, packages = results["options"], results["environment"]["packages"]
+    packages, n_rows = results["environment"]["packages"], results["options"]["train_rows"]
     source = (
-        f"pytabkit {packages['pytabkit']}, PyTorch {packages['torch']}; {options['rounds']} random splits, at most "
-        f"{options['train_rows']:,} rows to train on; one thread.\nSource: `benchmarks/results/{name}`."
+        f"pytabkit {packages['pytabkit']}, PyTorch {packages['torch']}; random splits of each table: {_n_splits(rows)}; at most "
+        f"{n_rows:,} rows to train on; one thread.\nSource: `benchmarks/results/{name}`."
     )
     return {"accuracy": "\n".join([*table_lines(heads, lines), "", source])}
+
+
+def _n_splits(rows: list[dict[str, Any]]) -> str:
+    """How many splits the tables have been measured on."""
+    counts = sorted({len(scores["seconds"]) for row in rows for scores in row["scores"].values()})
+    return " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
 
 
 def fits(results: dict[str, Any], name: str) -> dict[str, str]:

@@ -334,6 +334,9 @@ class TestRealMLP:
         groups = {"realmlp": {"rows": rows}, "realmlp_time": {"rows": [timed]}}
         results = {"environment": environment, "options": {"rounds": 1, "train_rows": 1000}, "groups": groups}
         text = _realmlp_report.accuracy(results, "here.json")["accuracy"]
+        assert "splits of each table: 1;" in text
+        rows[0]["scores"]["a"]["seconds"].append(1.0)
+        assert "splits of each table: 1 to 2;" in _realmlp_report.accuracy(results, "here.json")["accuracy"]
         assert f"| {realmlp.OWN} | 2 | 0.50 ± 0.00 |  |  | 1.00 |" in text and text.endswith("`benchmarks/results/here.json`.")
         assert "| quake | 2.00 | 6 |" in _realmlp_report.fits(results, "here.json")["fits"]
 
