@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmarks import _tables
 from benchmarks._links import Link
 
 MOMENTUM = 0.9
@@ -279,3 +280,34 @@ class Streamed:
         columns = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {"y": y}
         pq.write_table(pa.table(columns), folder / "rows.parquet", row_group_size=self.block_rows)
         return folder / "rows.parquet"
+
+
+@dataclass(frozen=True)
+class TabularFit:
+    """A fit of `n_epochs` to at most `n_rows` rows of a table, with the preparing of its columns."""
+
+    kind: ClassVar[str] = "tabular_fit"
+    unit: ClassVar[str] = "s"
+    scale: ClassVar[float] = 1.0
+    n_epochs: ClassVar[int] = 64
+    n_bytes: ClassVar[int] = 100_000_000
+
+    table: _tables.Table
+    n_rows: int = 1_000
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    def missing(self) -> str | None:
+        """Why the table is not available; None if it is."""
+        return self.table.missing()
+
+    def rows(self) -> tuple[Any, Any]:
+        """Features and target."""
+        from sklearn.model_selection import train_test_split
+
+        X, y = self.table.load()
+        stratify = None if self.table.regression else y
+        X_train, _, y_train, _ = train_test_split(X, y, train_size=self.n_rows, stratify=stratify, random_state=0)
+        return X_train, y_train
