@@ -10,11 +10,12 @@ T = TypeVar("T", bound=type)
 PARAMETERS = """\
 preset : {"fast", "default", "best"}, default="default"
     What the parameters below are whose default is None: a small member in each of three folds, for few epochs; in each of five
-    folds a member of each kind of `numeric_embedding`; or four of each kind, for more epochs.
+    folds two members of each kind of `numeric_embedding`; or four of each kind, for more epochs.
 time_limit : float > 0, default=None
     Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
 n_members : int, default=None
-    Members of a network, which are trained together and averaged: by preset 1, 1, 4.
+    Members of a network, which are trained together and averaged: by preset 1, 2, 4; above 2,000 rows the default
+    preset has 1.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
     averaged: by preset 3, 5, 5; above 4,000 rows the default preset does so with three of its five folds. With `X_val`, data of
@@ -53,9 +54,11 @@ n_epochs : int, default=None
 batch_size : int, default=None
     By default 64, for the preset "fast" 32; up to 1,024 where so many categories are embedded that their updates would
     take most of the time.
+n_best_epochs : int, default=None
+    Epochs of each member, the best by `metric` on validation rows, whose parameters are averaged: by default 3 for classification
+    and 1 for regression. The preset "fast" keeps the last epoch, and judges none before, unless this or `patience` is given.
 patience : float, default=None
-    Stop when no member has improved for more epochs than this: by default never. The best epoch of each member is kept in any
-    case, but the preset "fast" keeps the last, and judges none before, unless `patience` is given.
+    Stop when no member has improved for more epochs than this: by default never.
 validation_fraction : float in [0, 1), default=0.2
     Share of rows that are set aside to choose the best epochs, at most 20,000; below 25 rows none are.
 categorical_features, max_one_hot, min_category_count
