@@ -67,7 +67,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "n_folds": 3,
         "n_epochs": 16,
         "batch_size": 32,
-        "hidden_layer_sizes": (64, 64),
+        "hidden_layer_sizes": (96, 96),
         "numeric_embedding": ("piecewise_linear",),
         "numeric_width": 128,
         "schedule": "flat_cosine",
@@ -79,7 +79,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 #: What differs further for regressions.
 REGRESSIONS: dict[str, dict[str, Any]] = {
-    "fast": {"n_epochs": 32, "schedule": "cycles"},
+    "fast": {"n_epochs": 24, "schedule": "cycles"},
     "default": {},
     "best": {},
 }
@@ -92,8 +92,8 @@ ROWS_A_UNIT, LEAST_UNITS = 8, 2
 NUMBERS_A_ROW, LARGEST_BATCH = 2000, 1024
 
 #: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
-LEAST_UPDATES = {"fast": 400, "default": 400, "best": 800}
-LEAST_UPDATES_OF_REGRESSIONS = {"fast": 400, "default": 800, "best": 1600}
+LEAST_UPDATES = {"fast": 300, "default": 400, "best": 800}
+LEAST_UPDATES_OF_REGRESSIONS = {"fast": 300, "default": 800, "best": 1600}
 
 
 def category_units(n_categories: int, n_rows: int, most: int) -> int:

@@ -23,7 +23,7 @@ n_folds : int, default=None
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None
-    Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (64, 64).
+    Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (96, 96).
 activation : str or Activation, default=None
     Of the hidden layers, each unit of which learns how much of it it wants: by default "selu" for classification, "mish" for
     regression.
@@ -49,8 +49,8 @@ beta_2 : float, default=None
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer; "flat_cosine" for the fast classification.
 n_epochs : int, default=None
-    By preset 16 (32 for regression), 32, 64; above 10,000, 5,000, 20,000 rows fewer in proportion, but at least 8, 12, 12; and as
-    many as it takes for 400, 400, 800 updates (400, 800, 1600 for regression).
+    By preset 16 (24 for regression), 32, 64; above 10,000, 5,000, 20,000 rows fewer in proportion, but at least 8, 12, 12; and as
+    many as it takes for 300, 400, 800 updates (300, 800, 1600 for regression).
 batch_size : int, default=None
     By default 64, for the preset "fast" 32; up to 1,024 where so many categories are embedded that their updates would
     take most of the time.
