@@ -324,6 +324,20 @@ class TestFitting:
         assert model.n_iter_ < 100_000
         assert model.history_[0].learning_rate[-1] < 0.1 * max(model.history_[0].learning_rate)
 
+    def test_time_before_the_first_rows_is_not_theirs(self, monkeypatch):
+        """A clock by which training is made ready in 100 s and a row is trained on in 0.1 s."""
+        clock = [0.0]
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        deadline = Deadline(Progress(1.0, 1), 1000, 80, 10, 100, 1000.0, np.random.default_rng(0))
+        session, trained, ends = SimpleNamespace(step=0), 0, False
+        clock[0] = 100.0
+        while not ends:
+            n_rows = len(deadline.rows(session))
+            clock[0] += 0.1 * n_rows
+            trained += n_rows
+            ends = deadline.on_epoch_end(session)
+        assert 8000 < trained < 9000
+
     def test_judging_takes_little_of_a_limited_time(self, monkeypatch):
         """A clock by which a row is trained on in 1 s and judging takes 40 s."""
         clock = [0.0]
