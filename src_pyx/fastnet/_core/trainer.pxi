@@ -280,6 +280,13 @@ cdef class Trainer:
         are all zero makes no update, and its rows are not in n_rows and the sums.
         """
         cdef Training* task = &self.task
+        self._take_pass(order, settings, bounds, 1)
+        self._run()
+        return bool(task.diverged), task.done, task.updates, task.rows_done, task.loss_sum, task.penalty_sum, task.norm_sum
+
+    cdef int _take_pass(self, order, cnp.ndarray settings, bounds, Py_ssize_t n_passes) except -1:
+        """What `run` is given, with the settings of all of `n_passes` passes."""
+        cdef Training* task = &self.task
         task.n = self.n_rows
         task.batch.order = NULL
         if order is not None:
@@ -296,31 +303,36 @@ cdef class Trainer:
             task.n_batches = len(bounds) - 1
             check_bounds(task)
         cdef bint is_table = cnp.PyArray_NDIM(settings) == 2
+        cdef Py_ssize_t needed = n_passes * task.n_batches
         task.settings = <const double*> check(settings, cnp.NPY_DOUBLE, "settings", TABLE if is_table else VECTOR, False)
         task.n_settings = cnp.PyArray_DIM(settings, 0)
         task.n_columns = cnp.PyArray_DIM(settings, 1) if is_table else 1
         if task.n_columns != 1 and task.n_columns != S_COLUMNS:
             raise ValueError(f"settings must have 1 or {S_COLUMNS} columns, got {task.n_columns}")
-        if task.n_settings < 1 or (task.n_settings > 1 and task.n_settings < task.n_batches):
-            raise ValueError(f"{task.n_batches} batches need as many learning rates, or one: got {task.n_settings}")
-        self._run()
-        return bool(task.diverged), task.done, task.updates, task.rows_done, task.loss_sum, task.penalty_sum, task.norm_sum
+        if task.n_settings < 1 or (task.n_settings > 1 and task.n_settings < needed):
+            raise ValueError(f"{needed} batches need as many learning rates, or one: got {task.n_settings}")
+        return 0
 
     cdef int _run(self) except -1:
         cdef Training* task = &self.task
-        start_signals(&task.signals, &task.team)
-        task.diverged = False
-        task.done = task.updates = task.rows_done = task.stretch.batch = 0
-        task.loss_sum = task.penalty_sum = task.norm_sum = 0
         with nogil:
-            while task.stretch.batch < task.n_batches and not task.diverged and not flag_is_up(&task.signals.signalled):
-                team_run(&task.team, begin_stretch(task, self.n_threads), train_worker, task)
-                end_stretch(task)
-            if task.path != GRADIENT and not params_are_finite(&task.batch, self.plan.n_params):
-                task.diverged = True
+            run_pass(task, self.n_threads, self.plan.n_params)
         if task.stretch.reviewed:
             remember_size(&task.sizes, self._kind)
         return raise_if_ended(&task.signals)
+
+
+cdef void run_pass(Training* task, int n_threads, Py_ssize_t n_params) noexcept nogil:
+    """One pass over the rows, unless a signal ends it."""
+    start_signals(&task.signals, &task.team)
+    task.diverged = False
+    task.done = task.updates = task.rows_done = task.stretch.batch = 0
+    task.loss_sum = task.penalty_sum = task.norm_sum = 0
+    while task.stretch.batch < task.n_batches and not task.diverged and not flag_is_up(&task.signals.signalled):
+        team_run(&task.team, begin_stretch(task, n_threads), train_worker, task)
+        end_stretch(task)
+    if task.path != GRADIENT and not params_are_finite(&task.batch, n_params):
+        task.diverged = True
 
 
 cdef int check_bounds(const Training* task) except -1:
