@@ -44,6 +44,7 @@ cdef class Plan:
     cdef readonly Py_ssize_t widest         # layer; inputs are read where they lie
     cdef readonly Py_ssize_t n_slots        # for outputs of layers, while later ones need them
     cdef readonly double cost               # multiply-adds a row
+    cdef readonly double costliest          # of one layer
     cdef readonly bint uses_blas
     cdef readonly bint takes_sparse
     cdef readonly bint needs_panel          # for one row, too
@@ -154,6 +155,7 @@ cdef class Plan:
             self.cuts[self.n_cuts] = layer.number
             self.n_cuts += 1
         self.cost += layer.cost
+        self.costliest = max(self.costliest, layer.cost)
         self.uses_blas = self.uses_blas or layer.by_blas
         self.sizes += (int(layer.n_out),)
         return 0

@@ -2,6 +2,7 @@
 
 cdef enum:
     LOOKS_APART = 50000000          # nanoseconds
+    PIECE_OPERATIONS = 1000000000   # multiply-adds of a layer between two chances to look, some 20 ms
     GAP_MEMORY = 64                 # a long gap between two chances to look is forgotten after about so many more
 
 cdef extern from "Python.h":

@@ -206,7 +206,7 @@ cdef class Trainer:
         unit = ROWS_PER_GROUP if has_partials or plan.n_cuts > 0 else 1
         rows = ROWS_PER_PIECE if task.heavy else task.batch_size
         if task.heavy and not plan.uses_blas:       # whose long products look at signals themselves
-            rows = min(rows, int(PIECE_OPERATIONS / max([1.0] + [plan.layers[l].cost for l in range(plan.n_layers)])))
+            rows = min(rows, <Py_ssize_t> (PIECE_OPERATIONS / max(plan.costliest, 1.0)))
         if has_partials:
             rows = min(rows, max(PIECE_BYTES, PIECE_OF_PARAMETERS * parameter_bytes) // row_bytes)
         rows = max((rows + unit - 1) // unit, 1) * unit

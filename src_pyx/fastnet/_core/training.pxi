@@ -11,7 +11,6 @@ cdef enum:
     ROWS_PER_GROUP = 8              # that are summed up together, whoever has them
     PARTS_OF_GRADIENT = 8           # at most, each of a group of rows, where layers make their gradients on the way back
     ROWS_PER_PIECE = 1024           # rows at a time of a large batch, and of loss_and_grad
-    PIECE_OPERATIONS = 1000000000   # multiply-adds of a layer, some 20 ms
     PIECE_BYTES = 1 << 20           # of what layers make of a piece where some leave partials, or pieces add to gradients: it stays in
                                     # the second-level cache. Where gradients are made of the whole batch, small pieces gained nothing
     USES_OF_PIECE = 32              # of a parameter by a piece's rows, from which on pieces add to the gradients of their groups. What
