@@ -68,7 +68,12 @@ POSITIONED = {
         (7, 6, 2),
         [fn.Conv2d(20, 2, "tanh"), fn.DepthwiseConv2d((3, 2), "silu", padding="same", dilation=(1, 2)), fn.Dense(2, "tanh")],
     ),
+    "conv2d-of-lines": (
+        (8, 41, 1),
+        [fn.Conv2d(7, (3, 4), "tanh", stride=(2, 1), dilation=(1, 2)), fn.MaxPool((3, 5))],
+    ),
     "max-pool": ((7, 6, 2), [fn.Conv2d(3, 2, "tanh"), fn.MaxPool(2), fn.Conv2d(2, 2, "tanh")]),
+    "max-pool-filling": ((7, 21, 1), [fn.Conv2d(3, 2, "tanh"), fn.MaxPool((3, 2))]),
     "max-pool-overlapping": ((11, 2), [fn.Conv1d(20, 2, "tanh"), fn.MaxPool(3, 1), fn.Residual([fn.MaxPool(1)])]),
     "avg-pool": ((7, 6, 2), [fn.Conv2d(3, 2, "tanh"), fn.AvgPool((3, 2), (1, 2)), fn.Residual([fn.AvgPool(1)])]),
     "global-mean": ((9, 2), [fn.Conv1d(5, 3, "tanh"), fn.GlobalPool()]),
@@ -592,6 +597,15 @@ class TestConvolutionsAndPools:
         assert net.loss_and_grad(X, np.zeros((1, 2)))[1].flat.tolist() == [4.0, 0.0, 0.0, 9.0]
         pooling = net._graph.nodes[1].operation
         assert np.isnan(pooling.forward({}, np.array([[np.nan, 1.0, 1.0, np.nan]]))).all()
+
+    def test_ties_and_missing_values_of_maxima_that_are_taken_together(self, rng):
+        layers = [fn.Scale(), fn.MaxPool(2), fn.Flatten(), fn.Dense(2, "identity")]
+        net = fn.Network(layers, input_shape=(6, 10, 3), dtype="float64", random_state=0)
+        X = rng.integers(0, 3, (9, 6, 10, 3)).astype(float)
+        assert_gradient(net, X.reshape(9, -1), "squared_error", rng, numeric=False)
+        X[rng.random(X.shape) < 0.1] = np.nan
+        Z, _ = net._graph.forward(net.parameters, X.reshape(9, -1))
+        np.testing.assert_array_equal(net.activations(X)[2].reshape(9, -1), Z[1])
 
     def test_more_windows_than_are_made_at_a_time(self, rng):
         layers = [fn.Conv1d(24, 3, "tanh"), fn.Conv1d(3, 30, "tanh"), fn.GlobalPool(), fn.Dense(2, "identity")]
