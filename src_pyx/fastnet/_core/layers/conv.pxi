@@ -255,11 +255,6 @@ cdef inline Py_ssize_t windows_at_a_time(Py_ssize_t size) noexcept nogil:
     return max(<Py_ssize_t> WINDOWS_AT_LEAST, MOST_ROOM // size)
 
 
-cdef inline const real* lengths_of_output(const Layer* layer, const Pass* here, real* unused) noexcept nogil:
-    """How many windows each row has, or NULL if all have all."""
-    return rows_at(here.A, layer.lengths, 1, here, <real*> NULL) if layer.lengths > 0 else NULL
-
-
 cdef inline Py_ssize_t windows_from(const real* lengths, Py_ssize_t places, Py_ssize_t rows, Py_ssize_t* row) noexcept nogil:
     """How many windows follow each other from a row on, none of those that it has at most missing between; the row becomes the one
     after them."""

@@ -25,18 +25,21 @@ cdef int pool_plan(Plan plan, Layer* layer) except -1:
 
 cdef void pool_forward(const Layer* layer, const Pass* here, const real* A, real* Z) noexcept nogil:
     cdef Windows windows = windows_of(layer)
-    cdef Py_ssize_t channels = layer.constants[2], height = layer.constants[3], width, r, i, j
+    cdef Py_ssize_t channels = layer.constants[2], height = layer.constants[3], width, columns, missing, r, i, j
     cdef Py_ssize_t reach = (height - 1) * windows.line_step + (layer.constants[4] - 1) * windows.run_step
     cdef kernel_places places = places_of(layer, &windows)
     cdef const real* lengths = lengths_of(layer, here, 1, <real*> NULL)
+    cdef const real* counts = lengths_of_output(layer, here, <real*> NULL)
     cdef real* kept = kept_rows(layer, here, <real*> NULL)
     cdef const real* window
     cdef const real* last_window = A + here.rows * windows.row - reach - CHANNELS_TOGETHER
     cdef const real* last = Z + here.rows * layer.n_out - CHANNELS_TOGETHER
     for r in range(here.rows):
         width = places.width = n_positions(lengths, r, layer.constants[4])
+        columns = n_positions(counts, r, windows.columns)
+        missing = (windows.columns - columns) * channels
         for i in range(windows.lines):
-            for j in range(windows.columns):
+            for j in range(columns):
                 window = A + r * windows.row + i * windows.down + j * windows.across
                 if channels <= CHANNELS_TOGETHER and width > 0 and window <= last_window and Z <= last:
                     pool_together(layer, &places, window, Z, kept)
@@ -44,6 +47,9 @@ cdef void pool_forward(const Layer* layer, const Pass* here, const real* A, real
                     pool_window(layer, &windows, height, width, window, Z, kept, channels)
                 Z += channels
                 kept += channels if kept != NULL else 0
+            memset(Z, 0, missing * sizeof(real))
+            Z += missing
+            kept += missing if kept != NULL else 0
 
 
 cdef inline void pool_together(const Layer* layer, const kernel_places* places, const real* A, real* Z, real* kept) noexcept nogil:
@@ -110,22 +116,27 @@ cdef inline bint windows_fill(const Layer* layer, const Windows* windows) noexce
 
 cdef void pool_backward(const Layer* layer, const Pass* here, const real* dZ, real* dA, bint accumulate) noexcept nogil:
     cdef Windows windows = windows_of(layer)
-    cdef Py_ssize_t channels = layer.constants[2], height = layer.constants[3], width, r, i, j
+    cdef Py_ssize_t channels = layer.constants[2], height = layer.constants[3], width, columns, missing, r, i, j
     cdef const real* lengths = lengths_of(layer, here, 1, <real*> NULL)
+    cdef const real* counts = lengths_of_output(layer, here, <real*> NULL)
     cdef const real* kept = kept_rows(layer, here, <real*> NULL)
-    if layer.dims[0] and lengths == NULL and not accumulate and windows_fill(layer, &windows):
+    if layer.dims[0] and lengths == NULL and counts == NULL and not accumulate and windows_fill(layer, &windows):
         slopes_of_lines(&windows, height, layer.constants[4], dZ, kept, dA, here.rows, channels)
         return
     if not accumulate:
         memset(dA, 0, here.rows * windows.row * sizeof(real))
     for r in range(here.rows):
         width = n_positions(lengths, r, layer.constants[4])
+        columns = n_positions(counts, r, windows.columns)
+        missing = (windows.columns - columns) * channels
         for i in range(windows.lines):
-            for j in range(windows.columns):
+            for j in range(columns):
                 if width > 0:
                     slopes_of_window(layer, &windows, height, width, dZ, kept, dA + i * windows.down + j * windows.across, channels)
                 dZ += channels
                 kept += channels if kept != NULL else 0
+            dZ += missing
+            kept += missing if kept != NULL else 0
         dA += windows.row
 
 
