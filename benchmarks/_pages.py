@@ -11,13 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _distributed_report, _layers_report, _recipes_report, _series_report, _tabular_report
+from benchmarks import _distributed_report, _layers_report, _realmlp_report, _recipes_report, _series_report, _tabular_report
 
 #: ``(results, file name) -> {name: table in Markdown}`` for each group.
 TABLES: dict[str, Callable[[dict[str, Any], str], dict[str, str]]] = {
     "recipes": _recipes_report.tables,
     "tabular": _tabular_report.methods,
     "ablation": _tabular_report.pieces,
+    "realmlp": _realmlp_report.accuracy,
+    "realmlp_time": _realmlp_report.fits,
     "series": _series_report.tables,
     "layers": _layers_report.tables,
     "distributed": _distributed_report.tables,

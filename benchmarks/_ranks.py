@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib import import_module
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 from benchmarks._timing import Job
 
 
-def ranks(module: str, task: Any, *, mpi: bool = False) -> Job:
+def ranks(module: str, task: Any, *, mpi: bool = False, beginnings: Sequence[Sequence[str]] | None = None) -> Job:
     """A job for `task.processes` processes, which run ``rank`` of a module of peers until this process ends.
 
     Parameters
@@ -27,12 +28,17 @@ def ranks(module: str, task: Any, *, mpi: bool = False) -> Job:
     task : Spread
     mpi : bool
         Whether ``mpiexec`` starts them.
+    beginnings : sequence of command, optional
+        What runs each of them.
     """
     folder = Path(tempfile.mkdtemp(prefix="fastnet-ranks-"))
     listener = Listener(str(folder / "socket"), "AF_UNIX")
     own = [sys.executable, "-m", "benchmarks._ranks", module, listener.address]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RANKS_FOLDER": str(folder)}
-    commands = [[*_mpiexec(), "-n", str(task.processes), *own, "mpi"]] if mpi else [[*own, str(n)] for n in range(task.processes)]
+    if mpi:
+        commands = [[*_mpiexec(), "-n", str(task.processes), *own, "mpi"]]
+    else:
+        commands = [[*beginning, *own, str(n)] for n, beginning in enumerate(beginnings or [[]] * task.processes)]
     for command in commands:
         subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
     connections = [listener.accept() for _ in range(task.processes)]

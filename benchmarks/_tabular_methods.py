@@ -50,6 +50,8 @@ ABLATIONS = (
     _without("no label smoothing", "classification", label_smoothing=0.0),
     _without("one wave of the learning rate", schedule="cosine"),
     _without("beta_2 = 0.999", beta_2=0.999),
+    _without("the best epoch alone", "classification", n_best_epochs=1),
+    _without("one member", n_members=1),
     _without("one fold", n_folds=1),
     _without("batches of 256 rows", batch_size=256),
 )

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from benchmarks import _tables
 from benchmarks._links import Link
 
 MOMENTUM = 0.9
@@ -53,6 +54,11 @@ class Training:
     @property
     def n_params(self) -> int:
         return sum((n_in + 1) * n_out for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+    @property
+    def n_batches(self) -> int:
+        """Of an epoch."""
+        return -(-self.n_rows // self.batch_size)
 
     @property
     def flops(self) -> float:
@@ -193,6 +199,22 @@ class Concurrent:
 
 
 @dataclass(frozen=True)
+class Many:
+    """`fits` networks of one shape, trained for `epochs`: one after the other, or `together` by `fit_many`."""
+
+    kind: ClassVar[str] = "many"
+
+    training: Training
+    fits: int
+    epochs: int
+    together: bool
+
+    @property
+    def n_bytes(self) -> int:
+        return self.training.n_bytes
+
+
+@dataclass(frozen=True)
 class Spread:
     """Training on `processes` processes at the same time; `rounds` an epoch where they exchange models and not gradients."""
 
@@ -209,13 +231,14 @@ class Spread:
 
 @dataclass(frozen=True)
 class Linked:
-    """What one of `processes` does in training, with exchanges that take as long as they would take over a link."""
+    """Training on `processes` machines with links between them; `only_exchanges`: as many exchanges of a single number."""
 
     kind: ClassVar[str] = "linked"
 
     training: Training
     processes: int
     link: Link
+    only_exchanges: bool = False
 
     @property
     def n_bytes(self) -> int:
@@ -257,3 +280,34 @@ class Streamed:
         columns = {f"x{j}": X[:, j] for j in range(X.shape[1])} | {"y": y}
         pq.write_table(pa.table(columns), folder / "rows.parquet", row_group_size=self.block_rows)
         return folder / "rows.parquet"
+
+
+@dataclass(frozen=True)
+class TabularFit:
+    """A fit of `n_epochs` to at most `n_rows` rows of a table, with the preparing of its columns."""
+
+    kind: ClassVar[str] = "tabular_fit"
+    unit: ClassVar[str] = "s"
+    scale: ClassVar[float] = 1.0
+    n_epochs: ClassVar[int] = 64
+    n_bytes: ClassVar[int] = 100_000_000
+
+    table: _tables.Table
+    n_rows: int = 1_000
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    def missing(self) -> str | None:
+        """Why the table is not available; None if it is."""
+        return self.table.missing()
+
+    def rows(self) -> tuple[Any, Any]:
+        """Features and target."""
+        from sklearn.model_selection import train_test_split
+
+        X, y = self.table.load()
+        stratify = None if self.table.regression else y
+        X_train, _, y_train, _ = train_test_split(X, y, train_size=self.n_rows, stratify=stratify, random_state=0)
+        return X_train, y_train

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks import train
-from benchmarks._links import LINKS
+from benchmarks._links import SHAPED, Link
 from benchmarks._peers import PEERS
 from benchmarks._pool import Entry, Pool, fastnet
 from benchmarks._results import Series, check, ratios, row
@@ -20,13 +20,14 @@ _SHAPES = {task.name: task for task in train.SHAPES}
 HOOK = (_SHAPES["tab200"], _SHAPES["med"], replace(_SHAPES["mnist"], n_rows=10_000))
 #: Networks that two ranks train.
 RANKS = (_SHAPES["tab200"], _SHAPES["med"])
-#: Networks that two and three ranks train over links that are imitated.
+#: Networks that two and three machines train.
 LINKED = (_SHAPES["tab200"], replace(_SHAPES["med"], n_rows=10_000))
 #: Two shards, each of `N_ROUNDS` rounds an epoch of which computes a third of a second.
 ROUNDS, N_ROUNDS = (Training("rounds", 240_000, 100, (256, 256), 10, 256),), 2
 QUICK = ("tab200", "rounds")
 
 ONE, TWO, DDP, INCREMENTAL = "one thread", "fastnet, two ranks", "PyTorch DDP, two ranks", "dask-ml Incremental"
+LATENCY, MACHINES = "one number between 2 machines", (2, 3)
 APART, DASK = "two processes apart", "fastnet on Dask"
 
 
@@ -70,20 +71,26 @@ def _ranks(task: Training, series: dict[str, Series]) -> dict[str, Any]:
 
 
 def _of_links(task: Training) -> list[Entry]:
-    tasks = {f"{n} machines": Linked(task, n, LINKS[0]) for n in (2, 3)}
-    tasks = {"one rank": task, **tasks}
-    return [Entry(label, "fastnet_ranks", one, (1,)) for label, one in tasks.items()]
+    link = Link("", 0.0, SHAPED)
+    tasks = {LATENCY: Linked(task, 2, link, only_exchanges=True), **{f"{n} machines": Linked(task, n, link) for n in MACHINES}}
+    return [
+        Entry("one rank", "fastnet_ranks", task, (1,)),
+        *(Entry(label, PEERS[label].module, one) for label, one in tasks.items()),
+    ]
 
 
 def _links(task: Training, series: dict[str, Series]) -> dict[str, Any]:
-    """How far the cost model is right: time of an epoch over what the model makes of the time of one rank."""
-    n_steps = -(-task.n_rows // task.batch_size)
+    """How far the cost model is right: time of an epoch over what it makes of one rank's time and that of one number."""
+
+    def model(one_rank: float, one_number: float, n: int) -> float:
+        link = Link("", one_number / task.n_batches, SHAPED)
+        return task.n_batches * link.step(one_rank / task.n_batches, n, 4 * task.n_params)
+
     checks = []
-    for n in (2, 3):
-        pairs = zip(series[f"{n} machines"].seconds, series["one rank"].seconds, strict=True)
-        compared = [taken / (n_steps * LINKS[0].step(one / n_steps, n, 4 * task.n_params)) for taken, one in pairs]
-        checks.append(check(f"{n} machines / model", compared))
-    return row(f"{task.name}, {LINKS[0].name}", task.unit, task.scale, series, checks, part="links")
+    for n in MACHINES if LATENCY in series else ():
+        times = zip(*(series[label].seconds for label in (f"{n} machines", "one rank", LATENCY)), strict=True)
+        checks.append(check(f"{n} machines / model", [taken / model(*parts, n) for taken, *parts in times]))
+    return row(f"{task.name}, {SHAPED / 1e9:g} Gbit/s", task.unit, task.scale, series, checks, part="links")
 
 
 def _of_rounds(task: Training) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""Simultaneous fits in Python threads (two fits, and a grid search with two jobs), and what the cores allow."""
+"""Simultaneous fits: two in Python threads, a grid search with two jobs, many of small networks; and what the cores allow."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from typing import Any
 from benchmarks import train
 from benchmarks._pool import Entry, Pool, fastnet
 from benchmarks._results import check, ratios, row
-from benchmarks._tasks import Concurrent, Gemm
+from benchmarks._tasks import Concurrent, Gemm, Many, Training
 
 TITLE = "Fits side by side"
+
+#: Many fits of a small network -> how many, and of how many epochs.
+SMALL = {
+    Training("tiny", 500, 20, (16,), 2, 32): (100, 3),
+    Training("small", 2_000, 20, (64, 64), 2, 32): (20, 5),
+}  # fmt: skip
 
 
 def run(pool: Pool, shape: str = "med") -> dict[str, Any]:
     task = next(task for task in train.SHAPES if task.name == shape)
     if pool.options.quick:
         task = replace(task, n_rows=task.n_rows // 5)
-    return {"rows": [_cores(pool), _fits(pool, task), _grid_search(pool, task)]}
+    return {"rows": [_cores(pool), _fits(pool, task), *_many_fits(pool), _grid_search(pool, task)]}
 
 
 def _cores(pool: Pool) -> dict[str, Any]:
@@ -36,6 +42,19 @@ def _fits(pool: Pool, task: Any) -> dict[str, Any]:
     result = row(f"{task.name}, two fits", "ms per epoch", 1e3, series, [check("throughput of two / of one", throughput, 1.85)])
     pool.report(result)
     return result
+
+
+def _many_fits(pool: Pool) -> list[dict[str, Any]]:
+    results = []
+    for task, (fits, epochs) in SMALL.items():
+        entries = [
+            fastnet(Many(task, fits, epochs, together), label) for label, together in (("loop", False), ("fit_many", True))
+        ]
+        series = pool.compare(entries)
+        gain = check("loop / fit_many", ratios(series["loop"], series["fit_many"]), 1.8)
+        results.append(row(f"{fits} fits of {task.name}, {epochs} epochs", "ms", 1e3, series, [gain]))
+        pool.report(results[-1])
+    return results
 
 
 def _grid_search(pool: Pool, task: Any) -> dict[str, Any]:

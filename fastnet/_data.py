@@ -28,8 +28,8 @@ Dataset: TypeAlias = tuple[Features, np.ndarray, np.ndarray | None]
 
 def is_sparse(X: Any) -> bool:
     """Whether X is a scipy.sparse matrix or array, without importing scipy.sparse."""
-    sparse = sys.modules.get("scipy.sparse")
-    return sparse is not None and sparse.issparse(X)
+    issparse = getattr(sys.modules.get("scipy.sparse"), "issparse", None)  # not there yet while another thread imports it
+    return issparse is not None and issparse(X)
 
 
 def n_rows(X: Features) -> int:

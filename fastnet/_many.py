@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from functools import cache, partial
+from inspect import signature
+from itertools import chain, groupby
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from fastnet import runtime
+from fastnet import losses, optimizers, runtime
+from fastnet._core import core
+from fastnet._data import Dataset, n_rows
+from fastnet._rows import dataset
+from fastnet._session import Session
+from fastnet.data import Blocks
+from fastnet.exceptions import DivergenceWarning
+from fastnet.history import growth
 from fastnet.network import Network
+from fastnet.optimizers import LBFGS
 
 M = TypeVar("M")
 T = TypeVar("T")
 R = TypeVar("R")
+
+#: Options of `Network.fit` with which Python has nothing to do between epochs: the core makes all of them in one call.
+_OF_WHOLE_RUNS = {
+    "loss",
+    "optimizer",
+    "batch_size",
+    "epochs",
+    "learning_rate",
+    "sampling",
+    "sample_weight",
+    "l2",
+    "weight_decay",
+    "max_grad_norm",
+    "learning_rate_factors",
+    "decay_factors",
+    "augment",
+    "random_state",
+}
+
+#: Multiply-adds of the fits that one call of the core makes, some milliseconds, and the most of such fits.
+_WORK_OF_A_CALL, _FITS_OF_A_CALL = 3e7, 32
 
 
 def fit_many(
@@ -27,7 +60,8 @@ def fit_many(
     """Fit many models to the same data, several at a time.
 
     A batch of a small network has little work that threads could share; many networks have much. Every fit has one thread, and
-    gives the model that it gives alone with ``n_threads=1``, bit for bit.
+    gives the model that it gives alone with ``n_threads=1``, bit for bit. Networks whose fits have no callbacks are trained
+    several in one call of the compiled core, all epochs of each.
 
     Parameters
     ----------
@@ -67,9 +101,13 @@ def fit_many(
     own = [{}] * len(models) if each is None else list(each)
     if len(own) != len(models):
         raise ValueError(f"each must hold the options of {len(models)} models, got {len(own)}.")
-    of_fits = [{**options, **further} for further in own]
+    options = _with_optimizer(options)
+    of_fits = [{**options, **_with_optimizer(further)} for further in own]
     _check_that_nothing_is_shared(models, of_fits)
-    side_by_side(lambda one: _fit(one[0], X, y, one[1]), zip(models, of_fits, strict=True), runtime.thread_limit(n_threads))
+    n_workers = runtime.thread_limit(n_threads)
+    tasks = _tasks(list(zip(models, of_fits, strict=True)), X, y, n_workers)
+    for text in chain.from_iterable(side_by_side(lambda task: task(), tasks, n_workers)):
+        warnings.warn(text, DivergenceWarning, stacklevel=2)
     return list(models)
 
 
@@ -105,16 +143,118 @@ def side_by_side(do: Callable[[T], R], tasks: Iterable[T], n_threads: int, over:
             over.set()
 
 
-def _fit(model: Any, X: Any, y: Any, options: Mapping[str, Any]) -> None:
+class _WholeFit(NamedTuple):
+    """A fit of which the core does all epochs in one call, together with others."""
+
+    network: Network
+    data: Dataset
+    n_epochs: int
+    options: Mapping[str, Any]
+
+    @property
+    def work(self) -> float:
+        """Multiply-adds, about."""
+        return 3 * self.network._plan.cost * n_rows(self.data[0]) * self.n_epochs
+
+
+def _tasks(fits: Sequence[tuple[Any, Mapping[str, Any]]], X: Any, y: Any, n_workers: int) -> Iterator[Callable[[], list[str]]]:
+    """What there is to do, each part by one thread, which returns what is to be warned of."""
+    shared: dict[Any, Dataset] = {}
+    for are_whole, part in groupby(fits, lambda fit: _is_whole(fit[0], fit[1], X)):
+        if are_whole:
+            whole = [_whole_fit(network, X, y, options, shared) for network, options in part]
+            yield from (partial(_fit_in_one_call, some) for some in _calls(whole, n_workers))
+        else:
+            yield from (partial(_fit, model, X, y, options) for model, options in part)
+
+
+def _is_whole(model: Any, options: Mapping[str, Any], X: Any) -> bool:
+    """Whether the core can do all epochs of a fit in one call."""
+    return (
+        isinstance(model, Network)
+        and type(model).fit is Network.fit
+        and not (model.ragged or isinstance(X, Blocks))
+        and options.keys() <= _OF_WHOLE_RUNS
+        and options.get("sampling", "shuffle") in ("shuffle", "sequential")
+        and not isinstance(options.get("optimizer"), LBFGS)
+    )
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """Of the options of `Network.fit`."""
+    parameters = signature(Network.fit).parameters
+    return _with_optimizer({name: parameters[name].default for name in _OF_WHOLE_RUNS})
+
+
+def _with_optimizer(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with the optimizer as an object, which fits share."""
+    found = {"optimizer": optimizers.get(options["optimizer"])} if "optimizer" in options else {}
+    return {**options, **found}
+
+
+def _whole_fit(network: Network, X: Any, y: Any, given: Mapping[str, Any], shared: dict[Any, Dataset]) -> _WholeFit:
+    """A fit with checked data, which networks of one shape share."""
+    from fastnet.training import limit_of
+
+    options = {**_defaults(), **given}
+    n_epochs = limit_of(options.pop("epochs"), None)["epochs"]
+    loss = options["loss"] = losses.get(options["loss"], network.output_activation)
+    weight = options.pop("sample_weight")
+    form = network._inputs, network.n_outputs, network._plan.n_positions, network.dtype, loss, id(weight)
+    if form not in shared:
+        shared[form] = dataset(network, X, y, weight, loss)
+    return _WholeFit(network, shared[form], n_epochs, options)
+
+
+def _calls(fits: Sequence[_WholeFit], n_workers: int) -> Iterator[Sequence[_WholeFit]]:
+    """Fits in parts of some milliseconds each, but enough parts for all workers."""
+    most = min(_FITS_OF_A_CALL, -(-len(fits) // (2 * n_workers)))
+    start, work = 0, 0.0
+    for stop, fit in enumerate(fits):
+        if stop > start and (stop - start == most or work + fit.work > _WORK_OF_A_CALL):
+            yield fits[start:stop]
+            start, work = stop, 0.0
+        work += fit.work
+    yield fits[start:]
+
+
+def _fit_in_one_call(fits: Sequence[_WholeFit]) -> list[str]:
+    """Train networks one after the other, all in one call of the core; what is to be said of losses that grew."""
+    sessions = [_session(fit) for fit in fits]
+    runs = tuple(session.whole_run(fit.n_epochs) for session, fit in zip(sessions, fits, strict=True))
+    uses_blas = any(fit.network._plan.uses_blas for fit in fits)
+    done = _updating([fit.network for fit in fits], lambda: runtime.single_threaded_blas(uses_blas, core.train_many, runs))
+    for session, run, of_run in zip(sessions, runs, done, strict=True):
+        session.after_whole_run(run, *of_run)
+    return [text for run in runs if (text := growth(run.losses.tolist()))]
+
+
+def _session(fit: _WholeFit) -> Session:
+    X, y, sample_weight = fit.data
+    session = Session(fit.network, X, y, sample_weight=sample_weight, n_threads=1, **fit.options)
+    session.bind(fit.n_epochs * session.steps_per_epoch)
+    return session
+
+
+def _updating(networks: Sequence[Network], do: Callable[[], R]) -> R:
+    """What `do` returns, which changes the parameters of all these networks."""
+    if not networks:
+        return do()
+    return networks[0]._exclusive.updating(lambda: _updating(networks[1:], do))
+
+
+def _fit(model: Any, X: Any, y: Any, options: Mapping[str, Any]) -> list[str]:
     if isinstance(model, Network):
         model.fit(X, y, n_threads=1, **options)
-        return
+        return []
     before = model.n_threads
     model.n_threads = 1
     try:
         model.fit(X, y, **options)
     finally:
         model.n_threads = before
+    return []
 
 
 def _check_that_nothing_is_shared(models: Sequence[Any], options: Sequence[Mapping[str, Any]]) -> None:

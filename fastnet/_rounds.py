@@ -34,13 +34,15 @@ class Model(NamedTuple):
     state : tuple of ndarray of shape (n_params,)
         The optimiser's.
     rows : int
-        Rows that it has been trained on since the epoch began.
+        Rows that it has been trained on, by a shard in its round or by all since the epoch began.
     losses : tuple of float
         Sums over these rows, of the loss and of the penalty.
     diverged_at : int or None
         Number of the first batch with a loss that is not finite.
     level : str or None
         Level of vector instructions it has been trained with.
+    before : (int, tuple of float)
+        Of a shard's model: rows and losses of all shards in earlier rounds of the epoch.
     """
 
     params: np.ndarray
@@ -49,6 +51,7 @@ class Model(NamedTuple):
     losses: tuple[float, ...] = (0.0, 0.0)
     diverged_at: int | None = None
     level: str | None = None
+    before: tuple[int, tuple[float, ...]] = (0, (0.0, 0.0))
 
 
 class Round(NamedTuple):
@@ -120,13 +123,15 @@ def deal(start: int, stop: int, n_shards: int, seed: int) -> np.ndarray:
     return draws[:, :n_shards].argsort(axis=1, kind="stable").ravel()[start - first * n_shards : stop - first * n_shards]
 
 
-def train(work: Round, number: int, shard: Shard, start: Model) -> Model:
-    """Train on the batches of a round of shard `number`."""
+def train(work: Round, number: int, shard: Shard, models: Sequence[Model]) -> Model:
+    """Train the mean of the last round's models on the batches of a round of shard `number`."""
+    start = average(models)
     X, y, sample_weight = aligned(shard)
     first, last = work.batches
     rng, batch_size = work.sampler.of_epoch(work.epoch, number), work.options["batch_size"]
     order = order_of(len(y), rng)[first * batch_size : last * batch_size]
-    model = start._replace(rows=0, losses=(0.0, 0.0), level=_core.level)
+    level = common_level([start.level, _core.level])
+    model = start._replace(rows=0, losses=(0.0, 0.0), level=level, before=(start.rows, start.losses))
     if start.diverged_at is not None or not order.size:
         return model
     layers, inputs, together = work.network
@@ -160,7 +165,7 @@ def aligned(part: Any) -> Any:
     return np.require(part, requirements=("C", "A")) if isinstance(part, np.ndarray) else part
 
 
-def average(start: Model, models: Sequence[Model]) -> Model:
+def average(models: Sequence[Model]) -> Model:
     """The mean of the shards' models, weighted by the rows they were trained on, summed in the order of the shards.
 
     Raises
@@ -168,26 +173,28 @@ def average(start: Model, models: Sequence[Model]) -> Model:
     ValueError
         They were trained with different vector instructions, and the bits depend on where a shard was.
     """
-    level = common_level([model.level for model in (start, *models)])
+    level = common_level([model.level for model in models])
+    rows_before, losses_before = models[0].before
+    unchanged = models[0]._replace(rows=rows_before, losses=losses_before)
     diverged = [model.diverged_at for model in models if model.diverged_at is not None]
     if diverged:
-        return start._replace(diverged_at=min(diverged))
+        return unchanged._replace(diverged_at=min(diverged))
     rows = sum(model.rows for model in models)
     if not rows:
-        return start
+        return unchanged
     shares = [model.rows / rows for model in models]
 
     def mean(vectors: Sequence[np.ndarray]) -> np.ndarray:
-        total = np.zeros(vectors[0].shape)
+        total, term = np.zeros(vectors[0].shape), np.empty(vectors[0].shape)
         for share, vector in zip(shares, vectors, strict=True):
-            total += share * vector.astype(np.float64)
+            total += np.multiply(vector, share, out=term, dtype=np.float64)
         return total.astype(vectors[0].dtype)
 
     return Model(
         params=mean([model.params for model in models]),
         state=tuple(map(mean, zip(*(model.state for model in models), strict=True))),
-        rows=start.rows + rows,
-        losses=tuple(map(math.fsum, zip(start.losses, *(model.losses for model in models), strict=True))),
+        rows=rows_before + rows,
+        losses=tuple(map(math.fsum, zip(losses_before, *(model.losses for model in models), strict=True))),
         level=level,
     )
 

@@ -43,6 +43,17 @@ class EpochResult(NamedTuple):
     seconds: float
 
 
+class WholeRun(NamedTuple):
+    """A run that the core makes in one call: see ``train_many`` of `fastnet._core`."""
+
+    trainer: Any
+    order: np.ndarray | None
+    rng: np.ndarray
+    rates: np.ndarray
+    before: np.ndarray
+    losses: np.ndarray
+
+
 class Session:
     """A training run on data that already has the core's form.
 
@@ -308,6 +319,28 @@ class Session:
     def agreed(self, stop: bool) -> bool:
         """Whether training ends: what all sides of the run settle on, one of which asks for `stop`."""
         return stop
+
+    def whole_run(self, n_epochs: int) -> WholeRun:
+        """What the core needs to train for all epochs in one call, of rows that are shuffled or taken as they are."""
+        order, rates = self._sampler.permutation, self.schedule.rates(self.step, n_epochs * self.steps_per_epoch)
+        return WholeRun(
+            self._trainer, order if order.size else None, self._sampler.rng, rates, self._last_finite, np.empty(n_epochs)
+        )
+
+    def after_whole_run(self, run: WholeRun, n_epochs: int, diverged: bool, n_batches: int) -> None:
+        """Take over what the core has done: whole epochs, and batches of the last one begun.
+
+        Raises
+        ------
+        DivergenceError
+            See `run_epoch`.
+        """
+        self.epoch = n_epochs
+        if diverged:
+            np.copyto(self.network.params, self._last_finite)
+            batch = min(n_batches + 1, self.steps_per_epoch)
+            updates = n_epochs * self.steps_per_epoch + batch
+            raise self._divergence(batch, float(run.rates[min(updates, len(run.rates)) - 1]))
 
     def _settings(self, rates: np.ndarray, n_batches: int) -> np.ndarray:
         """The core's table of the next updates."""

@@ -320,7 +320,7 @@ def from_parquet(
     def read(number: int) -> Any:
         file, group = groups[number]
         if getattr(opened, "path", None) != file:
-            opened.path, opened.file = file, parquet.ParquetFile(file, metadata=metadata[file])
+            opened.path, opened.file = file, parquet.ParquetFile(file, metadata=metadata[file], memory_map=True)
         return opened.file.read_row_group(group, columns=roles.names, use_threads=False)
 
     return _NamedBlocks(roles, read, [metadata[file].row_group(group).num_rows for file, group in groups])
@@ -386,13 +386,14 @@ class _Roles:
         ValueError
             Features that are no numbers.
         """
-        for name in self._features:
-            if np.asarray(table.column(name)[:0]).dtype.kind not in "fiub":
+        features = [np.asarray(table.column(name)) for name in self._features]
+        for name, values in zip(self._features, features, strict=True):
+            if not _is_numeric(values) and not _is_numeric(np.asarray(table.column(name)[:0])):
                 raise ValueError(
                     f"Column {name!r} holds {table.schema.field(name).type}, no numbers: choose columns=[...], or take "
                     "TabularClassifier or TabularRegressor, which turn such columns into numbers."
                 )
-        return _values(table, self._features), *self._beside(table)
+        return _side_by_side(features), *self._beside(table)
 
     def table(self, table: Any) -> Block:
         """The same, with the features as a table."""
@@ -407,7 +408,19 @@ def _values(table: Any, names: str | Sequence[str]) -> np.ndarray:
     """Columns as an array."""
     if isinstance(names, str):
         return np.asarray(table.column(names))
-    return np.column_stack([_values(table, name) for name in names])
+    return _side_by_side([_values(table, name) for name in names])
+
+
+def _is_numeric(values: np.ndarray) -> bool:
+    return values.dtype.kind in "fiub"
+
+
+def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """A matrix of columns, in half the time of `numpy.column_stack`."""
+    matrix = np.empty((len(columns[0]), len(columns)), np.result_type(*{column.dtype for column in columns}))
+    for j, column in enumerate(columns):
+        matrix[:, j] = column
+    return matrix
 
 
 def _columns_of(schema: Any) -> list[str]:

@@ -11,10 +11,13 @@ process: the communicator does all of it, be it mpi4py's or any object with ``ra
 
 from __future__ import annotations
 
+import mmap
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -47,8 +50,11 @@ _ROWS_OF_A_RANK, _MANY_RANKS = 32, 16
 #: What the core calls on a single rank, which has nothing to add. A function in Python took 4 % of an epoch of a small network.
 _NOTHING: Callable[[], Any] = tuple
 
-#: Bytes of a cache line, at the start of which the core works fastest.
+#: Bytes of a cache line: parts of a vector that ranks add up begin with one.
 _LINE = 64
+
+#: Where files of Linux are memory.
+_MEMORY = "/dev/shm"
 
 
 class Communicator(Protocol):
@@ -112,7 +118,8 @@ def fit(
         This rank's rows, m of them.
     y : array-like of shape (m,) or (m, n_targets)
     comm : Communicator
-        ``mpi4py.MPI.COMM_WORLD``, or an object with its ``rank``, ``size``, ``allreduce`` of vectors and ``allgather``.
+        ``mpi4py.MPI.COMM_WORLD``, or an object with its ``rank``, ``size``, ``allreduce`` of vectors and ``allgather``. Where it
+        also has mpi4py's ``Barrier`` and all ranks are on one machine with Linux, they add up their vectors in its memory.
     sample_weight : array-like of shape (m,), optional
     batch_size : int, optional
         Rows of a batch on all ranks together; 32 for each rank by default, with the learning rate as it is.
@@ -193,6 +200,7 @@ def fit(
     }
     prepared, described = ranks.together(lambda: _prepared(network, X, y, sample_weight, options, epochs, iterations))
     _check_agreement([description for _, description in described])
+    ranks.make_room(network.n_params + 3, network.dtype)
     part = Part(prepared.rows, tuple(m for m, _ in described), ranks)
 
     def started() -> tuple[RankSession, dict[str, Any] | None]:
@@ -285,7 +293,8 @@ class Ranks:
         self._comm = comm
         self.rank, self.size = int(comm.rank), int(comm.size)
         self._sum = self._sum_in_place if hasattr(comm, "Allreduce") else self._sum_by_object
-        self._length, self._dtype = 0, np.dtype(np.float64)
+        self._wait = getattr(comm, "Barrier", None)
+        self.vector = np.zeros(1)
         self._is_over = False
 
     def together(self, make: Callable[[], tuple[T, Any]]) -> tuple[T, list[Any]]:
@@ -299,15 +308,29 @@ class Ranks:
         self._raise_for([text for text, _ in answers])
         return own, [value for _, value in answers]
 
-    def vector(self, n: int, dtype: np.dtype) -> np.ndarray:
-        """Room for the n numbers that ranks exchange from now on, and one more that says whether a rank has failed."""
-        self._length, self._dtype = n + 1, dtype
-        room = np.zeros(n + 1 + _LINE // dtype.itemsize, dtype)
-        start = -room.ctypes.data % _LINE // dtype.itemsize
-        return room[start : start + n + 1]
+    def make_room(self, n: int, dtype: np.dtype) -> None:
+        """Make `vector`, of the n numbers that ranks exchange from now on and one more that says whether a rank has failed."""
+        row_bytes = -(-(n + 1) * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
+        memory = self._memory_of_all(self.size * row_bytes)
+        rows = np.frombuffer(memory or mmap.mmap(-1, row_bytes), dtype).reshape(-1, row_bytes // dtype.itemsize)
+        self.vector = rows[self.rank if memory else 0, : n + 1]
+        if memory and self._wait:
+            line = _LINE // dtype.itemsize
+            ends = (rows.shape[1] // line * rank // self.size * line for rank in (self.rank, self.rank + 1))
+            self._sum = partial(_sum_in_memory, self._wait, partial(_core.core.add_up, rows, *ends))
 
-    def exchange(self, vector: np.ndarray) -> None:
-        """Replace a vector by the sum of the ranks' vectors.
+    def _memory_of_all(self, n_bytes: int) -> mmap.mmap | None:
+        """Zeros that all ranks see, where they can wait for each other and are on one machine."""
+        if self.size == 1 or self._wait is None:
+            return None
+        file, names = self.together(lambda: _shared_file(n_bytes) if self.rank == 0 else (None, None))
+        memory, found = self.together(lambda: _mapped(names[0], n_bytes))
+        if file is not None:
+            file.close()
+        return memory if all(found) else None
+
+    def exchange(self) -> None:
+        """Replace `vector` by the sum of the ranks' vectors.
 
         Raises
         ------
@@ -315,8 +338,8 @@ class Ranks:
             A rank has failed.
         """
         if self.size > 1:
-            self._sum(vector)
-        if vector[-1]:
+            self._sum()
+        if self.vector[-1]:
             self._raise_for(self._comm.allgather(None))
 
     @contextmanager
@@ -328,29 +351,62 @@ class Ranks:
             raise
         except BaseException as error:
             if not self._is_over:
-                vector = np.zeros(self._length, self._dtype)
-                vector[-1] = 1
-                self._sum(vector)
+                self.vector[:] = 0
+                self.vector[-1] = 1
+                self._sum()
                 self._comm.allgather(_text(error))
             raise
 
-    def last_exchange(self, vector: np.ndarray) -> None:
+    def last_exchange(self) -> None:
         """The same as `exchange`, after which no rank waits for another."""
         self._is_over = True
-        self.exchange(vector)
+        self.exchange()
 
-    def _sum_in_place(self, vector: np.ndarray) -> None:
+    def _sum_in_place(self) -> None:
         from mpi4py import MPI
 
-        self._comm.Allreduce(MPI.IN_PLACE, vector)  # type: ignore[attr-defined]
+        self._comm.Allreduce(MPI.IN_PLACE, self.vector)  # type: ignore[attr-defined]
 
-    def _sum_by_object(self, vector: np.ndarray) -> None:
-        vector[:] = self._comm.allreduce(vector)
+    def _sum_by_object(self) -> None:
+        self.vector[:] = self._comm.allreduce(self.vector)
 
     def _raise_for(self, texts: list[str | None]) -> None:
         failed = [f"rank {rank}: {text}" for rank, text in enumerate(texts) if text is not None]
         if failed:
             raise RankError(f"Training has ended on all ranks, because of an error on {'; '.join(failed)}")
+
+
+def _shared_file(n_bytes: int) -> tuple[Any, str | None]:
+    """A file of zeros in memory, which is gone when it is closed, and its name; None if there cannot be one."""
+    try:
+        file = NamedTemporaryFile(dir=_MEMORY, prefix="fastnet-")
+        os.posix_fallocate(file.fileno(), 0, n_bytes)
+    except OSError:
+        return None, None
+    return file, file.name
+
+
+def _mapped(name: str | None, n_bytes: int) -> tuple[mmap.mmap | None, bool]:
+    """The memory of a file, and whether there is one of this name here."""
+    try:
+        with open(name or "", "r+b") as file:
+            return mmap.mmap(file.fileno(), n_bytes), True
+    except (OSError, ValueError):
+        return None, False
+
+
+def _sum_in_memory(wait: Callable[[], Any], add_up: Callable[[], None]) -> None:
+    """Add up this rank's part of the ranks' vectors, while they wait for each other before and after.
+
+    Ctrl-C, which raises when a call returns, leaves out none of the three: the other ranks get the whole sum.
+    """
+    try:
+        wait()
+    finally:
+        try:
+            add_up()
+        finally:
+            wait()
 
 
 def _one_row(rows: Rows) -> Rows:
@@ -408,10 +464,9 @@ class RankSession(Session):
 
     def _start(self, seed: int, step: int) -> None:
         self._seed = seed
-        ranks, network = self._part.ranks, self.network
+        ranks = self._part.ranks
         m = int(self._part.sizes[ranks.rank])
         self._bounds = m * np.arange(self.steps_per_epoch + 1) // self.steps_per_epoch
-        self._vector = ranks.vector(network.n_params + 3, network.dtype)
         X, y, sample_weight = self._part.rows if m else _one_row(self._part.rows)
         self._trainer = self._new_trainer(
             X=X,
@@ -419,13 +474,13 @@ class RankSession(Session):
             sample_weight=sample_weight,
             batch_size=max(int(np.diff(self._bounds).max()), 1),
             seed=int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1, np.uint64)[0]),
-            exchange=(self._exchange if ranks.size > 1 else _NOTHING, self._vector),
+            exchange=(self._exchange if ranks.size > 1 else _NOTHING, ranks.vector),
         )
         self._trainer.step = step
 
     def _exchange(self) -> None:
         """Sum the gradient of a batch, its loss, weight and number of rows over the ranks; the core calls it."""
-        self._part.ranks.exchange(self._vector)
+        self._part.ranks.exchange()
 
     def _checksum(self) -> str:
         return f"{len(self._part)} rows of all ranks"
@@ -447,12 +502,12 @@ class RankSession(Session):
         """Take the parameters of rank 0 for the last time."""
         self._share(True, self._part.ranks.last_exchange)
 
-    def _share(self, stop: bool, exchange: Callable[[np.ndarray], None]) -> bool:
-        vector, n = self._vector, self.network.n_params
+    def _share(self, stop: bool, exchange: Callable[[], None]) -> bool:
+        vector, n = self._part.ranks.vector, self.network.n_params
         vector[:] = 0
         if self._part.ranks.rank == 0:
             vector[:n] = self.network.params
             vector[n] = stop
-        exchange(vector)
+        exchange()
         self.network.params[:] = vector[:n]
         return bool(vector[n])

@@ -11,7 +11,9 @@ from helpers import DTYPES, RTOL, distance
 from layer_networks import assert_gradient
 
 import fastnet as fn
+from fastnet import runtime
 from fastnet._core import core
+from fastnet._session import Session
 from fastnet.layers.attention import Attending
 
 T, D = 7, 6
@@ -310,3 +312,53 @@ def test_what_does_not_fit_is_refused():
         fn.Embedding(0, 3)
     with pytest.raises(ValueError, match="deviation"):
         fn.Embedding(3, 3, deviation=0)
+
+
+class TestGradientsOfGroups:
+    """Of a batch whose layers make more than the cache holds, gradients are made on the way back, by pieces of groups of rows."""
+
+    LAYERS = (
+        fn.Dense(16, "gelu"), fn.Positions("sinusoidal"), fn.TransformerBlock(2, 64, dropout=0.1), fn.LayerNorm(),
+        fn.GlobalPool(), fn.Dense(2, "softmax"),
+    )  # fmt: skip
+
+    def data(self, rng, ragged):
+        X, y = rng.standard_normal((43, 50, D)), rng.integers(0, 2, 43)
+        return [row[:n] for row, n in zip(X, rng.integers(1, 51, 43), strict=True)] if ragged else X, y
+
+    def network(self, ragged=False, dtype="float64"):
+        return fn.Network(list(self.LAYERS), input_shape=(50, D), ragged=ragged, dtype=dtype, random_state=0)
+
+    def test_room_is_that_of_pieces(self, rng):
+        X, y = self.data(rng, False)
+        net = self.network()
+        options = {"loss": "cross_entropy", "optimizer": "adam", "random_state": 0}
+        room = [Session(net, X.reshape(43, -1), y, batch_size=rows, **options)._trainer.workspace_bytes for rows in (20, 40)]
+        assert room[1] < 1.1 * room[0]
+
+    @pytest.mark.parametrize("ragged", [False, True])
+    def test_gradient(self, ragged, rng):
+        """The mean of those of single rows, which are made as one."""
+        X, y = self.data(rng, ragged)
+        net = self.network(ragged)
+        J, gradient = net.loss_and_grad(X, y)
+        alone = [net.loss_and_grad(X[i : i + 1], y[i : i + 1]) for i in range(len(y))]
+        assert distance(gradient.flat, np.mean([g.flat for _, g in alone], axis=0)) < 1e-12
+        assert distance(J, np.mean([loss for loss, _ in alone])) < 1e-12
+
+    @pytest.mark.parametrize("options", [{}, {"max_grad_norm": 0.1}])
+    @pytest.mark.parametrize("ragged", [False, True])
+    def test_bits_do_not_depend_on_threads(self, options, ragged, dtype, rng, monkeypatch):
+        monkeypatch.setattr(runtime, "thread_limit", lambda n=None: n or 1)  # also on a machine with fewer CPUs
+        X, y = self.data(rng, ragged)
+        nets = [self.network(ragged, dtype) for _ in range(3)]
+        for n_threads, net in enumerate(nets, 1):
+            net.fit(X, y, batch_size=20, epochs=2, random_state=0, n_threads=n_threads, **options)
+        assert nets[0].params.tobytes() == nets[1].params.tobytes() == nets[2].params.tobytes()
+
+    def test_updates_are_those_of_the_gradient(self, rng):
+        X, y = self.data(rng, False)
+        net, twin = self.network(), self.network()
+        net.fit(X, y, optimizer=fn.SGD(0.1), batch_size=len(y), epochs=1, sampling="sequential", schedules={"dropout": 0.0})
+        twin.params[:] -= 0.1 * twin.loss_and_grad(X, y)[1].flat
+        assert distance(net.params, twin.params) < 1e-13

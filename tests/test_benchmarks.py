@@ -36,7 +36,7 @@ from benchmarks import (  # noqa: E402
 from benchmarks.__main__ import ON_REQUEST  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
 from benchmarks._layers import LayerInference, LayerTraining, products  # noqa: E402
-from benchmarks._links import LINKS, Link  # noqa: E402
+from benchmarks._links import Link  # noqa: E402
 from benchmarks._peers import DEFAULT_THREADS, PEERS, Unsupported  # noqa: E402
 from benchmarks._pool import Entry, Pool, peers  # noqa: E402
 from benchmarks._results import Options, Series, check, merged, ratios, row, save, slope, spread, without_goals  # noqa: E402
@@ -219,7 +219,8 @@ class TestReport:
     @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "results").glob("*.json")), ids=lambda path: path.name)
     def test_committed_results_can_be_reported(self, path):
         results = json.loads(path.read_text())
-        assert results["options"]["rounds"] >= (3 if set(results["groups"]) <= {"tabular", "ablation"} else 5)
+        long = {"tabular", "realmlp", "realmlp_time", "ablation"}
+        assert results["options"]["rounds"] >= (3 if set(results["groups"]) <= long else 5)
         assert not results["options"]["quick"]
         assert not set(FORCING) & set(results["environment"]["variables"])
         assert _report.markdown(results)
@@ -376,13 +377,11 @@ class TestSeveralProcesses:
         monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None)
         with Pool(FAST) as pool:
             rows = distributed.run(pool, [TINY], [TINY], [TINY], [])["rows"]
-        assert [row["name"] for row in rows] == ["tiny, one rank", "tiny, two ranks", "tiny, 1 Gbit/s, 100 us"]
+        assert [row["name"] for row in rows] == ["tiny, one rank", "tiny, two ranks", "tiny, 1 Gbit/s"]
         assert [set(row["times"]) for row in rows] == [
-            {"fit", "one rank"}, {"one thread", "threads", "two processes apart"}, {"one rank", "2 machines", "3 machines"}
+            {"fit", "one rank"}, {"one thread", "threads", "two processes apart"}, {"one rank"}
         ]  # fmt: skip
         assert rows[1]["checks"][-1]["what"] == "one thread / two processes apart, the limit"
-        # Four batches an epoch, in each of which two machines wait for one exchange at least.
-        assert rows[2]["times"]["2 machines"]["min"] > 1e3 * 4 * LINKS[0].exchange(2, 4 * TINY.n_params)
         assert json.dumps(rows)
 
     def test_a_tiny_run_of_data_larger_than_memory(self, monkeypatch):

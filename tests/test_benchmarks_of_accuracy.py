@@ -19,10 +19,13 @@ sys.path.insert(0, str(ROOT))
 import fastnet  # noqa: E402
 from benchmarks import (  # noqa: E402
     _pages,
+    _realmlp,
+    _realmlp_report,
     _recipes_report,
     _report,
     _series_report,
     _tabular_report,
+    realmlp,
     recipes,
     series,
     tabular,
@@ -31,7 +34,7 @@ from benchmarks import (  # noqa: E402
 from benchmarks._environment import header  # noqa: E402
 from benchmarks._pool import Pool  # noqa: E402
 from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
-from benchmarks._results import Options, row  # noqa: E402
+from benchmarks._results import Options, Series, check, row  # noqa: E402
 from benchmarks._series import FOLDS, SERIES, MiniRocket  # noqa: E402
 from benchmarks._tables import TABLES  # noqa: E402
 from benchmarks._tabular_methods import ABLATIONS, METHODS, REFERENCE  # noqa: E402
@@ -266,6 +269,86 @@ class TestTabular:
         whole, *others = [recipe.make(False, 0).get_params() for recipe in ABLATIONS]
         assert whole == {**fastnet.TabularClassifier(random_state=0, n_threads=1).get_params()}
         assert all(sum(other[name] != value for name, value in whole.items()) == 1 for other in others)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A model of two epochs of a table of a number, two categories and many."""
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.standard_normal(80), "b": rng.choice(["u", "v"], 80), "c": rng.integers(12, size=80).astype(str)})
+    return _realmlp.RealMLP(n_epochs=2).fit(X, np.where(X["a"] > 0, "yes", "no")), X
+
+
+class TestRealMLP:
+    def test_rates_and_decay_of_each_kind_of_parameter(self, fitted):
+        rates = _realmlp.rate_factors(fitted[0].network_)
+        decays = _realmlp.decay_factors(rates)
+        biases = {f"{number}.b": 0.1 for number in (3, 5, 7, 9)}
+        weights = {f"{number}.W": 1.0 for number in (3, 5, 7, 9)}
+        embedding = dict.fromkeys((f"1.1.1.{name}" for name in ("periodic.w", "periodic.phase", "linear.W", "linear.b")), 0.1)
+        others = {"1.3.1.E": 1.0, "2.s": 6.0, **{f"{number}.p": 0.1 for number in (4, 6, 8)}}
+        assert rates == {**biases, **weights, **embedding, **others}
+        assert decays == {**dict.fromkeys(biases, 0.0), **weights, **embedding, **others}
+
+    def test_four_waves_and_a_flat_half(self):
+        ends, peaks = ([(2**k - 1) / 15 for k in np.arange(4) + start] for start in (0.0, 0.5))
+        assert [_realmlp.four_cycles(t) for t in ends] == pytest.approx([0] * 4, abs=1e-12)
+        assert [_realmlp.four_cycles(t) for t in peaks] == pytest.approx([1] * 4)
+        assert [_realmlp.flat_then_cosine(t) for t in (0, 0.49, 0.75, 1)] == pytest.approx([1, 1, 0.5, 0])
+
+    def test_units_suit_the_data(self, fitted):
+        model, X = fitted
+        rows = model.prepare_.transform(X)
+        network = fastnet.Network(model._layers(2), rows.shape[1], random_state=1)
+        _realmlp.initialise_from(network, rows, np.random.default_rng(1))
+        for number in (3, 5, 7):
+            Z = network.activations(rows)[number]
+            assert Z.std(axis=0) == pytest.approx(1, rel=1e-3)
+            assert (Z.min(axis=0) <= 0).all() and (Z.max(axis=0) >= 0).all()
+
+    def test_the_last_of_the_best_epochs_is_kept(self):
+        network = fastnet.Network([fastnet.Dense(1, "identity")], 1, random_state=0)
+        badness = iter([3.0, 2.0, 2.0, 4.0])
+        best, weights = _realmlp.BestEpoch(lambda: next(badness)), []
+        watch = fastnet.Callback()
+        watch.on_epoch_end = lambda session: weights.append(session.network.weights[0].item())
+        network.fit([[1.0], [2.0]], [5.0, 9.0], epochs=4, learning_rate=0.1, callbacks=[watch, best])
+        assert network.weights[0].item() == weights[2] and len(set(weights)) == 4
+
+    def test_predictions_of_both_kinds(self, fitted):
+        model, X = fitted
+        p = model.predict_proba(X.assign(c="unheard of"))
+        assert p.shape == (80, 2) and list(model.classes_) == ["no", "yes"] and p.sum(axis=1) == pytest.approx(1)
+        y = 100 + 10 * X["a"]
+        values = _realmlp.RealMLP(regression=True, n_epochs=48).fit(X, y).predict(X)
+        assert y.min() <= values.min() and values.max() <= y.max() and np.corrcoef(values, y)[0, 1] > 0.8
+
+    def test_the_report_is_of_ratios_to_pytabkit(self):
+        rows = [
+            row(name, "", 1, {}, [], section="realmlp", scores=_scores("error", a=[value], b=[value]))
+            for name, value in ((realmlp.OWN, 0.1), (realmlp.REFERENCE, 0.2))
+        ]
+        environment = {"packages": {"pytabkit": "1.7.3", "torch": "2.13.0"}, "cores": 2, "cpu": "CPU"}
+        timed = row("quake", "s", 1, {"fastnet": Series([2.0])}, [check("pytabkit", [6.0], 5.0)])
+        groups = {"realmlp": {"rows": rows}, "realmlp_time": {"rows": [timed]}}
+        results = {"environment": environment, "options": {"rounds": 1, "train_rows": 1000}, "groups": groups}
+        text = _realmlp_report.accuracy(results, "here.json")["accuracy"]
+        assert "splits of each table: 1;" in text
+        rows[0]["scores"]["a"]["seconds"].append(1.0)
+        assert "splits of each table: 1 to 2;" in _realmlp_report.accuracy(results, "here.json")["accuracy"]
+        assert f"| {realmlp.OWN} | 2 | 0.50 ± 0.00 |  |  | 1.00 |" in text and text.endswith("`benchmarks/results/here.json`.")
+        assert "| quake | 2.00 | 6 |" in _realmlp_report.fits(results, "here.json")["fits"]
+
+    def test_a_tiny_run_without_pytabkit(self, monkeypatch):
+        pytest.importorskip("pandas")
+        monkeypatch.setattr("benchmarks._recipes.find_spec", lambda name: None if name == "pytabkit" else name)
+        own = replace(realmlp.METHODS[0], make=lambda regression, seed: _realmlp.RealMLP(regression, seed, n_epochs=1))
+        tables = [table for table in TABLES if table.name == "diabetes"]
+        with Pool(Options(rounds=1, train_rows=100)) as pool:
+            group = realmlp.run(pool, [own, *realmlp.METHODS[1:]], tables)
+        assert len(pool.notes) == 2 and all("pytabkit is not installed" in note for note in pool.notes)
+        assert [row["name"] for row in group["rows"]] == [realmlp.OWN]
 
 
 class TestSeries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import sys
@@ -127,10 +128,32 @@ class TestFit:
         assert "parts: 110 rows, 10 more without a target left out, 5 columns; classification of dear, 2 classes" in out
         assert max(len(X) for X, _, _ in longest) == 25
         assert fn.load("m").target_names_ == ["dear"]
-        assert "error: " in run("evaluate m parts")
         assert "has no column 'dare'; did you mean 'dear'?" in run("fit parts --target dare -o m", 2)
         (folder / "empty").mkdir()
         assert "no folder with files *.parquet" in run("fit empty --target dear -o m", 2)
+
+    @pytest.mark.parametrize("target", ["dear", "price"])
+    def test_predictions_and_scores_of_a_folder_are_those_of_the_whole(self, target, folder, monkeypatch):
+        pytest.importorskip("pyarrow")
+        (folder / "parts").mkdir()
+        frame = houses().astype({"dear": object})
+        frame.loc[30:34, target] = None
+        frame.to_parquet("whole.parquet")
+        for number, rows in enumerate(np.split(np.arange(120), [8, 60])):
+            frame.iloc[rows].to_parquet(f"parts/{number}.parquet", row_group_size=25)
+        run(f"fit whole.parquet --target {target} -o m --preset fast")
+        proba = "--proba" if target == "dear" else ""
+        run(f"predict m whole.parquet -o whole.csv {proba}")
+        of_whole = run("evaluate m whole.parquet").removeprefix("whole.parquet")
+        assert ": 115 rows with a target" in of_whole
+        monkeypatch.setattr(_commands, "read_table", None)
+        assert run("evaluate m parts").removeprefix("parts") == of_whole
+        printed = io.StringIO(run(f"predict m parts {proba}"))
+        for name in ("out.csv", "out.parquet"):
+            assert f"120 predictions written to {name}" in run(f"predict m parts -o {name} {proba}")
+        expected = pd.read_csv("whole.csv")
+        for found in (pd.read_csv(printed), pd.read_csv("out.csv"), pd.read_parquet("out.parquet")):
+            pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
 
     @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "t.feather"])
     def test_polars_reads_where_pandas_is_missing(self, name, monkeypatch):

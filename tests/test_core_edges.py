@@ -277,3 +277,16 @@ def test_the_core_refuses_a_row_that_does_not_exist(rng):
     with pytest.raises(IndexError, match="order holds 40, which is no row number: there are 40 rows"):
         session._trainer.run(np.array([3, 40, 0], np.uint32), np.array([0.1]))
     assert np.array_equal(net.params, before)
+
+
+def test_sums_over_rows_stay_within_the_rows():
+    rows = np.arange(12.0).reshape(3, 4)
+    core.add_up(rows, 1, 3)
+    assert np.array_equal(rows, [[0, 15, 18, 3], [4, 15, 18, 7], [8, 15, 18, 11]])
+    for start, stop in [(-1, 2), (3, 2), (2, 5)]:
+        with pytest.raises(ValueError, match=f"have none from {start} to {stop}"):
+            core.add_up(rows, start, stop)
+    with pytest.raises(TypeError, match="float32 or float64, got int64"):
+        core.add_up(rows.astype(np.int64), 0, 1)
+    with pytest.raises(ValueError, match="C-contiguous"):
+        core.add_up(rows.T, 0, 1)

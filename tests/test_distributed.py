@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
-import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,11 +26,12 @@ LAYERS = [fn.Dense(8, "tanh"), fn.Dense(3, "softmax")]
 class Threads:
     """Communicators of ranks that are threads; they add up in the order of the ranks."""
 
-    def __init__(self, size):
+    def __init__(self, size, kind=None):
         self.size, self.barrier, self.board = size, threading.Barrier(size, timeout=PATIENCE), [None] * size
+        self._kind = kind or Rank
 
     def rank(self, number):
-        return Rank(self, number)
+        return self._kind(self, number)
 
     def run(self, function):
         """What ``function(comm)`` gives or raises on each rank."""
@@ -62,6 +61,16 @@ class Rank:
         return sum(self.allgather(vector.copy()))
 
 
+class Neighbour(Rank):
+    """A rank that shares memory with the others."""
+
+    def Barrier(self):
+        self._ranks.barrier.wait()
+
+    def allreduce(self, vector):
+        raise AssertionError("sums are made in memory")
+
+
 def build(dtype="float64", layers=LAYERS, seed=0):
     return fn.Network(layers, 5, dtype=dtype, random_state=seed)
 
@@ -77,7 +86,7 @@ def dealt(sizes, *arrays):
     return [[array[end - size : end] for array in arrays] for size, end in zip(sizes, ends, strict=True)]
 
 
-def trained(sizes, *, weighted=False, of_rank=None, layers=LAYERS, dtype="float64", **options):
+def trained(sizes, *, kind=None, weighted=False, of_rank=None, layers=LAYERS, dtype="float64", **options):
     """Networks and histories of all ranks, of which rank r has ``sizes[r]`` rows; or the errors."""
     parts = dealt(sizes, *arrays(sum(sizes)))
 
@@ -88,7 +97,7 @@ def trained(sizes, *, weighted=False, of_rank=None, layers=LAYERS, dtype="float6
         kwargs = {"random_state": 0, "sample_weight": w if weighted else None} | options | own
         return net, fn.distributed.fit(net, X, y, comm=comm, **kwargs)
 
-    return Threads(len(sizes)).run(train)
+    return Threads(len(sizes), kind).run(train)
 
 
 def interleaved(sizes, batch_size):
@@ -296,6 +305,63 @@ class TestFailures:
             fn.distributed.fit(build(), *arrays()[:2], comm=object())
 
 
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="files of this system are no memory")
+class TestOneMachine:
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("sizes", [(120, 120), (200, 7, 0, 33)])
+    def test_ranks_add_up_in_their_memory_to_the_same_bits(self, sizes, dtype):
+        options = {"batch_size": 24, "epochs": 2, "weighted": True, "dtype": dtype}
+        (net, _), *_ = trained(sizes, **options)
+        for other, _ in trained(sizes, kind=Neighbour, **options):
+            assert np.array_equal(other.params, net.params)
+
+    @pytest.mark.parametrize("missing", ["no file", "a file that one rank does not see"])
+    def test_without_memory_in_common_the_communicator_adds_up(self, missing, monkeypatch, tmp_path):
+        class Anywhere(Neighbour):
+            allreduce = Rank.allreduce
+
+        if missing == "no file":
+            monkeypatch.setattr(fn.distributed, "_MEMORY", tmp_path / "nowhere")
+        else:
+            answers = iter([(None, False)])
+            mapped = fn.distributed._mapped
+            monkeypatch.setattr(fn.distributed, "_mapped", lambda *args: next(answers, None) or mapped(*args))
+        options = {"batch_size": 24, "epochs": 2}
+        (net, _), _ = trained((100, 140), **options)
+        for other, _ in trained((100, 140), kind=Anywhere, **options):
+            assert np.array_equal(other.params, net.params)
+
+    def test_no_file_is_left(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(fn.distributed, "_MEMORY", tmp_path)
+        trained((100, 140), kind=Neighbour, batch_size=24, epochs=1)
+        assert not list(tmp_path.iterdir())
+
+    def test_an_interrupt_leaves_the_other_ranks_a_whole_sum(self):
+        def ended_by(call):
+            calls = 0
+
+            class Interrupted(Neighbour):
+                def Barrier(self):
+                    nonlocal calls
+                    super().Barrier()
+                    calls += self.rank
+                    if self.rank and calls == call:
+                        raise KeyboardInterrupt
+
+            nets = [build(), build()]
+            parts = dealt((100, 140), *arrays()[:2])
+            options = {"batch_size": 24, "epochs": 2, "random_state": 0}
+            other, interrupted = Threads(2, Interrupted).run(
+                lambda comm: fn.distributed.fit(nets[comm.rank], *parts[comm.rank], comm=comm, **options)
+            )
+            assert isinstance(interrupted, KeyboardInterrupt)
+            assert isinstance(other, RankError) and "rank 1: KeyboardInterrupt" in str(other)
+            return nets[0].params
+
+        before, after, later = (ended_by(call) for call in (7, 8, 9))
+        assert np.array_equal(before, after) and not np.array_equal(after, later)
+
+
 SCRIPT = """
 import os, signal, sys
 import numpy as np
@@ -356,28 +422,3 @@ class TestMPI:
         result = self.run(2, what, tmp_path)
         assert result.returncode != 0 and message in result.stderr
         assert not list(tmp_path.glob("*.npy"))
-
-
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
-def test_the_program_of_the_guide_with_a_group_of_torch(tmp_path):
-    page = (ROOT / "docs" / "guide" / "distributed.md").read_text(encoding="utf-8")
-    lines = page.partition("\n## torch.distributed\n")[2].splitlines()
-    code = textwrap.dedent("\n".join(line for line in lines if line.startswith("    ") or not line))
-    init = f'"gloo", init_method="file://{tmp_path}/group", rank=int(__import__("sys").argv[1]), world_size=2'
-    assert code.count('"gloo"') == 1
-    (tmp_path / "train.py").write_text(code.replace('"gloo"', init))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(tmp_path / "train.py")]
-    ranks = [
-        subprocess.Popen([*command, str(rank)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for rank in range(2)
-    ]
-    try:
-        outputs = [rank.communicate(timeout=PATIENCE) for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0, 0], outputs
-    found = [re.fullmatch(r"rank (\d): R2 (.+), (.+)\n", out) for out, _ in outputs]
-    assert all(match and float(match[2]) > 0.9 for match in found), outputs
-    assert found[0][3] == found[1][3]

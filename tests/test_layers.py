@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -123,9 +124,10 @@ class TestEverythingElse:
         with pytest.raises(ValueError, match="toarray"):
             build("norm").forward(X)
 
-    def test_dropout_layer_is_the_dropout_of_the_layer_before(self, rng):
+    @pytest.mark.parametrize("before, layer", [([], partial(fn.Dense, 9)), ([fn.Dense(9, "identity")], fn.Parametric)])
+    def test_dropout_layer_is_the_dropout_of_the_layer_before(self, before, layer, rng):
         X, y = rng.standard_normal((20, N_IN)), rng.random((20, 2))
-        layers = [[fn.Dense(9, "tanh"), fn.Dropout(0.4)], [fn.Dense(9, "tanh", dropout=0.4)]]
+        layers = [[*before, layer("tanh"), fn.Dropout(0.4)], [*before, layer("tanh", dropout=0.4)]]
         nets = [fn.Network([*hidden, fn.Dense(2, "identity")], N_IN, dtype="float64", random_state=0) for hidden in layers]
         means = []
         for net in nets:

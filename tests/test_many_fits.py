@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import fastnet as fn
-from fastnet import runtime
+from fastnet import _many, runtime
+from fastnet._core import core
 
 
 def arrays(m=120):
@@ -29,6 +30,114 @@ def test_networks_are_those_of_single_fits():
         assert model is same
         net.fit(X, y, epochs=3, batch_size=8, n_threads=1, **options)
         np.testing.assert_array_equal(model.params, net.params)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"learning_rate": "cosine", "optimizer": "sgd", "epochs": 4},
+        {"sampling": "sequential", "max_grad_norm": 0.1, "batch_size": 50},
+        {"sample_weight": np.arange(120.0), "l2": 0.1, "optimizer": fn.AdamW()},
+        {
+            "augment": fn.augment.Jitter(0.1),
+            "learning_rate_factors": {"W": 0.5},
+            "decay_factors": {"b": 1.0},
+            "weight_decay": 0.01,
+        },
+        {"sampling": "random"},
+        {"optimizer": "lbfgs"},
+        {"learning_rate_init": 0.1, "max_iter": 2},
+    ],
+    ids=lambda options: "-".join(options),
+)
+def test_whatever_the_options_networks_are_those_of_single_fits(options):
+    X, y = arrays()
+
+    def different():
+        hidden = [[fn.Dense(5, "relu", dropout=0.2)], [fn.Dense(4, "tanh"), fn.BatchNorm()], []]
+        kinds = [{"dtype": "float64"}, {}, {"n_members": 2}]
+        pairs = list(zip(hidden, kinds, strict=True))[2 if options.get("optimizer") == "lbfgs" else 0 :]
+        return [fn.Network([*some, fn.Dense(2, "softmax")], 4, random_state=3, **kind) for some, kind in pairs]
+
+    many = fn.fit_many(different(), X, y, random_state=1, **options)
+    for model, net in zip(many, different(), strict=True):
+        net.fit(X, y, random_state=1, n_threads=1, **options)
+        np.testing.assert_array_equal(model.params, net.params)
+        np.testing.assert_array_equal(model.forward(X), net.forward(X))
+
+
+def test_small_networks_share_calls_of_the_core_and_data(monkeypatch):
+    X, y = arrays()
+    sizes, checked, train_many, dataset = [], [], core.train_many, _many.dataset
+    monkeypatch.setattr(core, "train_many", lambda runs: sizes.append(len(runs)) or train_many(runs))
+    monkeypatch.setattr(_many, "dataset", lambda *data: checked.append(data) or dataset(*data))
+    fn.fit_many(networks(100), X, y, epochs=2, n_threads=2)
+    assert sum(sizes) == 100 and len(sizes) in (4, 5) and len(checked) == 1
+    sizes.clear()
+    monkeypatch.setattr(_many, "_WORK_OF_A_CALL", 1)
+    fn.fit_many(networks(3), X, y, epochs=1)
+    assert sizes == [1, 1, 1]
+
+
+def test_a_fit_of_a_class_of_ones_own_is_called():
+    X, y = arrays()
+
+    class Counted(fn.Network):
+        fits = 0
+
+        def fit(self, *args, **options):
+            self.fits += 1
+            return super().fit(*args, **options)
+
+    models = fn.fit_many([Counted([fn.Dense(2, "softmax")], 4, random_state=seed) for seed in range(2)], X, y, epochs=1)
+    assert [model.fits for model in models] == [1, 1]
+
+
+@pytest.mark.parametrize("loss", [fn.losses.Quantile([0.1, 0.9]), "huber"], ids=["quantile", "huber"])
+def test_losses_with_parameters(loss):
+    X, _ = arrays()
+    models, net = ([fn.Network([fn.Dense(2, "identity")], 4, random_state=0) for _ in range(n)] for n in (2, 1))
+    y = X[:, 0] if loss != "huber" else X[:, :2]
+    fn.fit_many(models, X, y, loss=loss, epochs=2, random_state=0)
+    net[0].fit(X, y, loss=loss, epochs=2, random_state=0, n_threads=1)
+    np.testing.assert_array_equal(models[1].params, net[0].params)
+
+
+def test_a_network_that_diverges_ends_as_alone(monkeypatch):
+    X, y = arrays()
+    monkeypatch.setattr(runtime, "thread_limit", lambda n_threads: 1)
+    each = [{}, {"optimizer": fn.SGD(1e30), "loss": "squared_error"}, {}]
+    layers = [fn.Dense(5), fn.Dense(1, "identity")]
+    models, net = ([fn.Network(layers, 4, random_state=0) for _ in range(n)] for n in (6, 1))
+    before = models[2].params.copy()
+    with pytest.raises(fn.DivergenceError) as alone:
+        net[0].fit(X, y, random_state=0, n_threads=1, **each[1])
+    with pytest.raises(fn.DivergenceError) as together:
+        fn.fit_many(models, X, y, each=each + [{}] * 3, random_state=0)
+    assert str(together.value) == str(alone.value) and (together.value.epoch, together.value.batch) == (1, alone.value.batch)
+    np.testing.assert_array_equal(models[1].params, net[0].params)
+    np.testing.assert_array_equal(models[2].params, before)
+    assert (models[0].params != before).any()
+
+
+def test_a_loss_that_grows_is_told_of():
+    X, y = arrays()
+    models = [fn.Network([fn.Dense(1, "identity")], 4, random_state=seed) for seed in range(3)]
+    each = [{}, {"learning_rate": 3.0}, {}]
+    with pytest.warns(fn.DivergenceWarning, match="the loss grew") as caught:
+        fn.fit_many(models, X, y, each=each, optimizer="sgd", batch_size=120, epochs=15, random_state=0, n_threads=1)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_a_network_that_is_being_trained_is_refused():
+    X, y = arrays()
+
+    class Again(fn.Callback):
+        def on_epoch_end(self, session):
+            fn.fit_many([*networks(1), session.network], X, y, epochs=1, n_threads=2)
+
+    with pytest.raises(RuntimeError, match="being trained already"):
+        networks(1)[0].fit(X, y, epochs=1, callbacks=[Again()])
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")

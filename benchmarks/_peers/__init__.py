@@ -1,9 +1,10 @@
 """The libraries that fastnet is compared with, a module for each.
 
 A module has a function for each kind of task that it can do: `trainer`, `predictor`, `table`, `gemm`, `kernel`,
-`concurrent`, `spread` or `streamed`. The function takes the task and a number of threads (None: the library's default),
-prepares everything that a user would do once, and returns the job: a function of n that does the work n times. It raises
-`Unsupported` for a task that the library cannot do. Predictors take and return NumPy arrays; their jobs return the last one.
+`concurrent`, `spread`, `streamed` or `tabular_fit`. The function takes the task and a number of threads (None: the library's
+default), prepares everything that a user would do once, and returns the job: a function of n that does the work n times. It
+raises `Unsupported` for a task that the library cannot do. Predictors take and return NumPy arrays; their jobs return the last
+one.
 """
 
 from __future__ import annotations
@@ -33,10 +34,14 @@ PEERS = {
     "ONNX Runtime": Peer("onnx", "onnxruntime"),
     "NumPy": Peer("numpy", "numpy"),
     "LightGBM": Peer("lightgbm", "lightgbm"),
+    "pytabkit": Peer("pytabkit", "pytabkit"),
     "fastnet, two ranks": Peer("fastnet_ranks", "mpi4py"),
     "fastnet on Dask": Peer("fastnet_dask", "distributed"),
     "PyTorch DDP, two ranks": Peer("torch_ranks", "torch"),
     "dask-ml Incremental": Peer("dask_ml", "dask_ml"),
+    "one number between 2 machines": Peer("fastnet_machines", "torch"),
+    "2 machines": Peer("fastnet_machines", "torch"),
+    "3 machines": Peer("fastnet_machines", "torch"),
     "Parquet": Peer("fastnet", "pyarrow"),
     "reading Parquet alone": Peer("fastnet", "pyarrow"),
 }

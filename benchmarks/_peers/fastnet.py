@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 
 import fastnet as fn
-from benchmarks._tasks import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Concurrent, Inference, Streamed, Training
+from benchmarks._tasks import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Concurrent, Inference, Many, Streamed, Training
 from benchmarks._timing import Job
 
 _OPTIMIZERS = {
@@ -89,6 +89,23 @@ def _fits(task: Concurrent) -> Job:
 
     def train(n: int) -> None:
         list(executor.map(lambda train_one: train_one(n), trainers))
+
+    return train
+
+
+def many(task: Many, n_threads: int | None) -> Job:
+    """A unit of work is a fit of each network."""
+    X, y = task.training.data()
+    networks = [network(task.training) for _ in range(task.fits)]
+    options = {"batch_size": task.training.batch_size, "epochs": task.epochs, "random_state": 0}
+
+    def train(n: int) -> None:
+        for _ in range(n):
+            if task.together:
+                fn.fit_many(networks, X, y, n_threads=n_threads, **options)
+                continue
+            for one in networks:
+                one.fit(X, y, n_threads=1, **options)
 
     return train
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,20 @@ from threadpoolctl import threadpool_limits
 
 import fastnet as fn
 from fastnet.cli import _scores
-from fastnet.cli._data import TASKS, Data, Model, columns_of, read_data, target_column, targets_of, text_columns
+from fastnet.cli._data import (
+    TASKS,
+    Data,
+    Model,
+    columns_of,
+    has_value,
+    read_data,
+    target_column,
+    targets_of,
+    text_columns,
+)
 from fastnet.cli._errors import OneLine, one_line, refusing
-from fastnet.cli._files import check_writable, check_written_format, read_table, write_table
-from fastnet.cli._folders import is_read_in_pieces, read_folder
+from fastnet.cli._files import check_writable, check_written_format, csv_of, read_table, write_table
+from fastnet.cli._folders import column_of, is_read_in_pieces, pieces_of, read_folder
 from fastnet.cli._peers import installed
 from fastnet.data import Blocks
 from fastnet.tabular import TabularClassifier, TabularRegressor
@@ -35,8 +46,8 @@ _NEW = click.Path(path_type=Path)
 def fastnet(context: click.Context) -> None:
     """Learn tables: numbers, categories, text, dates and missing values, with no tuning.
 
-    Tables are files of CSV (also .gz, .zip, .xz), Parquet or Feather; training also takes a folder of Parquet files, larger
-    than memory if need be.
+    Tables are files of CSV (also .gz, .zip, .xz), Parquet or Feather, or folders of Parquet files, larger than memory if need
+    be.
     `python -m fastnet` trains a network on one of scikit-learn's data sets, to see that all works.
     """
     if context.invoked_subcommand is None:
@@ -118,29 +129,37 @@ def predict(model: Path, table: Path, output: Path | None, proba: bool) -> None:
     estimator = _model(model)
     if proba and isinstance(estimator, TabularRegressor):
         raise click.ClickException(f"{model} predicts values, which have no probabilities: leave --proba out")
-    rows = read_table(table, text_columns(estimator, *(estimator.target_names_ or [])))
-    X = columns_of(estimator, rows, table)
-    with refusing(ValueError, TypeError, about=str(table)):
-        columns = _predictions(estimator, X, proba)
-    found = nw.from_dict(columns, backend=rows.implementation)
+    found = (_predictions(estimator, rows, table, proba) for rows in _pieces(estimator, table))
     if output is None:
-        click.echo(found.write_csv(), nl=False)
+        for text in csv_of(found):
+            click.echo(text, nl=False)
         return
     with refusing(OSError, about=f"{output} cannot be written"):
-        write_table(found, output)
-    click.echo(f"{len(found):,} predictions written to {output}")
+        n_rows = write_table(found, output)
+    click.echo(f"{n_rows:,} predictions written to {output}")
 
 
-def _predictions(model: Any, X: Any, proba: bool) -> dict[str, np.ndarray]:
+def _pieces(model: Model, table: Path) -> Iterator[nw.DataFrame[Any]]:
+    """The rows to predict: of a folder one piece after the other, of a file all at once."""
+    if is_read_in_pieces(table):
+        return pieces_of(table)
+    return iter([read_table(table, text_columns(model, *(model.target_names_ or [])))])
+
+
+def _predictions(model: Any, rows: nw.DataFrame[Any], table: Path, proba: bool) -> nw.DataFrame[Any]:
     """Columns of predictions: named as the target is, and for probabilities with the class behind it."""
-    predicted = model.predict(X)
+    X = columns_of(model, rows, table)
+    with refusing(ValueError, TypeError, about=str(table)):
+        predicted = model.predict(X)
+        p = model.predict_proba(X) if proba else None
     names = model.target_names_ or ["prediction"]
-    if not proba:
+    if p is None:
         flat = predicted.reshape(len(predicted), -1)
         names = names if len(names) == flat.shape[1] else [f"{names[0]}_{number}" for number in range(flat.shape[1])]
-        return dict(zip(names, flat.T, strict=True))
-    p = model.predict_proba(X)
-    return {names[0]: predicted} | {f"{names[0]}_{label}": p[:, k] for k, label in enumerate(model.classes_)}
+        columns = dict(zip(names, flat.T, strict=True))
+    else:
+        columns = {names[0]: predicted} | {f"{names[0]}_{label}": p[:, k] for k, label in enumerate(model.classes_)}
+    return nw.from_dict(columns, backend=rows.implementation)
 
 
 @fastnet.command()
@@ -151,24 +170,55 @@ def evaluate(model: Path, table: Path, target: str | None) -> None:
     """Compare what the MODEL of a file predicts with the targets in a TABLE."""
     estimator = _model(model)
     target = target_column(estimator, target)
-    X, y = targets_of(estimator, read_table(table, text_columns(estimator, target)), table, target)
+    y, predicted = (_of_folder if is_read_in_pieces(table) else _of_file)(estimator, table, target)
     with refusing(ValueError, TypeError, about=str(table)):
-        scores = _scores_of(estimator, columns_of(estimator, X, table), y)
+        scores = _scores_of(estimator, y, predicted)
     click.echo(f"{table}: {len(y):,} rows with a target")
     for name, value in scores.items():
         click.echo(f"{name}: {_scores.shown(value)}")
 
 
-def _scores_of(model: Any, X: Any, y: np.ndarray) -> dict[str, float]:
-    if hasattr(model, "predict_proba"):
-        return _scores.of_classes(y, model.classes_, model.predict_proba(X))
-    return _scores.of_values(y, model.predict(X))
+def _of_file(model: Model, table: Path, target: str) -> tuple[np.ndarray, np.ndarray]:
+    """The targets that a table has, and what the model predicts there."""
+    X, y = targets_of(model, read_table(table, text_columns(model, target)), table, target)
+    return y, _predicted(model, X, table)
+
+
+def _of_folder(model: Model, table: Path, target: str) -> tuple[np.ndarray, np.ndarray]:
+    """The same of a folder, of which only the targets and what is predicted are in memory at once."""
+    column = column_of(table, target)
+    _, y = targets_of(model, column.to_frame(), table, target)
+    predicted = np.concatenate([_predicted(model, rows, table) for rows in pieces_of(table)])
+    return y, predicted[has_value(column, table).to_numpy()]
+
+
+def _predicted(model: Any, rows: nw.DataFrame[Any], table: Path) -> np.ndarray:
+    X = columns_of(model, rows, table)
+    with refusing(ValueError, TypeError, about=str(table)):
+        return _outputs(model, X)
+
+
+def _outputs(model: Any, X: Any) -> np.ndarray:
+    """Probabilities of classes, or values."""
+    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
+
+
+def _scores_of(model: Any, y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    return (
+        _scores.of_classes(y, model.classes_, predicted) if hasattr(model, "predict_proba") else _scores.of_values(y, predicted)
+    )
 
 
 @fastnet.command()
 @_training_options
-@click.option("--held-out", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.25, show_default=True,
-              metavar="SHARE", help="Share of the rows to test on.")
+@click.option(
+    "--held-out",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.25,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the rows to test on.",
+)
 def compare(table: Path, target: str, task: str | None, held_out: float, **options: Any) -> None:
     """Train fastnet and the other libraries that are installed on a TABLE, and compare them on rows held out.
 
@@ -188,7 +238,7 @@ def compare(table: Path, target: str, task: str | None, held_out: float, **optio
             with threadpool_limits(options["threads"]), warnings.catch_warnings(action="ignore"):
                 model = fit()
             fitted = time.perf_counter()
-            scores = _scores_of(model, X_test, y_test)
+            scores = _scores_of(model, y_test, _outputs(model, X_test))
             rows[name] = {**scores, "fit s": fitted - start, "predict s": time.perf_counter() - fitted}
         except Exception as error:  # another library may fail in its own way: the others are compared all the same
             click.echo(f"{name} failed: {one_line(error)}", err=True)

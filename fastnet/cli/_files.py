@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,40 @@ def check_written_format(path: Path) -> None:
         raise click.ClickException(f"{path}: predictions are written as .csv or .parquet")
 
 
-def write_table(frame: nw.DataFrame[Any], path: Path) -> None:
-    """Write a table: the old file or the new one is there, whole, whatever happens."""
+def write_table(pieces: Iterable[nw.DataFrame[Any]], path: Path) -> int:
+    """Write a table piece by piece: the old file or the new one is there, whole, whatever happens. How many rows it has."""
+    sizes = []
+
+    def counted() -> Iterator[nw.DataFrame[Any]]:
+        for piece in pieces:
+            sizes.append(len(piece))
+            yield piece
+
     with replacing(path) as temporary:
-        (frame.write_parquet if path.suffix.lower() == ".parquet" else frame.write_csv)(temporary)
+        (_write_parquet if path.suffix.lower() == ".parquet" else _write_csv)(counted(), temporary)
+    return sum(sizes)
+
+
+def csv_of(pieces: Iterable[nw.DataFrame[Any]]) -> Iterator[str]:
+    """The text of a CSV file, piece by piece; the first has the header."""
+    header = ""
+    for piece in pieces:
+        yield piece.write_csv().removeprefix(header)
+        header = header or piece[:0].write_csv()
+
+
+def _write_csv(pieces: Iterator[nw.DataFrame[Any]], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(csv_of(pieces))
+
+
+def _write_parquet(pieces: Iterator[nw.DataFrame[Any]], path: Path) -> None:
+    first, second = next(pieces), next(pieces, None)
+    if second is None:
+        first.write_parquet(path)
+        return
+    from pyarrow.parquet import ParquetWriter
+
+    with ParquetWriter(path, first.to_arrow().schema) as writer:
+        for piece in chain([first, second], pieces):
+            writer.write_table(piece.to_arrow())

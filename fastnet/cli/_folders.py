@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,18 +30,26 @@ def read_folder(path: Path, target: str, task: str | None, metric: str | None) -
     features = [name for name in names if name != target]
     refuse_target_alone(features, path, target)
     with refusing(OSError, ValueError, about=str(path)):
-        y = _column(path, target)
+        y = column_of(path, target)
     known = has_value(y, path)
     y, task = target_and_task(y.filter(known), task, metric)
     blocks = _with_targets(from_parquet(path, columns=features).as_tables(), y, known.to_numpy())
     return Data(blocks, y, len(features), task, int((~known).sum()))
 
 
-def _column(path: Path, name: str) -> nw.Series[Any]:
+def pieces_of(path: Path, columns: list[str] | None = None) -> Iterator[nw.DataFrame[Any]]:
+    """The rows of a folder, one row group after the other."""
+    with refusing(OSError, ValueError, about=str(path)):
+        rows = from_parquet(path, columns=columns).as_tables()
+        for _, _, (X, _, _) in rows.in_order():
+            yield nw.from_native(X)
+
+
+def column_of(path: Path, name: str) -> nw.Series[Any]:
     """One column of all rows."""
     import pyarrow
 
-    tables = [X for _, _, (X, _, _) in from_parquet(path, columns=[name]).as_tables().in_order()]
+    tables = [piece.to_native() for piece in pieces_of(path, [name])]
     return nw.from_native(pyarrow.concat_tables(tables, promote_options="permissive"))[name]
 
 

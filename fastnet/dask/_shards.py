@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
@@ -84,16 +85,11 @@ class Shards:
 
     def run(self, rounds: Sequence[Round], start: Model) -> Model:
         """The model after these rounds."""
-        model = delayed(start, traverse=False)
+        models = [delayed(start, traverse=False)]
         for number, work in enumerate(rounds, 1):
-            sent = delayed(work, traverse=False)
-            trained = [
-                delayed(train)(sent, i, shard, model, dask_key_name=_key(work, number, f"shard {i}"))
-                for i, shard in enumerate(self._shards)
-            ]
-            model = delayed(average)(model, trained, dask_key_name=_key(work, number, "average"))
-        return cast(Model, self._engine.compute(model))
-
+            of_shard = delayed(partial(train, work), traverse=False)
+            models = [of_shard(i, shard, models, dask_key_name=_key(work, number, i)) for i, shard in enumerate(self._shards)]
+        return cast(Model, self._engine.compute(delayed(average)(models)))
 
     def objective(self, loss: Loss, n_threads: int | None) -> tuple[Objective, float]:
         """The mean loss of all rows, each evaluation of which is one graph; and their weight."""
@@ -135,6 +131,6 @@ def _term(structure: tuple[Any, ...], loss: Loss, shard: Shard, n_threads: int) 
     return _Term(J, gradient, _core.level)
 
 
-def _key(work: Round, number: int, what: str) -> str:
+def _key(work: Round, number: int, shard: int) -> str:
     """Name of a task, which Dask's dashboard and errors show."""
-    return f"fastnet epoch {work.epoch + 1} round {number} {what}-{uuid4().hex}"
+    return f"fastnet epoch {work.epoch + 1} round {number} shard {shard}-{uuid4().hex}"

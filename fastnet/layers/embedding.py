@@ -166,7 +166,7 @@ def quantile_bins(X: Any, n_bins: int = 48) -> list[np.ndarray]:
         raise ValueError(f"X must have shape (m, n_features) with at least one row, got {X.shape}.")
     _checks.assert_finite(X, "X")
     shares = np.linspace(0, 1, _checks.positive_int(n_bins, "n_bins") + 1)
-    edges = [np.unique(np.quantile(column.astype(np.float64), shares)) for column in X.T]
+    edges = [np.unique(column) for column in np.quantile(X.astype(np.float64), shares, axis=0).T]
     return [of_feature if len(of_feature) > 1 else np.array([of_feature[0], of_feature[0] + 1.0]) for of_feature in edges]
 
 

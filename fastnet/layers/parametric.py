@@ -25,20 +25,25 @@ class Parametric(Layer):
     ----------
     activation : str or Activation
         g, elementwise.
+    dropout : float in [0, 1)
+        Probability with which a number is dropped in training, as `Dense` has it; a `Dropout` behind the layer takes longer.
     """
 
     activation: Activation
+    dropout: float
 
     @takes_other_words()
-    def __init__(self, activation: str | Activation | type[Activation] = "selu") -> None:
+    def __init__(self, activation: str | Activation | type[Activation] = "selu", *, dropout: float = 0.0) -> None:
         g = activations.get(activation)
         if not g.derivable:
             raise ValueError(f"Parametric takes an elementwise activation, got {g.name!r}.")
         object.__setattr__(self, "activation", g)
+        object.__setattr__(self, "dropout", _checks.real(dropout, "dropout", minimum=0.0, below=1.0))
 
     def connect(self, graph: Graph, source: int) -> int:
         source = graph.own_of_members(source)
-        return graph.add(Interpolation(n_in=graph.widths[source], g=self.activation, initial=1.0), source)
+        mixture = Interpolation(n_in=graph.widths[source], g=self.activation, initial=1.0, dropout=self.dropout)
+        return graph.add(mixture, source)
 
 
 @frozen

@@ -71,6 +71,7 @@ class BaseTabular(BaseEstimator, ABC):
     schedule: str | None = None
     n_epochs: int | None = None
     batch_size: int | None = None
+    n_best_epochs: int | None = None
     patience: float | None = None
     validation_fraction: float = 0.2
     categorical_features: Any = "from_dtype"

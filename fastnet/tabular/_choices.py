@@ -14,9 +14,8 @@ from fastnet.tabular._metrics import Metric
 MANY_ROWS = {"fast": 10_000, "default": 5_000, "best": 20_000}
 LEAST_EPOCHS = {"fast": 8, "default": 12, "best": 12}
 
-#: Rows above which a preset trains on some of its folds only, and how many these are where they are not all.
-ROWS_FOR_FEWER_FOLDS = 4_000
-FEWER_FOLDS = {"default": 3}
+#: Rows above which a preset trains fewer networks, and what differs then.
+FEWER_NETWORKS: dict[str, dict[int, dict[str, Any]]] = {"default": {2_000: {"n_members": 1}, 4_000: {"n_trained_folds": 3}}}
 
 #: Most numbers that are embedded where the choice is left open.
 MOST_EMBEDDED = 500
@@ -55,6 +54,7 @@ class Choices:
     n_epochs: int = 32
     batch_size: int = 64
     keeps_best: bool = True
+    n_best_epochs: int = 3
     patience: float = np.inf
     label_smoothing: float = 0.1
 
@@ -67,19 +67,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         "n_folds": 3,
         "n_epochs": 16,
         "batch_size": 32,
-        "hidden_layer_sizes": (64, 64),
+        "hidden_layer_sizes": (96, 96),
         "numeric_embedding": ("piecewise_linear",),
         "numeric_width": 128,
         "schedule": "flat_cosine",
         "keeps_best": False,
     },
-    "default": {},
+    "default": {"n_members": 2},
     "best": {"n_members": 4, "n_epochs": 64},
 }
 
 #: What differs further for regressions.
 REGRESSIONS: dict[str, dict[str, Any]] = {
-    "fast": {"n_epochs": 32, "schedule": "cycles"},
+    "fast": {"n_epochs": 24, "schedule": "cycles"},
     "default": {},
     "best": {},
 }
@@ -92,8 +92,8 @@ ROWS_A_UNIT, LEAST_UNITS = 8, 2
 NUMBERS_A_ROW, LARGEST_BATCH = 2000, 1024
 
 #: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs.
-LEAST_UPDATES = {"fast": 400, "default": 400, "best": 800}
-LEAST_UPDATES_OF_REGRESSIONS = {"fast": 400, "default": 800, "best": 1600}
+LEAST_UPDATES = {"fast": 300, "default": 400, "best": 800}
+LEAST_UPDATES_OF_REGRESSIONS = {"fast": 300, "default": 800, "best": 1600}
 
 
 def category_units(n_categories: int, n_rows: int, most: int) -> int:
@@ -118,8 +118,11 @@ def resolved(
         Whether targets are numbers.
     """
     preset = estimator.preset
-    of_kind = {"activation": "mish", **REGRESSIONS[preset]} if regression else {}
-    chosen = replace(Choices(), **PRESETS[preset] | of_kind)
+    of_kind = {"activation": "mish", "n_best_epochs": 1, **REGRESSIONS[preset]} if regression else {}
+    of_rows: dict[str, Any] = {}
+    for least_rows, fewer in FEWER_NETWORKS.get(preset, {}).items():
+        of_rows |= fewer if n_rows > least_rows else {}
+    chosen = replace(Choices(), **PRESETS[preset] | of_kind | of_rows)
     if not 0 < n_numbers <= MOST_EMBEDDED:
         chosen = replace(chosen, numeric_embedding=("none",))
     if not metric.smooths:
@@ -127,9 +130,9 @@ def resolved(
     given = {name: getattr(estimator, name) for name in NAMES if getattr(estimator, name, None) is not None}
     for name in {"hidden_layer_sizes", "numeric_embedding"} & set(given):
         given[name] = tuple(np.atleast_1d(given[name]).tolist())
-    chosen = replace(chosen, **given, keeps_best=chosen.keeps_best or "patience" in given)
-    fewer = "n_folds" not in given and n_rows > ROWS_FOR_FEWER_FOLDS
-    chosen = replace(chosen, n_trained_folds=FEWER_FOLDS.get(preset, chosen.n_folds) if fewer else chosen.n_folds)
+    chosen = replace(chosen, **given, keeps_best=chosen.keeps_best or bool({"n_best_epochs", "patience"} & set(given)))
+    if "n_folds" in given or "n_trained_folds" not in of_rows:
+        chosen = replace(chosen, n_trained_folds=chosen.n_folds)
     if "batch_size" not in given:
         chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
     if "learning_rate" not in given:

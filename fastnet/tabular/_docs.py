@@ -10,11 +10,12 @@ T = TypeVar("T", bound=type)
 PARAMETERS = """\
 preset : {"fast", "default", "best"}, default="default"
     What the parameters below are whose default is None: a small member in each of three folds, for few epochs; in each of five
-    folds a member of each kind of `numeric_embedding`; or four of each kind, for more epochs.
+    folds two members of each kind of `numeric_embedding`; or four of each kind, for more epochs.
 time_limit : float > 0, default=None
     Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
 n_members : int, default=None
-    Members of a network, which are trained together and averaged: by preset 1, 1, 4.
+    Members of a network, which are trained together and averaged: by preset 1, 2, 4; above 2,000 rows the default
+    preset has 1.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
     averaged: by preset 3, 5, 5; above 4,000 rows the default preset does so with three of its five folds. With `X_val`, data of
@@ -22,7 +23,7 @@ n_folds : int, default=None
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None
-    Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (64, 64).
+    Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (96, 96).
 activation : str or Activation, default=None
     Of the hidden layers, each unit of which learns how much of it it wants: by default "selu" for classification, "mish" for
     regression.
@@ -48,14 +49,16 @@ beta_2 : float, default=None
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer; "flat_cosine" for the fast classification.
 n_epochs : int, default=None
-    By preset 16 (32 for regression), 32, 64; above 10,000, 5,000, 20,000 rows fewer in proportion, but at least 8, 12, 12; and as
-    many as it takes for 400, 400, 800 updates (400, 800, 1600 for regression).
+    By preset 16 (24 for regression), 32, 64; above 10,000, 5,000, 20,000 rows fewer in proportion, but at least 8, 12, 12; and as
+    many as it takes for 300, 400, 800 updates (300, 800, 1600 for regression).
 batch_size : int, default=None
     By default 64, for the preset "fast" 32; up to 1,024 where so many categories are embedded that their updates would
     take most of the time.
+n_best_epochs : int, default=None
+    Epochs of each member, the best by `metric` on validation rows, whose parameters are averaged: by default 3 for classification
+    and 1 for regression. The preset "fast" keeps the last epoch, and judges none before, unless this or `patience` is given.
 patience : float, default=None
-    Stop when no member has improved for more epochs than this: by default never. The best epoch of each member is kept in any
-    case, but the preset "fast" keeps the last, and judges none before, unless `patience` is given.
+    Stop when no member has improved for more epochs than this: by default never.
 validation_fraction : float in [0, 1), default=0.2
     Share of rows that are set aside to choose the best epochs, at most 20,000; below 25 rows none are.
 categorical_features, max_one_hot, min_category_count

@@ -125,7 +125,9 @@ class Deadline(Callback):
         return piece
 
     def _begin(self, size: int) -> None:
-        """A piece of so many rows begins."""
+        """A piece of so many rows begins; with the first the clock starts, as what came before it was done once."""
+        if not self.seconds_a_row:
+            self.last = time.monotonic()
         self.size = size
         self.course.n_steps = -(-size // self.batch_size)
 

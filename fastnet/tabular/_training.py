@@ -59,7 +59,7 @@ class Pace(Callback):
 
 @dataclass
 class BestEpochs(Callback):
-    """Keeps the parameters of each member's best epoch, the last of equals, and stops when none has improved for long.
+    """Averages the parameters of each member's best epochs and stops when none has improved for long.
 
     Attributes
     ----------
@@ -69,6 +69,8 @@ class BestEpochs(Callback):
         Called before; it says after which epochs the members are judged.
     patience : float
         Epochs without improvement of any member that are waited for.
+    n_best : int
+        Epochs that are averaged.
     scores : list of ndarray
         What `judge` said after each epoch that was judged.
     """
@@ -76,46 +78,52 @@ class BestEpochs(Callback):
     judge: Callable[[Network], np.ndarray]
     pace: Pace | Deadline
     patience: float = np.inf
+    n_best: int = 1
     scores: list[np.ndarray] = field(default_factory=list)
 
     def on_train_begin(self, session: Any) -> None:
         """Before the first epoch nothing is good."""
-        self.best = np.full(session.network.n_members, np.inf)
-        self.params = session.network.params.copy()
-        self.waited = 0
-        self.kept = self._by_members(session.network, self.params)
-        self.current = self._by_members(session.network, session.network.params)
+        network = session.network
+        self.waited, self.best = 0, np.full(network.n_members, np.inf)
+        self.copies = [network.params.copy() for _ in range(self.n_best)]
+        self.kept = [self._by_members(network, copy) for copy in self.copies]
+        self.current = self._by_members(network, network.params)
+        self.badness = np.full((self.n_best, len(self.current[0])), np.inf)
 
     @staticmethod
     def _by_members(network: Network, params: np.ndarray) -> list[np.ndarray]:
-        """Views of all parameters, each of shape (n_members, numbers of each); none where members share parameters."""
+        """Views of all parameters, one for each member along the first axis; members that share parameters are one."""
         if network._together.kind != "packed":
-            return []
+            return [params[None]]
         return [network.parts_of(view) for view in network.views(params).values()]
 
     def on_epoch_end(self, session: Any) -> bool:
-        """Judge the members and keep those that are better than they were."""
+        """Judge the members, and keep those that are better than the worst that is kept of them."""
         if not self.pace.wants_judgement():
             session.history.val_loss.append(np.nan)
             return False
-        network = session.network
-        found = self.judge(network)
+        found = self.judge(session.network)
         self.pace.judged()
+        self.waited = 0 if (found < self.best).any() else self.waited + 1
+        self.best = np.fmin(self.best, found)
         self.scores.append(found)
         session.history.val_loss.append(float(found.mean()))
-        better = found <= self.best
-        self.waited = 0 if (found < self.best).any() else self.waited + 1
-        self.best = np.where(better, found, self.best)
-        for kept, current in zip(self.kept, self.current, strict=True):
-            kept[better] = current[better]
-        if not self.kept and found.mean() <= np.min([scores.mean() for scores in self.scores]):
-            self.params[:] = network.params
+        self._keep(found if len(found) == self.badness.shape[1] else found.mean(keepdims=True))
         return self.waited > self.patience
 
+    def _keep(self, found: np.ndarray) -> None:
+        """Keep the members that are so bad in place of the worst that are kept, where they are not worse than these."""
+        worst = self.badness.argmax(axis=0)
+        for place, kept in enumerate(self.kept):
+            better = (worst == place) & (found <= self.badness[place])
+            self.badness[place, better] = found[better]
+            for of_kept, of_current in zip(kept, self.current, strict=True):
+                of_kept[better] = of_current[better]
+
     def on_train_end(self, session: Any) -> None:
-        """Put the best parameters back."""
+        """Average the best parameters."""
         if self.scores:
-            session.network.params[:] = self.params
+            session.network.params[:] = np.mean(self.copies[: len(self.scores)], axis=0)
 
 
 def train(
@@ -162,7 +170,7 @@ def train(
         rng = np.random.default_rng(seed)
         deadline = rows.deadline(course, len(rows), n_held, choices.batch_size, choices.n_epochs, end, rng)
         pace, n_epochs, sampling = deadline, choices.n_epochs * n_steps, deadline.rows
-    watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience)]
+    watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience, choices.n_best_epochs)]
     fading = {
         name: OfProgress(1.0, flat_then_cosine, course)
         for name, value in (("weight_decay", choices.weight_decay), ("dropout", choices.dropout))

@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
+from fastnet.history import History
 from fastnet.tabular import _choices, _folds
 from fastnet.tabular._calibration import best_temperature
 from fastnet.tabular._choices import category_units, resolved
@@ -22,6 +23,7 @@ from fastnet.tabular._mixture import greedy_weights
 from fastnet.tabular._recipe import Progress
 from fastnet.tabular._splits import splits
 from fastnet.tabular._time_limit import Deadline, fold_seconds
+from fastnet.tabular._training import BestEpochs, Pace
 
 pd = pytest.importorskip("pandas")
 
@@ -159,6 +161,19 @@ class TestFitting:
         reached = np.mean([np.sqrt(np.mean((values - VALUES[200:]) ** 2)) for values in members])
         assert reached <= min(model.history_[0].val_loss) * (1 + 1e-5)
 
+    @pytest.mark.parametrize(("ensemble", "means"), [("packed", [1.0, 2.0]), ("batch", [2.0])])
+    def test_parameters_of_the_best_epochs_are_averaged(self, ensemble, means):
+        network = fn.Network([fn.Dense(1)], 2, n_members=2, ensemble=ensemble)
+        badness = iter(np.array([[1, 9], [2, 3], [7, 2], [9, 1], [8, 9]], dtype=float))
+        kept = BestEpochs(lambda _: next(badness), Pace(Progress(1.0, 1), 5), n_best=3)
+        session = SimpleNamespace(network=network, history=History())
+        kept.on_train_begin(session)
+        for epoch in range(5):
+            network.params[:] = epoch
+            kept.on_epoch_end(session)
+        kept.on_train_end(session)
+        assert np.allclose(network.parameters["1.W"].reshape(len(means), -1).T, means)
+
     def test_groups_are_not_parted(self):
         groups = np.repeat(np.arange(30), 10)
         train, held = next(splits(300, None, groups, n_folds=1, fraction=0.2, seed=0))
@@ -264,16 +279,24 @@ class TestFitting:
         assert (chosen.batch_size, chosen.n_epochs) == (batch_size, n_epochs)
 
     @pytest.mark.parametrize(
-        ("options", "n_rows", "n_trained"),
-        [({}, 4000, 5), ({}, 4001, 3), ({"n_folds": 4}, 4001, 4), ({"preset": "best"}, 4001, 5), ({"preset": "fast"}, 4001, 3)],
+        ("options", "n_rows", "n_trained", "n_members"),
+        [
+            ({}, 2000, 5, 2),
+            ({}, 4000, 5, 1),
+            ({}, 4001, 3, 1),
+            ({"n_folds": 4, "n_members": 2}, 4001, 4, 2),
+            ({"preset": "best"}, 4001, 5, 4),
+            ({"preset": "fast"}, 4001, 3, 1),
+        ],
     )
-    def test_of_many_rows_fewer_folds_are_trained(self, options, n_rows, n_trained):
+    def test_of_many_rows_fewer_networks_are_trained(self, options, n_rows, n_trained, n_members):
         chosen = resolved(fn.TabularRegressor(**options), n_rows, 1, [], REGRESSION["rmse"], regression=True)
-        assert chosen.n_trained_folds == n_trained
+        assert (chosen.n_trained_folds, chosen.n_members) == (n_trained, n_members)
 
     @pytest.mark.parametrize("given", [True, False])
     def test_fewer_folds_are_fewer_networks_or_members(self, given, monkeypatch):
-        monkeypatch.setattr(_choices, "ROWS_FOR_FEWER_FOLDS", 100)
+        few = {"default": {0: {"n_members": 1}, 100: {"n_trained_folds": 3}}}
+        monkeypatch.setattr(_choices, "FEWER_NETWORKS", few)
         validation = {"X_val": X[200:], "y_val": VALUES[200:]} if given else {}
         model = fn.TabularRegressor(n_epochs=1, numeric_embedding="none", random_state=0).fit(X[:200], VALUES[:200], **validation)
         assert [network.n_members for network in model.networks_] == ([3] if given else [1, 1, 1])
@@ -284,7 +307,9 @@ class TestFitting:
         model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(wide, wide[:, 0] > 0)
         assert model.networks_[0].layers[0].branches[0][0].n_units == n_units
 
-    @pytest.mark.parametrize(("options", "n_judged"), [({}, 0), ({"patience": 9}, 3), ({"preset": "default"}, 3)])
+    @pytest.mark.parametrize(
+        ("options", "n_judged"), [({}, 0), ({"patience": 9}, 3), ({"n_best_epochs": 2}, 3), ({"preset": "default"}, 3)]
+    )
     def test_the_fast_preset_keeps_the_last_epochs(self, options, n_judged):
         model = fn.TabularClassifier(**QUICK | {"n_epochs": 3} | options).fit(X, LABELS)
         assert {len(history.val_loss) for history in model.history_} == {n_judged}
@@ -298,6 +323,20 @@ class TestFitting:
         model = fn.TabularRegressor(**QUICK, n_epochs=100_000, time_limit=1.0).fit(X, VALUES)
         assert model.n_iter_ < 100_000
         assert model.history_[0].learning_rate[-1] < 0.1 * max(model.history_[0].learning_rate)
+
+    def test_time_before_the_first_rows_is_not_theirs(self, monkeypatch):
+        """A clock by which training is made ready in 100 s and a row is trained on in 0.1 s."""
+        clock = [0.0]
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        deadline = Deadline(Progress(1.0, 1), 1000, 80, 10, 100, 1000.0, np.random.default_rng(0))
+        session, trained, ends = SimpleNamespace(step=0), 0, False
+        clock[0] = 100.0
+        while not ends:
+            n_rows = len(deadline.rows(session))
+            clock[0] += 0.1 * n_rows
+            trained += n_rows
+            ends = deadline.on_epoch_end(session)
+        assert 8000 < trained < 9000
 
     def test_judging_takes_little_of_a_limited_time(self, monkeypatch):
         """A clock by which a row is trained on in 1 s and judging takes 40 s."""

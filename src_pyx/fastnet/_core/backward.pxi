@@ -23,6 +23,8 @@ cdef bint backward_layers(const Pass* here, Py_ssize_t last, Py_ssize_t first, W
             backward_layer(layer, here, l < last, worker, <real*> NULL)
         else:
             backward_spans(layer, here, l < last, worker, <real*> NULL)
+        if here.gradient != NULL:
+            gradient_of_layer(layer, here, worker, <real*> NULL)
         if ended(worker):
             return False
     return True
@@ -73,6 +75,27 @@ cdef inline void through_activation(const Layer* layer, const Pass* here, real* 
         multiply_into(rows_at(here.D, layer.number, layer.n_out, here, <real*> NULL), dZ, here.rows * layer.n_out)
     else:
         multiply_derivative(layer.activation, layer.alpha, output_rows(layer, here, <real*> NULL), dZ, here.rows * layer.n_out)
+
+
+cdef void gradient_of_layer(const Layer* layer, const Pass* here, Worker* worker, real* unused) noexcept nogil:
+    """What some rows add to the gradient of their group."""
+    cdef Py_ssize_t part
+    cdef const Segment* segment
+    cdef Tile tile
+    for part in range(layer.n_segments):
+        segment = here.segments + layer.first_segment + part
+        if not segment.frozen:
+            tile = tile_of(segment)
+            tile.rows, tile.columns = segment.rows, segment.columns
+            tile_gradient(here, &tile, <real*> here.gradient + segment.place, segment.columns, not here.begins, worker)
+
+
+cdef inline Tile tile_of(const Segment* segment) noexcept nogil:
+    """The beginning of a tile: where it lies in its segment is for the caller to say."""
+    cdef Tile tile
+    memset(&tile, 0, sizeof(Tile))
+    tile.layer, tile.part, tile.stride = segment.layer, segment.part, segment.columns
+    return tile
 
 
 cdef inline void tile_gradient(const Pass* here, const Tile* tile, real* g, Py_ssize_t g_row, bint accumulate,
@@ -152,7 +175,8 @@ cdef Py_ssize_t lay_tiles_of(Plan plan, Py_ssize_t number, Tile* tiles, Py_ssize
         columns = min(segment.columns, <Py_ssize_t> TILE_COLUMNS)
         rows = (size // columns + TILE_ROW_UNIT - 1) // TILE_ROW_UNIT * TILE_ROW_UNIT
     largest[0] = max(largest[0], min(rows, segment.rows) * min(columns, segment.columns))
-    tile.segment, tile.layer, tile.part, tile.stride = number, segment.layer, segment.part, segment.columns
+    tile = tile_of(segment)
+    tile.segment = number
     while row < segment.rows:
         tile.first_row = row
         tile.rows = min(rows, segment.rows - row)

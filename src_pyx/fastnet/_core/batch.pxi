@@ -12,7 +12,8 @@ cdef Pass pass_of(const Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssiz
     here.layers, here.n_layers, here.params = batch.layers, batch.n_layers, batch.params
     here.A, here.dZ, here.D, here.kept = batch.A, batch.dZ, batch.D, batch.kept
     here.summaries, here.partials, here.group_rows = batch.summaries, batch.partials, batch.group_rows
-    here.first, here.place, here.rows = r0, r0, r1 - r0
+    here.gradient, here.begins, here.segments = NULL, False, batch.segments
+    here.row, here.first, here.place, here.rows = r0, r0, r0, r1 - r0
     here.X, here.order, here.start = &batch.X, batch.order, start + r0
     here.dropout = 0 if not batch.drops else (settings[S_DROPOUT] if task.n_columns > 1 else 1)
     here.seed, here.step = batch.seed, <uint64> step
@@ -74,7 +75,7 @@ cdef void losses_of_rows(const Training* task, const Pass* here, double scale, c
     """From Z[L] of some rows to their losses and dZ[L]."""
     cdef const Batch* batch = &task.batch
     cdef Loss loss = batch.loss
-    cdef Head head = head_at(&batch.head, here.first, loss.n_sets,
+    cdef Head head = head_at(&batch.head, here.row, loss.n_sets,
                              here.layers[here.n_layers - 1].n_out // loss.n_sets, <real*> NULL)
     if task.n_columns > 1 and loss.code == CROSS_ENTROPY:
         loss.parameter *= settings[S_SMOOTHING]
@@ -147,9 +148,17 @@ cdef void share_through_stage(Training* task, Py_ssize_t stage, Py_ssize_t start
                               Py_ssize_t step, const double* settings, Worker* worker, real* unused) noexcept nogil:
     """A share of a batch, in pieces that stay in cache and whose layers leave time to look at signals."""
     cdef Pass here
+    cdef Py_ssize_t end, group = task.batch.group_rows
     while r0 < r1 and not flag_is_up(&task.signals.signalled):
-        here = pass_of(task, start, r0, r1 if r1 - r0 < task.piece_rows else r0 + task.piece_rows, step, settings, <real*> NULL)
+        end = min(r0 + task.piece_rows, r1)
+        if task.batch.gradients != NULL:
+            end = min(end, (r0 // group + 1) * group)
+        here = pass_of(task, start, r0, end, step, settings, <real*> NULL)
         if task.batch.n_cuts == 0:
             here.place = worker.number * task.piece_rows
+        if task.batch.gradients != NULL:
+            here.first = here.place
+            here.gradient = <real*> task.batch.gradients + r0 // group * task.batch.n_params
+            here.begins = r0 % group == 0
         rows_through_stage(task, &here, stage, scale, settings, worker, <real*> NULL)
-        r0 += task.piece_rows
+        r0 = end

@@ -15,7 +15,11 @@ cdef struct Pass:
     void** summaries            # of groups of the batch's rows (groups, layer.summary); NULL: there is no way back
     void** partials             # of larger groups, of group_rows each (groups, layer.partial)
     Py_ssize_t group_rows
-    Py_ssize_t first            # where these rows begin in all of them
+    void* gradient              # of the group that these rows belong to, which their way back adds to; NULL: it leaves A and dZ
+    bint begins                 # they are the first of the group
+    const Segment* segments
+    Py_ssize_t row              # where these rows begin in the batch
+    Py_ssize_t first            # and in A, dZ, D and kept
     Py_ssize_t place            # where they begin in what is needed no longer when they have gone back
     Py_ssize_t rows
     const void* inputs          # these rows of dense X, or NULL

@@ -47,17 +47,25 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, ptrdiff_t second,
             *(VECTOR *)(c + i * c_row + v * second) = sum[i][v];
 }
 
-/* All m rows against one panel of B; a_step is from one row to the next across blocks, a_row within one. */
+/* All m rows against one panel of B; a_step is from one row to the next across blocks, a_row within one. Meanwhile the panel that is
+ * packed next comes into L2, and the block of C that is added to next. */
 FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row,
-                           ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
+                           ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate,
+                           const lines next)
 {
+    const ptrdiff_t share = (next.runs * BLOCK_ROWS + m - 1) / m;
 #define BLOCK(r) NAME(block_)(r, vectors, second, k, a + i * a_step, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate)
     const ptrdiff_t rest = m % BLOCK_ROWS;
     const int even = rest && rest <= SHORT_BLOCK && m > BLOCK_ROWS && a_step == a_row; /* packed blocks stay whole */
     const ptrdiff_t whole = m - rest - (even ? BLOCK_ROWS : 0);
     ptrdiff_t i = 0;
-    for (; i < whole; i += BLOCK_ROWS)
+    for (; i < whole; i += BLOCK_ROWS) {
+        fetch(next, i / BLOCK_ROWS * share, share);
+        if (accumulate && i + BLOCK_ROWS < whole)
+            for (int v = 0; v < vectors; v++)
+                fetch((lines){c + (i + BLOCK_ROWS) * c_row + v * second, c_row * sizeof(REAL), BLOCK_ROWS, 1}, 0, BLOCK_ROWS);
         BLOCK(BLOCK_ROWS);
+    }
     for (ptrdiff_t rows; i < m; i += rows) {
         rows = m - i > BLOCK_ROWS ? (m - i + 1) / 2 : m - i;
         switch (rows) {
@@ -80,15 +88,15 @@ FN_INLINE void NAME(rows_)(const int vectors, ptrdiff_t second, ptrdiff_t m, ptr
 }
 
 static void NAME(rows2_)(ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
-                         const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
+                         const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, lines next)
 {
-    NAME(rows_)(2, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
+    NAME(rows_)(2, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, next);
 }
 
 static void NAME(rows1_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                          ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
-    NAME(rows_)(1, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate);
+    NAME(rows_)(1, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, NOTHING);
 }
 
 /* panel[p, j] = B[p, j] from row p on, one by one. */
@@ -316,6 +324,16 @@ FN_INLINE ptrdiff_t NAME(width_)(ptrdiff_t n, ptrdiff_t j)
     return left < PANEL_WIDTH + LANES ? LANES : PANEL_WIDTH;
 }
 
+/* Where the panel of the first of n columns of B lies. */
+FN_INLINE lines NAME(panel_lines_)(ptrdiff_t n, ptrdiff_t depth, const REAL *b, ptrdiff_t b_row, ptrdiff_t b_col)
+{
+    if (n < PANEL_WIDTH)
+        return NOTHING;
+    if (b_col == 1)
+        return (lines){b, b_row * sizeof(REAL), depth, PANEL_WIDTH / LINE};
+    return (lines){b, b_col * sizeof(REAL), PANEL_WIDTH, depth / LINE};
+}
+
 static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                           ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
@@ -327,6 +345,7 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
     const ptrdiff_t a_bytes = (a_row > a_col ? a_row : a_col) * (ptrdiff_t)sizeof(REAL);
     const int pack_a = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH &&
                        (a_bytes >= PAGE_BYTES || (a_row == 1 && a_bytes % ALIASING_BYTES == 0));
+    const int far = m >= ROWS_WORTH_FETCHING && n * k * (ptrdiff_t)sizeof(REAL) >= BYTES_WORTH_FETCHING;
     const ptrdiff_t passes = (m + ROWS_PER_PASS - 1) / ROWS_PER_PASS, blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
     const ptrdiff_t pass = m > ROWS_PER_PASS ? (blocks + passes - 1) / passes * BLOCK_ROWS : m; /* passes of equal rows */
     REAL *packed_a = panel + DEPTH * PANEL_WIDTH;
@@ -348,6 +367,7 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
                 const REAL *bp = b + p * b_row + j * b_col, *start = bias ? bias + j : NULL;
                 REAL *cp = c + i * c_row + j;
                 ptrdiff_t bp_row = b_row;
+                lines next = NOTHING;
                 width = NAME(width_)(n, j);
                 if (width < LANES) {
                     if (column == 1 && depth >= (width > DOTS_COLUMNS ? DOTS_DEPTH_OF_MORE : DOTS_DEPTH))
@@ -358,13 +378,15 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
                 }
                 if (!direct) {
                     NAME(pack_)(depth, width, bp, b_row, b_col, panel);
+                    if (far)
+                        next = NAME(panel_lines_)(n - j - width, depth, bp + width * b_col, b_row, b_col);
                     bp = panel;
                     bp_row = PANEL_WIDTH;
                 }
                 if (width == LANES)
                     NAME(rows1_)(rows, depth, ap, step, row, column, bp, bp_row, cp, c_row, start, add);
                 else
-                    NAME(rows2_)(width - LANES, rows, depth, ap, step, row, column, bp, bp_row, cp, c_row, start, add);
+                    NAME(rows2_)(width - LANES, rows, depth, ap, step, row, column, bp, bp_row, cp, c_row, start, add, next);
             }
         }
     }

@@ -240,7 +240,7 @@ cdef void lstm_forward(Py_ssize_t n, const real* restrict P, real* restrict h, r
             kept[2 * n + j] = g
             kept[3 * n + j] = o
             kept[4 * n + j] = c[j]
-    for j in range(n):              # apart: a processor does not look ahead over two exponentials and divisions; 0.9 of the time
+    for j in range(n):              # apart: a processor does not look ahead so far. With `gates`, an epoch took 0.96 of the time
         h[j] = h[j] * tanh_(c[j])
 
 

@@ -1,0 +1,172 @@
+"""RealMLP-TD written with fastnet's layers (Holzmüller, Grinsztajn & Steinwart 2024, appendix A)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+
+import fastnet as fn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BATCH_SIZE, DROPOUT, WEIGHT_DECAY = 256, 0.15, 0.02
+#: Factors of the learning rate of scales, biases and shares of activations; others have 1.
+RATES = {"s": 6.0, "b": 0.1, "p": 0.1}
+
+
+def four_cycles(t: float) -> float:
+    """Learning rate at `t` of training: four waves from 0 up to 1 and down, each twice as long as the one before."""
+    return (1 - math.cos(2 * math.pi * math.log2(1 + 15 * t))) / 2
+
+
+def flat_then_cosine(t: float) -> float:
+    """Dropout and decay at `t` of training: 1 in the first half, then half a cosine down to 0."""
+    return 1.0 if t < 0.5 else (1 + math.cos(math.pi * (2 * t - 1))) / 2
+
+
+class RealMLP(BaseEstimator):
+    """RealMLP-TD for a data frame: a fifth of the rows chooses the best epoch.
+
+    Parameters
+    ----------
+    regression : bool
+        Whether targets are numbers, which `predict` gives; else `predict_proba` gives the classes' probabilities.
+    random_state : int
+    n_threads : int
+    n_epochs : int
+    """
+
+    def __init__(self, regression: bool = False, random_state: int = 0, n_threads: int = 1, n_epochs: int = 256) -> None:
+        self.regression = regression
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.n_epochs = n_epochs
+
+    def fit(self, X: pd.DataFrame, y: Any) -> Self:
+        X_train, X_val, y_train, y_val = train_test_split(X, self._learnt(y), test_size=0.2, random_state=self.random_state)
+        self.prepare_ = fn.TabularPreprocessor(min_category_count=1).fit(X_train)
+        rows, held = map(self.prepare_.transform, (X_train, X_val))
+        n_outputs = 1 if self.regression else len(self.classes_)
+        self.network_ = fn.Network(self._layers(n_outputs), n_inputs=rows.shape[1], random_state=self.random_state)
+        initialise_from(self.network_, rows, np.random.default_rng(self.random_state))
+        if self.regression:
+            self.mean_, self.deviation_, self.bounds_ = y_train.mean(), y_train.std(), (y_train.min(), y_train.max())
+            y_train = (y_train - self.mean_) / self.deviation_
+        self._train(rows, y_train, BestEpoch(lambda: self._badness(held, y_val)))
+        return self
+
+    def _learnt(self, y: Any) -> np.ndarray:
+        if self.regression:
+            return np.asarray(y, dtype=np.float64)
+        self.classes_, numbers = np.unique(y, return_inverse=True)
+        return numbers
+
+    def _layers(self, n_outputs: int) -> list[fn.Layer]:
+        prepare = self.prepare_
+        embedded = {*prepare.continuous_, *prepare.codes_}
+        others = [column for column in range(prepare.n_features_out_) if column not in embedded]
+        branches: list[fn.Layer] = []
+        if prepare.continuous_:
+            branches.append(fn.NumericEmbedding("pbld", columns=prepare.continuous_))
+        if others:
+            branches.append(fn.Columns(others))
+        if prepare.codes_:
+            branches.append(fn.CategoryEmbedding(prepare.n_categories_, 8, columns=prepare.codes_))
+        layers = [fn.Concat(*branches), fn.Scale()]
+        for _ in range(3):
+            layers.append(fn.Dense(256, "identity", scale="ntk"))
+            layers.append(fn.Parametric("mish" if self.regression else "selu", dropout=DROPOUT))
+        return [*layers, fn.Dense(n_outputs, "identity" if self.regression else "softmax", scale="ntk")]
+
+    def _train(self, X: np.ndarray, y: np.ndarray, best: BestEpoch) -> None:
+        """Train on whole batches: the rows that an epoch leaves over are others than those of the next."""
+        batch_size = min(BATCH_SIZE, len(X))
+        n_batches = len(X) // batch_size
+        n_steps, rate = self.n_epochs * n_batches, 0.2 if self.regression else 0.04
+        factors, rng = rate_factors(self.network_), np.random.default_rng(self.random_state)
+
+        def fading(j: int) -> float:
+            return flat_then_cosine(j / n_steps)
+
+        self.network_.fit(
+            X,
+            y,
+            loss="squared_error" if self.regression else fn.CrossEntropy(label_smoothing=0.1),
+            optimizer=fn.Adam(beta2=0.95),
+            learning_rate=lambda j: rate * four_cycles(j / n_steps),
+            learning_rate_factors=factors,
+            weight_decay=WEIGHT_DECAY,
+            decay_factors=decay_factors(factors),
+            schedules={"weight_decay": fading, "dropout": fading},
+            batch_size=batch_size,
+            epochs=self.n_epochs,
+            sampling=lambda session: rng.permutation(len(X))[: n_batches * batch_size],
+            callbacks=[best],
+            random_state=self.random_state,
+            n_threads=self.n_threads,
+        )
+
+    def _badness(self, X: np.ndarray, y: np.ndarray) -> float:
+        """RMSE or error rate."""
+        if self.regression:
+            return float(np.sqrt(np.mean((self._in_units(X) - y) ** 2)))
+        return float(np.mean(self.network_.predict(X) != y))
+
+    def _in_units(self, X: np.ndarray) -> np.ndarray:
+        return np.clip(self.mean_ + self.deviation_ * self.network_.forward(X)[:, 0].astype(np.float64), *self.bounds_)
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        return self._in_units(self.prepare_.transform(X))
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        p = self.network_.forward(self.prepare_.transform(X)).astype(np.float64)
+        return p / p.sum(axis=1, keepdims=True)
+
+
+def initialise_from(network: fn.Network, X: np.ndarray, rng: np.random.Generator) -> None:
+    """Let each unit have a pre-activation of deviation 1 and its kink inside of the data, layer by layer."""
+    for number, layer in enumerate(network.layers, 1):
+        if isinstance(layer, fn.Dense):
+            W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
+            W[...] = rng.standard_normal(W.shape)
+            Z = network.activations(X)[number - 1] @ W / np.sqrt(len(W))
+            deviation = np.maximum(Z.std(axis=0), 1e-6)
+            W /= deviation
+            shares = rng.dirichlet(np.ones(5), b.size)
+            chosen = rng.integers(len(X), size=shares.shape)
+            b[...] = -(shares * (Z / deviation)[chosen, np.arange(b.size)[:, None]]).sum(axis=1)
+
+
+def rate_factors(network: fn.Network) -> dict[str, float]:
+    """Factors of the learning rate by names of parameters: embeddings of numbers learn slowly, and so do kinds in `RATES`."""
+    embedding = tuple(name for name in network.parameters if ".periodic." in name or ".linear." in name)
+    return {name: 0.1 if name in embedding else RATES.get(name.rpartition(".")[2], 1.0) for name in network.parameters}
+
+
+def decay_factors(factors: dict[str, float]) -> dict[str, float]:
+    """Factors of the decay: all but biases of layers, as "3.b", decay.
+
+    pytabkit 1.7 applies factors of the learning rate to the decay twice, so they come once more here.
+    """
+    biases = {name for name in factors if name.endswith(".b") and name.count(".") == 1}
+    return {name: 0.0 if name in biases else factor for name, factor in factors.items()}
+
+
+class BestEpoch(fn.Callback):
+    """Ends with the parameters of the epoch that `badness` says least of; the last of equals."""
+
+    def __init__(self, badness: Any) -> None:
+        self.badness = badness
+        self.least = math.inf
+
+    def on_epoch_end(self, session: Any) -> None:
+        if (found := self.badness()) <= self.least:
+            self.least, self.params = found, session.network.params.copy()
+
+    def on_train_end(self, session: Any) -> None:
+        session.network.params[:] = self.params
