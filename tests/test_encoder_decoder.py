@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 from helpers import DTYPES, RTOL, distance
-from test_layers import assert_gradient
+from layer_networks import assert_gradient
 
 import fastnet as fn
 from fastnet._generation import _by_steps

@@ -128,6 +128,24 @@ class TestNoWorkBeyondTheLength:
             assert (A[~there] == 0).all()
             assert (A[there] != 0).all()
 
+    #: Layers that have parameters for each position, or that look at windows: how many a row of n positions has.
+    OTHERS = (
+        (fn.Scale(bias=True), lambda n: n),
+        (fn.Parametric("exponential"), lambda n: n),
+        (fn.Positions(), lambda n: n),
+        (fn.MaxPool(3), lambda n: n // 3),
+        (fn.AvgPool(3), lambda n: n // 3),
+        (fn.DepthwiseConv1d(3, "identity", stride=2), lambda n: (n - 1) // 2),
+    )
+
+    @pytest.mark.parametrize(("layer", "n_there"), OTHERS, ids=lambda each: type(each).__name__)
+    def test_outputs_and_gradients_of_other_layers(self, layer, n_there, rng):
+        net, rows, Y = self.build([layer], (T, C)), series(rng), rng.standard_normal((len(LENGTHS), 2))
+        for n, row in zip(LENGTHS, net.activations(rows)[1], strict=True):
+            assert (row[: n_there(n)] != 0).all() and (row[n_there(n) :] == 0).all()
+        _, gradients = net.loss_and_grad(rows, Y)
+        assert distance(gradients.flat, finite_difference(lambda: net.loss(rows, Y), net.params, 1e-4)) < 1e-6
+
     def test_ids(self, rng):
         net = self.build([fn.Embedding(5, 3), fn.Conv1d(4, 2, "identity", padding=1, stride=2)], (T,))
         embedded, convolved = net.activations([rng.integers(0, 5, n) for n in LENGTHS])[1:3]

@@ -151,3 +151,19 @@ def test_shapes_that_do_not_fit():
 def test_steps_that_cannot_be(layers, x, state, message):
     with pytest.raises(ValueError, match=message):
         network(layers).step(x, state)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gates_of_an_lstm_are_exact_near_zero_and_one(dtype):
+    """h = o tanh(i g) after one step, with one gate after the other from almost 0 to 1 and the others at 1."""
+    net = fn.Network([fn.LSTM(1), fn.Dense(1, "identity")], input_shape=(1, 4), dtype=dtype, random_state=0)
+    net.params[:] = 0
+    net.parameters["1.W"][...], net.parameters["2.W"][...] = np.eye(4), 1
+    x = np.linspace(-80, 80, 1001)
+    X = np.full((3, 1001, 1, 4), 90.0)
+    X[0, :, 0, 0] = X[1, :, 0, 2] = X[2, :, 0, 3] = x
+    X = X.astype(dtype)
+    wide = X[:, :, 0].astype(np.longdouble)
+    i, o = (1 / (1 + np.exp(-wide[..., gate])) for gate in (0, 3))
+    h = np.stack([net.forward(each)[:, 0] for each in X])
+    np.testing.assert_allclose(h, (o * np.tanh(i * np.tanh(wide[..., 2]))).astype(float), rtol=10 * np.finfo(dtype).eps)

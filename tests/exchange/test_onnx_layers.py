@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import spread
+from layer_networks import HIDDEN, N_IN, POSITIONED, build, rows
 from test_attention import CHAINS, TOKENS
 from test_attention import build as build_attention
 from test_attention import rows as rows_of_attention
@@ -12,7 +13,6 @@ from test_batch_norm import CHAINS as NORMALISED
 from test_encoder_decoder import build as build_pair
 from test_encoder_decoder import ragged_rows as ragged_pairs
 from test_encoder_decoder import rows as pairs
-from test_layers import HIDDEN, N_IN, POSITIONED, build, rows
 from test_ragged import CHAINS as RAGGED
 from test_ragged import network, series
 

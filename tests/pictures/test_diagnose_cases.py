@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import spread
-from test_layers import HIDDEN, N_IN, build, rows
+from layer_networks import HIDDEN, N_IN, build, rows
 
 import fastnet as fn
 from fastnet.inspection import diagnose

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from test_layers import build, rows
+from layer_networks import build, rows
 
 import fastnet as fn
 from fastnet._models import model_view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_layers import HIDDEN, build, rows
+from layer_networks import HIDDEN, build, rows
 
 import fastnet as fn
 from fastnet._models import model_view

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from layer_networks import HIDDEN, build
 from matplotlib.collections import LineCollection, PolyCollection
-from test_layers import HIDDEN, build
 
 import fastnet as fn
 from fastnet.plotting import NetworkDisplay

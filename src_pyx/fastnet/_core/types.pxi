@@ -235,6 +235,8 @@ cdef extern from "vecmath.h" nogil:
     double mish_factor_d(double)
     float turn_f(float, float*)
     double turn_d(double, double*)
+    void gates_f(float* i, float* f, float* g, float* o)
+    void gates_d(double* i, double* f, double* g, double* o)
 
 
 cdef inline real exp_(real x) noexcept nogil:
@@ -278,3 +280,11 @@ cdef inline real turn(real x, real* sine) noexcept nogil:
         return turn_f(x, sine)
     else:
         return turn_d(x, sine)
+
+
+cdef inline void gates(real* i, real* f, real* g, real* o) noexcept nogil:
+    """The sigmoids of i, f and o and the tanh of g, in place."""
+    if real is float:
+        gates_f(i, f, g, o)
+    else:
+        gates_d(i, f, g, o)

@@ -29,6 +29,7 @@
 #define LARGE 4194304.0f
 #define BIAS 127
 #define EXP_LOW -104.0f              /* below: 0 */
+#define EXP_NORMAL -87.0f            /* below: subnormal */
 #define EXP_HIGH 89.0f               /* above: inf */
 #define LN2_HIGH 0.693359375f
 #define LN2_LOW -2.12194440e-4f
@@ -60,6 +61,7 @@
 #define LARGE 2251799813685248.0
 #define BIAS 1023
 #define EXP_LOW -746.0
+#define EXP_NORMAL -708.0
 #define EXP_HIGH 710.0
 #define LN2_HIGH 6.93147180369123816490e-01
 #define LN2_LOW 1.90821492927058770002e-10

@@ -26,17 +26,20 @@ cdef inline Py_ssize_t tap_place(const int* c, Py_ssize_t k) noexcept nogil:
 
 cdef void depthwise_forward(const Layer* layer, const Pass* here, const real* A, real* Z) noexcept nogil:
     cdef const int* constants = layer.constants
-    cdef Py_ssize_t channels = constants[2], taps = <Py_ssize_t> constants[3] * constants[4], r, i, k
+    cdef Py_ssize_t channels = constants[2], taps = <Py_ssize_t> constants[3] * constants[4], columns, r, i, k
     cdef Windows windows = windows_of(layer)
+    cdef const real* lengths = lengths_of_output(layer, here, <real*> NULL)
     cdef const real* W = <const real*> here.params + layer.places[0]
     cdef const real* b = <const real*> here.params + layer.places[1]
     for r in range(here.rows):
+        columns = n_positions(lengths, r, windows.columns)
         for i in range(windows.lines):
-            for k in range(windows.columns):
+            for k in range(columns):
                 copy_row(Z + k * channels, b, channels * sizeof(real))
             for k in range(taps):
-                add_channels(A + i * windows.down + tap_place(constants, k), windows.across, W + k * channels, Z, channels,
-                             windows.columns, channels)
+                add_channels(A + i * windows.down + tap_place(constants, k), windows.across, W + k * channels, Z, channels, columns,
+                             channels)
+            memset(Z + columns * channels, 0, (windows.columns - columns) * channels * sizeof(real))
             Z += windows.columns * channels
         A += layer.n_in
 
@@ -54,16 +57,18 @@ cdef inline void add_channels(const real* restrict x, Py_ssize_t x_step, const r
 
 cdef void depthwise_backward(const Layer* layer, const Pass* here, const real* dZ, real* dA, bint accumulate) noexcept nogil:
     cdef const int* constants = layer.constants
-    cdef Py_ssize_t channels = constants[2], taps = <Py_ssize_t> constants[3] * constants[4], r, i, k
+    cdef Py_ssize_t channels = constants[2], taps = <Py_ssize_t> constants[3] * constants[4], columns, r, i, k
     cdef Windows windows = windows_of(layer)
+    cdef const real* lengths = lengths_of_output(layer, here, <real*> NULL)
     cdef const real* W = <const real*> here.params + layer.places[0]
     if not accumulate:
         memset(dA, 0, here.rows * layer.n_in * sizeof(real))
     for r in range(here.rows):
+        columns = n_positions(lengths, r, windows.columns)
         for i in range(windows.lines):
             for k in range(taps):
-                add_channels(dZ, channels, W + k * channels, dA + i * windows.down + tap_place(constants, k), windows.across,
-                             windows.columns, channels)
+                add_channels(dZ, channels, W + k * channels, dA + i * windows.down + tap_place(constants, k), windows.across, columns,
+                             channels)
             dZ += windows.columns * channels
         dA += layer.n_in
 
@@ -72,8 +77,9 @@ cdef void depthwise_gradient(const Layer* layer, const Pass* here, const Tile* t
                              Py_ssize_t g_row, bint accumulate) noexcept nogil:
     """dW[k] = the sum over windows of their position k times dZ, by channels, db = the column sums of dZ."""
     cdef const int* constants = layer.constants
-    cdef Py_ssize_t channels = constants[2], r, i, j, k
+    cdef Py_ssize_t channels = constants[2], columns, r, i, j, k
     cdef Windows windows = windows_of(layer)
+    cdef const real* lengths = lengths_of_output(layer, here, <real*> NULL)
     cdef const real* a
     if tile.part == 1:
         column_sums(dZ, g, here.rows * windows.lines * windows.columns, channels, accumulate)
@@ -82,9 +88,10 @@ cdef void depthwise_gradient(const Layer* layer, const Pass* here, const Tile* t
         for k in range(tile.rows):
             memset(g + k * g_row, 0, tile.columns * sizeof(real))
     for r in range(here.rows):
+        columns = n_positions(lengths, r, windows.columns)
         for i in range(windows.lines):
             for k in range(tile.rows):
                 a = A + r * layer.n_in + i * windows.down + tap_place(constants, tile.first_row + k) + tile.first_column
-                for j in range(windows.columns):
+                for j in range(columns):
                     add_channels(a + j * windows.across, 0, dZ + j * channels + tile.first_column, g + k * g_row, 0, 1, tile.columns)
             dZ += windows.columns * channels

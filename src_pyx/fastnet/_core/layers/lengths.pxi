@@ -26,6 +26,17 @@ cdef inline const real* lengths_of(const Layer* layer, const Pass* here, Py_ssiz
     return source_rows(layer, here, source, <real*> NULL) if layer.n_sources > source else NULL
 
 
+cdef inline const real* lengths_of_output(const Layer* layer, const Pass* here, real* unused) noexcept nogil:
+    """How many positions of its output each row has, or NULL if all have all."""
+    return rows_at(here.A, layer.lengths, 1, here, <real*> NULL) if layer.lengths > 0 else NULL
+
+
+cdef inline Py_ssize_t numbers_there(const Layer* layer, const Pass* here, Py_ssize_t row, real* unused) noexcept nogil:
+    """Of a layer that makes a number of each that it reads: those of a row at positions that there are, which come first."""
+    cdef const real* lengths = lengths_of_output(layer, here, <real*> NULL)
+    return layer.n_in if lengths == NULL else n_positions(lengths, row, layer.positions) * (layer.n_in // layer.positions)
+
+
 cdef int check_lengths(Plan plan, const Layer* layer, Py_ssize_t source) except -1:
     """Whether there is no such source, or one that makes lengths."""
     if layer.n_sources > source + 1 or (layer.n_sources == source + 1 and layer.sources[source].width != 1):

@@ -18,18 +18,20 @@ cdef int parametric_plan(Plan plan, Layer* layer) except -1:
 
 
 cdef void parametric_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z) noexcept nogil:
-    cdef Py_ssize_t n = layer.n_in, r, j
+    cdef Py_ssize_t n = layer.n_in, there, r, j
     cdef const real* p = <const real*> here.params + layer.places[0]
     cdef real* kept = kept_rows(layer, here, <real*> NULL)
     cdef real a, g
-    memcpy(Z, A, here.rows * n * sizeof(real))
-    if kept == NULL:
-        activate(<int> layer.dims[0], layer.option, Z, here.rows * n)
     for r in range(here.rows):
-        if kept != NULL:
-            activate_keeping(<int> layer.dims[0], layer.option, Z + r * n, kept + (2 * r + 1) * n, n)
-            memcpy(kept + 2 * r * n, Z + r * n, n * sizeof(real))
-        for j in range(n):
+        there = numbers_there(layer, here, r, <real*> NULL)
+        memcpy(Z + r * n, A + r * n, there * sizeof(real))
+        memset(Z + r * n + there, 0, (n - there) * sizeof(real))
+        if kept == NULL:
+            activate(<int> layer.dims[0], layer.option, Z + r * n, there)
+        else:
+            activate_keeping(<int> layer.dims[0], layer.option, Z + r * n, kept + (2 * r + 1) * n, there)
+            memcpy(kept + 2 * r * n, Z + r * n, there * sizeof(real))
+        for j in range(there):
             a, g = A[r * n + j], Z[r * n + j]
             Z[r * n + j] = g + p[j] * (a - g) if layer.dims[1] else a + p[j] * (g - a)
 
@@ -37,26 +39,30 @@ cdef void parametric_forward(const Layer* layer, const Pass* here, const real* r
 cdef void parametric_backward(const Layer* layer, const Pass* here, const real* restrict dZ, real* restrict dA,
                               bint accumulate) noexcept nogil:
     """dA = dZ * (1 + p (g' - 1)), or dZ * (g' + p (1 - g'))."""
-    cdef Py_ssize_t n = layer.n_in, r, j
+    cdef Py_ssize_t n = layer.n_in, there, r, j
     cdef const real* p = <const real*> here.params + layer.places[0]
     cdef const real* slopes
     cdef real slope
     for r in range(here.rows):
+        there = numbers_there(layer, here, r, <real*> NULL)
         slopes = kept_rows(layer, here, <real*> NULL) + (2 * r + 1) * n
-        for j in range(n):
+        for j in range(there):
             slope = slopes[j] + p[j] * (1 - slopes[j]) if layer.dims[1] else 1 + p[j] * (slopes[j] - 1)
             dA[r * n + j] = dZ[r * n + j] * slope + (dA[r * n + j] if accumulate else 0)
+        if not accumulate:
+            memset(dA + r * n + there, 0, (n - there) * sizeof(real))
 
 
 cdef void parametric_gradient(const Layer* layer, const Pass* here, const real* restrict A, const real* restrict dZ, real* restrict g,
                               bint accumulate) noexcept nogil:
     """dp = the column sums of dZ * (g(A) - A), or of their negatives."""
-    cdef Py_ssize_t n = layer.n_in, r, j
+    cdef Py_ssize_t n = layer.n_in, there, r, j
     cdef const real* values
     cdef real sign = -1 if layer.dims[1] else 1
     if not accumulate:
         memset(g, 0, n * sizeof(real))
     for r in range(here.rows):
+        there = numbers_there(layer, here, r, <real*> NULL)
         values = kept_rows(layer, here, <real*> NULL) + 2 * r * n
-        for j in range(n):
+        for j in range(there):
             g[j] = g[j] + sign * dZ[r * n + j] * (values[j] - A[r * n + j])

@@ -4,11 +4,9 @@
 #     sources    A, and perhaps lengths: then the one window of a row ends where the row does
 #     constants  as those of a convolution
 #     kept       of the maximum: where in its window, as it lies in A, it is; ties go to the first
-
-cdef enum:
-    CHANNELS_TOGETHER = 16          # fewer are pooled as so many, where memory goes on: what is beside them is written again later.
-                                    # LeNet's epoch took 1.2 times as long with channels one by one
-
+#
+# Of few channels, windows.h takes as many as fill registers, CHANNELS_TOGETHER, as far as memory goes on: what is written beside them is
+# written again later. With the 6 channels of LeNet's first pool a window took 60 cycles before, and 28 since.
 
 cdef int pool_plan(Plan plan, Layer* layer) except -1:
     cdef Windows windows
@@ -27,22 +25,43 @@ cdef int pool_plan(Plan plan, Layer* layer) except -1:
 
 cdef void pool_forward(const Layer* layer, const Pass* here, const real* A, real* Z) noexcept nogil:
     cdef Windows windows = windows_of(layer)
-    cdef Py_ssize_t channels = layer.constants[2], height = layer.constants[3], width, together, r, i, j
+    cdef Py_ssize_t channels = layer.constants[2], height = layer.constants[3], width, columns, missing, r, i, j
     cdef Py_ssize_t reach = (height - 1) * windows.line_step + (layer.constants[4] - 1) * windows.run_step
+    cdef kernel_places places = places_of(layer, &windows)
     cdef const real* lengths = lengths_of(layer, here, 1, <real*> NULL)
+    cdef const real* counts = lengths_of_output(layer, here, <real*> NULL)
     cdef real* kept = kept_rows(layer, here, <real*> NULL)
     cdef const real* window
     cdef const real* last_window = A + here.rows * windows.row - reach - CHANNELS_TOGETHER
     cdef const real* last = Z + here.rows * layer.n_out - CHANNELS_TOGETHER
     for r in range(here.rows):
-        width = n_positions(lengths, r, layer.constants[4])
+        width = places.width = n_positions(lengths, r, layer.constants[4])
+        columns = n_positions(counts, r, windows.columns)
+        missing = (windows.columns - columns) * channels
         for i in range(windows.lines):
-            for j in range(windows.columns):
+            for j in range(columns):
                 window = A + r * windows.row + i * windows.down + j * windows.across
-                together = CHANNELS_TOGETHER if channels < CHANNELS_TOGETHER and window <= last_window and Z <= last else channels
-                pool_window(layer, &windows, height, width, window, Z, kept, together)
+                if channels <= CHANNELS_TOGETHER and width > 0 and window <= last_window and Z <= last:
+                    pool_together(layer, &places, window, Z, kept)
+                else:
+                    pool_window(layer, &windows, height, width, window, Z, kept, channels)
                 Z += channels
                 kept += channels if kept != NULL else 0
+            memset(Z, 0, missing * sizeof(real))
+            Z += missing
+            kept += missing if kept != NULL else 0
+
+
+cdef inline void pool_together(const Layer* layer, const kernel_places* places, const real* A, real* Z, real* kept) noexcept nogil:
+    if real is float:
+        if layer.dims[0]:
+            largest_togetherf(places, A, Z, kept)
+        else:
+            mean_togetherf(places, A, Z)
+    elif layer.dims[0]:
+        largest_togetherd(places, A, Z, kept)
+    else:
+        mean_togetherd(places, A, Z)
 
 
 cdef inline void pool_window(const Layer* layer, const Windows* windows, Py_ssize_t height, Py_ssize_t width, const real* A, real* Z,
@@ -89,22 +108,73 @@ cdef inline void take_larger_keeping(real* restrict z, real* restrict kept, cons
         z[j] = a[j] if larger else z[j]
 
 
+cdef inline bint windows_fill(const Layer* layer, const Windows* windows) noexcept nogil:
+    """Whether each position of a row is in just one window."""
+    cdef const int* c = layer.constants
+    return c[3] == c[5] and c[4] == c[6] and c[7] == 1 and c[8] == 1 and windows.lines * c[3] == c[0] and windows.columns * c[4] == c[1]
+
+
 cdef void pool_backward(const Layer* layer, const Pass* here, const real* dZ, real* dA, bint accumulate) noexcept nogil:
     cdef Windows windows = windows_of(layer)
-    cdef Py_ssize_t channels = layer.constants[2], height = layer.constants[3], width, r, i, j
+    cdef Py_ssize_t channels = layer.constants[2], height = layer.constants[3], width, columns, missing, r, i, j
     cdef const real* lengths = lengths_of(layer, here, 1, <real*> NULL)
+    cdef const real* counts = lengths_of_output(layer, here, <real*> NULL)
     cdef const real* kept = kept_rows(layer, here, <real*> NULL)
+    if layer.dims[0] and lengths == NULL and counts == NULL and not accumulate and windows_fill(layer, &windows):
+        slopes_of_lines(&windows, height, layer.constants[4], dZ, kept, dA, here.rows, channels)
+        return
     if not accumulate:
         memset(dA, 0, here.rows * windows.row * sizeof(real))
     for r in range(here.rows):
         width = n_positions(lengths, r, layer.constants[4])
+        columns = n_positions(counts, r, windows.columns)
+        missing = (windows.columns - columns) * channels
         for i in range(windows.lines):
-            for j in range(windows.columns):
+            for j in range(columns):
                 if width > 0:
                     slopes_of_window(layer, &windows, height, width, dZ, kept, dA + i * windows.down + j * windows.across, channels)
                 dZ += channels
                 kept += channels if kept != NULL else 0
+            dZ += missing
+            kept += missing if kept != NULL else 0
         dA += windows.row
+
+
+cdef void slopes_of_lines(const Windows* windows, Py_ssize_t height, Py_ssize_t width, const real* dZ, const real* kept, real* dA,
+                          Py_ssize_t rows, Py_ssize_t channels) noexcept nogil:
+    """dA of maxima over windows that fill the rows, from its first number to its last: LeNet's first pool took 3 times as long with
+    zeros everywhere and then additions where the maxima are."""
+    cdef const real* last = dZ + rows * windows.lines * windows.columns * channels - CHANNELS_TOGETHER
+    cdef const real* last_slope = dA + rows * windows.row - CHANNELS_TOGETHER
+    cdef Py_ssize_t i, k, j, l
+    cdef real place
+    for i in range(rows * windows.lines):
+        for k in range(height):
+            for j in range(windows.columns):
+                for l in range(width):
+                    place = <real> (k * windows.line_step + l * channels)
+                    if channels <= CHANNELS_TOGETHER and dZ + j * channels <= last and dA <= last_slope:
+                        slopes_together(dZ + j * channels, kept + j * channels, place, dA)
+                    else:
+                        slopes_at(dZ + j * channels, kept + j * channels, place, dA, channels)
+                    dA += channels
+        dZ += windows.columns * channels
+        kept += windows.columns * channels
+
+
+cdef inline void slopes_together(const real* dZ, const real* kept, real place, real* dA) noexcept nogil:
+    if real is float:
+        slopes_togetherf(dZ, kept, place, dA)
+    else:
+        slopes_togetherd(dZ, kept, place, dA)
+
+
+cdef inline void slopes_at(const real* restrict dZ, const real* restrict kept, real place, real* restrict dA,
+                           Py_ssize_t channels) noexcept nogil:
+    """dA of one place of a window: the slopes of the channels that have their maximum there."""
+    cdef Py_ssize_t j
+    for j in range(channels):
+        dA[j] = dZ[j] if kept[j] == place else 0
 
 
 cdef inline void slopes_of_window(const Layer* layer, const Windows* windows, Py_ssize_t height, Py_ssize_t width, const real* dZ,

@@ -13,7 +13,9 @@ cdef int shift_plan(Plan plan, Layer* layer) except -1:
 
 cdef void shift_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z) noexcept nogil:
     cdef const real* P = <const real*> here.params + layer.places[0]
-    cdef Py_ssize_t n = layer.n_in, r, j
+    cdef Py_ssize_t n = layer.n_in, there, r, j
     for r in range(here.rows):
-        for j in range(n):
+        there = numbers_there(layer, here, r, <real*> NULL)
+        for j in range(there):
             Z[r * n + j] = A[r * n + j] + P[j]
+        memset(Z + r * n + there, 0, (n - there) * sizeof(real))

@@ -1,0 +1,250 @@
+/* The bodies of windows.h for one width. */
+
+#if HAVE_OWN_PRODUCT
+#define VECTOR NAME(vector_)
+typedef __typeof__((VECTOR){0} == (VECTOR){0}) NAME(mask_);
+#define MASK NAME(mask_)
+#define LANES ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
+#define MOST_LANES (VECTOR_BYTES / sizeof(REAL))
+#define SQUARE ((ptrdiff_t)(16 / sizeof(REAL)))
+#define WHERE(mask, x, y) ((VECTOR)(((mask) & (MASK)(x)) | (~(mask) & (MASK)(y))))
+#else
+#define VECTOR REAL
+#define MASK int
+#define LANES 1
+#define MOST_LANES 1
+#define WHERE(mask, x, y) ((mask) ? (x) : (y))
+#endif
+#define LOAD(p) (*(const VECTOR *)(p))
+
+/* Whether vectors over the positions of a line are fuller than those over the filters. */
+static inline int NAME(convolves_lines)(ptrdiff_t columns, ptrdiff_t filters)
+{
+    return HAVE_OWN_PRODUCT && columns >= LANES && filters < LANES;
+}
+
+/* to (columns, rows) = x^T; rows of x are x_row apart, those of the result to_row. */
+FN_INLINE void NAME(turn_short_)(ptrdiff_t rows, ptrdiff_t columns, const REAL *x, ptrdiff_t x_row, REAL *to, ptrdiff_t to_row)
+{
+#if HAVE_OWN_PRODUCT
+    if (rows >= SQUARE && columns >= SQUARE) { /* the last squares overlap others */
+        for (ptrdiff_t i = 0; i < rows; i += SQUARE)
+            for (ptrdiff_t j = 0; j < columns; j += SQUARE) {
+                const ptrdiff_t r = i + SQUARE <= rows ? i : rows - SQUARE, c = j + SQUARE <= columns ? j : columns - SQUARE;
+                NAME(transpose_)(x + r * x_row + c, x_row, to + c * to_row + r, to_row);
+            }
+        return;
+    }
+#endif
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < columns; j++)
+            to[j * to_row + i] = x[i * x_row + j];
+}
+
+/* z (filters, 2 vectors, row apart) = bias + the sum over the kernel's places of w times what lies there; the second vector's positions are
+ * `second` after the first's. w (places, all_filters). */
+FN_INLINE void NAME(filters_)(const int filters, const struct kernel_places *kernel, const REAL *restrict a, ptrdiff_t second,
+                              const REAL *restrict w, ptrdiff_t all_filters, const REAL *restrict bias, REAL *restrict z, ptrdiff_t row)
+{
+    const VECTOR zero = {0};
+    VECTOR sum[FILTERS_TOGETHER][2];
+#pragma GCC unroll 6
+    for (int f = 0; f < filters; f++)
+        sum[f][0] = sum[f][1] = zero + bias[f];
+    for (ptrdiff_t k = 0; k < kernel->height; k++) {
+        const REAL *x = a + k * kernel->line_step;
+        for (ptrdiff_t l = 0; l < kernel->width; l++, x += kernel->step, w += all_filters) {
+            const VECTOR x0 = LOAD(x), x1 = LOAD(x + second);
+#pragma GCC unroll 6
+            for (int f = 0; f < filters; f++) {
+                sum[f][0] += w[f] * x0;
+                sum[f][1] += w[f] * x1;
+            }
+        }
+    }
+#pragma GCC unroll 6
+    for (int f = 0; f < filters; f++) {
+        *(VECTOR *)(z + f * row) = sum[f][0];
+        *(VECTOR *)(z + f * row + second) = sum[f][1];
+    }
+}
+
+/* Z (columns, filters) of a line of at least LANES positions that lie side by side in A. */
+static FN_NO_CLONE void NAME(convolve_line)(const struct kernel_places *kernel, ptrdiff_t columns, ptrdiff_t filters, const REAL *a,
+                                            const REAL *w, const REAL *bias, REAL *z)
+{
+    REAL made[FILTERS_TOGETHER * 2 * MOST_LANES];
+    for (ptrdiff_t f = 0, some; f < filters; f += some) {
+        some = filters - f < FILTERS_TOGETHER ? filters - f : FILTERS_TOGETHER;
+        for (ptrdiff_t j = 0, n; j < columns; j += n) {
+            const ptrdiff_t left = columns - j, at = left < LANES ? columns - LANES : j; /* of the last, some are made again */
+            n = left < 2 * LANES ? columns - at : 2 * LANES;
+#define FILTERS(some_) \
+    NAME(filters_)(some_, kernel, a + at, n - LANES, w + f, filters, bias + f, made, 2 * LANES)
+            switch (some) {
+            case 6: FILTERS(6); break;
+            case 5: FILTERS(5); break;
+            case 4: FILTERS(4); break;
+            case 3: FILTERS(3); break;
+            case 2: FILTERS(2); break;
+            default: FILTERS(1); break;
+            }
+#undef FILTERS
+            NAME(turn_short_)(some, n, made, 2 * LANES, z + at * filters + f, filters);
+            n += at - j;
+        }
+    }
+}
+
+/* Numbers that a line of slopes takes, by filters, in whole vectors. */
+static inline ptrdiff_t NAME(turned_line_size)(ptrdiff_t columns, ptrdiff_t filters)
+{
+    return (columns + LANES - 1) / LANES * LANES * filters;
+}
+
+/* turned (filters, whole vectors) = dz (columns, filters) of a line of at least LANES. The last vector ends with the line, and is 0 where
+ * it overlaps the one before. */
+static FN_NO_CLONE void NAME(turn_line)(ptrdiff_t columns, ptrdiff_t filters, ptrdiff_t dz_row, const REAL *dz, REAL *turned)
+{
+    const ptrdiff_t row = NAME(turned_line_size)(columns, 1), overlap = row - columns;
+    NAME(turn_short_)(columns, filters, dz, dz_row, turned, row);
+    for (ptrdiff_t f = 0; overlap > 0 && f < filters; f++, turned += row) {
+        *(VECTOR *)(turned + row - LANES) = LOAD(turned + columns - LANES);
+        memset(turned + row - LANES, 0, overlap * sizeof(REAL));
+    }
+}
+
+/* To sums (PLACES_TOGETHER, FILTERS_TOGETHER) of vectors, of lines of turned slopes those times what lies at some places of the kernel. */
+FN_INLINE void NAME(slopes_)(const int filters, ptrdiff_t lines, ptrdiff_t columns, const REAL *const *places, ptrdiff_t down,
+                             const REAL *restrict turned, ptrdiff_t turned_line, REAL *restrict sums)
+{
+    const ptrdiff_t row = NAME(turned_line_size)(columns, 1);
+    VECTOR sum[PLACES_TOGETHER][FILTERS_TOGETHER];
+#pragma GCC unroll 4
+    for (int t = 0; t < PLACES_TOGETHER; t++)
+#pragma GCC unroll 6
+        for (int f = 0; f < filters; f++)
+            sum[t][f] = LOAD(sums + (t * FILTERS_TOGETHER + f) * LANES);
+    for (ptrdiff_t i = 0; i < lines; i++, turned += turned_line)
+        for (ptrdiff_t j = 0; j < row; j += LANES) {
+            const ptrdiff_t at = i * down + (j + LANES <= columns ? j : columns - LANES);
+            VECTOR x[PLACES_TOGETHER];
+#pragma GCC unroll 4
+            for (int t = 0; t < PLACES_TOGETHER; t++)
+                x[t] = LOAD(places[t] + at);
+#pragma GCC unroll 6
+            for (int f = 0; f < filters; f++) {
+                const VECTOR d = LOAD(turned + f * row + j);
+#pragma GCC unroll 4
+                for (int t = 0; t < PLACES_TOGETHER; t++)
+                    sum[t][f] += x[t] * d;
+            }
+        }
+#pragma GCC unroll 4
+    for (int t = 0; t < PLACES_TOGETHER; t++)
+#pragma GCC unroll 6
+        for (int f = 0; f < filters; f++)
+            *(VECTOR *)(sums + (t * FILTERS_TOGETHER + f) * LANES) = sum[t][f];
+}
+
+/* Numbers of the sums of a gradient of so many places and filters. */
+static inline ptrdiff_t NAME(sums_size)(ptrdiff_t places, ptrdiff_t filters)
+{
+    return (places + PLACES_TOGETHER - 1) / PLACES_TOGETHER * PLACES_TOGETHER
+         * ((filters + FILTERS_TOGETHER - 1) / FILTERS_TOGETHER * FILTERS_TOGETHER) * LANES;
+}
+
+/* To `sums`, of `lines` of turned slopes those times places first .. first + n of the kernel. */
+static FN_NO_CLONE void NAME(add_slopes)(const struct kernel_places *kernel, ptrdiff_t first, ptrdiff_t n, ptrdiff_t lines, ptrdiff_t columns,
+                                         ptrdiff_t filters, const REAL *a, ptrdiff_t down, const REAL *turned, REAL *sums)
+{
+    const ptrdiff_t row = NAME(turned_line_size)(columns, 1);
+    for (ptrdiff_t p = 0; p < n; p += PLACES_TOGETHER) {
+        const REAL *places[PLACES_TOGETHER]; /* the last again, where there are fewer: nobody reads these sums */
+        for (ptrdiff_t t = 0; t < PLACES_TOGETHER; t++) {
+            const ptrdiff_t place = first + (p + t < n ? p + t : n - 1);
+            places[t] = a + place / kernel->width * kernel->line_step + place % kernel->width * kernel->step;
+        }
+        for (ptrdiff_t f = 0; f < filters; f += FILTERS_TOGETHER, sums += PLACES_TOGETHER * FILTERS_TOGETHER * LANES) {
+#define SLOPES(some_) NAME(slopes_)(some_, lines, columns, places, down, turned + f * row, filters * row, sums)
+            switch (filters - f) {
+            case 5: SLOPES(5); break;
+            case 4: SLOPES(4); break;
+            case 3: SLOPES(3); break;
+            case 2: SLOPES(2); break;
+            case 1: SLOPES(1); break;
+            default: SLOPES(6); break;
+            }
+#undef SLOPES
+        }
+    }
+}
+
+/* g (n, filters) += the numbers of each vector of `sums`, added up. */
+static void NAME(fold_sums)(ptrdiff_t n, ptrdiff_t filters, const REAL *sums, REAL *g, ptrdiff_t g_row)
+{
+    for (ptrdiff_t p = 0; p < n; p += PLACES_TOGETHER)
+        for (ptrdiff_t f = 0; f < filters; f += FILTERS_TOGETHER)
+            for (ptrdiff_t t = 0; t < PLACES_TOGETHER; t++)
+                for (ptrdiff_t s = 0; s < FILTERS_TOGETHER; s++, sums += LANES) {
+                    REAL total = 0;
+                    for (ptrdiff_t v = 0; v < LANES; v++)
+                        total += sums[v];
+                    if (p + t < n && f + s < filters)
+                        g[(p + t) * g_row + f + s] += total;
+                }
+}
+
+/* z = the maximum over the places of a window, of CHANNELS_TOGETHER channels that lie side by side, or NaN if there is one; `kept` its
+ * place, the first of equal ones, unless it is NULL. */
+FN_INLINE void NAME(largest_together)(const struct kernel_places *window, const REAL *restrict a, REAL *restrict z, REAL *restrict kept)
+{
+#pragma GCC unroll 16
+    for (ptrdiff_t v = 0; v < CHANNELS_TOGETHER; v += LANES) {
+        const VECTOR zero = {0};
+        VECTOR largest = LOAD(a + v), place = zero;
+        for (ptrdiff_t k = 0; k < window->height; k++)
+            for (ptrdiff_t l = 0; l < window->width; l++) {
+                const ptrdiff_t here = k * window->line_step + l * window->step;
+                const VECTOR x = LOAD(a + here + v);
+                const MASK larger = (x > largest) | (x != x);
+                largest = WHERE(larger, x, largest);
+                place = WHERE(larger, zero + (REAL)here, place);
+            }
+        *(VECTOR *)(z + v) = largest;
+        if (kept)
+            *(VECTOR *)(kept + v) = place;
+    }
+}
+
+/* z = the means likewise. */
+FN_INLINE void NAME(mean_together)(const struct kernel_places *window, const REAL *restrict a, REAL *restrict z)
+{
+    const REAL share = 1 / (REAL)(window->height * window->width);
+#pragma GCC unroll 16
+    for (ptrdiff_t v = 0; v < CHANNELS_TOGETHER; v += LANES) {
+        VECTOR sum = {0};
+        for (ptrdiff_t k = 0; k < window->height; k++)
+            for (ptrdiff_t l = 0; l < window->width; l++)
+                sum += share * LOAD(a + k * window->line_step + l * window->step + v);
+        *(VECTOR *)(z + v) = sum;
+    }
+}
+
+/* da = dz of those of CHANNELS_TOGETHER channels whose maximum is at a place. */
+FN_INLINE void NAME(slopes_together)(const REAL *restrict dz, const REAL *restrict kept, REAL place, REAL *restrict da)
+{
+#pragma GCC unroll 16
+    for (ptrdiff_t v = 0; v < CHANNELS_TOGETHER; v += LANES) {
+        const VECTOR zero = {0};
+        const MASK here = LOAD(kept + v) == zero + place;
+        *(VECTOR *)(da + v) = WHERE(here, LOAD(dz + v), zero);
+    }
+}
+#undef VECTOR
+#undef MASK
+#undef LANES
+#undef MOST_LANES
+#undef SQUARE
+#undef WHERE
+#undef LOAD
