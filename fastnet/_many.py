@@ -224,7 +224,7 @@ def _fit_in_one_call(fits: Sequence[_WholeFit]) -> list[str]:
     sessions = [_session(fit) for fit in fits]
     runs = tuple(session.whole_run(fit.n_epochs) for session, fit in zip(sessions, fits, strict=True))
     uses_blas = any(fit.network._plan.uses_blas for fit in fits)
-    done = _updating([fit.network for fit in fits], lambda: runtime.single_threaded_blas(uses_blas, core.train_many, runs))
+    done = _training([fit.network for fit in fits], lambda: runtime.single_threaded_blas(uses_blas, core.train_many, runs))
     for session, run, of_run in zip(sessions, runs, done, strict=True):
         session.after_whole_run(run, *of_run)
     return [text for run in runs if (text := growth(run.losses.tolist()))]
@@ -237,11 +237,12 @@ def _session(fit: _WholeFit) -> Session:
     return session
 
 
-def _updating(networks: Sequence[Network], do: Callable[[], R]) -> R:
-    """What `do` returns, which changes the parameters of all these networks."""
+def _training(networks: Sequence[Network], do: Callable[[], R]) -> R:
+    """What `do` returns, which trains all these networks."""
     if not networks:
         return do()
-    return networks[0]._exclusive.updating(lambda: _updating(networks[1:], do))
+    exclusive = networks[0]._exclusive
+    return exclusive.training(exclusive.updating, lambda: _training(networks[1:], do))
 
 
 def _fit(model: Any, X: Any, y: Any, options: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,6 @@
 #ifndef FASTNET_PRODUCT_H
 #define FASTNET_PRODUCT_H
 #include <stddef.h>
-#include <stdint.h>
 #include "memory.h"
 #include "vecmath.h"
 
@@ -36,14 +35,6 @@
 #else
 #define VECTOR_BYTES 16
 #define BLOCK_ROWS 6
-#endif
-
-/* Weights of so many numbers are left to BLAS, forward and for dA. With AVX-512 own products are as fast as OpenBLAS's at any
- * size: an epoch of 1024-2048-2048-10 on two threads took 1.58 to 1.70 s beside 1.72 to 1.78. */
-#if defined(__AVX512F__)
-#define OWN_PRODUCT_LIMIT PTRDIFF_MAX
-#else
-#define OWN_PRODUCT_LIMIT (1 << 20)
 #endif
 
 /* Up to so many rows, a block has too few sums to hide the latency of a multiply-add: the last rows are then made with the block before

@@ -3,7 +3,6 @@
 
 cdef extern from "product.h" nogil:
     const bint HAVE_OWN_PRODUCT
-    const Py_ssize_t OWN_PRODUCT_LIMIT
     const Py_ssize_t PANEL_BYTES
     void productf(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t a_row, Py_ssize_t a_col, const float* b,
                   Py_ssize_t b_row, Py_ssize_t b_col, float* c, Py_ssize_t c_row, const float* bias, bint accumulate, float* panel)
@@ -16,13 +15,18 @@ cdef extern from "product.h" nogil:
     void column_sumsd(Py_ssize_t n, Py_ssize_t k, const double* b, double* c, bint accumulate)
 
 
-# Operations between two looks at signals, 20 ms or so. Slices of columns leave the weights to pack only once.
+# Weights from this size on are left to BLAS, forward and for dA; dW is made in tiles that own products do best
+# (benchmarks/kernels.py).
+cdef enum:
+    OWN_PRODUCT_LIMIT = 1 << 20
+
+
+# Operations that BLAS makes between two looks at signals, 20 ms or so. Slices of columns leave it the weights to pack only once.
 cdef enum:
     SLICE_OPERATIONS = 2000000000
 
 
 cdef inline bint own_product(Py_ssize_t n_in, Py_ssize_t n_out) noexcept nogil:
-    """Whether own products make Z and dA. They always make dW, by tiles."""
     return HAVE_OWN_PRODUCT and n_in * n_out < OWN_PRODUCT_LIMIT
 
 
@@ -59,7 +63,7 @@ cdef void forward_product(const real* A, Py_ssize_t a_row, const real* W, const 
                           Py_ssize_t n_in, Py_ssize_t n_out, bint by_blas, Worker* worker) noexcept nogil:
     """Z (rows, n_out) = A (rows, n_in) W (n_in, n_out) + b, the bias broadcast over the rows (NULL: none). A signal that the
     worker looks for leaves it unfinished."""
-    cdef Py_ssize_t r, width, columns, first = 0
+    cdef Py_ssize_t r, width, first = 0
     if rows == 0:
         return
     if rows == 1 and HAVE_OWN_PRODUCT:
@@ -70,19 +74,16 @@ cdef void forward_product(const real* A, Py_ssize_t a_row, const real* W, const 
             row_productf(n_out, n_in, A, W, b, Z)
         else:
             row_productd(n_out, n_in, A, W, b, Z)
-        return
-    for r in range(rows if by_blas and b != NULL else 0):
-        memcpy(Z + r * z_row, b, n_out * sizeof(real))
-    width = slice_width(rows, n_in, n_out, worker)
-    while first < n_out and (first == 0 or not ended(worker)):
-        columns = min(width, n_out - first)
-        if by_blas:
-            gemm(b"N", b"N", <int> columns, <int> rows, <int> n_in, W + first, <int> n_out, A, <int> a_row, <real> (b != NULL),
-                 Z + first, <int> z_row)
-        else:
-            own(rows, columns, n_in, A, a_row, 1, W + first, n_out, 1, Z + first, z_row, b + first if b != NULL else NULL, False,
-                <real*> worker.panel)
-        first += width
+    elif not by_blas:
+        own(rows, n_out, n_in, A, a_row, 1, W, n_out, 1, Z, z_row, b, False, <real*> worker.panel)
+    else:
+        for r in range(rows if b != NULL else 0):
+            memcpy(Z + r * z_row, b, n_out * sizeof(real))
+        width = slice_width(rows, n_in, n_out, worker)
+        while first < n_out and (first == 0 or not ended(worker)):
+            gemm(b"N", b"N", <int> min(width, n_out - first), <int> rows, <int> n_in, W + first, <int> n_out, A, <int> a_row,
+                 <real> (b != NULL), Z + first, <int> z_row)
+            first += width
 
 
 cdef void weight_gradient(const real* A, Py_ssize_t a_row, const real* dZ, Py_ssize_t z_row, real* dW, Py_ssize_t dW_row, Py_ssize_t rows,
@@ -105,19 +106,17 @@ cdef void column_sums(const real* x, real* sums, Py_ssize_t rows, Py_ssize_t n, 
 cdef void input_gradient(const real* dZ, Py_ssize_t z_row, const real* W, real* dA, Py_ssize_t a_row, Py_ssize_t rows, Py_ssize_t n_in,
                          Py_ssize_t n_out, bint accumulate, bint by_blas, Worker* worker) noexcept nogil:
     """dA (rows, n_in) = dZ (rows, n_out) W^T [+ dA]. A signal that the worker looks for leaves it unfinished."""
-    cdef Py_ssize_t width, columns, first = 0
+    cdef Py_ssize_t width, first = 0
     if rows == 0:
         return
-    width = slice_width(rows, n_out, n_in, worker)
-    while first < n_in and (first == 0 or not ended(worker)):
-        columns = min(width, n_in - first)
-        if by_blas:
-            gemm(b"T", b"N", <int> columns, <int> rows, <int> n_out, W + first * n_out, <int> n_out, dZ, <int> z_row,
+    if not by_blas:
+        own(rows, n_in, n_out, dZ, z_row, 1, W, 1, n_out, dA, a_row, <real*> NULL, accumulate, <real*> worker.panel)
+    else:
+        width = slice_width(rows, n_out, n_in, worker)
+        while first < n_in and (first == 0 or not ended(worker)):
+            gemm(b"T", b"N", <int> min(width, n_in - first), <int> rows, <int> n_out, W + first * n_out, <int> n_out, dZ, <int> z_row,
                  <real> accumulate, dA + first, <int> a_row)
-        else:
-            own(rows, columns, n_out, dZ, z_row, 1, W + first * n_out, 1, n_out, dA + first, a_row, <real*> NULL, accumulate,
-                <real*> worker.panel)
-        first += width
+            first += width
 
 
 cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* restrict x, real* restrict to) noexcept nogil:
