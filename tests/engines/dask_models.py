@@ -18,6 +18,11 @@ from fastnet.dask import MLPClassifier, TabularClassifier  # noqa: E402
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
+EXPECTED_WARNINGS = [
+    pytest.mark.filterwarnings(f"ignore:{text}")
+    for text in ("Port 8787 is already in use", "A shard makes", "Stochastic Optimizer", "lbfgs failed to converge")
+]
+
 PATIENCE = 120
 OPTIONS = {"n_shards": 3, "max_iter": 3, "batch_size": 20, "learning_rate_init": 0.02, "random_state": 0}
 

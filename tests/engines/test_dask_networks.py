@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from dask_models import (
+    EXPECTED_WARNINGS,
     OPTIONS,
     arrays,
     base,
@@ -22,12 +23,7 @@ import fastnet as fn
 from fastnet._rounds import Model, average, deal
 from fastnet.dask import MLPClassifier, MLPRegressor
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Port 8787 is already in use"),
-    pytest.mark.filterwarnings("ignore:A shard makes"),
-    pytest.mark.filterwarnings("ignore:Stochastic Optimizer"),
-    pytest.mark.filterwarnings("ignore:lbfgs failed to converge"),
-]
+pytestmark = EXPECTED_WARNINGS
 
 
 class TestDealing:

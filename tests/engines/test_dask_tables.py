@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from dask_models import (
     COLUMNS,
+    EXPECTED_WARNINGS,
     TABULAR,
     base,
     dask,
@@ -18,12 +19,7 @@ from dask_models import (
 import fastnet as fn
 from fastnet.dask import TabularClassifier, TabularRegressor
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Port 8787 is already in use"),
-    pytest.mark.filterwarnings("ignore:A shard makes"),
-    pytest.mark.filterwarnings("ignore:Stochastic Optimizer"),
-    pytest.mark.filterwarnings("ignore:lbfgs failed to converge"),
-]
+pytestmark = EXPECTED_WARNINGS
 
 
 class TestTables:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from dask_models import (
+    EXPECTED_WARNINGS,
     OPTIONS,
     PATIENCE,
     arrays,
@@ -32,12 +33,7 @@ import fastnet as fn
 from fastnet.dask import WorkerError, _tabular
 from fastnet.dask._engine import Engine
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Port 8787 is already in use"),
-    pytest.mark.filterwarnings("ignore:A shard makes"),
-    pytest.mark.filterwarnings("ignore:Stochastic Optimizer"),
-    pytest.mark.filterwarnings("ignore:lbfgs failed to converge"),
-]
+pytestmark = EXPECTED_WARNINGS
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
