@@ -42,9 +42,9 @@
 #define SHORT_BLOCK 3
 
 /* Depth of a panel: 256 rows of it are 16 KiB in AVX2, half of L1. Rows of A per pass over the panels: a slice of A of
- * ROWS_PER_PASS x DEPTH floats is 264 KiB and stays in L2, or 528 KiB where there is AVX-512, and with it 1 MiB of L2. */
+ * ROWS_PER_PASS x DEPTH floats is 264 KiB and stays in L2. */
 #define DEPTH 256
-#define SLICE_BYTES (44 * BLOCK_ROWS * DEPTH * sizeof(float))
+#define SLICE_BYTES (264 * DEPTH * sizeof(float))
 #define PANEL_BYTES (DEPTH * 2 * VECTOR_BYTES + SLICE_BYTES)
 
 /* From this many rows of A on, copying a panel of B pays for itself; and always where B's rows are so far apart that
