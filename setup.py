@@ -86,7 +86,7 @@ setup(
             extra_link_args=[] if MSVC or sys.platform == "darwin" or SYMBOLS else ["-Wl,--strip-all"],
             depends=DEPENDS,
         )
-        for level, flags in LEVELS.items()
+        for level, flags in reversed(LEVELS.items())  # the best takes longest
         if not WANTED or level in WANTED
     ],
 )
