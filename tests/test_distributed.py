@@ -15,7 +15,7 @@ import pytest
 from helpers import ROOT
 
 import fastnet as fn
-from fastnet import checkpoint
+from fastnet import _ranks, checkpoint
 from fastnet.distributed import RankError
 
 #: Seconds after which a test counts a rank that waits as one that waits for ever.
@@ -309,11 +309,41 @@ class TestFailures:
 class TestOneMachine:
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     @pytest.mark.parametrize("sizes", [(120, 120), (200, 7, 0, 33)])
-    def test_ranks_add_up_in_their_memory_to_the_same_bits(self, sizes, dtype):
-        options = {"batch_size": 24, "epochs": 2, "weighted": True, "dtype": dtype}
-        (net, _), *_ = trained(sizes, **options)
-        for other, _ in trained(sizes, kind=Neighbour, **options):
+    @pytest.mark.parametrize("max_grad_norm", [None, 0.5])
+    def test_ranks_add_up_in_their_memory_to_the_same_bits(self, sizes, dtype, max_grad_norm):
+        layers = [fn.Dense(40, "tanh"), fn.Dense(3, "softmax")]
+        options = {"batch_size": 24, "epochs": 2, "weighted": True, "dtype": dtype, "layers": layers, "l2": 0.01}
+        options["max_grad_norm"] = max_grad_norm
+        (net, history), *_ = trained(sizes, **options)
+        for other, losses in trained(sizes, kind=Neighbour, **options):
             assert np.array_equal(other.params, net.params)
+            np.testing.assert_allclose(losses.loss, history.loss, rtol=1e-6)
+
+    def test_each_has_the_state_of_the_whole_optimizer(self):
+        def states(kind):
+            found = []
+
+            class Look(fn.Callback):
+                def on_epoch_end(self, session):
+                    found.append([memory.copy() for memory in session.state])
+
+            trained((100, 140), kind=kind, epochs=2, batch_size=24, of_rank=lambda rank: {} if rank else {"callbacks": [Look()]})
+            return found
+
+        assert np.array_equal(states(Neighbour), states(Rank))
+
+    def test_batches_without_weight_change_nothing(self):
+        X, y, _ = arrays()
+        parts = dealt((120, 120), X, y, np.tile(np.repeat([1.0, 0.0], 60), 2))
+
+        def train(comm):
+            net, (X, y, w) = build(), parts[comm.rank]
+            options = {"batch_size": 24, "epochs": 1, "sampling": "sequential"}
+            return net.params, fn.distributed.fit(net, X, y, comm=comm, sample_weight=w, **options)
+
+        of_memory, of_messages = (Threads(2, kind).run(train) for kind in (Neighbour, Rank))
+        for (params, history), (expected, _) in zip(of_memory, of_messages, strict=True):
+            assert np.array_equal(params, expected) and history.n_rows == [120]
 
     @pytest.mark.parametrize("missing", ["no file", "a file that one rank does not see"])
     def test_without_memory_in_common_the_communicator_adds_up(self, missing, monkeypatch, tmp_path):
@@ -321,18 +351,18 @@ class TestOneMachine:
             allreduce = Rank.allreduce
 
         if missing == "no file":
-            monkeypatch.setattr(fn.distributed, "_MEMORY", tmp_path / "nowhere")
+            monkeypatch.setattr(_ranks, "_MEMORY", tmp_path / "nowhere")
         else:
             answers = iter([(None, False)])
-            mapped = fn.distributed._mapped
-            monkeypatch.setattr(fn.distributed, "_mapped", lambda *args: next(answers, None) or mapped(*args))
+            mapped = _ranks._mapped
+            monkeypatch.setattr(_ranks, "_mapped", lambda *args: next(answers, None) or mapped(*args))
         options = {"batch_size": 24, "epochs": 2}
         (net, _), _ = trained((100, 140), **options)
         for other, _ in trained((100, 140), kind=Anywhere, **options):
             assert np.array_equal(other.params, net.params)
 
     def test_no_file_is_left(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(fn.distributed, "_MEMORY", tmp_path)
+        monkeypatch.setattr(_ranks, "_MEMORY", tmp_path)
         trained((100, 140), kind=Neighbour, batch_size=24, epochs=1)
         assert not list(tmp_path.iterdir())
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]  # float32 or float64, one width in a call
 CSR: TypeAlias = tuple[Array, NDArray[np.int32], NDArray[np.int64], tuple[int, int]]  # data, indices, indptr, shape
+SharedRows: TypeAlias = tuple[Callable[[], None], Array, int, int]  # leave, vectors and parameters, start and stop of a share
 LossSpec: TypeAlias = tuple[Any, ...]  # code, parameter, levels of a quantile loss or None[, ceiling[, of_mean]]
 
 ACTIVATION_CODES: dict[str, int]
@@ -78,7 +79,7 @@ class Trainer:
         dropout: bool = True,
         rate_factors: Sequence[float] | None = None,
         decay_factors: Sequence[float] | None = None,
-        exchange: tuple[Callable[[], None], Array] | None = None,
+        exchange: tuple[Callable[[], None], Array, SharedRows | None] | None = None,
         augmentation: tuple[float, ...] | None = None,
     ) -> None: ...
     def run(

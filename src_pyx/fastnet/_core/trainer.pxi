@@ -81,7 +81,7 @@ cdef class Trainer:
         task.looks_while_updating = plan.n_params > LONG_SWEEP
         self._lay_out(gradient if exchange is None else exchange[1])
         if exchange is not None:
-            self._take_exchange(exchange[0], exchange[1])
+            self._take_exchange(*exchange)
         self._take_factors(rate_factors, decay_factors)
         task.n_shares = self.n_threads if plan.uses_blas else 0
         task.stretch.reviewed = self.n_threads > 1 and operations < ALWAYS_ALL
@@ -111,12 +111,24 @@ cdef class Trainer:
             self.task.update.decay_factors[i] = self.plan.segments[i].penalised if decay_factors is None else decay_factors[i]
         return 0
 
-    cdef int _take_exchange(self, add, vector) except -1:
+    def _take_exchange(self, add, vector, memory=None):
+        """Memory that all processes see: (leave, rows, start, stop), as `Exchange` has them, with the vector among the rows."""
+        cdef Exchange* exchange = &self.task.exchange
         if len(vector) < self.plan.n_params + 3:
             raise ValueError(f"a vector of {self.plan.n_params + 3} numbers is exchanged, got {len(vector)}")
-        self.task.exchange.add = <PyObject*> add
-        self.task.exchange.n_params = self.plan.n_params
-        return 0
+        exchange.add = <PyObject*> add
+        exchange.n_params = self.plan.n_params
+        if memory is None:
+            return
+        leave, rows, exchange.start, exchange.stop = memory
+        exchange.leave = <PyObject*> leave
+        exchange.rows = check(rows, self.task.batch.width, "rows", TABLE, True)
+        exchange.n_rows, exchange.n_columns = rows.shape[0] - 1, rows.shape[1]
+        if exchange.n_rows < 1 or exchange.n_columns < self.plan.n_params + 4:
+            raise ValueError(f"memory has rows of {self.plan.n_params + 4} numbers, two at least, got shape {rows.shape}")
+        if self.task.update.tracks_norm:
+            raise ValueError("the norm of a gradient takes all of it: leave the memory out")
+        self.task.looks_while_updating = False
 
     cdef int _lay_out(self, gradient) except -1:
         """Place every buffer of a batch in one block of memory."""
