@@ -6,18 +6,14 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from tempfile import NamedTemporaryFile
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from fastnet import _core
 
 T = TypeVar("T")
-
-#: Bytes of a cache line: parts of a vector that ranks add up begin with one.
-_LINE = 64
 
 #: Where files of Linux are memory.
 _MEMORY = "/dev/shm"
@@ -45,25 +41,6 @@ class RankError(RuntimeError):
     """Another rank has failed, and the training has ended on all of them."""
 
 
-class Shared(NamedTuple):
-    """Memory that all ranks see, in the core's form.
-
-    Attributes
-    ----------
-    leave : callable
-        Waits until all ranks have done their part.
-    rows : ndarray of shape (size + 1, columns)
-        The ranks' vectors, and the parameters that they share.
-    start, stop : int
-        Columns of this rank's part.
-    """
-
-    leave: Callable[[], None]
-    rows: np.ndarray
-    start: int
-    stop: int
-
-
 class Ranks:
     """A communicator, and one way of using it that leaves no rank waiting for one that has failed.
 
@@ -84,12 +61,9 @@ class Ranks:
         self._comm = comm
         self.rank, self.size = int(comm.rank), int(comm.size)
         self._sum = self._sum_in_place if hasattr(comm, "Allreduce") else self._sum_by_object
-        self._wait = getattr(comm, "Barrier", None)
         self.vector = np.zeros(1)
-        self.shared: Shared | None = None
+        self.shared: _core.core.SharedVectors | None = None
         self._is_over = False
-        self._late_error: BaseException | None = None
-        self._has_failed = False
 
     def together(self, make: Callable[[], tuple[T, Any]]) -> tuple[T, list[Any]]:
         """What `make` gives: one thing for this rank, and another that all ranks get of each. If it fails on one, all raise."""
@@ -105,19 +79,19 @@ class Ranks:
     def make_room(self, n: int, dtype: np.dtype) -> None:
         """Make `vector`, of the n numbers that ranks exchange from now on and one more that says whether a rank has failed."""
         row_bytes = -(-(n + 1) * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
-        memory = self._memory_of_all((self.size + 1) * row_bytes)
-        rows = np.frombuffer(memory or mmap.mmap(-1, row_bytes), dtype).reshape(-1, row_bytes // dtype.itemsize)
-        self.vector = rows[self.rank if memory else 0, : n + 1]
-        if memory and self._wait:
-            line = _LINE // dtype.itemsize
-            start, stop = (rows.shape[1] // line * rank // self.size * line for rank in (self.rank, self.rank + 1))
-            self._sum = partial(_sum_in_memory, self._wait, partial(_core.core.add_up, rows[:-1], start, stop))
-            self.shared = Shared(self.leave, rows, start, stop)
-            self._failures = rows[:-1, n]
+        memory = self._memory_of_all(mmap.PAGESIZE + (self.size + 1) * row_bytes)
+        if memory is None:
+            self.vector = np.zeros(n + 1, dtype)
+            return
+        meeting = np.frombuffer(memory, np.uint8, mmap.PAGESIZE)
+        rows = np.frombuffer(memory, dtype, offset=mmap.PAGESIZE).reshape(self.size + 1, -1)
+        self.vector = rows[self.rank, : n + 1]
+        self.shared = _core.core.SharedVectors(meeting, rows, self.rank)
+        self._sum = self.shared.add_up
 
     def _memory_of_all(self, n_bytes: int) -> mmap.mmap | None:
-        """Zeros that all ranks see, where they can wait for each other and are on one machine."""
-        if self.size == 1 or self._wait is None:
+        """Zeros that all ranks see, where they are on one machine and, as those of mpi4py, end together when one is killed."""
+        if self.size == 1 or not hasattr(self._comm, "Barrier"):
             return None
         file, names = self.together(lambda: _shared_file(n_bytes) if self.rank == 0 else (None, None))
         memory, found = self.together(lambda: _mapped(names[0], n_bytes))
@@ -133,37 +107,21 @@ class Ranks:
         RankError
             A rank has failed.
         """
-        if self.size > 1:
-            self._sum()
-        if self.vector[-1]:
-            self._raise_for(self._comm.allgather(None))
-
-    def arrive(self) -> None:
-        """Wait until all ranks have their numbers in `shared`, and have not failed.
-
-        An error on the way, of Ctrl-C, is raised by `leave`, as the other ranks count on this one until then.
-        """
         try:
-            self._wait()
-        except BaseException as error:
-            self._late_error = error
-        self._has_failed = bool(self._failures.any())
+            if self.size > 1:
+                self._sum()
+        finally:  # Ctrl-C, whose error comes when a call returns, changes nothing for the other ranks
+            if self.vector[-1]:
+                self.raise_for_others()
 
-    def leave(self) -> None:
-        """Wait until all ranks have done what they met for.
+    def raise_for_others(self) -> None:
+        """Raise an error for a rank that has failed, when all of them know.
 
         Raises
         ------
         RankError
-            A rank has failed.
         """
-        try:
-            self._wait()
-        finally:
-            if self._has_failed:
-                self._raise_for(self._comm.allgather(None))
-        if self._late_error is not None:
-            raise self._late_error
+        self._raise_for(self._comm.allgather(None))
 
     @contextmanager
     def failing_together(self) -> Iterator[None]:
@@ -216,20 +174,6 @@ def _mapped(name: str | None, n_bytes: int) -> tuple[mmap.mmap | None, bool]:
             return mmap.mmap(file.fileno(), n_bytes), True
     except (OSError, ValueError):
         return None, False
-
-
-def _sum_in_memory(wait: Callable[[], Any], add_up: Callable[[], None]) -> None:
-    """Add up this rank's part of the ranks' vectors, while they wait for each other before and after.
-
-    Ctrl-C, which raises when a call returns, leaves out none of the three: the other ranks get the whole sum.
-    """
-    try:
-        wait()
-    finally:
-        try:
-            add_up()
-        finally:
-            wait()
 
 
 def _text(error: BaseException) -> str:

@@ -11,6 +11,7 @@ process: the communicator does all of it, be it mpi4py's or any object with ``ra
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Callable, Iterable
@@ -19,10 +20,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 import fastnet
-from fastnet import _core, _data, _identity, losses, optimizers
+from fastnet import _checks, _core, _data, _identity, losses, optimizers
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._objective import refuse_statistics
-from fastnet._ranks import Communicator, RankError, Ranks, Shared
+from fastnet._ranks import Communicator, RankError, Ranks
 from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
 from fastnet.history import History
@@ -166,13 +167,14 @@ def fit(
         "weight_decay": weight_decay,
         "max_grad_norm": max_grad_norm,
     }
-    prepared, described = ranks.together(lambda: _prepared(network, X, y, sample_weight, options, epochs, iterations))
-    _check_agreement([description for _, description in described])
+    prepared, told = ranks.together(lambda: _prepared(network, X, y, sample_weight, options, epochs, iterations, random_state))
+    _check_agreement([one.description for one in told])
     ranks.make_room(network.n_params + 3, network.dtype)
-    part = Part(prepared.rows, tuple(m for m, _ in described), ranks)
+    part = Part(prepared.rows, tuple(one.m for one in told), ranks)
 
     def started() -> tuple[RankSession, dict[str, Any] | None]:
-        session = RankSession(network, part, random_state=random_state, n_threads=n_threads, **prepared.options)
+        rng = copy.deepcopy(told[0].rng) if ranks.rank else prepared.rng
+        session = RankSession(network, part, random_state=rng, n_threads=n_threads, **prepared.options)
         session.bind(prepared.limit.get("iterations") or prepared.limit["epochs"] * session.steps_per_epoch)
         if ranks.rank:
             return session, None
@@ -184,11 +186,12 @@ def fit(
             from fastnet.checkpoint import resume
 
             resume(session, resume_from)
-        return session, session.position()
+            return session, session.position()
+        return session, None
 
     session, positions = ranks.together(started)
     with ranks.failing_together():
-        if ranks.rank:
+        if ranks.rank and positions[0] is not None:
             session.restore(positions[0])
         train(session, max_time=max_time, callbacks=session.callbacks, **prepared.limit)
         session.end()
@@ -201,6 +204,15 @@ class Prepared(NamedTuple):
     rows: Rows
     options: dict[str, Any]
     limit: dict[str, int]
+    rng: np.random.Generator
+
+
+class Told(NamedTuple):
+    """What a rank lets the others know: how many rows it has, how it trains, and where its random numbers come from."""
+
+    m: int
+    description: dict[str, str]
+    rng: np.random.Generator
 
 
 def _prepared(
@@ -211,7 +223,8 @@ def _prepared(
     options: dict[str, Any],
     epochs: int | None,
     iterations: int | None,
-) -> tuple[Prepared, tuple[int, dict[str, str]]]:
+    random_state: Seed,
+) -> tuple[Prepared, Told]:
     """Checked arguments of this rank, and what the other ranks have to know of them."""
     limit = limit_of(epochs, iterations)
     loss, optimizer = losses.get(options["loss"], network.output_activation), optimizers.get(options["optimizer"])
@@ -223,13 +236,14 @@ def _prepared(
     targets = _data.targets(y, m, network.n_outputs, loss, network.dtype)
     weights = None if sample_weight is None else _data.nonnegative(sample_weight, m, network.dtype)
     options = {**options, "loss": loss, "optimizer": optimizer}
+    rng = _checks.generator(random_state)
     description = {
         "fastnet version": fastnet.__version__,
         "level of vector instructions (FASTNET_CPU)": _core.level,
         "network": f"{network!r}, {network.layers!r}",
         **{name: _identity.text(option) for name, option in (options | limit).items()},
     }
-    return Prepared((features, targets, weights), options, limit), (m, description)
+    return Prepared((features, targets, weights), options, limit, rng), Told(m, description, copy.deepcopy(rng))
 
 
 def _check_agreement(descriptions: list[dict[str, str]]) -> None:
@@ -307,14 +321,14 @@ class RankSession(Session):
         self._trainer.step = step
 
     @property
-    def _shared(self) -> Shared | None:
+    def _shared(self) -> _core.core.SharedVectors | None:
         """Memory in which each rank updates a share of the parameters; none where a rank needs the norm of the whole gradient."""
         return self._part.ranks.shared if self._options["max_grad_norm"] is None else None
 
     def _exchange(self) -> None:
-        """Sum the gradient of a batch, its loss, weight and number of rows over the ranks, or let the core do it in `_shared`; the
-        core calls it."""
-        self._part.ranks.exchange() if self._shared is None else self._part.ranks.arrive()
+        """Sum the gradient of a batch, its loss, weight and number of rows over the ranks; the core calls it, unless they share
+        memory."""
+        self._part.ranks.exchange()
 
     def _checksum(self) -> str:
         return f"{len(self._part)} rows of all ranks"
@@ -326,18 +340,21 @@ class RankSession(Session):
         return self._run_part(order, n_batches, self.step)
 
     def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
-        answer: tuple[Any, ...] = self._trainer.run(order, settings, self._bounds[: n_batches + 1])
+        try:
+            answer: tuple[Any, ...] = self._trainer.run(order, settings, self._bounds[: n_batches + 1])
+        finally:
+            if self._trainer.others_failed:
+                self._part.ranks.raise_for_others()
         if self._shared is not None:
             for memory in self.state:
-                self._join(memory, self._shared)
+                self._join(memory, self._shared.share)
         return answer
 
-    def _join(self, memory: np.ndarray, shared: Shared) -> None:
+    def _join(self, memory: np.ndarray, share: slice) -> None:
         """Take what the other ranks have of a vector of the optimiser's, of which each has updated its share."""
         ranks, n = self._part.ranks, self.network.n_params
-        own = slice(min(shared.start, n), min(shared.stop, n))
         ranks.vector[:] = 0
-        ranks.vector[own] = memory[own]
+        ranks.vector[:n][share] = memory[share]
         ranks.exchange()
         memory[:] = ranks.vector[:n]
 

@@ -111,24 +111,26 @@ cdef class Trainer:
             self.task.update.decay_factors[i] = self.plan.segments[i].penalised if decay_factors is None else decay_factors[i]
         return 0
 
-    def _take_exchange(self, add, vector, memory=None):
-        """Memory that all processes see: (leave, rows, start, stop), as `Exchange` has them, with the vector among the rows."""
+    def _take_exchange(self, add, vector, SharedVectors shared=None):
         cdef Exchange* exchange = &self.task.exchange
         if len(vector) < self.plan.n_params + 3:
             raise ValueError(f"a vector of {self.plan.n_params + 3} numbers is exchanged, got {len(vector)}")
         exchange.add = <PyObject*> add
         exchange.n_params = self.plan.n_params
-        if memory is None:
+        if shared is None:
             return
-        leave, rows, exchange.start, exchange.stop = memory
-        exchange.leave = <PyObject*> leave
-        exchange.rows = check(rows, self.task.batch.width, "rows", TABLE, True)
-        exchange.n_rows, exchange.n_columns = rows.shape[0] - 1, rows.shape[1]
-        if exchange.n_rows < 1 or exchange.n_columns < self.plan.n_params + 4:
-            raise ValueError(f"memory has rows of {self.plan.n_params + 4} numbers, two at least, got shape {rows.shape}")
+        if shared.width != self.task.batch.width or shared.n_columns < self.plan.n_params + 4:
+            raise ValueError(f"shared vectors must have the type of the parameters and {self.plan.n_params + 4} numbers")
         if self.task.update.tracks_norm:
-            raise ValueError("the norm of a gradient takes all of it: leave the memory out")
+            raise ValueError("the norm of a gradient needs all of it, which shared vectors do not give")
+        exchange.ranks, exchange.rows, exchange.n_rows, exchange.n_columns = shared.ranks, shared.rows, shared.size, shared.n_columns
+        exchange.start, exchange.stop = shared.start, shared.stop
         self.task.looks_while_updating = False
+
+    @property
+    def others_failed(self):
+        """Whether the last run has ended because another process that shares its vectors has failed."""
+        return bool(self.task.exchange.others_failed)
 
     cdef int _lay_out(self, gradient) except -1:
         """Place every buffer of a batch in one block of memory."""
@@ -342,7 +344,9 @@ cdef void run_pass(Training* task, int n_threads, Py_ssize_t n_params) noexcept 
     task.diverged = False
     task.done = task.updates = task.rows_done = task.stretch.batch = 0
     task.loss_sum = task.penalty_sum = task.norm_sum = 0
-    while task.stretch.batch < task.n_batches and not task.diverged and not flag_is_up(&task.signals.signalled):
+    while task.stretch.batch < task.n_batches and not (
+        task.diverged or task.exchange.others_failed or flag_is_up(&task.signals.signalled)
+    ):
         team_run(&task.team, begin_stretch(task, n_threads), train_worker, task)
         end_stretch(task)
     if task.path != GRADIENT and not params_are_finite(&task.batch, n_params):

@@ -174,7 +174,7 @@ cdef void update_tiles(Training* task, const Pass* here, const Step* shared, Wor
     steady.signals = NULL
     for i in range(task.tile_bounds[worker.number], task.tile_bounds[worker.number + 1]):
         tile = task.batch.tiles + i
-        if task.exchange.leave != NULL:
+        if task.exchange.ranks != NULL:
             update_share(&task.exchange, &task.update, shared, tile, i, <real*> task.batch.params, <real*> worker.scratch)
             continue
         if task.path == WHOLE:
@@ -236,16 +236,8 @@ cdef bint all_stop(Training* task, const Worker* worker, int barrier) noexcept n
     return task.stops[barrier]
 
 
-cdef bint calls_in_vain(Training* task, PyObject* function) noexcept nogil:
-    """Call a function of Python's, an error of which ends the training as a signal does. Whether it has raised one."""
-    cdef bint failed = raises(function)
-    if failed:
-        flag_raise(&task.signals.signalled)
-    return failed
-
-
 cdef bint sum_of_processes(Training* task, Sums* sums, const Worker* worker, real* unused) noexcept nogil:
-    """Make gradient and sums of a batch those of all processes; the gradient only where each of them updates all parameters. Whether
+    """Make gradient and sums of a batch those of all processes; the gradient where each of them updates all parameters. Whether
     training ends, because that has raised an error."""
     cdef Py_ssize_t i
     cdef const Tile* tile
@@ -253,17 +245,25 @@ cdef bint sum_of_processes(Training* task, Sums* sums, const Worker* worker, rea
     cdef real* gradient = <real*> task.batch.gradient
     cdef real* after = gradient + exchange.n_params
     cdef real totals[4]
+    cdef PyObject* result
     if worker.number == 0:
         if not sums.weight > 0:
             memset(gradient, 0, exchange.n_params * sizeof(real))
         after[0], after[1], after[2] = <real> sums.loss, <real> sums.weight, <real> sums.rows
-        exchange.stops = calls_in_vain(task, exchange.add)
-        if exchange.leave != NULL:
+        if exchange.ranks != NULL:
+            team_barrier(exchange.ranks)
             sum_columns(totals, <real*> exchange.rows + exchange.n_params, exchange.n_rows, exchange.n_columns, 4)
             after = totals
-        exchange.sums.loss, exchange.sums.weight, exchange.sums.rows = after[0], after[1], <Py_ssize_t> after[2]
-        if exchange.leave != NULL and totals[3] > 0:
-            exchange.sums.weight = 0
+            exchange.others_failed = totals[3] > 0
+        else:
+            with gil:
+                result = PyObject_CallNoArgs(exchange.add)
+                Py_XDECREF(result)
+            exchange.stops = result == NULL
+            if exchange.stops:
+                flag_raise(&task.signals.signalled)
+        exchange.sums.loss, exchange.sums.rows = after[0], <Py_ssize_t> after[2]
+        exchange.sums.weight = 0 if exchange.others_failed else after[1]
         if task.update.tracks_norm and not exchange.stops and exchange.sums.weight > 0:
             for i in range(task.batch.n_tiles):
                 tile = task.batch.tiles + i
@@ -274,16 +274,16 @@ cdef bint sum_of_processes(Training* task, Sums* sums, const Worker* worker, rea
 
 
 cdef bint parameters_of_processes(Training* task, bint updated, const Worker* worker, real* unused) noexcept nogil:
-    """Wait for the parameters that other processes have updated, and take them. Whether training ends, because of an error."""
+    """Wait for the parameters that other processes have updated, and take them. Whether training ends, as one has failed."""
     cdef Py_ssize_t i
     team_barrier(&task.team)
     if worker.number == 0:
-        task.exchange.stops = calls_in_vain(task, task.exchange.leave)
+        team_barrier(task.exchange.ranks)
     team_barrier(&task.team)
     if updated:
         for i in range(task.tile_bounds[worker.number], task.tile_bounds[worker.number + 1]):
             take_shares(&task.exchange, task.batch.tiles + i, <real*> task.batch.params)
-    return task.exchange.stops
+    return task.exchange.others_failed
 
 
 cdef bint second_half(Training* task, Py_ssize_t start, Sums* sums, Py_ssize_t step, const double* settings, bint accumulate,
@@ -314,7 +314,7 @@ cdef bint second_half(Training* task, Py_ssize_t start, Sums* sums, Py_ssize_t s
         if worker.number == 0:
             follow_batch(task, worker, <real*> NULL)
         update_tiles(task, &here, &shared, worker, <real*> NULL)
-    if task.exchange.leave != NULL and parameters_of_processes(task, updates, worker, <real*> NULL):
+    if task.exchange.ranks != NULL and parameters_of_processes(task, updates, worker, <real*> NULL):
         return True
     return diverges
 
