@@ -30,13 +30,17 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Entry:
-    """A contestant in a comparison: `peer` does `task` on the fastest of the given numbers of threads (None: its default)."""
+    """A contestant in a comparison: `peer` does `task` on the fastest of the given numbers of threads (None: its default).
+
+    A timing takes `min_seconds` at least, if those are more than the options'.
+    """
 
     label: str
     peer: str
     task: Any
     threads: tuple[int | None, ...] = (None,)
     variables: tuple[tuple[str, str], ...] = ()
+    min_seconds: float = 0.0
 
 
 def fastnet(task: Any, label: str = "fastnet") -> Entry:
@@ -205,7 +209,8 @@ class Pool:
         if unsupported:
             self.note(f"{entry.label}: left out of {_name(entry)}, {unsupported}")
             return None
-        return _Contestant(entry, worker, number, threads, *worker.ask("calibrate", number, self.options.min_seconds))
+        least = max(self.options.min_seconds, entry.min_seconds)
+        return _Contestant(entry, worker, number, threads, *worker.ask("calibrate", number, least))
 
 
 def _key(entry: Entry, threads: int | None) -> tuple[str, int | None, tuple[tuple[str, str], ...]]:

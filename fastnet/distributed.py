@@ -11,21 +11,19 @@ process: the communicator does all of it, be it mpi4py's or any object with ``ra
 
 from __future__ import annotations
 
-import mmap
+import copy
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 import fastnet
-from fastnet import _core, _data, _identity, losses, optimizers
+from fastnet import _checks, _core, _data, _identity, losses, optimizers
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._objective import refuse_statistics
+from fastnet._ranks import Communicator, RankError, Ranks
 from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
 from fastnet.history import History
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Communicator", "RankError", "fit"]
 
-T = TypeVar("T")
 Rows: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 #: Rows of a batch for each rank by default, and the ranks above which that makes batches too large for the user's learning rate.
@@ -49,34 +46,6 @@ _ROWS_OF_A_RANK, _MANY_RANKS = 32, 16
 
 #: What the core calls on a single rank, which has nothing to add. A function in Python took 4 % of an epoch of a small network.
 _NOTHING: Callable[[], Any] = tuple
-
-#: Bytes of a cache line: parts of a vector that ranks add up begin with one.
-_LINE = 64
-
-#: Where files of Linux are memory.
-_MEMORY = "/dev/shm"
-
-
-class Communicator(Protocol):
-    """What `fit` needs of a communicator: mpi4py's, or another object."""
-
-    @property
-    def rank(self) -> int:
-        """Number of this rank, from 0."""
-
-    @property
-    def size(self) -> int:
-        """Number of ranks."""
-
-    def allreduce(self, sendobj: Any) -> Any:
-        """The sum of the ranks' vectors, the same bits on each."""
-
-    def allgather(self, sendobj: Any) -> list[Any]:
-        """The objects of all ranks, in their order."""
-
-
-class RankError(RuntimeError):
-    """Another rank has failed, and the training has ended on all of them."""
 
 
 def fit(
@@ -198,13 +167,14 @@ def fit(
         "weight_decay": weight_decay,
         "max_grad_norm": max_grad_norm,
     }
-    prepared, described = ranks.together(lambda: _prepared(network, X, y, sample_weight, options, epochs, iterations))
-    _check_agreement([description for _, description in described])
+    prepared, told = ranks.together(lambda: _prepared(network, X, y, sample_weight, options, epochs, iterations, random_state))
+    _check_agreement([one.description for one in told])
     ranks.make_room(network.n_params + 3, network.dtype)
-    part = Part(prepared.rows, tuple(m for m, _ in described), ranks)
+    part = Part(prepared.rows, tuple(one.m for one in told), ranks)
 
     def started() -> tuple[RankSession, dict[str, Any] | None]:
-        session = RankSession(network, part, random_state=random_state, n_threads=n_threads, **prepared.options)
+        rng = copy.deepcopy(told[0].rng) if ranks.rank else prepared.rng
+        session = RankSession(network, part, random_state=rng, n_threads=n_threads, **prepared.options)
         session.bind(prepared.limit.get("iterations") or prepared.limit["epochs"] * session.steps_per_epoch)
         if ranks.rank:
             return session, None
@@ -216,11 +186,12 @@ def fit(
             from fastnet.checkpoint import resume
 
             resume(session, resume_from)
-        return session, session.position()
+            return session, session.position()
+        return session, None
 
     session, positions = ranks.together(started)
     with ranks.failing_together():
-        if ranks.rank:
+        if ranks.rank and positions[0] is not None:
             session.restore(positions[0])
         train(session, max_time=max_time, callbacks=session.callbacks, **prepared.limit)
         session.end()
@@ -233,6 +204,15 @@ class Prepared(NamedTuple):
     rows: Rows
     options: dict[str, Any]
     limit: dict[str, int]
+    rng: np.random.Generator
+
+
+class Told(NamedTuple):
+    """What a rank lets the others know: how many rows it has, how it trains, and where its random numbers come from."""
+
+    m: int
+    description: dict[str, str]
+    rng: np.random.Generator
 
 
 def _prepared(
@@ -243,7 +223,8 @@ def _prepared(
     options: dict[str, Any],
     epochs: int | None,
     iterations: int | None,
-) -> tuple[Prepared, tuple[int, dict[str, str]]]:
+    random_state: Seed,
+) -> tuple[Prepared, Told]:
     """Checked arguments of this rank, and what the other ranks have to know of them."""
     limit = limit_of(epochs, iterations)
     loss, optimizer = losses.get(options["loss"], network.output_activation), optimizers.get(options["optimizer"])
@@ -255,13 +236,14 @@ def _prepared(
     targets = _data.targets(y, m, network.n_outputs, loss, network.dtype)
     weights = None if sample_weight is None else _data.nonnegative(sample_weight, m, network.dtype)
     options = {**options, "loss": loss, "optimizer": optimizer}
+    rng = _checks.generator(random_state)
     description = {
         "fastnet version": fastnet.__version__,
         "level of vector instructions (FASTNET_CPU)": _core.level,
         "network": f"{network!r}, {network.layers!r}",
         **{name: _identity.text(option) for name, option in (options | limit).items()},
     }
-    return Prepared((features, targets, weights), options, limit), (m, description)
+    return Prepared((features, targets, weights), options, limit, rng), Told(m, description, copy.deepcopy(rng))
 
 
 def _check_agreement(descriptions: list[dict[str, str]]) -> None:
@@ -273,151 +255,11 @@ def _check_agreement(descriptions: list[dict[str, str]]) -> None:
                 raise ValueError(f"All ranks must have the same {name}: rank 0 has {mine}, rank {rank} has {theirs}.")
 
 
-class Ranks:
-    """A communicator, and one way of using it that leaves no rank waiting for one that has failed.
-
-    Parameters
-    ----------
-    comm : Communicator
-
-    Raises
-    ------
-    TypeError
-        It lacks something.
-    """
-
-    def __init__(self, comm: Communicator) -> None:
-        missing = [name for name in ("rank", "size", "allreduce", "allgather") if not hasattr(comm, name)]
-        if missing:
-            raise TypeError(f"comm must have rank, size, allreduce and allgather, as mpi4py's have; {comm!r} lacks {missing}.")
-        self._comm = comm
-        self.rank, self.size = int(comm.rank), int(comm.size)
-        self._sum = self._sum_in_place if hasattr(comm, "Allreduce") else self._sum_by_object
-        self._wait = getattr(comm, "Barrier", None)
-        self.vector = np.zeros(1)
-        self._is_over = False
-
-    def together(self, make: Callable[[], tuple[T, Any]]) -> tuple[T, list[Any]]:
-        """What `make` gives: one thing for this rank, and another that all ranks get of each. If it fails on one, all raise."""
-        try:
-            own, shared = make()
-        except BaseException as error:
-            self._comm.allgather((_text(error), None))
-            raise
-        answers = self._comm.allgather((None, shared))
-        self._raise_for([text for text, _ in answers])
-        return own, [value for _, value in answers]
-
-    def make_room(self, n: int, dtype: np.dtype) -> None:
-        """Make `vector`, of the n numbers that ranks exchange from now on and one more that says whether a rank has failed."""
-        row_bytes = -(-(n + 1) * dtype.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
-        memory = self._memory_of_all(self.size * row_bytes)
-        rows = np.frombuffer(memory or mmap.mmap(-1, row_bytes), dtype).reshape(-1, row_bytes // dtype.itemsize)
-        self.vector = rows[self.rank if memory else 0, : n + 1]
-        if memory and self._wait:
-            line = _LINE // dtype.itemsize
-            ends = (rows.shape[1] // line * rank // self.size * line for rank in (self.rank, self.rank + 1))
-            self._sum = partial(_sum_in_memory, self._wait, partial(_core.core.add_up, rows, *ends))
-
-    def _memory_of_all(self, n_bytes: int) -> mmap.mmap | None:
-        """Zeros that all ranks see, where they can wait for each other and are on one machine."""
-        if self.size == 1 or self._wait is None:
-            return None
-        file, names = self.together(lambda: _shared_file(n_bytes) if self.rank == 0 else (None, None))
-        memory, found = self.together(lambda: _mapped(names[0], n_bytes))
-        if file is not None:
-            file.close()
-        return memory if all(found) else None
-
-    def exchange(self) -> None:
-        """Replace `vector` by the sum of the ranks' vectors.
-
-        Raises
-        ------
-        RankError
-            A rank has failed.
-        """
-        if self.size > 1:
-            self._sum()
-        if self.vector[-1]:
-            self._raise_for(self._comm.allgather(None))
-
-    @contextmanager
-    def failing_together(self) -> Iterator[None]:
-        """Let the other ranks know, at their next exchange, of an error on this one."""
-        try:
-            yield
-        except RankError:
-            raise
-        except BaseException as error:
-            if not self._is_over:
-                self.vector[:] = 0
-                self.vector[-1] = 1
-                self._sum()
-                self._comm.allgather(_text(error))
-            raise
-
-    def last_exchange(self) -> None:
-        """The same as `exchange`, after which no rank waits for another."""
-        self._is_over = True
-        self.exchange()
-
-    def _sum_in_place(self) -> None:
-        from mpi4py import MPI
-
-        self._comm.Allreduce(MPI.IN_PLACE, self.vector)  # type: ignore[attr-defined]
-
-    def _sum_by_object(self) -> None:
-        self.vector[:] = self._comm.allreduce(self.vector)
-
-    def _raise_for(self, texts: list[str | None]) -> None:
-        failed = [f"rank {rank}: {text}" for rank, text in enumerate(texts) if text is not None]
-        if failed:
-            raise RankError(f"Training has ended on all ranks, because of an error on {'; '.join(failed)}")
-
-
-def _shared_file(n_bytes: int) -> tuple[Any, str | None]:
-    """A file of zeros in memory, which is gone when it is closed, and its name; None if there cannot be one."""
-    try:
-        file = NamedTemporaryFile(dir=_MEMORY, prefix="fastnet-")
-        os.posix_fallocate(file.fileno(), 0, n_bytes)
-    except OSError:
-        return None, None
-    return file, file.name
-
-
-def _mapped(name: str | None, n_bytes: int) -> tuple[mmap.mmap | None, bool]:
-    """The memory of a file, and whether there is one of this name here."""
-    try:
-        with open(name or "", "r+b") as file:
-            return mmap.mmap(file.fileno(), n_bytes), True
-    except (OSError, ValueError):
-        return None, False
-
-
-def _sum_in_memory(wait: Callable[[], Any], add_up: Callable[[], None]) -> None:
-    """Add up this rank's part of the ranks' vectors, while they wait for each other before and after.
-
-    Ctrl-C, which raises when a call returns, leaves out none of the three: the other ranks get the whole sum.
-    """
-    try:
-        wait()
-    finally:
-        try:
-            add_up()
-        finally:
-            wait()
-
-
 def _one_row(rows: Rows) -> Rows:
     """What the core gets on a rank without rows, of which no batch has any."""
     X, y, sample_weight = rows
     one = np.zeros((1, X.shape[1]), X.dtype), np.zeros((1, *y.shape[1:]), y.dtype)
     return *one, None if sample_weight is None else np.zeros(1, sample_weight.dtype)
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 class Part:
@@ -474,12 +316,18 @@ class RankSession(Session):
             sample_weight=sample_weight,
             batch_size=max(int(np.diff(self._bounds).max()), 1),
             seed=int(np.random.SeedSequence([seed, ranks.rank]).generate_state(1, np.uint64)[0]),
-            exchange=(self._exchange if ranks.size > 1 else _NOTHING, ranks.vector),
+            exchange=(self._exchange if ranks.size > 1 else _NOTHING, ranks.vector, self._shared),
         )
         self._trainer.step = step
 
+    @property
+    def _shared(self) -> _core.core.SharedVectors | None:
+        """Memory in which each rank updates a share of the parameters; none where a rank needs the norm of the whole gradient."""
+        return self._part.ranks.shared if self._options["max_grad_norm"] is None else None
+
     def _exchange(self) -> None:
-        """Sum the gradient of a batch, its loss, weight and number of rows over the ranks; the core calls it."""
+        """Sum the gradient of a batch, its loss, weight and number of rows over the ranks; the core calls it, unless they share
+        memory."""
         self._part.ranks.exchange()
 
     def _checksum(self) -> str:
@@ -492,7 +340,23 @@ class RankSession(Session):
         return self._run_part(order, n_batches, self.step)
 
     def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
-        return self._trainer.run(order, settings, self._bounds[: n_batches + 1])
+        try:
+            answer: tuple[Any, ...] = self._trainer.run(order, settings, self._bounds[: n_batches + 1])
+        finally:
+            if self._trainer.others_failed:
+                self._part.ranks.raise_for_others()
+        if self._shared is not None:
+            for memory in self.state:
+                self._join(memory, self._shared.share)
+        return answer
+
+    def _join(self, memory: np.ndarray, share: slice) -> None:
+        """Take what the other ranks have of a vector of the optimiser's, of which each has updated its share."""
+        ranks, n = self._part.ranks, self.network.n_params
+        ranks.vector[:] = 0
+        ranks.vector[:n][share] = memory[share]
+        ranks.exchange()
+        memory[:] = ranks.vector[:n]
 
     def agreed(self, stop: bool) -> bool:
         """What rank 0 says, whose parameters become those of all ranks."""

@@ -279,14 +279,24 @@ def test_the_core_refuses_a_row_that_does_not_exist(rng):
     assert np.array_equal(net.params, before)
 
 
-def test_sums_over_rows_stay_within_the_rows():
-    rows = np.arange(12.0).reshape(3, 4)
-    core.add_up(rows, 1, 3)
-    assert np.array_equal(rows, [[0, 15, 18, 3], [4, 15, 18, 7], [8, 15, 18, 11]])
-    for start, stop in [(-1, 2), (3, 2), (2, 5)]:
-        with pytest.raises(ValueError, match=f"have none from {start} to {stop}"):
-            core.add_up(rows, start, stop)
-    with pytest.raises(TypeError, match="float32 or float64, got int64"):
-        core.add_up(rows.astype(np.int64), 0, 1)
-    with pytest.raises(ValueError, match="C-contiguous"):
-        core.add_up(rows.T, 0, 1)
+def test_shared_vectors_are_checked():
+    meeting, rows = np.zeros(64, np.uint8), np.arange(48.0).reshape(3, 16)
+    shares = [core.SharedVectors(meeting, rows, rank).share for rank in (0, 1)]
+    assert shares == [slice(0, 8), slice(8, 16)]
+    for of_meeting, of_rows, rank, error, message in [
+        (meeting[:8], rows, 0, ValueError, "got 8 and rank 0"),
+        (meeting, rows, 2, ValueError, "ranks below 2"),
+        (meeting, rows.astype(np.int64), 0, TypeError, "float32 or float64, got int64"),
+        (meeting, rows.T, 0, ValueError, "C-contiguous"),
+    ]:
+        with pytest.raises(error, match=message):
+            core.SharedVectors(of_meeting, of_rows, rank)
+
+
+def test_training_refuses_vectors_that_are_too_short(rng):
+    X, y = rng.standard_normal((40, 3), dtype=np.float32), rng.integers(3, size=40)
+    net = fn.Network([fn.Dense(3, "softmax")], 3, random_state=0)
+    session = Session(net, X, y, loss="cross_entropy", optimizer="sgd", batch_size=2)
+    shared = core.SharedVectors(np.zeros(64, np.uint8), np.zeros((3, 15), np.float32), 0)
+    with pytest.raises(ValueError, match="type of the parameters and 16 numbers"):
+        session._new_trainer(X=X, y=y, sample_weight=None, exchange=(tuple, np.zeros(16, np.float32), shared))

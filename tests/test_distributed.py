@@ -15,7 +15,7 @@ import pytest
 from helpers import ROOT
 
 import fastnet as fn
-from fastnet import checkpoint
+from fastnet import _ranks, checkpoint
 from fastnet.distributed import RankError
 
 #: Seconds after which a test counts a rank that waits as one that waits for ever.
@@ -65,7 +65,7 @@ class Neighbour(Rank):
     """A rank that shares memory with the others."""
 
     def Barrier(self):
-        self._ranks.barrier.wait()
+        raise AssertionError("ranks wait for each other in memory")
 
     def allreduce(self, vector):
         raise AssertionError("sums are made in memory")
@@ -309,11 +309,41 @@ class TestFailures:
 class TestOneMachine:
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     @pytest.mark.parametrize("sizes", [(120, 120), (200, 7, 0, 33)])
-    def test_ranks_add_up_in_their_memory_to_the_same_bits(self, sizes, dtype):
-        options = {"batch_size": 24, "epochs": 2, "weighted": True, "dtype": dtype}
-        (net, _), *_ = trained(sizes, **options)
-        for other, _ in trained(sizes, kind=Neighbour, **options):
+    @pytest.mark.parametrize("max_grad_norm", [None, 0.5])
+    def test_ranks_add_up_in_their_memory_to_the_same_bits(self, sizes, dtype, max_grad_norm):
+        layers = [fn.Dense(40, "tanh"), fn.Dense(3, "softmax")]
+        options = {"batch_size": 24, "epochs": 2, "weighted": True, "dtype": dtype, "layers": layers, "l2": 0.01}
+        options["max_grad_norm"] = max_grad_norm
+        (net, history), *_ = trained(sizes, **options)
+        for other, losses in trained(sizes, kind=Neighbour, **options):
             assert np.array_equal(other.params, net.params)
+            np.testing.assert_allclose(losses.loss, history.loss, rtol=1e-6)
+
+    def test_each_has_the_state_of_the_whole_optimizer(self):
+        def states(kind):
+            found = []
+
+            class Look(fn.Callback):
+                def on_epoch_end(self, session):
+                    found.append([memory.copy() for memory in session.state])
+
+            trained((100, 140), kind=kind, epochs=2, batch_size=24, of_rank=lambda rank: {} if rank else {"callbacks": [Look()]})
+            return found
+
+        assert np.array_equal(states(Neighbour), states(Rank))
+
+    def test_batches_without_weight_change_nothing(self):
+        X, y, _ = arrays()
+        parts = dealt((120, 120), X, y, np.tile(np.repeat([1.0, 0.0], 60), 2))
+
+        def train(comm):
+            net, (X, y, w) = build(), parts[comm.rank]
+            options = {"batch_size": 24, "epochs": 1, "sampling": "sequential"}
+            return net.params, fn.distributed.fit(net, X, y, comm=comm, sample_weight=w, **options)
+
+        of_memory, of_messages = (Threads(2, kind).run(train) for kind in (Neighbour, Rank))
+        for (params, history), (expected, _) in zip(of_memory, of_messages, strict=True):
+            assert np.array_equal(params, expected) and history.n_rows == [120]
 
     @pytest.mark.parametrize("missing", ["no file", "a file that one rank does not see"])
     def test_without_memory_in_common_the_communicator_adds_up(self, missing, monkeypatch, tmp_path):
@@ -321,45 +351,47 @@ class TestOneMachine:
             allreduce = Rank.allreduce
 
         if missing == "no file":
-            monkeypatch.setattr(fn.distributed, "_MEMORY", tmp_path / "nowhere")
+            monkeypatch.setattr(_ranks, "_MEMORY", tmp_path / "nowhere")
         else:
             answers = iter([(None, False)])
-            mapped = fn.distributed._mapped
-            monkeypatch.setattr(fn.distributed, "_mapped", lambda *args: next(answers, None) or mapped(*args))
+            mapped = _ranks._mapped
+            monkeypatch.setattr(_ranks, "_mapped", lambda *args: next(answers, None) or mapped(*args))
         options = {"batch_size": 24, "epochs": 2}
         (net, _), _ = trained((100, 140), **options)
         for other, _ in trained((100, 140), kind=Anywhere, **options):
             assert np.array_equal(other.params, net.params)
 
     def test_no_file_is_left(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(fn.distributed, "_MEMORY", tmp_path)
+        monkeypatch.setattr(_ranks, "_MEMORY", tmp_path)
         trained((100, 140), kind=Neighbour, batch_size=24, epochs=1)
         assert not list(tmp_path.iterdir())
 
-    def test_an_interrupt_leaves_the_other_ranks_a_whole_sum(self):
-        def ended_by(call):
-            calls = 0
+    @pytest.mark.parametrize("failing", [0, 2])
+    @pytest.mark.parametrize("error", [OSError("the disk is gone"), KeyboardInterrupt()])
+    def test_an_error_ends_all_ranks_after_whole_updates(self, failing, error, monkeypatch):
+        options = {"kind": Neighbour, "batch_size": 24}
+        expected = trained((80, 80, 80), epochs=1, **options)[0][0].params
+        train = fn.distributed.RankSession._train
 
-            class Interrupted(Neighbour):
-                def Barrier(self):
-                    nonlocal calls
-                    super().Barrier()
-                    calls += self.rank
-                    if self.rank and calls == call:
-                        raise KeyboardInterrupt
+        def failing_train(session, *args):
+            if session.epoch == 1 and session._part.ranks.rank == failing:
+                raise error
+            return train(session, *args)
 
-            nets = [build(), build()]
-            parts = dealt((100, 140), *arrays()[:2])
-            options = {"batch_size": 24, "epochs": 2, "random_state": 0}
-            other, interrupted = Threads(2, Interrupted).run(
-                lambda comm: fn.distributed.fit(nets[comm.rank], *parts[comm.rank], comm=comm, **options)
+        monkeypatch.setattr(fn.distributed.RankSession, "_train", failing_train)
+        nets = [build() for _ in range(3)]
+        parts = dealt((80, 80, 80), *arrays()[:2])
+        results = Threads(3, Neighbour).run(
+            lambda comm: fn.distributed.fit(
+                nets[comm.rank], *parts[comm.rank], comm=comm, epochs=9, batch_size=24, random_state=0
             )
-            assert isinstance(interrupted, KeyboardInterrupt)
-            assert isinstance(other, RankError) and "rank 1: KeyboardInterrupt" in str(other)
-            return nets[0].params
-
-        before, after, later = (ended_by(call) for call in (7, 8, 9))
-        assert np.array_equal(before, after) and not np.array_equal(after, later)
+        )
+        for rank, (result, net) in enumerate(zip(results, nets, strict=True)):
+            assert np.array_equal(net.params, expected)
+            if rank == failing:
+                assert result is error
+            else:
+                assert isinstance(result, RankError) and f"rank {failing}: {type(error).__name__}" in str(result)
 
 
 SCRIPT = """
@@ -374,19 +406,21 @@ X, y = rng.standard_normal((240, 5)), rng.integers(0, 3, 240)
 ends = np.cumsum([0, *((200, 7, 33)[: comm.size] if what == "uneven" else [240 // comm.size] * comm.size)])
 rows = slice(ends[comm.rank], ends[comm.rank + 1])
 
-def hurt(session, exchange=fn.distributed.RankSession._exchange):
+def hurt(session, *args, train=fn.distributed.RankSession._train):
     if comm.rank == comm.size - 1 and session.epoch == 3:
         if what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if what == "interrupt":
-            os.kill(os.getpid(), signal.SIGINT)
+        if what == "interrupt":  # soon, while the core trains
+            signal.signal(signal.SIGALRM, signal.default_int_handler)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
         if what == "raise":
             raise OSError("no space left")
-    exchange(session)
+    return train(session, *args)
 
-fn.distributed.RankSession._exchange = hurt
+fn.distributed.RankSession._train = hurt
+epochs = 10**6 if what == "interrupt" else 9
 net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(3, "softmax")], 5, dtype="float64", random_state=comm.rank)
-history = fn.distributed.fit(net, X[rows], y[rows], comm=comm, batch_size=24, epochs=9, sampling="sequential", n_threads=1)
+history = fn.distributed.fit(net, X[rows], y[rows], comm=comm, batch_size=24, epochs=epochs, sampling="sequential", n_threads=1)
 np.save(f"{out}/{comm.rank}.npy", net.params)
 """
 

@@ -18,7 +18,7 @@ PACKAGE = Path(fn.__file__).parent
 #: them.
 LAYERS = [
     {"_atomic", "_cgroups", "_clock", "_core", "_hints", "_outputs", "_summary", "exceptions"},
-    {"_checks", "_values"},
+    {"_checks", "_ranks", "_values"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers", "augment"},
     {"_atomic", "_data", "_summary", "ragged"},

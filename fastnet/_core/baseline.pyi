@@ -47,6 +47,11 @@ class Plan:
     ) -> None: ...
     def segment_table(self) -> list[tuple[int, int, int, int, int, bool, bool]]: ...
 
+class SharedVectors:
+    share: slice
+    def __init__(self, meeting: NDArray[np.uint8], rows: Array, rank: int) -> None: ...
+    def add_up(self) -> None: ...
+
 class Trainer:
     """See `fastnet._session.Session`, which makes it."""
 
@@ -55,6 +60,7 @@ class Trainer:
     n_threads: int
     workspace_bytes: int
     step: int
+    others_failed: bool
     def __init__(
         self,
         plan: Plan,
@@ -79,7 +85,7 @@ class Trainer:
         dropout: bool = True,
         rate_factors: Sequence[float] | None = None,
         decay_factors: Sequence[float] | None = None,
-        exchange: tuple[Callable[[], None], Array] | None = None,
+        exchange: tuple[Callable[[], None], Array, SharedVectors | None] | None = None,
         augmentation: tuple[float, ...] | None = None,
     ) -> None: ...
     def run(
@@ -126,7 +132,6 @@ def update(
     scale: float = 1.0,
     n_threads: int = 1,
 ) -> None: ...
-def add_up(rows: Array, start: int, stop: int) -> None: ...
 def forget_retreats() -> None: ...
 def shuffle(order: NDArray[np.uint32], state: NDArray[np.uint64]) -> None: ...
 def draw(order: NDArray[np.uint32], n: int, state: NDArray[np.uint64]) -> None: ...

@@ -57,15 +57,16 @@ static inline void team_pause(void)
 }
 
 #if defined(__linux__)
-/* Sleep while a word has this value, until it is woken; at most so long, unless that is 0. It may return early. */
+/* Sleep while a word has this value, until it is woken; at most so long, unless that is 0. It may return early. The word may be in
+ * memory that processes share. */
 static void word_sleep(const int *word, int value, long long nanoseconds)
 {
     const struct timespec most = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, nanoseconds > 0 ? &most : NULL, NULL, 0);
+    syscall(SYS_futex, word, FUTEX_WAIT, value, nanoseconds > 0 ? &most : NULL, NULL, 0);
 }
 
 /* Wake all who sleep on a word. The memory behind the address may be gone. */
-static void word_wake(const int *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
+static void word_wake(const int *word) { syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0); }
 #else
 static void word_sleep(const int *word, int value, long long nanoseconds)
 {

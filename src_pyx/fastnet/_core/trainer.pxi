@@ -82,7 +82,7 @@ cdef class Trainer:
         task.looks_while_updating = plan.n_params > LONG_SWEEP
         self._lay_out(gradient if exchange is None else exchange[1])
         if exchange is not None:
-            self._take_exchange(exchange[0], exchange[1])
+            self._take_exchange(*exchange)
         self._take_factors(rate_factors, decay_factors)
         task.n_shares = self.n_threads if plan.uses_blas else 0
         task.stretch.reviewed = self.n_threads > 1 and operations < ALWAYS_ALL
@@ -112,12 +112,26 @@ cdef class Trainer:
             self.task.update.decay_factors[i] = self.plan.segments[i].penalised if decay_factors is None else decay_factors[i]
         return 0
 
-    cdef int _take_exchange(self, add, vector) except -1:
+    def _take_exchange(self, add, vector, SharedVectors shared=None):
+        cdef Exchange* exchange = &self.task.exchange
         if len(vector) < self.plan.n_params + 3:
             raise ValueError(f"a vector of {self.plan.n_params + 3} numbers is exchanged, got {len(vector)}")
-        self.task.exchange.add = <PyObject*> add
-        self.task.exchange.n_params = self.plan.n_params
-        return 0
+        exchange.add = <PyObject*> add
+        exchange.n_params = self.plan.n_params
+        if shared is None:
+            return
+        if shared.width != self.task.batch.width or shared.n_columns < self.plan.n_params + 4:
+            raise ValueError(f"shared vectors must have the type of the parameters and {self.plan.n_params + 4} numbers")
+        if self.task.update.tracks_norm:
+            raise ValueError("the norm of a gradient needs all of it, which shared vectors do not give")
+        exchange.ranks, exchange.rows, exchange.n_rows, exchange.n_columns = shared.ranks, shared.rows, shared.size, shared.n_columns
+        exchange.start, exchange.stop = shared.start, shared.stop
+        self.task.looks_while_updating = False
+
+    @property
+    def others_failed(self):
+        """Whether the last run has ended because another process that shares its vectors has failed."""
+        return bool(self.task.exchange.others_failed)
 
     cdef int _lay_out(self, gradient) except -1:
         """Place every buffer of a batch in one block of memory."""
@@ -331,7 +345,9 @@ cdef void run_pass(Training* task, int n_threads, Py_ssize_t n_params) noexcept 
     task.diverged = False
     task.done = task.updates = task.rows_done = task.stretch.batch = 0
     task.loss_sum = task.penalty_sum = task.norm_sum = 0
-    while task.stretch.batch < task.n_batches and not task.diverged and not flag_is_up(&task.signals.signalled):
+    while task.stretch.batch < task.n_batches and not (
+        task.diverged or task.exchange.others_failed or flag_is_up(&task.signals.signalled)
+    ):
         team_run(&task.team, begin_stretch(task, n_threads), train_worker, task)
         end_stretch(task)
     if task.path != GRADIENT and not params_are_finite(&task.batch, n_params):

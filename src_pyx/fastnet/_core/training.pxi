@@ -63,21 +63,6 @@ cdef struct Batch:
     uint64 seed
 
 
-cdef struct Exchange:
-    # How the gradient of a batch becomes that of all processes that have rows of it.
-    PyObject* add                   # Python's function that adds up `Batch.gradient` and what follows it; NULL: there are no others
-    Py_ssize_t n_params             # after which the vector has the sums of the batch: loss, weight and rows
-    const int64_t* bounds           # (n_batches + 1,) rows of the pass at which batches begin
-    bint stops                      # it has raised
-
-
-cdef struct Sums:
-    # Of a batch.
-    double loss
-    double weight
-    Py_ssize_t rows
-
-
 cdef struct Training:
     Team team
     TeamSize sizes
@@ -189,6 +174,9 @@ cdef void update_tiles(Training* task, const Pass* here, const Step* shared, Wor
     steady.signals = NULL
     for i in range(task.tile_bounds[worker.number], task.tile_bounds[worker.number + 1]):
         tile = task.batch.tiles + i
+        if task.exchange.ranks != NULL:
+            update_share(&task.exchange, &task.update, shared, tile, i, <real*> task.batch.params, <real*> worker.scratch)
+            continue
         if task.path == WHOLE:
             gradient = <real*> task.batch.gradient + tile.place
             stride = tile.stride
@@ -249,29 +237,53 @@ cdef bint all_stop(Training* task, const Worker* worker, int barrier) noexcept n
 
 
 cdef bint sum_of_processes(Training* task, Sums* sums, const Worker* worker, real* unused) noexcept nogil:
-    """Make gradient and sums of a batch those of all processes. Whether training ends, because that has raised an error."""
+    """Make gradient and sums of a batch those of all processes; the gradient where each of them updates all parameters. Whether
+    training ends, because that has raised an error."""
     cdef Py_ssize_t i
     cdef const Tile* tile
+    cdef Exchange* exchange = &task.exchange
     cdef real* gradient = <real*> task.batch.gradient
-    cdef real* after = gradient + task.exchange.n_params
+    cdef real* after = gradient + exchange.n_params
+    cdef real totals[4]
     cdef PyObject* result
     if worker.number == 0:
         if not sums.weight > 0:
-            memset(gradient, 0, task.exchange.n_params * sizeof(real))
+            memset(gradient, 0, exchange.n_params * sizeof(real))
         after[0], after[1], after[2] = <real> sums.loss, <real> sums.weight, <real> sums.rows
-        with gil:
-            result = PyObject_CallNoArgs(task.exchange.add)
-            Py_XDECREF(result)
-        if result == NULL:
-            flag_raise(&task.signals.signalled)
-        elif task.update.tracks_norm and after[1] > 0:
+        if exchange.ranks != NULL:
+            team_barrier(exchange.ranks)
+            sum_columns(totals, <real*> exchange.rows + exchange.n_params, exchange.n_rows, exchange.n_columns, 4)
+            after = totals
+            exchange.others_failed = totals[3] > 0
+        else:
+            with gil:
+                result = PyObject_CallNoArgs(exchange.add)
+                Py_XDECREF(result)
+            exchange.stops = result == NULL
+            if exchange.stops:
+                flag_raise(&task.signals.signalled)
+        exchange.sums.loss, exchange.sums.rows = after[0], <Py_ssize_t> after[2]
+        exchange.sums.weight = 0 if exchange.others_failed else after[1]
+        if task.update.tracks_norm and not exchange.stops and exchange.sums.weight > 0:
             for i in range(task.batch.n_tiles):
                 tile = task.batch.tiles + i
-                task.update.tile_norms[i] = squares_of_pieces(gradient + tile.place, tile.stride, tile) / (<double> after[1]) ** 2
-        task.exchange.stops = result == NULL
+                task.update.tile_norms[i] = squares_of_pieces(gradient + tile.place, tile.stride, tile) / exchange.sums.weight ** 2
     team_barrier(&task.team)
-    sums.loss, sums.weight, sums.rows = after[0], after[1], <Py_ssize_t> after[2]
-    return task.exchange.stops
+    sums[0] = exchange.sums
+    return exchange.stops
+
+
+cdef bint parameters_of_processes(Training* task, bint updated, const Worker* worker, real* unused) noexcept nogil:
+    """Wait for the parameters that other processes have updated, and take them. Whether training ends, as one has failed."""
+    cdef Py_ssize_t i
+    team_barrier(&task.team)
+    if worker.number == 0:
+        team_barrier(task.exchange.ranks)
+    team_barrier(&task.team)
+    if updated:
+        for i in range(task.tile_bounds[worker.number], task.tile_bounds[worker.number + 1]):
+            take_shares(&task.exchange, task.batch.tiles + i, <real*> task.batch.params)
+    return task.exchange.others_failed
 
 
 cdef bint second_half(Training* task, Py_ssize_t start, Sums* sums, Py_ssize_t step, const double* settings, bint accumulate,
@@ -280,6 +292,7 @@ cdef bint second_half(Training* task, Py_ssize_t start, Sums* sums, Py_ssize_t s
     finite, or an error of another process."""
     cdef Pass here = pass_of(task, start, 0, sums.rows, step, settings, <real*> NULL)
     cdef Step shared
+    cdef bint diverges, updates
     if task.path != FUSED and sums.weight > 0:
         gradients_to_vector(task, &here, accumulate, worker, <real*> NULL)
     if task.path == GRADIENT:
@@ -288,21 +301,22 @@ cdef bint second_half(Training* task, Py_ssize_t start, Sums* sums, Py_ssize_t s
         return True
     if task.exchange.add != NULL and sum_of_processes(task, sums, worker, <real*> NULL):
         return True
-    if not sums.weight > 0:
-        return False
-    if not isfinite(sums.loss / sums.weight):
+    diverges = sums.weight > 0 and not isfinite(sums.loss / sums.weight)
+    updates = sums.weight > 0 and not diverges
+    if diverges and worker.number == 0:
+        task.diverged = True
+    if updates:
+        shared = step_of(&task.update, settings, task.n_columns, step + 1, sums.weight)
+        if task.update.max_norm > 0:
+            shared.scale = clipping(&task.update, task.batch.n_tiles)
+        if task.exchange.add != NULL:
+            shared.scale /= sums.weight
         if worker.number == 0:
-            task.diverged = True
+            follow_batch(task, worker, <real*> NULL)
+        update_tiles(task, &here, &shared, worker, <real*> NULL)
+    if task.exchange.ranks != NULL and parameters_of_processes(task, updates, worker, <real*> NULL):
         return True
-    shared = step_of(&task.update, settings, task.n_columns, step + 1, sums.weight)
-    if task.update.max_norm > 0:
-        shared.scale = clipping(&task.update, task.batch.n_tiles)
-    if task.exchange.add != NULL:
-        shared.scale /= sums.weight
-    if worker.number == 0:
-        follow_batch(task, worker, <real*> NULL)
-    update_tiles(task, &here, &shared, worker, <real*> NULL)
-    return False
+    return diverges
 
 
 cdef void train_stretch(Training* task, Worker* worker, real* unused) noexcept nogil:

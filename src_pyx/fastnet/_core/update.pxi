@@ -54,23 +54,33 @@ cdef double clipping(const Update* update, Py_ssize_t n_tiles) noexcept nogil:
     return update.max_norm / sqrt(squares) if squares > update.max_norm * update.max_norm else 1
 
 
-cdef void update_tile(const Update* update, const Step* shared, const Tile* tile, Py_ssize_t number, real* params, const real* gradient,
-                      Py_ssize_t stride) noexcept nogil:
-    """A step on tile `number`, whose gradient's rows are `stride` apart."""
-    cdef Py_ssize_t piece, place
+cdef Step step_of_tile(const Update* update, const Step* shared, const Tile* tile, Py_ssize_t number, const real* params) noexcept nogil:
+    """The step on tile `number`, whose penalty is noted before it is taken."""
     cdef double decay = update.decay_factors[tile.segment]
     cdef Step step = shared[0]
-    cdef real* m = <real*> update.m
-    cdef real* v = <real*> update.v
     step.rate = shared.rate * update.rate_factors[tile.segment]
     step.l2 = shared.l2 * decay
     step.keep = 1 - step.rate * shared.decay * decay
     if update.l2 > 0:
         update.tile_weights[number] = decay * squares_of_pieces(params + tile.place, tile.stride, tile)
+    return step
+
+
+cdef inline void take_step_at(const Update* update, const Step* step, Py_ssize_t place, Py_ssize_t length, real* params,
+                              const real* gradient) noexcept nogil:
+    """A step on the parameters from a place on; the gradient is theirs alone."""
+    cdef real* m = <real*> update.m
+    cdef real* v = <real*> update.v
+    take_step(step, params + place, gradient, m + place if m != NULL else NULL, v + place if v != NULL else NULL, length)
+
+
+cdef void update_tile(const Update* update, const Step* shared, const Tile* tile, Py_ssize_t number, real* params, const real* gradient,
+                      Py_ssize_t stride) noexcept nogil:
+    """A step on tile `number`, whose gradient's rows are `stride` apart."""
+    cdef Step step = step_of_tile(update, shared, tile, number, params)
+    cdef Py_ssize_t piece
     for piece in range(tile.pieces):
-        place = tile.place + piece * tile.stride
-        take_step(&step, params + place, gradient + piece * stride, m + place if m != NULL else NULL, v + place if v != NULL else NULL,
-                  tile.length)
+        take_step_at(update, &step, tile.place + piece * tile.stride, tile.length, params, gradient + piece * stride)
 
 
 cdef struct VectorUpdate:
