@@ -25,8 +25,6 @@ MOST_EMBEDDED = 500
 class Choices:
     """Everything about the networks that a preset decides; the estimators document the fields that are their parameters.
 
-    Of the `n_folds` parts of the rows the first `n_trained_folds` validate networks.
-
     Attributes
     ----------
     numeric_width : float
@@ -131,8 +129,8 @@ def resolved(
     for name in {"hidden_layer_sizes", "numeric_embedding"} & set(given):
         given[name] = tuple(np.atleast_1d(given[name]).tolist())
     chosen = replace(chosen, **given, keeps_best=chosen.keeps_best or bool({"n_best_epochs", "patience"} & set(given)))
-    if "n_folds" in given or "n_trained_folds" not in of_rows:
-        chosen = replace(chosen, n_trained_folds=chosen.n_folds)
+    n_trained = chosen.n_folds if "n_folds" in given and "n_trained_folds" not in given else chosen.n_trained_folds
+    chosen = replace(chosen, n_trained_folds=min(n_trained, chosen.n_folds))
     if "batch_size" not in given:
         chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
     if "learning_rate" not in given:

@@ -16,7 +16,6 @@ from fastnet.layers import (
     Columns,
     Concat,
     Dense,
-    Dropout,
     Layer,
     NumericEmbedding,
     Parametric,
@@ -29,7 +28,7 @@ from fastnet.tabular._choices import Choices, category_units
 from fastnet.tabular._columns import BEND, sampled
 
 #: Rows that initial values are taken from.
-_ROWS = 512
+_ROWS = 256
 #: Rows that edges of bins are taken from.
 ROWS_OF_BINS = 10_000
 #: Bins of each number, and the most and fewest units that it becomes, where it is embedded piecewise.
@@ -77,9 +76,7 @@ def layers(inputs: Inputs, X: np.ndarray, n_rows: int, embedding: str, output: D
     if choices.scale_layer:
         found.append(Scale())
     for n_units in choices.hidden_layer_sizes:
-        found += [Dense(n_units, "identity", scale="ntk"), Parametric(choices.activation)]
-        if choices.dropout:
-            found.append(Dropout(choices.dropout))
+        found += [Dense(n_units, "identity", scale="ntk"), Parametric(choices.activation, dropout=choices.dropout)]
     return [*found, output]
 
 
@@ -136,35 +133,37 @@ def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator) -
     Parameters
     ----------
     network : Network
-        Of members that share nothing.
+        Of members that share nothing; behind the first dense layer there are dense and parametric ones alone.
     X : ndarray of shape (m, n_inputs)
     rng : Generator
     """
     rows = X[rng.permutation(len(X))[:_ROWS]]
-    last = len(network.layers)
-    for number, layer in enumerate(network.layers, 1):
-        if not isinstance(layer, Dense):
+    first = next(number for number, layer in enumerate(network.layers) if isinstance(layer, Dense))
+    A = network.activations(rows)[first]
+    for number, layer in enumerate(network.layers[first:], first + 1):
+        if isinstance(layer, Parametric):  # whose p is 1
+            A = layer.activation(A)
             continue
         W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
-        Z = _pre_activations(network, rows, number, W)
+        Z = _products(A, W) / np.sqrt(W.shape[-2])
         deviation = Z.std(axis=0)
-        divisor = np.where(deviation > _LEAST_DEVIATION, deviation, 1.0)
+        divisor = np.where(deviation > _LEAST_DEVIATION, deviation, 1.0).astype(W.dtype)
         W /= divisor[..., None, :]
-        if number < last:
-            Z /= divisor
+        Z /= divisor
+        if number < len(network.layers):
             chosen = rng.integers(len(rows), size=(5, *b.shape))
             shares = rng.exponential(size=chosen.shape)
             shares /= shares.sum(axis=0)
             b[...] = -(shares * np.take_along_axis(Z, chosen, axis=0)).sum(axis=0)
+        A = Z + b
 
 
-def _pre_activations(network: Network, rows: np.ndarray, number: int, W: np.ndarray) -> np.ndarray:
-    """A[l-1] @ W[l] / sqrt(n[l-1]), of shape (m, n[l]) or (m, n_members, n[l])."""
-    A = network.activations(rows)[number - 1]
+def _products(A: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """A @ W of shape (m, n[l]), or (m, n_members, n[l]) where members have their own."""
     if W.ndim == 2:
-        return A @ W / np.sqrt(W.shape[0])
+        return A @ W
     by_member = A[None] if A.ndim == 2 else A.swapaxes(0, 1)
-    return (by_member @ W).swapaxes(0, 1) / np.sqrt(W.shape[1])
+    return (by_member @ W).swapaxes(0, 1)
 
 
 @dataclass
@@ -186,7 +185,7 @@ class Progress:
 
     def at(self, j: Any) -> Any:
         """Progress at update j of the running epoch."""
-        return np.clip(self.done + self.epoch * (j - self.first_step) / self.n_steps, 0.0, 1.0)
+        return np.minimum(np.maximum(self.done + self.epoch / self.n_steps * (j - self.first_step), 0.0), 1.0)
 
 
 @dataclass(frozen=True)

@@ -266,7 +266,7 @@ class TestFitting:
         model = fn.TabularClassifier(**QUICK, n_epochs=1, categorical_features=list(frame)).fit(frame, towns[0] > 9)
         tables = [branch[0] for branch in model.networks_[0].layers[0].branches if branch]
         found = [(table.n_categories, table.n_units, table.columns) for table in tables]
-        assert found == [((400,), 2, (0,)), ((20, 20), 3, (1, 2))]
+        assert found == [((400,), 2, (0,)), ((20, 20), 5, (1, 2))]
 
     @pytest.mark.parametrize(
         ("n_rows", "n_categories", "units", "batch_size", "n_epochs"),
