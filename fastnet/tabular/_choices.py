@@ -14,8 +14,11 @@ from fastnet.tabular._metrics import Metric
 MANY_ROWS = {"fast": 10_000, "default": 5_000, "best": 20_000}
 LEAST_EPOCHS = {"fast": 8, "default": 12, "best": 12}
 
-#: Rows above which a preset trains fewer networks, and what differs then.
-FEWER_NETWORKS: dict[str, dict[int, dict[str, Any]]] = {"default": {2_000: {"n_members": 1}, 4_000: {"n_trained_folds": 3}}}
+#: Rows above which a preset trains fewer networks, some of them larger, and what differs then.
+FEWER_NETWORKS: dict[str, dict[int, dict[str, Any]]] = {
+    "fast": {2_000: {"n_trained_folds": 3, "hidden_layer_sizes": (96, 96), "numeric_width": 128}},
+    "default": {2_000: {"n_members": 1}, 4_000: {"n_trained_folds": 3}},
+}
 
 #: Most numbers that are embedded where the choice is left open.
 MOST_EMBEDDED = 500
@@ -62,12 +65,14 @@ NAMES = tuple(field.name for field in fields(Choices))
 #: What differs from the defaults of `Choices`.
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
-        "n_folds": 3,
-        "n_epochs": 16,
+        "n_folds": 4,
+        "n_trained_folds": 4,
+        "n_epochs": 14,
         "batch_size": 32,
-        "hidden_layer_sizes": (96, 96),
+        "hidden_layer_sizes": (64, 64),
+        "activation": "mish",
         "numeric_embedding": ("piecewise_linear",),
-        "numeric_width": 128,
+        "numeric_width": 64,
         "schedule": "flat_cosine",
         "keeps_best": False,
     },
@@ -77,7 +82,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 #: What differs further for regressions.
 REGRESSIONS: dict[str, dict[str, Any]] = {
-    "fast": {"n_epochs": 24, "schedule": "cycles"},
+    "fast": {"n_folds": 8, "n_epochs": 18, "schedule": "cycles"},
     "default": {},
     "best": {},
 }

@@ -190,16 +190,37 @@ class Progress:
 
 @dataclass(frozen=True)
 class OfProgress(Schedule):
-    """A rate times a function of the progress of training."""
+    """A rate times a function of the progress of training; without `progress`, of the share of the run's updates that are made."""
 
     rate: float
     shape: Callable[[Any], Any]
-    progress: Progress = field(repr=False, compare=False)
+    progress: Progress | None = field(default=None, repr=False, compare=False)
     name = "of_progress"
     formula = "rate shape(progress)"
 
+    def bound(self, n_steps: int) -> Schedule:
+        if self.progress is not None:
+            return self
+        return Planned(self.rate * self.shape(np.arange(n_steps) / n_steps))
+
     def __call__(self, j: Any) -> Any:
+        assert self.progress is not None
         return self.rate * self.shape(self.progress.at(j))
+
+
+@dataclass(frozen=True, eq=False)
+class Planned(Schedule):
+    """The rates of all updates of a run."""
+
+    values: np.ndarray
+    name = "planned"
+    formula = "values[j]"
+
+    def __call__(self, j: Any) -> Any:
+        return self.values[j]
+
+    def rates(self, start: int, n: int) -> np.ndarray:
+        return self.values[start : start + n]
 
 
 def four_cycles(t: Any) -> Any:

@@ -23,7 +23,7 @@ from fastnet.tabular._mixture import greedy_weights
 from fastnet.tabular._recipe import Progress
 from fastnet.tabular._splits import splits
 from fastnet.tabular._time_limit import Deadline, fold_seconds
-from fastnet.tabular._training import BestEpochs, Pace
+from fastnet.tabular._training import BestEpochs, EveryEpoch
 
 pd = pytest.importorskip("pandas")
 
@@ -165,7 +165,7 @@ class TestFitting:
     def test_parameters_of_the_best_epochs_are_averaged(self, ensemble, means):
         network = fn.Network([fn.Dense(1)], 2, n_members=2, ensemble=ensemble)
         badness = iter(np.array([[1, 9], [2, 3], [7, 2], [9, 1], [8, 9]], dtype=float))
-        kept = BestEpochs(lambda _: next(badness), Pace(Progress(1.0, 1), 5), n_best=3)
+        kept = BestEpochs(lambda _: next(badness), EveryEpoch(), n_best=3)
         session = SimpleNamespace(network=network, history=History())
         kept.on_train_begin(session)
         for epoch in range(5):
@@ -285,8 +285,11 @@ class TestFitting:
             ({}, 4000, 5, 1),
             ({}, 4001, 3, 1),
             ({"n_folds": 4, "n_members": 2}, 4001, 4, 2),
+            ({"n_folds": 4, "n_trained_folds": 2}, 2000, 2, 2),
+            ({"n_folds": 2, "n_trained_folds": 4}, 4001, 2, 1),
             ({"preset": "best"}, 4001, 5, 4),
-            ({"preset": "fast"}, 4001, 3, 1),
+            ({"preset": "fast"}, 2000, 4, 1),
+            ({"preset": "fast"}, 2001, 3, 1),
         ],
     )
     def test_of_many_rows_fewer_networks_are_trained(self, options, n_rows, n_trained, n_members):
