@@ -31,8 +31,9 @@ from fastnet.tabular._columns import BEND, sampled
 _ROWS = 256
 #: Rows that edges of bins are taken from.
 ROWS_OF_BINS = 10_000
-#: Bins of each number, and the most and fewest units that it becomes, where it is embedded piecewise.
-N_BINS, N_PIECE_UNITS, LEAST_PIECE_UNITS = 16, 8, 2
+#: Bins of each number, with the two beyond the data a vector of the processor's, and the most and fewest units that it becomes,
+#: where it is embedded piecewise.
+N_BINS, N_PIECE_UNITS, LEAST_PIECE_UNITS = 14, 8, 2
 #: Units whose pre-activations differ less keep their weights: their inputs are constant.
 _LEAST_DEVIATION = 1e-4
 
@@ -190,7 +191,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class OfProgress(Schedule):
-    """A rate times a function of the progress of training; without `progress`, of the share of the run's updates that are made."""
+    """A rate times a function of the progress of training: without `progress`, of the share of its updates that are made."""
 
     rate: float
     shape: Callable[[Any], Any]
