@@ -34,7 +34,7 @@ activation : str or Activation, default=None
 numeric_embedding : {"piecewise_linear", "pbld", "plr", "none"} or sequence of these, default=None
     What numbers become before the first layer, see `fastnet.NumericEmbedding`. Of each kind that is named a network is trained in
     every fold, and validation rows say how much each kind counts, which may be nothing. By default ("piecewise_linear", "pbld"),
-    for the preset "fast" "piecewise_linear" (of 8 units, fewer for more than 8 numbers, or above 2,000 rows for more than 16), and
+    for the preset "fast" "piecewise_linear" (of 8 units, fewer for more than 8 numbers, above 2,000 rows for more than 16), and
     "none" for more than 500 numbers.
 category_units : int, default=None
     Most numbers that a category becomes where there are more than `max_one_hot` of them: by default 8. Fewer, at least 2, where

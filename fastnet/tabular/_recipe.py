@@ -108,7 +108,8 @@ def _embedding(kind: str, X: np.ndarray, columns: list[int], width: float) -> Nu
     """Of numbers that are scaled and bent; the bins at both ends reach as far as these can."""
     if kind != "piecewise_linear":
         return NumericEmbedding(kind, columns=columns)
-    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(sampled(X, ROWS_OF_BINS)[:, columns], N_BINS)]
+    quantiles = quantile_bins(sampled(X, ROWS_OF_BINS)[:, columns], N_BINS)
+    bins = [np.unique(np.float32([-BEND, *edges, BEND])) for edges in quantiles]
     n_units = int(min(N_PIECE_UNITS, max(LEAST_PIECE_UNITS, width / len(columns))))
     return NumericEmbedding(kind, n_units=n_units, columns=columns, bins=bins)
 
