@@ -9,8 +9,8 @@ T = TypeVar("T", bound=type)
 
 PARAMETERS = """\
 preset : {"fast", "default", "best"}, default="default"
-    What the parameters below are whose default is None: a small member in each of three or four folds, for few epochs; in each of
-    five folds two members of each kind of `numeric_embedding`; or four of each kind, for more epochs.
+    What the parameters below are whose default is None: a small member in each of four folds, for few epochs; in each of five
+    folds two members of each kind of `numeric_embedding`; or four of each kind, for more epochs.
 time_limit : float > 0, default=None
     Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
 n_members : int, default=None
@@ -21,13 +21,12 @@ n_folds : int, default=None
     averaged: by preset 4 (8 for regression), 5, 5. With `X_val`, data of `fastnet.data`, or too few rows to set any aside, there
     are so many members more instead as folds would be trained.
 n_trained_folds : int, default=None
-    How many of the folds this is done with: by default all that `n_folds` gives. Where that is not given, three of them for the
-    fast regression, for the fast classification above 2,000 rows, and for the default preset above 4,000.
+    How many of the folds this is done with: by default all, where `n_folds` is given; else by preset 4, 5, 5, but 3 for the
+    preset "fast" above 2,000 rows and for the default preset above 4,000.
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None
-    Units of the hidden layers of a member: by default (128, 128, 128); for the preset "fast" (96, 96), and (64, 64) for its
-    classification of up to 2,000 rows.
+    Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (64, 64), above 2,000 rows (96, 96).
 activation : str or Activation, default=None
     Of the hidden layers, each unit of which learns how much of it it wants: by default "selu" for classification, "mish" for
     regression and for the preset "fast".
