@@ -109,7 +109,7 @@ def _embedding(kind: str, X: np.ndarray, columns: list[int], width: float) -> Nu
     if kind != "piecewise_linear":
         return NumericEmbedding(kind, columns=columns)
     quantiles = quantile_bins(sampled(X, ROWS_OF_BINS)[:, columns], N_BINS)
-    bins = [np.unique(np.float32([-BEND, *edges, BEND])) for edges in quantiles]
+    bins = [np.unique(np.array([-BEND, *edges, BEND], np.float32)) for edges in quantiles]
     n_units = int(min(N_PIECE_UNITS, max(LEAST_PIECE_UNITS, width / len(columns))))
     return NumericEmbedding(kind, n_units=n_units, columns=columns, bins=bins)
 
