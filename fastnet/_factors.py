@@ -97,7 +97,9 @@ def settings(rates: np.ndarray, given: Mapping[str, Schedule], start: int, n: in
 
 def check_scheduled(table: np.ndarray, network: Network, loss: Loss, optimizer: GradientRule) -> None:
     """Refuse, with a ValueError, factors that take a hyperparameter to 1 or beyond where it must stay below."""
-    most = dict(zip(SCHEDULED, table[:, 1:].max(axis=0), strict=True))
+    most = dict(zip(SCHEDULED, table[:, 1:].max(axis=0).tolist(), strict=True))
+    if max(most.values()) <= 1:
+        return
     limits = {
         "dropout": max((node.operation.dropout for node in network._graph.nodes), default=0.0),
         "momentum": 0.0 if optimizer.kernel in ("sgd", "adagrad") else optimizer.hyper()[0],

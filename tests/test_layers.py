@@ -167,6 +167,10 @@ class TestQuantileBins:
         X = np.array([[0, 7], [1, 7], [1, 7], [0, 7]])
         assert [edges.tolist() for edges in fn.quantile_bins(X, 4)] == [[0, 0.5, 1], [7, 8]]
 
+    def test_no_bin_is_empty_in_float32(self):
+        X = np.repeat(np.float32(np.arange(1, 9) / 7), 2)[:15, None]
+        assert (np.diff(np.float32(fn.quantile_bins(X, 14)[0])) > 0).all()
+
     def test_bad_rows(self):
         with pytest.raises(ValueError, match="finite"):
             fn.quantile_bins([[np.nan]])

@@ -143,7 +143,7 @@ class _TabularOnDask(OnDask, _Estimator):
         held = given.chosen(prepare, choice.held).counting if len(choice.held) else sample[:0]
         shards = given.without(choice.held, self.n_shards).deal(_Encode(prepare), seed)
         training = _RowsOfShards(sample.X, shards, self.rounds_per_epoch, self.n_threads)
-        return Source(given.m, lambda n_folds: [lambda: (training, held)])
+        return Source(given.m, sample.X, lambda n_folds: [lambda: (training, held)])
 
 
 class _Partitions:

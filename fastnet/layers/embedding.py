@@ -166,8 +166,14 @@ def quantile_bins(X: Any, n_bins: int = 48) -> list[np.ndarray]:
         raise ValueError(f"X must have shape (m, n_features) with at least one row, got {X.shape}.")
     _checks.assert_finite(X, "X")
     shares = np.linspace(0, 1, _checks.positive_int(n_bins, "n_bins") + 1)
-    edges = [np.unique(column) for column in np.quantile(X.astype(np.float64), shares, axis=0).T]
+    edges = [_distinct(column) for column in np.quantile(X.astype(np.float64), shares, axis=0).T]
     return [of_feature if len(of_feature) > 1 else np.array([of_feature[0], of_feature[0] + 1.0]) for of_feature in edges]
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """Ascending values without those that float32 cannot tell from the one before: interpolation rounds equal ones apart."""
+    values = np.unique(values)
+    return values[np.append(True, np.diff(values.astype(np.float32)) > 0)]
 
 
 @dataclass(frozen=True, init=False)

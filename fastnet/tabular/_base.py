@@ -18,6 +18,7 @@ from fastnet import _checks, losses
 from fastnet._atomic import replacing
 from fastnet.data import Blocks
 from fastnet.history import History
+from fastnet.layers import Dense
 from fastnet.network import Network
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
@@ -40,11 +41,14 @@ class Source(NamedTuple):
     Attributes
     ----------
     n_rows : int
+    sample : ndarray of shape (m, n_inputs)
+        Features that show what all are like.
     parts : callable
         ``(n_folds) -> parts``, one for each fold, or a single one where there are no folds.
     """
 
     n_rows: int
+    sample: np.ndarray
     parts: Callable[[int], list[Part]]
 
 
@@ -57,6 +61,7 @@ class BaseTabular(BaseEstimator, ABC):
     time_limit: float | None = None
     n_members: int | None = None
     n_folds: int | None = None
+    n_trained_folds: int | None = None
     ensemble: str | None = None
     hidden_layer_sizes: Any = None
     activation: Any = None
@@ -185,7 +190,7 @@ class BaseTabular(BaseEstimator, ABC):
             parts = [partial(_with_held, part, given) for part in parts]
         if len(parts) < choices.n_folds:
             choices = replace(choices, n_members=choices.n_members * choices.n_trained_folds)
-        tasks = [self._task(metric, choices, kind) for kind in choices.numeric_embedding]
+        tasks = [self._task(metric, choices, kind, source) for kind in choices.numeric_embedding]
         mixture = Mixture.of(tasks[0], train_folds(tasks, parts[: choices.n_trained_folds], limit, seed))
         self.networks_: list[Network] = [fold.network for fold in mixture.folds]
         self.history_: list[History] = [fold.history for fold in mixture.folds]
@@ -199,11 +204,11 @@ class BaseTabular(BaseEstimator, ABC):
         if isinstance(X, Blocks):
             _refuse_with_blocks(y=y, sample_weight=sample_weight, groups=groups)
             part = read_blocks(self, X, fraction, seed)
-            return Source(len(X), lambda n_folds: [lambda: part])
+            return Source(len(X), part[0].sample, lambda n_folds: [lambda: part])
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         data = self._read(X, y, sample_weight)
-        return Source(len(data), partial(self._parts, data, groups, fraction, seed))
+        return Source(len(data), data.counting.X, partial(self._parts, data, groups, fraction, seed))
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Rows in memory, prepared."""
@@ -256,12 +261,13 @@ class BaseTabular(BaseEstimator, ABC):
         )
         return [partial(_of_both, data, counting[rows], counting[held]) for rows, held in found]
 
-    def _task(self, metric: Metric, choices: Choices, embedding: str) -> Task:
+    def _task(self, metric: Metric, choices: Choices, embedding: str, source: Source) -> Task:
         prepare = self.preprocessor_
+        inputs = _recipe.Inputs(max(prepare.n_features_out_, 1), prepare.continuous_, prepare.codes_, prepare.n_categories_)
+        output = Dense(self._n_outputs(), metric.output, scale="ntk")
         return Task(
-            _recipe.Inputs(max(prepare.n_features_out_, 1), prepare.continuous_, prepare.codes_, prepare.n_categories_),
-            self._n_outputs(),
-            embedding,
+            inputs.n,
+            _recipe.layers(inputs, source.sample, source.n_rows, embedding, output, choices),
             metric,
             choices,
             self._loss(metric, choices),

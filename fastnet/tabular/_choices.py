@@ -14,8 +14,11 @@ from fastnet.tabular._metrics import Metric
 MANY_ROWS = {"fast": 10_000, "default": 5_000, "best": 20_000}
 LEAST_EPOCHS = {"fast": 8, "default": 12, "best": 12}
 
-#: Rows above which a preset trains fewer networks, and what differs then.
-FEWER_NETWORKS: dict[str, dict[int, dict[str, Any]]] = {"default": {2_000: {"n_members": 1}, 4_000: {"n_trained_folds": 3}}}
+#: Rows above which a preset trains fewer networks, some of them larger, and what differs then.
+FEWER_NETWORKS: dict[str, dict[int, dict[str, Any]]] = {
+    "fast": {2_000: {"n_trained_folds": 3, "hidden_layer_sizes": (96, 96), "numeric_width": 128}},
+    "default": {2_000: {"n_members": 1}, 4_000: {"n_trained_folds": 3}},
+}
 
 #: Most numbers that are embedded where the choice is left open.
 MOST_EMBEDDED = 500
@@ -24,8 +27,6 @@ MOST_EMBEDDED = 500
 @dataclass(frozen=True)
 class Choices:
     """Everything about the networks that a preset decides; the estimators document the fields that are their parameters.
-
-    Of the `n_folds` parts of the rows the first `n_trained_folds` validate networks.
 
     Attributes
     ----------
@@ -64,12 +65,14 @@ NAMES = tuple(field.name for field in fields(Choices))
 #: What differs from the defaults of `Choices`.
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
-        "n_folds": 3,
-        "n_epochs": 16,
+        "n_folds": 4,
+        "n_trained_folds": 4,
+        "n_epochs": 14,
         "batch_size": 32,
-        "hidden_layer_sizes": (96, 96),
+        "hidden_layer_sizes": (64, 64),
+        "activation": "mish",
         "numeric_embedding": ("piecewise_linear",),
-        "numeric_width": 128,
+        "numeric_width": 64,
         "schedule": "flat_cosine",
         "keeps_best": False,
     },
@@ -79,7 +82,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 #: What differs further for regressions.
 REGRESSIONS: dict[str, dict[str, Any]] = {
-    "fast": {"n_epochs": 24, "schedule": "cycles"},
+    "fast": {"n_folds": 8, "n_epochs": 18, "schedule": "cycles"},
     "default": {},
     "best": {},
 }
@@ -131,8 +134,8 @@ def resolved(
     for name in {"hidden_layer_sizes", "numeric_embedding"} & set(given):
         given[name] = tuple(np.atleast_1d(given[name]).tolist())
     chosen = replace(chosen, **given, keeps_best=chosen.keeps_best or bool({"n_best_epochs", "patience"} & set(given)))
-    if "n_folds" in given or "n_trained_folds" not in of_rows:
-        chosen = replace(chosen, n_trained_folds=chosen.n_folds)
+    n_trained = chosen.n_folds if "n_folds" in given and "n_trained_folds" not in given else chosen.n_trained_folds
+    chosen = replace(chosen, n_trained_folds=min(n_trained, chosen.n_folds))
     if "batch_size" not in given:
         chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
     if "learning_rate" not in given:

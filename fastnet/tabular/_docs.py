@@ -9,7 +9,7 @@ T = TypeVar("T", bound=type)
 
 PARAMETERS = """\
 preset : {"fast", "default", "best"}, default="default"
-    What the parameters below are whose default is None: a small member in each of three folds, for few epochs; in each of five
+    What the parameters below are whose default is None: a small member in each of four folds, for few epochs; in each of five
     folds two members of each kind of `numeric_embedding`; or four of each kind, for more epochs.
 time_limit : float > 0, default=None
     Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
@@ -18,20 +18,23 @@ n_members : int, default=None
     preset has 1.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
-    averaged: by preset 3, 5, 5; above 4,000 rows the default preset does so with three of its five folds. With `X_val`, data of
-    `fastnet.data`, or too few rows to set any aside, there are so many members more instead.
+    averaged: by preset 4 (8 for regression), 5, 5. With `X_val`, data of `fastnet.data`, or too few rows to set any aside, there
+    are so many members more instead as folds would be trained.
+n_trained_folds : int, default=None
+    How many of the folds this is done with: by default all, where `n_folds` is given; else by preset 4, 5, 5, but 3 for the
+    preset "fast" above 2,000 rows and for the default preset above 4,000.
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None
-    Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (96, 96).
+    Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (64, 64), above 2,000 rows (96, 96).
 activation : str or Activation, default=None
     Of the hidden layers, each unit of which learns how much of it it wants: by default "selu" for classification, "mish" for
-    regression.
+    regression and for the preset "fast".
 numeric_embedding : {"piecewise_linear", "pbld", "plr", "none"} or sequence of these, default=None
     What numbers become before the first layer, see `fastnet.NumericEmbedding`. Of each kind that is named a network is trained in
     every fold, and validation rows say how much each kind counts, which may be nothing. By default ("piecewise_linear", "pbld"),
-    for the preset "fast" "piecewise_linear" (of 16 bins and 8 units, fewer for more than 16
-    numbers), and "none" for more than 500 numbers.
+    for the preset "fast" "piecewise_linear" (of 8 units, fewer for more than 8 numbers, above 2,000 rows for more than 16), and
+    "none" for more than 500 numbers.
 category_units : int, default=None
     Most numbers that a category becomes where there are more than `max_one_hot` of them: by default 8. Fewer, at least 2, where
     there are fewer than 8 rows of a category for each of them.
@@ -49,7 +52,7 @@ beta_2 : float, default=None
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer; "flat_cosine" for the fast classification.
 n_epochs : int, default=None
-    By preset 16 (24 for regression), 32, 64; above 10,000, 5,000, 20,000 rows fewer in proportion, but at least 8, 12, 12; and as
+    By preset 14 (18 for regression), 32, 64; above 10,000, 5,000, 20,000 rows fewer in proportion, but at least 8, 12, 12; and as
     many as it takes for 300, 400, 800 updates (300, 800, 1600 for regression).
 batch_size : int, default=None
     By default 64, for the preset "fast" 32; up to 1,024 where so many categories are embedded that their updates would

@@ -13,7 +13,7 @@ import numpy as np
 from fastnet._many import side_by_side
 from fastnet.callbacks import Callback, ProgressBar
 from fastnet.history import History
-from fastnet.layers import Dense
+from fastnet.layers import Layer
 from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.runtime import thread_limit
@@ -78,10 +78,9 @@ class Task:
 
     Attributes
     ----------
-    inputs : Inputs
-    n_outputs : int
-    embedding : str
-        What numbers become.
+    n_inputs : int
+    layers : list of Layer
+        Of a member.
     metric : Metric
     choices : Choices
     loss : Loss
@@ -93,9 +92,8 @@ class Task:
     progress : bool
     """
 
-    inputs: _recipe.Inputs
-    n_outputs: int
-    embedding: str
+    n_inputs: int
+    layers: list[Layer]
     metric: Metric
     choices: Choices
     loss: Loss
@@ -107,12 +105,12 @@ class Task:
     def network(self, rows: Trainable, seed: int) -> Network:
         """An untrained network of the members, with its initial values."""
         rng = np.random.default_rng(seed)
-        choices, X = self.choices, rows.sample
-        output = Dense(self.n_outputs, self.metric.output, scale="ntk")
-        layers = _recipe.layers(self.inputs, X, len(rows), self.embedding, output, choices)
-        network = Network(layers, self.inputs.n, n_members=choices.n_members, ensemble=choices.ensemble, random_state=rng)
+        choices = self.choices
+        network = Network(
+            self.layers, self.n_inputs, n_members=choices.n_members, ensemble=choices.ensemble, random_state=rng
+        )
         if choices.data_init and choices.ensemble == "packed":
-            _recipe.initialise_from(network, X, rng)
+            _recipe.initialise_from(network, rows.sample, rng)
         return network
 
     def badness(self, rows: Rows, outputs: np.ndarray) -> float:

@@ -16,7 +16,6 @@ from fastnet.layers import (
     Columns,
     Concat,
     Dense,
-    Dropout,
     Layer,
     NumericEmbedding,
     Parametric,
@@ -29,11 +28,12 @@ from fastnet.tabular._choices import Choices, category_units
 from fastnet.tabular._columns import BEND, sampled
 
 #: Rows that initial values are taken from.
-_ROWS = 512
+_ROWS = 256
 #: Rows that edges of bins are taken from.
 ROWS_OF_BINS = 10_000
-#: Bins of each number, and the most and fewest units that it becomes, where it is embedded piecewise.
-N_BINS, N_PIECE_UNITS, LEAST_PIECE_UNITS = 16, 8, 2
+#: Bins of each number, with the two beyond the data a vector of the processor's, and the most and fewest units that it becomes,
+#: where it is embedded piecewise.
+N_BINS, N_PIECE_UNITS, LEAST_PIECE_UNITS = 14, 8, 2
 #: Units whose pre-activations differ less keep their weights: their inputs are constant.
 _LEAST_DEVIATION = 1e-4
 
@@ -77,9 +77,7 @@ def layers(inputs: Inputs, X: np.ndarray, n_rows: int, embedding: str, output: D
     if choices.scale_layer:
         found.append(Scale())
     for n_units in choices.hidden_layer_sizes:
-        found += [Dense(n_units, "identity", scale="ntk"), Parametric(choices.activation)]
-        if choices.dropout:
-            found.append(Dropout(choices.dropout))
+        found += [Dense(n_units, "identity", scale="ntk"), Parametric(choices.activation, dropout=choices.dropout)]
     return [*found, output]
 
 
@@ -110,7 +108,8 @@ def _embedding(kind: str, X: np.ndarray, columns: list[int], width: float) -> Nu
     """Of numbers that are scaled and bent; the bins at both ends reach as far as these can."""
     if kind != "piecewise_linear":
         return NumericEmbedding(kind, columns=columns)
-    bins = [np.unique([-BEND, *edges, BEND]) for edges in quantile_bins(sampled(X, ROWS_OF_BINS)[:, columns], N_BINS)]
+    quantiles = quantile_bins(sampled(X, ROWS_OF_BINS)[:, columns], N_BINS)
+    bins = [np.unique(np.array([-BEND, *edges, BEND], np.float32)) for edges in quantiles]
     n_units = int(min(N_PIECE_UNITS, max(LEAST_PIECE_UNITS, width / len(columns))))
     return NumericEmbedding(kind, n_units=n_units, columns=columns, bins=bins)
 
@@ -136,35 +135,37 @@ def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator) -
     Parameters
     ----------
     network : Network
-        Of members that share nothing.
+        Of members that share nothing; behind the first dense layer there are dense and parametric ones alone.
     X : ndarray of shape (m, n_inputs)
     rng : Generator
     """
     rows = X[rng.permutation(len(X))[:_ROWS]]
-    last = len(network.layers)
-    for number, layer in enumerate(network.layers, 1):
-        if not isinstance(layer, Dense):
+    first = next(number for number, layer in enumerate(network.layers) if isinstance(layer, Dense))
+    A = network.activations(rows)[first]
+    for number, layer in enumerate(network.layers[first:], first + 1):
+        if isinstance(layer, Parametric):  # whose p is 1
+            A = layer.activation(A)
             continue
         W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
-        Z = _pre_activations(network, rows, number, W)
+        Z = _products(A, W) / np.sqrt(W.shape[-2])
         deviation = Z.std(axis=0)
-        divisor = np.where(deviation > _LEAST_DEVIATION, deviation, 1.0)
+        divisor = np.where(deviation > _LEAST_DEVIATION, deviation, 1.0).astype(W.dtype)
         W /= divisor[..., None, :]
-        if number < last:
-            Z /= divisor
+        Z /= divisor
+        if number < len(network.layers):
             chosen = rng.integers(len(rows), size=(5, *b.shape))
             shares = rng.exponential(size=chosen.shape)
             shares /= shares.sum(axis=0)
             b[...] = -(shares * np.take_along_axis(Z, chosen, axis=0)).sum(axis=0)
+        A = Z + b
 
 
-def _pre_activations(network: Network, rows: np.ndarray, number: int, W: np.ndarray) -> np.ndarray:
-    """A[l-1] @ W[l] / sqrt(n[l-1]), of shape (m, n[l]) or (m, n_members, n[l])."""
-    A = network.activations(rows)[number - 1]
+def _products(A: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """A @ W of shape (m, n[l]), or (m, n_members, n[l]) where members have their own."""
     if W.ndim == 2:
-        return A @ W / np.sqrt(W.shape[0])
+        return A @ W
     by_member = A[None] if A.ndim == 2 else A.swapaxes(0, 1)
-    return (by_member @ W).swapaxes(0, 1) / np.sqrt(W.shape[1])
+    return (by_member @ W).swapaxes(0, 1)
 
 
 @dataclass
@@ -186,21 +187,42 @@ class Progress:
 
     def at(self, j: Any) -> Any:
         """Progress at update j of the running epoch."""
-        return np.clip(self.done + self.epoch * (j - self.first_step) / self.n_steps, 0.0, 1.0)
+        return np.minimum(np.maximum(self.done + self.epoch / self.n_steps * (j - self.first_step), 0.0), 1.0)
 
 
 @dataclass(frozen=True)
 class OfProgress(Schedule):
-    """A rate times a function of the progress of training."""
+    """A rate times a function of the progress of training: without `progress`, of the share of its updates that are made."""
 
     rate: float
     shape: Callable[[Any], Any]
-    progress: Progress = field(repr=False, compare=False)
+    progress: Progress | None = field(default=None, repr=False, compare=False)
     name = "of_progress"
     formula = "rate shape(progress)"
 
+    def bound(self, n_steps: int) -> Schedule:
+        if self.progress is not None:
+            return self
+        return Planned(self.rate * self.shape(np.arange(n_steps) / n_steps))
+
     def __call__(self, j: Any) -> Any:
+        assert self.progress is not None
         return self.rate * self.shape(self.progress.at(j))
+
+
+@dataclass(frozen=True, eq=False)
+class Planned(Schedule):
+    """The rates of all updates of a run."""
+
+    values: np.ndarray
+    name = "planned"
+    formula = "values[j]"
+
+    def __call__(self, j: Any) -> Any:
+        return self.values[j]
+
+    def rates(self, start: int, n: int) -> np.ndarray:
+        return self.values[start : start + n]
 
 
 def four_cycles(t: Any) -> Any:

@@ -37,11 +37,8 @@ class Trainable(Protocol):
         """Train a network on them, with these options of `Network.fit`."""
 
 
-class Pace(Callback):
-    """Spreads the schedule over the epochs that were planned, and ends training with them."""
-
-    def __init__(self, course: Progress, n_epochs: int) -> None:
-        self.course, self.n_epochs = course, n_epochs
+class EveryEpoch(Callback):
+    """The members are judged after every epoch."""
 
     def wants_judgement(self) -> bool:
         """After every epoch."""
@@ -49,12 +46,6 @@ class Pace(Callback):
 
     def judged(self) -> None:
         """The members are judged now."""
-
-    def on_epoch_end(self, session: Any) -> bool:
-        """Go on to the next epoch; True if there is none."""
-        self.course.done = session.epoch / self.n_epochs
-        self.course.first_step = session.step
-        return session.epoch >= self.n_epochs
 
 
 @dataclass
@@ -65,7 +56,7 @@ class BestEpochs(Callback):
     ----------
     judge : callable
         ``(network) -> badness of each member`` on validation rows.
-    pace : Pace or Deadline
+    pace : EveryEpoch or Deadline
         Called before; it says after which epochs the members are judged.
     patience : float
         Epochs without improvement of any member that are waited for.
@@ -76,7 +67,7 @@ class BestEpochs(Callback):
     """
 
     judge: Callable[[Network], np.ndarray]
-    pace: Pace | Deadline
+    pace: EveryEpoch | Deadline
     patience: float = np.inf
     n_best: int = 1
     scores: list[np.ndarray] = field(default_factory=list)
@@ -161,18 +152,18 @@ def train(
     callbacks : sequence of Callback
         Further ones.
     """
-    sampling: Any
-    n_steps = rows.steps_per_epoch(choices.batch_size)
-    course = Progress(1 / choices.n_epochs, n_steps)
-    pace: Pace | Deadline = Pace(course, choices.n_epochs)
-    n_epochs, sampling = choices.n_epochs, "shuffle"
+    sampling: Any = "shuffle"
+    pace: EveryEpoch | Deadline = EveryEpoch()
+    n_epochs, progress = choices.n_epochs, None
     if np.isfinite(end):
+        n_steps = rows.steps_per_epoch(choices.batch_size)
+        progress = Progress(1 / n_epochs, n_steps)
         rng = np.random.default_rng(seed)
-        deadline = rows.deadline(course, len(rows), n_held, choices.batch_size, choices.n_epochs, end, rng)
-        pace, n_epochs, sampling = deadline, choices.n_epochs * n_steps, deadline.rows
+        pace = rows.deadline(progress, len(rows), n_held, choices.batch_size, n_epochs, end, rng)
+        n_epochs, sampling = n_epochs * n_steps, pace.rows
     watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience, choices.n_best_epochs)]
     fading = {
-        name: OfProgress(1.0, flat_then_cosine, course)
+        name: OfProgress(1.0, flat_then_cosine, progress)
         for name, value in (("weight_decay", choices.weight_decay), ("dropout", choices.dropout))
         if value
     }
@@ -181,7 +172,7 @@ def train(
         as_targets,
         loss=loss,
         optimizer=optimizers.Adam(beta2=choices.beta_2),
-        learning_rate=OfProgress(choices.learning_rate, SHAPES[choices.schedule], course),
+        learning_rate=OfProgress(choices.learning_rate, SHAPES[choices.schedule], progress),
         learning_rate_factors=rate_factors(network),
         schedules=fading,
         weight_decay=choices.weight_decay,

@@ -23,7 +23,7 @@ from fastnet.tabular._mixture import greedy_weights
 from fastnet.tabular._recipe import Progress
 from fastnet.tabular._splits import splits
 from fastnet.tabular._time_limit import Deadline, fold_seconds
-from fastnet.tabular._training import BestEpochs, Pace
+from fastnet.tabular._training import BestEpochs, EveryEpoch
 
 pd = pytest.importorskip("pandas")
 
@@ -157,7 +157,7 @@ class TestFitting:
         model = fn.TabularRegressor(**QUICK, n_epochs=12, patience=12)
         model.fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
         network, Z = model.networks_[0], model.preprocessor_.transform(X[200:])
-        members = [model._in_units(network.forward_members(Z)[:, i].astype(float))[:, 0] for i in range(3)]
+        members = [model._in_units(network.forward_members(Z)[:, i].astype(float))[:, 0] for i in range(network.n_members)]
         reached = np.mean([np.sqrt(np.mean((values - VALUES[200:]) ** 2)) for values in members])
         assert reached <= min(model.history_[0].val_loss) * (1 + 1e-5)
 
@@ -165,7 +165,7 @@ class TestFitting:
     def test_parameters_of_the_best_epochs_are_averaged(self, ensemble, means):
         network = fn.Network([fn.Dense(1)], 2, n_members=2, ensemble=ensemble)
         badness = iter(np.array([[1, 9], [2, 3], [7, 2], [9, 1], [8, 9]], dtype=float))
-        kept = BestEpochs(lambda _: next(badness), Pace(Progress(1.0, 1), 5), n_best=3)
+        kept = BestEpochs(lambda _: next(badness), EveryEpoch(), n_best=3)
         session = SimpleNamespace(network=network, history=History())
         kept.on_train_begin(session)
         for epoch in range(5):
@@ -266,11 +266,11 @@ class TestFitting:
         model = fn.TabularClassifier(**QUICK, n_epochs=1, categorical_features=list(frame)).fit(frame, towns[0] > 9)
         tables = [branch[0] for branch in model.networks_[0].layers[0].branches if branch]
         found = [(table.n_categories, table.n_units, table.columns) for table in tables]
-        assert found == [((400,), 2, (0,)), ((20, 20), 3, (1, 2))]
+        assert found == [((400,), 2, (0,)), ((20, 20), 5, (1, 2))]
 
     @pytest.mark.parametrize(
         ("n_rows", "n_categories", "units", "batch_size", "n_epochs"),
-        [(200_000, 100_000, 2, 128, 8), (2000, 100, 2, 32, 16), (80_000, 1000, 8, 32, 8), (10**7, 10**6, 2, 1024, 8)],
+        [(200_000, 100_000, 2, 128, 8), (2000, 100, 2, 32, 14), (80_000, 1000, 8, 32, 8), (10**7, 10**6, 2, 1024, 8)],
     )
     def test_batches_that_outweigh_the_updates_of_categories(self, n_rows, n_categories, units, batch_size, n_epochs):
         assert category_units(n_categories, n_rows, 8) == units
@@ -285,8 +285,11 @@ class TestFitting:
             ({}, 4000, 5, 1),
             ({}, 4001, 3, 1),
             ({"n_folds": 4, "n_members": 2}, 4001, 4, 2),
+            ({"n_folds": 4, "n_trained_folds": 2}, 2000, 2, 2),
+            ({"n_folds": 2, "n_trained_folds": 4}, 4001, 2, 1),
             ({"preset": "best"}, 4001, 5, 4),
-            ({"preset": "fast"}, 4001, 3, 1),
+            ({"preset": "fast"}, 2000, 4, 1),
+            ({"preset": "fast"}, 2001, 3, 1),
         ],
     )
     def test_of_many_rows_fewer_networks_are_trained(self, options, n_rows, n_trained, n_members):
@@ -301,7 +304,7 @@ class TestFitting:
         model = fn.TabularRegressor(n_epochs=1, numeric_embedding="none", random_state=0).fit(X[:200], VALUES[:200], **validation)
         assert [network.n_members for network in model.networks_] == ([3] if given else [1, 1, 1])
 
-    @pytest.mark.parametrize(("n_columns", "n_units"), [(3, 8), (40, 3), (200, 2)])
+    @pytest.mark.parametrize(("n_columns", "n_units"), [(3, 8), (16, 4), (200, 2)])
     def test_the_fast_preset_gives_many_numbers_few_units_each(self, n_columns, n_units, rng):
         wide = rng.standard_normal((60, n_columns))
         model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(wide, wide[:, 0] > 0)

@@ -131,12 +131,16 @@ cdef void piecewise_forward(const Layer* layer, const Pass* here, const real* re
     cdef Py_ssize_t T = layer.dims[0], r, f, t, bins
     cdef const real* edges
     cdef real* z = Z
+    cdef real a
     for r in range(here.rows):
         for f in range(layer.n_in):
             edges = <const real*> here.params + layer.places[0] + f * (T + 1)
             bins = layer.constants[f]
-            for t in range(bins):
-                z[t] = bin_place(A[r * layer.n_in + f], edges[t], edges[t + 1], t == 0, t == bins - 1)
+            a = A[r * layer.n_in + f]
+            for t in range(bins):           # as if all were between others: a loop of vectors
+                z[t] = bin_place(a, edges[t], edges[t + 1], False, False)
+            z[0] = bin_place(a, edges[0], edges[1], True, bins == 1)
+            z[bins - 1] = bin_place(a, edges[bins - 1], edges[bins], bins == 1, True)
             for t in range(bins, T):
                 z[t] = 0
             z += T
