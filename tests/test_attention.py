@@ -330,10 +330,10 @@ class TestGradientsOfGroups:
         return fn.Network(list(self.LAYERS), input_shape=(50, D), ragged=ragged, dtype=dtype, random_state=0)
 
     def test_room_is_that_of_pieces(self, rng):
-        X, y = self.data(rng, False)
+        X, y = (np.concatenate([part, part]) for part in self.data(rng, False))
         net = self.network()
         options = {"loss": "cross_entropy", "optimizer": "adam", "random_state": 0}
-        room = [Session(net, X.reshape(43, -1), y, batch_size=rows, **options)._trainer.workspace_bytes for rows in (20, 40)]
+        room = [Session(net, X.reshape(86, -1), y, batch_size=rows, **options)._trainer.workspace_bytes for rows in (40, 80)]
         assert room[1] < 1.1 * room[0]
 
     @pytest.mark.parametrize("ragged", [False, True])

@@ -29,6 +29,7 @@ class Plan:
     n_positions: int
     n_outputs: int
     n_slots: int
+    slopes: int
     widest: int
     cost: float
     uses_blas: bool

@@ -27,6 +27,13 @@ cdef Pass pass_of(const Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssiz
     return here
 
 
+cdef inline void take_buffers(Pass* here, const Batch* batch, int worker) noexcept nogil:
+    """Those of a worker, which has some of its own where rows are needed no longer than they are on their way."""
+    cdef Py_ssize_t first = worker * (batch.n_layers + 1)
+    here.A, here.dZ, here.D, here.kept = batch.A + first, batch.dZ + first, batch.D + first, batch.kept + first
+    here.first = here.place = 0
+
+
 cdef inline bint gathers(const Batch* batch) noexcept nogil:
     """Whether rows are copied before a pass reads them."""
     return batch.X.dense != NULL and (batch.order != NULL or batch.augmentation.on)
@@ -157,7 +164,7 @@ cdef void share_through_stage(Training* task, Py_ssize_t stage, Py_ssize_t start
         if task.batch.n_cuts == 0:
             here.place = worker.number * task.piece_rows
         if task.batch.gradients != NULL:
-            here.first = here.place
+            take_buffers(&here, &task.batch, worker.number)
             here.gradient = <real*> task.batch.gradients + r0 // group * task.batch.n_params
             here.begins = r0 % group == 0
         rows_through_stage(task, &here, stage, scale, settings, worker, <real*> NULL)

@@ -47,6 +47,7 @@ cdef class Plan:
     cdef readonly Py_ssize_t n_outputs      # of one member
     cdef readonly Py_ssize_t widest         # layer; inputs are read where they lie
     cdef readonly Py_ssize_t n_slots        # for outputs of layers, while later ones need them
+    cdef readonly Py_ssize_t slopes         # numbers a row of the slots for dZ of layers, while earlier ones need them
     cdef readonly double cost               # multiply-adds a row
     cdef readonly double costliest          # of one layer
     cdef readonly bint uses_blas
@@ -235,19 +236,26 @@ cdef class Plan:
         return 0
 
     cdef int _choose_slots(self) except -1:
-        """A slot for each layer's output that no output still needed occupies: two in turn for a chain."""
+        """Slots for each layer's output and, on the way back, for each dZ: two in turn for a chain."""
         cdef Py_ssize_t i, n
         last_reader = {}
         for i in range(self.n_layers):
             for n in range(self.layers[i].n_sources):
                 last_reader[self.layers[i].sources[n].layer] = i
             last_reader[self.layers[i].lengths] = i
-        occupied = {}                       # slot -> the last layer that reads what is in it
+        slots = _slots((i, last_reader.get(i + 1, i)) for i in range(self.n_layers))
+        self.n_slots = max(slots) + 1
         for i in range(self.n_layers):
-            slot = next(slot for slot in range(self.n_layers + 1) if occupied.get(slot, -1) < i)
-            self.layers[i].slot = slot
-            occupied[slot] = last_reader.get(i + 1, i)
-        self.n_slots = len(occupied)
+            self.layers[i].slot = slots[i]
+        learning = [i for i in range(self.n_layers) if self.layers[i].learns]
+        learning.sort(key=lambda i: -last_reader.get(i + 1, i))
+        slots = _slots((-last_reader.get(i + 1, i), -i) for i in learning)
+        widths = [0] * (max(slots, default=-1) + 1)
+        for i, slot in zip(learning, slots):
+            widths[slot] = max(widths[slot], (self.layers[i].n_out + 15) // 16 * 16)        # whole cache lines
+        for i, slot in zip(learning, slots):
+            self.layers[i].slopes = sum(widths[:slot])
+        self.slopes = sum(widths)
         return 0
 
     cdef int _split_positions(self) except -1:
@@ -299,3 +307,14 @@ cdef class Plan:
             table.append((segment.place, segment.rows, segment.columns, segment.layer, segment.part,
                           bool(segment.penalised), bool(segment.frozen)))
         return table
+
+
+def _slots(needed):
+    """For each (first, last) moment at which something is needed, in the order of the first ones, a slot that is free from the
+    first to the last."""
+    slots, occupied = [], {}                # slot -> the last moment at which what is in it is needed
+    for first, last in needed:
+        slot = next(slot for slot in range(len(occupied) + 1) if slot not in occupied or occupied[slot] < first)
+        slots.append(slot)
+        occupied[slot] = last
+    return slots

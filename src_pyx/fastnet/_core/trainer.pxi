@@ -149,7 +149,7 @@ cdef class Trainer:
         if <object> item * numbers * rows > PY_SSIZE_T_MAX // 2:
             raise self._no_memory(f"more than {PY_SSIZE_T_MAX // 2:,}")
         adds = self._choose_pieces(item * numbers, plan.n_params * item)
-        together = self.n_threads * task.piece_rows         # rows on their way through the layers
+        sets = self.n_threads if adds else 1                # of buffers for what layers make
         batch.n_tiles = lay_tiles(plan, NULL, &largest)
         parts = (rows + batch.group_rows - 1) // batch.group_rows
         task.scratch_size = (largest * item + 127) // 64 * 64
@@ -163,10 +163,10 @@ cdef class Trainer:
             task.update.tile_weights = <double*> part(&place, batch.n_tiles * sizeof(double))
             task.update.rate_factors = <double*> part(&place, plan.n_segments * sizeof(double))
             task.update.decay_factors = <double*> part(&place, plan.n_segments * sizeof(double))
-            batch.A = <void**> part(&place, (L + 1) * sizeof(void*))
-            batch.D = <void**> part(&place, (L + 1) * sizeof(void*))
-            batch.dZ = <void**> part(&place, (L + 1) * sizeof(void*))
-            batch.kept = <void**> part(&place, (L + 1) * sizeof(void*))
+            batch.A = <void**> part(&place, sets * (L + 1) * sizeof(void*))
+            batch.D = <void**> part(&place, sets * (L + 1) * sizeof(void*))
+            batch.dZ = <void**> part(&place, sets * (L + 1) * sizeof(void*))
+            batch.kept = <void**> part(&place, sets * (L + 1) * sizeof(void*))
             batch.summaries = <void**> part(&place, (L + 1) * sizeof(void*))
             batch.partials = <void**> part(&place, (L + 1) * sizeof(void*))
             task.totals = <void**> part(&place, self.n_threads * (L + 1) * sizeof(void*))
@@ -176,16 +176,10 @@ cdef class Trainer:
             task.rooms = <char*> part(&place, self.n_threads * task.room_size)
             batch.inputs = part(&place, rows * plan.n_inputs * item if batch.X.dense != NULL else 0)
             batch.gradients = part(&place, parts * plan.n_params * item) if adds else NULL
-            of_layers = together if adds else rows
+            for worker in range(sets):
+                self._lay_layers(&place, task.piece_rows if adds else rows, worker, buffer is not None)
             for l in range(1, L + 1):
                 layer = plan.layers + l - 1
-                A = part(&place, of_layers * layer.n_out * item)
-                D = part(&place, of_layers * layer.n_out * item) if layer.keeps else NULL
-                dZ = part(&place, of_layers * layer.n_out * item)
-                kept_of = together if layer.partial > 0 and plan.n_cuts == 0 else of_layers
-                kept = part(&place, kept_of * layer.kept * item) if layer.kept > 0 else NULL
-                if buffer is not None:
-                    batch.A[l], batch.D[l], batch.dZ[l], batch.kept[l] = A, D, dZ, kept
                 summaries = part(&place, groups * layer.summary * item) if layer.summary > 0 else NULL
                 partials = part(&place, parts * layer.partial * item) if layer.partial > 0 else NULL
                 if buffer is not None:
@@ -206,6 +200,26 @@ cdef class Trainer:
             if len(gradient) < plan.n_params:
                 raise ValueError(f"grads must have {plan.n_params} numbers, got {len(gradient)}")
         self.held.append(buffer)
+        return 0
+
+    cdef int _lay_layers(self, char** place, Py_ssize_t rows, Py_ssize_t number, bint placed) except -1:
+        """A set of buffers for what the layers make of so many rows. That of a piece, which adds to a gradient on its way back, has
+        no room for all dZ: they take turns."""
+        cdef Batch* batch = &self.task.batch
+        cdef Plan plan = self.plan
+        cdef Py_ssize_t item = 4 if batch.width == cnp.NPY_FLOAT else 8, l, at = number * (plan.n_layers + 1), kept_of
+        cdef bint takes_turns = batch.gradients != NULL
+        cdef char* slopes = <char*> part(place, rows * plan.slopes * item if takes_turns else 0)
+        cdef const Layer* layer
+        for l in range(1, plan.n_layers + 1):
+            layer = plan.layers + l - 1
+            kept_of = self.n_threads * self.task.piece_rows if layer.partial > 0 and plan.n_cuts == 0 else rows
+            A = part(place, rows * layer.n_out * item)
+            D = part(place, rows * layer.n_out * item) if layer.keeps else NULL
+            dZ = slopes + rows * layer.slopes * item if takes_turns else part(place, rows * layer.n_out * item)
+            kept = part(place, kept_of * layer.kept * item) if layer.kept > 0 else NULL
+            if placed:
+                batch.A[at + l], batch.D[at + l], batch.dZ[at + l], batch.kept[at + l] = A, D, dZ, kept
         return 0
 
     cdef bint _choose_pieces(self, row_bytes, parameter_bytes) except -1:
@@ -257,10 +271,10 @@ cdef class Trainer:
         """What layers make of a row, forward and back."""
         cdef Py_ssize_t l, item = 4 if self.task.batch.width == cnp.NPY_FLOAT else 8
         cdef const Layer* layer
-        numbers = 0
+        numbers = self.plan.slopes
         for l in range(self.plan.n_layers):
             layer = self.plan.layers + l
-            numbers += (3 if layer.keeps else 2) * layer.n_out + layer.kept
+            numbers += (2 if layer.keeps else 1) * layer.n_out + layer.kept
         return numbers * item
 
     def _allocate(self, size):

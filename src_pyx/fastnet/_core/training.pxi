@@ -43,7 +43,7 @@ cdef struct Batch:
     const uint32* order             # (n,) row numbers, or NULL: 0, 1, ...
     void* inputs                    # (batch_size, n[0]) gathered rows of dense X
     Augmentation augmentation       # of them
-    void** A                        # (batch_size, n[l]); l = 1 .. L
+    void** A                        # (batch_size, n[l]); l = 1 .. L. Where pieces add to gradients, L + 1 for each worker, of a piece
     void** D                        # derivatives of the layers that keep them, else NULL
     void** dZ
     void** kept                     # what layers keep besides, else NULL

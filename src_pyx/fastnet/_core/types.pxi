@@ -148,6 +148,7 @@ cdef struct Layer:
     double cost                     # multiply-adds a row, of the forward pass
     bint by_blas                    # BLAS makes its products
     Py_ssize_t slot                 # where inference keeps its output while later layers need it
+    Py_ssize_t slopes               # where the way back keeps its dZ while earlier layers need it: numbers a row before it
     Py_ssize_t lengths              # the layer that makes how many positions of its output a row has; 0: all of them
     Py_ssize_t positions            # of a row of its output, where there are lengths
     const Layer* each               # what it does at each position, if it treats all alike and rows have lengths; else NULL

@@ -19,7 +19,7 @@ cdef enum:
     T_NUMBERS
     T_CAUSAL
     T_ALONE
-    QUERIES_AT_A_TIME = 64
+    QUERIES_AT_A_TIME = 32          # of a panel of a product; their scores stay in the first-level cache
 
 
 cdef struct Attention:
@@ -83,9 +83,13 @@ cdef inline Glance glance_of(const Layer* layer, Py_ssize_t head, Py_ssize_t fir
     return glance
 
 
-cdef inline Py_ssize_t unseeing(const Glance* glance, Py_ssize_t key) noexcept nogil:
-    """How many of the queries, the first ones, do not see a key."""
-    return max(key - glance.first, <Py_ssize_t> 0) if glance.causal else 0
+cdef void hide(const Glance* glance, real* S) noexcept nogil:
+    """Scores S (keys, queries) of keys that come after a query are those of no key: no loop over rows has a remainder."""
+    cdef Py_ssize_t j, q
+    if glance.causal:
+        for j in range(glance.first + 1, glance.keys):
+            for q in range(j - glance.first):
+                S[j * glance.queries + q] = -<real> INFINITY
 
 
 cdef inline void take_maxima(real* restrict most, const real* restrict s, Py_ssize_t n) noexcept nogil:
@@ -102,33 +106,25 @@ cdef inline void exponentials(real* restrict s, const real* restrict most, real*
         total[q] = total[q] + s[q]
 
 
-cdef inline void probabilities(real* restrict s, const real* restrict most, const real* restrict inverse, real factor,
-                               Py_ssize_t n) noexcept nogil:
-    """s = exp(factor (s - most)) times one over the sum of these."""
+cdef inline void score_slopes(real* restrict d, real* restrict s, const real* restrict most, const real* restrict inverse,
+                              const real* restrict mean, real factor, Py_ssize_t n) noexcept nogil:
+    """From scores to probabilities p, exp(factor (s - most)) times one over the sum of these, and from the slopes of these to those of
+    scores: factor p (d - the mean of d by p)."""
     cdef Py_ssize_t q
     for q in range(n):
         s[q] = exp_(factor * (s[q] - most[q])) * inverse[q]
-
-
-cdef inline void score_slopes(real* restrict d, const real* restrict p, const real* restrict mean, real factor, Py_ssize_t n) noexcept nogil:
-    """From the slopes of probabilities to those of scores: factor p (d - the mean of d by p)."""
-    cdef Py_ssize_t q
-    for q in range(n):
-        d[q] = factor * p[q] * (d[q] - mean[q])
+        d[q] = factor * s[q] * (d[q] - mean[q])
 
 
 cdef void softmax_of_queries(const Glance* glance, real* S, real* most, real* inverse, real factor) noexcept nogil:
     """From scores S (keys, queries) to their exponentials, the largest score of each query and one over its sum."""
-    cdef Py_ssize_t n = glance.queries, j, hidden
+    cdef Py_ssize_t n = glance.queries, j
     memcpy(most, S, n * sizeof(real))
     for j in range(1, glance.keys):
-        hidden = unseeing(glance, j)
-        take_maxima(most + hidden, S + j * n + hidden, n - hidden)
+        take_maxima(most, S + j * n, n)
     memset(inverse, 0, n * sizeof(real))
     for j in range(glance.keys):
-        hidden = unseeing(glance, j)
-        memset(S + j * n, 0, hidden * sizeof(real))
-        exponentials(S + j * n + hidden, most + hidden, inverse + hidden, factor, n - hidden)
+        exponentials(S + j * n, most, inverse, factor, n)
     for j in range(n):
         inverse[j] = 1 / inverse[j]
 
@@ -160,10 +156,11 @@ cdef void attention_forward(const Layer* layer, const Pass* here, const real* A,
 
 
 cdef inline void make_scores(const Attention* a, const Glance* glance, const real* Q, const real* kv, real* S, Worker* worker) noexcept nogil:
-    """S (keys, queries) = K Q^T of a head."""
+    """S (keys, queries) = K Q^T of a head, where a query sees a key."""
     cdef Py_ssize_t place = glance.head * a.of_head
     own(glance.keys, glance.queries, a.of_head, kv + a.k_place + place, a.kv_step, 1, Q + glance.first * a.q_step + place, 1, a.q_step,
         S, glance.queries, <real*> NULL, False, <real*> worker.panel)
+    hide(glance, S)
 
 
 cdef void attend(const Layer* layer, const Attention* a, const Glance* glance, const real* Q, const real* kv, real* Z, real* kept,
@@ -223,7 +220,7 @@ cdef void attention_backward(const Layer* layer, const Pass* here, Py_ssize_t so
 cdef void attend_backward(const Layer* layer, const Attention* a, const Glance* glance, const real* Q, const real* kv, const real* Z,
                           const real* kept, const real* dZ, real* dQ, real* dkv, Worker* worker) noexcept nogil:
     """What some queries of a head add to dQ, and to dK and dV; NULL: not wanted."""
-    cdef Py_ssize_t n = glance.queries, keys = glance.keys, place = glance.head * a.of_head, j, hidden, q
+    cdef Py_ssize_t n = glance.queries, keys = glance.keys, place = glance.head * a.of_head, j, q
     cdef Py_ssize_t z_place = glance.first * a.numbers + place
     cdef real factor = <real> layer.option
     cdef real* P = <real*> worker.room
@@ -236,10 +233,7 @@ cdef void attend_backward(const Layer* layer, const Attention* a, const Glance* 
     for q in range(n):
         mean[q] = product_sum(Z + z_place + q * a.numbers, dZ + z_place + q * a.numbers, a.of_head)
     for j in range(keys):
-        hidden = unseeing(glance, j)
-        memset(P + j * n, 0, hidden * sizeof(real))
-        probabilities(P + j * n + hidden, most + hidden, most + n + hidden, factor, n - hidden)
-        score_slopes(D + j * n, P + j * n, mean, factor, n)
+        score_slopes(D + j * n, P + j * n, most, most + n, mean, factor, n)
     if dQ != NULL:
         own(n, a.of_head, keys, D, 1, n, kv + a.k_place + place, a.kv_step, 1, dQ + glance.first * a.q_step + place, a.q_step,
             <real*> NULL, True, <real*> worker.panel)
