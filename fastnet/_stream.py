@@ -6,7 +6,7 @@ Rows of a memory map in the core's form are not copied, and rows that are kept a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 from fastnet import _checks, _data
 from fastnet._kept_rows import MOST_PLACES, Arrays, CoreForm, KeptRows
 from fastnet._objective import loss_of
-from fastnet._sampling import SeededOrder, order_of
+from fastnet._sampling import SeededOrder, shuffled
 from fastnet._session import Session
 from fastnet.data import Blocks
 from fastnet.losses import Loss
@@ -230,30 +230,39 @@ class StreamSession(Session):
         return Buffer(read, capacity), Buffer(read, capacity)
 
     def _parts(self) -> Generator[np.ndarray]:
-        """Places of the rows of one buffer after another; those that do not fill a batch are carried on to the next one."""
+        """Places of the rows of one buffer after another, in the order of training; while the core trains, a thread prepares the
+        next buffer."""
         rng = self._sampler.of_epoch(self.epoch)
-        groups = self._groups(rng)
         stop = Event()
-        buffer, following = self._buffers
-        carried = np.empty(0, np.uint32)
+        buffers = self._filled(self._groups(rng), rng, stop)
         with ThreadPoolExecutor(1, "fastnet-reader") as reader:
             try:
-                filling = reader.submit(following.fill, groups[0], stop)
-                for number in range(1, len(groups) + 1):
-                    filling.result()
-                    n_new = len(following.places)
-                    following.take(buffer.arrays, carried)
-                    buffer, following = following, buffer
-                    last = number == len(groups)
-                    if not last:
-                        filling = reader.submit(following.fill, groups[number], stop)
-                    order = buffer.places[_order(n_new, len(buffer.places), rng)]
-                    order, carried = np.split(order, [order.size if last else order.size - order.size % self.batch_size])
+                following = reader.submit(next, buffers, None)
+                while (filled := following.result()) is not None:
+                    following = reader.submit(next, buffers, None)
+                    buffer, order = filled
                     if order.size:
                         self._train_on(buffer)
                         yield order
             finally:
                 stop.set()
+
+    def _filled(
+        self, groups: list[np.ndarray], rng: np.random.Generator | None, stop: Event
+    ) -> Iterator[tuple[Buffer | Window, np.ndarray]]:
+        """The buffers in turn, each filled with a group of blocks, and the order of its rows; those that do not fill a batch are
+        carried on to the next one."""
+        carried = np.empty(0, np.uint32)
+        buffer, other = self._buffers
+        for number, group in enumerate(groups, 1):
+            buffer.fill(group, stop)
+            n_new = len(buffer.places)
+            buffer.take(other.arrays, carried)
+            order = _order(buffer.places, n_new, rng)
+            n_now = len(order) if number == len(groups) else len(order) - len(order) % self.batch_size
+            yield buffer, order[:n_now]
+            carried = order[n_now:]
+            buffer, other = other, buffer
 
     def _groups(self, rng: np.random.Generator | None) -> list[np.ndarray]:
         """Numbers of the blocks that a buffer is filled with, buffer by buffer."""
@@ -281,10 +290,9 @@ def _stays_in_place(data: Blocks, network: Network) -> bool:
     return X is not None and X.dtype == network.dtype and X.flags.c_contiguous and X.flags.aligned and len(X) <= MOST_PLACES
 
 
-def _order(n_new: int, n_rows: int, rng: np.random.Generator | None) -> np.ndarray:
-    """Order of the rows of a buffer, whose first `n_new` came after the others."""
-    order = order_of(n_rows, rng)
-    return np.roll(order, n_rows - n_new) if rng is None else order
+def _order(places: np.ndarray, n_new: int, rng: np.random.Generator | None) -> np.ndarray:
+    """Places of the rows of a buffer in the order of training; in sequence the first `n_new` come after the others."""
+    return np.roll(places, len(places) - n_new) if rng is None else shuffled(places.copy(), rng)
 
 
 def _buffer_rows(buffer: float | None, m: int) -> int:
