@@ -112,9 +112,9 @@ class KeptRows:
     def places(self, numbers: np.ndarray) -> np.ndarray:
         """Where the rows of these blocks lie, one block after the other, as uint32."""
         sizes = self._sizes[numbers]
-        before = np.cumsum(sizes) - sizes
-        first = self._ends[numbers] - sizes
-        return (np.repeat(first - before, sizes) + np.arange(sizes.sum())).astype(np.uint32)
+        places = np.arange(sizes.sum(), dtype=np.uint32)
+        places += np.repeat((self._ends[numbers] - np.cumsum(sizes)).astype(np.uint32), sizes)  # modulo 2^32, as differences are
+        return places
 
     def announce(self, numbers: np.ndarray) -> None:
         """Let the system read the features of these blocks, which are wanted soon, from the disk if that is where they are."""
