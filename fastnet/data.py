@@ -8,7 +8,8 @@
         ...
 
 Training reads the blocks in random order, a tenth of the rows at a time, and shuffles those, while a thread reads the next tenth
-(CorgiPile; Xu, Qiu, Yuan, Zhang et al. 2022). Memory holds two such buffers.
+(CorgiPile; Xu, Qiu, Yuan, Zhang et al. 2022). Memory holds two such buffers, or a cache all rows once they have been read
+(`Blocks.cached`).
 """
 
 from __future__ import annotations
@@ -348,7 +349,8 @@ def from_parquet(
     """Rows of Parquet files, whose row groups are the blocks.
 
     The smaller the row groups are, the better training shuffles: a few thousand rows
-    (``frame.to_parquet(path, row_group_size=5000)``).
+    (``frame.to_parquet(path, row_group_size=5000)``). Training decodes them once if all rows need at most 256 MB of memory, or
+    `Blocks.cached` gives them more, and else in every epoch.
 
     Parameters
     ----------
