@@ -186,9 +186,7 @@ class _NamedBlocks(Blocks):
     """
 
     def __init__(self, roles: _Roles, read: Callable[[int], Any], sizes: Sequence[int]) -> None:
-        super().__init__(
-            lambda number: roles.block(read(number)), sizes, target_names=roles.target_names, cache=_CACHE_BYTES
-        )
+        super().__init__(lambda number: roles.block(read(number)), sizes, target_names=roles.target_names, cache=_CACHE_BYTES)
         self._roles, self._read_table = roles, read
 
     def as_tables(self) -> Blocks:
