@@ -18,6 +18,9 @@ MOMENTUM = 0.9
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
 
+#: Sources of rows: Parquet files that are decoded in every epoch, or once into a cache.
+PARQUET, CACHED = "Parquet", "Parquet with a cache on a disk"
+
 _FOLDERS = ExitStack()
 atexit.register(_FOLDERS.close)
 
@@ -247,10 +250,10 @@ class Linked:
 
 @dataclass(frozen=True)
 class Streamed:
-    """Training on rows in "memory", in a "memory map" or in "Parquet" files, which the system has in its cache.
+    """Training on rows in "memory", in a "memory map" or in Parquet files, which the system has in its cache.
 
-    A call is a fit of several epochs, as rows of a memory map are checked in the first one. `only_read`: reading all blocks once
-    an epoch, without training.
+    A call opens the files anew and is a fit of several epochs, the first of which checks the rows of a memory map, or decodes
+    those for a cache. `only_read`: reading all blocks once an epoch, without training.
     """
 
     kind: ClassVar[str] = "streamed"

@@ -88,7 +88,7 @@ def fit(
         blocks that it reads.
     buffer : float or int, optional
         Of blocks: the share of the rows, or their number, that are shuffled together, 0.1 by default. Memory holds twice as
-        many.
+        many, unless they are in a memory map or a cache.
     sample_weight : array-like of shape (m,), optional
     validation_data : (X, y) or (X, y, sample_weight) or Blocks, optional
         Its loss is recorded after each epoch.

@@ -44,8 +44,8 @@ _OF_WHOLE_RUNS = {
     "random_state",
 }
 
-#: Multiply-adds of the fits that one call of the core makes, some milliseconds, and the most of such fits.
-_WORK_OF_A_CALL, _FITS_OF_A_CALL = 3e7, 32
+#: Multiply-adds of the fits that one call of the core makes, about ten milliseconds, and the most of such fits.
+_WORK_OF_A_CALL, _FITS_OF_A_CALL = 4e8, 32
 
 
 def fit_many(
@@ -208,7 +208,7 @@ def _whole_fit(network: Network, X: Any, y: Any, given: Mapping[str, Any], share
 
 
 def _calls(fits: Sequence[_WholeFit], n_workers: int) -> Iterator[Sequence[_WholeFit]]:
-    """Fits in parts of some milliseconds each, but enough parts for all workers."""
+    """Fits in parts of about ten milliseconds each, but enough parts for all workers."""
     most = min(_FITS_OF_A_CALL, -(-len(fits) // (2 * n_workers)))
     start, work = 0, 0.0
     for stop, fit in enumerate(fits):

@@ -1,15 +1,15 @@
 """Training on blocks of rows that do not fit into memory: two buffers, of which one is trained on while the other is filled.
 
-Rows of a memory map in the core's form are not copied: a `Window` takes the buffer's place.
+Rows of a memory map in the core's form are not copied, and rows that are kept are read once: a `Window` takes the buffer's place.
 """
 
 from __future__ import annotations
 
 import math
-import mmap
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from operator import add, is_
 from threading import Event
 from typing import Any
@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from fastnet import _checks, _data
+from fastnet._kept_rows import MOST_PLACES, Arrays, CoreForm, KeptRows
 from fastnet._objective import loss_of
-from fastnet._sampling import SeededOrder, order_of
+from fastnet._sampling import SeededOrder, shuffled
 from fastnet._session import Session
 from fastnet.data import Blocks
 from fastnet.losses import Loss
@@ -28,41 +29,13 @@ from fastnet.network import Network
 _BUFFER = 0.1
 
 
-class Arrays:
-    """Arrays of features, targets and sample weights in the core's form, or some of these, that rows are written into.
-
-    Parameters
-    ----------
-    capacity : int
-        Rows of the arrays.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self.parts: tuple[Any, ...] = ()
-
-    def write(self, start: int, parts: tuple[Any, ...]) -> None:
-        """Hold these rows from number `start` on."""
-        if not self.parts:
-            self.parts = tuple(map(self._empty, parts))
-        if list(map(_form, self.parts)) != list(map(_form, parts)):
-            raise ValueError("All blocks must have targets of one shape, and either all of them sample weights or none.")
-        for array, part in zip(self.parts, parts, strict=True):
-            if array is not None:
-                array[start : start + len(part)] = part
-
-    def _empty(self, part: np.ndarray | None) -> np.ndarray | None:
-        return None if part is None else np.zeros((self._capacity, *part.shape[1:]), part.dtype)
-
-
 class Buffer:
     """Rows of some blocks, which are read into arrays that are used again.
 
     Parameters
     ----------
-    network : Network
-    loss : Loss
-    data : Blocks
+    read : callable
+        ``(number of a block) -> its rows in the core's form``
     capacity : int
         Most rows.
 
@@ -72,8 +45,8 @@ class Buffer:
         Where its rows lie in the arrays.
     """
 
-    def __init__(self, network: Network, loss: Loss, data: Blocks, capacity: int) -> None:
-        self._network, self._loss, self._data = network, loss, data
+    def __init__(self, read: Callable[[int], CoreForm], capacity: int) -> None:
+        self._read = read
         self._rows = Arrays(capacity)
         self.places = np.empty(0, np.uint32)
 
@@ -88,7 +61,7 @@ class Buffer:
         for number in map(int, numbers):
             if stop.is_set():
                 break
-            parts = core_form(self._data, number, self._network, self._loss)
+            parts = self._read(number)
             self._rows.write(n_rows, parts)
             n_rows += len(parts[0])
         self.places = np.arange(n_rows, dtype=np.uint32)
@@ -102,63 +75,37 @@ class Buffer:
 
 
 class Window:
-    """Rows of some blocks of one array, such as a memory map, which stay in their places; used as a `Buffer` is.
-
-    A block is checked when it is read for the first time, and its targets and sample weights are kept; later a look at each of
-    its pages brings it from the disk.
+    """Rows of some blocks, which stay in their places among all rows; used as a `Buffer` is.
 
     Parameters
     ----------
-    network : Network
-    loss : Loss
-    data : Blocks
-    beside : Arrays
-        For the targets and weights of all rows; several windows share them.
-    known : set of int
-        Numbers of the blocks whose targets are there.
+    kept : KeptRows
+        Which several windows share.
+    read : callable
+        ``(number of a block) -> its rows in the core's form``
     """
 
-    def __init__(self, network: Network, loss: Loss, data: Blocks, beside: Arrays, known: set[int]) -> None:
-        self._network, self._loss, self._data, self._beside, self._known = network, loss, data, beside, known
-        self._ends = np.cumsum(data.sizes)
+    def __init__(self, kept: KeptRows, read: Callable[[int], CoreForm]) -> None:
+        self._kept, self._read = kept, read
         self.places = np.empty(0, np.uint32)
 
     @property
     def arrays(self) -> tuple[Any, ...]:
-        return self._data.features, *self._beside.parts
+        return self._kept.arrays
 
     def fill(self, numbers: np.ndarray, stop: Event) -> None:
-        spans = []
-        for number in map(int, numbers):
+        self._kept.announce(numbers)
+        for number in self._kept.unknown(numbers):
             if stop.is_set():
-                break
-            start, end = int(self._ends[number] - self._data.sizes[number]), int(self._ends[number])
-            if number in self._known:
-                _touch(self.arrays[0][start:end])
-            else:
-                _, *parts = core_form(self._data, number, self._network, self._loss)
-                self._beside.write(start, tuple(parts))
-                self._known.add(number)
-            spans.append(np.arange(start, end, dtype=np.uint32))
-        self.places = np.concatenate([np.empty(0, np.uint32), *spans])
+                return
+            self._kept.keep(number, self._read(number))
+        self.places = self._kept.places(numbers)
 
     def take(self, arrays: tuple[Any, ...], places: np.ndarray) -> None:
         self.places = np.concatenate([self.places, places])
 
 
-def _touch(X: np.ndarray) -> None:
-    """Read a value of each page of memory that the rows lie in."""
-    values = X.reshape(-1)
-    values[:: mmap.PAGESIZE // X.itemsize].max(initial=0)
-    values[-1:].max(initial=0)
-
-
-def _form(array: np.ndarray | None) -> tuple[int, ...] | None:
-    """Shape of a row."""
-    return None if array is None else array.shape[1:]
-
-
-def core_form(data: Blocks, number: int, network: Network, loss: Loss) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def core_form(data: Blocks, network: Network, loss: Loss, number: int) -> CoreForm:
     """A block as the core takes it.
 
     Raises
@@ -181,11 +128,18 @@ def core_form(data: Blocks, number: int, network: Network, loss: Loss) -> tuple[
     return features, targets.astype(np.int32, copy=False) if targets.ndim == 1 else targets, weights
 
 
+def kept_rows(data: Blocks, network: Network, loss: Loss) -> KeptRows | None:
+    """Where rows are kept in the form that a network trains on, if they are."""
+    n_numbers = network.n_inputs + loss.n_targets(network.n_outputs) + 1
+    return data._kept_in((network._inputs, network.n_outputs, network.dtype, loss), n_numbers * network.dtype.itemsize)
+
+
 def mean_loss(network: Network, data: Blocks, loss: Loss, n_threads: int | None) -> float:
     """J of all blocks."""
     total = weight = 0.0
-    for number in np.flatnonzero(data.sizes):
-        X, y, w = core_form(data, int(number), network, loss)
+    read, kept = partial(core_form, data, network, loss), kept_rows(data, network, loss)
+    for number in np.flatnonzero(data.sizes).tolist():
+        X, y, w = read(number) if kept is None else kept.block(number, read)
         of_block = float(len(X) if w is None else w.sum(dtype=np.float64))
         if of_block:
             total += of_block * loss_of(network, X, y, loss, w, n_threads)
@@ -267,38 +221,48 @@ class StreamSession(Session):
         return *sums, rate
 
     def _two_buffers(self, loss: Loss) -> tuple[Buffer, Buffer] | tuple[Window, Window]:
-        network, data = self.network, self._blocks
-        if _stays_in_place(data, network):
-            beside, known = Arrays(len(data)), set[int]()
-            return Window(network, loss, data, beside, known), Window(network, loss, data, beside, known)
+        data, network = self._blocks, self.network
+        read = partial(core_form, data, network, loss)
+        kept = KeptRows(data.sizes, data.features) if _stays_in_place(data, network) else kept_rows(data, network, loss)
+        if kept is not None:
+            return Window(kept, read), Window(kept, read)
         capacity = min(len(data), self._buffer_rows - 1 + int(data.sizes.max())) + self.batch_size - 1
-        return Buffer(network, loss, data, capacity), Buffer(network, loss, data, capacity)
+        return Buffer(read, capacity), Buffer(read, capacity)
 
     def _parts(self) -> Generator[np.ndarray]:
-        """Places of the rows of one buffer after another; those that do not fill a batch are carried on to the next one."""
+        """Places of the rows of one buffer after another, in the order of training; while the core trains, a thread prepares the
+        next buffer."""
         rng = self._sampler.of_epoch(self.epoch)
-        groups = self._groups(rng)
         stop = Event()
-        buffer, following = self._buffers
-        carried = np.empty(0, np.uint32)
+        buffers = self._filled(self._groups(rng), rng, stop)
         with ThreadPoolExecutor(1, "fastnet-reader") as reader:
             try:
-                filling = reader.submit(following.fill, groups[0], stop)
-                for number in range(1, len(groups) + 1):
-                    filling.result()
-                    n_new = len(following.places)
-                    following.take(buffer.arrays, carried)
-                    buffer, following = following, buffer
-                    last = number == len(groups)
-                    if not last:
-                        filling = reader.submit(following.fill, groups[number], stop)
-                    order = buffer.places[_order(n_new, len(buffer.places), rng)]
-                    order, carried = np.split(order, [order.size if last else order.size - order.size % self.batch_size])
+                following = reader.submit(next, buffers, None)
+                while (filled := following.result()) is not None:
+                    following = reader.submit(next, buffers, None)
+                    buffer, order = filled
                     if order.size:
                         self._train_on(buffer)
                         yield order
             finally:
                 stop.set()
+
+    def _filled(
+        self, groups: list[np.ndarray], rng: np.random.Generator | None, stop: Event
+    ) -> Iterator[tuple[Buffer | Window, np.ndarray]]:
+        """The buffers in turn, each filled with a group of blocks, and the order of its rows; those that do not fill a batch are
+        carried on to the next one."""
+        carried = np.empty(0, np.uint32)
+        buffer, other = self._buffers
+        for number, group in enumerate(groups, 1):
+            buffer.fill(group, stop)
+            n_new = len(buffer.places)
+            buffer.take(other.arrays, carried)
+            order = _order(buffer.places, n_new, rng)
+            n_now = len(order) if number == len(groups) else len(order) - len(order) % self.batch_size
+            yield buffer, order[:n_now]
+            carried = order[n_now:]
+            buffer, other = other, buffer
 
     def _groups(self, rng: np.random.Generator | None) -> list[np.ndarray]:
         """Numbers of the blocks that a buffer is filled with, buffer by buffer."""
@@ -323,13 +287,12 @@ class StreamSession(Session):
 def _stays_in_place(data: Blocks, network: Network) -> bool:
     """Whether the core can take features from where they are."""
     X = data.features
-    return X is not None and X.dtype == network.dtype and X.flags.c_contiguous and X.flags.aligned and len(X) < 2**32
+    return X is not None and X.dtype == network.dtype and X.flags.c_contiguous and X.flags.aligned and len(X) <= MOST_PLACES
 
 
-def _order(n_new: int, n_rows: int, rng: np.random.Generator | None) -> np.ndarray:
-    """Order of the rows of a buffer, whose first `n_new` came after the others."""
-    order = order_of(n_rows, rng)
-    return np.roll(order, n_rows - n_new) if rng is None else order
+def _order(places: np.ndarray, n_new: int, rng: np.random.Generator | None) -> np.ndarray:
+    """Places of the rows of a buffer in the order of training; in sequence the first `n_new` come after the others."""
+    return np.roll(places, len(places) - n_new) if rng is None else shuffled(places.copy(), rng)
 
 
 def _buffer_rows(buffer: float | None, m: int) -> int:

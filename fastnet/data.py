@@ -8,7 +8,8 @@
         ...
 
 Training reads the blocks in random order, a tenth of the rows at a time, and shuffles those, while a thread reads the next tenth
-(CorgiPile; Xu, Qiu, Yuan, Zhang et al. 2022). Memory holds two such buffers.
+(CorgiPile; Xu, Qiu, Yuan, Zhang et al. 2022). Memory holds two such buffers, or a cache all rows once they have been read
+(`Blocks.cached`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +26,7 @@ import numpy as np
 
 from fastnet import _checks
 from fastnet._block_predictions import predict, predict_to_file
+from fastnet._kept_rows import MOST_PLACES, KeptRows
 
 __all__ = ["Blocks", "from_arrays", "from_arrow", "from_batches", "from_parquet", "from_zarr", "predict", "predict_to_file"]
 
@@ -32,6 +35,8 @@ Block: TypeAlias = tuple[Any, Any, Any]
 
 #: Of blocks of arrays: most bytes of features, how many blocks there are where that allows it, and fewest rows.
 _BLOCK_BYTES, _BLOCKS, _FEWEST_ROWS = 1 << 20, 1000, 32
+#: Most bytes of memory for rows that had to be decoded, by default.
+_CACHE_BYTES = 1 << 28
 
 
 class Blocks:
@@ -52,12 +57,16 @@ class Blocks:
         takes the rows from there.
     target_names : list of str, optional
         Names of the columns of y.
+    cache : int or path-like
+        See `cached`.
 
     Attributes
     ----------
     sizes : ndarray of int64
     features : ndarray or None
     target_names : list of str or None
+    cache : int or path-like
+        Where training keeps the rows: see `cached`.
     """
 
     def __init__(
@@ -67,8 +76,11 @@ class Blocks:
         *,
         features: np.ndarray | None = None,
         target_names: list[str] | None = None,
+        cache: int | str | os.PathLike[str] = 0,
     ) -> None:
         self._read, self.features, self.target_names = read, features, target_names
+        self.cache = cache
+        self._kept: tuple[Hashable, KeptRows] | None = None
         self.sizes = np.array(sizes, np.int64).reshape(-1)
         if self.sizes.sum() == 0 or self.sizes.min() < 0:
             raise ValueError("The data have no rows: at least one datapoint is needed.")
@@ -93,6 +105,60 @@ class Blocks:
     def as_tables(self) -> Blocks:
         """The same blocks, with a table of named columns as X where the source has one."""
         return self
+
+    def cached(self, where: int | str | os.PathLike[str]) -> Blocks:
+        """The same blocks, which training reads and checks once; it takes the rows in later epochs, and fits, from a cache.
+
+        Parameters
+        ----------
+        where : int or path-like
+            Most bytes of memory for that; 0, or data that need more: blocks are read in every epoch. Or a folder, in which files
+            without a name hold all rows, in the network's dtype, as long as the process and these blocks are there.
+
+        Returns
+        -------
+        Blocks
+
+        Raises
+        ------
+        NotADirectoryError
+            There is no such folder.
+        ValueError
+            A negative number of bytes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastnet as fn
+        >>> read = lambda number: (np.full((100, 4), number), np.zeros(100))
+        >>> fn.data.from_batches(read, 10).cached(2**30)
+        <Blocks 1000 rows in 10 blocks>
+        """
+        if isinstance(where, (str, os.PathLike)):
+            if not Path(where).is_dir():
+                raise NotADirectoryError(f"where must be a folder for the cache, or a number of bytes, got {os.fspath(where)!r}.")
+        elif where:
+            _checks.positive_int(where, "where")
+        blocks = copy(self)
+        blocks.cache, blocks._kept = where, None
+        return blocks
+
+    def _kept_in(self, form: Hashable, row_bytes: int) -> KeptRows | None:
+        """Where rows are kept in a form of the core, the last that was asked for; None: they are to be read again.
+
+        Parameters
+        ----------
+        form : hashable
+            What tells it from other forms.
+        row_bytes : int
+            Bytes of a row in that form.
+        """
+        folder = None if isinstance(self.cache, int) else self.cache
+        if len(self) > MOST_PLACES or (folder is None and len(self) * row_bytes > self.cache):
+            return None
+        if self._kept is None or self._kept[0] != form:
+            self._kept = form, KeptRows(self.sizes, folder=folder)
+        return self._kept[1]
 
     def checksum(self) -> str:
         """CRC-32 of the sizes and of the first and the last block that have rows, by which a checkpoint knows its data."""
@@ -120,7 +186,7 @@ class _NamedBlocks(Blocks):
     """
 
     def __init__(self, roles: _Roles, read: Callable[[int], Any], sizes: Sequence[int]) -> None:
-        super().__init__(lambda number: roles.block(read(number)), sizes, target_names=roles.target_names)
+        super().__init__(lambda number: roles.block(read(number)), sizes, target_names=roles.target_names, cache=_CACHE_BYTES)
         self._roles, self._read_table = roles, read
 
     def as_tables(self) -> Blocks:
@@ -175,8 +241,10 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
         rows = slice(starts[number], min(starts[number] + size, m))
         return X[rows], None if y is None else y[rows], None if sample_weight is None else sample_weight[rows]
 
-    in_place = type(X) is np.ndarray and (y is None or len(np.shape(y)) == 1)
-    return Blocks(read, [min(size, m - start) for start in starts], features=X if in_place else None)
+    in_memory = type(X) is np.ndarray
+    features = X if in_memory and (y is None or len(np.shape(y)) == 1) else None
+    sizes = [min(size, m - start) for start in starts]
+    return Blocks(read, sizes, features=features, cache=0 if in_memory else _CACHE_BYTES)
 
 
 def from_zarr(
@@ -279,7 +347,8 @@ def from_parquet(
     """Rows of Parquet files, whose row groups are the blocks.
 
     The smaller the row groups are, the better training shuffles: a few thousand rows
-    (``frame.to_parquet(path, row_group_size=5000)``).
+    (``frame.to_parquet(path, row_group_size=5000)``). Training decodes them once if all rows need at most 256 MB of memory, or
+    `Blocks.cached` gives them more, and else in every epoch.
 
     Parameters
     ----------

@@ -86,6 +86,35 @@ class TestTraining:
             assert all(np.shares_memory(mapped, X) == (data is in_place) for X in watch.features)
         np.testing.assert_array_equal(one.params, other.params)
 
+    @pytest.mark.parametrize("on_disk", [False, True])
+    @pytest.mark.parametrize("buffer", [1, 20, 1.0])
+    def test_cached_blocks_are_read_once_and_give_the_same_bits(self, on_disk, buffer, tmp_path):
+        X, y, w = arrays()
+        numbers = []
+        again = uneven(X, y, w)
+        data = fn.data.from_batches(lambda number: numbers.append(number) or again.read(number), 6, rows=again.sizes)
+        cached = data.cached(tmp_path if on_disk else 10_000)
+        for dtype, times in (("float32", 1), ("float32", 1), ("float64", 2)):
+            if dtype == "float64" and not on_disk:
+                times = 5  # which ten thousand bytes are too few for
+            one, other = build(dtype), build(dtype)
+            options = {"buffer": buffer, "batch_size": 16, "random_state": 1, "validation_data": cached}
+            mine = one.fit(again, epochs=2, **(options | {"validation_data": again}))
+            theirs = other.fit(cached, epochs=2, **options)
+            np.testing.assert_array_equal(one.params, other.params)
+            assert mine.val_loss == theirs.val_loss
+            assert Counter(numbers) == dict.fromkeys((0, 2, 3, 4, 5), times)
+        assert not list(tmp_path.iterdir())
+
+    def test_fits_at_the_same_time_share_a_cache(self):
+        X, y, _ = arrays()
+        data = uneven(X, y).cached(10_000)
+        alone, *nets = (build() for _ in range(5))
+        alone.fit(X, y, sampling="sequential", epochs=2, random_state=1)
+        fn.fit_many(nets, data, None, sampling="sequential", epochs=2, random_state=1, n_threads=4)
+        for net in nets:
+            np.testing.assert_array_equal(net.params, alone.params)
+
     def test_updates_rather_than_epochs(self):
         X, y, _ = arrays()
         one, other = build(), build()
@@ -228,6 +257,13 @@ class TestRefusals:
         X[30, 2] = np.inf
         with pytest.raises(ValueError, match="block 4: .*inf"):
             build().fit(fn.data.from_arrays(X, y, block_rows=7), random_state=0)
+
+    def test_caches(self, tmp_path):
+        data = uneven(*arrays()[:2])
+        with pytest.raises(NotADirectoryError, match="a folder for the cache, or a number of bytes, got '.*nothing'"):
+            data.cached(tmp_path / "nothing")
+        with pytest.raises(ValueError, match="where must be"):
+            data.cached(-1)
 
     def test_no_targets(self):
         with pytest.raises(ValueError, match="no targets to train on"):
@@ -435,10 +471,12 @@ import fastnet as fn
 net = fn.Network([fn.Dense(2, "softmax")], 64, random_state=0)
 few = fn.data.from_batches(lambda number: (np.zeros((64, 64), np.float32), np.zeros(64, int)), 2)
 net.fit(few, epochs=1)
-data = fn.data.from_parquet({str(tmp_path)!r}, "y")
+data = fn.data.from_parquet({str(tmp_path)!r}, "y").cached(0)
 used = int(open("/proc/self/statm").read().split()[5]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_DATA, (used + 100_000_000,) * 2)
-print(net.fit(data, buffer=0.05, batch_size=256, epochs=1, random_state=0, n_threads=1).n_rows)
+options = dict(batch_size=256, random_state=0, n_threads=1)
+print(net.fit(data, buffer=0.05, epochs=1, **options).n_rows)
+print(net.fit(data.cached({str(tmp_path)!r}), epochs=2, **options).n_rows)
 print(sum(map(len, fn.data.predict(net, data))))
 try:
     np.ones(({rows * groups}, 64), np.float32)
@@ -446,4 +484,5 @@ except MemoryError:
     print("limited")
 """
     result = run_python(code)
-    assert result.stdout.split("\n")[:3] == [f"[{rows * groups}]", str(rows * groups), "limited"], result.stderr
+    m = rows * groups
+    assert result.stdout.split("\n")[:4] == [f"[{m}]", f"[{m}, {m}]", str(m), "limited"], result.stderr

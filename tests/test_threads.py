@@ -50,6 +50,31 @@ def test_two_threads_fit_two_networks():
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system does not say which cores a thread may use")
+def test_a_fit_that_begins_on_another_ones_core_may_use_all_cores_afterwards():
+    cores = os.sched_getaffinity(0)
+    begun, over = threading.Event(), threading.Event()
+
+    class Watch(fn.Callback):
+        def on_epoch_end(self, session):
+            begun.set()
+            session.stop_requested = over.is_set()
+
+    def fit(callbacks, epochs):
+        os.sched_setaffinity(0, {min(cores)})
+        net = fn.Network([fn.Dense(64, "relu"), fn.Dense(2, "softmax")], 20, random_state=0)
+        os.sched_setaffinity(0, cores)
+        net.fit(np.zeros((1000, 20)), np.zeros(1000, int), epochs=epochs, n_threads=1, callbacks=callbacks)
+        return os.sched_getaffinity(0)
+
+    with ThreadPoolExecutor(2) as pool:
+        long = pool.submit(fit, [Watch()], 100_000)
+        assert begun.wait(20)
+        short = [pool.submit(fit, [], 1).result() for _ in range(3)]
+        over.set()
+        assert [long.result(), *short] == [cores] * 4
+
+
 def test_threads_and_gradients_do_not_disturb_each_other(dtype):
     rng = np.random.default_rng(0)
     net = network([fn.Dense(150, "tanh"), fn.Dense(3, "identity")], 60, dtype, scale=0.1)

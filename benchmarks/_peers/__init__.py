@@ -43,6 +43,7 @@ PEERS = {
     "2 machines": Peer("fastnet_machines", "torch"),
     "3 machines": Peer("fastnet_machines", "torch"),
     "Parquet": Peer("fastnet", "pyarrow"),
+    "Parquet with a cache on a disk": Peer("fastnet", "pyarrow"),
     "reading Parquet alone": Peer("fastnet", "pyarrow"),
 }
 

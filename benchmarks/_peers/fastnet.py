@@ -8,7 +8,18 @@ from itertools import count
 import numpy as np
 
 import fastnet as fn
-from benchmarks._tasks import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Concurrent, Inference, Many, Streamed, Training
+from benchmarks._tasks import (
+    CACHED,
+    LEARNING_RATE,
+    MOMENTUM,
+    PARQUET,
+    WEIGHT_DECAY,
+    Concurrent,
+    Inference,
+    Many,
+    Streamed,
+    Training,
+)
 from benchmarks._timing import Job
 
 _OPTIMIZERS = {
@@ -52,16 +63,20 @@ def _read(data: fn.data.Blocks, n_epochs: int) -> None:
 def streamed(task: Streamed, n_threads: int | None) -> Job:
     """Training on rows that are read from a file, or on the arrays in memory."""
     training, written = task.training, task.written()
-    rows = {"memory": lambda: written, "memory map": lambda: (fn.data.from_arrays(*written), None),
-            "Parquet": lambda: (fn.data.from_parquet(written, "y"), None)}  # fmt: skip
-    X, y = rows[task.source]()
+    opened = {
+        "memory": lambda: written,
+        "memory map": lambda: (fn.data.from_arrays(*written), None),
+        PARQUET: lambda: (fn.data.from_parquet(written, "y").cached(0), None),
+        CACHED: lambda: (fn.data.from_parquet(written, "y").cached(written.parent), None),
+    }[task.source]
     if task.only_read:
-        return lambda n: _read(X, n * task.n_epochs)
+        return lambda n: _read(opened()[0], n * task.n_epochs)
     net, seeds = network(training), count()
     options = {"optimizer": _OPTIMIZERS[training.optimizer], "batch_size": training.batch_size, "n_threads": n_threads}
 
     def train(n: int) -> None:
-        net.fit(X, y, epochs=n * task.n_epochs, random_state=next(seeds), **options)
+        for _ in range(n):
+            net.fit(*opened(), epochs=task.n_epochs, random_state=next(seeds), **options)
 
     return train
 

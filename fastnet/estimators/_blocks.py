@@ -40,4 +40,4 @@ def with_targets(data: Blocks, y: np.ndarray, sample_weight: np.ndarray | None) 
         rows = slice(ends[number] - data.sizes[number], ends[number])
         return data.read(number)[0], y[rows], None if sample_weight is None else sample_weight[rows]
 
-    return Blocks(read, data.sizes, features=data.features if y.ndim == 1 else None)
+    return Blocks(read, data.sizes, features=data.features if y.ndim == 1 else None, cache=data.cache)

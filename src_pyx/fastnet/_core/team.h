@@ -5,7 +5,8 @@
  * Whoever waits, for the others at a barrier or for the next team, spins for as long as waking it would take, and then sleeps. It
  * never yields: on a busy core that would hand a whole time slice, several milliseconds, to another program, where the wait was to
  * last microseconds. A thread that sleeps is put back on a core soon after it is woken, and leaves its own to a worker that the
- * system has put aside. On two cores of a virtual machine a team begins after 0.2 microseconds if its helper is awake and 50 if it
+ * system has put aside. The system may wake a thread on the core of the one that woke it, where they take turns although another core
+ * is idle: it then goes there. On two cores of a virtual machine a team begins after 0.2 microseconds if its helper is awake and 50 if it
  * sleeps; a new thread takes 40 and another 40 to join. A thread that cannot be started makes the team smaller, never the work
  * incomplete: workers read the size after the start. Platforms without POSIX threads have a team of one.
  */
@@ -30,6 +31,7 @@ typedef void (*TeamWork)(int worker, void *task);
 #if defined(__linux__)
 #include <limits.h>
 #include <linux/futex.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +43,7 @@ struct Team {
     int generation;
     int sleepers; /* workers that sleep at a barrier */
     int helping;  /* helpers that have not finished; with CALLER_SLEEPS once the caller sleeps until they have */
+    int core;     /* where the worker was that last woke others */
     TeamWork work;
     void *task;
 };
@@ -67,6 +70,60 @@ static void word_sleep(const int *word, int value, long long nanoseconds)
 
 /* Wake all who sleep on a word. The memory behind the address may be gone. */
 static void word_wake(const int *word) { syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0); }
+
+static int calls_on_core[CPU_SETSIZE];   /* that began there and run */
+static __thread int core_of_my_call = -1;
+
+static int core_here(void)
+{
+    const int core = sched_getcpu();
+    return core < CPU_SETSIZE ? core : -1;
+}
+
+static int others_call_on(int core)
+{
+    return __atomic_load_n(&calls_on_core[core], __ATOMIC_RELAXED) > (core == core_of_my_call);
+}
+
+/* If this thread is on this core, go to one where no call of another thread is, if it may use one. */
+static void leave_core(int core)
+{
+    cpu_set_t allowed, others;
+    if (core < 0 || core_here() != core || sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
+    others = allowed;
+    for (int other = 0; other < CPU_SETSIZE; other++)
+        if (other == core || others_call_on(other))
+            CPU_CLR(other, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
+        sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
+/* A call takes a core of its own if there is one: threads that wait for Python's lock are woken where its holder was. */
+static void call_takes_core(void)
+{
+    int core = core_here();
+    if (core >= 0 && others_call_on(core)) {
+        leave_core(core);
+        core = core_here();
+    }
+    if (core >= 0)
+        __atomic_fetch_add(&calls_on_core[core], 1, __ATOMIC_RELAXED);
+    core_of_my_call = core;
+}
+
+static void call_gives_core_back(void)
+{
+    if (core_of_my_call >= 0)
+        __atomic_fetch_sub(&calls_on_core[core_of_my_call], 1, __ATOMIC_RELAXED);
+    core_of_my_call = -1;
+}
+
+static void cores_forget(void)
+{
+    memset(calls_on_core, 0, sizeof calls_on_core);
+    core_of_my_call = -1;
+}
 #else
 static void word_sleep(const int *word, int value, long long nanoseconds)
 {
@@ -75,6 +132,12 @@ static void word_sleep(const int *word, int value, long long nanoseconds)
 }
 
 static void word_wake(const int *word) { (void)word; }
+
+static int core_here(void) { return -1; }
+static void leave_core(int core) { (void)core; }
+static void call_takes_core(void) {}
+static void call_gives_core_back(void) {}
+static void cores_forget(void) {}
 #endif
 
 /* Whether a word loses this value while it is watched for the time that a wake-up takes. */
@@ -96,8 +159,10 @@ static int word_changes(const int *word, int value)
 /* Either a sleeper sees the new value, or whoever stored it sees the sleeper: both orders are sequentially consistent. */
 static void team_wake(Team *team, const int *word)
 {
-    if (__atomic_load_n(&team->sleepers, __ATOMIC_SEQ_CST) > 0)
+    if (__atomic_load_n(&team->sleepers, __ATOMIC_SEQ_CST) > 0) {
+        __atomic_store_n(&team->core, core_here(), __ATOMIC_RELAXED);
         word_wake(word);
+    }
 }
 
 static void team_barrier(Team *team)
@@ -118,6 +183,7 @@ static void team_barrier(Team *team)
     while (__atomic_load_n(&team->generation, __ATOMIC_SEQ_CST) == generation)
         word_sleep(&team->generation, generation, 0);
     __atomic_fetch_sub(&team->sleepers, 1, __ATOMIC_RELAXED);
+    leave_core(__atomic_load_n(&team->core, __ATOMIC_RELAXED));
 }
 
 /* Whether all others wait at the barrier; if not, waits for a moment. */
@@ -162,6 +228,7 @@ static void helpers_forget(void)
     helpers_mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     idle_helpers = NULL;
     team_callers = calls_of_this_thread;
+    cores_forget();
     forks++;
 }
 
@@ -220,6 +287,7 @@ static void *helper_life(void *argument)
         Team *team = helper_awaits_team(self);
         if (!helper_leaves(self, team)) /* it was called off */
             continue;
+        leave_core(__atomic_load_n(&team->core, __ATOMIC_RELAXED));
         team->work(self->number, team->task);
         helper_is_idle(self);
         /* The team may be gone after this. */
@@ -298,17 +366,19 @@ static void team_run(Team *team, int size, TeamWork work, void *task)
     Helper *helpers[TEAM_MAXIMUM];
     int found = 1;
     pthread_once(&once, helpers_prepare);
+    if (calls_of_this_thread++ == 0)
+        call_takes_core();
     while (found < size && (helpers[found] = helper_take()) != NULL)
         found++;
     team->size = found;
     team->arrived = team->generation = team->sleepers = 0;
     team->helping = found - 1;
+    team->core = core_here();
     team->work = work;
     team->task = task;
     for (int i = 1; i < found; i++)
         helper_call(helpers[i], team, i);
     __atomic_fetch_add(&team_callers, 1, __ATOMIC_RELAXED);
-    calls_of_this_thread++;
     work(0, task);
     for (int i = 1; i < found; i++)
         if (team->size == found && helper_leaves(helpers[i], team)) { /* a forked child has no helpers to call off */
@@ -316,7 +386,8 @@ static void team_run(Team *team, int size, TeamWork work, void *task)
             helper_is_idle(helpers[i]);
         }
     team_await_helpers(team);
-    calls_of_this_thread--;
+    if (--calls_of_this_thread == 0)
+        call_gives_core_back();
     __atomic_fetch_sub(&team_callers, 1, __ATOMIC_RELAXED);
 }
 
