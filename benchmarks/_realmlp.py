@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import RobustScaler
+from sklearn.utils.metaestimators import available_if
 
 import fastnet as fn
+from fastnet.cli._peers import Prepared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +35,40 @@ def flat_then_cosine(t: float) -> float:
     return 1.0 if t < 0.5 else (1 + math.cos(math.pi * (2 * t - 1))) / 2
 
 
+def filled(model: BaseEstimator) -> Prepared:
+    """A model that takes no missing numbers, for any data frame: they are filled, with indicators."""
+    numbers = SimpleImputer(strategy="median", add_indicator=True)
+    fill = ColumnTransformer(
+        [("numbers", numbers, make_column_selector(dtype_include="number"))],
+        remainder="passthrough",
+        verbose_feature_names_out=False,
+    )
+    return Prepared(make_pipeline(fill.set_output(transform="pandas"), model))
+
+
+class Columns(BaseEstimator):
+    """What RealMLP-TD makes of columns: numbers and columns of few categories scaled by their quartiles and bent, codes of many.
+
+    Unlike `fastnet.TabularPreprocessor`, which does the rest, pytabkit scales the -1 and +1 of two categories, too.
+    """
+
+    def fit(self, X: pd.DataFrame) -> Self:
+        self.prepare_ = fn.TabularPreprocessor(min_category_count=1).fit(X)
+        self.signs_ = [column.outputs[0] for column in self.prepare_.columns_ if column.kind == "sign"]
+        if self.signs_:
+            self.scale_ = RobustScaler().fit(self.prepare_.transform(X)[:, self.signs_])
+        return self
+
+    def transform(self, X: pd.DataFrame) -> np.ndarray:
+        rows = self.prepare_.transform(X)
+        if self.signs_:
+            z = self.scale_.transform(rows[:, self.signs_])
+            rows[:, self.signs_] = z / np.sqrt(1 + (z / 3) ** 2)
+        return rows
+
+
 class RealMLP(BaseEstimator):
-    """RealMLP-TD for a data frame: a fifth of the rows chooses the best epoch.
+    """RealMLP-TD for a data frame without missing numbers: a fifth of the rows chooses the best epoch.
 
     Parameters
     ----------
@@ -49,8 +87,8 @@ class RealMLP(BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:
         X_train, X_val, y_train, y_val = train_test_split(X, self._learnt(y), test_size=0.2, random_state=self.random_state)
-        self.prepare_ = fn.TabularPreprocessor(min_category_count=1).fit(X_train)
-        rows, held = map(self.prepare_.transform, (X_train, X_val))
+        self.columns_ = Columns().fit(X_train)
+        rows, held = map(self.columns_.transform, (X_train, X_val))
         n_outputs = 1 if self.regression else len(self.classes_)
         self.network_ = fn.Network(self._layers(n_outputs), n_inputs=rows.shape[1], random_state=self.random_state)
         initialise_from(self.network_, rows, np.random.default_rng(self.random_state))
@@ -67,7 +105,7 @@ class RealMLP(BaseEstimator):
         return numbers
 
     def _layers(self, n_outputs: int) -> list[fn.Layer]:
-        prepare = self.prepare_
+        prepare = self.columns_.prepare_
         embedded = {*prepare.continuous_, *prepare.codes_}
         others = [column for column in range(prepare.n_features_out_) if column not in embedded]
         branches: list[fn.Layer] = []
@@ -121,10 +159,11 @@ class RealMLP(BaseEstimator):
         return np.clip(self.mean_ + self.deviation_ * self.network_.forward(X)[:, 0].astype(np.float64), *self.bounds_)
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        return self._in_units(self.prepare_.transform(X))
+        return self._in_units(self.columns_.transform(X))
 
+    @available_if(lambda self: not self.regression)
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
-        p = self.network_.forward(self.prepare_.transform(X)).astype(np.float64)
+        p = self.network_.forward(self.columns_.transform(X)).astype(np.float64)
         return p / p.sum(axis=1, keepdims=True)
 
 

@@ -299,7 +299,7 @@ class TestRealMLP:
 
     def test_units_suit_the_data(self, fitted):
         model, X = fitted
-        rows = model.prepare_.transform(X)
+        rows = model.columns_.transform(X)
         network = fastnet.Network(model._layers(2), rows.shape[1], random_state=1)
         _realmlp.initialise_from(network, rows, np.random.default_rng(1))
         for number in (3, 5, 7):
