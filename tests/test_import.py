@@ -212,6 +212,15 @@ def test_typed():
 def test_a_tree_without_a_compiled_core_says_what_to_do(monkeypatch):
     from fastnet import _core
 
-    monkeypatch.setattr(_core, "supported_levels", lambda: ())
+    monkeypatch.setattr(_core, "_built_levels", lambda: ())
     with pytest.raises(ImportError, match="pip install -e"):
+        _core._choose()
+
+
+def test_a_processor_without_any_level_that_was_built_is_told_so(monkeypatch):
+    from fastnet import _core
+
+    monkeypatch.setattr(_core, "_built_levels", lambda: ("v2", "v3"))
+    monkeypatch.setattr(_core, "_cpu_features", lambda: {"SSE42": False, "POPCNT": True})
+    with pytest.raises(ImportError, match="built for the x86-64 levels v2, v3, and this processor has none"):
         _core._choose()
