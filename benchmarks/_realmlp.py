@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH_SIZE, DROPOUT, WEIGHT_DECAY = 256, 0.15, 0.02
-#: Factors of the learning rate of scales, biases and shares of activations; others have 1.
+#: Factors of the learning rate of scales, biases and shares of activations.
 RATES = {"s": 6.0, "b": 0.1, "p": 0.1}
 
 
@@ -117,16 +117,16 @@ class RealMLP(BaseEstimator):
             branches.append(fn.CategoryEmbedding(prepare.n_categories_, 8, columns=prepare.codes_))
         layers = [fn.Concat(*branches), fn.Scale()]
         for _ in range(3):
-            layers.append(fn.Dense(256, "identity", scale="ntk"))
+            layers.append(fn.Dense(256, "identity"))
             layers.append(fn.Parametric("mish" if self.regression else "selu", dropout=DROPOUT))
-        return [*layers, fn.Dense(n_outputs, "identity" if self.regression else "softmax", scale="ntk")]
+        return [*layers, fn.Dense(n_outputs, "identity" if self.regression else "softmax")]
 
     def _train(self, X: np.ndarray, y: np.ndarray, best: BestEpoch) -> None:
         """Train on whole batches: the rows that an epoch leaves over are others than those of the next."""
         batch_size = min(BATCH_SIZE, len(X))
         n_batches = len(X) // batch_size
         n_steps, rate = self.n_epochs * n_batches, 0.2 if self.regression else 0.04
-        factors, rng = rate_factors(self.network_), np.random.default_rng(self.random_state)
+        rng = np.random.default_rng(self.random_state)
 
         def fading(j: int) -> float:
             return flat_then_cosine(j / n_steps)
@@ -137,9 +137,9 @@ class RealMLP(BaseEstimator):
             loss="squared_error" if self.regression else fn.CrossEntropy(label_smoothing=0.1),
             optimizer=fn.Adam(beta2=0.95),
             learning_rate=lambda j: rate * four_cycles(j / n_steps),
-            learning_rate_factors=factors,
+            learning_rate_factors=rate_factors(self.network_),
             weight_decay=WEIGHT_DECAY,
-            decay_factors=decay_factors(factors),
+            decay_factors=decay_factors(self.network_),
             schedules={"weight_decay": fading, "dropout": fading},
             batch_size=batch_size,
             epochs=self.n_epochs,
@@ -173,7 +173,7 @@ def initialise_from(network: fn.Network, X: np.ndarray, rng: np.random.Generator
         if isinstance(layer, fn.Dense):
             W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
             W[...] = rng.standard_normal(W.shape)
-            Z = network.activations(X)[number - 1] @ W / np.sqrt(len(W))
+            Z = network.activations(X)[number - 1] @ W
             deviation = np.maximum(Z.std(axis=0), 1e-6)
             W /= deviation
             shares = rng.dirichlet(np.ones(5), b.size)
@@ -182,18 +182,29 @@ def initialise_from(network: fn.Network, X: np.ndarray, rng: np.random.Generator
 
 
 def rate_factors(network: fn.Network) -> dict[str, float]:
-    """Factors of the learning rate by names of parameters: embeddings of numbers learn slowly, and so do kinds in `RATES`."""
+    """Factors of the learning rate by names of parameters: embeddings of numbers learn slowly, and so do kinds in `RATES`.
+
+    RealMLP-TD has W / sqrt(n_in) in place of W. Adam's steps are of one size whatever the gradient's, so a W that contains the
+    factor learns the same at a rate that contains it, too.
+    """
     embedding = tuple(name for name in network.parameters if ".periodic." in name or ".linear." in name)
-    return {name: 0.1 if name in embedding else RATES.get(name.rpartition(".")[2], 1.0) for name in network.parameters}
+    kinds = {name: 0.1 if name in embedding else RATES.get(name.rpartition(".")[2], 1.0) for name in network.parameters}
+    return kinds | {name: 1 / math.sqrt(len(network.parameters[name])) for name in weights_of_layers(network)}
 
 
-def decay_factors(factors: dict[str, float]) -> dict[str, float]:
-    """Factors of the decay: all but biases of layers, as "3.b", decay.
+def decay_factors(network: fn.Network) -> dict[str, float]:
+    """Factors of the decay: all but biases of layers, as "3.b", decay, weights of layers in the same time whatever their rate.
 
     pytabkit 1.7 applies factors of the learning rate to the decay twice, so they come once more here.
     """
-    biases = {name for name in factors if name.endswith(".b") and name.count(".") == 1}
-    return {name: 0.0 if name in biases else factor for name, factor in factors.items()}
+    factors = rate_factors(network)
+    of_weights = {name: 1 / factors[name] for name in weights_of_layers(network)}
+    biases = {name: 0.0 for name in factors if name.endswith(".b") and name.count(".") == 1}
+    return factors | of_weights | biases
+
+
+def weights_of_layers(network: fn.Network) -> list[str]:
+    return [f"{number}.W" for number, layer in enumerate(network.layers, 1) if isinstance(layer, fn.Dense)]
 
 
 class BestEpoch(fn.Callback):
