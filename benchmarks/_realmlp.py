@@ -52,15 +52,17 @@ class Columns(BaseEstimator):
     Unlike `fastnet.TabularPreprocessor`, which does the rest, pytabkit scales the -1 and +1 of two categories, too.
     """
 
-    def fit(self, X: pd.DataFrame) -> Self:
-        self.prepare_ = fn.TabularPreprocessor(min_category_count=1).fit(X)
+    def fit_transform(self, X: pd.DataFrame, y: Any = None) -> np.ndarray:
+        self.prepare_ = fn.TabularPreprocessor(min_category_count=1)
+        rows = self.prepare_.fit_transform(X)
         self.signs_ = [column.outputs[0] for column in self.prepare_.columns_ if column.kind == "sign"]
-        if self.signs_:
-            self.scale_ = RobustScaler().fit(self.prepare_.transform(X)[:, self.signs_])
-        return self
+        self.scale_ = RobustScaler().fit(rows[:, self.signs_]) if self.signs_ else None
+        return self._bent(rows)
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
-        rows = self.prepare_.transform(X)
+        return self._bent(self.prepare_.transform(X))
+
+    def _bent(self, rows: np.ndarray) -> np.ndarray:
         if self.signs_:
             z = self.scale_.transform(rows[:, self.signs_])
             rows[:, self.signs_] = z / np.sqrt(1 + (z / 3) ** 2)
@@ -87,8 +89,8 @@ class RealMLP(BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:
         X_train, X_val, y_train, y_val = train_test_split(X, self._learnt(y), test_size=0.2, random_state=self.random_state)
-        self.columns_ = Columns().fit(X_train)
-        rows, held = map(self.columns_.transform, (X_train, X_val))
+        self.columns_ = Columns()
+        rows, held = self.columns_.fit_transform(X_train), self.columns_.transform(X_val)
         n_outputs = 1 if self.regression else len(self.classes_)
         self.network_ = fn.Network(self._layers(n_outputs), n_inputs=rows.shape[1], random_state=self.random_state)
         initialise_from(self.network_, rows, np.random.default_rng(self.random_state))
@@ -169,16 +171,22 @@ class RealMLP(BaseEstimator):
 
 def initialise_from(network: fn.Network, X: np.ndarray, rng: np.random.Generator) -> None:
     """Let each unit have a pre-activation of deviation 1 and its kink inside of the data, layer by layer."""
-    for number, layer in enumerate(network.layers, 1):
-        if isinstance(layer, fn.Dense):
-            W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
-            W[...] = rng.standard_normal(W.shape)
-            Z = network.activations(X)[number - 1] @ W
-            deviation = np.maximum(Z.std(axis=0), 1e-6)
-            W /= deviation
-            shares = rng.dirichlet(np.ones(5), b.size)
-            chosen = rng.integers(len(X), size=shares.shape)
-            b[...] = -(shares * (Z / deviation)[chosen, np.arange(b.size)[:, None]]).sum(axis=1)
+    first = next(number for number, layer in enumerate(network.layers) if isinstance(layer, fn.Dense))
+    A = network.activations(X)[first]
+    for number, layer in enumerate(network.layers[first:], first + 1):
+        if not isinstance(layer, fn.Dense):
+            A = fn.Network([fn.Parametric(layer.activation)], n_inputs=A.shape[1]).forward(A)
+            continue
+        W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
+        W[...] = rng.standard_normal(W.shape, dtype=W.dtype)
+        A = A @ W
+        deviation = np.maximum(A.std(axis=0), 1e-6)
+        W /= deviation
+        A /= deviation
+        shares = rng.dirichlet(np.ones(5), b.size)
+        chosen = rng.integers(len(X), size=shares.shape)
+        b[...] = -(shares * A[chosen, np.arange(b.size)[:, None]]).sum(axis=1)
+        A += b
 
 
 def rate_factors(network: fn.Network) -> dict[str, float]:

@@ -300,7 +300,8 @@ class TestRealMLP:
 
     def test_two_categories_are_scaled_by_their_quartiles(self):
         pd = pytest.importorskip("pandas")
-        columns = _realmlp.Columns().fit(pd.DataFrame({"even": ["u", "v"] * 4, "rare": ["u"] * 7 + ["v"]}))
+        columns = _realmlp.Columns()
+        columns.fit_transform(pd.DataFrame({"even": ["u", "v"] * 4, "rare": ["u"] * 7 + ["v"]}))
         rows = columns.transform(pd.DataFrame({"even": ["u", "v"], "rare": ["u", "v"]}))
         assert rows[1] - rows[0] == pytest.approx([1 / math.sqrt(1 + 1 / 36), 2 / math.sqrt(1 + 4 / 9)])
 
