@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import recipes
 from benchmarks._peers import pytabkit
 from benchmarks._pool import Pool
-from benchmarks._realmlp import RealMLP
+from benchmarks._realmlp import RealMLP, filled
 from benchmarks._recipes import Make, Recipe
 from benchmarks._tables import DEVELOPMENT, Table
 
@@ -26,7 +26,7 @@ def _pytabkit(name: str) -> Make:
 
 
 METHODS = (
-    Recipe(OWN, SECTION, lambda regression, seed: RealMLP(regression, seed)),
+    Recipe(OWN, SECTION, lambda regression, seed: filled(RealMLP(regression, seed))),
     Recipe(REFERENCE, SECTION, _pytabkit("RealMLP_TD"), library="pytabkit"),
     Recipe("TabM-D in pytabkit", SECTION, _pytabkit("TabM_D"), library="pytabkit"),
 )

@@ -1,4 +1,4 @@
-"""Fits of RealMLP-TD in fastnet and in pytabkit side by side, on all cores."""
+"""Fits of RealMLP-TD in fastnet and in pytabkit side by side, on one thread and on all cores."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ PEER = "pytabkit"
 
 
 def run(pool: Pool) -> dict[str, Any]:
-    """A row for each table, of those of an earlier run and of this one."""
+    """A row for each table and number of threads, of those of an earlier run and of this one."""
     rows = list((pool.earlier or {"rows": []})["rows"])
     measured = {one["name"] for one in rows}
-    for task in pool.usable([task for task in pool.options.chosen(SHAPES, QUICK) if task.name not in measured]):
-        rows.append(_compared(pool, task))
-        pool.keep({"rows": rows})
+    for task in pool.usable(pool.options.chosen(SHAPES, QUICK)):
+        for threads in sorted({1, n_cores()}):
+            if _name(task, threads) not in measured:
+                rows.append(_compared(pool, task, threads))
+                pool.keep({"rows": rows})
     return {"rows": rows}
 
 
-def _compared(pool: Pool, task: TabularFit) -> dict[str, Any]:
-    threads = (n_cores(),)
-    series = pool.compare([Entry("fastnet", "fastnet_realmlp", task, threads), Entry(PEER, PEER, task, threads)])
+def _name(task: TabularFit, threads: int) -> str:
+    return f"{task.name}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _compared(pool: Pool, task: TabularFit, threads: int) -> dict[str, Any]:
+    series = pool.compare([Entry("fastnet", "fastnet_realmlp", task, (threads,)), Entry(PEER, PEER, task, (threads,))])
     checks = [check(PEER, ratios(series[PEER], series["fastnet"]), 5.0)] if PEER in series else []
-    title = f"{task.name}: {task.n_epochs} epochs, {task.n_rows} rows"
-    result = row(task.name, task.unit, task.scale, series, checks, title=title)
+    name = _name(task, threads)
+    result = row(name, task.unit, task.scale, series, checks, title=f"{name}: {task.n_epochs} epochs, {task.n_rows} rows")
     pool.report(result)
     return result

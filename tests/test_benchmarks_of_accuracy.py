@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from dataclasses import replace
@@ -283,13 +284,13 @@ def fitted():
 class TestRealMLP:
     def test_rates_and_decay_of_each_kind_of_parameter(self, fitted):
         rates = _realmlp.rate_factors(fitted[0].network_)
-        decays = _realmlp.decay_factors(rates)
+        decays = _realmlp.decay_factors(fitted[0].network_)
         biases = {f"{number}.b": 0.1 for number in (3, 5, 7, 9)}
-        weights = {f"{number}.W": 1.0 for number in (3, 5, 7, 9)}
+        roots = {"3.W": math.sqrt(13), **dict.fromkeys(("5.W", "7.W", "9.W"), 16.0)}
         embedding = dict.fromkeys((f"1.1.1.{name}" for name in ("periodic.w", "periodic.phase", "linear.W", "linear.b")), 0.1)
         others = {"1.3.1.E": 1.0, "2.s": 6.0, **{f"{number}.p": 0.1 for number in (4, 6, 8)}}
-        assert rates == {**biases, **weights, **embedding, **others}
-        assert decays == {**dict.fromkeys(biases, 0.0), **weights, **embedding, **others}
+        assert rates == pytest.approx({**biases, **{name: 1 / root for name, root in roots.items()}, **embedding, **others})
+        assert decays == pytest.approx({**dict.fromkeys(biases, 0.0), **roots, **embedding, **others})
 
     def test_four_waves_and_a_flat_half(self):
         ends, peaks = ([(2**k - 1) / 15 for k in np.arange(4) + start] for start in (0.0, 0.5))
@@ -297,9 +298,16 @@ class TestRealMLP:
         assert [_realmlp.four_cycles(t) for t in peaks] == pytest.approx([1] * 4)
         assert [_realmlp.flat_then_cosine(t) for t in (0, 0.49, 0.75, 1)] == pytest.approx([1, 1, 0.5, 0])
 
+    def test_two_categories_are_scaled_by_their_quartiles(self):
+        pd = pytest.importorskip("pandas")
+        columns = _realmlp.Columns()
+        columns.fit_transform(pd.DataFrame({"even": ["u", "v"] * 4, "rare": ["u"] * 7 + ["v"]}))
+        rows = columns.transform(pd.DataFrame({"even": ["u", "v"], "rare": ["u", "v"]}))
+        assert rows[1] - rows[0] == pytest.approx([1 / math.sqrt(1 + 1 / 36), 2 / math.sqrt(1 + 4 / 9)])
+
     def test_units_suit_the_data(self, fitted):
         model, X = fitted
-        rows = model.prepare_.transform(X)
+        rows = model.columns_.transform(X)
         network = fastnet.Network(model._layers(2), rows.shape[1], random_state=1)
         _realmlp.initialise_from(network, rows, np.random.default_rng(1))
         for number in (3, 5, 7):

@@ -106,10 +106,15 @@ def test_gradients_are_views_of_one_vector(rng):
     assert all(g.base is grads.flat for g in grads.weights + grads.biases)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu", "sigmoid"])
-def test_dropout_with_a_fixed_mask(activation, rng):
-    layers = [fn.Dense(8, activation, dropout=0.4), fn.Dense(6, "tanh", dropout=0.2), fn.Dense(2, "identity")]
-    net = network(layers, N_IN)
+@pytest.mark.parametrize(
+    "dropping",
+    [
+        *([fn.Dense(8, activation, dropout=0.4)] for activation in ("relu", "gelu", "sigmoid")),
+        *([fn.Dense(8, "identity"), fn.Parametric(activation, dropout=0.4)] for activation in ("mish", "selu")),
+    ],
+)
+def test_dropout_with_a_fixed_mask(dropping, rng):
+    net = network([*dropping, fn.Dense(6, "tanh", dropout=0.2), fn.Dense(2, "identity")], N_IN)
     X, y = rng.standard_normal((M, N_IN)), rng.standard_normal((M, 2))
     J, grads = net.loss_and_grad(X, y, dropout_seed=5)
     numeric = finite_difference(lambda: net.loss_and_grad(X, y, dropout_seed=5)[0], net.params)

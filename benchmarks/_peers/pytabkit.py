@@ -7,26 +7,18 @@ from importlib import import_module
 from typing import Any
 
 from sklearn.base import BaseEstimator
-from sklearn.compose import ColumnTransformer, make_column_selector
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
 
+from benchmarks._realmlp import filled
 from benchmarks._tasks import TabularFit
 from benchmarks._timing import Job
-from fastnet.cli._peers import Prepared
 
 
 def estimator(name: str, regression: bool, seed: int, **options: Any) -> BaseEstimator:
-    """An estimator for data frames: numbers that are missing, which pytabkit does not take, are filled, with indicators."""
+    """An estimator for data frames."""
     for library in ("pytorch_lightning", "lightning"):
         logging.getLogger(library).setLevel(logging.ERROR)
     cls = getattr(import_module("pytabkit"), f"{name}_{'Regressor' if regression else 'Classifier'}")
-    fill = ColumnTransformer(
-        [("numbers", SimpleImputer(strategy="median", add_indicator=True), make_column_selector(dtype_include="number"))],
-        remainder="passthrough",
-        verbose_feature_names_out=False,
-    )
-    return Prepared(make_pipeline(fill.set_output(transform="pandas"), cls(random_state=seed, device="cpu", **options)))
+    return filled(cls(random_state=seed, device="cpu", **options))
 
 
 def tabular_fit(task: TabularFit, n_threads: int | None) -> Job:

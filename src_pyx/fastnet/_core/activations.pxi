@@ -118,16 +118,14 @@ cdef inline void silu_activation(Way way, real* restrict x, real* restrict y, Py
 
 cdef inline void mish_activation(Way way, real* restrict x, real* restrict y, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
-    cdef real z, s, one = 1
+    cdef real slope
     if way == FORWARD:
         for i in range(n):
             x[i] = x[i] * mish_factor(x[i])
     else:
         for i in range(n):
-            z = x[i]
-            s = mish_factor(z)
-            y[i] = s + z * sigmoid_(z) * (one - s * s)
-            x[i] = z * s
+            x[i] = mish(x[i], &slope)
+            y[i] = slope
 
 
 cdef inline void softplus_activation(Way way, real* restrict x, real* restrict y, Py_ssize_t n) noexcept nogil:

@@ -69,6 +69,14 @@ cdef inline real* kept_rows(const Layer* layer, const Pass* here, real* unused) 
     return <real*> here.kept[layer.number] + (here.place if layer.partial > 0 else here.first) * layer.kept
 
 
+cdef inline void drop(const Layer* layer, const Pass* here, Py_ssize_t first, Py_ssize_t rows, Py_ssize_t n, real* A,
+                      real* D) noexcept nogil:
+    """The layer's dropout on n numbers of each of some of these rows, and on the slopes beside them."""
+    if layer.dropout * here.dropout > 0:
+        drop_units(A, D, rows, n, here.first_mask + first, layer.first_unit, layer.dropout * here.dropout, here.seed, here.step,
+                   <uint64> layer.number)
+
+
 include "layers/dense.pxi"
 include "layers/scale.pxi"
 include "layers/norm.pxi"
@@ -267,7 +275,7 @@ cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile
     elif layer.kind == EMBEDDING:
         embedding_gradient(layer, here, tile, A, dZ, g, g_row, accumulate)
     elif layer.kind == PARAMETRIC:
-        parametric_gradient(layer, here, A, dZ, g, accumulate)
+        parametric_gradient(layer, here, dZ, g, accumulate)
     elif layer.kind == CONV:
         conv_gradient(layer, here, tile, A, dZ, g, g_row, accumulate, worker)
     elif layer.kind == RECURRENT:

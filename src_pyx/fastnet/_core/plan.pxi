@@ -158,7 +158,7 @@ cdef class Plan:
             raise ValueError(f"layer {i + 1} makes {layer.n_out} numbers a row: they must be 1 to 2^31 - 1")
         if layer.lengths > 0 and (self.sizes[layer.lengths] != 1 or layer.n_out % layer.positions):
             raise ValueError(f"layer {i + 1} makes {layer.n_out} numbers a row, which cannot be {layer.positions} positions with lengths")
-        layer.keeps = derivative_needs_z(layer.activation) or layer.dropout > 0
+        layer.keeps = derivative_needs_z(layer.activation) or (layer.dropout > 0 and layer.kind != PARAMETRIC)
         layer.learns = self._learns(layer)
         if layer.summary > 0:
             self.cuts[self.n_cuts] = layer.number

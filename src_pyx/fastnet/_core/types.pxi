@@ -141,6 +141,7 @@ cdef struct Layer:
     double dropout                  # probability of dropping a number of its output
     Py_ssize_t first_unit           # number of the first one for dropout's masks: 0, unless others go before it in a larger ensemble
     bint keeps                      # the derivative is kept by the forward pass: it cannot be had from A[l], or dropout masks it
+                                    # (but for parametric layers, which keep their own slopes)
     Py_ssize_t kept                 # numbers a row that the way back needs besides
     Py_ssize_t partial              # numbers that its way back leaves of each group of rows, of which its gradient is made; else 0
     Py_ssize_t summary              # numbers of a summary of the whole batch, which it needs first; 0: it goes row by row
@@ -236,6 +237,8 @@ cdef extern from "vecmath.h" nogil:
     double normal_d(double, double*)
     float mish_factor_f(float)
     double mish_factor_d(double)
+    float mish_f(float, float*)
+    double mish_d(double, double*)
     float turn_f(float, float*)
     double turn_d(double, double*)
     void gates_f(float* i, float* f, float* g, float* o)
@@ -275,6 +278,14 @@ cdef inline real normal_(real x, real* density) noexcept nogil:
 
 cdef inline real mish_factor(real x) noexcept nogil:
     return mish_factor_f(x) if real is float else mish_factor_d(x)
+
+
+cdef inline real mish(real x, real* slope) noexcept nogil:
+    """mish(x), and its derivative through `slope`."""
+    if real is float:
+        return mish_f(x, slope)
+    else:
+        return mish_d(x, slope)
 
 
 cdef inline real turn(real x, real* sine) noexcept nogil:

@@ -136,6 +136,16 @@ FN_INLINE REAL NAME(mish_factor_)(REAL x)
     return w / (w + 2);
 }
 
+/* mish(x), and its derivative t + x s (1 - t^2) through *slope: its factor t, the sigmoid s and 1 - t by one division. From 20 on, t is 1. */
+FN_INLINE REAL NAME(mish_)(REAL x, REAL *slope)
+{
+    const REAL e = NAME(exp_)(x > 20 ? (REAL)20 : x);
+    const REAL w = e * (e + 2), e1 = e + 1, inverse = 1 / ((w + 2) * e1);
+    const REAL rest = 2 * e1 * inverse, factor = w * e1 * inverse;
+    *slope = factor + x * (e * (w + 2) * inverse) * (rest * (1 + factor));
+    return x * factor;
+}
+
 /* sin(2 pi x) for |x| <= 1/4. */
 FN_INLINE REAL NAME(quarter_turn_)(REAL x)
 {

@@ -85,7 +85,7 @@ cdef void concat_forward(const Layer* layer, const Pass* here, real* Z) noexcept
         n = layer.sources[i].width // layer.dims[0]
         place = concat_place(layer, i)
         for r in range(here.rows * layer.dims[0]):
-            memcpy(Z + r * step + place, A + r * n, n * sizeof(real))
+            copy_row(Z + r * step + place, A + r * n, n * sizeof(real))
 
 
 cdef void concat_backward(const Layer* layer, const Pass* here, Py_ssize_t source, const real* dZ, real* dA,
@@ -93,7 +93,10 @@ cdef void concat_backward(const Layer* layer, const Pass* here, Py_ssize_t sourc
     cdef Py_ssize_t r, n = layer.sources[source].width // layer.dims[0], place = concat_place(layer, source)
     cdef Py_ssize_t step = layer.n_out // layer.dims[0]
     for r in range(here.rows * layer.dims[0]):
-        copy_or_add(dA + r * n, dZ + r * step + place, n, accumulate)
+        if accumulate:
+            add_scaled(dA + r * n, dZ + r * step + place, <real> 1, n)
+        else:
+            copy_row(dA + r * n, dZ + r * step + place, n * sizeof(real))
 
 
 cdef void columns_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z) noexcept nogil:

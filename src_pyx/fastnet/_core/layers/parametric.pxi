@@ -5,11 +5,13 @@
 #     dims      code of g, swapped
 #     option    g's own parameter
 #     segments  p (n_in,)
-#     kept      g(A), g'(A)
+#     kept      the slopes dZ / dp and dZ / dA, with the mask of the layer's dropout in them
 
 cdef int parametric_plan(Plan plan, Layer* layer) except -1:
     if layer.n_sources != 1 or not is_elementwise(<int> layer.dims[0]):
         plan.refuse(layer, f"cannot make activation number {layer.dims[0]} of {layer.n_sources} layers parametric")
+    if layer.activation != IDENTITY:
+        plan.refuse(layer, "parametric: its way back reads what it has kept, and it must have no further activation")
     layer.n_out = layer.n_in
     plan.add_segment(layer, 1, layer.n_in, WHOLE_TILE)
     layer.kept = 2 * layer.n_in
@@ -17,52 +19,75 @@ cdef int parametric_plan(Plan plan, Layer* layer) except -1:
     return 0
 
 
-cdef void parametric_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z) noexcept nogil:
-    cdef Py_ssize_t n = layer.n_in, there, r, j
+cdef void parametric_forward(const Layer* layer, const Pass* here, const real* A, real* Z) noexcept nogil:
+    """Row by row, so that what a row needs on its way stays in the first-level cache."""
+    cdef Py_ssize_t n = layer.n_in, there, r
     cdef const real* p = <const real*> here.params + layer.places[0]
     cdef real* kept = kept_rows(layer, here, <real*> NULL)
-    cdef real a, g
     for r in range(here.rows):
         there = numbers_there(layer, here, r, <real*> NULL)
         memcpy(Z + r * n, A + r * n, there * sizeof(real))
         memset(Z + r * n + there, 0, (n - there) * sizeof(real))
         if kept == NULL:
             activate(<int> layer.dims[0], layer.option, Z + r * n, there)
+            interpolate(layer.dims[1], p, A + r * n, Z + r * n, there)
         else:
-            activate_keeping(<int> layer.dims[0], layer.option, Z + r * n, kept + (2 * r + 1) * n, there)
-            memcpy(kept + 2 * r * n, Z + r * n, there * sizeof(real))
-        for j in range(there):
-            a, g = A[r * n + j], Z[r * n + j]
-            Z[r * n + j] = g + p[j] * (a - g) if layer.dims[1] else a + p[j] * (g - a)
+            parametric_row(layer, here, r, p, A + r * n, Z + r * n, kept + 2 * r * n, kept + (2 * r + 1) * n, there)
+
+
+cdef inline void interpolate(bint swapped, const real* restrict p, const real* restrict A, real* restrict Z, Py_ssize_t n) noexcept nogil:
+    """Z from g(A), which is in its place."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        Z[j] = Z[j] + p[j] * (A[j] - Z[j]) if swapped else A[j] + p[j] * (Z[j] - A[j])
+
+
+cdef inline void parametric_row(const Layer* layer, const Pass* here, Py_ssize_t row, const real* restrict p, const real* restrict A,
+                                real* restrict Z, real* restrict by_p, real* restrict by_A, Py_ssize_t n) noexcept nogil:
+    """Z from A, which is in its place too, and its slopes."""
+    cdef Py_ssize_t j
+    cdef real a, mask
+    activate_keeping(<int> layer.dims[0], layer.option, Z, by_A, n)
+    for j in range(n):
+        by_p[j] = 1
+    drop(layer, here, row, 1, n, Z, by_p)
+    if layer.dims[1]:
+        for j in range(n):
+            mask = by_p[j]
+            by_p[j] = mask * A[j] - Z[j]
+            Z[j] = Z[j] + p[j] * by_p[j]
+            by_A[j] = mask * (by_A[j] + p[j] * (1 - by_A[j]))
+    else:
+        for j in range(n):
+            mask = by_p[j]
+            a = mask * A[j]
+            by_p[j] = Z[j] - a
+            Z[j] = a + p[j] * by_p[j]
+            by_A[j] = mask * (1 + p[j] * (by_A[j] - 1))
 
 
 cdef void parametric_backward(const Layer* layer, const Pass* here, const real* restrict dZ, real* restrict dA,
                               bint accumulate) noexcept nogil:
-    """dA = dZ * (1 + p (g' - 1)), or dZ * (g' + p (1 - g'))."""
     cdef Py_ssize_t n = layer.n_in, there, r, j
-    cdef const real* p = <const real*> here.params + layer.places[0]
     cdef const real* slopes
-    cdef real slope
     for r in range(here.rows):
         there = numbers_there(layer, here, r, <real*> NULL)
         slopes = kept_rows(layer, here, <real*> NULL) + (2 * r + 1) * n
         for j in range(there):
-            slope = slopes[j] + p[j] * (1 - slopes[j]) if layer.dims[1] else 1 + p[j] * (slopes[j] - 1)
-            dA[r * n + j] = dZ[r * n + j] * slope + (dA[r * n + j] if accumulate else 0)
+            dA[r * n + j] = dZ[r * n + j] * slopes[j] + (dA[r * n + j] if accumulate else 0)
         if not accumulate:
             memset(dA + r * n + there, 0, (n - there) * sizeof(real))
 
 
-cdef void parametric_gradient(const Layer* layer, const Pass* here, const real* restrict A, const real* restrict dZ, real* restrict g,
+cdef void parametric_gradient(const Layer* layer, const Pass* here, const real* restrict dZ, real* restrict g,
                               bint accumulate) noexcept nogil:
-    """dp = the column sums of dZ * (g(A) - A), or of their negatives."""
+    """dp = the column sums of dZ times its slopes."""
     cdef Py_ssize_t n = layer.n_in, there, r, j
-    cdef const real* values
-    cdef real sign = -1 if layer.dims[1] else 1
+    cdef const real* slopes
     if not accumulate:
         memset(g, 0, n * sizeof(real))
     for r in range(here.rows):
         there = numbers_there(layer, here, r, <real*> NULL)
-        values = kept_rows(layer, here, <real*> NULL) + 2 * r * n
+        slopes = kept_rows(layer, here, <real*> NULL) + 2 * r * n
         for j in range(there):
-            g[j] = g[j] + sign * dZ[r * n + j] * (values[j] - A[r * n + j])
+            g[j] = g[j] + dZ[r * n + j] * slopes[j]
