@@ -329,6 +329,11 @@ class TestGradientsOfGroups:
     def network(self, ragged=False, dtype="float64"):
         return fn.Network(list(self.LAYERS), input_shape=(50, D), ragged=ragged, dtype=dtype, random_state=0)
 
+    def test_slopes_take_turns(self):
+        """On the way back, deep networks need no more room than those of one block."""
+        deep = [*self.LAYERS[:2], *3 * self.LAYERS[2:3], *self.LAYERS[3:]]
+        assert fn.Network(deep, input_shape=(50, D))._plan.slopes == self.network()._plan.slopes
+
     def test_room_is_that_of_pieces(self, rng):
         X, y = (np.concatenate([part, part]) for part in self.data(rng, False))
         net = self.network()

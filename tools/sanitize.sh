@@ -26,5 +26,6 @@ tests=("$@")
 [ ${#tests[@]} -gt 0 ] || tests=(tests/test_kernels.py tests/test_gradients.py tests/test_optimizers.py tests/test_training.py
     tests/test_determinism.py tests/test_inputs.py tests/test_threads.py tests/test_core_edges.py)
 # CPython itself leaks at exit; only errors count.
-LD_PRELOAD="$preload" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=exitcode=66:die_after_fork=0 PYTHONPATH=$copy \
+LD_PRELOAD="$preload" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+    TSAN_OPTIONS=exitcode=66:die_after_fork=0:suppressions=$copy/tools/tsan.supp PYTHONPATH=$copy \
     python -m pytest -q -p no:cacheprovider "${tests[@]}"

@@ -108,7 +108,7 @@ cdef void infer_worker(int number, void* argument) noexcept nogil:
     cdef Inference* task = <Inference*> argument
     cdef Worker worker
     worker.number, worker.signals = number, &task.signals
-    worker.panel, worker.scratch, worker.room, worker.totals = NULL, NULL, NULL, NULL
+    worker.panel, worker.scratch, worker.room, worker.totals, worker.weights_are_far = NULL, NULL, NULL, NULL, False
     if task.width == cnp.NPY_FLOAT:
         infer_rows[float](task, &worker, NULL)
     else:
@@ -240,7 +240,7 @@ cdef void infer_row(Plan plan, const void* params, const void* x, void* out, voi
     here.layers, here.n_layers, here.params, here.A, here.inputs = plan.layers, plan.n_layers, params, A, x
     here.first, here.rows, here.D, here.kept, here.summaries = 0, 1, NULL, NULL, NULL
     worker.number, worker.signals = 0, NULL
-    worker.panel, worker.scratch, worker.room, worker.totals = NULL, NULL, NULL, NULL
+    worker.panel, worker.scratch, worker.room, worker.totals, worker.weights_are_far = NULL, NULL, NULL, NULL, False
     place += (plan.n_layers + 1) * sizeof(void*)
     slots = <real*> part(&place, 0)
     log_sums = slots + plan.n_slots * plan.widest

@@ -52,9 +52,10 @@
 #define ROWS_WORTH_PACKING 48
 #define STRIDE_WORTH_PACKING 512
 
-/* The next panel of B comes into L2 while one is used, if B is so large that it lies farther off, and so many rows use a panel: dA of
- * (512, 2048) (2048, 2048) 95 to 107 GFLOP/s, with AVX2 60 to 71; of (256, 1000) (784, 1000) 115 to 120 and 80 to 87. Forward, AVX-512
- * gains nothing. With fewer rows, reading ahead takes longer than it saves: (64, 512) (512, 512) 140 to 131. */
+/* The next panel of B comes into L2 while one is used, if B is so large that it lies farther off, or the caller knows that it does, and so
+ * many rows use a panel: dA of (512, 2048) (2048, 2048) 95 to 107 GFLOP/s, with AVX2 60 to 71; of (256, 1000) (784, 1000) 115 to 120 and
+ * 80 to 87. Forward, AVX-512 gains nothing there; (128, 128) (128, 512), of many such weights, 131 to 143, and dA 132 to 136. With fewer
+ * rows, or weights that are in L2, reading ahead takes longer than it saves: (64, 512) (512, 512) 140 to 131. */
 #define ROWS_WORTH_FETCHING 128
 #define BYTES_WORTH_FETCHING (1 << 20)
 
@@ -79,18 +80,22 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define HAVE_OWN_PRODUCT 1
 
-/* Squares of vectors of 16 bytes are transposed in registers: 4 x 4 floats, 2 x 2 doubles. */
+/* Squares of vectors of 16 bytes are transposed in registers: 4 x 4 floats, 2 x 2 doubles; of floats in AVX, of 32 bytes. With these, dA of
+ * (128, 512) (128, 512) takes 0.95 of the time. */
 typedef float small_f __attribute__((vector_size(16), aligned(4), may_alias));
 typedef double small_d __attribute__((vector_size(16), aligned(8), may_alias));
 
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE4(x, y, a, b, c, d) __builtin_shufflevector(x, y, a, b, c, d)
 #define SHUFFLE2(x, y, a, b) __builtin_shufflevector(x, y, a, b)
+#define SHUFFLE8(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
 #else
 typedef int32_t indices4 __attribute__((vector_size(16)));
 typedef int64_t indices2 __attribute__((vector_size(16)));
 #define SHUFFLE4(x, y, a, b, c, d) __builtin_shuffle(x, y, (indices4){a, b, c, d})
 #define SHUFFLE2(x, y, a, b) __builtin_shuffle(x, y, (indices2){a, b})
+typedef int32_t indices8 __attribute__((vector_size(32)));
+#define SHUFFLE8(x, y, ...) __builtin_shuffle(x, y, (indices8){__VA_ARGS__})
 #endif
 
 /* Memory that a product will read soon: `runs` of `n` cache lines each, `step` bytes apart. */
@@ -128,6 +133,42 @@ FN_INLINE void transpose_d(const double *from, ptrdiff_t from_row, double *to, p
     *(small_d *)to = SHUFFLE2(r0, r1, 0, 2);
     *(small_d *)(to + to_row) = SHUFFLE2(r0, r1, 1, 3);
 }
+
+/* Squares as large as registers allow, of side `large_`. */
+#if defined(__AVX__)
+typedef float eight_f __attribute__((vector_size(32), aligned(4), may_alias));
+enum { large_f = 8 };
+FN_INLINE void transpose_large_f(const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
+{
+    eight_f rows[8], pairs[8], fours[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++)
+        rows[i] = *(const eight_f *)(from + i * from_row);
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        pairs[i] = SHUFFLE8(rows[i], rows[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        pairs[i + 1] = SHUFFLE8(rows[i], rows[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) { /* columns i and i + 4 of rows 0 to 3, and of 4 to 7 */
+        const int pair = i / 2;
+#define COLUMNS(first)     (i % 2 ? SHUFFLE8(pairs[first + pair], pairs[first + pair + 2], 2, 3, 10, 11, 6, 7, 14, 15)            : SHUFFLE8(pairs[first + pair], pairs[first + pair + 2], 0, 1, 8, 9, 4, 5, 12, 13))
+        fours[i] = COLUMNS(0);
+        fours[i + 4] = COLUMNS(4);
+#undef COLUMNS
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        *(eight_f *)(to + i * to_row) = SHUFFLE8(fours[i], fours[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        *(eight_f *)(to + (i + 4) * to_row) = SHUFFLE8(fours[i], fours[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+#else
+enum { large_f = 4 };
+#define transpose_large_f transpose_f
+#endif
+enum { large_d = 2 };
+#define transpose_large_d transpose_d
 #define REAL float
 #define NAME(x) x##f
 #include "product_body.h"
@@ -142,9 +183,11 @@ FN_INLINE void transpose_d(const double *from, ptrdiff_t from_row, double *to, p
 #define HAVE_OWN_PRODUCT 0
 #define PLAIN_PRODUCTS(REAL, product, row_product, column_sums) \
     static void product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b, \
-                        ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel) \
+                        ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, int is_far, \
+                        REAL *panel) \
     { \
         (void)panel; \
+        (void)is_far; \
         for (ptrdiff_t i = 0; i < m; i++) \
             for (ptrdiff_t j = 0; j < n; j++) { \
                 REAL sum = accumulate ? c[i * c_row + j] : bias ? bias[j] : 0; \
@@ -155,12 +198,12 @@ FN_INLINE void transpose_d(const double *from, ptrdiff_t from_row, double *to, p
     } \
     static void row_product(ptrdiff_t n, ptrdiff_t k, const REAL *a, const REAL *b, const REAL *bias, REAL *c) \
     { \
-        product(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, NULL); \
+        product(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, 0, NULL); \
     } \
     static void column_sums(ptrdiff_t n, ptrdiff_t k, const REAL *b, REAL *c, int accumulate) \
     { \
         const REAL one = 1; \
-        product(1, n, k, &one, 0, 0, b, n, 1, c, n, NULL, accumulate, NULL); \
+        product(1, n, k, &one, 0, 0, b, n, 1, c, n, NULL, accumulate, 0, NULL); \
     }
 PLAIN_PRODUCTS(float, productf, row_productf, column_sumsf)
 PLAIN_PRODUCTS(double, productd, row_productd, column_sumsd)

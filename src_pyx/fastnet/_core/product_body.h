@@ -113,10 +113,15 @@ FN_INLINE void NAME(pack_rows_)(ptrdiff_t p, ptrdiff_t k, const ptrdiff_t n, con
 FN_INLINE ptrdiff_t NAME(pack_squares_)(ptrdiff_t k, const ptrdiff_t n, const REAL *restrict b, ptrdiff_t b_col, REAL *restrict panel)
 {
     ptrdiff_t p = 0;
-    for (; p + LINE <= k; p += LINE) /* all of B's cache lines before the next ones */
-        for (ptrdiff_t j = 0; j < n; j += SQUARE)
+    for (; p + LINE <= k; p += LINE) { /* all of B's cache lines before the next ones */
+        const ptrdiff_t large = n - n % NAME(large_);
+        for (ptrdiff_t j = 0; j < large; j += NAME(large_))
+            for (ptrdiff_t q = p; q < p + LINE; q += NAME(large_))
+                NAME(transpose_large_)(b + j * b_col + q, b_col, panel + q * PANEL_WIDTH + j, PANEL_WIDTH);
+        for (ptrdiff_t j = large; j < n; j += SQUARE)
             for (ptrdiff_t q = p; q < p + LINE; q += SQUARE)
                 NAME(transpose_)(b + j * b_col + q, b_col, panel + q * PANEL_WIDTH + j, PANEL_WIDTH);
+    }
     for (; p + SQUARE <= k; p += SQUARE)
         for (ptrdiff_t j = 0; j < n; j += SQUARE)
             NAME(transpose_)(b + j * b_col + p, b_col, panel + p * PANEL_WIDTH + j, PANEL_WIDTH);
@@ -289,7 +294,8 @@ static FN_NO_CLONE void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
 }
 
 static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
-                          ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel);
+                          ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, int is_far,
+                          REAL *panel);
 
 /* C^T (n, m) = B^T A^T instead, where C's few columns leave much of their vectors empty and rows of A^T are contiguous: dW of the
  * output layer. (256, 256) (256, 10): 57 to 89 GFLOP/s; with 12 columns, 70 to 93; with 15, nothing. */
@@ -308,7 +314,7 @@ static FN_NO_CLONE void NAME(swapped_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, co
             for (ptrdiff_t j = 0; j < n; j++)
                 for (ptrdiff_t r = 0; r < rows; r++)
                     swapped[j * SWAPPED_COLUMNS + r] = bias[j];
-        NAME(product)(n, rows, k, b, b_col, b_row, a + i, a_col, 1, swapped, SWAPPED_COLUMNS, NULL, accumulate || bias, panel);
+        NAME(product)(n, rows, k, b, b_col, b_row, a + i, a_col, 1, swapped, SWAPPED_COLUMNS, NULL, accumulate || bias, 0, panel);
         for (ptrdiff_t r = 0; r < rows; r++)
             for (ptrdiff_t j = 0; j < n; j++)
                 c[(i + r) * c_row + j] = swapped[j * SWAPPED_COLUMNS + r];
@@ -335,7 +341,8 @@ FN_INLINE lines NAME(panel_lines_)(ptrdiff_t n, ptrdiff_t depth, const REAL *b, 
 }
 
 static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
-                          ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
+                          ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, int is_far,
+                          REAL *panel)
 {
     if (n <= LANES * 3 / 2 && n != LANES && m >= LANES && m > n && a_row == 1) {
         NAME(swapped_)(m, n, k, a, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel);
@@ -345,7 +352,7 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
     const ptrdiff_t a_bytes = (a_row > a_col ? a_row : a_col) * (ptrdiff_t)sizeof(REAL);
     const int pack_a = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH &&
                        (a_bytes >= PAGE_BYTES || (a_row == 1 && a_bytes % ALIASING_BYTES == 0));
-    const int far = m >= ROWS_WORTH_FETCHING && n * k * (ptrdiff_t)sizeof(REAL) >= BYTES_WORTH_FETCHING;
+    const int far = m >= ROWS_WORTH_FETCHING && (is_far || n * k * (ptrdiff_t)sizeof(REAL) >= BYTES_WORTH_FETCHING);
     const ptrdiff_t passes = (m + ROWS_PER_PASS - 1) / ROWS_PER_PASS, blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
     const ptrdiff_t pass = m > ROWS_PER_PASS ? (blocks + passes - 1) / passes * BLOCK_ROWS : m; /* passes of equal rows */
     REAL *packed_a = panel + DEPTH * PANEL_WIDTH;
@@ -449,7 +456,7 @@ static FN_NO_CLONE void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *
         NAME(row_block_)(1, k, a, b + j, n, bias + j, c + j);
     if (n < LANES) {
         REAL panel[DEPTH * VECTOR_BYTES / sizeof(REAL)];
-        NAME(product)(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, panel);
+        NAME(product)(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, 0, panel);
     } else if (j < n) {
         REAL sum[VECTOR_BYTES / sizeof(REAL)];
         for (ptrdiff_t t = j; t < n; t++)

@@ -5,10 +5,11 @@ cdef extern from "product.h" nogil:
     const bint HAVE_OWN_PRODUCT
     const Py_ssize_t PANEL_BYTES
     void productf(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t a_row, Py_ssize_t a_col, const float* b,
-                  Py_ssize_t b_row, Py_ssize_t b_col, float* c, Py_ssize_t c_row, const float* bias, bint accumulate, float* panel)
+                  Py_ssize_t b_row, Py_ssize_t b_col, float* c, Py_ssize_t c_row, const float* bias, bint accumulate, bint is_far,
+                  float* panel)
     void productd(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* a, Py_ssize_t a_row, Py_ssize_t a_col, const double* b,
                   Py_ssize_t b_row, Py_ssize_t b_col, double* c, Py_ssize_t c_row, const double* bias, bint accumulate,
-                  double* panel)
+                  bint is_far, double* panel)
     void row_productf(Py_ssize_t n, Py_ssize_t k, const float* a, const float* b, const float* bias, float* c)
     void row_productd(Py_ssize_t n, Py_ssize_t k, const double* a, const double* b, const double* bias, double* c)
     void column_sumsf(Py_ssize_t n, Py_ssize_t k, const float* b, float* c, bint accumulate)
@@ -43,10 +44,17 @@ cdef inline void gemm(char* trans_b, char* trans_a, int n, int m, int k, const r
 cdef inline void own(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, Py_ssize_t a_col, const real* b,
                      Py_ssize_t b_row, Py_ssize_t b_col, real* c, Py_ssize_t c_row, const real* bias, bint accumulate,
                      real* panel) noexcept nogil:
+    own_by(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, False, panel)
+
+
+cdef inline void own_by(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, Py_ssize_t a_col, const real* b,
+                        Py_ssize_t b_row, Py_ssize_t b_col, real* c, Py_ssize_t c_row, const real* bias, bint accumulate, bint is_far,
+                        real* panel) noexcept nogil:
+    """With a B that is known to lie farther off than the second-level cache."""
     if real is float:
-        productf(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel)
+        productf(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, is_far, panel)
     else:
-        productd(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel)
+        productd(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, is_far, panel)
 
 
 cdef Py_ssize_t slice_width(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, const Worker* worker) noexcept nogil:
@@ -75,7 +83,7 @@ cdef void forward_product(const real* A, Py_ssize_t a_row, const real* W, const 
         else:
             row_productd(n_out, n_in, A, W, b, Z)
     elif not by_blas:
-        own(rows, n_out, n_in, A, a_row, 1, W, n_out, 1, Z, z_row, b, False, <real*> worker.panel)
+        own_by(rows, n_out, n_in, A, a_row, 1, W, n_out, 1, Z, z_row, b, False, worker.weights_are_far, <real*> worker.panel)
     else:
         for r in range(rows if b != NULL else 0):
             memcpy(Z + r * z_row, b, n_out * sizeof(real))
@@ -110,7 +118,8 @@ cdef void input_gradient(const real* dZ, Py_ssize_t z_row, const real* W, real* 
     if rows == 0:
         return
     if not by_blas:
-        own(rows, n_in, n_out, dZ, z_row, 1, W, 1, n_out, dA, a_row, <real*> NULL, accumulate, <real*> worker.panel)
+        own_by(rows, n_in, n_out, dZ, z_row, 1, W, 1, n_out, dA, a_row, <real*> NULL, accumulate, worker.weights_are_far,
+               <real*> worker.panel)
     else:
         width = slice_width(rows, n_out, n_in, worker)
         while first < n_in and (first == 0 or not ended(worker)):

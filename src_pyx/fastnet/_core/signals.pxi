@@ -69,6 +69,7 @@ cdef struct Worker:
     char* room                      # for what a layer makes on its way, of Plan.room numbers
     void** totals                   # its own summary of the batch for each layer that needs one, while training
     Signals* signals                # that end its work, or NULL
+    bint weights_are_far            # all parameters do not fit the second-level cache: each product has to fetch those that it reads
 
 
 cdef bint ended(Worker* worker) noexcept nogil:

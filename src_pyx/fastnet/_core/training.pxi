@@ -16,6 +16,7 @@ cdef enum:
     USES_OF_PIECE = 32              # of a parameter by a piece's rows, from which on pieces add to the gradients of their groups. What
                                     # layers make then stays in cache until it is used: enc, dec and fttr (benchmarks/layers.py) take
                                     # 0.70, 0.81 and 0.63 of the time, cnn1d 0.90
+    FAR_PARAMETERS = 1 << 20        # bytes: with the optimiser's state and what layers make, they do not stay in the second-level cache
     PIECE_OF_PARAMETERS = 4         # or as many times the parameters' bytes, which every piece reads
 
 
@@ -429,6 +430,7 @@ cdef void train_worker(int number, void* argument) noexcept nogil:
     worker.room = task.rooms + number * task.room_size
     worker.totals = task.totals + number * (task.batch.n_layers + 1)
     worker.signals = &task.signals if task.heavy else NULL
+    worker.weights_are_far = task.batch.n_params * (4 if task.batch.width == cnp.NPY_FLOAT else 8) >= FAR_PARAMETERS
     cdef unsigned long long before = denormals_to_zero()
     if task.batch.width == cnp.NPY_FLOAT:
         train_stretch[float](task, &worker, NULL)
