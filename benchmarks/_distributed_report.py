@@ -1,4 +1,4 @@
-"""The tables of the documentation's pages on several processes and on data larger than memory."""
+"""The tables of the documentation's pages on several processes, on many fits, and on data larger than memory."""
 
 from __future__ import annotations
 
@@ -47,17 +47,21 @@ def outofcore(results: dict[str, Any], name: str) -> dict[str, str]:
     return {"speed": _of_part(results, "outofcore", name, None)}
 
 
+def parallel(results: dict[str, Any], name: str) -> dict[str, str]:
+    """The table of many fits of the group `parallel`."""
+    return {"many": _of_part(results, "parallel", name, "many")}
+
+
 def _of_part(results: dict[str, Any], group: str, name: str, part: str | None) -> str:
     """A row for each contestant of each network: its time, and the figures in which it is compared with another."""
     rows = []
-    for row in results["groups"][group]["rows"]:
-        if row.get("part") != part:
-            continue
+    of_part = [row for row in results["groups"][group]["rows"] if row.get("part") == part]
+    for row in of_part:
         for label, time in row["times"].items():
             compared = [f"{check['what']} {_plain(check)}" for check in row["checks"] if label in check["what"].split(" / ")[0]]
             rows.append((row["name"], label, f"{time['median']:.4g}", "; ".join(compared)))
     what = f"median of {results['options']['rounds']} interleaved rounds (least to most)"
-    return _with_source(results, name, table_lines(("", "", "ms per epoch", "ratio"), rows), what)
+    return _with_source(results, name, table_lines(("", "", of_part[0]["unit"] if of_part else "", "ratio"), rows), what)
 
 
 def _plain(check: dict[str, Any]) -> str:

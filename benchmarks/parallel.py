@@ -12,11 +12,11 @@ from benchmarks._tasks import Concurrent, Gemm, Many, Training
 
 TITLE = "Fits side by side"
 
-#: Many fits of a small network -> how many, and of how many epochs.
-SMALL = {
-    Training("tiny", 500, 20, (16,), 2, 32): (100, 3),
-    Training("small", 2_000, 20, (64, 64), 2, 32): (20, 5),
-}  # fmt: skip
+#: Small networks, how many fits of each there are, and of how many epochs.
+SMALL = (
+    (Training("tiny", 500, 20, (16,), 2, 32), 100, 3),
+    (Training("small", 2_000, 20, (64, 64), 2, 32), 20, 5),
+)  # fmt: skip
 
 
 def run(pool: Pool, shape: str = "med") -> dict[str, Any]:
@@ -46,13 +46,14 @@ def _fits(pool: Pool, task: Any) -> dict[str, Any]:
 
 def _many_fits(pool: Pool) -> list[dict[str, Any]]:
     results = []
-    for task, (fits, epochs) in SMALL.items():
+    for task, fits, epochs in SMALL:
         entries = [
             fastnet(Many(task, fits, epochs, together), label) for label, together in (("loop", False), ("fit_many", True))
         ]
         series = pool.compare(entries)
         gain = check("loop / fit_many", ratios(series["loop"], series["fit_many"]), 1.8)
-        results.append(row(f"{fits} fits of {task.name}, {epochs} epochs", "ms", 1e3, series, [gain]))
+        name = f"{fits} fits of {'-'.join(map(str, task.sizes))} to {task.n_rows} rows, {epochs} epochs"
+        results.append(row(name, "ms", 1e3, series, [gain], part="many"))
         pool.report(results[-1])
     return results
 

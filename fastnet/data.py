@@ -14,6 +14,7 @@ Training reads the blocks in random order, a tenth of the rows at a time, and sh
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import zlib
@@ -153,8 +154,8 @@ class Blocks:
         row_bytes : int
             Bytes of a row in that form.
         """
-        folder = None if isinstance(self.cache, int) else self.cache
-        if len(self) > MOST_PLACES or (folder is None and len(self) * row_bytes > self.cache):
+        limit, folder = (self.cache, None) if isinstance(self.cache, int) else (math.inf, self.cache)
+        if len(self) > MOST_PLACES or len(self) * row_bytes > limit:
             return None
         if self._kept is None or self._kept[0] != form:
             self._kept = form, KeptRows(self.sizes, folder=folder)

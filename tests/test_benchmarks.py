@@ -33,7 +33,7 @@ from benchmarks import (  # noqa: E402
     trees,
     variants,
 )
-from benchmarks.__main__ import ON_REQUEST  # noqa: E402
+from benchmarks.__main__ import GROUPS, ON_REQUEST  # noqa: E402
 from benchmarks._environment import FORCING, header  # noqa: E402
 from benchmarks._layers import LayerInference, LayerTraining, products  # noqa: E402
 from benchmarks._links import Link  # noqa: E402
@@ -224,7 +224,8 @@ class TestReport:
         assert not results["options"]["quick"]
         assert not set(FORCING) & set(results["environment"]["variables"])
         assert _report.markdown(results)
-        assert set(results["groups"]) <= {*ON_REQUEST, "ensembles", "layers"} or _report.readme_tables(results, path.name)
+        elsewhere = {*ON_REQUEST, "ensembles", "layers", "parallel"}
+        assert set(results["groups"]) <= elsewhere or _report.readme_tables(results, path.name)
 
     @pytest.mark.parametrize("marker", ["benchmark table", "LightGBM table"])
     def test_the_readme_shows_the_committed_results(self, marker):
@@ -391,6 +392,11 @@ class TestSeveralProcesses:
             (result,) = outofcore.run(pool, [TINY])["rows"]
         assert set(result["times"]) == {"memory", "memory map"}
         assert [check["what"] for check in result["checks"]] == ["memory / memory map"]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_can_be_asked_for(group):
+    assert import_module(f"benchmarks.{group}").TITLE
 
 
 SLOW_PEERS = [pytest.param(module, marks=pytest.mark.slow) for module in ("torch", "jax")]
