@@ -24,7 +24,7 @@ LAYERS = [
     {"_atomic", "_data", "_summary", "ragged"},
     {"_fit", "_members", "_rows", "_steps", "augment"},
     {"_block_predictions", "_generation", "_objective", "_predictions"},
-    {"_identity", "data", "network"},
+    {"_identity", "_trainers", "data", "network"},
     {"_factors", "_lbfgs", "_loop", "_models", "_sampling", "callbacks", "functional"},
     {"_session"},
     {"_many", "_rounds", "_stream"},

@@ -73,7 +73,8 @@ cdef inline void drop(const Layer* layer, const Pass* here, Py_ssize_t first, Py
                       real* D) noexcept nogil:
     """The layer's dropout on n numbers of each of some of these rows, and on the slopes beside them."""
     if layer.dropout * here.dropout > 0:
-        drop_units(A, D, rows, n, here.first_mask + first, layer.dropout * here.dropout, here.seed, here.step, <uint64> layer.number)
+        drop_units(A, D, rows, n, here.first_mask + first, layer.first_unit, layer.dropout * here.dropout, here.seed, here.step,
+                   <uint64> layer.number)
 
 
 include "layers/dense.pxi"
