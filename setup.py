@@ -26,9 +26,12 @@ if DEBUG and not MSVC:
     COMMON += ["-g", "-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
 elif not SYMBOLS and not MSVC:
     COMMON += ["-g0"]  # most Pythons are built with -g: debug information that would be stripped below takes a third of the time
-LEVELS = {"baseline": []}
-if platform.machine().lower() in ("x86_64", "amd64"):
-    LEVELS |= {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]} if MSVC else {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)}
+if platform.machine().lower() not in ("x86_64", "amd64"):
+    LEVELS: dict[str, list[str]] = {"baseline": []}
+elif MSVC:
+    LEVELS = {"baseline": [], "v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
+else:  # NumPy's wheels need v2, too
+    LEVELS = {f"v{n}": [f"-march=x86-64-v{n}"] for n in (2, 3, 4)}
 # Development: build these levels alone, as in FASTNET_LEVELS="v3 v4".
 WANTED = os.environ.get("FASTNET_LEVELS", "").replace(",", " ").split()
 if unknown := sorted(set(WANTED) - set(LEVELS)):
@@ -83,7 +86,7 @@ setup(
             extra_link_args=[] if MSVC or sys.platform == "darwin" or SYMBOLS else ["-Wl,--strip-all"],
             depends=DEPENDS,
         )
-        for level, flags in LEVELS.items()
+        for level, flags in reversed(LEVELS.items())  # the best takes longest
         if not WANTED or level in WANTED
     ],
 )

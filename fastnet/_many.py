@@ -173,7 +173,7 @@ def _is_whole(model: Any, options: Mapping[str, Any], X: Any) -> bool:
     return (
         isinstance(model, Network)
         and type(model).fit is Network.fit
-        and not (model.ragged or isinstance(X, Blocks))
+        and not (model.ragged or model.n_members > 1 or isinstance(X, Blocks))
         and options.keys() <= _OF_WHOLE_RUNS
         and options.get("sampling", "shuffle") in ("shuffle", "sequential")
         and not isinstance(options.get("optimizer"), LBFGS)

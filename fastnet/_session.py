@@ -12,9 +12,9 @@ import numpy as np
 
 from fastnet import _checks, _data, _factors, _identity, losses, optimizers, runtime
 from fastnet._checks import Seed
-from fastnet._core import core
 from fastnet._objective import form_of, loss_of
 from fastnet._sampling import Sampler, Sampling
+from fastnet._trainers import trainer_of
 from fastnet.augment import core_form as augmentation_of
 from fastnet.exceptions import DivergenceError
 from fastnet.history import History
@@ -195,9 +195,8 @@ class Session:
         self._loss, self._optimizer = loss, optimizer
         self._last_finite = network.params.copy()
         self._new_trainer = partial(
-            core.Trainer,
-            network._plan,
-            network.params,
+            trainer_of,
+            network,
             form_of(network, loss),
             batch_size=self.batch_size,
             optimizer=optimizer.code,

@@ -24,7 +24,7 @@ LAYERS = [
     {"_atomic", "_data", "_summary", "ragged"},
     {"_fit", "_members", "_rows", "_steps", "augment"},
     {"_block_predictions", "_generation", "_objective", "_predictions"},
-    {"_identity", "data", "network"},
+    {"_identity", "_trainers", "data", "network"},
     {"_factors", "_lbfgs", "_loop", "_models", "_sampling", "callbacks", "functional"},
     {"_session"},
     {"_many", "_rounds", "_stream"},
@@ -212,6 +212,15 @@ def test_typed():
 def test_a_tree_without_a_compiled_core_says_what_to_do(monkeypatch):
     from fastnet import _core
 
-    monkeypatch.setattr(_core, "supported_levels", lambda: ())
+    monkeypatch.setattr(_core, "_built_levels", lambda: ())
     with pytest.raises(ImportError, match="pip install -e"):
+        _core._choose()
+
+
+def test_a_processor_without_any_level_that_was_built_is_told_so(monkeypatch):
+    from fastnet import _core
+
+    monkeypatch.setattr(_core, "_built_levels", lambda: ("v2", "v3"))
+    monkeypatch.setattr(_core, "_cpu_features", lambda: {"SSE42": False, "POPCNT": True})
+    with pytest.raises(ImportError, match="built for the x86-64 levels v2, v3, and this processor has none"):
         _core._choose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from helpers import distance
 from layer_networks import HIDDEN, N_IN, POSITIONED, assert_gradient, build, rows, twin_outputs
 
 import fastnet as fn
+from fastnet import _trainers
 
 ENSEMBLES = [("packed", "members"), ("packed", "mean"), ("batch", "members"), ("batch", "mean"), ("mini", "members")]
 
@@ -118,6 +120,83 @@ class TestMembersOfTheirOwn:
         net = build("dense", "softmax", n_members=2)
         with pytest.raises(ValueError, match="val_loss, but there is none"):
             net.fit(X, y, callbacks=[fn.EarlyStopping(each_member=True)], epochs=1)
+
+
+class TestMembersTrainedApart:
+    """Members that have nothing in common are trained group by group, where batches are small."""
+
+    @staticmethod
+    def trained(net, X, y, **options):
+        options |= {"optimizer": fn.SGD(0.01, momentum=0.9), "l2": 0.1, "batch_size": 16, "epochs": 2, "random_state": 0}
+        history = net.fit(X, y, track_grad_norm=True, **options)
+        return net.params, [history.loss, history.penalty, history.grad_norm]
+
+    @pytest.mark.parametrize("hidden", HIDDEN)
+    def test_parameters_are_those_of_all_members_together(self, hidden, rng, monkeypatch):
+        """With the same bits for any number of threads; 18 members are two more than there may be groups."""
+        X, y = rows(hidden, 200, rng), rng.random((200, 2))
+        net = build(hidden, n_members=18)
+        assert _trainers.members_train_apart(net, 16)
+        params, sums = self.trained(net, X, y, n_threads=1)
+        by_three, same_sums = self.trained(build(hidden, n_members=18), X, y, n_threads=3)
+        assert np.array_equal(params, by_three)
+        assert sums == same_sums
+        monkeypatch.setattr(_trainers, "_MOST_WORK", 0)
+        together, other_sums = self.trained(build(hidden, n_members=18), X, y, n_threads=1)
+        assert distance(params, together) < 1e-12
+        np.testing.assert_allclose(sums, other_sums, rtol=1e-12)
+
+    def test_masks_of_dropout_are_those_of_all_members_together(self, rng, monkeypatch):
+        X, y = rng.standard_normal((60, 4)), rng.random((60, 2))
+        layers = [fn.Scale(), fn.Dense(5, "tanh", dropout=0.4), fn.Dropout(0.2), fn.Dense(2, "identity")]
+
+        def params():
+            return self.trained(fn.Network(layers, 4, n_members=3, random_state=0), X, y)[0]
+
+        apart = params()
+        monkeypatch.setattr(_trainers, "_MOST_WORK", 0)
+        assert distance(apart, params()) < 1e-12
+
+    @pytest.mark.parametrize(
+        ("options", "batch_size"),
+        [({"ensemble": "batch"}, 16), ({"ensemble_loss": "mean"}, 16), ({}, 10**7), ({"n_members": 1}, 16)],
+    )
+    def test_who_is_not(self, options, batch_size):
+        assert not _trainers.members_train_apart(build("dense", **{"n_members": 4, **options}), batch_size)
+
+    def test_a_shared_mask_of_dropout_keeps_members_together(self):
+        net = fn.Network([fn.Dropout(0.5), fn.Dense(3, "tanh"), fn.Dense(1)], 4, n_members=2)
+        assert not _trainers.members_train_apart(net, 16)
+
+    def test_the_whole_ensemble_is_as_before_if_one_member_diverges(self, rng):
+        net = build("dense", "identity", n_members=5)
+        net.parameters["2.W"][3] = 1e200
+        before = net.params.copy()
+        with pytest.raises(fn.DivergenceError, match="epoch 1, batch 1"):
+            net.fit(rng.standard_normal((40, 4)), rng.random((40, 2)), optimizer="sgd", batch_size=8)
+        assert np.array_equal(net.params, before)
+
+    @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGALRM on this platform")
+    @pytest.mark.parametrize("n_threads", [1, 4])
+    def test_a_signal_ends_the_training(self, n_threads):
+        class Alarm(Exception):
+            pass
+
+        def handler(*_):
+            raise Alarm
+
+        net = fn.Network([fn.Dense(32, "relu"), fn.Dense(2, "identity")], 16, n_members=6, dtype="float32", random_state=0)
+        X, y = np.ones((400_000, 16), np.float32), np.ones((400_000, 2), np.float32)
+        before = signal.signal(signal.SIGALRM, handler)
+        try:
+            for delay in (0.06, 0.13):
+                signal.setitimer(signal.ITIMER_REAL, delay)
+                with pytest.raises(Alarm):
+                    net.fit(X, y, optimizer=fn.SGD(1e-4), batch_size=32, epochs=1000, n_threads=n_threads)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert np.isfinite(net.forward(X[:3])).all()
+        net.fit(X[:64], y[:64], epochs=1)
 
 
 class TestMembersOfNetworksWithPositions:

@@ -18,7 +18,7 @@ cd "$copy"
 CFLAGS="$flags -g -fno-omit-frame-pointer" LDFLAGS="$flags" python setup.py -q build_ext --inplace
 preload=$(for library in $runtime; do gcc -print-file-name="$library"; done | tr '\n' ' ')
 if [ "$kind" = valgrind ]; then # python's allocator would hide errors; a short training is minutes long here
-    PYTHONMALLOC=malloc PYTHONPATH=$copy FASTNET_CPU=baseline valgrind -q --error-exitcode=66 --undef-value-errors=no \
+    PYTHONMALLOC=malloc PYTHONPATH=$copy FASTNET_CPU=v2 valgrind -q --error-exitcode=66 --undef-value-errors=no \
         --suppressions=tools/valgrind.supp python tools/short_run.py
     exit
 fi

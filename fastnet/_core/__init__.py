@@ -1,7 +1,7 @@
 """The compiled core: `core` is the module compiled for the best level of vector instructions this machine has.
 
-`FASTNET_CPU` (baseline, v2, v3 or v4) takes another one, for tests and comparisons. A level above the machine's is refused: its
-first instruction would end the process.
+x86-64 has the levels v2, v3 and v4, other processors `baseline` (which also stands in for v2 with MSVC). `FASTNET_CPU` takes
+another one, for tests and comparisons. A level above the machine's is refused: its first instruction would end the process.
 """
 
 from __future__ import annotations
@@ -16,21 +16,25 @@ if TYPE_CHECKING:
     from fastnet._core import baseline as core
 
 level: str
-LEVELS = ("baseline", "v2", "v3", "v4")
+#: NumPy's names for the instructions that each level needs, best level last.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "baseline": (),
+    "v2": ("SSE42", "POPCNT"),
+    "v3": ("AVX2", "FMA3"),
+    "v4": ("AVX512_SKX",),
+}
 
 
 def supported_levels() -> tuple[str, ...]:
     """The levels that were built and that this machine can run, best last."""
     features = _cpu_features()
-    needs = {
-        "baseline": (),
-        "v2": ("SSE42", "POPCNT"),
-        "v3": ("AVX2", "FMA3"),
-        "v4": ("AVX512_SKX",),
-    }
+    return tuple(level for level in _built_levels() if all(features.get(name, False) for name in NEEDS[level]))
+
+
+def _built_levels() -> tuple[str, ...]:
     names = os.listdir(os.path.dirname(__file__))
     built = {name.split(".")[0] for name in names if name.endswith(tuple(EXTENSION_SUFFIXES))}
-    return tuple(level for level in LEVELS if level in built and all(features.get(name, False) for name in needs[level]))
+    return tuple(level for level in NEEDS if level in built)
 
 
 def _cpu_features() -> dict[str, bool]:
@@ -42,6 +46,11 @@ def _cpu_features() -> dict[str, bool]:
 
 def _choose() -> tuple[str, ModuleType]:
     levels = supported_levels()
+    if not levels and (built := _built_levels()):
+        raise ImportError(
+            f"fastnet's compiled core is built for the x86-64 levels {', '.join(built)}, and this processor has none of them: "
+            "take another machine. Intel's processors since 2008 and AMD's since 2011 have v2."
+        )
     if not levels:
         raise ImportError(
             "fastnet's compiled core is not beside this file. In the source tree, build it with `pip install -e .` or run "

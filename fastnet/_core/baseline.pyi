@@ -43,6 +43,7 @@ class Plan:
         n_members: int = 1,
         n_positions: int = 1,
         lengths: Sequence[tuple[int, int]] | None = None,
+        share: tuple[int, int] | None = None,
     ) -> None: ...
     def segment_table(self) -> list[tuple[int, int, int, int, int, bool, bool]]: ...
 
@@ -91,6 +92,9 @@ class Trainer:
         self, order: NDArray[np.uint32] | None, settings: NDArray[np.float64], bounds: NDArray[np.int64] | None = None
     ) -> tuple[bool, int, int, int, float, float, float]: ...
 
+def train_members(
+    trainers: tuple[Trainer, ...], order: NDArray[np.uint32] | None, settings: NDArray[np.float64], n_threads: int
+) -> tuple[bool, int, int, int, float, float, float]: ...
 def train_many(
     runs: tuple[
         tuple[Trainer, NDArray[np.uint32] | None, NDArray[np.uint64], NDArray[np.float64], Array, NDArray[np.float64]], ...

@@ -234,6 +234,14 @@ class Graph:
         graph = cls(inputs, n_members, ensemble)
         return graph, graph._connect(layers)
 
+    @classmethod
+    def of_group(cls, layers: Sequence[Layer], inputs: Inputs, n_members: int) -> Graph:
+        """The graph of some members of a packed ensemble of flat rows, with the operations that the whole ensemble has."""
+        graph = cls(inputs, n_members)
+        graph._of_members = [False]
+        graph._connect(layers)
+        return graph
+
     def _connect(self, layers: Sequence[Layer]) -> list[int]:
         ends = [self.starts[0]]
         for number, layer in enumerate(layers, 1):
@@ -415,13 +423,16 @@ class Graph:
         softmax = self.nodes[-1].operation.activation.name == "softmax"
         return math.prod(self.row_shapes[-1][:-1]) if softmax else 1
 
-    def plan(self) -> core.Plan:
-        """The core's plan; a ValueError if its numbers are too large for the core."""
+    def plan(self, share: tuple[int, int] | None = None) -> core.Plan:
+        """The core's plan; a ValueError if its numbers are too large for the core.
+
+        With `share`, that of the members from its first number on, out of an ensemble of as many as its second.
+        """
         layers = [node.operation.core_form(node.sources) for node in self.nodes]
         lengths = [(number or 0, shape[0]) for number, shape in zip(self._lengths[1:], self.row_shapes[1:], strict=True)]
         sets = {"n_members": self.n_members, "n_positions": self.n_positions}
         try:
-            return core.Plan(self.widths[0], layers, **sets, lengths=lengths)
+            return core.Plan(self.widths[0], layers, **sets, lengths=lengths, share=share)
         except OverflowError as error:
             raise ValueError(f"The layers make rows too large for the core: {error}.") from error
 

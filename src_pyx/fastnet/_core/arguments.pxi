@@ -102,6 +102,7 @@ cdef int take_loss(Loss* loss, tuple spec, Plan plan) except -1:
     loss.per_output = NULL
     loss.ceiling = spec[3] if len(spec) > 3 else INFINITY
     loss.n_sets = plan.n_members * plan.n_positions
+    loss.n_together = plan.n_together * plan.n_positions
     loss.of_positions = plan.n_positions > 1
     loss.of_mean = plan.n_members > 1 and len(spec) > 4 and spec[4]
     if not SQUARED_ERROR <= loss.code <= QUANTILE:

@@ -69,5 +69,5 @@ cdef inline void activate_layer(const Layer* layer, const Pass* here, real* Z) n
     D = rows_at(here.D, layer.number, layer.n_out, here, <real*> NULL)
     activate_keeping(layer.activation, layer.alpha, Z, D, here.rows * layer.n_out)
     if layer.dropout * here.dropout > 0:
-        drop_units(Z, D, here.rows, layer.n_out, here.first_mask, layer.dropout * here.dropout, here.seed, here.step,
-                   <uint64> layer.number)
+        drop_units(Z, D, here.rows, layer.n_out, here.first_mask, layer.first_unit, layer.dropout * here.dropout, here.seed,
+                   here.step, <uint64> layer.number)

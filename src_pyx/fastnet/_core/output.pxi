@@ -96,7 +96,7 @@ cdef void output_losses(const Pass* here, const Loss* loss, const Targets* targe
     if loss.of_mean:
         loss_of_mean(layer, loss, A, D, dZ, labels, Y, weights, scale, head, here.rows, k, n)
         return
-    output_loss(layer, loss, A, D, dZ, labels, Y, weights, scale / k, head.losses if k == 1 else head.set_losses,
+    output_loss(layer, loss, A, D, dZ, labels, Y, weights, scale / loss.n_together, head.losses if k == 1 else head.set_losses,
                 <real*> head.log_sums, here.rows * k, n)
     if k > 1:
         for r in range(here.rows):

@@ -22,6 +22,9 @@ cdef class Plan:
     lengths : sequence of (layer, positions)
         Of each layer, which one makes the number of positions of its output that a row has (0: it has all), and how many there
         are. By default rows have all.
+    share : (first, n_together)
+        The members are those from number `first` on of an ensemble of n_together, which have nothing in common: the segments lie
+        where they are in its vector.
     """
 
     cdef Layer* layers
@@ -39,6 +42,7 @@ cdef class Plan:
     cdef readonly Py_ssize_t n_penalised    # parameters; they are the first in the vector
     cdef readonly Py_ssize_t n_frozen
     cdef readonly Py_ssize_t n_members
+    cdef readonly Py_ssize_t n_together     # members whose mean loss is minimised; these are some or all of them
     cdef readonly Py_ssize_t n_positions
     cdef readonly Py_ssize_t n_outputs      # of one member
     cdef readonly Py_ssize_t widest         # layer; inputs are read where they lie
@@ -52,7 +56,7 @@ cdef class Plan:
     cdef readonly tuple sizes               # numbers a row: of the inputs, and of each layer's output
     cdef readonly tuple kind                # what decides how fast it is
 
-    def __cinit__(self, n_inputs, layers, *, n_members=1, n_positions=1, lengths=None):
+    def __cinit__(self, n_inputs, layers, *, n_members=1, n_positions=1, lengths=None, share=None):
         cdef Py_ssize_t i
         layers = tuple(layers)
         if len(layers) < 1 or not 1 <= n_inputs <= 2147483647:
@@ -78,7 +82,11 @@ cdef class Plan:
             self._add(i, layers[i])
         self._refuse_unread()
         self._finish_output(int(n_members), int(n_positions))
-        self._place_segments()
+        self.n_together = self.n_members
+        if share is None:
+            self._place_segments(1, 0, 1)
+        else:
+            self._take_share(share[0], share[1])
         self._choose_slots()
         self._split_positions()
         self.widest = max(self.sizes[1:])
@@ -191,22 +199,36 @@ cdef class Plan:
         self.n_outputs = n_out // n_members
         return 0
 
-    cdef int _place_segments(self) except -1:
-        cdef Py_ssize_t i, place = 0, size
+    cdef int _take_share(self, Py_ssize_t first, Py_ssize_t n_together) except -1:
+        cdef Py_ssize_t i
+        if first < 0 or first + self.n_members > n_together:
+            raise ValueError(f"{self.n_members} members from number {first} on are none of {n_together}")
+        for i in range(self.n_segments):
+            if self.segments[i].rows * self.segments[i].columns % self.n_members:
+                raise ValueError(f"members share parameters of layer {self.segments[i].layer}")
+        for i in range(self.n_layers):
+            self.layers[i].first_unit = first * (self.layers[i].n_out // self.n_members)
+        self.n_together = n_together
+        self._place_segments(self.n_members, first, n_together)
+        return 0
+
+    cdef int _place_segments(self, Py_ssize_t n_parts, Py_ssize_t first, Py_ssize_t n_together) except -1:
+        """Places in the vector, where each segment of n_parts parts begins at part `first` of n_together."""
+        cdef Py_ssize_t i, place = 0, part
         cdef Segment* segment
         cdef int penalised
-        total = sum(int(self.segments[i].rows) * int(self.segments[i].columns) for i in range(self.n_segments))
+        total = sum(int(self.segments[i].rows) * int(self.segments[i].columns) for i in range(self.n_segments)) // n_parts * n_together
         if total > PY_SSIZE_T_MAX // 16:
             raise ValueError(f"sizes {self.sizes} make {total} parameters, more than can be addressed: take smaller layers")
         for penalised in (True, False):
             for i in range(self.n_segments):
                 segment = self.segments + i
                 if segment.penalised == penalised:
-                    size = segment.rows * segment.columns
-                    segment.place = place
-                    self.layers[segment.layer - 1].places[segment.part] = place
-                    place += size
-                    self.n_frozen += size if segment.frozen else 0
+                    part = segment.rows * segment.columns // n_parts
+                    segment.place = place + first * part
+                    self.layers[segment.layer - 1].places[segment.part] = segment.place
+                    place += n_together * part
+                    self.n_frozen += n_together * part if segment.frozen else 0
             if penalised:
                 self.n_penalised = place
         self.n_params = place

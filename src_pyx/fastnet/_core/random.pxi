@@ -60,8 +60,8 @@ cdef void shuffle_places(uint32* order, Py_ssize_t n, Py_ssize_t places, uint64*
         order[j] = kept
 
 
-cdef void drop_units(real* restrict A, real* restrict D, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t first_row, double rate, uint64 seed,
-                     uint64 step, uint64 layer) noexcept nogil:
+cdef void drop_units(real* restrict A, real* restrict D, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t first_row, Py_ssize_t first_unit,
+                     double rate, uint64 seed, uint64 step, uint64 layer) noexcept nogil:
     """Inverted dropout (Srivastava et al. 2014): A and D times 0 with probability `rate`, else times 1 / (1 - rate)."""
     cdef Py_ssize_t r, j
     cdef uint32 key, threshold = <uint32> (rate * 4294967296.0)
@@ -71,6 +71,7 @@ cdef void drop_units(real* restrict A, real* restrict D, Py_ssize_t rows, Py_ssi
     cdef uint64 of_layer = seed ^ (layer << 56) ^ (layer >> 8) * <uint64> 0x9e3779b97f4a7c15
     for r in range(rows):
         key = <uint32> fn_mix64(fn_mix64(fn_mix64(of_layer) ^ step) ^ <uint64> (first_row + r))
+        key += <uint32> first_unit * <uint32> 0x9e3779b9
         a = A + r * n
         d = D + r * n
         for j in range(n):

@@ -4,6 +4,7 @@
 # millisecond or so. An update makes its gradient on the way, by tiles, and once begun is finished: a long one waits for the whole
 # gradient and then is quick, so that Ctrl-C is obeyed within 100 ms. That costs 1 to 2 % (1,024 rows, two layers of 2,048).
 cdef enum:
+    WORK_OF_WORKER = 250000         # multiply-adds: a barrier costs about a microsecond, so each worker must have some ten of them
     HEAVY_BATCH = 60
     LONG_UPDATE = 4000
     LONG_SWEEP = 1 << 23            # parameters whose update takes some 20 ms, whatever made the gradient
@@ -90,11 +91,11 @@ cdef class Trainer:
             start_team_size(&task.sizes, self.n_threads)
 
     cdef int _workers(self, int n_threads):
-        """As many workers as a batch has work for: a barrier costs about a microsecond, so each must have some ten of them."""
+        """As many workers as a batch has work for."""
         cdef double work = self.plan.cost * 3 * self.task.batch_size
         cdef int size = n_threads if n_threads < TEAM_MAXIMUM else TEAM_MAXIMUM
-        if work / 250000 < size:
-            size = <int> (work / 250000)
+        if work / WORK_OF_WORKER < size:
+            size = <int> (work / WORK_OF_WORKER)
         if self.task.batch_size < size:
             size = <int> self.task.batch_size
         return size if size > 1 else 1

@@ -139,6 +139,7 @@ cdef struct Layer:
     int activation                  # of its output
     double alpha                    # the activation's parameter
     double dropout                  # probability of dropping a number of its output
+    Py_ssize_t first_unit           # number of the first one for dropout's masks: 0, unless others go before it in a larger ensemble
     bint keeps                      # the derivative is kept by the forward pass: it cannot be had from A[l], or dropout masks it
     Py_ssize_t kept                 # numbers a row that the way back needs besides
     Py_ssize_t partial              # numbers that its way back leaves of each group of rows, of which its gradient is made; else 0
@@ -159,6 +160,7 @@ cdef struct Loss:
     double ceiling              # largest value of one element of a cross-entropy
     const double* per_output    # (n_out,) levels of the quantile loss, or NULL
     Py_ssize_t n_sets           # of outputs that stand side by side in a row: of members, or of positions
+    Py_ssize_t n_together       # sets whose mean loss is minimised; these, and perhaps more
     bint of_positions           # each with a target of its own; else members, which have the same
     bint of_mean                # of the mean of the members' outputs; else the mean of their losses
 
