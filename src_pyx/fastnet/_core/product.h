@@ -52,10 +52,10 @@
 #define ROWS_WORTH_PACKING 48
 #define STRIDE_WORTH_PACKING 512
 
-/* The next panel of B comes into L2 while one is used, if B is so large that it lies farther off, or the caller knows that it does, and so
- * many rows use a panel: dA of (512, 2048) (2048, 2048) 95 to 107 GFLOP/s, with AVX2 60 to 71; of (256, 1000) (784, 1000) 115 to 120 and
- * 80 to 87. Forward, AVX-512 gains nothing there; (128, 128) (128, 512), of many such weights, 131 to 143, and dA 132 to 136. With fewer
- * rows, or weights that are in L2, reading ahead takes longer than it saves: (64, 512) (512, 512) 140 to 131. */
+/* The next panel of B comes into L2 while one is used, if B is so large that it lies farther off, or the caller knows that it does,
+ * and so many rows use a panel: dA of (512, 2048) (2048, 2048) 95 to 107 GFLOP/s, with AVX2 60 to 71; of (256, 1000) (784, 1000)
+ * 115 to 120 and 80 to 87. Forward, AVX-512 gains nothing there; (128, 128) (128, 512), of many such weights, 131 to 143, and dA
+ * 132 to 136. With fewer rows, or weights that are in L2, reading ahead takes longer than it saves: (64, 512) (512, 512) 140 to 131. */
 #define ROWS_WORTH_FETCHING 128
 #define BYTES_WORTH_FETCHING (1 << 20)
 
@@ -80,8 +80,8 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define HAVE_OWN_PRODUCT 1
 
-/* Squares of vectors of 16 bytes are transposed in registers: 4 x 4 floats, 2 x 2 doubles; of floats in AVX, of 32 bytes. With these, dA of
- * (128, 512) (128, 512) takes 0.95 of the time. */
+/* Squares of vectors of 16 bytes are transposed in registers: 4 x 4 floats, 2 x 2 doubles; of floats in AVX, of 32 bytes. With these,
+ * dA of (128, 512) (128, 512) takes 0.95 of the time. */
 typedef float small_f __attribute__((vector_size(16), aligned(4), may_alias));
 typedef double small_d __attribute__((vector_size(16), aligned(8), may_alias));
 
@@ -152,7 +152,9 @@ FN_INLINE void transpose_large_f(const float *from, ptrdiff_t from_row, float *t
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) { /* columns i and i + 4 of rows 0 to 3, and of 4 to 7 */
         const int pair = i / 2;
-#define COLUMNS(first)     (i % 2 ? SHUFFLE8(pairs[first + pair], pairs[first + pair + 2], 2, 3, 10, 11, 6, 7, 14, 15)            : SHUFFLE8(pairs[first + pair], pairs[first + pair + 2], 0, 1, 8, 9, 4, 5, 12, 13))
+#define COLUMNS(first) \
+    (i % 2 ? SHUFFLE8(pairs[first + pair], pairs[first + pair + 2], 2, 3, 10, 11, 6, 7, 14, 15) \
+           : SHUFFLE8(pairs[first + pair], pairs[first + pair + 2], 0, 1, 8, 9, 4, 5, 12, 13))
         fours[i] = COLUMNS(0);
         fours[i + 4] = COLUMNS(4);
 #undef COLUMNS
