@@ -72,7 +72,21 @@ static void word_sleep(const int *word, int value, long long nanoseconds)
 static void word_wake(const int *word) { syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0); }
 
 static int calls_on_core[CPU_SETSIZE];   /* that began there and run */
-static __thread int core_of_my_call = -1;
+
+/* Where this thread's call began, plus one; 0: it has none. For a variable of the thread the first look at it would allocate memory, and
+ * for that 64 MB of a helper's address space. */
+static pthread_key_t own_core;
+static int has_own_core;
+
+static void cores_prepare(void) { has_own_core = pthread_key_create(&own_core, NULL) == 0; }
+
+static int core_of_my_call(void) { return has_own_core ? (int)(ptrdiff_t)pthread_getspecific(own_core) - 1 : -1; }
+
+static void note_core_of_my_call(int core)
+{
+    if (has_own_core)
+        pthread_setspecific(own_core, (void *)(ptrdiff_t)(core + 1));
+}
 
 static int core_here(void)
 {
@@ -82,7 +96,7 @@ static int core_here(void)
 
 static int others_call_on(int core)
 {
-    return __atomic_load_n(&calls_on_core[core], __ATOMIC_RELAXED) > (core == core_of_my_call);
+    return __atomic_load_n(&calls_on_core[core], __ATOMIC_RELAXED) > (core == core_of_my_call());
 }
 
 /* If this thread is on this core, go to one where no call of another thread is, if it may use one. */
@@ -109,20 +123,21 @@ static void call_takes_core(void)
     }
     if (core >= 0)
         __atomic_fetch_add(&calls_on_core[core], 1, __ATOMIC_RELAXED);
-    core_of_my_call = core;
+    note_core_of_my_call(core);
 }
 
 static void call_gives_core_back(void)
 {
-    if (core_of_my_call >= 0)
-        __atomic_fetch_sub(&calls_on_core[core_of_my_call], 1, __ATOMIC_RELAXED);
-    core_of_my_call = -1;
+    const int core = core_of_my_call();
+    if (core >= 0)
+        __atomic_fetch_sub(&calls_on_core[core], 1, __ATOMIC_RELAXED);
+    note_core_of_my_call(-1);
 }
 
 static void cores_forget(void)
 {
     memset(calls_on_core, 0, sizeof calls_on_core);
-    core_of_my_call = -1;
+    note_core_of_my_call(-1);
 }
 #else
 static void word_sleep(const int *word, int value, long long nanoseconds)
@@ -138,6 +153,7 @@ static void leave_core(int core) { (void)core; }
 static void call_takes_core(void) {}
 static void call_gives_core_back(void) {}
 static void cores_forget(void) {}
+static void cores_prepare(void) {}
 #endif
 
 /* Whether a word loses this value while it is watched for the time that a wake-up takes. */
@@ -232,7 +248,11 @@ static void helpers_forget(void)
     forks++;
 }
 
-static void helpers_prepare(void) { pthread_atfork(NULL, NULL, helpers_forget); }
+static void helpers_prepare(void)
+{
+    pthread_atfork(NULL, NULL, helpers_forget);
+    cores_prepare();
+}
 
 static Team *helper_awaits_team(Helper *self)
 {
