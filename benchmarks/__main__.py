@@ -11,8 +11,8 @@ from benchmarks._environment import header, restart_without_forced_kernels
 
 #: The groups that measure speed, those of a quick run, and all groups.
 SPEED = (
-    *("train", "inference", "trees", "variants", "parallel", "startup", "scaling", "kernels", "steps", "ensembles", "layers"),
-    *("interrupt", "load"),
+    *("train", "inference", "trees", "variants", "parallel", "many", "startup", "scaling", "kernels", "steps", "ensembles"),
+    *("layers", "interrupt", "load"),
 )
 QUICK = ("train", "inference")
 #: Those that measure accuracy, on real data, or take long, and those of several processes and of data larger than memory.

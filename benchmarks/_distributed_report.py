@@ -47,9 +47,9 @@ def outofcore(results: dict[str, Any], name: str) -> dict[str, str]:
     return {"speed": _of_part(results, "outofcore", name, None)}
 
 
-def parallel(results: dict[str, Any], name: str) -> dict[str, str]:
-    """The table of many fits of the group `parallel`."""
-    return {"many": _of_part(results, "parallel", name, "many")}
+def many(results: dict[str, Any], name: str) -> dict[str, str]:
+    """The table of the group `many`."""
+    return {"fits": _of_part(results, "many", name, None)}
 
 
 def _of_part(results: dict[str, Any], group: str, name: str, part: str | None) -> str:

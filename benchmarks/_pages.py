@@ -25,7 +25,7 @@ TABLES: dict[str, Callable[[dict[str, Any], str], dict[str, str]]] = {
     "distributed": _distributed_report.tables,
     "shards": _distributed_report.shards,
     "outofcore": _distributed_report.outofcore,
-    "parallel": _distributed_report.parallel,
+    "many": _distributed_report.many,
 }
 _PLACE = re.compile(rf"(<!-- ({'|'.join(TABLES)}): (.+?) -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""Simultaneous fits: two in Python threads, a grid search with two jobs, many of small networks; and what the cores allow."""
+"""Simultaneous fits: two in Python threads, a grid search with two jobs; and what the cores allow."""
 
 from __future__ import annotations
 
@@ -8,22 +8,15 @@ from typing import Any
 from benchmarks import train
 from benchmarks._pool import Entry, Pool, fastnet
 from benchmarks._results import check, ratios, row
-from benchmarks._tasks import Concurrent, Gemm, Many, Training
+from benchmarks._tasks import Concurrent, Gemm
 
 TITLE = "Fits side by side"
-
-#: Small networks, how many fits of each there are, and of how many epochs.
-SMALL = (
-    (Training("tiny", 500, 20, (16,), 2, 32), 100, 3),
-    (Training("small", 2_000, 20, (64, 64), 2, 32), 20, 5),
-)  # fmt: skip
-
 
 def run(pool: Pool, shape: str = "med") -> dict[str, Any]:
     task = next(task for task in train.SHAPES if task.name == shape)
     if pool.options.quick:
         task = replace(task, n_rows=task.n_rows // 5)
-    return {"rows": [_cores(pool), _fits(pool, task), *_many_fits(pool), _grid_search(pool, task)]}
+    return {"rows": [_cores(pool), _fits(pool, task), _grid_search(pool, task)]}
 
 
 def _cores(pool: Pool) -> dict[str, Any]:
@@ -42,20 +35,6 @@ def _fits(pool: Pool, task: Any) -> dict[str, Any]:
     result = row(f"{task.name}, two fits", "ms per epoch", 1e3, series, [check("throughput of two / of one", throughput, 1.85)])
     pool.report(result)
     return result
-
-
-def _many_fits(pool: Pool) -> list[dict[str, Any]]:
-    results = []
-    for task, fits, epochs in SMALL:
-        entries = [
-            fastnet(Many(task, fits, epochs, together), label) for label, together in (("loop", False), ("fit_many", True))
-        ]
-        series = pool.compare(entries)
-        gain = check("loop / fit_many", ratios(series["loop"], series["fit_many"]), 1.8)
-        name = f"{fits} fits of {'-'.join(map(str, task.sizes))} to {task.n_rows} rows, {epochs} epochs"
-        results.append(row(name, "ms", 1e3, series, [gain], part="many"))
-        pool.report(results[-1])
-    return results
 
 
 def _grid_search(pool: Pool, task: Any) -> dict[str, Any]:

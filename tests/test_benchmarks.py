@@ -224,7 +224,7 @@ class TestReport:
         assert not results["options"]["quick"]
         assert not set(FORCING) & set(results["environment"]["variables"])
         assert _report.markdown(results)
-        elsewhere = {*ON_REQUEST, "ensembles", "layers", "parallel"}
+        elsewhere = {*ON_REQUEST, "ensembles", "layers", "many"}
         assert set(results["groups"]) <= elsewhere or _report.readme_tables(results, path.name)
 
     @pytest.mark.parametrize("marker", ["benchmark table", "LightGBM table"])
