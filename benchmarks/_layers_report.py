@@ -1,4 +1,4 @@
-"""The documentation's tables of convolutional and recurrent networks."""
+"""The documentation's tables of convolutional and recurrent networks, and of ensembles."""
 
 from __future__ import annotations
 
@@ -15,13 +15,25 @@ def tables(results: dict[str, Any], name: str) -> dict[str, str]:
     rows = results["groups"]["layers"]["rows"]
     training = [row for row in rows if row["unit"] == LayerTraining.unit]
     predictions = [row for row in rows if row["unit"] == LayerInference.unit]
-    env = results["environment"]
-    about = f"{env['cores']} cores of {env['cpu']}; median of {results['options']['rounds']} interleaved rounds (least to most)."
-    source = f"{about} Source: `benchmarks/results/{name}`."
+    source = _source(results, name)
     return {
         "training": "\n".join([*_lines(training, "network, threads", ("PyTorch", "JAX")), "", source]),
         "predictions": "\n".join([*_lines(predictions, "network", ("ONNX Runtime",)), "", source]),
     }
+
+
+def ensembles(results: dict[str, Any], name: str) -> dict[str, str]:
+    """The time of k fits as a multiple of that of an ensemble, for each kind."""
+    rows = results["groups"]["ensembles"]["rows"]
+    kinds = [check["what"].split(" / ")[1] for check in rows[0]["checks"]]
+    cells = [(row["name"], *map(figure, row["checks"])) for row in rows]
+    return {"gains": "\n".join([*table_lines(("members, threads", *kinds), cells), "", _source(results, name)])}
+
+
+def _source(results: dict[str, Any], name: str) -> str:
+    env = results["environment"]
+    about = f"{env['cores']} cores of {env['cpu']}; median of {results['options']['rounds']} interleaved rounds (least to most)."
+    return f"{about} Source: `benchmarks/results/{name}`."
 
 
 def _lines(rows: Sequence[dict[str, Any]], what: str, peers: tuple[str, ...]) -> list[str]:

@@ -22,6 +22,7 @@ TABLES: dict[str, Callable[[dict[str, Any], str], dict[str, str]]] = {
     "realmlp_time": _realmlp_report.fits,
     "series": _series_report.tables,
     "layers": _layers_report.tables,
+    "ensembles": _layers_report.ensembles,
     "distributed": _distributed_report.tables,
     "shards": _distributed_report.shards,
     "outofcore": _distributed_report.outofcore,
