@@ -126,6 +126,10 @@ class Pool:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.end_workers()
+
+    def end_workers(self) -> None:
+        """End the processes, which the next comparison starts anew."""
         while self._workers:
             self._workers.popitem()[1].close()
 
