@@ -270,7 +270,8 @@ class RoundsSession(Session):
         ends = np.unique(np.minimum(np.arange(self._rounds + 1) * self.steps_per_epoch // self._rounds, n_batches))
         network = self.network
         structure = network.layers, network._inputs, network._together
-        options = {**self._shard_options, "learning_rate": Scaled(self.schedule, len(self._shards.sizes))}
+        rate = Scaled(self.schedule, len(self._shards.sizes))
+        options = {**self._shard_options, "learning_rate": rate, "schedules": self._scheduled}  # which know the end of the run
         rounds = [
             Round(structure, options, self._sampler, self.epoch, self._step, (int(first), int(last)))
             for first, last in pairwise(ends)
