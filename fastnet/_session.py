@@ -14,7 +14,7 @@ from fastnet import _checks, _data, _factors, _identity, losses, optimizers, run
 from fastnet._checks import Seed
 from fastnet._objective import form_of, loss_of
 from fastnet._sampling import Sampler, Sampling
-from fastnet._trainers import trainer_of
+from fastnet._trainers import plans_of, trainer_of
 from fastnet.augment import core_form as augmentation_of
 from fastnet.exceptions import DivergenceError
 from fastnet.history import History
@@ -194,9 +194,11 @@ class Session:
         self._scheduled = _factors.scheduled(schedules)
         self._loss, self._optimizer = loss, optimizer
         self._last_finite = network.params.copy()
+        most_norm = 0.0 if max_grad_norm is None else _checks.real(max_grad_norm, "max_grad_norm", above=0.0)
         self._new_trainer = partial(
             trainer_of,
             network,
+            plans_of(network, self.batch_size, most_norm),
             form_of(network, loss),
             batch_size=self.batch_size,
             optimizer=optimizer.code,
@@ -205,7 +207,7 @@ class Session:
             l2=_checks.real(l2, "l2", minimum=0.0),
             l2_per_batch=l2_per_batch,
             weight_decay=_checks.real(weight_decay, "weight_decay", minimum=0.0) or optimizer.decay(),
-            max_grad_norm=0.0 if max_grad_norm is None else _checks.real(max_grad_norm, "max_grad_norm", above=0.0),
+            max_grad_norm=most_norm,
             track_grad_norm=self._tracks_norm,
             rate_factors=_factors.by_segment(network, learning_rate_factors, "learning_rate_factors"),
             decay_factors=_factors.by_segment(network, decay_factors, "decay_factors"),

@@ -40,14 +40,22 @@ class Apart:
 
 
 def trainer_of(
-    network: Network, loss: tuple[Any, ...], *, batch_size: int, n_threads: int, max_grad_norm: float, **options: Any
+    network: Network, plans: list[core.Plan], loss: tuple[Any, ...], *, n_threads: int, **options: Any
 ) -> core.Trainer | Apart:
-    """What trains a network with this loss, in the core's form; the options are those of `Trainer`."""
-    options |= {"batch_size": batch_size, "max_grad_norm": max_grad_norm}
-    if max_grad_norm > 0 or "exchange" in options or not members_train_apart(network, batch_size):
+    """What trains a network, given its `plans_of`, with this loss in the core's form; the options are those of `Trainer`."""
+    if len(plans) == 1 or "exchange" in options:
         return core.Trainer(network._plan, network.params, loss, n_threads=n_threads, **options)
-    trainers = tuple(core.Trainer(plan, network.params, loss, n_threads=1, **options) for plan in _group_plans(network))
-    return Apart(trainers, n_threads)
+    return Apart(tuple(core.Trainer(plan, network.params, loss, n_threads=1, **options) for plan in plans), n_threads)
+
+
+def plans_of(network: Network, batch_size: int, max_grad_norm: float) -> list[core.Plan]:
+    """The plan of a network, or those of the groups of its members that train apart, unless the norm of all gradients counts."""
+    if max_grad_norm > 0 or not members_train_apart(network, batch_size):
+        return [network._plan]
+    n_members = network.n_members
+    groups = np.array_split(np.arange(n_members), min(n_members, _MOST_GROUPS))
+    graphs = {n: Graph.of_group(network.layers, network._inputs, n) for n in {len(group) for group in groups}}
+    return [graphs[len(group)].plan((int(group[0]), n_members)) for group in groups]
 
 
 def members_train_apart(network: Network, batch_size: int) -> bool:
@@ -64,10 +72,3 @@ def members_train_apart(network: Network, batch_size: int) -> bool:
             for number, node in enumerate(graph.nodes, 1)
         )
     )
-
-
-def _group_plans(network: Network) -> list[core.Plan]:
-    n_members = network.n_members
-    groups = np.array_split(np.arange(n_members), min(n_members, _MOST_GROUPS))
-    graphs = {n: Graph.of_group(network.layers, network._inputs, n) for n in {len(group) for group in groups}}
-    return [graphs[len(group)].plan((int(group[0]), n_members)) for group in groups]
