@@ -172,6 +172,15 @@ def test_own_product_of_every_number_of_columns(core, dtype, rng, transpose_a, t
 
 
 @pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_own_product_of_every_depth(core, dtype, rng, transpose_a, transpose_b):
+    """Steps of the sum that come four at a time, and the rest; sums of one or two steps."""
+    for k in range(1, 15):
+        for m, n in ((1, 16), (5, 33), (13, 40), (60, 64)):
+            check_product(core, rng, dtype, m, k, n, transpose_a, transpose_b, accumulate=bool(k % 2 ^ m % 2), blas=False)
+
+
+@pytest.mark.parametrize("transpose_a", [False, True])
 def test_own_product_of_every_number_of_rows(core, dtype, rng, transpose_a):
     """Whole blocks, and last rows that are too few for one. A row has the same bits, however many others there are."""
     A, B = (rng.standard_normal(shape).astype(dtype) for shape in ((60, 37), (37, 20)))

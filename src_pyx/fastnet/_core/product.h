@@ -2,7 +2,7 @@
  *
  *     C (m, n) = A (m, k) B (k, n)  [+ bias on each row | + C]
  *
- * C has contiguous rows; A and B have any strides, so that A^T B and A B^T are the same call. Columns of B are taken in
+ * C has contiguous rows; A and B have contiguous rows or columns, so that A^T B and A B^T are the same call. Columns of B are taken in
  * panels of two vectors. A panel is read where it lies when its rows are contiguous and few rows of A use it; otherwise it is
  * copied first (and transposed if need be) into a buffer that fits L1. Of the last columns, too few for a panel, one vector and two
  * overlapping ones are made. Fewer than a vector are dot products, or if k is short computed beside zeros. A is
@@ -79,6 +79,16 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define HAVE_OWN_PRODUCT 1
+
+/* With AVX2, four steps of the sum over k at a time, and multiply-adds in place: left to GCC, sums move from register to register. With
+ * 21.5 instructions for twelve multiply-adds instead of 27, products are 1.06 to 1.25 times as fast while a shared Zen 3 gives them two
+ * thirds of its peak, as if another thread took every other turn of its decoder; near the peak, as fast. With SSE2, 0.76. */
+#if defined(__FMA__) && defined(__x86_64__) && !defined(__AVX512F__)
+#define FOUR_STEPS 1
+#define MULTIPLY_ADD(sum, x, b) __asm__(FMA_NAME " %2, %1, %0" : "+x"(sum) : "x"(x), "x"(b))
+#else
+#define FOUR_STEPS 0
+#endif
 
 /* Squares of vectors of 16 bytes are transposed in registers: 4 x 4 floats, 2 x 2 doubles; of floats in AVX, of 32 bytes. With these,
  * dA of (128, 512) (128, 512) takes 0.95 of the time. */
@@ -173,14 +183,18 @@ enum { large_d = 2 };
 #define transpose_large_d transpose_d
 #define REAL float
 #define NAME(x) x##f
+#define FMA_NAME "vfmadd231ps"
 #include "product_body.h"
 #undef REAL
 #undef NAME
+#undef FMA_NAME
 #define REAL double
 #define NAME(x) x##d
+#define FMA_NAME "vfmadd231pd"
 #include "product_body.h"
 #undef REAL
 #undef NAME
+#undef FMA_NAME
 #else
 #define HAVE_OWN_PRODUCT 0
 #define PLAIN_PRODUCTS(REAL, product, row_product, column_sums) \
