@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import dask
@@ -46,6 +47,39 @@ class Engine:
         """The same values, computed and kept by the workers, which compute them again where one is lost."""
         return list(dask.persist(*values) if self._client is None else self._client.persist(list(values)))
 
+    def spread(self, values: Sequence[Delayed]) -> None:
+        """See that each worker has as many of some persisted values as its threads are of all.
+
+        Tasks go to the workers that have their data. Dask's scheduler may have had one worker make most of the values, as it has
+        what they are made of, and that worker would do most of the work.
+        """
+        if self._client is None:
+            return
+        from distributed import futures_of
+
+        futures = futures_of(list(values))
+        for future in futures:
+            self._wait(future)
+        threads, holders = self._client.nthreads(), self._client.who_has(futures)
+        free = {address: len(futures) * n / sum(threads.values()) for address, n in threads.items()}
+        to_move = []
+        for future in futures:
+            having_room = [address for address in holders[future.key] if free.get(address, 0) > 0]
+            if having_room:
+                free[max(having_room, key=free.__getitem__)] -= 1
+            elif free and holders[future.key]:  # else it has failed, or is made again
+                to_move.append(future)
+        moves = []
+        for future in to_move:
+            place = max(free, key=free.__getitem__)
+            free[place] -= 1
+            moves.append((place, self._client.submit(_fetched, future, workers=[place], allow_other_workers=True, pure=False)))
+        for place, move in moves:
+            # A task for a worker that was lost may wait for it for ever, although others may do it.
+            while not move.done() and place in self._client.nthreads():
+                with suppress(TimeoutError):
+                    move.exception(timeout=INTERVAL)
+
     def compute(self, value: Delayed) -> Any:
         """The value itself."""
         if self._client is None:
@@ -72,6 +106,10 @@ class Engine:
                 without_workers = 0.0 if self._client.nthreads() else without_workers + INTERVAL
             if without_workers >= PATIENCE:
                 raise WorkerError(f"All workers were lost, and none has come back in {PATIENCE:g} seconds.")
+
+
+def _fetched(value: Any) -> None:
+    """A worker that runs this has the value, and the one that had it before may let it go."""
 
 
 def _current_client() -> Any:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import numpy as np
 from dask.delayed import Delayed, delayed
+from dask.highlevelgraph import HighLevelGraph
 
 from fastnet import _checks, _core
 from fastnet._lbfgs import Objective
@@ -85,11 +86,17 @@ class Shards:
 
     def run(self, rounds: Sequence[Round], start: Model) -> Model:
         """The model after these rounds."""
-        models = [delayed(start, traverse=False)]
+        self._engine.spread(self._shards)
+        first, last = delayed(start, traverse=False), f"average-{uuid4().hex}"
+        tasks: dict[str, tuple[Any, ...]] = {}  # for which `delayed` takes milliseconds each
+        models = [first.key]
         for number, work in enumerate(rounds, 1):
-            of_shard = delayed(partial(train, work), traverse=False)
-            models = [of_shard(i, shard, models, dask_key_name=_key(work, number, i)) for i, shard in enumerate(self._shards)]
-        return cast(Model, self._engine.compute(delayed(average)(models)))
+            of_shard, trained = partial(train, work), [_key(work, number, i) for i in range(len(self._shards))]
+            tasks |= {key: (of_shard, i, self._shards[i].key, models) for i, key in enumerate(trained)}
+            models = trained
+        tasks[last] = average, models
+        graph = HighLevelGraph.from_collections(last, tasks, [first, *self._shards])
+        return cast(Model, self._engine.compute(Delayed(last, graph)))
 
     def objective(self, loss: Loss, n_threads: int | None) -> tuple[Objective, float]:
         """The mean loss of all rows, each evaluation of which is one graph; and their weight."""
@@ -98,6 +105,7 @@ class Shards:
         terms = [(shard, weight / total) for shard, weight in zip(self._shards, weights, strict=True) if weight]
 
         def objective(network: Network, out: np.ndarray) -> float:
+            self._engine.spread(self._shards)
             sent = delayed((network.layers, network._inputs, network.params.copy(), network._together), traverse=False)
             found = self._engine.compute(delayed([delayed(_term)(sent, loss, shard, n_threads or 1) for shard, _ in terms]))
             common_level([term.level for term in found])
@@ -132,5 +140,5 @@ def _term(structure: tuple[Any, ...], loss: Loss, shard: Shard, n_threads: int) 
 
 
 def _key(work: Round, number: int, shard: int) -> str:
-    """Name of a task, which Dask's dashboard and errors show."""
-    return f"fastnet epoch {work.epoch + 1} round {number} shard {shard}-{uuid4().hex}"
+    """Name of a task, which errors show. Up to the hyphen all have the same, for which Dask remembers how long they take."""
+    return f"fastnet-epoch {work.epoch + 1} round {number} shard {shard} {uuid4().hex}"

@@ -127,7 +127,7 @@ class TestProcesses:
 
     def test_work_that_kills_every_worker_ends_with_an_error(self, processes, tmp_path):
         model = classifier(client=with_workers(processes, 1), learning_rate=Rate(tmp_path, at=15, forever=True))
-        with pytest.raises(WorkerError, match=r"fastnet epoch 2 round 5 shard \d.*allowed-failures"):
+        with pytest.raises(WorkerError, match=r"fastnet-epoch 2 round 5 shard \d.*allowed-failures"):
             soon(fitted, model, *arrays()[:2])
         assert not hasattr(model, "coefs_")
 
@@ -150,6 +150,18 @@ class TestClient:
         np.testing.assert_array_equal(parameters(models[0]), expected)
         np.testing.assert_array_equal(parameters(models[2]), expected)
         assert not np.array_equal(parameters(models[1]), expected)
+
+    def test_shards_are_spread_over_the_workers(self, client):
+        first, second = client.nthreads()
+        with dask.annotate(workers=[first]):
+            shards = client.persist([dask.delayed(np.full, pure=False)(10, number) for number in range(5)])
+        Engine(client).spread(shards)
+        held = client.who_has(shards)
+        assert all(first in where for where in held.values())
+        assert sum(second in where for where in held.values()) == 2
+
+    def test_shards_that_cannot_be_made_are_not_waited_for(self, client):
+        Engine(client).spread(client.persist([dask.delayed(len, pure=False)(5), dask.delayed(len, pure=False)([])]))
 
     def test_a_cluster_that_loses_all_workers(self, client, monkeypatch):
         class Leave(fn.Callback):
