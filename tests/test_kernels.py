@@ -207,6 +207,19 @@ def test_own_product_of_few_columns(core, dtype, rng):
                 assert np.array_equal(alone, whole[r : r + 1])
 
 
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_panels_made_for_many_products(core, dtype, rng, transpose_b):
+    """The bits of the product that makes its own: whole panels and narrower ones, one and two passes over k."""
+    for n in (*range(1, 50), 100):
+        m, k = int(rng.choice([1, 2, 5, 6, 8, 13, 32])), int(rng.choice([1, 3, 15, 16, 31, 32, 37, 256, 300]))
+        A, B, C = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (n, k) if transpose_b else (k, n), (m, n)))
+        for accumulate in (False, True):
+            own, by_panels = C.copy(), C.copy()
+            core.product(A, B, own, False, transpose_b, accumulate=accumulate, blas=False)
+            core.product(A, B, by_panels, False, transpose_b, accumulate=accumulate, blas=False, panels=True)
+            assert np.array_equal(by_panels, own), (m, n, k)
+
+
 def test_own_product_of_small_squares(core, dtype, rng):
     """Products that may be made transposed, by products that may be too: rows and columns about a vector, or a piece more."""
     for m in (*range(2, 26), 129, 138, 140):

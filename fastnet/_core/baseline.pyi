@@ -151,4 +151,5 @@ def product(
     *,
     accumulate: bool = False,
     blas: bool | None = None,
+    panels: bool = False,
 ) -> None: ...

@@ -124,8 +124,9 @@ def apply_derivative(int code, double alpha, cnp.ndarray Z not None, cnp.ndarray
 
 
 def product(cnp.ndarray A not None, cnp.ndarray B not None, cnp.ndarray C not None, bint transpose_a=False, bint transpose_b=False,
-            *, bint accumulate=False, blas=None):
-    """C (m, n) = op(A) op(B) [+ C]; blas=True or False chooses the code, None leaves it to the size of B as training does."""
+            *, bint accumulate=False, blas=None, bint panels=False):
+    """C (m, n) = op(A) op(B) [+ C]; blas=True or False chooses the code, None leaves it to the size of B as training does. With
+    `panels`, an own product reads panels of op(B) that are made for many products, and A cannot be transposed."""
     cdef int width = cnp.PyArray_TYPE(C)
     cdef Py_ssize_t m = C.shape[0], n = C.shape[1], k = A.shape[0] if transpose_a else A.shape[1]
     cdef Py_ssize_t a_row = A.shape[1], b_row = B.shape[1]
@@ -136,21 +137,29 @@ def product(cnp.ndarray A not None, cnp.ndarray B not None, cnp.ndarray C not No
     cdef void* c = check(C, width, "C", (m, n), True)
     cdef bint by_blas = blas if blas is not None else not own_product(k, n)
     cdef cnp.ndarray scratch = np.empty(PANEL_BYTES, dtype=np.uint8)
+    cdef cnp.ndarray made = np.empty(size_of_panels(n, k) if panels else 0, C.dtype)
     cdef void* panel = cnp.PyArray_DATA(scratch)
+    cdef void* all_panels = cnp.PyArray_DATA(made) if panels else NULL
+    if panels and (transpose_a or by_blas):
+        raise ValueError("panels are for products with blas=False that do not transpose A")
     if not by_blas and not HAVE_OWN_PRODUCT:
         raise NotImplementedError("this build has no products of its own: its compiler has no vector extensions")
     with nogil:
         if width == cnp.NPY_FLOAT:
             one_product[float](m, n, k, <float*> a, a_row, transpose_a, <float*> b, b_row, transpose_b, <float*> c, accumulate, by_blas,
-                               <float*> panel)
+                               <float*> panel, <float*> all_panels)
         else:
             one_product[double](m, n, k, <double*> a, a_row, transpose_a, <double*> b, b_row, transpose_b, <double*> c, accumulate,
-                                by_blas, <double*> panel)
+                                by_blas, <double*> panel, <double*> all_panels)
 
 
 cdef void one_product(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, bint transpose_a, const real* b,
-                      Py_ssize_t b_row, bint transpose_b, real* c, bint accumulate, bint by_blas, real* panel) noexcept nogil:
-    if by_blas:
+                      Py_ssize_t b_row, bint transpose_b, real* c, bint accumulate, bint by_blas, real* panel,
+                      real* panels) noexcept nogil:
+    if panels != NULL:
+        make_panels(n, k, b, 1 if transpose_b else b_row, b_row if transpose_b else 1, panels)
+        by_panels(m, n, k, a, a_row, panels, c, n, <real*> NULL, accumulate, panel)
+    elif by_blas:
         gemm(b"T" if transpose_b else b"N", b"T" if transpose_a else b"N", <int> n, <int> m, <int> k, b, <int> b_row, a, <int> a_row,
              <real> accumulate, c, <int> n)
     else:

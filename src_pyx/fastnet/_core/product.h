@@ -47,6 +47,9 @@
 #define SLICE_BYTES (264 * DEPTH * sizeof(float))
 #define PANEL_BYTES (DEPTH * 2 * VECTOR_BYTES + SLICE_BYTES)
 
+/* Numbers, of either dtype, that the panels of (k, n) take. */
+static ptrdiff_t size_of_panels(ptrdiff_t n, ptrdiff_t k) { return (n + 2 * VECTOR_BYTES / (ptrdiff_t)sizeof(float)) * k; }
+
 /* From this many rows of A on, copying a panel of B pays for itself; and always where B's rows are so far apart that
  * reading them would miss the TLB. Measured with benchmarks/kernels.py. */
 #define ROWS_WORTH_PACKING 48
@@ -197,7 +200,7 @@ enum { large_d = 2 };
 #undef FMA_NAME
 #else
 #define HAVE_OWN_PRODUCT 0
-#define PLAIN_PRODUCTS(REAL, product, row_product, column_sums) \
+#define PLAIN_PRODUCTS(REAL, product, make_panels, panels_product, row_product, column_sums) \
     static void product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b, \
                         ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, int is_far, \
                         REAL *panel) \
@@ -212,6 +215,17 @@ enum { large_d = 2 };
                 c[i * c_row + j] = sum; \
             } \
     } \
+    static void make_panels(ptrdiff_t n, ptrdiff_t k, const REAL *b, ptrdiff_t b_row, ptrdiff_t b_col, REAL *panels) \
+    { \
+        for (ptrdiff_t p = 0; p < k; p++) \
+            for (ptrdiff_t j = 0; j < n; j++) \
+                panels[p * n + j] = b[p * b_row + j * b_col]; \
+    } \
+    static void panels_product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, const REAL *panels, REAL *c, \
+                               ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel) \
+    { \
+        product(m, n, k, a, a_row, 1, panels, n, 1, c, c_row, bias, accumulate, 0, panel); \
+    } \
     static void row_product(ptrdiff_t n, ptrdiff_t k, const REAL *a, const REAL *b, const REAL *bias, REAL *c) \
     { \
         product(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, 0, NULL); \
@@ -221,7 +235,7 @@ enum { large_d = 2 };
         const REAL one = 1; \
         product(1, n, k, &one, 0, 0, b, n, 1, c, n, NULL, accumulate, 0, NULL); \
     }
-PLAIN_PRODUCTS(float, productf, row_productf, column_sumsf)
-PLAIN_PRODUCTS(double, productd, row_productd, column_sumsd)
+PLAIN_PRODUCTS(float, productf, make_panelsf, panels_productf, row_productf, column_sumsf)
+PLAIN_PRODUCTS(double, productd, make_panelsd, panels_productd, row_productd, column_sumsd)
 #endif
 #endif

@@ -10,6 +10,13 @@ cdef extern from "product.h" nogil:
     void productd(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* a, Py_ssize_t a_row, Py_ssize_t a_col, const double* b,
                   Py_ssize_t b_row, Py_ssize_t b_col, double* c, Py_ssize_t c_row, const double* bias, bint accumulate,
                   bint is_far, double* panel)
+    Py_ssize_t size_of_panels(Py_ssize_t n, Py_ssize_t k)
+    void make_panelsf(Py_ssize_t n, Py_ssize_t k, const float* b, Py_ssize_t b_row, Py_ssize_t b_col, float* panels)
+    void make_panelsd(Py_ssize_t n, Py_ssize_t k, const double* b, Py_ssize_t b_row, Py_ssize_t b_col, double* panels)
+    void panels_productf(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t a_row, const float* panels, float* c,
+                         Py_ssize_t c_row, const float* bias, bint accumulate, float* panel)
+    void panels_productd(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* a, Py_ssize_t a_row, const double* panels, double* c,
+                         Py_ssize_t c_row, const double* bias, bint accumulate, double* panel)
     void row_productf(Py_ssize_t n, Py_ssize_t k, const float* a, const float* b, const float* bias, float* c)
     void row_productd(Py_ssize_t n, Py_ssize_t k, const double* a, const double* b, const double* bias, double* c)
     void column_sumsf(Py_ssize_t n, Py_ssize_t k, const float* b, float* c, bint accumulate)
@@ -55,6 +62,23 @@ cdef inline void own_by(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a,
         productf(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, is_far, panel)
     else:
         productd(m, n, k, a, a_row, a_col, b, b_row, b_col, c, c_row, bias, accumulate, is_far, panel)
+
+
+cdef inline void make_panels(Py_ssize_t n, Py_ssize_t k, const real* b, Py_ssize_t b_row, Py_ssize_t b_col, real* panels) noexcept nogil:
+    """B (k, n) as `by_panels` takes it: worth while for a B that many products of a few rows read."""
+    if real is float:
+        make_panelsf(n, k, b, b_row, b_col, panels)
+    else:
+        make_panelsd(n, k, b, b_row, b_col, panels)
+
+
+cdef inline void by_panels(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, Py_ssize_t a_row, const real* panels, real* c,
+                           Py_ssize_t c_row, const real* bias, bint accumulate, real* panel) noexcept nogil:
+    """C (m, n) = A (m, k) B, with the panels of B: the bits of `own`."""
+    if real is float:
+        panels_productf(m, n, k, a, a_row, panels, c, c_row, bias, accumulate, panel)
+    else:
+        panels_productd(m, n, k, a, a_row, panels, c, c_row, bias, accumulate, panel)
 
 
 cdef Py_ssize_t slice_width(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, const Worker* worker) noexcept nogil:
@@ -126,19 +150,6 @@ cdef void input_gradient(const real* dZ, Py_ssize_t z_row, const real* W, real* 
             gemm(b"T", b"N", <int> min(width, n_in - first), <int> rows, <int> n_out, W + first * n_out, <int> n_out, dZ, <int> z_row,
                  <real> accumulate, dA + first, <int> a_row)
             first += width
-
-
-cdef void transpose(Py_ssize_t rows, Py_ssize_t columns, const real* restrict x, real* restrict to) noexcept nogil:
-    """to (columns, rows) = x^T, by squares that stay in cache."""
-    cdef Py_ssize_t i = 0, j, k, l
-    while i < rows:
-        j = 0
-        while j < columns:
-            for k in range(j, min(j + 16, columns)):
-                for l in range(i, min(i + 16, rows)):
-                    to[k * rows + l] = x[l * columns + k]
-            j += 16
-        i += 16
 
 
 cdef void add_scaled(real* restrict y, const real* restrict x, real factor, Py_ssize_t n) noexcept nogil:

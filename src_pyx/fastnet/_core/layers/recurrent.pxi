@@ -97,8 +97,8 @@ cdef int recurrent_plan(Plan plan, Layer* layer) except -1:
     plan.add_segment(layer, 1, r.gates, WHOLE_TILE)
     if r.cell == GRU_CELL:
         plan.add_segment(layer, 1, r.gates, WHOLE_TILE)
-    plan.room = max(plan.room, ROWS_TOGETHER * (width + r.made + r.units),
-                    r.gates * r.units + COLLECTED * (width + r.slopes + r.channels) + ROWS_TOGETHER * 2 * r.units)
+    plan.room = max(plan.room, ROWS_TOGETHER * (width + r.made + r.units) + size_of_panels(r.gates, width),
+                    COLLECTED * (width + r.slopes + r.channels) + ROWS_TOGETHER * 2 * r.units + size_of_panels(r.units, r.gates))
     plan.needs_panel = True
     return 0
 
@@ -126,19 +126,24 @@ cdef inline Py_ssize_t step_place(const Layer* layer, const RowsTogether* rows, 
 cdef void recurrent_forward(const Layer* layer, const Pass* here, const real* A, real* Z, Worker* worker) noexcept nogil:
     cdef Py_ssize_t first = 0
     cdef RowsTogether rows
+    cdef Recurrence r = recurrence_of(layer)
+    cdef real* panels = NULL                # one row has a product of its own, and of one step they would be read once
+    if here.rows > 1 and r.steps > 1:
+        panels = <real*> worker.room
+        make_panels_of_steps(layer, here, &r, panels)
     while first < here.rows and not ended(worker):
         take_rows_together(layer, here, first, here.rows, &rows, <real*> NULL)
-        rows_through_steps(layer, here, &rows, A, Z, worker)
+        rows_through_steps(layer, here, &rows, A, Z, panels, worker)
         first += rows.n
 
 
 cdef void rows_through_steps(const Layer* layer, const Pass* here, const RowsTogether* rows, const real* A, real* Z,
-                             Worker* worker) noexcept nogil:
+                             const real* panels, Worker* worker) noexcept nogil:
     cdef Recurrence r = recurrence_of(layer)
     cdef Py_ssize_t width = r.channels + r.units, n = rows.n, i, t, place
-    cdef real* xh = <real*> worker.room                     # (n, channels + units)
-    cdef real* made = xh + ROWS_TOGETHER * width            # (n, r.made)
-    cdef real* c = made + ROWS_TOGETHER * r.made            # (n, units)
+    cdef real* xh = <real*> worker.room + size_of_panels(r.gates, width)    # (n, channels + units)
+    cdef real* made = xh + ROWS_TOGETHER * width                            # (n, r.made)
+    cdef real* c = made + ROWS_TOGETHER * r.made                            # (n, units)
     cdef real* kept = kept_rows(layer, here, <real*> NULL)
     cdef real* kept_step = NULL
     begin_states(layer, here, rows, xh, c, Z)
@@ -146,8 +151,9 @@ cdef void rows_through_steps(const Layer* layer, const Pass* here, const RowsTog
         while rows.length[n - 1] <= t:
             n -= 1
         for i in range(n):
-            memcpy(xh + i * width, A + (rows.row[i] * r.steps + step_place(layer, rows, i, t)) * r.channels, r.channels * sizeof(real))
-        step_products(layer, here, &r, xh, made, n, worker)
+            place = rows.row[i] * r.steps + step_place(layer, rows, i, t)
+            copy_row(xh + i * width, A + place * r.channels, r.channels * sizeof(real))
+        step_products(layer, here, &r, xh, made, n, panels, worker)
         for i in range(n):
             place = rows.row[i] * r.steps + step_place(layer, rows, i, t)
             if kept != NULL:
@@ -185,19 +191,39 @@ cdef void copy_states(const Recurrence* r, const real* h, const real* c, real* s
         memcpy(states + r.units, c, r.units * sizeof(real))
 
 
+cdef void make_panels_of_steps(const Layer* layer, const Pass* here, const Recurrence* r, real* panels) noexcept nogil:
+    """Of W and U, for the products of all steps: of a GRU apart, else as one matrix."""
+    cdef const real* W = <const real*> here.params + layer.places[0]
+    cdef const real* U = <const real*> here.params + layer.places[1]
+    if r.cell == GRU_CELL:
+        make_panels(r.gates, r.channels, W, r.gates, 1, panels)
+        make_panels(r.gates, r.units, U, r.gates, 1, panels + size_of_panels(r.gates, r.channels))
+    else:
+        make_panels(r.gates, r.channels + r.units, W, r.gates, 1, panels)
+
+
 cdef void step_products(const Layer* layer, const Pass* here, const Recurrence* r, const real* xh, real* made, Py_ssize_t n,
-                        Worker* worker) noexcept nogil:
+                        const real* panels, Worker* worker) noexcept nogil:
     """P + h U of n rows, or of a GRU P and Q."""
     cdef Py_ssize_t width = r.channels + r.units
     cdef const real* W = <const real*> here.params + layer.places[0]
     cdef const real* U = <const real*> here.params + layer.places[1]
     cdef const real* b = <const real*> here.params + layer.places[2]
     if r.cell == GRU_CELL:
-        forward_product(xh, width, W, b, made, r.made, n, r.channels, r.gates, False, worker)
-        forward_product(xh + r.channels, width, U, <const real*> here.params + layer.places[3], made + r.gates, r.made, n, r.units, r.gates,
-                        False, worker)
+        step_product(xh, width, W, b, panels, made, r.made, n, r.channels, r.gates, worker)
+        step_product(xh + r.channels, width, U, <const real*> here.params + layer.places[3],
+                     panels + size_of_panels(r.gates, r.channels) if panels != NULL else NULL, made + r.gates, r.made, n, r.units,
+                     r.gates, worker)
     else:
-        forward_product(xh, width, W, b, made, r.made, n, width, r.gates, False, worker)
+        step_product(xh, width, W, b, panels, made, r.made, n, width, r.gates, worker)
+
+
+cdef inline void step_product(const real* A, Py_ssize_t a_row, const real* W, const real* b, const real* panels, real* made,
+                              Py_ssize_t made_row, Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, Worker* worker) noexcept nogil:
+    if rows == 1 or panels == NULL:
+        forward_product(A, a_row, W, b, made, made_row, rows, n_in, n_out, False, worker)
+    else:
+        by_panels(rows, n_out, n_in, A, a_row, panels, made, made_row, b, False, <real*> worker.panel)
 
 
 cdef inline void cell_forward(const Recurrence* r, const real* made, real* h, real* c, real* kept) noexcept nogil:
@@ -270,7 +296,7 @@ cdef struct Collection:
     Py_ssize_t place[COLLECTED]     # of its row's positions, counted through all rows
     void* xh                        # (n, channels + units): what the products of the step read
     void* slopes                    # (n, slopes)
-    void* transposed                # U, (gates, units)
+    void* panels                    # of U^T: of a GRU those for the slopes of r and z, and for those of Q of n
     void* dx                        # (n, channels)
 
 
@@ -283,11 +309,11 @@ cdef void recurrent_backward(const Layer* layer, const Pass* here, const real* A
     cdef Collection collected
     cdef real* partial
     collected.n = 0
-    collected.transposed = worker.room
-    collected.xh = <real*> collected.transposed + r.gates * r.units
+    collected.panels = worker.room
+    collected.xh = <real*> collected.panels + size_of_panels(r.units, r.gates)
     collected.slopes = <real*> collected.xh + COLLECTED * width
     collected.dx = <real*> collected.slopes + COLLECTED * r.slopes
-    transpose(r.units, r.gates, <const real*> here.params + layer.places[1], <real*> collected.transposed)
+    make_panels_back(layer, here, &r, <real*> collected.panels)
     while first < here.rows and not ended(worker):
         end = min((here.first + first) // here.group_rows * here.group_rows + here.group_rows - here.first, here.rows)
         partial = <real*> here.partials[layer.number] + (here.first + first) // here.group_rows * layer.partial
@@ -318,7 +344,7 @@ cdef void rows_back_through_steps(const Layer* layer, const Pass* here, const Ro
         for i in range(n):
             collect_step(layer, here, rows, i, t, A, dZ, dh + i * r.units, dc + i * r.units, collected)
         if t > 0:
-            slopes_before(&r, n, <real*> collected.slopes + (collected.n - n) * r.slopes, <real*> collected.transposed, dh, worker)
+            slopes_before(&r, n, <real*> collected.slopes + (collected.n - n) * r.slopes, <real*> collected.panels, dh, worker)
         if ended(worker):
             return
 
@@ -340,8 +366,8 @@ cdef inline void collect_step(const Layer* layer, const Pass* here, const RowsTo
     else:
         memset(xh + r.channels, 0, r.units * sizeof(real))
     if r.cell == LSTM_CELL:
-        lstm_backward(r.units, kept + place * r.kept, kept + before * r.kept + 4 * r.units if t > 0 else NULL, dZ + place * r.units, dh, dc,
-                      slopes)
+        lstm_backward(r.units, kept + place * r.kept, kept + before * r.kept + 4 * r.units if t > 0 else NULL, Z + place * r.units,
+                      dZ + place * r.units, dh, dc, slopes)
     elif r.cell == GRU_CELL:
         gru_backward(r.units, kept + place * r.kept, xh + r.channels, dZ + place * r.units, dh, slopes)
     else:
@@ -350,15 +376,23 @@ cdef inline void collect_step(const Layer* layer, const Pass* here, const RowsTo
     collected.n += 1
 
 
-cdef inline void slopes_before(const Recurrence* r, Py_ssize_t n, const real* slopes, const real* transposed, real* dh,
+cdef void make_panels_back(const Layer* layer, const Pass* here, const Recurrence* r, real* panels) noexcept nogil:
+    cdef const real* U = <const real*> here.params + layer.places[1]
+    cdef Py_ssize_t first = 2 * r.units if r.cell == GRU_CELL else r.gates
+    make_panels(r.units, first, U, 1, r.gates, panels)
+    if first < r.gates:
+        make_panels(r.units, r.gates - first, U + first, 1, r.gates, panels + size_of_panels(r.units, first))
+
+
+cdef inline void slopes_before(const Recurrence* r, Py_ssize_t n, const real* slopes, const real* panels, real* dh,
                                Worker* worker) noexcept nogil:
     """dh of n rows before a step: their slopes times U^T, which of a GRU are added to what is there."""
     if r.cell != GRU_CELL:
-        own(n, r.units, r.gates, slopes, r.slopes, 1, transposed, r.units, 1, dh, r.units, <real*> NULL, False, <real*> worker.panel)
+        by_panels(n, r.units, r.gates, slopes, r.slopes, panels, dh, r.units, <real*> NULL, False, <real*> worker.panel)
         return
-    own(n, r.units, 2 * r.units, slopes, r.slopes, 1, transposed, r.units, 1, dh, r.units, <real*> NULL, True, <real*> worker.panel)
-    own(n, r.units, r.units, slopes + 3 * r.units, r.slopes, 1, transposed + 2 * r.units * r.units, r.units, 1, dh, r.units, <real*> NULL,
-        True, <real*> worker.panel)
+    by_panels(n, r.units, 2 * r.units, slopes, r.slopes, panels, dh, r.units, <real*> NULL, True, <real*> worker.panel)
+    by_panels(n, r.units, r.units, slopes + 3 * r.units, r.slopes, panels + size_of_panels(r.units, 2 * r.units), dh, r.units,
+              <real*> NULL, True, <real*> worker.panel)
 
 
 cdef void add_collected(const Layer* layer, const Pass* here, Collection* collected, real* dA, bint accumulate, real* partial,
@@ -400,17 +434,17 @@ cdef void rnn_backward(int cell, Py_ssize_t n, const real* restrict h, const rea
             slopes[j] = dh[j] + dZ[j] if h[j] > 0 else 0
 
 
-cdef void lstm_backward(Py_ssize_t n, const real* restrict kept, const real* restrict c_before, const real* restrict dZ,
-                        const real* restrict dh, real* restrict dc, real* restrict slopes) noexcept nogil:
+cdef void lstm_backward(Py_ssize_t n, const real* restrict kept, const real* restrict c_before, const real* restrict h,
+                        const real* restrict dZ, const real* restrict dh, real* restrict dc, real* restrict slopes) noexcept nogil:
     """`c_before` is NULL in the first step."""
     cdef Py_ssize_t j
-    cdef real i, f, g, o, tc, d, slope, one = 1
+    cdef real i, f, g, o, tc, d, slope, one = 1, least = <real> 1.2e-38
     for j in range(n):
         i = kept[j]
         f = kept[n + j]
         g = kept[2 * n + j]
         o = kept[3 * n + j]
-        tc = tanh_(kept[4 * n + j])
+        tc = h[j] / (o if o > least else least)         # tanh(c): a fifth of the time of making it again
         d = dh[j] + dZ[j]
         slope = dc[j] + d * o * (one - tc * tc)
         dc[j] = slope * f
