@@ -55,8 +55,12 @@ def ranks(module: str, task: Any, *, mpi: bool = False, beginnings: Sequence[Seq
 
 def _mpiexec() -> list[str]:
     beside = Path(sys.executable).with_name("mpiexec")
+    command = str(beside) if beside.exists() else "mpiexec"
+    version = subprocess.run([command, "--version"], capture_output=True, text=True).stdout
+    if "Open" not in version:  # MPICH, which refuses Open MPI's options
+        return [command, "-bind-to", "none"]
     as_root = ["--allow-run-as-root"] if os.getuid() == 0 else []
-    return [str(beside) if beside.exists() else "mpiexec", *as_root, "--oversubscribe", "--bind-to", "none"]
+    return [command, *as_root, "--oversubscribe", "--bind-to", "none"]
 
 
 def main() -> None:

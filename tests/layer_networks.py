@@ -43,6 +43,7 @@ HIDDEN = {
         fn.Parametric("selu"),
     ],
     "parametric": [fn.Dense(5, "identity"), fn.Parametric("mish"), fn.Dense(3, "identity"), fn.Parametric("tanh")],
+    "parametric-of-shared": [fn.Parametric("tanh"), fn.Dense(5, "identity"), fn.Residual([fn.Parametric("selu"), fn.PReLU(0.1)])],
     "prelu": [fn.Dense(5, "identity"), fn.PReLU(0.1)],
 }
 #: Layers that read rows with positions, and the shape of these rows, by a name; a dense layer comes after them.

@@ -111,6 +111,7 @@ def test_gradients_are_views_of_one_vector(rng):
     [
         *([fn.Dense(8, activation, dropout=0.4)] for activation in ("relu", "gelu", "sigmoid")),
         *([fn.Dense(8, "identity"), fn.Parametric(activation, dropout=0.4)] for activation in ("mish", "selu")),
+        [fn.Dense(8, "identity"), fn.Residual([fn.Parametric("tanh", dropout=0.4)])],
     ],
 )
 def test_dropout_with_a_fixed_mask(dropping, rng):

@@ -151,7 +151,7 @@ class TestMembersTrainedApart:
         layers = [fn.Scale(), fn.Dense(5, "tanh", dropout=0.4), fn.Dropout(0.2), fn.Dense(2, "identity")]
 
         def params():
-            return self.trained(fn.Network(layers, 4, n_members=3, random_state=0), X, y)[0]
+            return self.trained(fn.Network(layers, 4, n_members=3, dtype="float64", random_state=0), X, y)[0]
 
         apart = params()
         monkeypatch.setattr(_trainers, "_MOST_WORK", 0)

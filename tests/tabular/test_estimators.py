@@ -20,7 +20,7 @@ from fastnet.tabular._calibration import best_temperature
 from fastnet.tabular._choices import category_units, resolved
 from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION
 from fastnet.tabular._mixture import greedy_weights
-from fastnet.tabular._recipe import Progress
+from fastnet.tabular._recipe import Progress, cosine, of_progress
 from fastnet.tabular._splits import splits
 from fastnet.tabular._time_limit import Deadline, fold_seconds
 from fastnet.tabular._training import BestEpochs, EveryEpoch
@@ -484,3 +484,10 @@ class TestFiles:
     def test_what_is_not_fitted_is_not_saved(self, tmp_path):
         with pytest.raises(NotFittedError):
             fn.TabularClassifier().save(tmp_path / "model.safetensors")
+
+
+def test_a_schedule_knows_its_values_once_the_run_has_a_length():
+    schedule = of_progress(0.1, cosine, None)
+    with pytest.raises(ValueError, match="how many updates"):
+        schedule(0)
+    assert np.array_equal(schedule.bound(4).rates(1, 2), 0.1 * cosine(np.arange(1, 3) / 4))

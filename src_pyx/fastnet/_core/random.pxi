@@ -60,22 +60,41 @@ cdef void shuffle_places(uint32* order, Py_ssize_t n, Py_ssize_t places, uint64*
         order[j] = kept
 
 
+cdef struct Mask:
+    # Of a row: which of its units stay.
+    uint32 key
+    uint32 threshold
+    double factor               # of a unit that stays
+
+
+cdef inline Mask mask_of_row(double rate, uint64 seed, uint64 step, uint64 layer, Py_ssize_t row, Py_ssize_t first_unit) noexcept nogil:
+    cdef Mask mask
+    cdef uint64 of_layer = seed ^ (layer << 56) ^ (layer >> 8) * <uint64> 0x9e3779b97f4a7c15
+    mask.key = <uint32> fn_mix64(fn_mix64(fn_mix64(of_layer) ^ step) ^ <uint64> row) + <uint32> first_unit * <uint32> 0x9e3779b9
+    mask.threshold = <uint32> (rate * 4294967296.0)
+    mask.factor = 1 / (1 - rate)
+    return mask
+
+
+cdef inline real mask_factor(Mask mask, Py_ssize_t unit, real factor) noexcept nogil:
+    """0 with the probability of dropout, else `factor`, the mask's."""
+    return factor if fn_mix32(mask.key + <uint32> unit * <uint32> 0x9e3779b9) >= mask.threshold else 0
+
+
 cdef void drop_units(real* restrict A, real* restrict D, Py_ssize_t rows, Py_ssize_t n, Py_ssize_t first_row, Py_ssize_t first_unit,
                      double rate, uint64 seed, uint64 step, uint64 layer) noexcept nogil:
     """Inverted dropout (Srivastava et al. 2014): A and D times 0 with probability `rate`, else times 1 / (1 - rate)."""
     cdef Py_ssize_t r, j
-    cdef uint32 key, threshold = <uint32> (rate * 4294967296.0)
-    cdef real kept = <real> (1 / (1 - rate)), factor
+    cdef Mask mask
+    cdef real factor
     cdef real* a
     cdef real* d
-    cdef uint64 of_layer = seed ^ (layer << 56) ^ (layer >> 8) * <uint64> 0x9e3779b97f4a7c15
     for r in range(rows):
-        key = <uint32> fn_mix64(fn_mix64(fn_mix64(of_layer) ^ step) ^ <uint64> (first_row + r))
-        key += <uint32> first_unit * <uint32> 0x9e3779b9
+        mask = mask_of_row(rate, seed, step, layer, first_row + r, first_unit)
         a = A + r * n
         d = D + r * n
         for j in range(n):
-            factor = kept if fn_mix32(key + <uint32> j * <uint32> 0x9e3779b9) >= threshold else 0
+            factor = mask_factor(mask, j, <real> mask.factor)
             a[j] = a[j] * factor
             d[j] = d[j] * factor
 

@@ -60,7 +60,7 @@ FN_INLINE REAL NAME(sigmoid_)(REAL x)
     return (x < 0 ? e : (REAL)1) / (1 + e);
 }
 
-/* e^x for x <= 0, or the smallest normal number. */
+/* e^x for x <= 0, or up to 80, or the smallest normal number. */
 FN_INLINE REAL NAME(exp_negative_)(REAL x)
 {
     INT n;
@@ -136,13 +136,12 @@ FN_INLINE REAL NAME(mish_factor_)(REAL x)
     return w / (w + 2);
 }
 
-/* mish(x), and its derivative t + x s (1 - t^2) through *slope: its factor t, the sigmoid s and 1 - t by one division. From 20 on, t is 1. */
+/* mish(x), and its derivative t + 4 x e (e + 1) / (w + 2)^2 through *slope: its factor t, e = e^x and w as above. From 20 on, t is 1. */
 FN_INLINE REAL NAME(mish_)(REAL x, REAL *slope)
 {
-    const REAL e = NAME(exp_)(x > 20 ? (REAL)20 : x);
-    const REAL w = e * (e + 2), e1 = e + 1, inverse = 1 / ((w + 2) * e1);
-    const REAL rest = 2 * e1 * inverse, factor = w * e1 * inverse;
-    *slope = factor + x * (e * (w + 2) * inverse) * (rest * (1 + factor));
+    const REAL e = NAME(exp_negative_)(x > 20 ? (REAL)20 : x);
+    const REAL w = e * (e + 2), inverse = 1 / (w + 2), factor = w * inverse;
+    *slope = factor + x * (4 * e * (e + 1) * inverse * inverse);
     return x * factor;
 }
 
