@@ -142,7 +142,7 @@ def reversing():
     sources = [rng.integers(1, N_IDS, rng.integers(1, 5)) for _ in range(500)]
     targets = [np.append(source[::-1], 0) for source in sources]
     shifted = [np.append(0, target[:-1]) for target in targets]
-    net.fit((sources, shifted), targets, optimizer=fn.Adam(0.01), epochs=20, random_state=0)
+    net.fit((sources, shifted), targets, optimizer=fn.Adam(0.01), epochs=30, random_state=0)
     assert net.score((sources[:100], shifted[:100]), targets[:100]) > 0.98
     return net
 

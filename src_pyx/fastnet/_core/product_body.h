@@ -354,6 +354,7 @@ static FN_NO_CLONE void NAME(narrow_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
     }
 }
 
+/* Fewer columns than a vector, as dot products or beside zeros. */
 FN_INLINE void NAME(few_columns_)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
                                   const REAL *b, ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias,
                                   int accumulate, REAL *panel)

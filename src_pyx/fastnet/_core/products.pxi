@@ -65,7 +65,7 @@ cdef inline void own_by(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a,
 
 
 cdef inline void make_panels(Py_ssize_t n, Py_ssize_t k, const real* b, Py_ssize_t b_row, Py_ssize_t b_col, real* panels) noexcept nogil:
-    """B (k, n) as `by_panels` takes it: worth while for a B that many products of a few rows read."""
+    """B (k, n) as `by_panels` takes it, for a B that many products of a few rows read."""
     if real is float:
         make_panelsf(n, k, b, b_row, b_col, panels)
     else:

@@ -5,7 +5,8 @@
 #     GRU    r, z, n = P and Q = h U + c; r, z = sigmoid(P + Q), n = tanh(P + r Q), h = (1 - z) n + z h              (Cho et al. 2014)
 #
 # Some rows go through all steps together, so that each step is one product of [x, h] with [W; U], which lie one after the other in
-# the flat vector. They are sorted by their lengths: those that have a step are always the first.
+# the flat vector. They are sorted by their lengths: those that have a step are always the first. The panels of the weights, and of U^T
+# on the way back, are made once for all steps.
 #
 # On the way back the slopes of P (and of a GRU's Q of n, behind them) are collected, with [x, h], until there are enough for a
 # product: while they are in cache they become a part of the gradient, that of a group of rows. From the slopes of all rows of a batch,
