@@ -33,7 +33,7 @@ FLOAT64 = {
     "concat": [fn.Concat([fn.Dense(3, "tanh")], [fn.Dense(2, "sigmoid"), fn.Scale()], [])],
     "table": [*HIDDEN["table"][:-1], fn.Parametric("tanh")],
     "parametric": [fn.Dense(5, "identity"), fn.Parametric("sigmoid"), fn.Dense(3, "identity"), fn.Parametric("tanh")],
-    "parametric-of-shared": [fn.Parametric("tanh"), fn.Dense(5, "identity"), fn.Residual([fn.Parametric("sigmoid"), fn.PReLU(0.1)])],
+    "parametric-of-shared": [*HIDDEN["parametric-of-shared"][:-1], fn.Residual([fn.Parametric("sigmoid"), fn.PReLU(0.1)])],
 }
 
 
