@@ -23,7 +23,7 @@ MSVC = sys.platform == "win32"
 # Never -march=native nor -ffast-math: wheels run anywhere, and NaN must stay visible.
 COMMON = ["/O2", "/fp:precise"] if MSVC else ["-O3", "-fno-math-errno", "-fno-trapping-math", "-Wno-unused-function"]
 if DEBUG and not MSVC:
-    COMMON += ["-g", "-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+    COMMON += ["-g", "-O1", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", "-DFASTNET_DEBUG"]
 elif not SYMBOLS and not MSVC:
     COMMON += ["-g0"]  # most Pythons are built with -g: debug information that would be stripped below takes a third of the time
 if platform.machine().lower() not in ("x86_64", "amd64"):

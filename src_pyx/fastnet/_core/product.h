@@ -85,8 +85,9 @@ static ptrdiff_t size_of_panels(ptrdiff_t n, ptrdiff_t k) { return (n + 2 * VECT
 
 /* With AVX2, four steps of the sum over k at a time, and multiply-adds in place: left to GCC, sums move from register to register. With
  * 21.5 instructions for twelve multiply-adds instead of 27, products are 1.06 to 1.25 times as fast while a shared Zen 3 gives them two
- * thirds of its peak, as if another thread took every other turn of its decoder; near the peak, as fast. With SSE2, 0.76. */
-#if defined(__FMA__) && defined(__x86_64__) && !defined(__AVX512F__)
+ * thirds of its peak, as if another thread took every other turn of its decoder; near the peak, as fast. With SSE2, 0.76. Not in debug
+ * builds, whose other sums are not all made of multiply-adds. */
+#if defined(__FMA__) && defined(__x86_64__) && !defined(__AVX512F__) && !defined(FASTNET_DEBUG)
 #define FOUR_STEPS 1
 #define MULTIPLY_ADD(sum, x, b) __asm__(FMA_NAME " %2, %1, %0" : "+x"(sum) : "x"(x), "x"(b))
 #else
