@@ -214,7 +214,7 @@ class OfUpdates(Schedule):
     """A rate times a function of the share of a run's updates that are made.
 
     All values are made when the run begins. Asked in each epoch, the three schedules of a run take 80 microseconds, those of a
-    `Sequence` 60, these 2: over the 60 epochs of a fit of the preset "fast" to 1,000 rows that is 4 % of its time.
+    `Sequence` 60, these 2.
     """
 
     rate: float

@@ -445,7 +445,7 @@ cdef void lstm_backward(Py_ssize_t n, const real* restrict kept, const real* res
         f = kept[n + j]
         g = kept[2 * n + j]
         o = kept[3 * n + j]
-        tc = h[j] / (o if o > least else least)         # tanh(c): a fifth of the time of making it again
+        tc = h[j] / (o if o > least else least)         # tanh(c), for a division; o may have been flushed to zero
         d = dh[j] + dZ[j]
         slope = dc[j] + d * o * (one - tc * tc)
         dc[j] = slope * f
