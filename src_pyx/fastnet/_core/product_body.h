@@ -429,8 +429,9 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
     const ptrdiff_t passes = (m + ROWS_PER_PASS - 1) / ROWS_PER_PASS, blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
     const ptrdiff_t pass = m > ROWS_PER_PASS ? (blocks + passes - 1) / passes * BLOCK_ROWS : m; /* passes of equal rows */
     REAL *packed_a = panel + DEPTH * PANEL_WIDTH;
-    for (ptrdiff_t p = 0; p == 0 || p < k; p += DEPTH) {
-        const ptrdiff_t depth = k - p < DEPTH ? k - p : DEPTH;
+    const ptrdiff_t most = slice_depth(k);
+    for (ptrdiff_t p = 0; p == 0 || p < k; p += most) {
+        const ptrdiff_t depth = k - p < most ? k - p : most;
         const int add = accumulate || p > 0;
         for (ptrdiff_t i = 0; i < m; i += pass) {
             const ptrdiff_t rows = m - i < pass ? m - i : pass;
@@ -487,8 +488,9 @@ static void NAME(make_panels)(ptrdiff_t n, ptrdiff_t k, const REAL *b, ptrdiff_t
 static FN_NO_CLONE void NAME(panels_product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, const REAL *panels, REAL *c,
                                  ptrdiff_t c_row, const REAL *bias, int accumulate, REAL *panel)
 {
-    for (ptrdiff_t p = 0; p < k; p += DEPTH) {
-        const ptrdiff_t depth = k - p < DEPTH ? k - p : DEPTH;
+    const ptrdiff_t most = slice_depth(k);
+    for (ptrdiff_t p = 0; p < k; p += most) {
+        const ptrdiff_t depth = k - p < most ? k - p : most;
         const REAL *b = panels + p * PANEL_WIDTH;
         const int add = accumulate || p > 0;
         for (ptrdiff_t j = 0, width; j < n; j += width, b += k * PANEL_WIDTH) {

@@ -241,8 +241,14 @@ cdef extern from "vecmath.h" nogil:
     double mish_d(double, double*)
     float turn_f(float, float*)
     double turn_d(double, double*)
-    void gates_f(float* i, float* f, float* g, float* o)
-    void gates_d(double* i, double* f, double* g, double* o)
+    float half_sigmoid_f(float)
+    double half_sigmoid_d(double)
+    float half_tanh_f(float)
+    double half_tanh_d(double)
+    void lstm_gates_f(float* i, float* f, float* g, float* o)
+    void lstm_gates_d(double* i, double* f, double* g, double* o)
+    void gru_gates_f(float* r, float* z)
+    void gru_gates_d(double* r, double* z)
 
 
 cdef inline real exp_(real x) noexcept nogil:
@@ -296,9 +302,24 @@ cdef inline real turn(real x, real* sine) noexcept nogil:
         return turn_d(x, sine)
 
 
-cdef inline void gates(real* i, real* f, real* g, real* o) noexcept nogil:
-    """The sigmoids of i, f and o and the tanh of g, in place."""
+cdef inline real half_sigmoid(real x) noexcept nogil:
+    return half_sigmoid_f(x) if real is float else half_sigmoid_d(x)
+
+
+cdef inline real half_tanh(real x) noexcept nogil:
+    return half_tanh_f(x) if real is float else half_tanh_d(x)
+
+
+cdef inline void lstm_gates(real* i, real* f, real* g, real* o) noexcept nogil:
+    """The gates from their first halves, in place."""
     if real is float:
-        gates_f(i, f, g, o)
+        lstm_gates_f(i, f, g, o)
     else:
-        gates_d(i, f, g, o)
+        lstm_gates_d(i, f, g, o)
+
+
+cdef inline void gru_gates(real* r, real* z) noexcept nogil:
+    if real is float:
+        gru_gates_f(r, z)
+    else:
+        gru_gates_d(r, z)

@@ -98,7 +98,7 @@ cdef int recurrent_plan(Plan plan, Layer* layer) except -1:
     plan.add_segment(layer, 1, r.gates, WHOLE_TILE)
     if r.cell == GRU_CELL:
         plan.add_segment(layer, 1, r.gates, WHOLE_TILE)
-    plan.room = max(plan.room, ROWS_TOGETHER * (width + r.made + r.units) + size_of_panels(r.gates, width),
+    plan.room = max(plan.room, ROWS_TOGETHER * (width + r.made + r.units) + r.kept + size_of_panels(r.gates, width),
                     COLLECTED * (width + r.slopes + r.channels) + ROWS_TOGETHER * 2 * r.units + size_of_panels(r.units, r.gates))
     plan.needs_panel = True
     return 0
@@ -146,7 +146,7 @@ cdef void rows_through_steps(const Layer* layer, const Pass* here, const RowsTog
     cdef real* made = xh + ROWS_TOGETHER * width                            # (n, r.made)
     cdef real* c = made + ROWS_TOGETHER * r.made                            # (n, units)
     cdef real* kept = kept_rows(layer, here, <real*> NULL)
-    cdef real* kept_step = NULL
+    cdef real* kept_step = c + ROWS_TOGETHER * r.units                      # (r.kept,) where no way back follows
     begin_states(layer, here, rows, xh, c, Z)
     for t in range(rows.length[0]):
         while rows.length[n - 1] <= t:
@@ -228,7 +228,7 @@ cdef inline void step_product(const real* A, Py_ssize_t a_row, const real* W, co
 
 
 cdef inline void cell_forward(const Recurrence* r, const real* made, real* h, real* c, real* kept) noexcept nogil:
-    """h and c after a step of one row, and what the way back reads of it (kept is NULL if there is none)."""
+    """h and c after a step of one row, and what the way back reads of it."""
     if r.cell == LSTM_CELL:
         lstm_forward(r.units, made, h, c, kept)
     elif r.cell == GRU_CELL:
@@ -250,45 +250,42 @@ cdef inline void activate_into(int cell, Py_ssize_t n, const real* restrict P, r
 cdef void lstm_forward(Py_ssize_t n, const real* restrict P, real* restrict h, real* restrict c, real* restrict kept) noexcept nogil:
     cdef Py_ssize_t j
     cdef real i, f, g, o
-    if kept == NULL:
-        for j in range(n):
-            i, f, g, o = P[j], P[n + j], P[2 * n + j], P[3 * n + j]
-            gates(&i, &f, &g, &o)
-            c[j] = f * c[j] + i * g
-            h[j] = o
-    else:
-        for j in range(n):
-            i, f, g, o = P[j], P[n + j], P[2 * n + j], P[3 * n + j]
-            gates(&i, &f, &g, &o)
-            c[j] = f * c[j] + i * g
-            h[j] = o
-            kept[j] = i
-            kept[n + j] = f
-            kept[2 * n + j] = g
-            kept[3 * n + j] = o
-            kept[4 * n + j] = c[j]
-    for j in range(n):              # apart: a processor does not look ahead so far. With `gates`, an epoch took 0.96 of the time
-        h[j] = h[j] * tanh_(c[j])
+    for j in range(2 * n):
+        kept[j] = half_sigmoid(P[j])
+    for j in range(2 * n, 3 * n):
+        kept[j] = half_tanh(P[j])
+    for j in range(3 * n, 4 * n):
+        kept[j] = half_sigmoid(P[j])
+    for j in range(n):
+        i, f, g, o = kept[j], kept[n + j], kept[2 * n + j], kept[3 * n + j]
+        lstm_gates(&i, &f, &g, &o)
+        kept[j] = i
+        kept[n + j] = f
+        kept[2 * n + j] = g
+        kept[3 * n + j] = o
+        c[j] = f * c[j] + i * g
+        kept[4 * n + j] = c[j]
+    for j in range(n):
+        h[j] = kept[3 * n + j] * tanh_(c[j])
 
 
 cdef void gru_forward(Py_ssize_t n, const real* restrict P, real* restrict h, real* restrict kept) noexcept nogil:
     cdef Py_ssize_t j
     cdef real r, z, new
     cdef const real* Q = P + 3 * n
-    if kept == NULL:
-        for j in range(n):
-            new = tanh_(P[2 * n + j] + sigmoid_(P[j] + Q[j]) * Q[2 * n + j])
-            h[j] = new + sigmoid_(P[n + j] + Q[n + j]) * (h[j] - new)
-        return
+    for j in range(2 * n):
+        kept[j] = half_sigmoid(P[j] + Q[j])
     for j in range(n):
-        r = sigmoid_(P[j] + Q[j])
-        z = sigmoid_(P[n + j] + Q[n + j])
-        new = tanh_(P[2 * n + j] + r * Q[2 * n + j])
-        h[j] = new + z * (h[j] - new)
+        r, z = kept[j], kept[n + j]
+        gru_gates(&r, &z)
         kept[j] = r
         kept[n + j] = z
-        kept[2 * n + j] = new
+        kept[2 * n + j] = P[2 * n + j] + r * Q[2 * n + j]
         kept[3 * n + j] = Q[2 * n + j]
+    for j in range(n):
+        new = tanh_(kept[2 * n + j])
+        kept[2 * n + j] = new
+        h[j] = new + kept[n + j] * (h[j] - new)
 
 
 cdef struct Collection:
