@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import fastnet as fn
+from fastnet import cli
 from fastnet.activations import ACTIVATIONS
 from fastnet.optimizers import LBFGS, OPTIMIZERS
 
@@ -152,7 +154,11 @@ def _train(net: fn.Network, options: argparse.Namespace, X: np.ndarray, y: np.nd
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line, with `arguments` instead of those of the process."""
+    """Run the command line, with `arguments` instead of those of the process; commands on tables are those of ``fastnet``."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in cli.COMMANDS:
+        cli.main(arguments)
+        return
     options = _options(arguments)
     parts = X_train, X_test, y_train, y_test = _split(options.dataset)
     net = _network(options, X_train.shape[1], y_train)

@@ -31,7 +31,8 @@ LAYERS = [
     {"training"},
     {"distributed", "estimators", "inspection", "persistence", "tabular", "torch"},
     {"checkpoint", "dask", "onnx", "plotting"},
-    {"__init__", "__main__", "cli"},
+    {"__init__", "cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(PACKAGE.rglob("*.py"))

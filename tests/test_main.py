@@ -11,6 +11,7 @@ import fastnet as fn
 pytest.importorskip("sklearn")
 pytest.importorskip("tqdm")
 
+from fastnet import cli  # noqa: E402
 from fastnet.__main__ import L2, _network, _options, _sklearn_twin, _split, _train, main  # noqa: E402
 
 
@@ -86,6 +87,15 @@ def test_defaults_in_the_help_can_be_typed(capsys):
     defaults = re.findall(r"\(default: (.+?)\)", text)
     assert "fastnet fit table.csv --target COLUMN" in text
     assert defaults == ["digits", "60", "128", "relu", "adam", "0", "as many as the machine allows"]
+
+
+def test_commands_on_tables_are_those_of_fastnet(capsys):
+    commands = pytest.importorskip("fastnet.cli._commands")
+    assert set(cli.COMMANDS) == set(commands.fastnet.commands)
+    with pytest.raises(SystemExit) as exit_:
+        main(["fit", "missing.csv", "--target", "y"])
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err == "fastnet: Invalid value for 'TABLE': Path 'missing.csv' does not exist.\n"
 
 
 @pytest.mark.parametrize(

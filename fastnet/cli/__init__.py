@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 INSTALL = "pip install 'fastnet-cpu[cli]'"
 
+#: What ``fastnet`` can do.
+COMMANDS = ("fit", "predict", "evaluate", "compare")
 
-def main() -> None:
-    """Run the command line with the arguments of the process."""
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, with `arguments` instead of those of the process."""
     try:
         from fastnet.cli._commands import fastnet
     except ImportError as error:
@@ -16,4 +20,4 @@ def main() -> None:
             raise
         print(f"fastnet: the command line needs click, which is not installed: {INSTALL}", file=sys.stderr)
         raise SystemExit(2) from None
-    fastnet(prog_name="fastnet")
+    fastnet(arguments, prog_name="fastnet")
