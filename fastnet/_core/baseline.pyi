@@ -1,11 +1,12 @@
 """What every compiled level of the core offers: baseline, v2, v3 and v4 are one source."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T")
 Array: TypeAlias = NDArray[Any]  # float32 or float64, one width in a call
 CSR: TypeAlias = tuple[Array, NDArray[np.int32], NDArray[np.int64], tuple[int, int]]  # data, indices, indptr, shape
 LossSpec: TypeAlias = tuple[Any, ...]  # code, parameter, levels of a quantile loss or None[, ceiling[, of_mean]]
@@ -136,6 +137,7 @@ def update(
     scale: float = 1.0,
     n_threads: int = 1,
 ) -> None: ...
+def beside_teams(function: Callable[[], T]) -> T: ...
 def forget_retreats() -> None: ...
 def words(rng: np.random.Generator, n: int) -> NDArray[np.uint64]: ...
 def shuffle(order: NDArray[np.uint32], state: NDArray[np.uint64]) -> None: ...
