@@ -6,6 +6,7 @@ import math
 import numbers
 import operator
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,12 +51,18 @@ def lookup(spec: Any, table: Mapping[str, type], base: type, kind: str, *args: A
     if isinstance(spec, str):
         if spec not in table:
             raise ValueError(f"Unknown {kind} {spec!r}; known are: {', '.join(sorted(table))}.{did_you_mean(spec, table)}")
-        return table[spec](*args)
+        return table[spec](*args) if args else _default(table[spec])
     if isinstance(spec, type) and issubclass(spec, base):
         return spec(*args)
     raise TypeError(
         f"{kind} must be a name or an object of class {base.__name__}, got {spec!r}; known names are: {', '.join(sorted(table))}."
     )
+
+
+@cache
+def _default(kind: type) -> Any:
+    """What a name stands for, a frozen object; kept, since making and checking it takes the time of five small batches."""
+    return kind()
 
 
 def core_code(choice: Any, table: Mapping[str, type], codes: Mapping[str, int], computed: tuple[str, ...] = ()) -> int:

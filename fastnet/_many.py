@@ -8,14 +8,15 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import cache, partial
 from inspect import signature
 from itertools import chain, groupby
+from operator import itemgetter
 from threading import Event
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from fastnet import losses, optimizers, runtime
 from fastnet._core import core
 from fastnet._data import Dataset, n_rows
 from fastnet._rows import dataset
-from fastnet._session import Session
+from fastnet._session import Fit, Session, WholeRun
 from fastnet.data import Blocks
 from fastnet.exceptions import DivergenceWarning
 from fastnet.history import growth
@@ -46,6 +47,12 @@ _OF_WHOLE_RUNS = {
 
 #: Multiply-adds of the fits that one call of the core makes, about ten milliseconds, and the most of such fits.
 _WORK_OF_A_CALL, _FITS_OF_A_CALL = 4e8, 32
+
+#: Calls for each worker, at least, where there are fits enough: the one that is faster takes more of them.
+_CALLS_OF_A_WORKER = 4
+
+#: Options that may differ between fits of one kind.
+_OF_EACH = ("random_state", "learning_rate")
 
 
 def fit_many(
@@ -143,27 +150,52 @@ def side_by_side(do: Callable[[T], R], tasks: Iterable[T], n_threads: int, over:
             over.set()
 
 
-class _WholeFit(NamedTuple):
-    """A fit of which the core does all epochs in one call, together with others."""
+class _Kind:
+    """What fits have in common that one trainer of the core makes one after the other: the data, all options but those of each,
+    and the operations of their networks, of which `network` is one."""
 
-    network: Network
-    data: Dataset
-    n_epochs: int
-    options: Mapping[str, Any]
+    def __init__(self, network: Network, X: Any, y: Any, given: Mapping[str, Any], checked: dict[Any, Dataset]) -> None:
+        from fastnet.training import limit_of
 
-    @property
-    def work(self) -> float:
-        """Multiply-adds, about."""
-        return 3 * self.network._plan.cost * n_rows(self.data[0]) * self.n_epochs
+        options = {name: value for name, value in {**_defaults(), **given}.items() if name not in _OF_EACH}
+        self.n_epochs = limit_of(options.pop("epochs"), None)["epochs"]
+        loss = options["loss"] = losses.get(options["loss"], network.output_activation)
+        weight = options.pop("sample_weight")
+        form = network._inputs, network.n_outputs, network._plan.n_positions, network.dtype, loss, id(weight)
+        if form not in checked:
+            checked[form] = dataset(network, X, y, weight, loss)
+        self._data = checked[form]
+        self._options = options
+        #: Multiply-adds of a fit, about.
+        self.work = 3 * network._plan.cost * n_rows(self._data[0]) * self.n_epochs
+
+    def runs(self, fits: Sequence[Fit]) -> tuple[Session, list[WholeRun]]:
+        """What the core needs for some fits of this kind, and the session whose trainer makes them."""
+        X, y, sample_weight = self._data
+        first, *others = fits
+        session = Session(
+            first.network,
+            X,
+            y,
+            sample_weight=sample_weight,
+            learning_rate=first.learning_rate,
+            random_state=first.random_state,
+            n_threads=1,
+            **self._options,
+        )
+        session.bind(self.n_epochs * session.steps_per_epoch)
+        return session, session.whole_runs(self.n_epochs, others)
 
 
 def _tasks(fits: Sequence[tuple[Any, Mapping[str, Any]]], X: Any, y: Any, n_workers: int) -> Iterator[Callable[[], list[str]]]:
     """What there is to do, each part by one thread, which returns what is to be warned of."""
-    shared: dict[Any, Dataset] = {}
+    kinds: dict[Any, _Kind] = {}
+    checked: dict[Any, Dataset] = {}
+    most = min(_FITS_OF_A_CALL, -(-len(fits) // (_CALLS_OF_A_WORKER * n_workers)))
     for are_whole, part in groupby(fits, lambda fit: _is_whole(fit[0], fit[1], X)):
         if are_whole:
-            whole = [_whole_fit(network, X, y, options, shared) for network, options in part]
-            yield from (partial(_fit_in_one_call, some) for some in _calls(whole, n_workers))
+            whole = (_whole_fit(network, X, y, options, kinds, checked) for network, options in part)
+            yield from (partial(_fit_in_one_call, some) for some in _calls(whole, most))
         else:
             yield from (partial(_fit, model, X, y, options) for model, options in part)
 
@@ -193,48 +225,44 @@ def _with_optimizer(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, **found}
 
 
-def _whole_fit(network: Network, X: Any, y: Any, given: Mapping[str, Any], shared: dict[Any, Dataset]) -> _WholeFit:
-    """A fit with checked data, which networks of one shape share."""
-    from fastnet.training import limit_of
-
-    options = {**_defaults(), **given}
-    n_epochs = limit_of(options.pop("epochs"), None)["epochs"]
-    loss = options["loss"] = losses.get(options["loss"], network.output_activation)
-    weight = options.pop("sample_weight")
-    form = network._inputs, network.n_outputs, network._plan.n_positions, network.dtype, loss, id(weight)
-    if form not in shared:
-        shared[form] = dataset(network, X, y, weight, loss)
-    return _WholeFit(network, shared[form], n_epochs, options)
+def _whole_fit(
+    network: Network, X: Any, y: Any, given: Mapping[str, Any], kinds: dict[Any, _Kind], checked: dict[Any, Dataset]
+) -> tuple[_Kind, Fit]:
+    """A fit of one of the kinds, which its options, found by their identity, may be the first to have."""
+    common = tuple((name, id(value)) for name, value in given.items() if name not in _OF_EACH)
+    key = network._graph.form, tuple(network.parameters), network._inputs, network.dtype, common
+    if key not in kinds:
+        kinds[key] = _Kind(network, X, y, given, checked)
+    return kinds[key], Fit(network, given.get("random_state"), given.get("learning_rate"))
 
 
-def _calls(fits: Sequence[_WholeFit], n_workers: int) -> Iterator[Sequence[_WholeFit]]:
-    """Fits in parts of about ten milliseconds each, but enough parts for all workers."""
-    most = min(_FITS_OF_A_CALL, -(-len(fits) // (2 * n_workers)))
-    start, work = 0, 0.0
-    for stop, fit in enumerate(fits):
-        if stop > start and (stop - start == most or work + fit.work > _WORK_OF_A_CALL):
-            yield fits[start:stop]
-            start, work = stop, 0.0
-        work += fit.work
-    yield fits[start:]
+def _calls(fits: Iterable[tuple[_Kind, Fit]], most: int) -> Iterator[Sequence[tuple[_Kind, Fit]]]:
+    """Fits in parts of about ten milliseconds each, of `most` fits at most."""
+    part: list[tuple[_Kind, Fit]] = []
+    work = 0.0
+    for kind, fit in fits:
+        if part and (len(part) == most or work + kind.work > _WORK_OF_A_CALL):
+            yield part
+            part, work = [], 0.0
+        part.append((kind, fit))
+        work += kind.work
+    yield part
 
 
-def _fit_in_one_call(fits: Sequence[_WholeFit]) -> list[str]:
+def _fit_in_one_call(fits: Sequence[tuple[_Kind, Fit]]) -> list[str]:
     """Train networks one after the other, all in one call of the core; what is to be said of losses that grew."""
-    sessions = [_session(fit) for fit in fits]
-    runs = tuple(session.whole_run(fit.n_epochs) for session, fit in zip(sessions, fits, strict=True))
-    uses_blas = any(fit.network._plan.uses_blas for fit in fits)
-    done = _training([fit.network for fit in fits], lambda: runtime.single_threaded_blas(uses_blas, core.train_many, runs))
-    for session, run, of_run in zip(sessions, runs, done, strict=True):
-        session.after_whole_run(run, *of_run)
+    sessions, runs = [], []
+    for kind, group in groupby(fits, itemgetter(0)):
+        session, of_kind = kind.runs([fit for _, fit in group])
+        sessions += [session] * len(of_kind)
+        runs += of_kind
+    networks = [fit.network for _, fit in fits]
+    uses_blas = any(network._plan.uses_blas for network in networks)
+    done = _training(networks, lambda: runtime.single_threaded_blas(uses_blas, core.train_many, tuple(runs)))
+    for session, run, (n_epochs, diverged, n_batches) in zip(sessions, runs, done, strict=True):
+        if diverged:
+            raise session.end_whole_run(run, n_epochs, n_batches)
     return [text for run in runs if (text := growth(run.losses.tolist()))]
-
-
-def _session(fit: _WholeFit) -> Session:
-    X, y, sample_weight = fit.data
-    session = Session(fit.network, X, y, sample_weight=sample_weight, n_threads=1, **fit.options)
-    session.bind(fit.n_epochs * session.steps_per_epoch)
-    return session
 
 
 def _training(networks: Sequence[Network], do: Callable[[], R]) -> R:

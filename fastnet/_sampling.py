@@ -31,7 +31,7 @@ def order_of(n: int, rng: np.random.Generator | None) -> np.ndarray:
 def shuffled(order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Row numbers of dtype uint32, shuffled in place."""
     # in a twelfth of the time of the generator's own permutation, which was 5 % of an epoch of small networks
-    core.shuffle(order, rng.integers(0, 2**64, 4, dtype=np.uint64))
+    core.shuffle(order, core.words(rng, 4))
     return order
 
 
@@ -49,11 +49,11 @@ class Sampler:
         Rows of the data.
     batch_size : int
         At most m.
-    rng : numpy.random.Generator
-        Seeds the core's generator.
+    rng : ndarray of shape (4,), uint64
+        State of the core's generator, which orders advance.
     """
 
-    def __init__(self, sampling: Sampling, m: int, batch_size: int, rng: np.random.Generator) -> None:
+    def __init__(self, sampling: Sampling, m: int, batch_size: int, rng: np.ndarray) -> None:
         if not callable(sampling) and sampling not in SAMPLINGS:
             raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, or a callable, got {sampling!r}.")
         if m > _MOST_ROWS and sampling != "sequential":
@@ -64,7 +64,7 @@ class Sampler:
         self._sampling = sampling
         self._m = m
         self._batch_size = batch_size
-        self.rng = rng.integers(0, 2**64, 4, dtype=np.uint64)
+        self.rng = rng
         self.permutation = np.arange(m, dtype=np.uint32) if sampling in ("shuffle", "random") else np.empty(0, np.uint32)
         self._batches = np.empty(-(-m // batch_size) * batch_size, np.uint32) if sampling == "random" else self.permutation
 
@@ -109,15 +109,16 @@ class SeededOrder:
     m : int
         Rows of the data.
     batch_size : int
-    rng : numpy.random.Generator
+    rng : ndarray of shape (4,), uint64
+        Seed of all orders.
     """
 
-    def __init__(self, sampling: Any, m: int, batch_size: int, rng: np.random.Generator) -> None:
+    def __init__(self, sampling: Any, m: int, batch_size: int, rng: np.ndarray) -> None:
         if sampling not in ("shuffle", "sequential"):
             raise ValueError(f"Rows that are not in one array need sampling='shuffle' or 'sequential', got {sampling!r}.")
         self._shuffles = sampling == "shuffle"
         self.rows_per_epoch = m
-        self.rng = rng.integers(0, 2**64, 4, dtype=np.uint64)
+        self.rng = rng
         self.permutation = np.empty(0, np.uint32)
 
     def of_epoch(self, *place: int) -> np.random.Generator | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnet import _checks, _data, _factors, _identity, losses, optimizers, runtime
 from fastnet._checks import Seed
+from fastnet._core import core
 from fastnet._objective import form_of, loss_of
 from fastnet._sampling import Sampler, Sampling
 from fastnet._trainers import plans_of, trainer_of
@@ -21,7 +22,7 @@ from fastnet.history import History
 from fastnet.losses import Loss
 from fastnet.network import Network
 from fastnet.optimizers import GradientRule, Optimizer
-from fastnet.schedules import LearningRate
+from fastnet.schedules import LearningRate, Schedule
 
 #: Of some batches: updates, rows, sums of losses, of penalties and of squared gradient norms, seconds, the last learning rate.
 _Sums = tuple[int, int, float, float, float, float, float]
@@ -43,10 +44,20 @@ class EpochResult(NamedTuple):
     seconds: float
 
 
+class Fit(NamedTuple):
+    """A network to train, and what is its own among others of one kind."""
+
+    network: Network
+    random_state: Seed
+    learning_rate: LearningRate | None
+
+
 class WholeRun(NamedTuple):
     """A run that the core makes in one call: see ``train_many`` of `fastnet._core`."""
 
     trainer: Any
+    params: np.ndarray
+    seed: int
     order: np.ndarray | None
     rng: np.ndarray
     rates: np.ndarray
@@ -156,7 +167,6 @@ class Session:
         if augment and isinstance(X, tuple):
             raise ValueError("augment changes dense rows, got a sparse matrix: give X.toarray().")
         m = _data.n_rows(X)
-        rng = _checks.generator(random_state)
         self.network = network
         self.batch_size = min(_checks.positive_int(batch_size, "batch_size"), m)
         self.schedule = optimizer.schedule(learning_rate)
@@ -171,7 +181,7 @@ class Session:
         self.planned_rows: int | None = None
         self.validation: _data.Dataset | None = None
         self._m = m
-        seed = int(rng.integers(2**63))
+        seed, rng = _seeds(random_state)
         self._sampler = self._sampler_type(sampling, m, self.batch_size, rng)
         self._tracks_norm = bool(track_grad_norm)
         self._data: Any = (X, y, sample_weight)
@@ -321,27 +331,44 @@ class Session:
         """Whether training ends: what all sides of the run settle on, one of which asks for `stop`."""
         return stop
 
-    def whole_run(self, n_epochs: int) -> WholeRun:
-        """What the core needs to train for all epochs in one call, of rows that are shuffled or taken as they are."""
-        order, rates = self._sampler.permutation, self.schedule.rates(self.step, n_epochs * self.steps_per_epoch)
-        return WholeRun(
-            self._trainer, order if order.size else None, self._sampler.rng, rates, self._last_finite, np.empty(n_epochs)
-        )
+    def whole_runs(self, n_epochs: int, others: Sequence[Fit] = ()) -> list[WholeRun]:
+        """What the core needs to train in one call for all epochs, of rows that are shuffled or taken as they are.
 
-    def after_whole_run(self, run: WholeRun, n_epochs: int, diverged: bool, n_batches: int) -> None:
-        """Take over what the core has done: whole epochs, and batches of the last one begun.
+        Parameters
+        ----------
+        n_epochs : int
+        others : sequence of Fit
+            Of networks with the layers of this one, which are trained after it.
+        """
+        n_steps = n_epochs * self.steps_per_epoch
+        order = self._sampler.permutation if self._sampler.permutation.size else None
+        losses = iter(np.empty((1 + len(others), n_epochs)))
 
-        Raises
-        ------
-        DivergenceError
-            See `run_epoch`.
+        def run(network: Network, schedule: Schedule, seed: int, rng: np.ndarray) -> WholeRun:
+            rates = schedule.rates(0, n_steps)
+            return WholeRun(self._trainer, network.params, seed, order, rng, rates, self._last_finite, next(losses))
+
+        runs = [run(self.network, self.schedule, self._seed, self._sampler.rng)]
+        for network, random_state, learning_rate in others:
+            network._make_writable()
+            runs.append(run(network, self._optimizer.schedule(learning_rate).bound(n_steps), *_seeds(random_state)))
+        return runs
+
+    def end_whole_run(self, run: WholeRun, n_epochs: int, n_batches: int) -> DivergenceError:
+        """Take back what a run that diverged did in its last epoch; the error to be raised.
+
+        Parameters
+        ----------
+        run : WholeRun
+            The last one that was begun.
+        n_epochs, n_batches : int
+            What the core has done: whole epochs, and batches of the last one begun.
         """
         self.epoch = n_epochs
-        if diverged:
-            np.copyto(self.network.params, self._last_finite)
-            batch = min(n_batches + 1, self.steps_per_epoch)
-            updates = n_epochs * self.steps_per_epoch + batch
-            raise self._divergence(batch, float(run.rates[min(updates, len(run.rates)) - 1]))
+        np.copyto(run.params, run.before)
+        batch = min(n_batches + 1, self.steps_per_epoch)
+        updates = n_epochs * self.steps_per_epoch + batch
+        return self._divergence(batch, float(run.rates[min(updates, len(run.rates)) - 1]))
 
     def _settings(self, rates: np.ndarray, n_batches: int) -> np.ndarray:
         """The core's table of the next updates."""
@@ -412,3 +439,9 @@ class Session:
         self.epoch = int(position["epoch"])
         self._start(int(position["seed"]), int(position["step"]))
         self.history = History(**{name: np.asarray(position[f"history.{name}"]).tolist() for name in self.history.as_dict()})
+
+
+def _seeds(random_state: Seed) -> tuple[int, np.ndarray]:
+    """The seed of dropout, below 2^63, and that of the order of rows (4,) uint64."""
+    drawn = core.words(_checks.generator(random_state), 5)
+    return int(drawn[0]) >> 1, drawn[1:]

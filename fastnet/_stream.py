@@ -12,11 +12,13 @@ from contextlib import closing
 from functools import partial
 from operator import add, is_
 from threading import Event
+from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
 
 from fastnet import _checks, _data
+from fastnet._core import core
 from fastnet._kept_rows import MOST_PLACES, Arrays, CoreForm, KeptRows
 from fastnet._objective import loss_of
 from fastnet._sampling import SeededOrder, shuffled
@@ -27,6 +29,24 @@ from fastnet.network import Network
 
 #: Share of the rows that are shuffled together, by default.
 _BUFFER = 0.1
+
+#: Share of the time of reading that it has to compute to be called busy.
+_BUSY = 0.5
+
+
+class _Reading:
+    """Reading while the core trains: teams leave it a core, unless it spent the last time waiting, for a disk or a network."""
+
+    def __init__(self) -> None:
+        self._is_busy = True
+
+    def __call__(self, read: Callable[[], None]) -> None:
+        began, worked = perf_counter(), thread_time()
+        if self._is_busy:
+            core.beside_teams(read)
+        else:
+            read()
+        self._is_busy = thread_time() - worked > _BUSY * (perf_counter() - began)
 
 
 class Buffer:
@@ -46,7 +66,7 @@ class Buffer:
     """
 
     def __init__(self, read: Callable[[int], CoreForm], capacity: int) -> None:
-        self._read = read
+        self._read, self._reading = read, _Reading()
         self._rows = Arrays(capacity)
         self.places = np.empty(0, np.uint32)
 
@@ -57,6 +77,9 @@ class Buffer:
 
     def fill(self, numbers: np.ndarray, stop: Event) -> None:
         """Hold the rows of some blocks, or of the first of them, once `stop` is set."""
+        self._reading(partial(self._fill, numbers, stop))
+
+    def _fill(self, numbers: np.ndarray, stop: Event) -> None:
         n_rows = 0
         for number in map(int, numbers):
             if stop.is_set():
@@ -86,7 +109,7 @@ class Window:
     """
 
     def __init__(self, kept: KeptRows, read: Callable[[int], CoreForm]) -> None:
-        self._kept, self._read = kept, read
+        self._kept, self._read, self._reading = kept, read, _Reading()
         self.places = np.empty(0, np.uint32)
 
     @property
@@ -95,11 +118,16 @@ class Window:
 
     def fill(self, numbers: np.ndarray, stop: Event) -> None:
         self._kept.announce(numbers)
-        for number in self._kept.unknown(numbers):
+        unknown = self._kept.unknown(numbers)
+        if unknown:
+            self._reading(partial(self._keep, unknown, stop))
+        self.places = self._kept.places(numbers)
+
+    def _keep(self, numbers: list[int], stop: Event) -> None:
+        for number in numbers:
             if stop.is_set():
                 return
             self._kept.keep(number, self._read(number))
-        self.places = self._kept.places(numbers)
 
     def take(self, arrays: tuple[Any, ...], places: np.ndarray) -> None:
         self.places = np.concatenate([self.places, places])

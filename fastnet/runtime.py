@@ -127,10 +127,10 @@ def thread_limit(n_threads: int | None = None) -> int:
         The smallest of `n_threads`, the CPUs this process may run on, the CPU quota of its container, OMP_NUM_THREADS, and the
         limit that BLAS has (threadpoolctl's, or its own environment variable).
     """
-    limits = [_affinity(), _quota(int(monotonic() // 60)), _omp_limit(), _single_threaded.limit]
-    if n_threads is not None:
-        limits.append(_checks.positive_int(n_threads, "n_threads"))
-    return min(limit for limit in limits if limit is not None)
+    if n_threads is not None and _checks.positive_int(n_threads, "n_threads") == 1:
+        return 1
+    limits = [n_threads, _affinity(), _quota(int(monotonic() // 60)), _omp_limit(), _single_threaded.limit]
+    return min(int(limit) for limit in limits if limit is not None)
 
 
 def _forced_core_warning(level: str) -> str | None:

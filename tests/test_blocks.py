@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
 from helpers import run_python
 
 import fastnet as fn
-from fastnet import checkpoint
+from fastnet import _stream, checkpoint
 
 LAYERS = [fn.Dense(8, "tanh", dropout=0.1), fn.Dense(3, "softmax")]
 
@@ -486,3 +487,16 @@ except MemoryError:
     result = run_python(code)
     m = rows * groups
     assert result.stdout.split("\n")[:4] == [f"[{m}]", f"[{m}, {m}]", str(m), "limited"], result.stderr
+
+
+def test_teams_leave_a_core_to_reading_that_computes_and_none_to_reading_that_waits(monkeypatch):
+    beside, beside_teams = [], _stream.core.beside_teams
+    monkeypatch.setattr(_stream.core, "beside_teams", lambda read: beside.append(read) or beside_teams(read))
+    times = iter([0.0, 0.0, 0.9, 1.0, 1.0, 1.0, 1.1, 2.0, 2.0, 2.0, 2.9, 3.0])
+    monkeypatch.setattr(_stream, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(_stream, "thread_time", lambda: next(times))
+    reading, reads = _stream._Reading(), []
+    for number in range(3):  # the first computes for 0.9 of a second, the second for 0.1
+        reading(partial(reads.append, number))
+    assert reads == [0, 1, 2] and len(beside) == 2
+    assert reading._is_busy

@@ -10,6 +10,7 @@ import pytest
 import fastnet as fn
 from fastnet import _many, runtime
 from fastnet._core import core
+from fastnet._session import Session
 
 
 def arrays(m=120):
@@ -57,11 +58,12 @@ def test_whatever_the_options_networks_are_those_of_single_fits(options):
         hidden = [[fn.Dense(5, "relu", dropout=0.2)], [fn.Dense(4, "tanh"), fn.BatchNorm()], []]
         kinds = [{"dtype": "float64"}, {}, {"n_members": 2}]
         pairs = list(zip(hidden, kinds, strict=True))[2 if options.get("optimizer") == "lbfgs" else 0 :]
-        return [fn.Network([*some, fn.Dense(2, "softmax")], 4, random_state=3, **kind) for some, kind in pairs]
+        return [fn.Network([*some, fn.Dense(2, "softmax")], 4, random_state=3, **kind) for some, kind in pairs for _ in range(2)]
 
-    many = fn.fit_many(different(), X, y, random_state=1, **options)
-    for model, net in zip(many, different(), strict=True):
-        net.fit(X, y, random_state=1, n_threads=1, **options)
+    seeds = range(len(different()))
+    many = fn.fit_many(different(), X, y, each=[{"random_state": seed} for seed in seeds], n_threads=1, **options)
+    for model, net, seed in zip(many, different(), seeds, strict=True):
+        net.fit(X, y, random_state=seed, n_threads=1, **options)
         np.testing.assert_array_equal(model.params, net.params)
         np.testing.assert_array_equal(model.forward(X), net.forward(X))
 
@@ -72,11 +74,76 @@ def test_small_networks_share_calls_of_the_core_and_data(monkeypatch):
     monkeypatch.setattr(core, "train_many", lambda runs: sizes.append(len(runs)) or train_many(runs))
     monkeypatch.setattr(_many, "dataset", lambda *data: checked.append(data) or dataset(*data))
     fn.fit_many(networks(100), X, y, epochs=2, n_threads=2)
-    assert sum(sizes) == 100 and len(sizes) in (4, 5) and len(checked) == 1
+    assert sum(sizes) == 100 and len(sizes) in (4, 8) and len(checked) == 1
     sizes.clear()
     monkeypatch.setattr(_many, "_WORK_OF_A_CALL", 1)
     fn.fit_many(networks(3), X, y, epochs=1)
     assert sizes == [1, 1, 1]
+
+
+def test_fits_that_differ_in_what_is_their_own_share_a_trainer(monkeypatch):
+    X, y = arrays()
+    calls, train_many = [], core.train_many
+    monkeypatch.setattr(core, "train_many", lambda runs: calls.append(runs) or train_many(runs))
+    sgd, momentum = fn.SGD(0.1), fn.SGD(0.1, momentum=0.9)
+    each = [
+        *({"random_state": 1, "learning_rate": rate, "optimizer": sgd} for rate in (0.1, "cosine", lambda j: 0.1 / (1 + j))),
+        *({"random_state": seed, "optimizer": momentum} for seed in (0, np.random.default_rng(5))),
+        {"random_state": 0, "optimizer": momentum, "l2": 0.1},
+    ]
+    monkeypatch.setattr(_many, "_CALLS_OF_A_WORKER", 1)
+    many = fn.fit_many(networks(), X, y, each=each, epochs=3, batch_size=8, n_threads=1)
+    numbers = [id(run.trainer) for run in calls[0]]
+    assert len(calls) == 1 and [numbers.count(number) for number in numbers] == [3, 3, 3, 2, 2, 1]
+    each[4]["random_state"] = np.random.default_rng(5)
+    for model, net, options in zip(many, networks(), each, strict=True):
+        net.fit(X, y, epochs=3, batch_size=8, n_threads=1, **options)
+        np.testing.assert_array_equal(model.params, net.params)
+
+
+def test_a_trainer_is_left_with_its_own_network():
+    X, y = arrays()
+    own, other = networks(2)
+    of_loss = fn.losses.CrossEntropy()
+    data = _many.dataset(own, X, y, None, of_loss)[:2]
+    session = Session(own, *data, loss=of_loss, optimizer="sgd", batch_size=40, learning_rate=0.1, random_state=0, n_threads=1)
+    (run,) = session.whole_runs(2)
+    core.train_many((run._replace(params=other.params),))
+    before, trained = own.params.copy(), other.params.copy()
+    np.testing.assert_array_equal(before, networks(1)[0].params)
+    session.run_epoch()
+    assert (own.params != before).any()
+    np.testing.assert_array_equal(other.params, trained)
+
+
+def test_runs_that_do_not_fit_their_trainer_are_refused():
+    X, y = arrays()
+    net = networks(1)[0]
+    of_loss = fn.losses.CrossEntropy()
+    data = _many.dataset(net, X, y, None, of_loss)[:2]
+    options = {"loss": of_loss, "optimizer": "sgd", "batch_size": 40, "random_state": 0, "n_threads": 1}
+    (run,) = Session(net, *data, **options).whole_runs(2)
+    wrong = {
+        "params": np.zeros(net.n_params + 1, net.dtype),
+        "before": np.zeros(net.n_params - 1, net.dtype),
+        "order": np.zeros(len(X) - 1, np.uint32),
+        "random": np.zeros(3, np.uint64),
+        "losses": np.zeros((2, 1)),
+    }
+    for name, value in wrong.items():
+        before = net.params.copy()
+        field = {"random": "rng"}.get(name, name)
+        with pytest.raises(ValueError, match=f"{name} must have"):
+            core.train_many((run._replace(**{field: value}),))
+        np.testing.assert_array_equal(net.params, before)
+
+
+@pytest.mark.parametrize("source", ["PCG64", "MT19937", "Philox", "SFC64"])
+def test_words_are_what_numpy_draws(source):
+    one, same = (np.random.Generator(getattr(np.random, source)(3)) for _ in range(2))
+    np.testing.assert_array_equal(core.words(one, 5), same.integers(0, 2**64, 5, dtype=np.uint64))
+    assert int(core.words(one, 1)[0]) >> 1 == same.integers(2**63)
+    assert one.random() == same.random()
 
 
 def test_a_fit_of_a_class_of_ones_own_is_called():
@@ -162,6 +229,21 @@ def test_as_many_at_a_time_as_threads_are_given(monkeypatch):
             together.wait()
 
     fn.fit_many(networks(4), X, y, epochs=1, n_threads=2, callbacks=[Meeting()])
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_network_that_diverges_beside_others_of_its_kind(n_threads):
+    X, y = arrays()
+    each = [{"learning_rate": rate} for rate in (0.1, 1e30, 0.1)]
+    options = {"optimizer": "sgd", "loss": "squared_error", "random_state": 0}
+    layers = [fn.Dense(5), fn.Dense(1, "identity")]
+    models, net = ([fn.Network(layers, 4, random_state=0) for _ in range(n)] for n in (3, 1))
+    with pytest.raises(fn.DivergenceError) as alone:
+        net[0].fit(X, y, n_threads=1, **options, **each[1])
+    with pytest.raises(fn.DivergenceError) as together:
+        fn.fit_many(models, X, y, each=each, n_threads=n_threads, **options)
+    assert str(together.value) == str(alone.value)
+    np.testing.assert_array_equal(models[1].params, net[0].params)
 
 
 def test_the_first_error_is_raised():

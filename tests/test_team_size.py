@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+import fastnet as fn
 from fastnet._core import core
 
 MILLISECOND = 1_000_000
@@ -133,3 +134,22 @@ def test_retreats_hold_for_all_work_of_the_process_and_become_longer():
         lengths.append(Simulation.clock - other)
         stalled.run(30, lambda size, now: 100_000 // size)
     assert lengths[0] < lengths[1] < lengths[2] < 500 * MILLISECOND
+
+
+def test_a_function_beside_teams_returns_and_raises_as_alone():
+    def fails():
+        raise ValueError("of the function")
+
+    made = object()
+    assert core.beside_teams(lambda: made) is made
+    for _ in range(2):
+        with pytest.raises(ValueError, match="of the function"):
+            core.beside_teams(fails)
+
+
+def test_a_function_beside_teams_may_call_the_core():
+    X = np.random.default_rng(0).standard_normal((50, 3))
+    net, same = (fn.Network([fn.Dense(4), fn.Dense(1, "identity")], 3, random_state=0) for _ in range(2))
+    core.beside_teams(lambda: net.fit(X, X[:, 0], epochs=2, random_state=0))
+    same.fit(X, X[:, 0], epochs=2, random_state=0)
+    np.testing.assert_array_equal(net.params, same.params)

@@ -423,16 +423,21 @@ class Graph:
         softmax = self.nodes[-1].operation.activation.name == "softmax"
         return math.prod(self.row_shapes[-1][:-1]) if softmax else 1
 
+    @cached_property
+    def form(self) -> tuple[int, tuple[Any, ...], int, int, tuple[tuple[int, int], ...]]:
+        """What the core's plan is made of: n_inputs, layers, n_members, n_positions and lengths."""
+        layers = tuple(node.operation.core_form(node.sources) for node in self.nodes)
+        lengths = tuple((number or 0, shape[0]) for number, shape in zip(self._lengths[1:], self.row_shapes[1:], strict=True))
+        return self.widths[0], layers, self.n_members, self.n_positions, lengths
+
     def plan(self, share: tuple[int, int] | None = None) -> core.Plan:
         """The core's plan; a ValueError if its numbers are too large for the core.
 
         With `share`, that of the members from its first number on, out of an ensemble of as many as its second.
         """
-        layers = [node.operation.core_form(node.sources) for node in self.nodes]
-        lengths = [(number or 0, shape[0]) for number, shape in zip(self._lengths[1:], self.row_shapes[1:], strict=True)]
-        sets = {"n_members": self.n_members, "n_positions": self.n_positions}
+        n_inputs, layers, n_members, n_positions, lengths = self.form
         try:
-            return core.Plan(self.widths[0], layers, **sets, lengths=lengths, share=share)
+            return core.Plan(n_inputs, layers, n_members=n_members, n_positions=n_positions, lengths=lengths, share=share)
         except OverflowError as error:
             raise ValueError(f"The layers make rows too large for the core: {error}.") from error
 

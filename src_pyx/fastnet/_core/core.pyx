@@ -12,6 +12,7 @@ cimport numpy as cnp
 from libc.float cimport DBL_MAX, DBL_MIN, FLT_MAX, FLT_MIN
 from libc.math cimport INFINITY, NAN, fabs, fabsf, isfinite, isinf, log as c_log, log1p, pow, sqrt, sqrtf
 from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.pyport cimport PY_SSIZE_T_MAX
 from cpython.ref cimport Py_XDECREF
 from libc.stdint cimport int64_t, uint32_t as uint32, uint64_t as uint64

@@ -1,4 +1,4 @@
-# Single kernels, and the choice of team sizes, for Python: tests and benchmarks.
+# For Python: functions that run beside teams; single kernels and the choice of team sizes, for tests and benchmarks.
 
 cdef class TeamSizes:
     """The sizes that a team takes as it works, up to `limit` workers."""
@@ -24,6 +24,34 @@ cdef class TeamSizes:
 def largest_team_at(int n_threads, long long now):
     """Workers that a team may have at this moment, as far as retreats allow."""
     return largest_team(n_threads, 0, now)
+
+
+cdef struct PythonCall:
+    PyObject* function
+    PyObject* result                # NULL: it has raised an error, which stays set
+
+
+cdef void call_python(int number, void* argument) noexcept nogil:
+    cdef PythonCall* call = <PythonCall*> argument
+    with gil:
+        call.result = PyObject_CallNoArgs(call.function)
+
+
+cdef int raise_if_failed(const PythonCall* call) except -1:
+    return -1 if call.result == NULL else 0
+
+
+def beside_teams(function):
+    """``function()``, which counts as a call into the core: teams that run meanwhile leave it its share of the threads, and a core if
+    there are several."""
+    cdef PythonCall call = PythonCall(<PyObject*> function, NULL)
+    cdef Team team
+    with nogil:
+        team_run(&team, 1, call_python, &call)
+    raise_if_failed(&call)
+    result = <object> call.result
+    Py_XDECREF(call.result)
+    return result
 
 
 def forget_retreats():

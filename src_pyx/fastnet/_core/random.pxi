@@ -49,6 +49,25 @@ cdef extern from *:
     uint32 fn_mix32(uint32 x) nogil
 
 
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        void* state
+        uint64 (*next_uint64)(void* state) noexcept nogil
+
+
+def words(rng, Py_ssize_t n):
+    """The next n words (n,) uint64 of a `numpy.random.Generator`: what its `integers` gives for the whole range, in a fifth of the
+    time."""
+    cdef Py_ssize_t i
+    cdef cnp.ndarray drawn = np.empty(n, np.uint64)
+    cdef uint64* numbers = <uint64*> cnp.PyArray_DATA(drawn)
+    cdef bitgen_t* source = <bitgen_t*> PyCapsule_GetPointer(rng.bit_generator.capsule, "BitGenerator")
+    with rng.bit_generator.lock:
+        for i in range(n):
+            numbers[i] = source.next_uint64(source.state)
+    return drawn
+
+
 cdef void shuffle_places(uint32* order, Py_ssize_t n, Py_ssize_t places, uint64* state) noexcept nogil:
     """The first `places` of a Fisher-Yates shuffle: each gets one of the numbers not yet placed, uniformly."""
     cdef Py_ssize_t i, j
