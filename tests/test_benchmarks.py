@@ -286,17 +286,31 @@ def test_a_goal_says_what_the_products_alone_would_allow():
     assert figure == "2 (1.9-2.1) [goal >= 7, at the GEMM limit 6.04: MISSED]"
 
 
+@pytest.fixture(scope="module")
+def workers():
+    """The processes of the pools below, which keep them for each other."""
+    with Pool(FAST) as pool:
+        yield pool._workers
+
+
+@pytest.fixture
+def pool(workers, monkeypatch):
+    """A pool that waits for nothing between its timings."""
+    monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+    pool = Pool(FAST)
+    pool._workers = workers
+    return pool
+
+
 class TestRun:
-    def test_a_tiny_run_of_training_and_inference(self, monkeypatch, capsys):
+    def test_a_tiny_run_of_training_and_inference(self, pool, monkeypatch, capsys):
         monkeypatch.setattr("benchmarks._pool.n_cores", lambda: 1)
-        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
         monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None if name == "torch" else name)
-        with Pool(FAST) as pool:
-            trained = train.run(pool, [TINY])
-            predicted = inference.run(pool, [inference.Inference("few", (3, 4, 2), 5)], labels=("NumPy", "PyTorch"))
-            failing = Entry("fails", "numpy", Kernel("negation", ("no size",)), (1,))
-            with pytest.raises(RuntimeError, match="cannot be interpreted as an integer"):
-                pool.compare([failing])
+        trained = train.run(pool, [TINY])
+        predicted = inference.run(pool, [inference.Inference("few", (3, 4, 2), 5)], labels=("NumPy", "PyTorch"))
+        failing = Entry("fails", "numpy", Kernel("negation", ("no size",)), (1,))
+        with pytest.raises(RuntimeError, match="cannot be interpreted as an integer"):
+            pool.compare([failing])
         assert pool.notes == ["PyTorch: skipped, torch is not installed"]
         assert "PyTorch: skipped" in capsys.readouterr().out
         (result,) = trained["rows"]
@@ -320,12 +334,10 @@ class TestRun:
         assert peers(["NumPy"], TINY, Options(quick=True))[1].threads == (None,)
         assert [entry.label for entry in peers(["NumPy"], TINY, FAST)] == ["NumPy"]
 
-    def test_a_tiny_run_beside_trees(self, results, monkeypatch):
-        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+    def test_a_tiny_run_beside_trees(self, pool, results, monkeypatch):
         monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None)
         monkeypatch.setattr(trees, "WORK", {"fit": None, "one row": 1})
-        with Pool(FAST) as pool:
-            rows = trees.run(pool, ["iris"])["rows"]
+        rows = trees.run(pool, ["iris"])["rows"]
         assert pool.notes == ["LightGBM: skipped, lightgbm is not installed"]
         assert [row["name"] for row in rows] == ["iris, fit", "iris, one row"]
         assert set(rows[0]["times"]) == {trees.PIPELINE, trees.NETWORK}
@@ -333,11 +345,9 @@ class TestRun:
         assert table.splitlines()[0] == f"| table and work | unit | {trees.PIPELINE} | {trees.NETWORK} |"
         assert json.dumps(rows)
 
-    def test_a_tiny_run_of_ensembles(self, monkeypatch):
-        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+    def test_a_tiny_run_of_ensembles(self, pool, monkeypatch):
         monkeypatch.setattr(ensembles, "MEMBERS", (3,))
-        with Pool(FAST) as pool:
-            rows = ensembles.run(pool, TINY)["rows"]
+        rows = ensembles.run(pool, TINY)["rows"]
         assert [row["name"] for row in rows] == ["3 members, one thread", "3 members, default threads"]
         for result in rows:
             rounds = {label: np.array(time["rounds"]) for label, time in result["times"].items()}
@@ -373,11 +383,11 @@ class TestSeveralProcesses:
         assert link.exchange(4, 100_000) == pytest.approx(4e-3 + 0.15)  # around a ring
         assert link.step(0.3, 3, 100) == pytest.approx(0.1 + 2.2e-3)
 
-    def test_a_tiny_run(self, monkeypatch):
-        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+    def test_a_tiny_run(self, pool, monkeypatch):
         monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None)
-        with Pool(FAST) as pool:
-            rows = distributed.run(pool, [TINY], [TINY], [TINY], [])["rows"]
+        monkeypatch.setattr(distributed, "SEVERAL_EPOCHS", FAST.min_seconds)
+        monkeypatch.setattr(pool, "end_workers", lambda: None)
+        rows = distributed.run(pool, [TINY], [TINY], [TINY], [])["rows"]
         assert [row["name"] for row in rows] == ["tiny, one rank", "tiny, two ranks", "tiny, 1 Gbit/s"]
         assert [set(row["times"]) for row in rows] == [
             {"fit", "one rank"}, {"one thread", "threads", "two processes apart"}, {"one rank"}
@@ -385,11 +395,9 @@ class TestSeveralProcesses:
         assert rows[1]["checks"][-1]["what"] == "one thread / two processes apart, the limit"
         assert json.dumps(rows)
 
-    def test_a_tiny_run_of_data_larger_than_memory(self, monkeypatch):
-        monkeypatch.setattr("benchmarks._pool._PAUSE", 0.0)
+    def test_a_tiny_run_of_data_larger_than_memory(self, pool, monkeypatch):
         monkeypatch.setattr("benchmarks._peers.find_spec", lambda name: None)
-        with Pool(FAST) as pool:
-            (result,) = outofcore.run(pool, [TINY])["rows"]
+        (result,) = outofcore.run(pool, [TINY])["rows"]
         assert set(result["times"]) == {"memory", "memory map"}
         assert [check["what"] for check in result["checks"]] == ["memory / memory map"]
 

@@ -70,13 +70,13 @@ def test_an_interrupted_gradient_neither_hangs_nor_returns():
         def handler(*_): raise Alarm
         signal.signal(signal.SIGALRM, handler)
         net = fn.Network([fn.Dense(256, "tanh"), fn.Dense(256, "tanh"), fn.Dense(1, "identity")], 64, random_state=0)
-        X, y = np.ones((6000, 64), np.float32), np.ones((6000, 1), np.float32)
+        X, y = np.ones((3000, 64), np.float32), np.ones((3000, 1), np.float32)
         flat, raised, end = np.empty(net.n_params, np.float32), 0, time.monotonic() + 2
         from fastnet._core import core
         from fastnet.losses import SquaredError
         form = SquaredError().core_form(1)
         while time.monotonic() < end and raised < 30:
-            signal.setitimer(signal.ITIMER_REAL, 0.06)
+            signal.setitimer(signal.ITIMER_REAL, 0.03)
             try:
                 while True:
                     core.loss_and_grad(net._plan, net.params, form, X, y, None, flat, 8)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import product
 
 import numpy as np
 import pytest
-from helpers import run_python
+from helpers import DTYPES, run_python
 
 import fastnet as fn
 
 CODE = """
 import sys
 sys.path.insert(0, "tests")
-from test_determinism import digest
-print(digest(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+from test_determinism import digests
+print(*digests())
 """
 
 SAMPLINGS = ("shuffle", "random")
@@ -41,11 +42,13 @@ def test_twice_in_one_process(dtype, sampling):
     assert digest(dtype, sampling) == digest(dtype, sampling)
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_in_two_processes(sampling):
-    for dtype in ("float32", "float64"):
-        result = run_python(CODE, dtype, sampling, "1")
-        assert result.stdout.strip() == digest(dtype, sampling), result.stderr
+def digests():
+    return [digest(*options) for options in product(DTYPES, SAMPLINGS)]
+
+
+def test_in_two_processes():
+    result = run_python(CODE)
+    assert result.stdout.split() == digests(), result.stderr
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 8])

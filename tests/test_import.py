@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,10 +52,43 @@ HEAVY = (
 )
 
 
-def test_import_is_light():
-    code = f"import sys, fastnet; print([name for name in {HEAVY} if name in sys.modules])"
-    result = run_python(code)
-    assert result.stdout.strip() == "[]", result.stderr
+#: What a new process has imported after ``import fastnet`` and after a prediction, and submodules without an import of their own.
+STEPS = f"""
+import json
+import sys
+import fastnet as fn
+
+heavy = [name for name in {HEAVY} if name in sys.modules]
+import numpy as np
+
+before = set(sys.modules)
+for n_units in (3, 1024):  # own products, and BLAS's
+    net = fn.Network([fn.Dense(n_units, "relu"), fn.Dense(2, "softmax")], 1024, random_state=0)
+    net.forward(np.ones((3000, 1024)))
+imported = sorted(set(sys.modules) - before)
+submodules = [fn.inspection.diagnose.__name__, fn.estimators.MLPClassifier is fn.MLPClassifier]
+print(json.dumps([heavy, imported, submodules]))
+"""
+
+
+@pytest.fixture(scope="module")
+def steps():
+    result = run_python(STEPS)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_import_is_light(steps):
+    assert steps[0] == []
+
+
+def test_the_first_prediction_imports_nothing(steps):
+    """A child that is forked while another thread imports a module can never import it, so predictions must import nothing."""
+    assert steps[1] == []
+
+
+def test_submodules_come_with_the_package(steps):
+    assert steps[2] == ["diagnose", True]
 
 
 def test_what_needs_a_missing_library_names_it():
@@ -80,23 +115,6 @@ for missing, statement in {statements}.items():
         assert re.search(rf" needs .*pip install {missing}\b", message), message
 
 
-def test_the_first_prediction_imports_nothing():
-    """A child that is forked while another thread imports a module can never import it, so predictions must import nothing."""
-    code = """
-import sys
-import numpy as np
-import fastnet as fn
-
-before = set(sys.modules)
-for n_units in (3, 1024):  # own products, and BLAS's
-    net = fn.Network([fn.Dense(n_units, "relu"), fn.Dense(2, "softmax")], 1024, random_state=0)
-    net.forward(np.ones((3000, 1024)))
-print(sorted(set(sys.modules) - before))
-"""
-    result = run_python(code)
-    assert result.stdout.strip() == "[]", result.stdout + result.stderr
-
-
 def place_of(path):
     """Where a file is in the package: ("estimators", "_fit")."""
     return path.relative_to(PACKAGE).with_suffix("").parts
@@ -117,14 +135,19 @@ def imports_of(path, nodes):
         yield from (name[1:] for name in names if name[0] == "fastnet" and len(name) > 1)
 
 
+@cache
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def on_import(path):
     """What a file imports at its top level, type checking aside."""
-    return imports_of(path, ast.parse(path.read_text(encoding="utf-8")).body)
+    return imports_of(path, tree(path).body)
 
 
 def anywhere(path):
     """What a file imports at its top level, in functions, or for type checking."""
-    return imports_of(path, ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    return imports_of(path, ast.walk(tree(path)))
 
 
 def name_of(path):
@@ -190,12 +213,6 @@ def test_every_public_name_can_be_had_and_is_documented(name):
         pytest.importorskip("safetensors")
     value = getattr(fn, name)
     assert name == "__version__" or value.__doc__
-
-
-def test_submodules_come_with_the_package():
-    code = "import fastnet as fn; print(fn.inspection.diagnose.__name__, fn.estimators.MLPClassifier is fn.MLPClassifier)"
-    result = run_python(code)
-    assert result.stdout.strip() == "diagnose True", result.stderr
 
 
 def test_version_is_that_of_the_project():

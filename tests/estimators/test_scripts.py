@@ -117,15 +117,19 @@ def test_validation_data_through_a_pipeline(digits: tuple[np.ndarray, np.ndarray
     assert model[-1].best_validation_score_ == pytest.approx(model.score(X_val, y_val))
 
 
+def _parallel(backend: str) -> joblib.parallel_config:
+    """Worker processes see the data as read-only memory maps. Calls with the same options share the processes."""
+    return joblib.parallel_config(backend, **({"max_nbytes": 1000} if backend == "loky" else {}))
+
+
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_searches_in_parallel(digits: tuple[np.ndarray, np.ndarray], backend: str) -> None:
-    """Worker processes see the data as read-only memory maps, here in Fortran order."""
+    """Data in Fortran order."""
     X, y = np.asfortranarray(digits[0]), digits[1]
     grid = {"alpha": [1e-4, 1.0], "activation": ["relu", "gelu"]}
     search = GridSearchCV(_classifier(early_stopping=True), grid, cv=2, n_jobs=2)
     alone = GridSearchCV(_classifier(early_stopping=True), grid, cv=2).fit(X, y)
-    options = {"max_nbytes": 1000} if backend == "loky" else {}
-    with joblib.parallel_config(backend, **options):
+    with _parallel(backend):
         search.fit(X, y)
         scores = cross_val_score(_classifier(), X, y, cv=2, n_jobs=2)
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"])
@@ -138,7 +142,7 @@ def test_permutation_importance_in_parallel(diabetes_like: tuple[np.ndarray, np.
     X, y = diabetes_like
     X = np.c_[X, np.random.RandomState(1).normal(size=len(X))]
     reg = _regressor().fit(X, y)
-    with joblib.parallel_config(backend):
+    with _parallel(backend):
         importance = permutation_importance(reg, X, y, n_repeats=3, n_jobs=2, random_state=0).importances_mean
     alone = permutation_importance(reg, X, y, n_repeats=3, random_state=0).importances_mean
     np.testing.assert_allclose(importance, alone, rtol=1e-10)

@@ -139,7 +139,7 @@ def draw(path, *, like=None, change=None):
         plt.close(figure)
     info = PngInfo()
     info.add_text("places", json.dumps(places))
-    image.convert("RGB").reduce(4).quantize().save(path, pnginfo=info, optimize=True)
+    image.convert("RGB").reduce(4).quantize().save(path, pnginfo=info, optimize=like is None)
     return path
 
 
@@ -156,7 +156,7 @@ def difference(actual):
         return f"The picture has {pair['actual'].size} pixels, not {pair['expected'].size}.{named}"
     blurred = [actual.with_name(f"{actual.stem}-{role}.png") for role in pair]
     for image, path in zip(pair.values(), blurred, strict=True):
-        image.filter(ImageFilter.GaussianBlur(BLUR)).save(path)
+        image.filter(ImageFilter.GaussianBlur(BLUR)).save(path, compress_level=1)
     found = compare_images(*map(str, blurred), tol=TOLERANCE, in_decorator=True)
     return found and f"The picture differs by {found['rms']:.2f}, more than {TOLERANCE}.{named}\n  difference: {found['diff']}"
 

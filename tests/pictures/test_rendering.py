@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from helpers import spread
@@ -22,17 +24,26 @@ pytestmark = pytest.mark.usefixtures("close_figures")
 
 
 @pytest.fixture(scope="module")
-def trained(request, planar):
-    """A network of one or two hidden layers with its history and records of 4 epochs."""
+def train(planar):
+    """A function that trains a network of so many units in each hidden layer, once."""
     import fastnet as fn
 
-    X, y = planar
-    n_units = request.param
-    hidden = [fn.Dense(n_units, "tanh")] * (1 if n_units == 3 else 2)
-    net = fn.Network([*hidden, fn.Dense(1, "sigmoid")], 2, random_state=0)
-    recorder = Recorder(X, y)
-    history = net.fit(X, y, loss="binary_cross_entropy", optimizer=fn.Adam(0.01), epochs=4, callbacks=[recorder], random_state=0)
-    return net, recorder, history
+    @cache
+    def train(n_units):
+        X, y = planar
+        hidden = [fn.Dense(n_units, "tanh")] * (1 if n_units == 3 else 2)
+        net = fn.Network([*hidden, fn.Dense(1, "sigmoid")], 2, random_state=0)
+        recorder, options = Recorder(X, y), {"loss": "binary_cross_entropy", "optimizer": fn.Adam(0.01), "random_state": 0}
+        history = net.fit(X, y, epochs=4, callbacks=[recorder], **options)
+        return net, recorder, history
+
+    return train
+
+
+@pytest.fixture
+def trained(request, train):
+    """A network of one or two hidden layers with its history and records of 4 epochs."""
+    return train(request.param)
 
 
 DRAWINGS = {
