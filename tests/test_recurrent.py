@@ -55,8 +55,8 @@ def test_gradients_of_many_rows(name, ragged, rng):
 
 @pytest.mark.parametrize("cell", [fn.LSTM(3), fn.GRU(3)])
 def test_thousands_of_steps(cell, rng):
-    net = fn.Network([cell, fn.Dense(1, "identity")], input_shape=(2_000, 1), dtype="float64", random_state=0)
-    X, y = rng.standard_normal((3, 2_000, 1)), np.ones((3, 1))
+    net = fn.Network([cell, fn.Dense(1, "identity")], input_shape=(10_000, 1), dtype="float64", random_state=0)
+    X, y = rng.standard_normal((3, 10_000, 1)), np.ones((3, 1))
     expected, twin = net._graph.forward(net.parameters, X.reshape(3, -1))
     np.testing.assert_allclose(net.forward(X), twin[-1], rtol=1e-9)
     _, gradients = net.loss_and_grad(X, y)
