@@ -28,9 +28,11 @@ def _source(results: dict[str, Any], group: dict[str, Any], name: str) -> str:
     cap = results["options"]["train_rows"]
     kinds = [about["kind"] for about in group["tables"].values()]
     rows = f"at most {cap:,} rows to train on and the others to test on" if cap else "a quarter of the rows to test on"
+    n_splits = results["options"]["rounds"]
+    splits = "a random split" if n_splits == 1 else f"{n_splits} random splits"
     return (
         f"Source: `benchmarks/results/{name}`; {kinds.count('classification')} classifications and {kinds.count('regression')} "
-        f"regressions,\n{results['options']['rounds']} random splits each, {rows}; one thread."
+        f"regressions,\n{splits} each, {rows}; one thread."
     )
 
 
