@@ -43,7 +43,8 @@ scale_layer : bool, default=None
 data_init : bool, default=None
     Whether initial weights and biases are fitted to the data: by default True; for "packed" members only.
 dropout, weight_decay : float, default=None
-    At first; in the second half of training they go to 0. By default 0.15 and 0.02.
+    At first; in the second half of training they go to 0. By default 0.15 and 0.02, but no dropout for regressions with preset
+    "default".
 learning_rate : float, default=None
     The highest: by default 0.04 for classification. For regressions 0.2, and 0.04 for metric "poisson", times the root of
     ``batch_size / 256``.
