@@ -36,7 +36,7 @@ def _without(name: str, kind: str | None = None, **options: Any) -> Recipe:
     return Recipe(name, ABLATION_SECTION, _preset("default", **options), kind)
 
 
-#: The default preset, and without one of its pieces.
+#: The default preset, and without one of its pieces, or with one that it had.
 ABLATIONS = (
     Recipe(WHOLE, ABLATION_SECTION, _preset("default")),
     _without("numbers as they are", numeric_embedding="none"),
@@ -45,7 +45,8 @@ ABLATIONS = (
     _without("no factor of each input", scale_layer=False),
     _without("random initial values", data_init=False),
     _without("ReLU", activation="relu"),
-    _without("no dropout", dropout=0.0),
+    _without("no dropout", "classification", dropout=0.0),
+    _without("dropout in regressions", "regression", dropout=0.15),
     _without("no weight decay", weight_decay=0.0),
     _without("no label smoothing", "classification", label_smoothing=0.0),
     _without("one wave of the learning rate", schedule="cosine"),

@@ -151,8 +151,7 @@ def side_by_side(do: Callable[[T], R], tasks: Iterable[T], n_threads: int, over:
 
 
 class _Kind:
-    """What fits have in common that one trainer of the core makes one after the other: the data, all options but those of each,
-    and the operations of their networks, of which `network` is one."""
+    """What fits of one trainer have in common: the data, the layers, and all options but those of each."""
 
     def __init__(self, network: Network, X: Any, y: Any, given: Mapping[str, Any], checked: dict[Any, Dataset]) -> None:
         from fastnet.training import limit_of
