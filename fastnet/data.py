@@ -28,6 +28,7 @@ import numpy as np
 from fastnet import _checks
 from fastnet._block_predictions import predict, predict_to_file
 from fastnet._kept_rows import MOST_PLACES, KeptRows
+from fastnet._roles import Roles
 
 __all__ = ["Blocks", "from_arrays", "from_arrow", "from_batches", "from_parquet", "from_zarr", "predict", "predict_to_file"]
 
@@ -180,13 +181,13 @@ class _NamedBlocks(Blocks):
 
     Parameters
     ----------
-    roles : _Roles
+    roles : Roles
     read : callable
         ``(number of the block) -> pyarrow.Table``
     sizes : sequence of int
     """
 
-    def __init__(self, roles: _Roles, read: Callable[[int], Any], sizes: Sequence[int]) -> None:
+    def __init__(self, roles: Roles, read: Callable[[int], Any], sizes: Sequence[int]) -> None:
         super().__init__(lambda number: roles.block(read(number)), sizes, target_names=roles.target_names, cache=_CACHE_BYTES)
         self._roles, self._read_table = roles, read
 
@@ -381,7 +382,7 @@ def from_parquet(
         raise ImportError("from_parquet needs pyarrow, which is not installed: pip install pyarrow") from error
     files = _parquet_files(Path(path))
     metadata = {file: parquet.read_metadata(file) for file in files}
-    roles = _Roles(_columns_of(metadata[files[0]].schema.to_arrow_schema()), target, columns, weight)
+    roles = Roles(_columns_of(metadata[files[0]].schema.to_arrow_schema()), target, columns, weight)
     for file in files:
         roles.check(metadata[file].schema.to_arrow_schema().names, file)
     groups = [(file, group) for file in files for group in range(metadata[file].num_row_groups)]
@@ -422,75 +423,11 @@ def from_arrow(
     ValueError
         The table lacks a column, or has no rows.
     """
-    roles = _Roles(table.column_names, target, columns, weight)
+    roles = Roles(table.column_names, target, columns, weight)
     roles.check(table.column_names, "The table")
     batches = table.select(roles.names).to_batches(max_chunksize=_share_of(table.num_rows))
     read = type(table).from_batches
     return _NamedBlocks(roles, lambda number: read([batches[number]]), [batch.num_rows for batch in batches])
-
-
-class _Roles:
-    """Which columns of a table are features, targets and weights."""
-
-    def __init__(
-        self, names: Sequence[str], target: str | Sequence[str] | None, columns: Sequence[str] | None, weight: str | None
-    ) -> None:
-        self._target, self._weight = target, weight
-        targets = [target] if isinstance(target, str) else list(target or ())
-        self.target_names = targets or None
-        beside = [*targets, *([] if weight is None else [weight])]
-        self._features = [name for name in names if name not in beside] if columns is None else list(columns)
-        self.names = list(dict.fromkeys([*self._features, *beside]))
-
-    def check(self, names: Sequence[str], where: Any) -> None:
-        """Refuse a table that lacks one of the columns."""
-        missing = sorted(set(self.names) - set(names))
-        if missing:
-            raise ValueError(f"{where} has no column {', '.join(map(repr, missing))}.")
-
-    def block(self, table: Any) -> Block:
-        """Features, targets and weights of a table.
-
-        Raises
-        ------
-        ValueError
-            Features that are no numbers.
-        """
-        features = [np.asarray(table.column(name)) for name in self._features]
-        for name, values in zip(self._features, features, strict=True):
-            if not _is_numeric(values) and not _is_numeric(np.asarray(table.column(name)[:0])):
-                raise ValueError(
-                    f"Column {name!r} holds {table.schema.field(name).type}, no numbers: choose columns=[...], or take "
-                    "TabularClassifier or TabularRegressor, which turn such columns into numbers."
-                )
-        return _side_by_side(features), *self._beside(table)
-
-    def table(self, table: Any) -> Block:
-        """The same, with the features as a table."""
-        return table.select(self._features), *self._beside(table)
-
-    def _beside(self, table: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
-        y = _values(table, self._target) if self._target else None
-        return y, None if self._weight is None else _values(table, self._weight)
-
-
-def _values(table: Any, names: str | Sequence[str]) -> np.ndarray:
-    """Columns as an array."""
-    if isinstance(names, str):
-        return np.asarray(table.column(names))
-    return _side_by_side([_values(table, name) for name in names])
-
-
-def _is_numeric(values: np.ndarray) -> bool:
-    return values.dtype.kind in "fiub"
-
-
-def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """A matrix of columns, in half the time of `numpy.column_stack`."""
-    matrix = np.empty((len(columns[0]), len(columns)), np.result_type(*{column.dtype for column in columns}))
-    for j, column in enumerate(columns):
-        matrix[:, j] = column
-    return matrix
 
 
 def _columns_of(schema: Any) -> list[str]:
