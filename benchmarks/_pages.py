@@ -43,8 +43,7 @@ def filled(text: str, results: dict[str, Any], name: str) -> str:
     """`text` with a new table in each place for one of the groups that there are results of."""
 
     def table(place: re.Match[str]) -> str:
-        if place[2] not in results["groups"]:
-            return place[0]
-        return f"{place[1]}{TABLES[place[2]](results, name)[place[3]]}\n{place[4]}"
+        tables = TABLES[place[2]](results, name) if place[2] in results["groups"] else {}
+        return f"{place[1]}{tables[place[3]]}\n{place[4]}" if place[3] in tables else place[0]
 
     return _PLACE.sub(table, text)

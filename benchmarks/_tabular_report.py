@@ -8,14 +8,16 @@ import numpy as np
 
 from benchmarks._recipes_report import ratio
 from benchmarks._report import table_lines
+from benchmarks._tables import MOST_ROWS
 from benchmarks._tabular_methods import REFERENCE, WHOLE
 from benchmarks.tabular import RANKED
 
 
 def methods(results: dict[str, Any], name: str) -> dict[str, str]:
-    """The tables of the group `tabular` in Markdown, by name."""
-    group = results["groups"]["tabular"]
-    return {"source": _source(results, group, name), "methods": _methods(group), "errors": _errors(group)}
+    """The tables of the group `tabular` in Markdown, by name; a run with few rows to train on has names of its own."""
+    group, cap = results["groups"]["tabular"], results["options"]["train_rows"]
+    found = {"source": _source(results, group, name), "methods": _methods(group), "errors": _errors(group)}
+    return {f"{key} with {cap:,} rows" if cap else key: text for key, text in found.items()}
 
 
 def pieces(results: dict[str, Any], name: str) -> dict[str, str]:
@@ -27,7 +29,8 @@ def pieces(results: dict[str, Any], name: str) -> dict[str, str]:
 def _source(results: dict[str, Any], group: dict[str, Any], name: str) -> str:
     cap = results["options"]["train_rows"]
     kinds = [about["kind"] for about in group["tables"].values()]
-    rows = f"at most {cap:,} rows to train on and the others to test on" if cap else "a quarter of the rows to test on"
+    all_rows = f"at most {MOST_ROWS:,} rows, a quarter of them to test on"
+    rows = f"at most {cap:,} rows to train on and the others to test on" if cap else all_rows
     n_splits = results["options"]["rounds"]
     splits = "a random split" if n_splits == 1 else f"{n_splits} random splits"
     return (
