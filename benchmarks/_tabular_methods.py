@@ -52,7 +52,8 @@ ABLATIONS = (
     _without("one wave of the learning rate", schedule="cosine"),
     _without("beta_2 = 0.999", beta_2=0.999),
     _without("the best epoch alone", "classification", n_best_epochs=1),
-    _without("one member", n_members=1),
+    _without("two members", "classification", n_members=2),
+    _without("one member", "regression", n_members=1),
+    _without("32 epochs", n_epochs=32),
     _without("one fold", n_folds=1),
-    _without("batches of 256 rows", batch_size=256),
 )

@@ -10,12 +10,12 @@ T = TypeVar("T", bound=type)
 PARAMETERS = """\
 preset : {"fast", "default", "best"}, default="default"
     What the parameters below are whose default is None: a small member in each of four folds, for few epochs; in each of five
-    folds two members of each kind of `numeric_embedding`; or four of each kind, for more epochs.
+    folds a member of each kind of `numeric_embedding`; or two of each kind, for more epochs.
 time_limit : float > 0, default=None
     Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
 n_members : int, default=None
-    Members of a network, which are trained together and averaged: by preset 1, 2, 4; above 2,000 rows the default
-    preset has 1.
+    Members of a network, which are trained together and averaged: by preset 1, 1, 2, but 2 in the default preset for regressions
+    with up to 2,000 rows.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
     averaged: by preset 4 (8 for regression), 5, 5. With `X_val`, data of `fastnet.data`, or too few rows to set any aside, there
@@ -43,8 +43,8 @@ scale_layer : bool, default=None
 data_init : bool, default=None
     Whether initial weights and biases are fitted to the data: by default True; for "packed" members only.
 dropout, weight_decay : float, default=None
-    At first; in the second half of training they go to 0. By default 0.15 and 0.02, but no dropout for regressions with preset
-    "default".
+    At first; in the second half of training they go to 0. By default 0.15 and 0.02, but no dropout for regressions with presets
+    "default" and "best".
 learning_rate : float, default=None
     The highest: by default 0.04 for classification. For regressions 0.2, and 0.04 for metric "poisson", times the root of
     ``batch_size / 256``.
@@ -53,8 +53,8 @@ beta_2 : float, default=None
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer; "flat_cosine" for the fast classification.
 n_epochs : int, default=None
-    By preset 14 (18 for regression), 32, 64; above 10,000, 5,000, 20,000 rows fewer in proportion, but at least 8, 12, 12; and as
-    many as it takes for 300, 400, 800 updates (300, 800, 1600 for regression).
+    By preset 14 (18 for regression), 48, 128; above 8,000 rows half as many for four times the rows, but at least 8, 16, 16; and
+    as many as it takes for 300, 1,000, 2,000 updates.
 batch_size : int, default=None
     By default 64, for the preset "fast" 32; up to 1,024 where so many categories are embedded that their updates would
     take most of the time.

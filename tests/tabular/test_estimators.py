@@ -287,7 +287,7 @@ class TestFitting:
             ({"n_folds": 4, "n_members": 2}, 4001, 4, 2),
             ({"n_folds": 4, "n_trained_folds": 2}, 2000, 2, 2),
             ({"n_folds": 2, "n_trained_folds": 4}, 4001, 2, 1),
-            ({"preset": "best"}, 4001, 5, 4),
+            ({"preset": "best"}, 4001, 5, 2),
             ({"preset": "fast"}, 2000, 4, 1),
             ({"preset": "fast"}, 2001, 3, 1),
         ],

@@ -138,7 +138,7 @@ class TestEstimators:
 
     def test_the_default_preset_has_the_members_of_all_folds(self):
         model = fn.TabularClassifier(n_epochs=1, random_state=0).fit(blocks(FEW, LABELS))
-        assert {network.n_members for network in model.networks_} == {10}
+        assert {network.n_members for network in model.networks_} == {5}
 
     def test_same_seed_same_bits(self):
         one, same, other = (
