@@ -105,15 +105,20 @@ def _error_and_time(rows: list[dict[str, Any]]) -> Figure:
     """Geometric means over the tables of error and of fit time, divided by those of the reference; a line joins the best."""
     figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
     places = {row["name"]: _place(row) for row in rows if _place(row)}
-    for name, place in places.items():
+    for number, (name, place) in enumerate(sorted(places.items(), key=lambda item: item[1])):
         ax.plot(*place, "o", color="tab:blue" if name.startswith("fastnet") else "tab:gray")
-        ax.annotate(name, place, xytext=(6, 4), textcoords="offset points")
+        above_or_below = -12 if number % 2 else 4  # where times are alike
+        ax.annotate(_library(name), place, xytext=(6, above_or_below), textcoords="offset points")
     best = [place for place in sorted(places.values()) if not any(o[0] <= place[0] and o[1] < place[1] for o in places.values())]
     ax.plot(*zip(*best, strict=True), ":", color="black", lw=1)
-    ax.set(xscale="log", xlabel=f"fit time / {REFERENCE}'s", ylabel=f"error or RMSE / {REFERENCE}'s")
+    ax.set(xscale="log", xlabel=f"fit time / {_library(REFERENCE)}'s", ylabel=f"error or RMSE / {_library(REFERENCE)}'s")
     ax.set_title("Tables: error and time")
-    ax.margins(x=0.25)
+    ax.margins(x=0.3, y=0.1)
     return figure
+
+
+def _library(name: str) -> str:
+    return name.removesuffix(", defaults")
 
 
 def _place(row: dict[str, Any]) -> tuple[float, float] | None:
@@ -132,7 +137,7 @@ def _ranks(rows: list[dict[str, Any]]) -> Figure:
         difference = found[name]["critical_difference"]
         colour = "tab:blue" if name.startswith("fastnet") else "tab:gray"
         ax.errorbar(found[name]["median"], y, xerr=difference / 2, fmt="o", color=colour, capsize=3)
-    ax.set_yticks(range(len(order)), order)
+    ax.set_yticks(range(len(order)), [_library(name) for name in order])
     ax.invert_yaxis()
     ax.set(xlabel="average rank (1: best on every table)", title="Tables: bars that do not overlap differ (Nemenyi, 5 %)")
     return figure

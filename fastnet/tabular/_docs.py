@@ -53,8 +53,8 @@ beta_2 : float, default=None
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
     Shape of the learning rate: by default "cycles", four waves that get longer; "flat_cosine" for the fast classification.
 n_epochs : int, default=None
-    By preset 14 (18 for regression), 48, 128; above 8,000 rows half as many for four times the rows, but at least 8, 16, 16; and
-    as many as it takes for 300, 1,000, 2,000 updates.
+    By preset 14 (18 for regression), 48, 128; above 8,000 rows half as many for four times the rows, but at least 8, 16, 16; with
+    few rows as many as it takes for 300, 1,000, 2,000 updates, but at most 256.
 batch_size : int, default=None
     By default 64, for the preset "fast" 32; up to 1,024 where so many categories are embedded that their updates would
     take most of the time.

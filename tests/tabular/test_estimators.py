@@ -279,6 +279,22 @@ class TestFitting:
         assert (chosen.batch_size, chosen.n_epochs) == (batch_size, n_epochs)
 
     @pytest.mark.parametrize(
+        ("preset", "n_rows", "n_epochs"),
+        [
+            ("default", 50, 256),
+            ("default", 1000, 63),
+            ("default", 8000, 48),
+            ("default", 32_000, 24),
+            ("default", 10**6, 16),
+            ("fast", 8000, 14),
+            ("best", 8000, 128),
+        ],
+    )
+    def test_of_few_rows_there_are_more_epochs_and_of_many_fewer(self, preset, n_rows, n_epochs):
+        chosen = resolved(fn.TabularClassifier(preset=preset), n_rows, 1, [], CLASSIFICATION["accuracy"], regression=False)
+        assert chosen.n_epochs == n_epochs
+
+    @pytest.mark.parametrize(
         ("options", "n_rows", "n_trained", "n_members"),
         [
             ({}, 2000, 5, 2),
