@@ -11,9 +11,9 @@ import numpy as np
 
 from fastnet.tabular._metrics import Metric
 
-#: Rows above which presets train for fewer epochs: for half as many with four times the rows. And the fewest that they train for.
-MANY_ROWS = 8_000
-LEAST_EPOCHS = {"fast": 8, "default": 16, "best": 16}
+#: Rows above which presets train for fewer epochs, half as many with four times the rows, and most epochs of few rows. (With 50 and
+#: 120 rows of five of scikit-learn's tables, 256 epochs were as good as 400 and 1,000.)
+MANY_ROWS, MOST_EPOCHS = 8_000, 256
 
 #: Rows above which a preset trains fewer networks, some of them larger, and what differs then.
 FEWER_NETWORKS: dict[str, dict[int, dict[str, Any]]] = {
@@ -33,6 +33,8 @@ class Choices:
     ----------
     numeric_width : float
         Most units that piecewise linear embeddings give all numbers together, as long as each has two.
+    least_epochs, least_updates : int
+        Epochs of very many rows, and updates of few rows, of few batches, which get more epochs for that.
     keeps_best : bool
         Whether the best epochs are kept, else the last.
     """
@@ -54,6 +56,8 @@ class Choices:
     beta_2: float = 0.95
     schedule: str = "cycles"
     n_epochs: int = 48
+    least_epochs: int = 16
+    least_updates: int = 1000
     batch_size: int = 64
     keeps_best: bool = True
     n_best_epochs: int = 3
@@ -69,6 +73,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "n_folds": 4,
         "n_trained_folds": 4,
         "n_epochs": 14,
+        "least_epochs": 8,
+        "least_updates": 300,
         "batch_size": 32,
         "hidden_layer_sizes": (64, 64),
         "activation": "mish",
@@ -78,7 +84,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "keeps_best": False,
     },
     "default": {},
-    "best": {"n_members": 2, "n_epochs": 128},
+    "best": {"n_members": 2, "n_epochs": 128, "least_updates": 2000},
 }
 
 #: What differs further for regressions. With dropout the default preset's RMSE was 1.02 times as large with 1,000 rows, 1.06 to
@@ -95,11 +101,6 @@ ROWS_A_UNIT, LEAST_UNITS = 8, 2
 #: Numbers of embedded categories for each row of a batch, where the updates of embeddings take about as long as the rows, and the
 #: largest batch that is chosen for them.
 NUMBERS_A_ROW, LARGEST_BATCH = 2000, 1024
-
-#: Updates that a preset makes at least: with few rows, of few batches, it trains for more epochs, but for no more than these.
-#: (With 50 and 120 rows of five of scikit-learn's tables, 256 epochs were as good as 400 and 1,000.)
-LEAST_UPDATES = {"fast": 300, "default": 1000, "best": 2000}
-MOST_EPOCHS = 256
 
 
 def category_units(n_categories: int, n_rows: int, most: int) -> int:
@@ -144,7 +145,7 @@ def resolved(
     if "learning_rate" not in given:
         chosen = replace(chosen, learning_rate=metric.learning_rate * ((chosen.batch_size / 256) ** 0.5 if regression else 1.0))
     if "n_epochs" not in given:
-        chosen = replace(chosen, n_epochs=_epochs(chosen, n_rows, preset))
+        chosen = replace(chosen, n_epochs=_epochs(chosen, n_rows))
     return chosen
 
 
@@ -157,8 +158,8 @@ def _batch_size(chosen: Choices, n_rows: int, n_categories: Sequence[int]) -> in
     return size
 
 
-def _epochs(chosen: Choices, n_rows: int, preset: str) -> int:
+def _epochs(chosen: Choices, n_rows: int) -> int:
     """The preset's epochs, for few rows more and for many rows fewer."""
-    of_many = max(LEAST_EPOCHS[preset], math.ceil(chosen.n_epochs * (MANY_ROWS / n_rows) ** 0.5))
-    of_few = min(MOST_EPOCHS, -(-LEAST_UPDATES[preset] // -(-n_rows // chosen.batch_size)))
+    of_many = max(chosen.least_epochs, math.ceil(chosen.n_epochs * (MANY_ROWS / n_rows) ** 0.5))
+    of_few = min(MOST_EPOCHS, -(-chosen.least_updates // -(-n_rows // chosen.batch_size)))
     return max(min(chosen.n_epochs, of_many), of_few)
