@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
-from fastnet.layers._graph import ENSEMBLES, Graph, Inputs, Node
+from fastnet.layers._graph import ENSEMBLES, Graph
+from fastnet.layers._nodes import Inputs, Node
 from fastnet.layers.attention import Attention, CrossAttention, TransformerBlock
 from fastnet.layers.conv import Conv1d, Conv2d, DepthwiseConv1d, DepthwiseConv2d
 from fastnet.layers.dense import Dense

@@ -13,7 +13,8 @@ from fastnet._hints import takes_other_words
 from fastnet._values import frozen
 from fastnet.initializers import GlorotUniform, Initializer
 from fastnet.layers._base import Arrays, Layer, Operation
-from fastnet.layers._graph import Graph, State
+from fastnet.layers._graph import Graph
+from fastnet.layers._nodes import State
 from fastnet.layers.dense import Dense, FanIn, Linear
 from fastnet.layers.joins import Residual, Side, select
 from fastnet.layers.lengths import positions_there

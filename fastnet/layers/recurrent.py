@@ -16,7 +16,8 @@ from fastnet._hints import takes_other_words
 from fastnet._values import frozen
 from fastnet.activations import Activation
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
-from fastnet.layers._graph import Graph, State
+from fastnet.layers._graph import Graph
+from fastnet.layers._nodes import State
 from fastnet.layers.joins import Last, Side, select
 from fastnet.layers.windows import as_image
 

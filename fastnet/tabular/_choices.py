@@ -11,8 +11,8 @@ import numpy as np
 
 from fastnet.tabular._metrics import Metric
 
-#: Rows above which presets train for fewer epochs, half as many with four times the rows, and most epochs of few rows. (With 50 and
-#: 120 rows of five of scikit-learn's tables, 256 epochs were as good as 400 and 1,000.)
+#: Rows above which presets train for fewer epochs, half as many with four times the rows, and most epochs of few rows. (With 50
+#: and 120 rows of five of scikit-learn's tables, 256 epochs were as good as 400 and 1,000.)
 MANY_ROWS, MOST_EPOCHS = 8_000, 256
 
 #: Rows above which a preset trains fewer networks, some of them larger, and what differs then.

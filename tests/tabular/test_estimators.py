@@ -17,8 +17,6 @@ import fastnet as fn
 from fastnet.history import History
 from fastnet.tabular import _choices, _folds
 from fastnet.tabular._calibration import best_temperature
-from fastnet.tabular._choices import category_units, resolved
-from fastnet.tabular._metrics import CLASSIFICATION, REGRESSION
 from fastnet.tabular._mixture import greedy_weights
 from fastnet.tabular._recipe import Progress, cosine, of_progress
 from fastnet.tabular._splits import splits
@@ -267,50 +265,6 @@ class TestFitting:
         tables = [branch[0] for branch in model.networks_[0].layers[0].branches if branch]
         found = [(table.n_categories, table.n_units, table.columns) for table in tables]
         assert found == [((400,), 2, (0,)), ((20, 20), 5, (1, 2))]
-
-    @pytest.mark.parametrize(
-        ("n_rows", "n_categories", "units", "batch_size", "n_epochs"),
-        [(200_000, 100_000, 2, 128, 8), (2000, 100, 2, 32, 14), (80_000, 1000, 8, 32, 8), (10**7, 10**6, 2, 1024, 8)],
-    )
-    def test_batches_that_outweigh_the_updates_of_categories(self, n_rows, n_categories, units, batch_size, n_epochs):
-        assert category_units(n_categories, n_rows, 8) == units
-        metric = CLASSIFICATION["accuracy"]
-        chosen = resolved(fn.TabularClassifier(preset="fast"), n_rows, 3, [n_categories], metric, regression=False)
-        assert (chosen.batch_size, chosen.n_epochs) == (batch_size, n_epochs)
-
-    @pytest.mark.parametrize(
-        ("preset", "n_rows", "n_epochs"),
-        [
-            ("default", 50, 256),
-            ("default", 1000, 63),
-            ("default", 8000, 48),
-            ("default", 32_000, 24),
-            ("default", 10**6, 16),
-            ("fast", 8000, 14),
-            ("best", 8000, 128),
-        ],
-    )
-    def test_of_few_rows_there_are_more_epochs_and_of_many_fewer(self, preset, n_rows, n_epochs):
-        chosen = resolved(fn.TabularClassifier(preset=preset), n_rows, 1, [], CLASSIFICATION["accuracy"], regression=False)
-        assert chosen.n_epochs == n_epochs
-
-    @pytest.mark.parametrize(
-        ("options", "n_rows", "n_trained", "n_members"),
-        [
-            ({}, 2000, 5, 2),
-            ({}, 4000, 5, 1),
-            ({}, 4001, 3, 1),
-            ({"n_folds": 4, "n_members": 2}, 4001, 4, 2),
-            ({"n_folds": 4, "n_trained_folds": 2}, 2000, 2, 2),
-            ({"n_folds": 2, "n_trained_folds": 4}, 4001, 2, 1),
-            ({"preset": "best"}, 4001, 5, 2),
-            ({"preset": "fast"}, 2000, 4, 1),
-            ({"preset": "fast"}, 2001, 3, 1),
-        ],
-    )
-    def test_of_many_rows_fewer_networks_are_trained(self, options, n_rows, n_trained, n_members):
-        chosen = resolved(fn.TabularRegressor(**options), n_rows, 1, [], REGRESSION["rmse"], regression=True)
-        assert (chosen.n_trained_folds, chosen.n_members) == (n_trained, n_members)
 
     @pytest.mark.parametrize("given", [True, False])
     def test_fewer_folds_are_fewer_networks_or_members(self, given, monkeypatch):
