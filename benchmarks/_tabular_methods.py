@@ -32,28 +32,28 @@ METHODS = (
 )
 
 
-def _without(name: str, kind: str | None = None, **options: Any) -> Recipe:
+def _with(name: str, kind: str | None = None, **options: Any) -> Recipe:
     return Recipe(name, ABLATION_SECTION, _preset("default", **options), kind)
 
 
-#: The default preset, and without one of its pieces, or with one that it had.
+#: The default preset, and with other values of its parameters: without one of its pieces, or with one that it had.
 ABLATIONS = (
     Recipe(WHOLE, ABLATION_SECTION, _preset("default")),
-    _without("numbers as they are", numeric_embedding="none"),
-    _without("pieces of numbers alone", numeric_embedding="piecewise_linear"),
-    _without("waves of numbers alone", numeric_embedding="pbld"),
-    _without("no factor of each input", scale_layer=False),
-    _without("random initial values", data_init=False),
-    _without("ReLU", activation="relu"),
-    _without("no dropout", "classification", dropout=0.0),
-    _without("dropout in regressions", "regression", dropout=0.15),
-    _without("no weight decay", weight_decay=0.0),
-    _without("no label smoothing", "classification", label_smoothing=0.0),
-    _without("one wave of the learning rate", schedule="cosine"),
-    _without("beta_2 = 0.999", beta_2=0.999),
-    _without("the best epoch alone", "classification", n_best_epochs=1),
-    _without("two members", "classification", n_members=2),
-    _without("one member", "regression", n_members=1),
-    _without("32 epochs", n_epochs=32),
-    _without("one fold", n_folds=1),
+    _with("numbers as they are", numeric_embedding="none"),
+    _with("pieces of numbers alone", numeric_embedding="piecewise_linear"),
+    _with("waves of numbers alone", numeric_embedding="pbld"),
+    _with("no factor of each input", scale_layer=False),
+    _with("random initial values", data_init=False),
+    _with("ReLU", activation="relu"),
+    _with("no dropout", "classification", dropout=0.0),
+    _with("dropout in regressions", "regression", dropout=0.15),
+    _with("no weight decay", weight_decay=0.0),
+    _with("no label smoothing", "classification", label_smoothing=0.0),
+    _with("one wave of the learning rate", schedule="cosine"),
+    _with("beta_2 = 0.999", beta_2=0.999),
+    _with("the best epoch alone", "classification", n_best_epochs=1),
+    _with("two members", "classification", n_members=2),
+    _with("one member", "regression", n_members=1),
+    _with("32 epochs", n_epochs=32),
+    _with("one fold", n_folds=1),
 )
