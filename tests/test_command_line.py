@@ -19,6 +19,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from fastnet import cli  # noqa: E402
 from fastnet.cli import _commands, _peers  # noqa: E402
+from fastnet.tabular._choices import PRESETS  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,8 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def three_epochs(monkeypatch):
     """Presets that take no time."""
-    monkeypatch.setattr("fastnet.tabular._choices.LEAST_UPDATES", dict.fromkeys(("fast", "default", "best"), 30))
+    for preset in PRESETS.values():
+        monkeypatch.setitem(preset, "least_updates", 30)
 
 
 def run(line, status=0):
