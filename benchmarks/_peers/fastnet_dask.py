@@ -15,9 +15,13 @@ from fastnet.dask._engine import Engine
 from fastnet.dask._partitions import Partition, partitions
 from fastnet.dask._shards import DealtRows
 
+#: The documentation's advice for short rounds (docs/guide/dask.md): Dask looks at its own processes less often. A cluster of two
+#: workers that has nothing to do takes 0.06 of a core in place of 0.18.
+QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "500ms"}
+
 
 def spread(task: Spread, n_threads: int | None) -> Job:
-    with dask.config.set({"distributed.worker.daemon": True, "logging.distributed": "error"}):
+    with dask.config.set({"distributed.worker.daemon": True, "logging.distributed": "error", **QUIET}):
         cluster = LocalCluster(n_workers=task.processes, threads_per_worker=1, dashboard_address=None)
     engine = Engine(Client(cluster, set_as_default=False))
     X, y = (da.from_array(array, chunks=(-(-len(array) // 8), *array.shape[1:])) for array in task.training.data())
