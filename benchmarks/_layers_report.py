@@ -11,14 +11,15 @@ from benchmarks._results import without_goals
 
 
 def tables(results: dict[str, Any], name: str) -> dict[str, str]:
-    """Training and predictions in Markdown: fastnet's time, and the peers' as multiples of it."""
+    """Training and predictions in Markdown, by name with the level of vector instructions: fastnet's time, and the peers' as
+    multiples of it."""
     rows = results["groups"]["layers"]["rows"]
     training = [row for row in rows if row["unit"] == LayerTraining.unit]
     predictions = [row for row in rows if row["unit"] == LayerInference.unit]
-    source = _source(results, name)
+    source, level = _source(results, name), results["environment"]["engine_level"]
     return {
-        "training": "\n".join([*_lines(training, "network, threads", ("PyTorch", "JAX")), "", source]),
-        "predictions": "\n".join([*_lines(predictions, "network", ("ONNX Runtime",)), "", source]),
+        f"training at {level}": "\n".join([*_lines(training, "network, threads", ("PyTorch", "JAX")), "", source]),
+        f"predictions at {level}": "\n".join([*_lines(predictions, "network", ("ONNX Runtime",)), "", source]),
     }
 
 

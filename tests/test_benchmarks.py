@@ -246,9 +246,10 @@ def test_the_tables_of_layers():
         row("tiny-row", "us per call", 1e6, {"fastnet": _series(3e-5)}, [check("ONNX Runtime", [1.5])], task={}),
     ]
     results = {"environment": header(), "options": asdict(FAST), "groups": {"layers": {"rows": rows}}}
+    results["environment"]["engine_level"] = "v3"
     tables = _layers_report.tables(results, "x.json")
-    assert "| tiny, 2 | 2 | 2 |  |" in tables["training"]
-    assert "| tiny | 30 | 1.5 |" in tables["predictions"] and "x.json" in tables["predictions"]
+    assert "| tiny, 2 | 2 | 2 |  |" in tables["training at v3"]
+    assert "| tiny | 30 | 1.5 |" in tables["predictions at v3"] and "x.json" in tables["predictions at v3"]
 
 
 class TestNetworksOfLayers:
