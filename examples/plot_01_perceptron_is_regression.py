@@ -2,7 +2,7 @@
 A perceptron is linear and logistic regression
 ==============================================
 
-One neuron :math:`h(x) = g(w \\cdot x + b)` without hidden layers is a well-known statistical model.
+A single neuron, :math:`h(x) = g(w \\cdot x + b)`, is a well-known statistical model.
 With the identity and the squared error it is linear regression; with the sigmoid and the
 cross-entropy it is logistic regression. Trained to convergence, it has the weights that
 scikit-learn finds.
@@ -32,8 +32,8 @@ print(f"LinearRegression: w = {line.coef_[0]:.6f}, b = {line.intercept_:.6f}")
 # %%
 # Logistic regression
 # -------------------
-# Both get the same L2 penalty. scikit-learn's ``C`` is the inverse of a penalty on the *sum* of the
-# losses, fastnet's ``l2`` is a penalty on their mean.
+# Both models get the same L2 penalty. scikit-learn's ``C`` is the inverse of a penalty that is
+# added to the *sum* of the losses, fastnet's ``l2`` is a penalty that is added to their mean.
 
 c = (y + rng.normal(size=80) > 0).astype(int)
 classifier = fn.Network(fn.Dense(1, "sigmoid"), n_inputs=1, dtype="float64", random_state=0)

@@ -3,7 +3,7 @@ One neuron cannot do XOR, a hidden layer can
 ============================================
 
 The decision boundary of a perceptron is a straight line, and no line separates the two classes of
-the exclusive or. A hidden layer maps the four points to where a line does.
+the exclusive or. A hidden layer maps the four points to places where a line does separate them.
 """
 
 # sphinx_gallery_thumbnail_number = 2

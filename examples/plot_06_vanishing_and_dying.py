@@ -57,8 +57,8 @@ plt.show()
 # Dying ReLU
 # ----------
 # A unit whose pre-activation is negative for all data outputs 0 and gets no gradient, so it never
-# changes again: it is dead. A single step with too large a learning rate can leave such biases;
-# here they are set by hand.
+# changes again: it is dead. A single step with too large a learning rate can leave units in this
+# state; here it is brought about by biases that are set by hand.
 
 
 def shallow(activation):

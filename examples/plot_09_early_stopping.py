@@ -27,8 +27,8 @@ options = {
 }
 
 # %%
-# Give them to ``fit``. ``scoring="loss"`` watches the loss, which says more than the accuracy on a
-# few rows. At the end the weights of the best epoch are restored.
+# Pass the validation rows to ``fit``. ``scoring="loss"`` watches the loss, which says more than the
+# accuracy on a few rows. At the end the weights of the best epoch are restored.
 
 stopped = fn.MLPClassifier(**options, early_stopping=True, scoring="loss", n_iter_no_change=30)
 stopped.fit(X, y, X_val=X_val, y_val=y_val)

@@ -2,8 +2,8 @@
 A table with text, dates and gaps
 =================================
 
-``TabularRegressor`` takes a data frame as it is. Here one of made-up flats, with missing numbers, a
-column of text with a gap, dates and a constant column.
+``TabularRegressor`` takes a data frame as it is. The one used here describes made-up flats, with
+missing numbers, a column of text with gaps, dates and a constant column.
 """
 
 import matplotlib.pyplot as plt
@@ -43,15 +43,15 @@ print(model.summary())
 print(f"R2 on new flats: {model.score(flats[test], rent[test]):.3f}")
 
 # %%
-# Which columns matter: how much worse the predictions of the validation rows get when one is
-# shuffled.
+# Which columns matter? The bars show how much worse the predictions of the validation rows get when
+# a column is shuffled.
 
 plt.barh(model.feature_names_in_, model.feature_importances_)
 plt.xlabel("increase of the RMSE")
 plt.show()
 
 # %%
-# Bounds that hold four rents of five. Quantiles never cross.
+# Bounds that should hold four rents out of five: two quantiles. Predicted quantiles never cross.
 
 bounds = fn.TabularRegressor(
     metric="quantile", quantiles=[0.1, 0.9], random_state=0, n_epochs=60

@@ -2,8 +2,8 @@
 From a table with holes to ONNX
 ===============================
 
-A table of made-up loans, with missing numbers and categories, is learnt as it is, and becomes an
-ONNX model that takes the same columns: the preparing of the table is part of it.
+A model learns a table of made-up loans, with missing numbers and categories, as it is. Exported to
+ONNX, it takes the same columns, because the preparation of the table is part of the ONNX model.
 """
 
 import matplotlib.pyplot as plt
@@ -37,7 +37,7 @@ loans["weekday"] = loans.pop("applied").dt.day_of_week
 train, test = slice(0, 1500), slice(1500, None)
 
 # %%
-# Fit and look. Log-loss is what matters where probabilities are used.
+# Fit the model and look at it. Log-loss is what matters where probabilities are used.
 
 model = fn.TabularClassifier(metric="log_loss", preset="fast", random_state=0)
 model.fit(loans[train], defaulted[train])
@@ -45,7 +45,7 @@ print(model.summary())
 print(f"accuracy on new loans: {model.score(loans[test], defaulted[test]):.3f}")
 
 # %%
-# The model as ONNX: an input for each column, of text or of numbers. Missing text is "", missing
+# The ONNX model has one input for each column, of text or of numbers. Missing text is "", missing
 # numbers are NaN.
 
 session = onnxruntime.InferenceSession(model.to_onnx().SerializeToString())

@@ -2,9 +2,9 @@
 Beside gradient boosting
 ========================
 
-On which table is a network better, and on which are trees? Three made-up tables, each learnt with
-defaults by fastnet and by every library of gradient boosting that is installed, on the same two
-splits. ``fastnet compare`` does so for a table of your own.
+On which table is a network better, and on which are trees? Three made-up tables are each learnt
+without tuning by fastnet and by every library of gradient boosting that is installed, on the same two
+splits. ``fastnet compare`` makes such a comparison on a table of your own.
 """
 
 from importlib import import_module
@@ -26,7 +26,7 @@ tables = {
 }
 
 # %%
-# The models, all with their defaults; libraries that are not installed are left out.
+# The models: fastnet's preset for quick fits, all others with their defaults. Libraries that are not installed are left out.
 
 models = {
     "fastnet, fast": lambda seed: fn.TabularRegressor(preset="fast", random_state=seed),
@@ -45,8 +45,8 @@ for name, (module, cls, options) in peers.items():
     models[name] = lambda seed, make=make, options=options: make(random_state=seed, **options)
 
 # %%
-# Root of the mean squared error on rows held out. One split says little: the bars are means of
-# two, the lines their range. The noise alone is 0.1.
+# The root mean squared error on held-out rows. One split says little, so the bars are means over
+# two splits, and the lines show their range. The noise alone is 0.1.
 
 errors = np.empty((len(models), len(tables), 2))
 for column, y in enumerate(tables.values()):
@@ -67,7 +67,7 @@ plt.show()
 
 # %%
 # Smooth functions and sums of many columns suit the network, steps along the axes suit trees. Real
-# tables have some of both, so that it is worth a minute to compare.
+# tables have some of both, so it is worth a minute to compare.
 
 for column, name in enumerate(tables):
     best = min(zip(errors[:, column].mean(axis=1), models, strict=True))

@@ -2,7 +2,8 @@
 A language model of Python's source code
 ========================================
 
-A transformer learns, from part of Python's standard library, which character comes next, and then writes.
+A transformer learns, from part of Python's standard library, which character comes next, and then
+writes text of its own.
 """
 
 import argparse
@@ -26,9 +27,9 @@ print(f"{len(text):,} characters, {len(characters)} of them different")
 # %%
 # The network
 # -----------
-# It reads 64 characters. Each is a row of a table, to which its position adds something; two blocks of
-# attention see what came before; a softmax at each position says what may come next. The target of each
-# position is the next character, so that a window of 64 characters is 64 examples.
+# It reads 64 characters. Each becomes a row of a table, to which a vector for its position is added; two
+# blocks of attention look at what came before; a softmax at each position says what may come next. The target
+# of each position is the next character, so that a window of 64 characters is 64 examples.
 
 length = 64
 windows = np.lib.stride_tricks.sliding_window_view(ids, length + 1)[::length]
@@ -59,7 +60,7 @@ history = net.fit(
 print(f"next character right: {net.score(test[:, :-1], test[:, 1:]):.0%}")
 
 # %%
-# A loss of :math:`\ln n` is that of a guess among n characters.
+# A loss of :math:`\ln n` is that of a guess among n equally likely characters. The picture shows this n.
 
 fig, ax = plt.subplots()
 ax.plot(np.exp(history.loss), label="training")

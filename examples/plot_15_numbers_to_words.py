@@ -3,7 +3,7 @@ Numbers as words
 ================
 
 An encoder reads the digits of a number, and a decoder writes the number in words: two sequences of unequal
-lengths. The network learns how from two thousand numbers below a million, and then writes others.
+lengths. The network learns this from two thousand numbers below a million, and then writes others in words.
 """
 
 import matplotlib.pyplot as plt
@@ -40,7 +40,7 @@ print(numbers[0], *in_words(numbers[0]))
 # %%
 # The network
 # -----------
-# While the network learns, its decoder is given the words of the target one position later: each position
+# While the network learns, its decoder is given the words of the target, shifted by one position: each position
 # sees the words before it, and the digits, and says which word comes next. A full stop begins every row, and
 # ends every target.
 
@@ -104,9 +104,9 @@ for n, answer in list(zip(numbers[test], answers, strict=True))[:6]:
 # %%
 # Which digit matters to which word
 # ---------------------------------
-# Each digit is replaced by all others in turn, and the words before a place are left as they are: how often is
-# another word then the likeliest there? Words for digits follow from their digit. "Hundred" and "thousand"
-# follow from the words before them and from how many digits there are.
+# Each digit is replaced by all other digits in turn, while the words before a place are left as they are. The
+# picture shows how often another word is then the likeliest there. Words for digits follow from their digit.
+# "Hundred" and "thousand" follow from the words before them and from how many digits there are.
 
 number = 427_936
 source, words = np.array([int(digit) for digit in str(number)]), in_words(number)

@@ -2,8 +2,8 @@
 What a convolution sees
 =======================
 
-LeNet, the network that read cheques in the 1990s, in the size of scikit-learn's handwritten digits: the filters that it
-learns, and what they find in an image.
+A network like LeNet, which read cheques in the 1990s, scaled down to scikit-learn's handwritten digits. This example shows
+the filters that it learns, and what they find in an image.
 """
 
 import matplotlib.pyplot as plt
@@ -20,8 +20,8 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_sta
 # %%
 # The network
 # -----------
-# Convolution, pool, convolution, pool, and dense layers that decide. All weights of the first convolution are eight
-# windows of 3 x 3 numbers, which are laid on every position of the image.
+# Convolution, pool, convolution, pool, and dense layers that decide. The weights of the first convolution are eight filters
+# of 3 x 3 numbers, each of which is laid on every position of the image.
 
 net = fn.Network(
     [
@@ -43,7 +43,7 @@ print(net.summary())
 # %%
 # The filters
 # -----------
-# Where a filter is red it looks for ink, where it is blue for paper: most have become edges and strokes of one
+# Where a filter is red it looks for ink, where it is blue for paper. Most have come to look for edges and strokes in one
 # direction.
 
 
@@ -64,8 +64,8 @@ for number, ax in enumerate(axes):
 # The feature maps
 # ----------------
 # Each filter makes a map of where in the image it fits. After the first pool the maps are 4 x 4; the second
-# convolution looks for combinations in all of them at once, and what is left after its pool says little about where, and
-# much about what.
+# convolution looks for combinations in all of them at once. What is left after its pool says little about where something
+# is, and much about what it is.
 
 digits = [int(np.flatnonzero(y_test == digit)[0]) for digit in (0, 3, 7)]
 activations = net.activations(X_test[digits])

@@ -38,7 +38,7 @@ for kind in np.unique(y):
 # %%
 # The network
 # -----------
-# `TextClassifier` makes ids of letters, and a table of 32 numbers for each id; a GRU goes through them from both ends.
+# `TextClassifier` turns letters into ids, and each id into 32 numbers from a table; a GRU reads these from both ends.
 # Names differ in length, and need no padding.
 
 clf = fn.TextClassifier("gru", lowercase=False, max_iter=40, random_state=0).fit(names_train, y_train)
@@ -47,7 +47,7 @@ print(f"network: {clf.score(names_test, y_test):.1%} of {len(y_test)} names righ
 
 # %%
 # Logistic regression on counts of all pieces of up to four letters does no worse: pieces such as *arr* and *cy* give the
-# kind away, wherever they stand. It is worth a try before any network that reads.
+# kind away, wherever they stand. Such a model is worth a try before any network that reads letter by letter.
 
 counts = TfidfVectorizer(analyzer="char", lowercase=False, ngram_range=(1, 4), sublinear_tf=True)
 linear = make_pipeline(counts, LogisticRegression(C=10, max_iter=1000)).fit(names_train, y_train)
@@ -63,7 +63,7 @@ ConfusionMatrixDisplay.from_predictions(y_test, clf.predict(names_test), ax=ax, 
 # %%
 # How its mind changes
 # --------------------
-# The probabilities after each letter of a name: the network is shown its beginnings.
+# The probabilities after each letter of a name: the network is given the first letter alone, then the first two, and so on.
 
 fig, axes = plt.subplots(1, 4, figsize=(10, 3.4), sharey=True, layout="constrained")
 for ax, name in zip(axes, ("Epsilon", "longleftarrow", "jsercy", "ccedil"), strict=True):

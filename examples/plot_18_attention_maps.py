@@ -3,7 +3,8 @@ Where attention looks
 =====================
 
 In attention, each position of a row asks all others, and takes a weighted mean of what they have. The weights can be looked
-at. Two riddles, each of which has one place to look at: by position, and by content.
+at. In each of the two puzzles here, a position has one place to look at, which follows from its
+position in the first puzzle and from its content in the second.
 """
 
 import matplotlib.pyplot as plt
@@ -16,8 +17,8 @@ rng = np.random.default_rng(0)
 # %%
 # One layer of attention
 # ----------------------
-# Each id of a row becomes 32 numbers, to which its position adds something; attention with one head; and a dense layer
-# that decides at each position.
+# Each id of a row becomes 32 numbers, to which a vector for its position is added; then come attention with one head, and
+# dense layers that decide at each position.
 
 
 def network(n_ids, length, n_classes):
@@ -91,8 +92,8 @@ for ax, row in zip(axes, rows[-2:], strict=True):
     draw(ax, weights(pairs, row), both[row], " ".join(both[row]))
 
 # %%
-# Nothing told it which positions belong together. But a map shows what a network does, and not what it would have to do: one
-# that is only asked on which side the partner is answers as well, and does not look at it.
+# Nothing told the network which positions belong together. But a map shows what a network does, and not what it would have to
+# do: a network that is only asked on which side the partner is can answer too, but does not look at the partner.
 
 sides = network(10, 10, 2)
 train(sides, rows, (partner > np.arange(10)).astype(int))

@@ -25,8 +25,8 @@ for digit, ax in enumerate(axes.flat):
 # %%
 # The networks
 # ------------
-# Logistic regression and dense layers know nothing of order: to them, the same digit two places further on is another
-# one. A GRU goes through the numbers one after the other; convolutions look for the same patterns everywhere. The published
+# Logistic regression and dense layers know nothing of order: to them, the same digit moved by two places is a different row.
+# A GRU goes through the numbers one after the other; convolutions look for the same patterns everywhere. The published
 # figures are those of the data set's authors, for networks of these kinds.
 
 networks = {

@@ -29,7 +29,7 @@ def generate(
     top_k: int | None = None,
     random_state: Seed = None,
 ) -> np.ndarray:
-    """Ids that follow a prompt, each drawn from the network's softmax after all that came before it: a language model writes.
+    """Write with a language model: ids that follow a prompt, each drawn from the network's softmax given those before it.
 
     The network reads ids of shape (length,) and has a softmax over the ids at each position, which depends on no later one.
     It sees the last `length` ids. While there are no more than that, each id takes one `step`, if the network's layers go step by

@@ -66,20 +66,20 @@ def fit_many(
 ) -> list[M]:
     """Fit many models to the same data, several at a time.
 
-    A batch of a small network has little work that threads could share; many networks have much. Every fit has one thread, and
-    gives the model that it gives alone with ``n_threads=1``, bit for bit. Networks whose fits have no callbacks are trained
-    several in one call of the compiled core, all epochs of each.
+    A batch of a small network has too little work for several threads to share; many networks have enough. Every fit runs on
+    one thread, and gives the same model, bit for bit, as it would alone with ``n_threads=1``. Networks whose fits have no
+    callbacks are trained several at a time in one call of the compiled core, each for all its epochs.
 
     Parameters
     ----------
     models : sequence of Network or estimator
-        Fitted in place. For other values of a parameter or other seeds, give clones or networks of their own.
+        Fitted in place. To compare values of a parameter, or seeds, give a clone or a network for each.
     X, y : array-like
-        As `fit` of the models takes them.
+        As the models' `fit` takes them.
     each : sequence of dict, optional
         Further options of each model's `fit`, such as ``[{"random_state": seed} for seed in range(10)]``.
     n_threads : int, optional
-        Fits at a time; by default as many as there are cores for.
+        Number of fits at a time; by default as many as there are cores for.
     **options
         Options of every `fit`.
 
@@ -91,7 +91,8 @@ def fit_many(
     Raises
     ------
     ValueError
-        One model twice, `each` of another length, or a generator of random numbers that several fits would draw from.
+        The same model twice, `each` of another length than `models`, or a generator of random numbers that several fits would
+        draw from.
     Exception
         What the first fit that fails raises. Fits that have begun are finished, the others are not begun.
 

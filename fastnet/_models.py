@@ -68,15 +68,15 @@ class Part(NamedTuple):
     Attributes
     ----------
     number : int
-        Of the operation, from 1.
+        Number of the operation, from 1.
     node : Node
         The operation itself.
     label : str
-        Its activation, or what it is.
+        Name of its activation, or of the operation if it has none.
     weight : str or None
         Name of its first parameter.
     only_way : bool
-        Whether all that reaches the output passes here, and nothing beside it in another branch.
+        Whether everything that reaches the output passes through this operation, and nothing bypasses it in another branch.
     """
 
     number: int
@@ -91,7 +91,7 @@ class Part(NamedTuple):
         return self.node.name
 
     def weights(self, arrays: Mapping[str, Array]) -> Array | None:
-        """Its first parameter, or what else goes by the name of it in `arrays`."""
+        """The entry of `arrays` under the name of its first parameter: the parameter itself, or for example its gradient."""
         return None if self.weight is None else self.node.own(arrays[self.weight])
 
 
@@ -106,7 +106,7 @@ class ModelView:
     layers : tuple of Layer
         What the network is made of; an estimator amounts to dense layers.
     graph : Graph
-        The operations, of a chain of dense layers one a layer.
+        The operations; in a chain of dense layers, one per layer.
     ends : tuple of int
         Numbers of the operations that make each layer's output.
     parameters : mapping of str to ndarray
@@ -116,7 +116,7 @@ class ModelView:
     loss : Loss
         The loss the model was trained on, or for a `Network` the canonical one of its output activation.
     ensemble_loss : str
-        What it is the loss of, see `Network`.
+        Whether it is the mean of the members' losses or the loss of their mean output; see `Network`.
     feature_names, output_names : tuple of str, or None
         Names of the inputs and outputs, where the model knows them.
     classes : ndarray or None
@@ -124,15 +124,15 @@ class ModelView:
     learning_rate : float or None
         The estimator's initial learning rate.
     has_normalised_steps : bool
-        Whether a step's size is about the learning rate whatever the gradient's, as Adam's is.
+        Whether the size of a step is about the learning rate, however large the gradient is, as with Adam.
     n_epochs : int or None
         Epochs (L-BFGS: iterations) that an estimator was trained for.
     tol : float or None
-        An estimator's `tol`, where training ended because the loss no longer fell by so much.
+        An estimator's `tol`, if training ended because the loss no longer decreased by that much.
     target_scaler : StandardScaler or None
-        What standardises the targets, where the view is of a network trained on such.
+        What standardises the targets, if the view shows a network as trained on standardised targets.
     sorted_levels : tuple of float
-        Levels of the quantiles that the model predicts of each target and sorts; empty where it sorts nothing.
+        Levels of the quantiles that the model predicts for each target and then sorts; empty if it sorts nothing.
     network : Network or None
         What knows X in other forms than flat rows, and y of all positions.
     """
@@ -359,15 +359,15 @@ def dense_rows(X: Any) -> Array:
 
 
 def model_view(model: Any, *, as_trained: bool = False) -> ModelView:
-    """Look at a `Network` or at a fitted estimator in one way.
+    """Give a `Network` or a fitted estimator the common interface of `ModelView`.
 
     Parameters
     ----------
     model : Network, or estimator with ``coefs_``, ``intercepts_``, ``activation`` and ``out_activation_``
         fastnet's estimators and scikit-learn's MLPs.
     as_trained : bool
-        Of an estimator that was trained on standardised targets, whether the outputs are those of its training, or else
-        predictions in the units of y.
+        For an estimator that was trained on standardised targets: whether the outputs are in the standardised units of
+        training, rather than predictions in the units of y.
 
     Returns
     -------

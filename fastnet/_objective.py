@@ -81,7 +81,7 @@ def loss_and_grad(
     J : float
     grads : Gradients
         ``flat`` of shape (n_params,), ``weights`` and ``biases`` views of it; ``net.views(grads.flat)`` gives all of them by
-        name. With `BatchNorm`, J and the gradient go by the statistics of these rows, as in training.
+        name. With `BatchNorm`, J and the gradient use the statistics of these rows, as in training.
     """
     loss = losses.get(loss, self.output_activation)
     X, y, w = dataset(self, X, y, sample_weight, loss)

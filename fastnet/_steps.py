@@ -51,9 +51,9 @@ def step(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A[L] after one more step of series that arrive step by step, of a network with recurrent layers or causal attention.
 
-    After all steps of a series, the output is that of `forward` for the whole series, except for rounding. Of recurrent layers
-    there may be more steps than `input_shape` says. Attention keeps keys and values of the steps before, so that a step takes no
-    longer for those.
+    After all steps of a series, the output is that of `forward` for the whole series, except for rounding. Recurrent layers can
+    take more steps than `input_shape` says. Attention keeps the keys and values of the steps before, so that they are not
+    computed again.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def step(
     state : array-like of shape (n_states,) or (streams, n_states), optional
         What the step before gave; None before the first.
     source : array-like of shape `source_shape`, or of several such for as many streams, or list of arrays, optional
-        What the encoder of a `fastnet.EncoderDecoder` reads, shorter if the network is ragged: before the first step alone. The
-        state has what is made of it.
+        What the encoder of a `fastnet.EncoderDecoder` reads, shorter if the network is ragged. It is given before the first
+        step only; the state then contains what the encoder made of it.
 
     Returns
     -------
@@ -75,8 +75,9 @@ def step(
     Raises
     ------
     ValueError
-        Layers that need more of other steps than states (`Bidirectional`, attention that is not causal, convolutions, pools),
-        more steps than attention and `Positions` have positions, a source that is missing or too many, or arrays that do not fit.
+        Layers that need more than the states of earlier steps (`Bidirectional`, attention that is not causal, convolutions,
+        pools), more steps than attention and `Positions` have positions, a source that is missing or not expected, or arrays
+        that do not fit.
 
     Examples
     --------

@@ -281,7 +281,7 @@ class Mish(Activation):
 
 @fieldless
 class Softplus(Activation):
-    """``g(z) = log(1 + exp(z))``: a smooth ReLU, and positive outputs (Dugas et al. 2001)."""
+    """``g(z) = log(1 + exp(z))``: a smooth ReLU, with positive outputs (Dugas et al. 2001)."""
 
     name = "softplus"
     formula = "log(1 + exp(z))"
@@ -355,7 +355,7 @@ ALIASES: dict[str, str] = {"logistic": "sigmoid"}
 
 
 def get(spec: str | Activation | type[Activation]) -> Activation:
-    """The activation with a name (or alias), of a class, or the object itself.
+    """The activation of this name (or alias) or class, or the object itself.
 
     Raises
     ------

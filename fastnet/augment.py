@@ -1,7 +1,7 @@
 """Random changes of rows while they are trained on, for the `augment` option of `Network.fit`.
 
-A row of each batch is changed anew every time, inside the core, where it is copied anyway; X itself stays as it is, and so do the
-targets. The same seed gives the same changes, for any number of threads and after a checkpoint. Rows must have the network's
+Each row of a batch is changed anew every time, inside the core, where it is copied anyway; X and the targets stay as they are.
+The same seed gives the same changes, for any number of threads and after a checkpoint. Rows must have the network's
 `input_shape`: channels last.
 """
 
@@ -28,14 +28,14 @@ class Augmentation:
 
 @frozen
 class Shift(Augmentation):
-    """Images or series moved by up to so many positions, uniformly, with zeros where they were.
+    """Images or series moved by a uniformly random number of positions, with zeros in the places that become empty.
 
-    It is a random crop of the row with that many zeros around it. Standardise X, so that zero is what it has in the middle.
+    It is a random crop of the row with `most` zeros around it. Standardise X, so that zero is its mean.
 
     Parameters
     ----------
     most : int or (int, int)
-        Most positions, of images down and across, either way.
+        Maximum number of positions, in either direction; for images, down and across.
     """
 
     most: int | tuple[int, int] = 1
@@ -52,14 +52,14 @@ class Shift(Augmentation):
 class Crop(Augmentation):
     """A part of each image or series at its full size: a window at a random place, stretched by linear interpolation.
 
-    A window has a share of the positions of each side, uniformly from `smallest` to 1, the same of both sides of an image. That
-    is window slicing of series (Le Guennec, Malinowski & Tavenard 2016), and for images a crop that keeps their proportions. The
-    crop of an image with zeros around it, at its own scale, is `Shift`.
+    The window covers a share of each side that is uniformly distributed from `smallest` to 1, and the same for both sides of an
+    image. That is window slicing of series (Le Guennec, Malinowski & Tavenard 2016), and for images a crop that keeps their
+    proportions. The crop of an image with zeros around it, at its own scale, is `Shift`.
 
     Parameters
     ----------
     smallest : float in (0, 1]
-        Share of a side that a window has at least.
+        Smallest share of a side that a window can cover.
     """
 
     smallest: float = 0.8

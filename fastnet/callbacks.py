@@ -47,8 +47,8 @@ class EarlyStopping(Callback):
     restore_best : bool
         End with the parameters of the best epoch.
     each_member : bool
-        Of a packed ensemble, keep each member's parameters of its own best epoch by validation loss, and stop when none has
-        improved for `patience` epochs.
+        For a packed ensemble: keep for each member the parameters of its own best epoch by validation loss, and stop when no
+        member has improved for `patience` epochs.
 
     Attributes
     ----------

@@ -8,8 +8,8 @@
         ...
 
 Training reads the blocks in random order, a tenth of the rows at a time, and shuffles those, while a thread reads the next tenth
-(CorgiPile; Xu, Qiu, Yuan, Zhang et al. 2022). Memory holds two such buffers, or a cache all rows once they have been read
-(`Blocks.cached`).
+(CorgiPile; Xu, Qiu, Yuan, Zhang et al. 2022). Memory holds two such buffers; or a cache holds all rows, once they have been
+read (`Blocks.cached`).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Blocks:
     sizes : sequence of int
         Rows of each block.
     features : ndarray, optional
-        X of all blocks, one after another, where it is an array with targets and weights of one number a row: training then
-        takes the rows from there.
+        X of all blocks, one after another, if it is one array and the targets and weights have one number per row: training
+        then takes the rows from there.
     target_names : list of str, optional
         Names of the columns of y.
     cache : int or path-like
@@ -99,7 +99,7 @@ class Blocks:
         return X, y, sample_weight
 
     def in_order(self) -> Iterator[tuple[int, int, Block]]:
-        """One block that has rows after the other: its number, that of its first row, and the rows."""
+        """The blocks that have rows, in order: for each its number, the number of its first row, and its rows."""
         starts = np.cumsum(self.sizes) - self.sizes
         for number in np.flatnonzero(self.sizes).tolist():
             yield number, int(starts[number]), self.read(number)
@@ -109,13 +109,14 @@ class Blocks:
         return self
 
     def cached(self, where: int | str | os.PathLike[str]) -> Blocks:
-        """The same blocks, which training reads and checks once; it takes the rows in later epochs, and fits, from a cache.
+        """The same blocks, read and checked by training only once: later epochs, and fits, take the rows from a cache.
 
         Parameters
         ----------
         where : int or path-like
-            Most bytes of memory for that; 0, or data that need more: blocks are read in every epoch. Or a folder, in which files
-            without a name hold all rows, in the network's dtype, as long as the process and these blocks are there.
+            Maximum number of bytes of memory for the cache; with 0, or if the data need more, blocks are read in every epoch. Or
+            a folder, in which unnamed files hold all rows, in the network's dtype, as long as the process and these blocks
+            exist.
 
         Returns
         -------
@@ -196,7 +197,7 @@ class _NamedBlocks(Blocks):
 
 
 def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows: int | None = None) -> Blocks:
-    """Rows of arrays that lie on a disk.
+    """Rows of arrays, on a disk or in memory.
 
     Parameters
     ----------
@@ -206,8 +207,8 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     y : array of shape (m,) or (m, n_targets), optional
     sample_weight : array of shape (m,), optional
     block_rows : int, optional
-        Rows of a block, which are read together. By default the chunks of the array, where it has any, or else a thousandth of
-        the rows, but 32 at least and a megabyte at most.
+        Rows of a block, which are read together. By default those of a chunk of the array, if it has chunks, or else a
+        thousandth of the rows, but at least 32 and at most a megabyte.
 
     Returns
     -------
@@ -218,7 +219,7 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     TypeError
         X has no shape.
     ValueError
-        X is no matrix, or has no rows, or y or the weights have another number of rows.
+        X is not a matrix, or has no rows, or y or the weights have another number of rows.
 
     Examples
     --------
@@ -313,7 +314,7 @@ def from_batches(read: Callable[[int], Sequence[Any]], n_batches: int, *, rows: 
         with the same number. Training calls it from a thread of its own.
     n_batches : int
     rows : sequence of int, optional
-        Rows of each batch. Without them all batches are read once, to count them.
+        Rows of each batch. If not given, all batches are read once to count their rows.
 
     Returns
     -------
@@ -350,7 +351,7 @@ def from_parquet(
 
     The smaller the row groups are, the better training shuffles: a few thousand rows
     (``frame.to_parquet(path, row_group_size=5000)``). Training decodes them once if all rows need at most 256 MB of memory, or
-    `Blocks.cached` gives them more, and else in every epoch.
+    fit into what `Blocks.cached` allows, and otherwise in every epoch.
 
     Parameters
     ----------
@@ -359,7 +360,7 @@ def from_parquet(
     target : str or sequence of str, optional
         Column or columns of y.
     columns : sequence of str, optional
-        Columns of X, in that order; by default all others. They must hold numbers, but for estimators of tables.
+        Columns of X, in that order; by default all others. They must hold numbers, except for estimators of tables.
     weight : str, optional
         Column of the sample weights.
 
@@ -416,7 +417,7 @@ def from_arrow(
     Returns
     -------
     Blocks
-        Of rows that lie together in the table: a thousandth of all, but 32 at least.
+        Each of adjacent rows of the table: a thousandth of all rows, but at least 32.
 
     Raises
     ------

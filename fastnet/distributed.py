@@ -75,32 +75,33 @@ def fit(
 ) -> History:
     """Train a network in place on the rows of all ranks; to be called by each of them.
 
-    An update is that of `Network.fit` for the same batch, but for rounding. Of K updates of an epoch, number k takes the rows
-    from ``k m / K`` to ``(k + 1) m / K`` of the m rows of each rank, in a random order of its own; ranks may have different
-    numbers of rows, or none.
+    An update is that of `Network.fit` for the same batch, except for rounding. Of K updates of an epoch, number k takes the
+    rows from ``k m / K`` to ``(k + 1) m / K`` of the m rows of each rank, in a random order of its own; ranks may have
+    different numbers of rows, or none.
 
     Parameters
     ----------
     network : Network
-        Of the same layers on all ranks. All of them start with the parameters of rank 0 and end with the same.
+        With the same layers on all ranks. All of them start with the parameters of rank 0 and end with the same.
     X : array-like of shape (m, n_inputs)
         This rank's rows, m of them.
     y : array-like of shape (m,) or (m, n_targets)
     comm : Communicator
-        ``mpi4py.MPI.COMM_WORLD``, or an object with its ``rank``, ``size``, ``allreduce`` of vectors and ``allgather``. Where it
-        also has mpi4py's ``Barrier`` and all ranks are on one machine with Linux, they add up their vectors in its memory.
+        ``mpi4py.MPI.COMM_WORLD``, or an object with its ``rank``, ``size``, ``allreduce`` of vectors and ``allgather``. If it
+        also has mpi4py's ``Barrier`` and all ranks are on one Linux machine, they add up their vectors in shared memory.
     sample_weight : array-like of shape (m,), optional
     batch_size : int, optional
-        Rows of a batch on all ranks together; 32 for each rank by default, with the learning rate as it is.
+        Rows of a batch on all ranks together; by default 32 for each rank. The learning rate is not adjusted to it.
     sampling : {"shuffle", "sequential"}
     validation_data : (X, y) or (X, y, sample_weight), optional
-        Of rank 0, whose loss is recorded after each epoch.
+        Rank 0's validation data, whose loss is recorded after each epoch.
     callbacks, progress, max_time
-        Those of rank 0; what others give is not used. Changes that a callback makes to the parameters reach all ranks.
+        Those of rank 0; what other ranks give is not used. Changes that a callback makes to the parameters reach all ranks.
     random_state : int, SeedSequence, Generator or RandomState, optional
-        Of rank 0.
+        That of rank 0 is used.
     n_threads : int, optional
-        Most threads of this rank. By default all cores that it may use, so let ``mpiexec`` bind ranks to cores, or give a number.
+        Maximum number of threads of this rank. By default all cores that it may use, so let ``mpiexec`` bind ranks to cores, or
+        give a number.
     resume_from : path, optional
         A file of `fastnet.Checkpoint`, read by rank 0: continue from there, with the same options and rows, on any number of
         ranks. Give a `batch_size`, as its default depends on the number of ranks.
@@ -110,7 +111,7 @@ def fit(
     Returns
     -------
     History
-        The same on all ranks, but for what the callbacks and validation data of rank 0 add.
+        The same on all ranks, except for what the callbacks and validation data of rank 0 add.
 
     Raises
     ------
@@ -129,8 +130,8 @@ def fit(
 
     Notes
     -----
-    An exception on one rank is passed on with the next exchange. A rank that is killed cannot do that: ``mpiexec`` ends the
-    others.
+    An exception on one rank is passed on to the others at the next exchange. A rank that is killed cannot do that:
+    ``mpiexec`` ends the others.
 
     Examples
     --------

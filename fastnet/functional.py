@@ -54,7 +54,7 @@ def init_state(params: Network | np.ndarray, optimizer: str | Optimizer | type[O
     Raises
     ------
     TypeError, ValueError
-        Not a vector of float32 or float64, or no optimiser that works on gradients of batches.
+        Not a vector of float32 or float64, or not an optimiser that works on gradients of batches.
     """
     vector = _vector(params)
     return OptimizerState(0, tuple(_rule(optimizer).init_state(vector.size, vector.dtype)))
@@ -77,8 +77,8 @@ def update(
     Parameters
     ----------
     params : Network or ndarray of shape (n_params,)
-        A network, whose decays are on its weights alone, or a contiguous vector of float32 or float64 of any origin, all of which
-        is decayed.
+        A network, of which only the weights are decayed, or any contiguous vector of float32 or float64, which is decayed as a
+        whole.
     grads : Gradients or ndarray of shape (n_params,)
         d(loss) / d(params), of the same dtype.
     state : OptimizerState
@@ -89,7 +89,7 @@ def update(
     l2, weight_decay, max_grad_norm
         As for `Network.fit`.
     n_threads : int, optional
-        Most threads to use.
+        Maximum number of threads to use.
 
     Raises
     ------

@@ -66,7 +66,7 @@ class History:
     @property
     def best_epoch(self) -> int:
         """Index of the best epoch, from 0: the one that was kept, or else that of the greatest validation score, of the least
-        validation loss, or of the least training loss, whichever there is first; -1 without any."""
+        validation loss, or of the least training loss, whichever of these exists first; -1 without any."""
         if self.kept_epoch is not None:
             return self.kept_epoch
         values = -np.array(self.val_score) if self.val_score else np.array(self.val_loss or self.loss)
@@ -87,7 +87,7 @@ class History:
         Raises
         ------
         ValueError, TypeError
-            A name that it does not have, or something else than a vector.
+            A name that it does not have, or something other than a vector.
         """
         if not all(isinstance(values, np.ndarray) and values.ndim == 1 for values in curves.values()):
             raise ValueError("the curves of a history are vectors")
@@ -105,7 +105,7 @@ class History:
 
 
 def growth(losses: Sequence[float]) -> str | None:
-    """What to say of losses of which the last is far above the first; None where it is not."""
+    """The warning to give if the last loss is far above the first; None if it is not."""
     if not losses or not losses[-1] > _GROWTH * max(losses[0], _SMALLEST_LOSS):
         return None
     return (

@@ -108,5 +108,5 @@ INITIALIZERS: dict[str, type[Initializer]] = {row.name: row for row in _ROWS}
 
 
 def get(spec: str | Initializer | type[Initializer]) -> Initializer:
-    """The initialiser with a name, of a class, or the object itself; ValueError or TypeError otherwise."""
+    """The initialiser of this name or class, or the object itself; ValueError or TypeError otherwise."""
     return _checks.lookup(spec, INITIALIZERS, Initializer, "initializer")

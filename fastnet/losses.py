@@ -96,7 +96,7 @@ class Loss:
 
 @fieldless
 class SquaredError(Loss):
-    """Half the squared error ``(a - y)^2 / 2``: regression to the mean."""
+    """Half the squared error ``(a - y)^2 / 2``: outputs learn means."""
 
     name = "squared_error"
     formula = "(a - y)^2 / 2"
@@ -255,7 +255,7 @@ class LogCosh(Loss):
 
 @frozen
 class Quantile(Loss):
-    """Pinball loss ``max(q (y - a), (q - 1) (y - a))`` (Koenker & Bassett 1978): regression to quantiles.
+    """Pinball loss ``max(q (y - a), (q - 1) (y - a))`` (Koenker & Bassett 1978): outputs learn quantiles.
 
     Parameters
     ----------
@@ -309,7 +309,7 @@ CANONICAL: dict[str, str] = {"sigmoid": "binary_cross_entropy", "softmax": "cros
 
 
 def get(spec: str | Loss | type[Loss] | None, activation: Activation) -> Loss:
-    """The loss with a name, of a class, or the object itself, checked against the output activation; None: the one that suits it.
+    """The loss of this name or class, or the object itself, checked against the output activation; None: the one that suits it.
 
     Raises
     ------

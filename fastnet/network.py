@@ -54,10 +54,10 @@ class Network:
     layers : sequence of Layer
         Layers 1 to L, the output layer last: `fastnet.Dense` and others. One dense layer is a perceptron.
     n_inputs : int, optional
-        Features n[0].
+        Number of features, n[0].
     input_shape : sequence of int, optional
-        Their shape instead, where a row has positions: (length, channels) of a series, (height, width, channels) of an image. X
-        is then ``(m, *input_shape)``, or flat.
+        Shape of a row, in place of `n_inputs`, where rows have positions: (length, channels) for a series, (height, width,
+        channels) for an image. X then has shape ``(m, *input_shape)``, or is flat.
     ragged : bool
         Whether rows may have fewer positions along the first axis than `input_shape` says: X is then a `fastnet.Ragged`, a list
         of arrays, or an array of rows that are all of one length. A row's outputs do not depend on how long others are.
@@ -65,11 +65,12 @@ class Network:
         Shape of the sources that the encoder of a `fastnet.EncoderDecoder` reads, like `input_shape`. X is then a tuple (sources,
         rows), both of them ragged if either is.
     n_members : int
-        Models side by side, an ensemble that is trained and used in one pass; `forward` gives the mean of their outputs.
+        Number of models in an ensemble that is trained and used in one pass; `forward` gives the mean of their outputs.
     ensemble : {"packed", "batch", "mini"}
         What the members share. "packed": nothing. "batch": the weights of dense layers, ``A[l] = g(((A[l-1] * r) @ W) * s + b)``
-        with r, s, b of each member (Wen, Tran & Ba 2020; TabM, Gorishniy, Kotelnikov & Babenko 2024). "mini": all but factors r
-        of the first dense layer's inputs and the output layer (TabM-mini). Where rows have positions: "packed".
+        where each member has its own r, s and b (Wen, Tran & Ba 2020; TabM, Gorishniy, Kotelnikov & Babenko 2024). "mini":
+        everything except the output layer and the factors r on the inputs of the first dense layer (TabM-mini). If rows have
+        positions, only "packed" is possible.
     ensemble_loss : {"members", "mean"}
         What is minimised: the mean of the members' losses, or the loss of the mean of their outputs.
     dtype : {"float32", "float64"}
@@ -85,17 +86,17 @@ class Network:
         n[0], ..., n[L] of one member.
     dtype : dtype
     params : ndarray of shape (n_params,)
-        All parameters, ``[all W | all b]`` of dense layers: write into it to change them.
+        All parameters, ``[all W | all b]`` for dense layers; write into it to change them.
     parameters : mapping of str to ndarray
-        Writable views of `params` by name: the number of the layer, a point, and what its documentation calls them, as in "1.W";
-        inside of layers of layers "2.1.W".
+        Writable views of `params` by name: the number of the layer, a point, and the parameter's name in the layer's
+        documentation, as in "1.W"; for a layer inside another layer, as in "2.1.W".
     weights, biases : tuple of ndarray
-        Those of dense layers, of shapes (n[l-1], n[l]) and (n[l],), with the members as first axis if each has its own: change
-        them in place, as in ``net.weights[0][:] = W``.
+        Weights and biases of the dense layers, of shapes (n[l-1], n[l]) and (n[l],), with the members as first axis if each
+        has its own. Change them in place, as in ``net.weights[0][:] = W``.
 
     Notes
     -----
-    Predicting never writes to the network, so any number of threads may do it at once. One fit at a time can train it.
+    Predicting never writes to the network, so any number of threads may do it at once. Only one fit at a time can train it.
 
     Examples
     --------
@@ -257,7 +258,7 @@ class Network:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of a row of X, of ragged rows of the longest."""
+        """Shape of a row of X; for ragged rows, that of the longest."""
         return self._inputs.shape
 
     @property
@@ -310,23 +311,23 @@ class Network:
 
     @property
     def n_weights(self) -> int:
-        """Length of the prefix of `params` that holds the weights: what the L2 penalty is on."""
+        """Length of the prefix of `params` that holds the weights, to which the L2 penalty applies."""
         return self._plan.n_penalised
 
     def forward(self, X: MatrixLike) -> np.ndarray:
         """A[L] for one datapoint or for a batch.
 
-        NaN and infinity are not looked for here: they come out as they must.
+        X is not checked for NaN and infinity, which enter the computation as they are.
 
         Parameters
         ----------
         X : array-like of shape (n_inputs,) or (m, n_inputs), or scipy.sparse matrix of shape (m, n_inputs)
-            Fastest in the network's dtype and C order, for which nothing is copied.
+            Fastest in the network's dtype and C order, as nothing is copied then.
 
         Returns
         -------
         ndarray of shape (n_outputs,) or (m, n_outputs), of the network's dtype
-            softmax at each position: ``(m, *output_shape)``, 0 at positions that a row does not have.
+            With a softmax at each position ``(m, *output_shape)``, 0 at positions that a row does not have.
 
         Raises
         ------

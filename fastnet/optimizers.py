@@ -65,7 +65,8 @@ class GradientRule(Optimizer):
         return 1
 
     def schedule(self, learning_rate: LearningRate | None = None) -> Schedule:
-        """The schedule of a run: `learning_rate`, if given (a name or class starts from the own rate), or the optimiser's own."""
+        """The schedule of a run: `learning_rate` if given (a name or class starts from the optimiser's rate), else the
+        optimiser's own."""
         if learning_rate is None:
             return self.learning_rate
         return (
@@ -245,7 +246,7 @@ class AdamW(Adam):
     learning_rate, beta1, beta2, epsilon, epsilon_hat
         As for `Adam`.
     weight_decay : float >= 0
-        Of weights, not of biases.
+        Decay of weights, not of biases.
     """
 
     weight_decay: float = 0.01
@@ -273,11 +274,11 @@ class Lion(GradientRule):
     Parameters
     ----------
     learning_rate : float, str, Schedule, sequence or callable
-        A third to a tenth of Adam's.
+        Choose a third to a tenth of Adam's.
     beta1, beta2 : float in [0, 1)
         Shares of the running mean that are kept, for the step and for the memory.
     weight_decay : float >= 0
-        Of weights, not of biases; three to ten times AdamW's.
+        Decay of weights, not of biases; choose three to ten times AdamW's.
     """
 
     learning_rate: Any = 1e-4
@@ -305,7 +306,7 @@ class Lion(GradientRule):
 
 @frozen
 class LBFGS(Optimizer):
-    """Limited-memory BFGS on all data at once, by scipy's L-BFGS-B (Liu & Nocedal 1989): for small data, smooth activations.
+    """Limited-memory BFGS on all data at once, by scipy's L-BFGS-B (Liu & Nocedal 1989): for small data and smooth activations.
 
     Parameters
     ----------
@@ -339,5 +340,5 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {row.name: row for row in _ROWS}
 
 
 def get(spec: str | Optimizer | type[Optimizer]) -> Optimizer:
-    """The optimiser with a name, of a class, or the object itself; ValueError or TypeError otherwise."""
+    """The optimiser of this name or class, or the object itself; ValueError or TypeError otherwise."""
     return _checks.lookup(spec, OPTIMIZERS, Optimizer, "optimizer")

@@ -20,9 +20,9 @@ class Ragged:
     Parameters
     ----------
     flat : array-like of shape (n_positions, ...)
-        The positions of all rows: channels of a series, or numbers of words.
+        The positions of all rows: the channels of a series, or ids of words.
     starts : array-like of shape (m + 1,)
-        Where in `flat` each row begins; then where the last one ends.
+        Where in `flat` each row begins, followed by where the last one ends.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Ragged:
 
     @classmethod
     def from_rows(cls, rows: Sequence[ArrayLike]) -> Ragged:
-        """From a sequence of arrays of shapes (length, ...), whose other axes agree."""
+        """Rows from a sequence of arrays of shapes (length, ...), whose other axes agree."""
         arrays = [_checks.numeric_array(row, f"row {number} of X") for number, row in enumerate(rows)]
         kinds = {row.shape[1:] for row in arrays if row.ndim}
         if any(row.ndim == 0 for row in arrays) or len(kinds) > 1:
@@ -75,7 +75,7 @@ class Ragged:
 
     @classmethod
     def from_padded(cls, X: ArrayLike, lengths: ArrayLike) -> Ragged:
-        """From rows that were filled up at the end: X of shape (m, longest, ...), and the `lengths` (m,) that count."""
+        """Rows padded at the end: X of shape (m, longest, ...), and the number of positions of each row, `lengths` (m,)."""
         array, n = _checks.numeric_array(X, "X"), _checks.numeric_array(lengths, "lengths")
         if array.ndim < 2 or n.shape != array.shape[:1] or (n != n.astype(np.int64)).any():
             raise ValueError(f"Padded rows are X of shape (m, longest, ...) and m integers, got {array.shape} and {n.shape}.")
@@ -110,7 +110,7 @@ class Ragged:
         return (self[number] for number in range(len(self)))
 
     def padded(self, length: int | None = None) -> np.ndarray:
-        """All rows in one array (m, length, ...), by default as long as the longest, with zeros behind the others."""
+        """All rows in one array (m, length, ...), padded with zeros at the end; by default as long as the longest row."""
         length = int(self.lengths.max(initial=0)) if length is None else length
         there = np.arange(length) < self.lengths[:, None]
         out = np.zeros((len(self), length, *self.flat.shape[1:]), self.flat.dtype)
@@ -124,12 +124,12 @@ class Ragged:
 
 
 def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike) -> np.ndarray:
-    """Rows of at most ``shape[0]`` positions as the core takes them: filled up with zeros, and then their length.
+    """Rows of at most ``shape[0]`` positions as the core takes them: padded with zeros, and followed by their length.
 
     Parameters
     ----------
     X : Ragged, sequence of arrays, or array
-        Rows; of an array, all are as long as its second axis. One row alone is an array of one axis less. Rows in the core's
+        Rows; in an array, all are as long as its second axis. A single row is an array with one axis less. Rows in the core's
         form pass as they are.
     shape : tuple of int
         Of the longest row.

@@ -4,13 +4,14 @@ A dense layer becomes `nn.Linear` and the module of its activation (`nn.Identity
 layer has dropout. Torch keeps a weight as (n_out, n_in), the transpose of fastnet's. A convolution likewise becomes `nn.Conv1d`
 or `nn.Conv2d`, with ``groups=channels`` for a depthwise one. BatchNorm becomes `nn.BatchNorm1d` or `nn.BatchNorm2d`, and the
 module of its activation if it is not identity. LayerNorm, PReLU, Dropout, Flatten and the pools are one module each; GlobalPool
-is one, and `nn.Flatten` after it. RNN, GRU and LSTM are `nn.RNN`, `nn.GRU` and `nn.LSTM` of one layer, Bidirectional those with
-``bidirectional=True``, Attention `nn.MultiheadAttention`: they give PyTorch tuples, so that a module of your own runs them.
-TransformerBlock becomes `nn.TransformerEncoderLayer` with ``norm_first=True``, Embedding and learned Positions `nn.Embedding`, of
-which that of Positions is given the numbers of the positions.
+is one, followed by `nn.Flatten`. RNN, GRU and LSTM become `nn.RNN`, `nn.GRU` and `nn.LSTM` of one layer, Bidirectional the same
+with ``bidirectional=True``, and Attention `nn.MultiheadAttention`: in PyTorch these return tuples, so a module of your own has to
+call them. TransformerBlock becomes `nn.TransformerEncoderLayer` with ``norm_first=True``, and Embedding and learned Positions
+become `nn.Embedding`; that of Positions has to be given the numbers of the positions.
 
 The channels of torch's convolutions come first: it flattens (channels, height, width), and the parameters of layers after Flatten
-are in that order. In networks with recurrent layers, embeddings or attention they come last, as with ``batch_first=True``.
+are in that order. In networks with recurrent layers, embeddings or attention the channels come last, as with
+``batch_first=True``.
 """
 
 from __future__ import annotations
@@ -130,12 +131,12 @@ def to_torch_state_dict(model: Any) -> dict[str, np.ndarray]:
     dict of str to ndarray
         `"0.weight"` (n[1], n[0]), `"0.bias"` (n[1],), `"2.weight"`, ...: copies, in the model's dtype. To load them:
         `sequential.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})`. Weights of layers with
-        ``scale="ntk"`` contain the factor. Of convolutions `"0.weight"` is ``(filters, channels, *kernel)``.
+        ``scale="ntk"`` contain the factor. For convolutions `"0.weight"` is ``(filters, channels, *kernel)``.
 
     Raises
     ------
     TypeError
-        `model` is neither network nor estimator, or an ensemble, or has layers that are no modules of torch.nn.
+        `model` is neither network nor estimator, or an ensemble, or has layers without a counterpart in torch.nn.
 
     Examples
     --------
@@ -175,12 +176,12 @@ def from_torch_state_dict(
         Keys `"<i>.weight"` and `"<i>.bias"`, all with the same prefix, if any (`"model.0.weight"`). The order of the layers
         is that of their numbers. The bias of a layer without one becomes zero.
     activations : sequence of str or Activation
-        For modules that are all `nn.Linear`: one each, as a state dict holds no activations.
+        If all modules are `nn.Linear`: one for each of them, as a state dict holds no activations.
     layers : sequence of Layer
-        For others, the network's layers in place of `activations`: `Dense`, convolutions, `BatchNorm`, `LayerNorm`, `PReLU`,
-        `RNN`, `GRU`, `LSTM`, `Bidirectional`, `Embedding`, `Positions`, `Attention`, `TransformerBlock`, and those without
-        parameters, `Dropout`, `Flatten`, `Last` and pools. A slope that all
-        units share, as `nn.PReLU` has by default, becomes that of each unit; the two biases of `nn.RNN` and `nn.LSTM` are added.
+        For other modules: the network's layers, in place of `activations`: `Dense`, convolutions, `BatchNorm`, `LayerNorm`,
+        `PReLU`, `RNN`, `GRU`, `LSTM`, `Bidirectional`, `Embedding`, `Positions`, `Attention`, `TransformerBlock`, and those
+        without parameters, `Dropout`, `Flatten`, `Last` and pools. A slope that all units share, as `nn.PReLU` has by default,
+        becomes that of each unit; the two biases of `nn.RNN` and `nn.LSTM` are added.
     input_shape : sequence of int, optional
         That of the network, channels last, for rows that have positions: (28, 28, 1).
     dtype : str, optional
@@ -189,10 +190,10 @@ def from_torch_state_dict(
     Raises
     ------
     ValueError
-        A key or shape does not belong to such a chain, there are not as many activations or layers as modules, or a value is no
-        array of real numbers (NumPy has no bfloat16).
+        A key or shape does not belong to such a chain, there are not as many activations or layers as modules, or a value is
+        not an array of real numbers (NumPy has no bfloat16).
     TypeError
-        Neither `activations` nor `layers`, or both, or layers that are no modules of torch.nn.
+        Neither `activations` nor `layers`, or both, or layers without a counterpart in torch.nn.
 
     Examples
     --------

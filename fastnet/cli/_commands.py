@@ -61,10 +61,10 @@ def _training_options(command: Any) -> Any:
         click.argument("table", type=_EXISTING),
         click.option("--target", required=True, metavar="COLUMN", help="Column to predict."),
         click.option("--preset", type=click.Choice(list(PRESETS)), default="default", show_default=True),
-        click.option("--metric", type=click.Choice(metrics), help="What matters; by default accuracy, or rmse of values."),
-        click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Train no longer."),
-        click.option("--task", type=click.Choice(TASKS), help="By default what the target looks like."),
-        click.option("--threads", type=click.IntRange(1), metavar="N", help="Most threads; by default as many as there are."),
+        click.option("--metric", type=click.Choice(metrics), help="Judges predictions; default accuracy, or rmse for numbers."),
+        click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest time to train."),
+        click.option("--task", type=click.Choice(TASKS), help="By default chosen from the values of the target."),
+        click.option("--threads", type=click.IntRange(1), metavar="N", help="Maximum number of threads; by default all."),
         click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, metavar="N"),
     ]
     for option in reversed(options):
@@ -74,7 +74,7 @@ def _training_options(command: Any) -> Any:
 
 @fastnet.command()
 @_training_options
-@click.option("-o", "--output", type=_NEW, required=True, metavar="FILE", help="Model to write, by custom .safetensors.")
+@click.option("-o", "--output", type=_NEW, required=True, metavar="FILE", help="Model to write, usually .safetensors.")
 def fit(output: Path, table: Path, target: str, task: str | None, **options: Any) -> None:
     """Train a model on a TABLE and write it to a file."""
     check_writable(output)
@@ -119,7 +119,7 @@ def _model(path: Path) -> Model:
 @fastnet.command()
 @click.argument("model", type=_FILE)
 @click.argument("table", type=_EXISTING)
-@click.option("-o", "--output", type=_NEW, metavar="FILE", help="File to write, .csv or .parquet; by default they are printed.")
+@click.option("-o", "--output", type=_NEW, metavar="FILE", help="File to write, .csv or .parquet; by default all is printed.")
 @click.option("--proba", is_flag=True, help="Add the probability of each class.")
 def predict(model: Path, table: Path, output: Path | None, proba: bool) -> None:
     """Predict the rows of a TABLE with the MODEL of a file."""
@@ -165,7 +165,7 @@ def _predictions(model: Any, rows: nw.DataFrame[Any], table: Path, proba: bool) 
 @fastnet.command()
 @click.argument("model", type=_FILE)
 @click.argument("table", type=_EXISTING)
-@click.option("--target", metavar="COLUMN", help="Column of the true values; by default the one of the table trained on.")
+@click.option("--target", metavar="COLUMN", help="Column of the true values; by default the target of the training table.")
 def evaluate(model: Path, table: Path, target: str | None) -> None:
     """Compare what the MODEL of a file predicts with the targets in a TABLE."""
     estimator = _model(model)

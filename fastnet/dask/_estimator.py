@@ -21,7 +21,7 @@ PARAMETERS = """\
 client : distributed.Client, default=None
     By default the current client, or without one Dask's scheduler in this process. It is left out of pickles.
 n_shards : int, default=8
-    As many tasks of a round can run at the same time. More of them are less accurate.
+    Number of shards, and so of tasks of a round that can run at the same time. With more shards models are less accurate.
 rounds_per_epoch : int, default=8
     How often in an epoch the shards' models are averaged."""
 

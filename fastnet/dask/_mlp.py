@@ -101,14 +101,14 @@ class MLPClassifier(ClassifierOnDask, _MLPOnDask, estimators.MLPClassifier):
     or without rows, and a class in one partition alone, all train well. In each round every shard makes updates on its own
     rows, from the same model; the mean of the shards' models, and of their optimisers' states, is where the next round begins.
 
-    The model is a function of the rows in their order, of the parameters and of `random_state`: not of the number of workers, of
-    the partitions, nor of workers that were lost on the way.
+    The model depends on the rows in their order, the parameters and `random_state`; not on the number of workers, on the
+    partitions, or on workers that were lost on the way.
 
     Parameters
     ----------
     **parameters
         Those of `fastnet.MLPClassifier`. `batch_size` is that of a shard; `n_threads` that of a task, by default 1. The learning
-        rate is that of one machine: each shard trains with `n_shards` times as much.
+        rate is the one for a single machine: each shard trains with `n_shards` times that rate.
     {parameters}
 
     See Also
@@ -123,7 +123,7 @@ class MLPClassifier(ClassifierOnDask, _MLPOnDask, estimators.MLPClassifier):
     ``solver="lbfgs"`` makes no rounds: every evaluation sums the losses and gradients of all shards, and the result is that of
     one machine, to rounding.
 
-    Workers compute with one level of vector instructions; on machines of different kinds set FASTNET_CPU.
+    All workers must use the same level of vector instructions; on machines of different kinds set FASTNET_CPU.
 
     References
     ----------
@@ -166,8 +166,8 @@ class MLPRegressor(_MLPOnDask, estimators.MLPRegressor):
     ----------
     **parameters
         Those of `fastnet.MLPRegressor`, but for ``scale_target=True``, which needs all targets in one place. `batch_size` is that
-        of a shard; `n_threads` that of a task, by default 1. The learning rate is that of one machine: each shard trains with
-        `n_shards` times as much.
+        of a shard; `n_threads` that of a task, by default 1. The learning rate is the one for a single machine: each shard
+        trains with `n_shards` times that rate.
     {parameters}
     """
 

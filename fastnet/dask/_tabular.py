@@ -58,7 +58,7 @@ class _RowsOfShards:
 
     def deadline(self, *course: Any) -> Deadline:
         """There is none."""
-        raise ValueError("time_limit is not kept on Dask: set n_epochs.")
+        raise ValueError("time_limit is not supported on Dask: set n_epochs.")
 
     def fit(self, network: Network, as_targets: Callable[[np.ndarray], np.ndarray], **options: Any) -> History:
         """Train a network in rounds; the shards have its targets."""
@@ -131,7 +131,7 @@ class _TabularOnDask(OnDask, _Estimator):
         if groups is not None:
             raise ValueError("groups= needs all rows in memory, got data on Dask: give X_val and y_val instead.")
         if self.time_limit is not None:
-            raise ValueError("time_limit is not kept on Dask: set n_epochs.")
+            raise ValueError("time_limit is not supported on Dask: set n_epochs.")
         engine = Engine(self.client)
         given = _Partitions(engine, engine.persist(partitions(X, y, sample_weight)))
         self.preprocessor_._survey(given.example, 0)  # which learns the columns' names
@@ -248,20 +248,21 @@ class TabularClassifier(ClassifierOnDask, _TabularOnDask, tabular.TabularClassif
     """`fastnet.TabularClassifier` for data frames on Dask.
 
     `fit` takes Dask data frames or arrays, or lists of `dask.delayed` partitions, as X, y and sample_weight; y may be the name of
-    a column of the data frame X. The workers find out what is to be known of their partitions' columns, which is merged in the
-    order of the partitions; validation rows, 20,000 at most, are brought into this process; the others are dealt to shards, which
-    train in rounds as for `MLPClassifier`.
+    a column of the data frame X. The workers survey the columns of their partitions, and the findings are merged in the order of
+    the partitions; validation rows, 20,000 at most, are brought into this process; the others are dealt to shards, which train in
+    rounds as for `MLPClassifier`.
 
     Parameters
     ----------
     **parameters
         Those of `fastnet.TabularClassifier`, but for `time_limit`, which is refused. `batch_size` is that of a shard; `n_threads`
-        that of a task, by default 1. There are no folds, and so many members more instead.
+        that of a task, by default 1. There are no folds; instead, `n_members` is multiplied by the number of folds that would be
+        trained.
     {parameters}
 
     See Also
     --------
-    fastnet.dask.MLPClassifier : How shards train, and what is promised of lost workers.
+    fastnet.dask.MLPClassifier : How shards train, and what is guaranteed when workers are lost.
 
     Examples
     --------
@@ -283,7 +284,7 @@ class TabularRegressor(_TabularOnDask, tabular.TabularRegressor):
     ----------
     **parameters
         Those of `fastnet.TabularRegressor`, but for `time_limit`, which is refused. `batch_size` is that of a shard; `n_threads`
-        that of a task, by default 1.
+        that of a task, by default 1. There are no folds, as for `TabularClassifier`.
     {parameters}
     """
 

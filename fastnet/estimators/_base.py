@@ -101,7 +101,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            Names that there are not, with the right word where it is known.
+            A name is not that of a parameter; the message gives the right one where it is known.
         """
         try:
             return super().set_params(**params)
@@ -132,7 +132,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             Validation data of `early_stopping`, in place of rows set aside. In a `Pipeline`, ``transform_input=["X_val"]``
             transforms `X_val` as `X`.
         sample_weight_val : array-like, default=None
-            Weights of its rows.
+            Weights of the rows of `X_val`.
         groups : array-like of shape (n_samples,), default=None
             Group of each row, for a `validation_split` that keeps the rows of a group together.
 
@@ -387,19 +387,20 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            scikit-learn has no such network: another activation, or several of them, or quantiles that are sorted.
+            scikit-learn has no such network: it has an activation that scikit-learn lacks, several activations, or sorted
+            quantiles.
         """
         check_is_fitted(self)
         return _interop.to_sklearn(self)
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> BaseMLP:
-        """An estimator with the parameters and, where fitted, a copy of the model of one of scikit-learn.
+        """An estimator with the parameters of one of scikit-learn and, if that is fitted, a copy of its model.
 
         Parameters
         ----------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-            The one with the name of this class.
+            The estimator with the same name as this class.
 
         Returns
         -------
@@ -408,7 +409,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         Raises
         ------
         TypeError
-            Not the estimator of scikit-learn with this name.
+            `estimator` is not scikit-learn's estimator of this name.
         """
         return _interop.from_sklearn(cls, estimator)
 

@@ -57,13 +57,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     {parameters}
     class_weight : dict, list of dict, "balanced" or None, default=None
-        Weight of each class, 1 where a dict does not name it; "balanced" makes classes count the same. A list has one dict
-        a label of multilabel targets.
+        Weight of each class, 1 where a dict does not name it; "balanced" makes all classes count the same. For multilabel
+        targets, a list with one dict for each label.
     label_smoothing : float in [0, 1), default=0.0
         Share of each target that is spread over all classes.
     stratify : bool or "auto", default="auto"
         Whether the split by `validation_fraction` keeps the shares of the classes: "auto" does so for two classes, as
-        scikit-learn, True for any number of them, and for sets of labels.
+        scikit-learn does; True does so for any number of classes, and for sets of labels.
     {extras}
 
     Attributes
@@ -144,13 +144,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def partial_fit(
         self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None, classes: ArrayLike | None = None
     ) -> MLPClassifier:
-        """Train on, for one pass over the rows (or `partial_fit_epochs`), with the optimiser of the call before.
+        """Continue training for one pass over the rows (or `partial_fit_epochs`), with the optimiser of the call before.
 
         Parameters
         ----------
         {fit_arguments}
         classes : array-like of shape (n_classes,), default=None
-            All classes that may come; needed in the first call.
+            All classes that may occur; required in the first call.
 
         Returns
         -------
@@ -210,13 +210,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return np.log(p, out=p)
 
     def initialize(self, n_features: int, n_outputs: int = 2, *, classes: ArrayLike | None = None) -> MLPClassifier:
-        """Set initial parameters without data, for `predict`, `partial_fit`, or parameters put in by hand.
+        """Set initial parameters without data, for `predict`, `partial_fit`, or parameters set by hand.
 
         Parameters
         ----------
         n_features : int
         n_outputs : int, default=2
-            Number of classes, where `classes` does not name them: 0, 1, ....
+            Number of classes, if `classes` is not given; they are then 0, 1, ....
         classes : array-like of shape (n_classes,), default=None
 
         Returns

@@ -26,34 +26,35 @@ SHORTEST_WINDOW = 24
 
 
 class Forecaster(ReadyNetwork):
-    """The next values of series, with nothing to configure.
+    """Forecaster of the next values of series, with nothing to configure.
 
-    A network reads the last `window` values of a series, and predicts the next `horizon` at once, by their differences from the
-    last value, in standard deviations of the series. Training starts with differences of zero, which is the naive forecast; what
-    is added to it is linear in the values of the window and in what the layers of `kind` find there. The last tenth of each
-    series is set aside, where there is enough; training then ends when the loss on it no longer falls, with the parameters that
-    were best. Nothing else is learnt from that tenth. `network_` is an ordinary `fastnet.Network`.
+    A network reads the last `window` values of a series and predicts the next `horizon` at once, as differences from the last
+    value, in standard deviations of the series. Training starts with differences of zero, which is the naive forecast; what is
+    added to it is linear in the values of the window and in what the layers of `kind` find there. The last tenth of each series
+    is set aside, if the rest is long enough; training then ends when the loss on it no longer falls, and the best parameters are
+    kept. Nothing else is learnt from that tenth. `network_` is an ordinary `fastnet.Network`.
 
     Parameters
     ----------
     window : int or None, default=None
-        Values that the network reads. None: twice `horizon` or `season`, whichever is more, and 24 at least, but no more than
+        Number of values that the network reads. None: twice the larger of `horizon` and `season`, at least 24, but no more than
         half of the shortest series.
     horizon : int, default=1
-        Values that it predicts.
+        Number of values that it predicts.
     kind : {"cnn", "gru", "lstm", "transformer"}, default="cnn"
         As in `SequenceRegressor`.
     quantiles : sequence of float in (0, 1) or None, default=None
-        Levels that `predict_quantiles` predicts: ``(0.1, 0.9)`` are the bounds of an interval which holds four values of five.
-        `predict` then gives medians. None: means, trained on squared errors.
+        Levels that `predict_quantiles` predicts: ``(0.1, 0.9)`` are the bounds of an interval for four values out of five.
+        `predict` then gives medians. None: `predict` gives means, trained on squared errors.
     season : int or None, default=None
-        Values of a season, 12 for monthly ones. For the choice of `window`, and for the forecasts that `score` compares with.
+        Number of values in a season, such as 12 for monthly values. Used to choose `window`, and for the seasonal forecasts that
+        `score` compares with.
     max_iter : int, default=100
-        Most epochs.
+        Maximum number of epochs.
     random_state : int, RandomState instance or None, default=None
-        Of initial weights, the order of windows, and dropout.
+        Determines the initial weights, the order of windows, and dropout.
     n_threads : int or None, default=None
-        Most threads; by default those that the machine has.
+        Maximum number of threads; by default those that the machine has.
     verbose : bool, default=False
         Whether progress is shown.
 
@@ -64,7 +65,7 @@ class Forecaster(ReadyNetwork):
     levels_ : tuple of float
         Levels of the quantiles that the network predicts: `quantiles` and the median; empty without `quantiles`.
     input_shape_ : tuple of int
-        Values of a window, channels.
+        Number of values in a window, and of channels.
     scale_ : ndarray of shape (n_series, channels)
         Standard deviations of the series.
     history_ : fastnet.History
@@ -77,13 +78,13 @@ class Forecaster(ReadyNetwork):
 
     Notes
     -----
-    A series is an array of shape (length,) or (length, channels), a list of numbers, or a pandas Series or DataFrame; several, of
-    any lengths, are a list of them. Missing values are refused. Predictions for pandas objects are such objects, whose index goes
-    on where that of the series ends.
+    A series is an array of shape (length,) or (length, channels), a list of numbers, or a pandas Series or DataFrame; several
+    series, of any lengths, are a list of these. Missing values are refused. Predictions for pandas objects are pandas objects
+    too, with an index that continues that of the series.
 
     Differences from the last value are what NLinear predicts (Zeng et al. 2023, *Are transformers effective for time series
-    forecasting?*), and the linear part beside the layers is that of LSTNet (Lai et al. 2018). With a hundred or two
-    of values, the value a season before is often the better forecast: see `score`.
+    forecasting?*), and the linear part beside the layers is that of LSTNet (Lai et al. 2018). With only one or two
+    hundred values, the value a season before is often the better forecast: see `score`.
 
     Examples
     --------
@@ -226,13 +227,13 @@ class Forecaster(ReadyNetwork):
         Parameters
         ----------
         X : series, list of series, or None, default=None
-            What is to be continued, from its last `window_` values; None: what `fit` was given. A series that `fit` did not know
-            is divided by the deviation of the one series of `fit`, or by its own where there were several.
+            Series to continue, from their last `window_` values. None: those of `fit`. Series given here are divided by the
+            standard deviation of the series of `fit` if there was only one, otherwise by their own.
 
         Returns
         -------
         ndarray of shape (horizon,) or (horizon, channels), pandas.Series or DataFrame; or a list of them
-            As X is.
+            In the form of X.
         """
         forecasts, several = self._forecasts(X)
         middle = self.levels_.index(0.5) if self.levels_ else 0
@@ -240,7 +241,7 @@ class Forecaster(ReadyNetwork):
         return found if several else found[0]
 
     def predict_quantiles(self, X: Any = None) -> Any:
-        """Quantiles of each of the `horizon` values that come next, of the levels `quantiles` in ascending order.
+        """Quantiles of each of the `horizon` values that come next, with the levels of `quantiles` in ascending order.
 
         Parameters
         ----------
@@ -250,12 +251,12 @@ class Forecaster(ReadyNetwork):
         Returns
         -------
         ndarray of shape (horizon, n_quantiles) or (horizon, channels, n_quantiles), or pandas.DataFrame; or a list of them
-            A DataFrame has the levels as columns, below those of the series where it has several.
+            The columns of a DataFrame are the levels; if the series has several columns, the levels stand below each of them.
 
         Raises
         ------
         ValueError
-            There are no `quantiles`.
+            `quantiles` is None.
         """
         check_is_fitted(self)
         if self.quantiles is None or not self.levels_:
@@ -278,8 +279,8 @@ class Forecaster(ReadyNetwork):
         Returns
         -------
         dict
-            "forecaster", "naive" (the last value, for all that come) and, with `season`, "seasonal_naive" (the value a season
-            before) -> the mean error, in standard deviations of the series (`scale_`).
+            "forecaster", "naive" (the last value, repeated) and, with `season`, "seasonal_naive" (the value a season before) ->
+            the mean error, in standard deviations of the series (`scale_`).
         """
         check_is_fitted(self)
         series, _, _ = series_of(X, self.horizon_)

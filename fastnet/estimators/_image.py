@@ -32,27 +32,27 @@ SHIFTED = 14
 class ImageClassifier(StandardisedEstimator, ReadyClassifier):
     """Convolutional network for small images, with nothing to configure.
 
-    Numbers are standardised by channel. Layers of 3 x 3 convolutions and pools make features at 8 x 8 positions at most, on which
-    a hidden layer with dropout decides. Images are shifted at random while they are trained on, and the learning rate falls to 0
-    along half a cosine. With 500 images for each class a tenth of them is set aside; training then ends when the loss on them no
-    longer falls, with the parameters that were best. `network_` is an ordinary `fastnet.Network`.
+    Images are standardised by channel. Layers of 3 x 3 convolutions and pools reduce them to features at 8 x 8 positions at most,
+    which a hidden layer with dropout classifies. Images are shifted at random in training, and the learning rate falls to 0 along
+    half a cosine. With at least 500 images for each class on average, a tenth of all images is set aside; training then ends when
+    the loss on them no longer falls, and the best parameters are kept. `network_` is an ordinary `fastnet.Network`.
 
     Parameters
     ----------
     image_shape : tuple of int, default=None
-        Height and width, or height, width and channels, of flat rows. By default flat rows are square images of one channel, or
-        a line, where their length is not a square.
+        Height and width, or height, width and channels, of the images in flat rows. By default flat rows are square images of
+        one channel, or images of height 1 if their length is not a square.
     channels : {"last", "first"}, default="last"
-        Where 4-D arrays have their channels.
+        Whether the channels of images in 4-D arrays come last or first.
     augment : "auto", Augmentation, list of them or None, default="auto"
-        Random changes of the standardised images, anew in each epoch. "auto" moves them by up to a fourteenth of their height and
-        width: ``fastnet.augment.Shift(2)`` for 28 x 28 pixels. Photographs gain by ``fastnet.augment.Flip()`` too.
+        Random changes of the standardised images, drawn anew in each epoch. "auto" shifts them by up to a fourteenth of their
+        height and width: ``fastnet.augment.Shift(2)`` for 28 x 28 pixels. Photographs gain by ``fastnet.augment.Flip()`` too.
     max_iter : int or None, default=None
-        Most epochs. None: as many as show the network 100,000 images, but at least 10 and at most 100.
+        Maximum number of epochs. None: as many as show the network 100,000 images, but at least 10 and at most 100.
     random_state : int, RandomState instance or None, default=None
-        Of initial weights, the images set aside, the order of rows, dropout, and `augment`.
+        Determines the initial weights, the images set aside, the order of rows, dropout, and `augment`.
     n_threads : int, default=None
-        Most threads; by default those that the machine has.
+        Maximum number of threads; by default those that the machine has.
     verbose : bool, default=False
         Whether progress is shown.
 
@@ -63,14 +63,14 @@ class ImageClassifier(StandardisedEstimator, ReadyClassifier):
     image_shape_ : tuple of int
         Height, width, channels.
     mean_, scale_ : ndarray of shape (channels,)
-        Of the training images.
+        Mean and standard deviation of each channel of the training images.
     history_ : fastnet.History
     n_iter_ : int
         Epochs.
     n_features_in_ : int
-        Numbers of an image.
+        Number of values in an image.
     feature_names_in_ : ndarray of shape (n_features,)
-        Of flat rows with names.
+        Column names of X, where flat rows have them.
 
     See Also
     --------

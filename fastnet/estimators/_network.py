@@ -177,14 +177,14 @@ def _short(layer: Dense) -> str:
 class NetworkClassifier(OfLayers, MLPClassifier):
     """Any list of layers as a classifier of scikit-learn.
 
-    X may have positions: (n_samples, length, channels) of series, (n_samples, height, width, channels) of images; series of
-    unequal length are a list of arrays or a `fastnet.Ragged`. All else is as in `MLPClassifier`.
+    X may have positions: (n_samples, length, channels) for series, (n_samples, height, width, channels) for images; series of
+    unequal length are a list of arrays or a `fastnet.Ragged`. Everything else is as in `MLPClassifier`.
 
     Parameters
     ----------
     layers : list of Layer or None, default=None
-        Layers before the output layer, which follows from y; they may also end with it. None: the network of `MLPClassifier`, of
-        `hidden_layer_sizes`, `activation` and `dropout`, which count for nothing otherwise.
+        Layers before the output layer, which follows from y; they may also end with it. None: the network of `MLPClassifier`,
+        made from `hidden_layer_sizes`, `activation` and `dropout`, which otherwise have no effect.
     {parameters}
     class_weight, label_smoothing, stratify
         As in `MLPClassifier`.
@@ -194,7 +194,7 @@ class NetworkClassifier(OfLayers, MLPClassifier):
     ----------
     network_ : fastnet.Network
     input_shape_ : tuple of int
-        Of a row.
+        Shape of a row.
     classes_ : ndarray of shape (n_classes,)
     {attributes}
 
@@ -227,14 +227,14 @@ class NetworkClassifier(OfLayers, MLPClassifier):
 class NetworkRegressor(OfLayers, MLPRegressor):
     """Any list of layers as a regressor of scikit-learn.
 
-    X may have positions: (n_samples, length, channels) of series, (n_samples, height, width, channels) of images; series of
-    unequal length are a list of arrays or a `fastnet.Ragged`. All else is as in `MLPRegressor`.
+    X may have positions: (n_samples, length, channels) for series, (n_samples, height, width, channels) for images; series of
+    unequal length are a list of arrays or a `fastnet.Ragged`. Everything else is as in `MLPRegressor`.
 
     Parameters
     ----------
     layers : list of Layer or None, default=None
-        Layers before the output layer, which follows from y; they may also end with it. None: the network of `MLPRegressor`, of
-        `hidden_layer_sizes`, `activation` and `dropout`, which count for nothing otherwise.
+        Layers before the output layer, which follows from y; they may also end with it. None: the network of `MLPRegressor`,
+        made from `hidden_layer_sizes`, `activation` and `dropout`, which otherwise have no effect.
     loss : str or Loss, default="squared_error"
         As in `MLPRegressor`.
     {parameters}
@@ -246,7 +246,7 @@ class NetworkRegressor(OfLayers, MLPRegressor):
     ----------
     network_ : fastnet.Network
     input_shape_ : tuple of int
-        Of a row.
+        Shape of a row.
     {attributes}
 
     See Also

@@ -159,9 +159,9 @@ class ReadyEstimator(ReadyNetwork):
 
         Parameters
         ----------
-        X : rows in any of the forms that the class names
+        X : rows in any of the forms that the class describes
         y : array-like of shape (n_samples,)
-            Targets; values may have several columns.
+            Targets; those of a regressor may have several columns.
 
         Returns
         -------
@@ -265,7 +265,7 @@ class StandardisedEstimator(ReadyEstimator):
         rows, shape = self._rows(X)
         name = type(self).__name__
         if isinstance(rows, Ragged) and not self.network_.ragged:
-            raise ValueError(f"{name} was fitted with rows of one length, got rows of unequal length: fit it with such rows.")
+            raise ValueError(f"{name} was fitted with rows of one length, got rows of unequal length. Fit it with such rows.")
         if self.network_.ragged and not isinstance(rows, Ragged):
             rows, shape = self._as_ragged(rows, shape)
         if shape is not None and shape[isinstance(rows, Ragged) :] != self.input_shape_[isinstance(rows, Ragged) :]:
@@ -316,7 +316,7 @@ class ReadyClassifier(ClassifierMixin, ReadyEstimator):
 
         Parameters
         ----------
-        X : rows in any of the forms that the class names
+        X : rows in any of the forms that the class describes
 
         Returns
         -------
@@ -330,7 +330,7 @@ class ReadyClassifier(ClassifierMixin, ReadyEstimator):
 
         Parameters
         ----------
-        X : rows in any of the forms that the class names
+        X : rows in any of the forms that the class describes
 
         Returns
         -------
@@ -368,7 +368,7 @@ class ReadyRegressor(RegressorMixin, ReadyEstimator):
 
         Parameters
         ----------
-        X : rows in any of the forms that the class names
+        X : rows in any of the forms that the class describes
 
         Returns
         -------

@@ -47,7 +47,7 @@ from ._validation import Rows, r2
 
 @with_shared_parts
 class MLPRegressor(RegressorMixin, BaseMLP):
-    """Multilayer perceptron for one or more values.
+    """Multilayer perceptron for regression, with one or more targets.
 
     It takes the place of `sklearn.neural_network.MLPRegressor`: the same parameters, methods and attributes, the same model for
     the same `random_state`. Parameters from `quantile` on, and losses beside the first two, are fastnet's own.
@@ -55,15 +55,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Parameters
     ----------
     loss : str or Loss, default="squared_error"
-        "squared_error" (half of it), "poisson" (half the deviance; the output is an exponential, ``y >= 0``), "absolute_error",
-        "huber", "quantile", or an object of `fastnet.losses`.
+        "squared_error" (half the squared error), "poisson" (half the deviance; the output is an exponential, ``y >= 0``),
+        "absolute_error", "huber", "quantile", or an object of `fastnet.losses`.
     {parameters}
     quantile : float in (0, 1) or list of them, default=0.5
         Levels of loss "quantile". With k levels, `predict` gives k columns for each column of y.
     huber_delta : float > 0, default=1.0
         Residual at which loss "huber" turns from quadratic to linear, in units of y (of its deviation with `scale_target`).
     scale_target : bool, default=False
-        Train on standardised targets. Predictions, scores and scorers are in units of y as ever; losses, `tol` and `coefs_`
+        Train on standardised targets. Predictions, scores and scorers remain in units of y; losses, `tol` and `coefs_`
         belong to the standardised targets. Mean and deviation are those of the rows that `fit` trains on, or of all that
         `partial_fit` has seen. Not for loss "poisson".
     sort_quantiles : bool, default=True
@@ -144,7 +144,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @takes_other_words()
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> MLPRegressor:
-        """Train on, for one pass over the rows (or `partial_fit_epochs`), with the optimiser of the call before.
+        """Continue training for one pass over the rows (or `partial_fit_epochs`), with the optimiser of the call before.
 
         Parameters
         ----------
@@ -200,7 +200,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return float(np.mean(scores))
 
     def initialize(self, n_features: int, n_outputs: int = 1) -> MLPRegressor:
-        """Set initial parameters without data, for `predict`, `partial_fit`, or parameters put in by hand.
+        """Set initial parameters without data, for `predict`, `partial_fit`, or parameters set by hand.
 
         Parameters
         ----------

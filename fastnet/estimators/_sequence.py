@@ -113,10 +113,11 @@ def layers_of(kind: str, length: int, *, ragged: bool) -> list[Layer]:
 
 @with_shared_parts
 class SequenceClassifier(_Series, ReadyClassifier):
-    """Classes of series, with nothing to configure.
+    """Classification of series, with nothing to configure.
 
-    Channels are standardised. A tenth of the series is set aside where there are a hundred for each class; training then ends
-    when the loss on them no longer falls, with the parameters that were best. `network_` is an ordinary `fastnet.Network`.
+    Channels are standardised. A tenth of the series is set aside if there are at least a hundred for each class on average;
+    training then ends when the loss on them no longer falls, and the best parameters are kept. `network_` is an ordinary
+    `fastnet.Network`.
 
     Parameters
     ----------
@@ -154,11 +155,11 @@ class SequenceClassifier(_Series, ReadyClassifier):
 
 @with_shared_parts
 class SequenceRegressor(_Series, ReadyRegressor):
-    """Values of series, with nothing to configure.
+    """Regression on series, with nothing to configure.
 
-    Channels and targets are standardised. A tenth of the series is set aside where there are a hundred; training then ends when
-    the loss on them no longer falls, with the parameters that were best. `network_` is an ordinary `fastnet.Network`, trained on
-    standardised targets.
+    Channels and targets are standardised. A tenth of the series is set aside if there are at least a hundred; training then ends
+    when the loss on them no longer falls, and the best parameters are kept. `network_` is an ordinary `fastnet.Network`, trained
+    on standardised targets.
 
     Parameters
     ----------

@@ -22,38 +22,38 @@ UNKNOWN, END = 0, 1
 
 
 class TextClassifier(ReadyClassifier):
-    """Classes of texts, with nothing to configure.
+    """Classification of texts, with nothing to configure.
 
-    A text becomes a row of characters or words, and each of them a row of a table that is trained with the network. A tenth of
-    the texts is set aside where there are twenty for each class; training then ends when the loss on them no longer falls, with
-    the parameters that were best. `network_` is an ordinary `fastnet.Network`, which reads ids.
+    A text becomes a sequence of characters or words, and each of these a vector from a table that is trained with the network. A
+    tenth of the texts is set aside if there are at least twenty for each class on average; training then ends when the loss on
+    them no longer falls, and the best parameters are kept. `network_` is an ordinary `fastnet.Network`, which reads ids.
 
     Parameters
     ----------
     kind : {"bag", "cnn", "gru", "lstm", "transformer"} or None, default=None
-        "bag": mean and most of each number of the table over the text, in whatever order its words come. "cnn": convolutions, and
-        the most of what they find. "gru", "lstm": a recurrent layer in both directions. "transformer": two blocks. None: "cnn"
+        "bag": mean and maximum of the vectors over the text, regardless of the order of its words. "cnn": convolutions, and the
+        maximum of what they find. "gru", "lstm": a recurrent layer in both directions. "transformer": two blocks. None: "cnn"
         for characters, "bag" for words.
     analyzer : {"char", "word"}, default="char"
-        What a text is a row of.
+        Whether a text is split into characters or words.
     lowercase : bool, default=True
         Whether capitals are read as small letters.
     strip_accents : {"ascii", "unicode"} or None, default=None
         How accents are removed, as in scikit-learn's `CountVectorizer`.
     token_pattern : str, default=r"(?u)\\\\b\\\\w+\\\\b"
-        Regular expression of a word; not for characters.
+        Regular expression that matches a word; not used for characters.
     min_df : int, default=2
-        Words or characters of fewer training texts all count as one, the unknown; so do those that are met later.
+        Words or characters that occur in fewer training texts all count as one, the unknown; so do those that `fit` has not seen.
     max_features : int or None, default=None
-        Most words or characters in the vocabulary: the most frequent.
+        Maximum size of the vocabulary: only the most frequent words or characters are kept.
     max_length : int, default=256
-        Of a longer text, so many characters or words from the beginning are read.
+        Only this many characters or words are read, from the beginning of each text.
     max_iter : int, default=100
-        Most epochs.
+        Maximum number of epochs.
     random_state : int, RandomState instance or None, default=None
-        Of initial weights, the texts set aside, the order of rows, and dropout.
+        Determines the initial weights, the texts set aside, the order of rows, and dropout.
     n_threads : int or None, default=None
-        Most threads; by default those that the machine has.
+        Maximum number of threads; by default those that the machine has.
     verbose : bool, default=False
         Whether progress is shown.
 
@@ -64,7 +64,7 @@ class TextClassifier(ReadyClassifier):
         Word or character -> its id, from 2 on; 0 is the unknown, 1 the end of a text.
     network_ : fastnet.Network
     input_shape_ : tuple of int
-        Words or characters of the longest training text, and its end.
+        Number of words or characters in the longest training text as it is read, counting its end.
     history_ : fastnet.History
     n_iter_ : int
         Epochs.
@@ -136,7 +136,7 @@ class TextClassifier(ReadyClassifier):
         try:
             vectorizer.fit(texts)
         except ValueError as error:
-            raise ValueError(f"The texts of X leave no vocabulary with min_df={self.min_df}: {error}") from error
+            raise ValueError(f"The texts of X have no words or characters that min_df={self.min_df} keeps: {error}") from error
         self.vocabulary_ = {token: END + 1 + number for token, number in sorted(vectorizer.vocabulary_.items())}
         rows = self._ids(texts)
         self.input_shape_ = (int(rows.lengths.max()),)
@@ -169,7 +169,7 @@ def _checked(X: Any) -> list[str]:
         X is not a sequence of texts, or has none.
     """
     if isinstance(X, (str, bytes)):
-        raise ValueError(f"X must be a list of texts, got one {type(X).__name__}: [text] is a list of one.")
+        raise ValueError(f"X must be a list of texts, got one {type(X).__name__}: give [text] for a single text.")
     shape = np.shape(X) if hasattr(X, "shape") else ()
     if len(shape) > 1 or not hasattr(X, "__iter__"):
         what = f"shape {shape}" if shape else type(X).__name__

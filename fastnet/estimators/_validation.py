@@ -125,7 +125,7 @@ def split(estimator: MLP, rows: Rows, random_state: np.random.RandomState, group
         except ValueError as error:
             if "least populated class" not in str(error):
                 raise
-            raise ValueError(f"{error}. The validation rows are drawn by class: stratify=False draws them without.") from error
+            raise ValueError(f"{error}. Validation rows are drawn from each class; stratify=False ignores classes.") from error
         if len(validation) < SMALLEST_VALIDATION_SET:
             raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     else:

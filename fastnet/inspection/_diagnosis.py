@@ -147,9 +147,9 @@ def diagnose(
 ) -> Diagnosis:
     """Look for what keeps a network from learning.
 
-    Dead and saturated units, vanishing and exploding gradients, inputs and targets of the wrong size, steps of the wrong
-    size, a `tol` that ends training too soon, predictions that a constant beats, units that are all alike and numbers that are
-    not finite.
+    It looks for dead and saturated units, vanishing and exploding gradients, inputs and targets of the wrong size, steps of
+    the wrong size, a `tol` that ends training too soon, predictions that a constant beats, units that are all alike and
+    numbers that are not finite.
 
     Parameters
     ----------
@@ -181,10 +181,10 @@ def diagnose(
 
     Notes
     -----
-    A unit is dead if its derivative is 0 on all rows, saturated if it is below 5 % of its largest value on 95 % of them;
-    a layer is reported if at least 30 % of its units are. Gradients vanish or explode if ``|dZ[1]| / |dZ[L]|`` is
-    outside 1e-3 to 1e3. An estimator with `scale_target` is judged as it is trained, on standardised targets. The
-    diagnosis takes one forward and one backward pass in float64.
+    A unit is dead if its derivative is 0 on all rows, saturated if its derivative is below 5 % of the largest value on 95 %
+    of them; a layer is reported if at least 30 % of its units are. Gradients vanish or explode if ``|dZ[1]| / |dZ[L]|`` is
+    outside 1e-3 to 1e3. An estimator with `scale_target` is judged as it is trained, on standardised targets. The diagnosis
+    takes one forward and one backward pass in float64.
 
     References
     ----------

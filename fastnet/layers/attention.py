@@ -24,7 +24,7 @@ from fastnet.layers.windows import as_image
 
 @frozen
 class Attention(Layer):
-    """Multi-head self-attention (Vaswani et al. 2017) of rows of shape (length, d), which it keeps.
+    """Multi-head self-attention (Vaswani et al. 2017) on rows of shape (length, d); the output has the same shape.
 
     With H = A[l-1], of which each position has a query, a key and a value in each of h heads::
 
@@ -32,16 +32,16 @@ class Attention(Layer):
         P = softmax(Q @ K.T / sqrt(d / h))          over the keys, in each head: (length, length)
         A[l] = [P @ V of all heads] @ Wo + bo       (length, d)
 
-    Of rows of unequal length, positions that a row does not have are no keys. Without `fastnet.Positions` before it, attention
-    does not know in which order positions come. Wqkv and bqkv are called ``qkv.W`` and ``qkv.b`` in a network's `parameters`, Wo
-    and bo ``out.W`` and ``out.b``. Initial values are those of PyTorch's `nn.MultiheadAttention`.
+    In rows of unequal length, positions that a row does not have are not used as keys. Without `fastnet.Positions` before it,
+    attention does not know in which order positions come. Wqkv and bqkv are called ``qkv.W`` and ``qkv.b`` in a network's
+    `parameters`, Wo and bo ``out.W`` and ``out.b``. Initial values are those of PyTorch's `nn.MultiheadAttention`.
 
     Parameters
     ----------
     n_heads : int
         h; d must be a multiple of it.
     causal : bool
-        Whether a position sees none that comes after it.
+        Whether a position sees no position that comes after it.
     dropout : float in [0, 1)
         Of the output.
     """
@@ -81,16 +81,16 @@ class Attention(Layer):
 
 @frozen
 class CrossAttention(Layer):
-    """Multi-head attention (Vaswani et al. 2017) from rows of shape (length, d), which it keeps, to what the encoder of a
-    `fastnet.EncoderDecoder` has made of the same row's source, (source length, e).
+    """Multi-head attention (Vaswani et al. 2017) from rows of shape (length, d), whose shape it keeps, to what the encoder of
+    a `fastnet.EncoderDecoder` has made of the same row's source, (source length, e).
 
     With H = A[l-1], of which each position has a query, and E of the encoder, of which each position has a key and a value::
 
         Q = H @ Wq + bq        [K, V] = E @ Wkv + bkv
         A[l] = [softmax(Q @ K.T / sqrt(d / h)) @ V of all h heads] @ Wo + bo
 
-    Positions that a source does not have are no keys. The parameters are called ``q.W``, ``q.b``, ``kv.W``, ``kv.b``, ``out.W``
-    and ``out.b`` in a network's `parameters`.
+    Positions that a source does not have are not used as keys. The parameters are called ``q.W``, ``q.b``, ``kv.W``, ``kv.b``,
+    ``out.W`` and ``out.b`` in a network's `parameters`.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class CrossAttention(Layer):
 
 @dataclass(frozen=True, init=False)
 class TransformerBlock(Layer):
-    """Attention and a network of two dense layers at each position, each of which adds to what it reads, on rows (length, d).
+    """Attention, then two dense layers at each position, on rows (length, d); each of these two parts is added to its input.
 
     The norms come first, which trains without warm-up (Xiong et al. 2020)::
 
@@ -145,8 +145,8 @@ class TransformerBlock(Layer):
 
     It is ``Residual([LayerNorm(), Attention(n_heads, causal)])`` and then ``Residual([LayerNorm(), Dense(feed_forward, "gelu"),
     Dense(d, "identity")])``; PyTorch's `nn.TransformerEncoderLayer` with ``norm_first=True``. With `cross`, there is
-    ``Residual([LayerNorm(), CrossAttention(n_heads)])`` between them: PyTorch's `nn.TransformerDecoderLayer`. After the last
-    block of a network comes a `LayerNorm`.
+    ``Residual([LayerNorm(), CrossAttention(n_heads)])`` between them: PyTorch's `nn.TransformerDecoderLayer`. Add a
+    `LayerNorm` after the last block of a network.
 
     Parameters
     ----------
@@ -154,13 +154,13 @@ class TransformerBlock(Layer):
     feed_forward : int, optional
         Units of the first dense layer, by default ``4 * d``.
     dropout : float in [0, 1)
-        Of what attention and the second dense layer make.
+        Of the outputs of attention and of the second dense layer.
     causal : bool
-        Whether a position sees none that comes after it, as language models need.
+        Whether a position sees no position that comes after it, as language models need.
     activation : str or Activation
         Of the first dense layer.
     cross : bool
-        Whether there is attention to what an encoder makes, for the decoder of a `fastnet.EncoderDecoder`.
+        Whether there is attention to the output of an encoder, for the decoder of a `fastnet.EncoderDecoder`.
     """
 
     n_heads: int

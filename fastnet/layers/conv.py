@@ -155,8 +155,9 @@ class Conv1d(_Conv):
     dilation : int
         Positions from one that a filter sees to the next.
     padding : {"valid", "same", "causal"} or int
-        Zeros at the ends: none; so many that the output has ``ceil(length / stride)`` positions, an odd one at the end; so
-        many at the beginning that no output depends on later inputs; that number at both ends.
+        Zeros at the ends. "valid": none. "same": so many that the output has ``ceil(length / stride)`` positions, an odd one
+        at the end. "causal": so many at the beginning that no output depends on later inputs. An int: that number at both
+        ends.
     initializer : str or Initializer, optional
         How W is drawn, by default what suits the activation; n_in is ``kernel_size * channels``, n_out ``kernel_size * filters``.
     dropout : float in [0, 1)
@@ -187,8 +188,8 @@ class Conv2d(_Conv):
     dilation : int or (int, int)
         Positions from one that a filter sees to the next.
     padding : {"valid", "same"}, int or (int, int)
-        Zeros around: none; so many that the output has ``ceil(height / stride)`` lines, an odd one below, and columns likewise;
-        that number on both sides.
+        Zeros around the image. "valid": none. "same": so many that the output has ``ceil(height / stride)`` lines, an odd one
+        below, and columns likewise. An int, or two: that number on both sides.
     initializer : str or Initializer, optional
         How W is drawn, by default what suits the activation; n_in is the number of positions of a filter times channels, n_out
         the same times filters.

@@ -37,7 +37,7 @@ class Dense(Layer):
         2014).
     scale : {"none", "ntk"}
         "ntk": ``A[l-1] @ W[l] / sqrt(n[l-1]) + b[l]``, the neural tangent parametrisation (Jacot, Gabriel & Hongler 2018), whose
-        weights are of size 1 and learn alike in layers of any width. The initialiser is that of ``W[l] / sqrt(n[l-1])``.
+        weights are of size 1 and learn alike in layers of any width. The initialiser applies to ``W[l] / sqrt(n[l-1])``.
     """
 
     n_units: int

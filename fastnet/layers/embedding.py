@@ -36,9 +36,9 @@ class NumericEmbedding(Layer):
     n_units : int, optional
         Numbers that each number becomes; by default 4 for pbld and 16 for the others.
     n_frequencies : int
-        Entries of w of each number.
+        Number of frequencies w for each number.
     frequency_scale : float > 0
-        Standard deviation of w at first.
+        Initial standard deviation of w.
     columns : sequence of int, optional
         Which numbers of the row; by default all.
     bins : sequence of sequences of float
@@ -149,12 +149,12 @@ def quantile_bins(X: Any, n_bins: int = 48) -> list[np.ndarray]:
     X : array-like of shape (m, n_features)
         Training rows.
     n_bins : int
-        Most bins of a feature; features of few values have fewer.
+        Maximum number of bins of a feature; features with few values have fewer.
 
     Returns
     -------
     list of ndarray
-        Ascending edges of each feature, at least two; a constant feature's are its value and one above it.
+        Ascending edges of each feature, at least two; those of a constant feature are its value and its value plus 1.
 
     Raises
     ------
@@ -178,13 +178,13 @@ def _distinct(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, init=False)
 class CategoryEmbedding(Layer):
-    """Each code of a row becomes the row of a table that is trained: `n_units` numbers, N(0, 1) at first.
+    """Each code of a row is replaced by a row of a trained table: `n_units` numbers, N(0, 1) at first.
 
     Parameters
     ----------
     n_categories : sequence of int
-        Known categories of each code, numbered from 1; 0, and what is out of range or NaN, stands for a category that is not
-        known, and has a row of its own.
+        Number of known categories of each code, which are numbered from 1. Zero, NaN and codes out of range stand for an
+        unknown category, which has a row of its own in the table.
     n_units : int
         Numbers that each code becomes.
     columns : sequence of int, optional
@@ -224,19 +224,20 @@ class CategoryEmbedding(Layer):
 
 @frozen
 class Embedding(Layer):
-    """Each id of a row becomes the row of a table that all share: ``A[l][t] = E[id[t]]``, (length, width) from (length,).
+    """Each id of a row is replaced by its row of one table: ``A[l][t] = E[id[t]]``, (length, width) from (length,).
 
-    Ids are integers 0, 1, ... as numbers of X; what the table does not have (negative, too large, NaN) counts as 0. E has the
-    shape (n_ids, width).
+    Ids are the integers 0, 1, ... as numbers of X; one that the table does not have (negative, too large, NaN) counts as 0. E
+    has the shape (n_ids, width).
 
     Parameters
     ----------
     n_ids : int
-        At most 2^24, up to which float32 has all integers.
+        Number of ids, at most 2^24, as float32 holds all integers up to that.
     width : int
         Numbers that each id becomes.
     deviation : float > 0
-        E is ``N(0, deviation^2)`` at first; 1 is PyTorch's. A smaller one leaves less noise where most ids are rare, as of words.
+        E is ``N(0, deviation^2)`` at first; 1 is PyTorch's. A smaller one leaves less noise where most ids are rare, as those of
+        words are.
     """
 
     n_ids: int

@@ -17,15 +17,15 @@ class EncoderDecoder(Layer):
     2017).
 
     It is the first layer of a network that has a `source_shape` beside its `input_shape`, and X is a tuple (sources, rows). A
-    network that writes a row learns from rows that begin with an id of their own and leave out the last of y: position t of them
-    has the id that comes before position t of y. `Network.generate` then writes for a new source.
+    network that writes rows is trained on rows that begin with an id reserved for the start, followed by y without its last id:
+    position t then holds the id that comes before position t of y. `Network.generate` then writes a row for a new source.
 
     Parameters
     ----------
     encoder : sequence of Layer
-        Read the sources; the last of them makes rows of shape (source length, e).
+        Layers that read the sources; the last of them makes rows of shape (source length, e).
     decoder : sequence of Layer
-        Read the rows, and what the encoder makes: ``TransformerBlock(n_heads, causal=True, cross=True)``.
+        Layers that read the rows, and what the encoder makes: ``TransformerBlock(n_heads, causal=True, cross=True)``.
 
     Examples
     --------

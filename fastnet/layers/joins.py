@@ -20,8 +20,8 @@ from fastnet.layers.lengths import LastPosition
 
 @frozen
 class Dropout(Layer):
-    """Numbers of a row become 0 with probability `rate` in training, the others are times ``1 / (1 - rate)`` (Srivastava et al.
-    2014).
+    """Numbers of a row become 0 with probability `rate` in training, and the others are multiplied by ``1 / (1 - rate)``
+    (Srivastava et al. 2014).
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Concat(Layer):
     *layers : sequence of Layer
         Branches: layers one after the other; an empty one passes A[l-1] on.
     branches : sequence of sequences of Layer, optional
-        The same as one argument.
+        The branches as one argument instead.
     """
 
     branches: tuple[tuple[Layer, ...], ...]

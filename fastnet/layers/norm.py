@@ -22,7 +22,7 @@ class LayerNorm(Layer):
     """``A[l] = gain * (a - mean(a)) / sqrt(var(a) + epsilon) + bias`` of each row a of A[l-1] (Ba, Kiros & Hinton 2016).
 
     Mean and (biased) variance are over the numbers of the row, or of each of its positions; gain (1 at first) and bias (0) have
-    one entry for each.
+    one entry for each of these numbers.
 
     Parameters
     ----------
@@ -95,14 +95,15 @@ class Normalisation(Operation):
 class BatchNorm(Layer):
     """``Z[l] = gain * (a - mean) / sqrt(var + epsilon) + bias`` by channels, then g (Ioffe & Szegedy 2015).
 
-    Channels are the last axis of the rows: of flat rows every number is one. In training, mean and (biased) variance are those of
-    a channel over all rows of the batch and all their positions; in rows of unequal length only positions that there are count.
-    Running statistics follow them, ``running += momentum * (batch's - running)``, with the unbiased variance as PyTorch's do.
-    Everything but training (`forward`, `predict`, `loss`, validation) takes these: a row's outputs then depend on no other row.
+    Channels are the last axis of the rows; in flat rows every number is a channel. In training, mean and (biased) variance are
+    those of a channel over all rows of the batch and all their positions; in rows of unequal length only the positions that a row
+    has count. Running statistics follow them, ``running += momentum * (batch's - running)``, with the unbiased variance as
+    PyTorch's do. Everything but training (`forward`, `predict`, `loss`, validation) uses the running statistics: a row's
+    outputs then depend on no other row.
 
     gain (1 at first), bias (0), mean (0) and var (1) have one number for each channel. mean and var are among the network's
     `parameters`, and so in files, copies and checkpoints, but no optimiser changes them. Sample weights do not count in the
-    statistics. `loss_and_grad` goes by the statistics of the rows that it gets, and leaves the running ones as they are.
+    statistics. `loss_and_grad` uses the statistics of the rows that it gets, and leaves the running ones as they are.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ class Parametric(Layer):
     activation : str or Activation
         g, elementwise.
     dropout : float in [0, 1)
-        Probability with which a number is dropped in training, as `Dense` has it; a `Dropout` behind the layer takes longer.
+        Probability with which a number is dropped in training, as `Dense` has it; a `Dropout` layer after this one takes longer.
     """
 
     activation: Activation

@@ -22,7 +22,7 @@ from fastnet.layers.windows import Border, as_image
 
 @frozen
 class Positions(Layer):
-    """Something of its own is added to each position of rows of shape (length, d): ``A[l][t] = A[l-1][t] + P[t]``.
+    """A vector of its own is added to each position of rows of shape (length, d): ``A[l][t] = A[l-1][t] + P[t]``.
 
     "learned": P (length, d) is trained; N(0, 0.02^2) at first, as in GPT-2 (Radford et al. 2019). "sinusoidal": ``P[t, 2 i] =
     sin(t / 10000^(2 i / d))`` and ``P[t, 2 i + 1]`` the cosine of the same, from t = 0 on, which are not trained (Vaswani et al.

@@ -84,7 +84,7 @@ class RNN(Recurrent):
     activation : {"tanh", "relu"} or Activation
         g.
     return_sequences : bool
-        Whether the output is h of all steps, for a recurrent layer or one over positions after this one.
+        Whether the output is h of all steps, as needed if the next layer is recurrent or works on positions.
     """
 
     activation: Activation
@@ -124,7 +124,7 @@ class LSTM(Recurrent):
     n_units : int
         Numbers of h, and of c.
     return_sequences : bool
-        Whether the output is h of all steps, for a recurrent layer or one over positions after this one.
+        Whether the output is h of all steps, as needed if the next layer is recurrent or works on positions.
     """
 
 
@@ -146,7 +146,7 @@ class GRU(Recurrent):
     n_units : int
         Numbers of h.
     return_sequences : bool
-        Whether the output is h of all steps, for a recurrent layer or one over positions after this one.
+        Whether the output is h of all steps, as needed if the next layer is recurrent or works on positions.
     """
 
 
@@ -161,7 +161,7 @@ class Bidirectional(Layer):
     Parameters
     ----------
     layer : RNN, GRU or LSTM
-        Of both directions.
+        The layer for each direction.
     """
 
     layer: Recurrent

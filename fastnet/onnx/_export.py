@@ -23,11 +23,11 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     labels from 2**63 on), and `probabilities` (n_rows, n_classes), two columns for two classes; a multilabel classifier's
     `label` is (n_rows, n_labels) of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), with the values
     that its `predict` returns; a network's is `output` (n_rows, n_outputs), for an ensemble the mean over its members. All layers
-    are written as they are at inference, without dropout. Category codes are columns of `X`, as numbers like the others.
+    are written as they are at inference, without dropout. Category codes are columns of `X`, given as numbers like the others.
 
     A `TabularClassifier` or `TabularRegressor` has an input (n_rows, 1) for each column that it uses, named as the column is:
-    strings, where its categories are text, else float64. Missing numbers are NaN; missing text is any that is no category, ""
-    say. Fitted to an array of numbers, it has one float64 input `X`.
+    of strings if its categories are text, otherwise of float64. Missing numbers are NaN; missing text is any string that is
+    not a category, such as "". Fitted to an array of numbers, it has one float64 input `X`.
 
     Parameters
     ----------

@@ -153,7 +153,7 @@ class BaseTabular(BaseEstimator, ABC):
         X_val, y_val : optional
             Rows to validate on, in place of rows of X.
         groups : array-like of shape (n_samples,), optional
-            Rows of a group are not parted when rows are set aside.
+            Rows of the same group stay together when rows are set aside.
 
         Returns
         -------
@@ -325,15 +325,15 @@ class BaseTabular(BaseEstimator, ABC):
         save(self, path)
 
     def to_onnx(self, path: Any = None, **options: Any) -> Any:
-        """The fitted estimator as an ONNX model, with the preparing of columns inside.
+        """The fitted estimator as an ONNX model, which includes the preparation of columns.
 
-        It has an input of shape (n_rows, 1) for each column that is used, named as the column is: strings, where categories are
-        text, else float64. Missing numbers are NaN; missing text is any that is no category, "" say.
+        The model has an input of shape (n_rows, 1) for each column that is used, with the column's name: strings where categories
+        are text, else float64. Missing numbers are NaN; missing text is any string that is not a category, such as "".
 
         Parameters
         ----------
         path : str or path-like, optional
-            A file to write, too.
+            File to which the model is also written.
         **options
             ``dtype``, ``opset``, ``zipmap``: those of `fastnet.onnx.to_onnx`.
 

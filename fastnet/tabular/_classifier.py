@@ -33,12 +33,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     Parameters
     ----------
     metric : {"accuracy", "log_loss", "roc_auc"}, default="accuracy"
-        What matters: the best epochs are those that are best in it, and labels are smoothed for accuracy.
+        What predictions are judged by: it decides which epochs are best. Labels are smoothed for accuracy.
     {parameters}
     label_smoothing : float in [0, 1), default=None
         Share of each target that is spread over all classes; by default 0.1 for accuracy, else 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as scikit-learn's classifiers have them.
+        Weights of the classes, as in scikit-learn's classifiers.
     calibrate : bool, default=True
         Divide the logarithms of probabilities by the temperature that is best for log-loss on the validation rows.
 

@@ -9,66 +9,70 @@ T = TypeVar("T", bound=type)
 
 PARAMETERS = """\
 preset : {"fast", "default", "best"}, default="default"
-    What the parameters below are whose default is None: a small member in each of four folds, for few epochs; in each of five
-    folds a member of each kind of `numeric_embedding`; or two of each kind, for more epochs.
+    Decides the networks' parameters below whose default is None. "fast": a small member in each of four folds, for few epochs.
+    "default": in each of five folds, a member of each kind of `numeric_embedding`. "best": two members of each kind, for more
+    epochs.
 time_limit : float > 0, default=None
     Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
 n_members : int, default=None
-    Members of a network, which are trained together and averaged: by preset 1, 1, 2, but 2 in the default preset for regressions
-    with up to 2,000 rows.
+    Members of a network, which are trained together and averaged: by preset ("fast", "default", "best") 1, 1, 2, but 2 in the
+    default preset for regressions with up to 2,000 rows.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
     averaged: by preset 4 (8 for regression), 5, 5. With `X_val`, data of `fastnet.data`, or too few rows to set any aside, there
-    are so many members more instead as folds would be trained.
+    are no folds; instead, `n_members` is multiplied by the number of folds that would be trained.
 n_trained_folds : int, default=None
-    How many of the folds this is done with: by default all, where `n_folds` is given; else by preset 4, 5, 5, but 3 for the
-    preset "fast" above 2,000 rows and for the default preset above 4,000.
+    How many of the folds are trained: by default all, if `n_folds` is given; else by preset 4, 5, 5, but 3 for the preset
+    "fast" above 2,000 rows and for the default preset above 4,000.
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None
     Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (64, 64), above 2,000 rows (96, 96).
 activation : str or Activation, default=None
-    Of the hidden layers, each unit of which learns how much of it it wants: by default "selu" for classification, "mish" for
+    Activation of the hidden layers; each unit learns how much of it to apply. By default "selu" for classification, "mish" for
     regression and for the preset "fast".
 numeric_embedding : {"piecewise_linear", "pbld", "plr", "none"} or sequence of these, default=None
-    What numbers become before the first layer, see `fastnet.NumericEmbedding`. Of each kind that is named a network is trained in
-    every fold, and validation rows say how much each kind counts, which may be nothing. By default ("piecewise_linear", "pbld"),
-    for the preset "fast" "piecewise_linear" (of 8 units, fewer for more than 8 numbers, above 2,000 rows for more than 16), and
-    "none" for more than 500 numbers.
+    How columns of numbers are embedded before the first layer, see `fastnet.NumericEmbedding`. In every fold a network is trained
+    for each kind that is named; the validation rows decide how much each kind counts, which may be nothing. By default
+    ("piecewise_linear", "pbld"); for the preset "fast" "piecewise_linear" (with 8 units for each column, fewer if there are more
+    than 8 such columns, or more than 16 above 2,000 rows); "none" for more than 500 such columns.
 category_units : int, default=None
-    Most numbers that a category becomes where there are more than `max_one_hot` of them: by default 8. Fewer, at least 2, where
-    there are fewer than 8 rows of a category for each of them.
+    Maximum number of units that embed a category, in columns of more than `max_one_hot` categories: by default 8. Columns with
+    fewer than 8 rows for each category and unit, on average, get fewer units, but at least 2.
 scale_layer : bool, default=None
-    Whether every input has a factor that is learnt fast: by default True.
+    Whether every input is multiplied by a factor, which is learnt at a higher rate: by default True.
 data_init : bool, default=None
     Whether initial weights and biases are fitted to the data: by default True; for "packed" members only.
 dropout, weight_decay : float, default=None
-    At first; in the second half of training they go to 0. By default 0.15 and 0.02, but no dropout for regressions with presets
-    "default" and "best".
+    Values at first; in the second half of training both fall to 0. By default 0.15 and 0.02, but no dropout for regressions with
+    presets "default" and "best".
 learning_rate : float, default=None
-    The highest: by default 0.04 for classification. For regressions 0.2, and 0.04 for metric "poisson", times the root of
-    ``batch_size / 256``.
+    The highest rate of the schedule: by default 0.04 for classification; for regression 0.2, or 0.04 for metric "poisson", times
+    the square root of ``batch_size / 256``.
 beta_2 : float, default=None
     Adam's decay of squared gradients: by default 0.95.
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
-    Shape of the learning rate: by default "cycles", four waves that get longer; "flat_cosine" for the fast classification.
+    Shape of the learning rate: by default "cycles", four waves that get longer; "flat_cosine" for classification with the preset
+    "fast".
 n_epochs : int, default=None
-    By preset 14 (18 for regression), 48, 128; above 8,000 rows half as many for four times the rows, but at least 8, 16, 16; with
-    few rows as many as it takes for 300, 1,000, 2,000 updates, but at most 256.
+    By preset 14 (18 for regression), 48, 128. Above 8,000 rows, four times the rows get half the epochs, but at least 8, 16, 16;
+    with few rows there are as many epochs as it takes for 300, 1,000, 2,000 updates, but at most 256.
 batch_size : int, default=None
     By default 64, for the preset "fast" 32; up to 1,024 where so many categories are embedded that their updates would
     take most of the time.
 n_best_epochs : int, default=None
-    Epochs of each member, the best by `metric` on validation rows, whose parameters are averaged: by default 3 for classification
-    and 1 for regression. The preset "fast" keeps the last epoch, and judges none before, unless this or `patience` is given.
+    How many epochs of each member, the best by `metric` on validation rows, have their parameters averaged: by default 3 for
+    classification and 1 for regression. The preset "fast" keeps the last epoch, and judges none before, unless this or `patience`
+    is given.
 patience : float, default=None
     Stop when no member has improved for more epochs than this: by default never.
 validation_fraction : float in [0, 1), default=0.2
-    Share of rows that are set aside to choose the best epochs, at most 20,000; below 25 rows none are.
+    Share of the rows set aside to choose the best epochs, at most 20,000 rows; with fewer than 25 rows, none are set aside.
 categorical_features, max_one_hot, min_category_count
     As for `fastnet.TabularPreprocessor`.
 n_threads : int, default=None
-    Most threads; None as many as the environment allows. Folds are trained side by side, the model is the same for any number.
+    Maximum number of threads; None: as many as the environment allows. Folds are trained side by side; the model does not depend
+    on the number of threads.
 verbose : bool, default=False
     Show a progress bar.
 random_state : int, RandomState or None, default=None
@@ -77,7 +81,7 @@ random_state : int, RandomState or None, default=None
 ATTRIBUTES = """\
 n_features_in_ : int
 feature_names_in_ : ndarray of str
-    Of data frames.
+    Column names, for data frames.
 target_names_ : list of str or None
     Names of y, where it is a series or a frame that has them.
 preprocessor_ : TabularPreprocessor
@@ -86,12 +90,13 @@ columns_ : list of ColumnSummary
 networks_ : list of Network
     One for each fold and kind of embedding that counts.
 weights_ : ndarray of shape (n_networks,)
-    How much each counts; they sum to 1.
+    How much each network counts; they sum to 1.
 history_ : list of History
-    Of each network; ``val_loss`` is the mean over members of the metric, less is better; with a `time_limit` NaN where
-    they were not judged; empty for the preset "fast".
+    Training history of each network. ``val_loss`` is the mean of the metric over the members, where less is better; with a
+    `time_limit`, NaN after epochs at which they were not judged; empty for the preset "fast", unless `n_best_epochs` or
+    `patience` is given.
 n_iter_ : int
-    Epochs.
+    Epochs of the network that was trained for most.
 validation_score_ : float
     Score of the validation rows by `metric`; greater is better, so that errors and losses are negative. NaN without such rows.
 feature_importances_ : ndarray of shape (n_features,)

@@ -46,21 +46,22 @@ class ColumnSummary:
 class TabularPreprocessor(TransformerMixin, BaseEstimator):
     """Turns a table of numbers, categories, text, dates and missing values into numbers that suit a neural network.
 
-    Numbers become ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (q75 - q25)``, which outlying values cannot carry away
-    (Holzmüller, Grinsztajn & Steinwart 2024). Two categories become -1 and +1, a few a column each, and many their numbers, for
-    `fastnet.CategoryEmbedding`. Dates become the time passed and the place in the day, the week and the year. Missing values and
-    unknown categories are 0. Columns that are constant, or have no value, are left out.
+    Numbers become ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (q75 - q25)``, which limits the effect of outlying values
+    (Holzmüller, Grinsztajn & Steinwart 2024). Two categories become -1 and +1; a few become a column each; many become numbers
+    from 1, for `fastnet.CategoryEmbedding`. Dates become the time passed and the place in the day, the week and the year. Missing
+    values and unknown categories are 0. Columns that are constant, or have no value, are left out.
 
     Parameters
     ----------
     categorical_features : "from_dtype", None, array-like of str, int or bool, default="from_dtype"
-        Which columns of numbers are categories: "from_dtype" those that a data frame says are; names; numbers of columns; or a
-        mask. Text and booleans are always categories.
+        Which columns of numbers are categories: "from_dtype" for those whose type in a data frame says so; or the columns' names,
+        their numbers, or a mask. Text and booleans are always categories.
     max_one_hot : int, default=8
-        Most categories that get a column each; more become numbers from 1, and 0 for unknown ones.
+        Maximum number of categories that get a column each; if there are more, they become numbers from 1, with 0 for unknown
+        ones.
     min_category_count : int, default=2
-        Rows that each of more than `max_one_hot` categories must have in fit; rarer ones count as unknown, so that a network
-        learns what to make of those.
+        If a column has more than `max_one_hot` categories, the rows in fit that each of them must have; rarer ones count as
+        unknown, so that a network learns what to make of unknown categories.
     missing_indicator : bool, default=True
         Add a column that tells which values were missing, for columns of numbers and dates with missing values in fit.
 
@@ -68,15 +69,15 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     ----------
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Of data frames.
+        Column names, for data frames.
     columns_ : list of ColumnSummary
         What each column became: ``name``, ``kind``, ``outputs``, ``description``.
     continuous_ : list of int
         Columns of the output that are scaled numbers.
     codes_ : list of int
-        Columns of the output that are numbers of categories.
+        Columns of the output in which a number stands for a category.
     n_categories_ : list of int
-        How many categories each of them has.
+        How many categories each of these columns has.
 
     Examples
     --------
@@ -251,7 +252,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str, optional
-            Names in place of those of fit, for arrays; of data frames they must be the same.
+            For arrays, names to use in place of those of fit; for data frames, they must be the same as in fit.
 
         Returns
         -------

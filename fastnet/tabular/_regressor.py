@@ -22,12 +22,13 @@ from fastnet.tabular._metrics import REGRESSION, Metric, pinball
 class TabularRegressor(RegressorMixin, BaseTabular):
     """Regression on rows of a table: numbers, categories, text, dates and missing values, with no tuning.
 
-    Targets are standardised, and predictions stay within the range of the training targets.
+    Targets are standardised (for metric "poisson" divided by their mean), and predictions stay within the range of the training
+    targets unless ``clip=False``.
 
     Parameters
     ----------
     metric : {"rmse", "mae", "poisson", "quantile"}, default="rmse"
-        What matters: it is minimised, and the best epochs are those that are best in it.
+        What predictions are judged by: it is minimised in training, and decides which epochs are best.
     quantiles : float or sequence of float, default=0.5
         Levels of metric "quantile"; the predicted quantiles never cross.
     {parameters}

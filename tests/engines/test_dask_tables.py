@@ -90,7 +90,7 @@ class TestTables:
         [
             ({"x": [1.0] * 200 + [np.nan] * 100}, {"estimator": TabularRegressor, "target": "x"}, "partition 1: .* NaN"),
             ({"class": "one"}, {}, "at least two classes in y, got one class"),
-            ({}, {"time_limit": 9.0}, "time_limit is not kept on Dask"),
+            ({}, {"time_limit": 9.0}, "time_limit is not supported on Dask"),
             ({}, {"sizes": (0, 0)}, "The partitions have no rows"),
             ({}, {"n_shards": 0}, "n_shards"),
         ],

@@ -144,7 +144,7 @@ def test_the_network_in_onnx(kind, names):
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
-        ("one text", ValueError, r"got one str: \[text\]"),
+        ("one text", ValueError, r"got one str: give \[text\]"),
         ([], ValueError, "at least one text"),
         (["a", None], TypeError, "entry 1 is None, of type NoneType. Put '' for a missing text"),
         (["a", float("nan")], TypeError, "entry 1 is nan, of type float"),
@@ -173,7 +173,7 @@ def test_wrong_options_and_targets(names):
         TextClassifier().fit(X, ["A"] * len(X))
     with pytest.raises(ValueError, match="'analyzer' parameter of TextClassifier"):
         TextClassifier(analyzer="bytes").fit(X, y)
-    with pytest.raises(ValueError, match="no vocabulary with min_df=2: After pruning"):
+    with pytest.raises(ValueError, match="no words or characters that min_df=2 keeps: After pruning"):
         TextClassifier(analyzer="word").fit(["one", "two"], [0, 1])
     with pytest.raises(TypeError, match="has no option 'ngram_range'"):
         TextClassifier(ngram_range=(1, 2))
