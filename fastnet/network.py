@@ -205,6 +205,8 @@ class Network:
         ------
         ValueError
             Shapes that do not fit the layers.
+        TypeError
+            Layers that are not dense.
         """
         given_layers = chain(layers)
         layers = [layer for layer in given_layers if isinstance(layer, Dense)]

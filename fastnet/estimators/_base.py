@@ -224,7 +224,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
     def _checked_blocks(self, data: Blocks, y: Any, sample_weight: Any, role: Role) -> Blocks:
         """Data larger than memory, for which not everything is possible."""
         if role != "fit":
-            raise ValueError("Data of fastnet.data are for X of fit alone: give arrays, such as those of data.read(0).")
+            raise ValueError("Data of fastnet.data can only be the X of fit: give arrays, such as those of data.read(0).")
         if y is not None or sample_weight is not None:
             raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data alone.")
         if uses_lbfgs(self):

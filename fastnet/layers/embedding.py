@@ -198,7 +198,7 @@ class CategoryEmbedding(Layer):
     @takes_other_words()
     def __init__(self, n_categories: Sequence[int], n_units: int = 8, *, columns: Iterable[int] | None = None) -> None:
         if not isinstance(n_categories, Iterable):
-            raise TypeError(f"n_categories must be a list, a number for each column, got {n_categories!r}: give a list of it.")
+            raise TypeError(f"n_categories must be a list, one number a column, got {n_categories!r}: put it into a list.")
         sizes = tuple(_checks.integer(n, "n_categories", minimum=0, maximum=2**24 - 2) for n in n_categories)
         if not sizes:
             raise ValueError("n_categories must hold a number for at least one code, got none.")

@@ -99,9 +99,9 @@ def test_what_cannot_be_done(parameters, arguments, message):
 def test_where_blocks_have_no_place():
     X, y, _ = arrays()
     data = blocks(X, y)
-    with pytest.raises(ValueError, match="are for X of fit alone"):
+    with pytest.raises(ValueError, match="can only be the X of fit"):
         fn.MLPRegressor().partial_fit(data, None)
-    with pytest.raises(ValueError, match="are for X of fit alone"):
+    with pytest.raises(ValueError, match="can only be the X of fit"):
         fn.MLPClassifier(early_stopping=True).fit(data, X_val=data, y_val=y)
     with pytest.raises(ValueError, match="no targets to train on"):
         fn.MLPClassifier().fit(fn.data.from_arrays(X))
