@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-import dask
+from dask.base import persist
 from dask.delayed import Delayed
 
 #: Seconds to wait for the first worker, or for another one after the last was lost.
@@ -45,7 +45,7 @@ class Engine:
 
     def persist(self, values: Sequence[Delayed]) -> list[Delayed]:
         """The same values, computed and kept by the workers, which compute them again where one is lost."""
-        return list(dask.persist(*values) if self._client is None else self._client.persist(list(values)))
+        return list(persist(*values) if self._client is None else self._client.persist(list(values)))
 
     def spread(self, values: Sequence[Delayed]) -> None:
         """See that each worker has as many of some persisted values as its threads are of all.

@@ -88,14 +88,15 @@ class Shards:
         """The model after these rounds."""
         self._engine.spread(self._shards)
         first, last = delayed(start, traverse=False), f"average-{uuid4().hex}"
-        tasks: dict[str, tuple[Any, ...]] = {}  # for which `delayed` takes milliseconds each
+        tasks: dict[Any, tuple[Any, ...]] = {}  # for which `delayed` takes milliseconds each
         models = [first.key]
         for number, work in enumerate(rounds, 1):
             of_shard, trained = partial(train, work), [_key(work, number, i) for i in range(len(self._shards))]
             tasks |= {key: (of_shard, i, self._shards[i].key, models) for i, key in enumerate(trained)}
             models = trained
         tasks[last] = average, models
-        graph = HighLevelGraph.from_collections(last, tasks, [first, *self._shards])
+        collections: Any = [first, *self._shards]
+        graph = HighLevelGraph.from_collections(last, tasks, collections)
         return cast(Model, self._engine.compute(Delayed(last, graph)))
 
     def objective(self, loss: Loss, n_threads: int | None) -> tuple[Objective, float]:
