@@ -337,7 +337,7 @@ class Network:
             Not real numbers, or a wrong shape.
         """
         try:
-            return _forward_row(self._plan, self._params, X)
+            return _forward_row(self._plan, self._params, X, runtime.thread_limit)
         except (TypeError, ValueError):
             return self._forward(X, check_finite=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from functools import partial
 
@@ -209,6 +210,20 @@ class TestTraining:
             build().fit(data, epochs=5, random_state=0)
         assert threading.current_thread() not in threads
         assert not any(thread.is_alive() for thread in threads)
+
+    def test_blocks_that_nobody_will_train_on_are_not_read(self):
+        X, y = np.full((10, 5), 1e30, np.float32), np.zeros(10)
+        numbers = []
+
+        def read(number):
+            numbers.append(number)
+            time.sleep(0.1 if number >= 10 else 0)
+            return X, y
+
+        net = fn.Network([fn.Dense(1, "identity")], 5, random_state=0)
+        with pytest.raises(fn.DivergenceError):
+            net.fit(fn.data.from_batches(read, 20, rows=[10] * 20), buffer=100, sampling="sequential")
+        assert max(numbers) < 19
 
 
 class TestRefusals:

@@ -398,11 +398,14 @@ SCRIPT = """
 import os, signal, sys
 import numpy as np
 import fastnet as fn
+from fastnet import _ranks
 from mpi4py import MPI
 
 comm, what, out = MPI.COMM_WORLD, sys.argv[1], sys.argv[2]
 rng = np.random.default_rng(0)
 X, y = rng.standard_normal((240, 5)), rng.integers(0, 3, 240)
+if what == "messages":
+    _ranks._MEMORY = "nowhere"
 ends = np.cumsum([0, *((200, 7, 33)[: comm.size] if what == "uneven" else [240 // comm.size] * comm.size)])
 rows = slice(ends[comm.rank], ends[comm.rank + 1])
 
@@ -441,7 +444,7 @@ class TestMPI:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE)
 
-    @pytest.mark.parametrize(("n", "what"), [(2, "even"), (3, "uneven"), (4, "even")])
+    @pytest.mark.parametrize(("n", "what"), [(2, "even"), (3, "uneven"), (4, "even"), (2, "messages")])
     def test_it_is_the_same_training_as_in_threads(self, n, what, tmp_path):
         result = self.run(n, what, tmp_path)
         assert result.returncode == 0, result.stderr

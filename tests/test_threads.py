@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,6 +14,7 @@ from helpers import network, run_python
 
 import fastnet as fn
 from fastnet import runtime
+from fastnet._core import core
 from fastnet._session import Session
 
 
@@ -33,6 +35,45 @@ def test_eight_threads_predict_from_one_network(dtype):
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(predict, range(8)))
+
+
+#: Of more than half a million multiply-adds, after layers of any kind and before.
+LARGE = {
+    "dense": [fn.Dense(700, "tanh"), fn.Dense(720, "relu"), fn.Dense(3, "softmax")],
+    "ntk": [fn.Dense(1000, "relu", scale="ntk"), fn.Dense(500, "gelu", scale="ntk"), fn.Dense(2, "identity")],
+    "joined": [fn.Dense(600, "relu"), fn.Residual([fn.LayerNorm(), fn.Dense(600, "silu")]), fn.PReLU(), fn.Dense(600)],
+}
+
+
+@pytest.mark.parametrize("layers", LARGE)
+@pytest.mark.parametrize("n_threads", [2, 5, 64])
+def test_one_row_by_a_team_has_the_same_bits(layers, n_threads, dtype):
+    net = network(LARGE[layers], 300, dtype, scale=0.05)
+    x = np.random.default_rng(0).standard_normal(300).astype(dtype)
+
+    def predict(n):
+        return [core.forward_row(net._plan, net.params, x, lambda: 64, n) for _ in range(40)]
+
+    expected = net.forward(np.tile(x, (2, 1)))[0]
+    assert all(np.array_equal(row, expected) for n in (1, n_threads) for row in predict(n))
+    with ThreadPoolExecutor(4) as pool:
+        assert all(np.array_equal(row, expected) for rows in pool.map(predict, [n_threads] * 4) for row in rows)
+
+
+def test_rows_that_follow_each_other_may_have_a_team():
+    net, x = network(LARGE["dense"], 300, "float32", scale=0.05), np.zeros(300, np.float32)
+    asked = []
+
+    def limit():
+        asked.append(None)
+        return 1
+
+    time.sleep(0.05)
+    core.forward_row(net._plan, net.params, x, limit)
+    assert not asked, "helpers sleep after a pause"
+    for _ in range(20):
+        core.forward_row(net._plan, net.params, x, limit)
+    assert asked
 
 
 def fitted(seed):
@@ -187,6 +228,7 @@ import os, signal, sys, threading
 import numpy as np
 import fastnet as fn
 from fastnet import runtime
+from fastnet._core import core
 
 for library in runtime._libraries():
     library.set(2)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from fastnet import runtime
 from fastnet._core import core
 from fastnet.network import Network
 
@@ -108,5 +109,6 @@ def plain_outputs(estimator: MLP, X: Any) -> np.ndarray | None:
         if not math.isfinite(np.add.reduce(X, axis=None)):
             return None
     if len(X) == 1:
-        return core.forward_row(network._plan, network._params, X[0]).reshape(1, -1)
+        row = core.forward_row(network._plan, network._params, X[0], runtime.thread_limit, estimator.n_threads)
+        return row.reshape(1, -1)
     return network._forward(X, check_finite=False, n_threads=estimator.n_threads) if len(X) else None

@@ -123,7 +123,7 @@ class TestData:
     def test_sorted_labels_and_a_class_in_one_partition(self):
         X, y, _ = arrays()
         order = np.argsort(y)
-        model = fitted(classifier(max_iter=10), X[order], y[order])
+        model = fitted(classifier(max_iter=1, rounds_per_epoch=1, batch_size=4), X[order], y[order])
         assert list(model.classes_) == ["left", "middle", "right"]
         assert model.score(X, y) > 0.9
 

@@ -26,6 +26,7 @@ cnp.import_array()
 cdef extern from "team.h" nogil:
     enum:
         TEAM_MAXIMUM
+        SPIN_NANOSECONDS
     ctypedef struct Team:
         int size
     ctypedef void (*TeamWork)(int, void*) noexcept nogil
@@ -34,6 +35,9 @@ cdef extern from "team.h" nogil:
     void flag_raise(int* flag)
     bint flag_is_up(const int* flag)
     Py_ssize_t take_number(Py_ssize_t* next)
+    bint take_bit(int* bits, int number)
+    void count_one(int* count)
+    void await_count(const int* count, int n)
     int team_calls()
     int team_forks()
     void team_lose_helpers(Team* team)
@@ -59,12 +63,13 @@ include "signals.pxi"
 include "products.pxi"
 include "random.pxi"
 include "layers.pxi"
+include "team_size.pxi"
 include "plan.pxi"
 include "arguments.pxi"
-include "team_size.pxi"
 include "output.pxi"
 include "forward.pxi"
 include "inference.pxi"
+include "one_row.pxi"
 include "backward.pxi"
 include "update.pxi"
 include "exchange.pxi"

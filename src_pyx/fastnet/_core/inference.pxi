@@ -5,7 +5,6 @@ cdef enum:
     ROWS_PER_BLOCK_BLAS = 528       # BLAS copies the weights for every block: layers of 2048 units, 21 %
     BLOCKS_PER_WORKER = 2           # at least, of a team; with 4, 1,000 rows of 784-512-512-10 took 8 % longer
     LONG_CALL = 1000000000          # multiply-adds that outlast a time slice: workers share such a call as fast as each can
-    ROW_WORK_WITH_GIL = 1 << 17     # multiply-adds of one row that are not worth releasing the GIL for
 
 
 cdef struct Inference:
@@ -136,8 +135,7 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     if reviewed:
         kind = (plan.kind, (<object> task.X.n).bit_length(), task.width, worth)
         if not recall_size(&sizes, kind):
-            start_team_size(&sizes, worth)
-            keep(&sizes, sizes.n_choices - 1, TRIALS_APART * TRIAL_NANOSECONDS)
+            start_with_all(&sizes, worth)
         reviewed = size >= size_of(&sizes, sizes.choice)
         size = min(size, size_of(&sizes, sizes.choice))
     task.layers = plan.layers
@@ -220,84 +218,3 @@ def loss(Plan plan not None, cnp.ndarray params not None, tuple loss, X, y, samp
     task.values = <double*> cnp.PyArray_DATA(values)
     infer(plan, &task, n_threads)
     return float(values.sum()) / (rows.n if sample_weight is None else float(sample_weight.sum(dtype=np.float64)))
-
-
-cdef Py_ssize_t row_scratch(Plan plan, Py_ssize_t item) noexcept nogil:
-    """Bytes that `infer_row` needs."""
-    return (plan.n_layers + 1) * sizeof(void*) + 64 + (plan.n_slots * plan.widest + plan.n_members) * item
-
-
-cdef void infer_row(Plan plan, const void* params, const void* x, void* out, void* scratch, real* unused) noexcept nogil:
-    """One row through all layers, whose outputs and their addresses are kept in `scratch`."""
-    cdef Pass here              # all that a pass without a way back, over dense rows, reads of it
-    cdef Worker worker
-    cdef char* place = <char*> scratch
-    cdef void** A = <void**> place
-    cdef real* slots
-    cdef real* log_sums
-    cdef Py_ssize_t l
-    cdef const Layer* layer = plan.layers + plan.n_layers - 1
-    here.layers, here.n_layers, here.params, here.A, here.inputs = plan.layers, plan.n_layers, params, A, x
-    here.first, here.rows, here.D, here.kept, here.summaries = 0, 1, NULL, NULL, NULL
-    worker.number, worker.signals = 0, NULL
-    worker.panel, worker.scratch, worker.room, worker.totals, worker.weights_are_far = NULL, NULL, NULL, NULL, False
-    place += (plan.n_layers + 1) * sizeof(void*)
-    slots = <real*> part(&place, 0)
-    log_sums = slots + plan.n_slots * plan.widest
-    for l in range(1, plan.n_layers + 1):
-        A[l] = slots + plan.layers[l - 1].slot * plan.widest
-    if plan.n_members == 1:
-        A[plan.n_layers] = out
-    forward_layers(&here, 1, here.n_layers, &worker, <real*> NULL)
-    if plan.n_members == 1:         # of one row the compiler makes less code
-        activate_output(layer, <real*> out, <real*> NULL, log_sums, 1, plan.n_outputs)
-    else:
-        activate_output(layer, <real*> A[plan.n_layers], <real*> NULL, log_sums, plan.n_members, plan.n_outputs)
-        mean_of_members(<real*> A[plan.n_layers], <real*> out, 1, plan.n_members, plan.n_outputs)
-
-
-cdef void infer_row_of_width(Plan plan, int width, const void* params, const void* x, void* out, void* scratch) noexcept nogil:
-    if width == cnp.NPY_FLOAT:
-        infer_row[float](plan, params, x, out, scratch, NULL)
-    else:
-        infer_row[double](plan, params, x, out, scratch, NULL)
-
-
-cdef enum:
-    STACK_ROW = 1024                # pointers
-
-
-def forward_row(Plan plan not None, cnp.ndarray params not None, x):
-    """N(x) (n_outputs,) for one datapoint x (n[0],): the short way, for a contiguous vector of the parameters' dtype only.
-
-    Raises
-    ------
-    TypeError
-        If x is anything else; the caller then takes the general way.
-    """
-    cdef int width = cnp.PyArray_TYPE(params)
-    cdef Py_ssize_t scratch_size = row_scratch(plan, 4 if width == cnp.NPY_FLOAT else 8)
-    cdef cnp.npy_intp n_out = plan.n_outputs
-    cdef void* on_stack[STACK_ROW]      # aligned for pointers
-    cdef void* scratch = on_stack
-    cdef cnp.ndarray row, out
-    if not isinstance(x, cnp.ndarray) or plan.needs_panel:
-        raise TypeError("x is not an array, or the network needs more than this way has")
-    row = <cnp.ndarray> x
-    if (cnp.PyArray_NDIM(row) != 1 or cnp.PyArray_TYPE(row) != width or cnp.PyArray_DIM(row, 0) != plan.n_inputs
-            or not cnp.PyArray_ISCARRAY_RO(row) or (width != cnp.NPY_FLOAT and width != cnp.NPY_DOUBLE)
-            or cnp.PyArray_DIM(params, 0) != plan.n_params or not cnp.PyArray_ISCARRAY_RO(params)):
-        raise TypeError("x is not a contiguous vector of the network's dtype and number of inputs")
-    out = cnp.PyArray_SimpleNew(1, &n_out, width)
-    if scratch_size > <Py_ssize_t> sizeof(on_stack):
-        buffer = np.empty(scratch_size, dtype=np.uint8)
-        scratch = cnp.PyArray_DATA(buffer)
-    cdef void* theta = cnp.PyArray_DATA(params)
-    cdef void* data = cnp.PyArray_DATA(row)
-    cdef void* result = cnp.PyArray_DATA(out)
-    if plan.cost < ROW_WORK_WITH_GIL:
-        infer_row_of_width(plan, width, theta, data, result, scratch)
-    else:
-        with nogil:
-            infer_row_of_width(plan, width, theta, data, result, scratch)
-    return out

@@ -56,6 +56,7 @@ cdef class Plan:
     cdef readonly Py_ssize_t room           # numbers that the layers need room for, in each worker
     cdef readonly tuple sizes               # numbers a row: of the inputs, and of each layer's output
     cdef readonly tuple kind                # what decides how fast it is
+    cdef TeamSize row_team                  # that takes one row through it
 
     def __cinit__(self, n_inputs, layers, *, n_members=1, n_positions=1, lengths=None, share=None):
         cdef Py_ssize_t i

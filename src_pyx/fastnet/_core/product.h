@@ -235,9 +235,9 @@ enum { large_d = 2 };
     { \
         product(m, n, k, a, a_row, 1, panels, n, 1, c, c_row, bias, accumulate, 0, panel); \
     } \
-    static void row_product(ptrdiff_t n, ptrdiff_t k, const REAL *a, const REAL *b, const REAL *bias, REAL *c) \
+    static void row_product(ptrdiff_t n, ptrdiff_t k, const REAL *a, const REAL *b, ptrdiff_t b_row, const REAL *bias, REAL *c) \
     { \
-        product(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, 0, NULL); \
+        product(1, n, k, a, k, 1, b, b_row, 1, c, n, bias, 0, 0, NULL); \
     } \
     static void column_sums(ptrdiff_t n, ptrdiff_t k, const REAL *b, REAL *c, int accumulate) \
     { \

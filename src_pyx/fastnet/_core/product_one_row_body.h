@@ -21,50 +21,52 @@ FN_INLINE void NAME(row_block_)(const int vectors, ptrdiff_t k, const REAL *rest
 }
 
 /* c += rows of B, each times its element of a. */
-FN_INLINE void NAME(add_rows_)(const int rows, ptrdiff_t n, const REAL *restrict a, const REAL *restrict b, REAL *restrict c)
+FN_INLINE void NAME(add_rows_)(const int rows, ptrdiff_t n, const REAL *restrict a, const REAL *restrict b, ptrdiff_t b_row,
+                               REAL *restrict c)
 {
     ptrdiff_t j = 0;
     for (; j + LANES <= n; j += LANES) {
         VECTOR sum = LOAD(c + j);
 #pragma GCC unroll 4
         for (int r = 0; r < rows; r++)
-            sum += a[r] * LOAD(b + r * n + j);
+            sum += a[r] * LOAD(b + r * b_row + j);
         *(VECTOR *)(c + j) = sum;
     }
     for (; j < n; j++)
         for (int r = 0; r < rows; r++)
-            c[j] += a[r] * b[r * n + j];
+            c[j] += a[r] * b[r * b_row + j];
 }
 
-static FN_NO_CLONE void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict a, const REAL *restrict b, const REAL *bias, REAL *c)
+static FN_NO_CLONE void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict a, const REAL *restrict b, ptrdiff_t b_row,
+                                          const REAL *bias, REAL *c)
 {
     ptrdiff_t j = 0;
-    if (n >= LANES && n * k * (ptrdiff_t)sizeof(REAL) >= FAR_BYTES) { /* read B from end to end, with c in cache */
+    if (n >= LANES && b_row * k * (ptrdiff_t)sizeof(REAL) >= FAR_BYTES) { /* read B from end to end, with c in cache */
         ptrdiff_t p = 0;
         if (bias != c)
             memcpy(c, bias, n * sizeof(REAL));
         for (; p + 4 <= k; p += 4)
-            NAME(add_rows_)(4, n, a + p, b + p * n, c);
+            NAME(add_rows_)(4, n, a + p, b + p * b_row, b_row, c);
         for (; p < k; p++)
-            NAME(add_rows_)(1, n, a + p, b + p * n, c);
+            NAME(add_rows_)(1, n, a + p, b + p * b_row, b_row, c);
         return;
     }
     for (; j + 8 * LANES <= n; j += 8 * LANES)
-        NAME(row_block_)(8, k, a, b + j, n, bias + j, c + j);
+        NAME(row_block_)(8, k, a, b + j, b_row, bias + j, c + j);
     for (; j + 4 * LANES <= n; j += 4 * LANES)
-        NAME(row_block_)(4, k, a, b + j, n, bias + j, c + j);
+        NAME(row_block_)(4, k, a, b + j, b_row, bias + j, c + j);
     for (; j + LANES <= n; j += LANES)
-        NAME(row_block_)(1, k, a, b + j, n, bias + j, c + j);
+        NAME(row_block_)(1, k, a, b + j, b_row, bias + j, c + j);
     if (n < LANES) {
         REAL panel[DEPTH * VECTOR_BYTES / sizeof(REAL)];
-        NAME(product)(1, n, k, a, k, 1, b, n, 1, c, n, bias, 0, 0, panel);
+        NAME(product)(1, n, k, a, k, 1, b, b_row, 1, c, n, bias, 0, 0, panel);
     } else if (j < n) {
         REAL sum[VECTOR_BYTES / sizeof(REAL)];
         for (ptrdiff_t t = j; t < n; t++)
             sum[t - j] = bias[t];
         for (ptrdiff_t p = 0; p < k; p++)
             for (ptrdiff_t t = j; t < n; t++)
-                sum[t - j] += a[p] * b[p * n + t];
+                sum[t - j] += a[p] * b[p * b_row + t];
         for (ptrdiff_t t = j; t < n; t++)
             c[t] = sum[t - j];
     }

@@ -17,8 +17,8 @@ cdef extern from "product.h" nogil:
                          Py_ssize_t c_row, const float* bias, bint accumulate, float* panel)
     void panels_productd(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* a, Py_ssize_t a_row, const double* panels, double* c,
                          Py_ssize_t c_row, const double* bias, bint accumulate, double* panel)
-    void row_productf(Py_ssize_t n, Py_ssize_t k, const float* a, const float* b, const float* bias, float* c)
-    void row_productd(Py_ssize_t n, Py_ssize_t k, const double* a, const double* b, const double* bias, double* c)
+    void row_productf(Py_ssize_t n, Py_ssize_t k, const float* a, const float* b, Py_ssize_t b_row, const float* bias, float* c)
+    void row_productd(Py_ssize_t n, Py_ssize_t k, const double* a, const double* b, Py_ssize_t b_row, const double* bias, double* c)
     void column_sumsf(Py_ssize_t n, Py_ssize_t k, const float* b, float* c, bint accumulate)
     void column_sumsd(Py_ssize_t n, Py_ssize_t k, const double* b, double* c, bint accumulate)
 
@@ -91,6 +91,18 @@ cdef Py_ssize_t slice_width(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t column
     return ((columns + slices - 1) // slices + 63) // 64 * 64
 
 
+cdef inline void row_product(const real* a, const real* W, Py_ssize_t w_row, const real* b, real* z, Py_ssize_t n_in,
+                             Py_ssize_t n_out) noexcept nogil:
+    """z (n_out,) = a (n_in,) W (n_in, n_out) + b (NULL: none). Rows of W may lie apart."""
+    if b == NULL:
+        memset(z, 0, n_out * sizeof(real))
+        b = z
+    if real is float:
+        row_productf(n_out, n_in, a, W, w_row, b, z)
+    else:
+        row_productd(n_out, n_in, a, W, w_row, b, z)
+
+
 cdef void forward_product(const real* A, Py_ssize_t a_row, const real* W, const real* b, real* Z, Py_ssize_t z_row, Py_ssize_t rows,
                           Py_ssize_t n_in, Py_ssize_t n_out, bint by_blas, Worker* worker) noexcept nogil:
     """Z (rows, n_out) = A (rows, n_in) W (n_in, n_out) + b, the bias broadcast over the rows (NULL: none). A signal that the
@@ -99,13 +111,7 @@ cdef void forward_product(const real* A, Py_ssize_t a_row, const real* W, const 
     if rows == 0:
         return
     if rows == 1 and HAVE_OWN_PRODUCT:
-        if b == NULL:
-            memset(Z, 0, n_out * sizeof(real))
-            b = Z
-        if real is float:
-            row_productf(n_out, n_in, A, W, b, Z)
-        else:
-            row_productd(n_out, n_in, A, W, b, Z)
+        row_product(A, W, n_out, b, Z, n_in, n_out)
     elif not by_blas:
         own_by(rows, n_out, n_in, A, a_row, 1, W, n_out, 1, Z, z_row, b, False, worker.weights_are_far, <real*> worker.panel)
     else:

@@ -223,6 +223,24 @@ static inline int flag_is_up(const int *flag) { return __atomic_load_n(flag, __A
 /* The next number, for workers that share work as they come. */
 static inline ptrdiff_t take_number(ptrdiff_t *next) { return __atomic_fetch_add(next, 1, __ATOMIC_RELAXED); }
 
+/* Whether this worker is the one that sets a bit, for work that each has a part of its own in. */
+static inline int take_bit(int *bits, int number)
+{
+    const int bit = 1 << number;
+    return !(__atomic_load_n(bits, __ATOMIC_RELAXED) & bit) && !(__atomic_fetch_or(bits, bit, __ATOMIC_RELAXED) & bit);
+}
+
+/* Workers count what they have finished, and wait until all of it is there. */
+static inline void count_one(int *count) { __atomic_fetch_add(count, 1, __ATOMIC_RELEASE); }
+
+static void await_count(const int *count, int n)
+{
+    int found;
+    while ((found = __atomic_load_n(count, __ATOMIC_ACQUIRE)) < n)
+        if (!word_changes(count, found))
+            word_sleep(count, found, SPIN_NANOSECONDS);
+}
+
 typedef struct Helper {
     struct Helper *next; /* idle one */
     Team *team;          /* NULL: none */
@@ -420,6 +438,9 @@ struct Team {
 static void flag_raise(int *flag) { *flag = 1; }
 static int flag_is_up(const int *flag) { return *flag; }
 static ptrdiff_t take_number(ptrdiff_t *next) { return (*next)++; }
+static int take_bit(int *bits, int number) { return *bits & 1 << number ? 0 : (*bits |= 1 << number, 1); }
+static void count_one(int *count) { ++*count; }
+static void await_count(const int *count, int n) { (void)count, (void)n; }
 static int team_calls(void) { return 0; }
 static int team_forks(void) { return 0; }
 static void team_lose_helpers(Team *team) { (void)team; }

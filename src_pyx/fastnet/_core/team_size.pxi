@@ -68,6 +68,12 @@ cdef void start_team_size(TeamSize* self, int limit) noexcept nogil:
     begin_trials(self)
 
 
+cdef void start_with_all(TeamSize* self, int limit) noexcept nogil:
+    """For short calls: with the largest team, and trials later."""
+    start_team_size(self, limit)
+    keep(self, self.n_choices - 1, TRIALS_APART * TRIAL_NANOSECONDS)
+
+
 cdef void begin_trials(TeamSize* self) noexcept nogil:
     """Of the size below the best one, of the best one and of the size above."""
     self.on_trial = True
@@ -145,6 +151,7 @@ cdef bint recall_size(TeamSize* sizes, tuple kind) except -1:
     if known is not None:
         sizes[0] = (<KnownSize> known).sizes
     return known is not None
+
 
 
 cdef int remember_size(const TeamSize* sizes, tuple kind) except -1:

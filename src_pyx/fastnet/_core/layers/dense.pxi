@@ -59,6 +59,24 @@ cdef void dense_forward(const Layer* layer, const Pass* here, const real* A, rea
                    here.rows * layer.dims[D_POSITIONS], layer.dims[D_GROUPS] * n_out)
 
 
+cdef inline bint has_units(const Layer* layer) noexcept nogil:
+    """Whether each of the layer's outputs is a unit with weights of its own, which `units_of_row` can make apart."""
+    return layer.kind == DENSE and layer.dims[D_GROUPS] == 1 and layer.dims[D_POSITIONS] == 1 and HAVE_OWN_PRODUCT
+
+
+cdef void units_of_row(const Layer* layer, const Pass* here, const real* A, Py_ssize_t start, Py_ssize_t stop, real* Z, Py_ssize_t first,
+                       Py_ssize_t last) noexcept nogil:
+    """What units `first` to `last` take from inputs `start` to `stop` of one row, in addition to those before: with all of them, the bits
+    of `dense_forward`."""
+    cdef Py_ssize_t n_in = layer.dims[D_INPUTS], n_out = layer.dims[D_OUTPUTS]
+    cdef const real* W = <const real*> here.params + layer.places[0]
+    cdef const real* b = <const real*> here.params + layer.places[1] + first if layer.dims[D_BIASES] else NULL
+    row_product(A + start, W + start * n_out + first, n_out, Z + first if start > 0 else b if layer.option == 1 else NULL, Z + first,
+                stop - start, last - first)
+    if start < stop == n_in and layer.option != 1:
+        scale_rows(Z + first, <real> layer.option, b, 1, last - first)
+
+
 cdef void scale_rows(real* restrict Z, real factor, const real* restrict b, Py_ssize_t rows, Py_ssize_t n) noexcept nogil:
     """Z = factor Z + b."""
     cdef Py_ssize_t r, j
