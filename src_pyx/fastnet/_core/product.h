@@ -58,10 +58,17 @@ static ptrdiff_t slice_depth(ptrdiff_t k)
 /* Numbers, of either dtype, that the panels of (k, n) take. */
 static ptrdiff_t size_of_panels(ptrdiff_t n, ptrdiff_t k) { return (n + 2 * VECTOR_BYTES / (ptrdiff_t)sizeof(float)) * k; }
 
-/* From this many rows of A on, copying a panel of B pays for itself; and always where B's rows are so far apart that
- * reading them would miss the TLB. Measured with benchmarks/kernels.py. */
+/* From this many rows of A on, copying a panel of B pays for itself; and always where B's rows are so far apart that reading them
+ * would miss the TLB. Measured with benchmarks/kernels.py. With AVX-512 it pays later, the closer together B's rows are: from so many
+ * bytes between them, times rows of A; if B is in L2 at all. Reading B where it lies takes 0.95 to 0.98 of the time for 64 rows and
+ * (64, 192), (64, 256), (256, 64), (256, 256), 0.96 for 128 rows and (128, 512), 0.92 for 32 rows and (512, 512). */
 #define ROWS_WORTH_PACKING 48
 #define STRIDE_WORTH_PACKING 512
+#if VECTOR_BYTES == 64
+#define BYTES_WORTH_PACKING (1 << 16)
+#else
+#define BYTES_WORTH_PACKING 0
+#endif
 
 /* The next panel of B comes into L2 while one is used, if B is so large that it lies farther off, or the caller knows that it does,
  * and so many rows use a panel: dA of (512, 2048) (2048, 2048) 95 to 107 GFLOP/s, with AVX2 60 to 71; of (256, 1000) (784, 1000)

@@ -41,7 +41,6 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
         NAME(swapped_)(m, n, k, a, a_col, b, b_row, b_col, c, c_row, bias, accumulate, panel);
         return;
     }
-    const int direct = b_col == 1 && m < ROWS_WORTH_PACKING && b_row < STRIDE_WORTH_PACKING;
     const ptrdiff_t a_bytes = (a_row > a_col ? a_row : a_col) * (ptrdiff_t)sizeof(REAL);
     const int pack_a = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH &&
                        (a_bytes >= PAGE_BYTES || (a_row == 1 && a_bytes % ALIASING_BYTES == 0));
@@ -49,6 +48,9 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
     const int far = m >= ROWS_WORTH_FETCHING && (is_far || n * k * (ptrdiff_t)sizeof(REAL) >= BYTES_WORTH_FETCHING);
     const ptrdiff_t passes = (m + ROWS_PER_PASS - 1) / ROWS_PER_PASS, blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
     const ptrdiff_t pass = m > ROWS_PER_PASS ? (blocks + passes - 1) / passes * BLOCK_ROWS : m; /* passes of equal rows */
+    const int direct = b_col == 1 && ((m < ROWS_WORTH_PACKING && b_row < STRIDE_WORTH_PACKING) ||
+                                      (pass * b_row * (ptrdiff_t)sizeof(REAL) <= BYTES_WORTH_PACKING &&
+                                       n * k * (ptrdiff_t)sizeof(REAL) <= BYTES_WORTH_FETCHING));
     REAL *packed_a = panel + DEPTH * PANEL_WIDTH;
     const ptrdiff_t most = slice_depth(k);
     for (ptrdiff_t p = 0; p == 0 || p < k; p += most) {
