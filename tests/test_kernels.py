@@ -278,3 +278,52 @@ def test_shuffle_is_the_same_for_the_same_state():
     assert np.array_equal(results[0][0], results[1][0])
     assert np.array_equal(results[0][1], results[1][1])
     assert not np.array_equal(results[0][1], [1, 2, 3, 4])
+
+
+def adam_steps(core, W, g, m, v, *, epsilon=1e-8):
+    """Parameters and moments after a step of Adam with a learning rate of 1, in the dtype of its arguments."""
+    W, m, v = W.copy(), m.copy(), v.copy()
+    code = core.OPTIMIZER_CODES["adam"]
+    core.update(W, g, code, (0.9, 0.999, epsilon, 1.0), [m, v], step=10, rate=1.0)
+    return W, m, v
+
+
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-3])
+def test_a_step_of_adam(core, dtype, rng, epsilon):
+    """Within some units in the last place of its parts, for squares of all sizes."""
+    n = 20_000
+    g = (rng.standard_normal(n) * 10.0 ** rng.integers(-15, 16, n)).astype(dtype)
+    m, v, W = 0.5 * g, (0.7 * g.astype(float) ** 2).astype(dtype), np.zeros(n, dtype)
+    v[::7] = 0
+    got, mean, square = adam_steps(core, W, g, m, v, epsilon=epsilon)
+    a, rest_a, b, rest_b, correction, epsilon, g, m, v = (
+        np.asarray(number, dtype).astype(np.longdouble)
+        for number in (0.9, 1 - 0.9, 0.999, 1 - 0.999, np.sqrt(1 - 0.999**10) / (1 - 0.9**10), epsilon, g, m, v)
+    )
+    exact_mean, exact_square = a * m + rest_a * g, b * v + rest_b * g**2
+    exact = -correction * exact_mean / (np.sqrt(exact_square) + epsilon)
+    normal = exact_square > np.finfo(dtype).tiny
+    eps = np.finfo(dtype).eps
+    assert np.max(np.abs(mean - exact_mean) / np.abs(exact_mean)) < 2 * eps
+    assert np.max(np.abs(square - exact_square)[normal] / exact_square[normal]) < 3 * eps
+    assert np.max(np.abs(got - exact)[normal] / np.abs(exact[normal])) < 6 * eps
+
+
+def test_a_step_of_adam_does_not_depend_on_the_place_in_the_vector(core, dtype, rng):
+    g, m, v, W = rng.standard_normal((4, 83)).astype(dtype)
+    v **= 2
+    whole = adam_steps(core, W, g, m, v)
+    for start, stop in ((0, 1), (0, 83), (5, 20), (17, 50), (64, 83)):
+        part = adam_steps(core, *(array[start:stop].copy() for array in (W, g, m, v)))
+        for one, other in zip(part, whole, strict=True):
+            np.testing.assert_array_equal(one, other[start:stop])
+
+
+def test_a_step_of_adam_from_nothing_and_to_infinity(core, dtype):
+    """No gradient ever, then one whose square is infinite, then none that is a number."""
+    largest = np.finfo(dtype).max
+    g = np.array([0, largest, -largest, np.nan, np.inf], dtype)
+    W, m, v = adam_steps(core, np.ones(5, dtype), g, np.zeros(5, dtype), np.zeros(5, dtype))
+    assert W[:3].tolist() == [1, 1, 1] and np.isnan(W[3:]).all()
+    assert v[:3].tolist() == [0, np.inf, np.inf] and np.isnan(v[3]) and np.isinf(v[4])
+    assert np.isnan(m[3]) and m[0] == 0

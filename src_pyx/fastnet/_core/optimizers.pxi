@@ -3,6 +3,13 @@
 #     g = scale * gradient + l2 * W             the clipped gradient with the L2 penalty's
 #     W = keep * W + (the optimiser's step)     keep = 1 - learning rate * decoupled decay
 
+cdef extern from "adam.h" nogil:
+    void adam_stepf(float* W, const float* gradient, float* m, float* v, Py_ssize_t n, float scale, float l2, float a, float rest_a,
+                    float b, float rest_b, float keep, float rate, float epsilon)
+    void adam_stepd(double* W, const double* gradient, double* m, double* v, Py_ssize_t n, double scale, double l2, double a,
+                    double rest_a, double b, double rest_b, double keep, double rate, double epsilon)
+
+
 cdef struct Step:
     int optimizer
     double rate                 # learning rate of this step and segment
@@ -72,13 +79,10 @@ cdef void take_step(const Step* step, real* restrict W, const real* restrict gra
             W[i] = keep * W[i] - rate * g / (root_(new) + b)
     elif step.optimizer == ADAM:
         # m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; W -= lr m' / (sqrt(v') + eps) (Kingma & Ba 2015)
-        for i in range(n):
-            g = scale * gradient[i] + l2 * W[i]
-            c = a * m[i] + rest_a * g
-            new = b * v[i] + rest_b * (g * g)
-            m[i] = 0 if absolute(c) < smallest else c
-            v[i] = 0 if new < smallest else new
-            W[i] = keep * W[i] - adam_rate * c / (root_(new) + epsilon)
+        if real is float:
+            adam_stepf(W, gradient, m, v, n, scale, l2, a, rest_a, b, rest_b, keep, adam_rate, epsilon)
+        else:
+            adam_stepd(W, gradient, m, v, n, scale, l2, a, rest_a, b, rest_b, keep, adam_rate, epsilon)
     elif step.optimizer == LION:
         # c = b1 m + (1 - b1) g; W -= lr sign(c); m = b2 m + (1 - b2) g (Chen et al. 2023)
         for i in range(n):
