@@ -3,8 +3,8 @@
     python tools/mutate.py                     # all of tools/mutations.toml
     python tools/mutate.py mpi-                # those whose names begin so
 
-Each mutation replaces one piece of text in a copy of the repository, in which its tests have to fail. Before that they have to
-pass, and none may be skipped: install what they need, and compile the extension modules in place.
+Each mutation replaces one piece of text in a copy of the repository, in which each of its tests has to fail. Before that they
+have to pass, and none may be skipped: install what they need, and compile the extension modules in place.
 """
 
 from __future__ import annotations
@@ -53,21 +53,22 @@ def copied(folder: Path) -> Path:
 
 
 def noticed(copy: Path, name: str, mutation: dict[str, Any]) -> bool:
-    """Whether the tests fail with a mutation, of which the copy is rid afterwards."""
+    """Whether each of its tests fails with a mutation, of which the copy is rid afterwards."""
     path = copy / mutation["file"]
     before = path.read_text(encoding="utf-8")
     times = before.count(mutation["old"])
     if times != 1:
         sys.exit(f"{name}: {mutation['file']} must have the text to replace once, and has it {times} times.")
     path.write_text(before.replace(mutation["old"], mutation["new"]), encoding="utf-8")
-    answer = run(copy, mutation["tests"])
+    answers = {test: run(copy, [test]) for test in mutation["tests"]}
     path.write_text(before, encoding="utf-8")
-    print(f"{name}: the tests {answer}", flush=True)
-    return answer == "failed"
+    for test, answer in answers.items():
+        print(f"{name}: {test} {answer}", flush=True)
+    return set(answers.values()) == {"failed"}
 
 
 def run(copy: Path, tests: list[str]) -> str:
-    """What the tests do: they passed, failed, were skipped or hung."""
+    """What became of the tests: they passed, failed, were skipped or hung."""
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     try:
