@@ -6,7 +6,7 @@ cdef enum:
     SHARED_LAYER = 1 << 16          # multiply-adds from which on the units of a dense layer are divided
     MOST_SHARES = 16
     MOST_COUNTS = 256               # of layers times shares
-    LIMIT_NANOSECONDS = 10000000
+    LIMIT_NANOSECONDS = 10000000    # for which a limit of threads is taken as known
 
 
 cdef struct RowTask:
