@@ -359,6 +359,8 @@ class Network:
     def _outputs(self, X: _data.Features, n_threads: int | None = None) -> np.ndarray:
         """A[L] of data in the core's form."""
         m = _data.n_rows(X)
+        if m == 1 and isinstance(X, np.ndarray) and not self._plan.needs_panel:
+            return _forward_row(self._plan, self._params, X[0], runtime.thread_limit, n_threads)[np.newaxis]
         out = np.empty((m, self.n_outputs), self.dtype)
         self._compute(core.forward, X, out, self._threads(m, n_threads))
         return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from itertools import product
@@ -121,15 +122,21 @@ def distance(a, b):
 
 
 def run_python(code, *arguments, timeout=120, **environment):
-    """Run code in a new interpreter that finds fastnet, and return the completed process."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=ROOT,
-        env={**python_environment(), **environment},
-    )
+    """Run code in a new interpreter that finds fastnet, and return the completed process. If it does not end within `timeout`
+    seconds, the test fails with what each of its threads was doing."""
+    command = [sys.executable, "-X", "faulthandler", "-c", code, *arguments]
+    variables = {**python_environment(), **environment}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env=variables) as process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            out, err = process.communicate(timeout=10)
+            pytest.fail(f"The child did not end within {timeout} s.\n{out}\n{err}")
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def python_environment():

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastnet import runtime
-from fastnet._core import core
 from fastnet.network import Network
 
 from ._sklearn import checked_data
@@ -108,7 +106,4 @@ def plain_outputs(estimator: MLP, X: Any) -> np.ndarray | None:
     with np.errstate(over="ignore", invalid="ignore"):
         if not math.isfinite(np.add.reduce(X, axis=None)):
             return None
-    if len(X) == 1:
-        row = core.forward_row(network._plan, network._params, X[0], runtime.thread_limit, estimator.n_threads)
-        return row.reshape(1, -1)
-    return network._forward(X, check_finite=False, n_threads=estimator.n_threads) if len(X) else None
+    return network._outputs(X, estimator.n_threads) if len(X) else None
