@@ -165,7 +165,7 @@ def _training_table(group: Sequence[dict[str, Any]] | None) -> str | None:
     if not group:
         return None
     peers = _columns(group, {_SHARE})
-    heads = ("training", "rows, sizes, batch", "fastnet, ms per epoch", *(f"x faster than {peer}" for peer in peers), _SHARE)
+    heads = ("training", "rows, sizes, batch", "fastnet, ms per epoch", *(f"times {peer}'s speed" for peer in peers), _SHARE)
     rows = []
     for row in group:
         found = {check["what"]: check for check in row["checks"]}

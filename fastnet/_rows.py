@@ -36,6 +36,11 @@ def inputs_of(
 
 
 def _shape(given: Sequence[int], name: str) -> tuple[int, ...]:
+    if None in given:
+        raise TypeError(
+            f"{name} must be integers, got {given!r}: in place of None give the length of the longest row, and ragged=True if "
+            "others are shorter."
+        )
     shape = tuple(_checks.positive_int(n, name, maximum=_checks.MAX_DIMENSION) for n in given)
     _checks.positive_int(math.prod(shape) if shape else 0, f"the numbers of {name}", maximum=_checks.MAX_DIMENSION)
     return shape
@@ -70,7 +75,10 @@ def _flat(network: Network, X: Any, shape: tuple[int, ...], sequence: int) -> An
         return core_rows(X, shape, network._graph.shortest[sequence], network.dtype)
     if len(shape) == 1 or _data.is_sparse(X):
         return X
-    X = _checks.numeric_array(X, "X")
+    try:
+        X = _checks.numeric_array(X, "X")
+    except ValueError as error:
+        raise ValueError(f"{error} Rows of unequal length need a network with ragged=True.") from None
     if X.shape == shape:
         return X.reshape(-1)
     if X.shape[1:] == shape:

@@ -75,6 +75,7 @@ def test_forward_of_many_shapes(sizes, m, dtype, rng):
     if m:
         assert distance(out, reference_forward(net, X)[-1]) < 10 * RTOL[dtype]
         assert distance(net.forward(X[0]), out[0]) < 10 * RTOL[dtype]
+        assert np.array_equal(net.forward(X[:1])[0], net.forward(X[0]))
 
 
 def test_forward_does_not_depend_on_the_batch(dtype, rng):

@@ -135,7 +135,7 @@ def check_names(estimator: MLP) -> None:
     loss = getattr(estimator, "loss", None)
     if isinstance(loss, (list, tuple, Integral)):
         hint = f" Name the layers: {type(estimator).__name__}(hidden_layer_sizes={loss!r})."
-        raise invalid(estimator, "loss", "a loss, as scikit-learn's first parameter", hint)
+        raise invalid(estimator, "loss", "a loss (it is the first parameter, as in scikit-learn)", hint)
     if isinstance(estimator.validation_split, float):
         hint = " The share of the rows goes to validation_fraction."
         raise invalid(estimator, "validation_split", "a number of folds or a splitter of scikit-learn", hint)

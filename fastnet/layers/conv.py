@@ -63,7 +63,7 @@ class _Windowed(Layer):
 
     def _padding(self, padding: Any) -> str | tuple[int, ...]:
         if isinstance(padding, str):
-            return _checks.one_of(padding, "padding", self.paddings)
+            return _checks.one_of(padding, "padding, where it is no number,", self.paddings)
         return sizes(padding, "padding", self.n_axes, minimum=0)
 
     def connect(self, graph: Graph, source: int) -> int:
