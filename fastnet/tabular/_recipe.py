@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy.linalg import get_blas_funcs
 
 from fastnet.layers import (
     CategoryEmbedding,
@@ -23,6 +24,7 @@ from fastnet.layers import (
     quantile_bins,
 )
 from fastnet.network import Network
+from fastnet.runtime import single_threaded_blas
 from fastnet.schedules import Schedule
 from fastnet.tabular._choices import Choices, category_units
 from fastnet.tabular._columns import BEND, sampled
@@ -161,11 +163,16 @@ def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator) -
 
 
 def _products(A: np.ndarray, W: np.ndarray) -> np.ndarray:
-    """A @ W of shape (m, n[l]), or (m, n_members, n[l]) where members have their own."""
+    """A @ W of shape (m, n[l]), or (m, n_members, n[l]) where members have their own.
+
+    By SciPy's BLAS on one thread. NumPy's spins for some 20 ms after a product, on the cores that folds are trained on: with it the
+    preset "fast" takes 1.2 times as long on two cores.
+    """
+    gemm = get_blas_funcs("gemm", (A, W))
     if W.ndim == 2:
-        return A @ W
-    by_member = A[None] if A.ndim == 2 else A.swapaxes(0, 1)
-    return (by_member @ W).swapaxes(0, 1)
+        return single_threaded_blas(True, gemm, 1.0, W.T, A.T).T
+    by_member = [A] * len(W) if A.ndim == 2 else A.swapaxes(0, 1)
+    return np.stack([_products(of_member, weights) for of_member, weights in zip(by_member, W, strict=True)], axis=1)
 
 
 @dataclass
