@@ -201,7 +201,7 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
 
     Parameters
     ----------
-    X : array of shape (m, n)
+    X : array of shape (m, n), or with positions (m, ..., channels)
         A memory map (``np.load(path, mmap_mode="r")``), or anything else with a `shape` whose rows can be sliced: arrays of h5py
         and Zarr.
     y : array of shape (m,) or (m, n_targets), optional
@@ -219,7 +219,7 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     TypeError
         X has no shape.
     ValueError
-        X is not a matrix, or has no rows, or y or the weights have another number of rows.
+        X has fewer than two axes, or no rows, or y or the weights have another number of rows.
 
     Examples
     --------
@@ -230,8 +230,8 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     """
     if not hasattr(X, "shape"):
         raise TypeError(f"X must be an array or a memory map, got {type(X).__name__}; from_batches takes functions.")
-    if len(X.shape) != 2:
-        raise ValueError(f"X must have shape (rows, features), got {tuple(X.shape)}.")
+    if len(X.shape) < 2:
+        raise ValueError(f"X must have shape (rows, features), or with positions (rows, ..., channels), got {tuple(X.shape)}.")
     m = X.shape[0]
     for name, array in (("y", y), ("sample_weight", sample_weight)):
         if array is not None and np.shape(array)[:1] != (m,):
@@ -245,7 +245,8 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
         return X[rows], None if y is None else y[rows], None if sample_weight is None else sample_weight[rows]
 
     in_memory = type(X) is np.ndarray
-    features = X if in_memory and (y is None or len(np.shape(y)) == 1) else None
+    in_place = in_memory and X.flags.c_contiguous and (y is None or len(np.shape(y)) == 1)
+    features = X.reshape(m, math.prod(X.shape[1:])) if in_place else None
     sizes = [min(size, m - start) for start in starts]
     return Blocks(read, sizes, features=features, cache=0 if in_memory else _CACHE_BYTES)
 
@@ -296,8 +297,8 @@ def _rows_of_a_block(X: Any) -> int:
     chunks = getattr(X, "chunks", None)
     if chunks:
         return int(chunks[0])
-    m, n = X.shape
-    return max(1, min(_BLOCK_BYTES // max(1, n * X.dtype.itemsize), _share_of(m)))
+    m, *shape = X.shape
+    return max(1, min(_BLOCK_BYTES // max(1, math.prod(shape) * X.dtype.itemsize), _share_of(m)))
 
 
 def _share_of(m: int) -> int:

@@ -176,10 +176,16 @@ def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
     TypeError, ValueError
         Not as many numbers as positions.
     """
-    if isinstance(y, (list, tuple)):
+    if isinstance(y, (list, tuple)) and any(np.ndim(row) for row in y):
         y = Ragged.from_rows(y)
     if not isinstance(y, Ragged):
-        return np.where(there, _checks.numeric_array(y, "y").reshape(there.shape), -1)
+        labels = _checks.numeric_array(y, "y")
+        if labels.size != there.size:
+            raise ValueError(
+                f"y must have a class number for each position of the output, {there.shape}, got shape {labels.shape}; for one "
+                "class a row put GlobalPool or Last before the last layer."
+            )
+        return np.where(there, labels.reshape(there.shape), -1)
     lengths = there.reshape(len(there), there.shape[1], -1).any(axis=2).sum(axis=1)
     if len(y) != len(there) or (y.lengths != lengths).any() or y.flat.shape[1:] != there.shape[2:]:
         number = int((y.lengths != lengths).argmax()) if len(y) == len(there) else 0

@@ -78,6 +78,14 @@ POSITIONED = {
     "gru": ((6, 3), [fn.GRU(4, return_sequences=True), fn.GRU(5, return_sequences=True)]),
     "bidirectional": ((5, 2), [fn.Bidirectional(fn.GRU(3, return_sequences=True)), fn.Bidirectional(fn.LSTM(4))]),
     "recurrent-residual": ((5, 3), [fn.Residual([fn.LSTM(3, return_sequences=True)]), fn.Bidirectional(fn.RNN(2))]),
+    "concat-of-positions": (
+        (7, 3),
+        [fn.Concat([fn.Conv1d(2, 3, "tanh", padding="same")], [], [fn.GRU(4, return_sequences=True)])],
+    ),
+    "inception-residual": (
+        (5, 4, 3),
+        [fn.Residual([fn.Concat([fn.Conv2d(2, 3, "tanh", padding="same")], [fn.Conv2d(1, 1, "tanh")])], "silu"), fn.MaxPool(2)],
+    ),
     "pool-of-inputs": ((6, 6, 2), [fn.AvgPool(2), fn.MaxPool(2, 1), fn.Flatten(), fn.Dense(3, "tanh")]),
 }
 

@@ -37,7 +37,7 @@ CHAINS = {
 TOKENS = {
     "tokens": [fn.FeatureTokens(4), fn.TransformerBlock(2, 8), fn.Last()],
     "tokens-and-categories": [
-        fn.Concat([fn.CategoryEmbedding([3, 4], 4, columns=[0, 5])], [fn.FeatureTokens(4, columns=[1, 2, 3, 4])]),
+        fn.Concat([fn.CategoryEmbedding([3, 4], 4, columns=[0, 5])], [fn.FeatureTokens(4, columns=[1, 2, 3, 4]), fn.Flatten()]),
         fn.Reshape((7, 4)),
         fn.TransformerBlock(1, 5),
         fn.Last(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections import Counter
@@ -46,6 +47,20 @@ class OfSession(fn.Callback):
 
 
 class TestTraining:
+    def test_rows_with_positions(self):
+        X, y, _ = arrays()
+        images = np.stack([X, -X], axis=2)
+        layers = [fn.Conv1d(3, 2, "tanh"), fn.Flatten(), fn.Dense(3, "softmax")]
+        one, other = (fn.Network(layers, input_shape=(5, 2), random_state=0) for _ in range(2))
+        options = {"sampling": "sequential", "epochs": 2}
+        one.fit(images, y, **options)
+        for data in (fn.data.from_arrays(images, y), fn.data.from_arrays(np.asfortranarray(images), y)):
+            trained = copy.deepcopy(other)
+            trained.fit(data, **options)
+            np.testing.assert_array_equal(one.params, trained.params)
+        with pytest.raises(ValueError, match=r"X must have shape \(rows, features\)"):
+            fn.data.from_arrays(X[:, 0], y)
+
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     @pytest.mark.parametrize("weighted", [False, True])
     @pytest.mark.parametrize("buffer", [1, 20, 0.3, 1.0])
@@ -312,7 +327,7 @@ class TestSources:
         ("arguments", "error", "message"),
         [
             (([[1.0]],), TypeError, "X must be an array or a memory map, got list"),
-            ((np.zeros(3),), ValueError, r"X must have shape \(rows, features\), got \(3,\)"),
+            ((np.zeros(3),), ValueError, r"X must have shape \(rows, features\), .*, got \(3,\)"),
             ((np.zeros((0, 3)),), ValueError, "The data have no rows"),
             ((np.zeros((4, 3)), np.zeros(5)), ValueError, "y must have one entry for each of the 4 rows"),
         ],

@@ -35,6 +35,38 @@ class TestPositions:
         assert distance(net.forward(X).reshape(21, 2), flat.forward(X.reshape(21, 4))) < 1e-13
         assert [A.shape for A in net.activations(X)[1:]] == [(7, 3, 5), (7, 3, 5), (7, 3, 5), (7, 3, 2)]
 
+    def test_branches_are_joined_at_each_position(self, rng):
+        layers = [fn.Concat([fn.Dense(2, "identity")], [], [fn.Dense(1, "identity")])]
+        net = fn.Network(layers, input_shape=(3, 4), dtype="float64", random_state=0)
+        X = rng.standard_normal((7, 3, 4))
+        first, third = (X @ net.parameters[f"1.{branch}.1.W"] for branch in (1, 3))
+        assert net.output_shape == (3, 7)
+        assert distance(net.activations(X)[1], np.concatenate([first, X, third], axis=2)) < 1e-13
+
+    def test_columns_of_positions_are_flat(self, rng):
+        net = fn.Network([fn.Columns(range(12)), fn.Dense(2)], input_shape=(3, 4), random_state=0)
+        assert net.weights[0].shape == (12, 2)
+
+    @pytest.mark.parametrize(
+        ("layer", "shape", "message"),
+        [
+            (fn.Concat([fn.Conv1d(2, 3)], []), (6, 2), r"rows of shape \(4, 2\), \(6, 2\)"),
+            (fn.Concat([fn.GlobalPool()], []), (6, 2), r"rows of shape \(2,\), \(6, 2\)"),
+            (fn.Residual([fn.Conv1d(4, 3, stride=2, padding="same")]), (6, 2), r"got \(3, 4\) and \(6, 2\)"),
+            (fn.Residual([fn.GRU(12)]), (6, 2), r"got \(12,\) and \(6, 2\)"),
+            (fn.Residual([fn.Conv2d(8, 3, stride=2, padding="same")]), (4, 4, 2), r"got \(2, 2, 8\) and \(4, 4, 2\)"),
+            (fn.Residual([fn.Dense(5)]), (6, 2), r"got 5 and 2; end with Dense\(2, 'identity'\)"),
+        ],
+    )
+    def test_branches_that_do_not_fit(self, layer, shape, message):
+        with pytest.raises(ValueError, match=message):
+            fn.Network([layer, fn.Flatten(), fn.Dense(2)], input_shape=shape)
+
+    def test_errors_name_the_layer(self):
+        layers = [fn.Dense(3), fn.Concat([], [fn.Dense(3), fn.Residual([fn.Dense(2)])])]
+        with pytest.raises(ValueError, match=r"^Layer 2\.2\.2: Residual adds"):
+            fn.Network(layers, n_inputs=4)
+
     def test_forms_of_X(self, rng, tmp_path):
         net = fn.Network(self.LAYERS, input_shape=(3, 4), random_state=0)
         X, y = rng.standard_normal((7, 3, 4)), rng.random((7, 2))

@@ -23,6 +23,21 @@ CHAINS = {
     "dense": [fn.Dense(4, "tanh"), fn.LayerNorm(), fn.Dense(3, "gelu"), fn.GlobalPool()],
     "residual": [fn.Residual([fn.Dense(5, "tanh"), fn.Conv1d(C, 3, "tanh", padding="same")]), fn.GlobalPool("max")],
     "concat": [fn.Concat([fn.GlobalPool()], [fn.Last()], [fn.Conv1d(2, 3, "tanh"), fn.GlobalPool("max")])],
+    "concat-of-positions": [
+        fn.Concat([fn.Conv1d(4, 3, "sigmoid", padding="same")], [], [fn.Dense(2, "sigmoid")]),
+        fn.Conv1d(3, 2, "tanh", padding="causal"),
+        fn.GlobalPool(),
+    ],
+    "inception-residual": [
+        fn.Residual(
+            [fn.Concat([fn.DepthwiseConv1d(3, "softplus", padding="same")], [fn.GRU(2, return_sequences=True)]), fn.Dense(C)]
+        ),
+        fn.Last(),
+    ],
+    "concat-of-windows": [
+        fn.Concat([fn.Conv1d(4, 3, "sigmoid")], [fn.Conv1d(3, 2, "sigmoid"), fn.MaxPool(2, 1)]),
+        fn.GlobalPool("max"),
+    ],
     "gru": [fn.GRU(4, return_sequences=True), fn.GRU(3)],
     "lstm": [fn.Bidirectional(fn.LSTM(3, return_sequences=True)), fn.GlobalPool("max")],
     "rnn": [fn.Dense(4, "tanh"), fn.Bidirectional(fn.RNN(3))],
@@ -239,3 +254,47 @@ def test_lengths_that_the_core_refuses(lengths, message):
     passes = core.LAYER_CODES["pass"], (0,), (), (), 0.0, 0, 0.0, 0.0
     with pytest.raises(ValueError, match=message):
         core.Plan(4, [passes, passes], lengths=[(0, 1), lengths])
+
+
+@pytest.mark.parametrize(
+    "layer", [fn.Columns([0, 1]), fn.NumericEmbedding("plr"), fn.CategoryEmbedding([3] * T * C), fn.FeatureTokens(2)], ids=repr
+)
+def test_layers_of_flat_rows_are_refused(layer):
+    with pytest.raises(
+        ValueError, match="takes rows of one length, got rows of unequal length: put GlobalPool or Last before it"
+    ):
+        fn.Network([layer, fn.Dense(2)], input_shape=(T, C), ragged=True)
+
+
+def test_branches_whose_rows_end_at_different_positions():
+    """Of 9 positions both branches make 3, of 5 they make 2 and 1."""
+    branches = fn.Concat([fn.Conv1d(2, 3, stride=3)], [fn.Conv1d(2, 5, stride=2)])
+    net = fn.Network([branches, fn.GlobalPool(), fn.Dense(2)], input_shape=(T, C))
+    assert net._graph.row_shapes[-3] == (3, 4)
+    with pytest.raises(ValueError, match="all must have the same positions"):
+        fn.Network([branches, fn.GlobalPool(), fn.Dense(2)], input_shape=(T, C), ragged=True)
+
+
+@pytest.mark.parametrize("y", [[0, 1, 2], np.array([0, 1, 2])])
+def test_one_label_for_rows_whose_positions_have_one_each(y, rng):
+    net = fn.Network([fn.Dense(3, "softmax")], input_shape=(T, C), ragged=True)
+    with pytest.raises(ValueError, match=r"for each position of the output, \(3, 9\), got shape \(3,\)"):
+        net.loss_and_grad(series(rng, (9, 4, 7)), y)
+
+
+def test_a_step_is_a_position_of_concatenated_branches(rng):
+    """Causal branches, one position after the other, give what whole rows give; later positions change nothing."""
+    layers = [
+        fn.Residual([fn.Concat([fn.Dense(1, "tanh")], [fn.Dense(C - 1, "tanh")])]),
+        fn.Concat([fn.GRU(2, return_sequences=True)], [fn.Attention(1, causal=True)]),
+        fn.Dense(3, "softmax"),
+    ]
+    net = fn.Network(layers, input_shape=(T, C), dtype="float64", random_state=0)
+    row = rng.standard_normal((T, C))
+    whole, states = net.forward(row), None
+    for t in range(T):
+        outputs, states = net.step(row[t], states)
+        assert distance(outputs, whole[t]) < 1e-12
+    changed = row.copy()
+    changed[5:] += 1
+    np.testing.assert_array_equal(net.forward(changed)[:5], whole[:5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -70,7 +71,7 @@ class _Series(StandardisedEstimator):
             return Ragged(flat, series.starts), (int(series.lengths.max(initial=0)), flat.shape[1])
         if not isinstance(series, np.ndarray) or series.ndim != 3:
             return series, None
-        return series.reshape(len(series), -1), series.shape[1:]
+        return series.reshape(len(series), math.prod(series.shape[1:])), series.shape[1:]
 
     def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
         return n_features, 1

@@ -174,10 +174,13 @@ class Graph:
 
     def _connect(self, layers: Sequence[Layer]) -> list[int]:
         ends = [self.starts[0]]
-        for number, layer in enumerate(layers, 1):
-            self.at_output = number == len(layers)
-            with self.within(str(number)):
-                ends.append(layer.connect(self, ends[-1]))
+        try:
+            for number, layer in enumerate(layers, 1):
+                self.at_output = number == len(layers)
+                with self.within(str(number)):
+                    ends.append(layer.connect(self, ends[-1]))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"Layer {'.'.join(self._path)}: {error}") from None
         return ends[1:]
 
     @property
@@ -277,7 +280,7 @@ class Graph:
 
     @contextmanager
     def within(self, name: str) -> Iterator[None]:
-        """Names of what is added begin with `name`."""
+        """Names of what is added begin with `name`. An error leaves the path, which says where it is from."""
         self._path.append(name)
         yield
         self._path.pop()
@@ -289,6 +292,20 @@ class Graph:
     def lengths_of(self, source: int) -> int | None:
         """The operation that makes the number of positions of each row of `source`; None if all rows have all positions."""
         return self._lengths[source]
+
+    def have_the_same_lengths(self, sources: Sequence[int]) -> bool:
+        """Whether each row has as many positions in all of these sources."""
+        first, *others = {self._lengths[source] for source in sources}
+        if not others:
+            return True
+        if None in (first, *others):
+            return False
+        for start in self.starts:
+            counts = self._counts(start, np.arange(1, self.row_shapes[start][0] + 1))
+            if first in counts:
+                there = np.logical_and.reduce([count >= 1 for count in counts.values()])
+                return all(other in counts and np.array_equal(counts[first][there], counts[other][there]) for other in others)
+        return False
 
     def trimmed(self, source: int) -> int:
         """An operation whose rows are zero beyond their lengths; the source itself where all rows have all positions."""

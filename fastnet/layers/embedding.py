@@ -16,7 +16,7 @@ from fastnet.activations import Activation
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import Graph
 from fastnet.layers.dense import FanIn, Linear
-from fastnet.layers.joins import Side, column_numbers, select
+from fastnet.layers.joins import Side, column_numbers, refuse_lengths, select
 
 NUMERIC_KINDS = ("pbld", "plr", "piecewise_linear")
 
@@ -95,6 +95,7 @@ class NumericEmbedding(Layer):
             object.__setattr__(self, name, value)
 
     def connect(self, graph: Graph, source: int) -> int:
+        refuse_lengths(graph, source, type(self).__name__)
         x = select(graph, graph.own_of_members(source), self.columns)
         n_features = graph.widths[x]
         functions = self._functions(graph, x)
@@ -211,6 +212,7 @@ class CategoryEmbedding(Layer):
             object.__setattr__(self, name, value)
 
     def connect(self, graph: Graph, source: int) -> int:
+        refuse_lengths(graph, source, type(self).__name__)
         codes = select(graph, graph.own_of_members(source), self.columns)
         members = graph.members_of(codes)
         if graph.widths[codes] != len(self.n_categories) * members:

@@ -44,7 +44,7 @@ class Residual(Layer):
     Parameters
     ----------
     layers : sequence of Layer
-        f; its output must be as wide as its input.
+        f; its output must have the shape of its input.
     activation : str or Activation
         g.
     """
@@ -61,10 +61,16 @@ class Residual(Layer):
         end = graph.chain(self.layers, source)
         if graph.members_of(end) > graph.members_of(source):
             source = graph.for_each_member(source)
-        if graph.widths[end] != graph.widths[source]:
+        made, read = graph.row_shapes[end], graph.row_shapes[source]
+        if made[:-1] != read[:-1] or not graph.have_the_same_lengths([end, source]):
             raise ValueError(
-                "Residual adds what its layers make to what they read: both must have the same width, got "
-                f"{graph.widths[end]} and {graph.widths[source]}; end with Dense({graph.widths[source]}, 'identity')."
+                f"Residual adds what its layers make to what they read: both must have the same positions, got {made} and "
+                f"{read}; take stride=1 and padding='same' or 'causal', and return_sequences=True."
+            )
+        if made != read:
+            raise ValueError(
+                f"Residual adds what its layers make to what they read: both must have the same width, got {made[-1]} and "
+                f"{read[-1]}; end with Dense({read[-1]}, 'identity')."
             )
         return graph.add(Sum(n_in=graph.widths[source], sources=2, activation=self.activation), source, end)
 
@@ -72,6 +78,9 @@ class Residual(Layer):
 @dataclass(frozen=True, init=False)
 class Concat(Layer):
     """The outputs of several branches side by side, each of which reads A[l-1].
+
+    Where rows have positions, they are joined at each position: branches of shape (length, c) and (length, d) make rows of shape
+    (length, c + d). `Flatten` at the end of a branch makes flat rows of it.
 
     Parameters
     ----------
@@ -97,8 +106,15 @@ class Concat(Layer):
                 ends.append(graph.chain(layers, source))
         if any(graph.members_of(end) > 1 for end in ends):
             ends = [graph.for_each_member(end) for end in ends]
-        groups = graph.members_of(ends[0])
-        return graph.add(Side(widths=tuple(graph.widths[end] for end in ends), groups=groups), *ends)
+        shapes = [graph.row_shapes[end] for end in ends]
+        positions = shapes[0][:-1]
+        if any(shape[:-1] != positions for shape in shapes) or not graph.have_the_same_lengths(ends):
+            raise ValueError(
+                "Concat joins its branches position by position: all must have the same positions, got rows of shape "
+                f"{', '.join(map(str, shapes))}; end branches with Flatten, GlobalPool or Last."
+            )
+        side = Side(widths=tuple(graph.widths[end] for end in ends), groups=graph.members_of(ends[0]) * math.prod(positions))
+        return graph.add(side, *ends, shape=(*positions, sum(shape[-1] for shape in shapes)))
 
 
 @frozen
@@ -106,7 +122,7 @@ class Flatten(Layer):
     """A row's numbers without their positions: (height, width, channels) becomes (height * width * channels,)."""
 
     def connect(self, graph: Graph, source: int) -> int:
-        _refuse_lengths(graph, source, "Flatten")
+        refuse_lengths(graph, source, "Flatten")
         width = graph.widths[source]
         return graph.add(Sum(n_in=width), source, shape=(width // graph.members_of(source),))
 
@@ -131,7 +147,7 @@ class Reshape(Layer):
         if math.prod(self.shape) != math.prod(graph.row_shapes[source]):
             numbers = math.prod(self.shape)
             raise ValueError(f"Reshape to {self.shape} needs {numbers} numbers a row, got {graph.row_shapes[source]}.")
-        _refuse_lengths(graph, source, "Reshape")
+        refuse_lengths(graph, source, "Reshape")
         return graph.add(Sum(n_in=graph.widths[source]), source, shape=self.shape)
 
 
@@ -154,7 +170,7 @@ class Last(Layer):
 
 @dataclass(frozen=True, init=False)
 class Columns(Layer):
-    """Some numbers of each row: ``A[l][:, j] = A[l-1][:, columns[j]]``.
+    """Some numbers of each row: ``A[l][:, j] = A[l-1][:, columns[j]]``. Of rows with positions they make flat ones.
 
     Parameters
     ----------
@@ -169,10 +185,12 @@ class Columns(Layer):
         object.__setattr__(self, "columns", column_numbers(columns))
 
     def connect(self, graph: Graph, source: int) -> int:
-        return select(graph, source, self.columns)
+        refuse_lengths(graph, source, "Columns")
+        return select(graph, source, self.columns, shape=(len(self.columns),))
 
 
-def _refuse_lengths(graph: Graph, source: int, layer: str) -> None:
+def refuse_lengths(graph: Graph, source: int, layer: str) -> None:
+    """ValueError of a layer that reads all numbers of a row, where rows have unequal numbers of positions."""
     if graph.lengths_of(source) is not None:
         raise ValueError(
             f"{layer} takes rows of one length, got rows of unequal length: put GlobalPool or Last before it, which make one "

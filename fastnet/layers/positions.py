@@ -16,7 +16,7 @@ from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import Graph
 from fastnet.layers.dense import FanIn, Linear
 from fastnet.layers.embedding import Lookup
-from fastnet.layers.joins import Sum, column_numbers, select
+from fastnet.layers.joins import Sum, column_numbers, refuse_lengths, select
 from fastnet.layers.windows import Border, as_image
 
 
@@ -67,7 +67,8 @@ class FeatureTokens(Layer):
 
     The last position, [CLS], stands for the row: after transformer blocks, `fastnet.Last` takes it. All parameters are
     ``U(-1 / sqrt(width), 1 / sqrt(width))`` at first. Categories come before them with ``Concat([CategoryEmbedding(sizes, width,
-    columns=codes)], [FeatureTokens(width, columns=numbers)])`` and ``Reshape((len(codes) + len(numbers) + 1, width))``.
+    columns=codes)], [FeatureTokens(width, columns=numbers), Flatten()])`` and
+    ``Reshape((len(codes) + len(numbers) + 1, width))``.
 
     Parameters
     ----------
@@ -85,6 +86,7 @@ class FeatureTokens(Layer):
         object.__setattr__(self, "columns", None if columns is None else column_numbers(columns))
 
     def connect(self, graph: Graph, source: int) -> int:
+        refuse_lengths(graph, source, type(self).__name__)
         x = select(graph, source, self.columns)
         n, bound = graph.widths[x], 1 / math.sqrt(self.width)
         shape = n + 1, self.width

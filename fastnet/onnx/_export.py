@@ -24,6 +24,8 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     `label` is (n_rows, n_labels) of 0 and 1. A regressor's output is `variable` (n_rows, n_outputs), with the values
     that its `predict` returns; a network's is `output` (n_rows, n_outputs), for an ensemble the mean over its members. All layers
     are written as they are at inference, without dropout. Category codes are columns of `X`, given as numbers like the others.
+    Rows with positions are flat in `X`; rows of unequal length are filled up with zeros to the longest, and one more column has
+    their lengths. Sources of an encoder follow, in the same form.
 
     A `TabularClassifier` or `TabularRegressor` has an input (n_rows, 1) for each column that it uses, named as the column is:
     of strings if its categories are text, otherwise of float64. Missing numbers are NaN; missing text is any string that is

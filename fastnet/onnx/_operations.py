@@ -180,8 +180,8 @@ def _channels_last(graph: GraphBuilder, images: str, n_out: int) -> str:
     return graph.reshape(graph.add("Transpose", images, perm=[0, 2, 3, 1]), n_out)
 
 
-def _batch_normalisation(graph: GraphBuilder, norm: BatchNormalisation, segments: Segments, A: str) -> str:
-    """By the running statistics: ``factor * a + shift`` by channels."""
+def _batch_normalisation(graph: GraphBuilder, norm: BatchNormalisation, segments: Segments, A: str, lengths: str = "") -> str:
+    """By the running statistics, which do not depend on lengths: ``factor * a + shift`` by channels."""
     gain, bias, mean, var = (segments.arrays[name].astype(np.float64) for name in ("gain", "bias", "mean", "var"))
     factor = gain / np.sqrt(var + norm.epsilon)
     places = norm.positions * norm.places

@@ -188,6 +188,15 @@ def test_rows_of_unequal_length(chain, opset, rng):
 
 
 @pytest.mark.parametrize("opset", [13, 20])
+def test_batch_norm_of_rows_of_unequal_length(opset, rng):
+    layers = [fn.Conv1d(4, 3, padding="same"), fn.BatchNorm("tanh"), fn.GlobalPool(), fn.Dense(2, "softmax")]
+    net = fn.Network(layers, input_shape=(9, 3), ragged=True, random_state=0)
+    X = series(rng)
+    net.fit(X, np.arange(len(X)) % 2, epochs=3, random_state=0)
+    np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), net._flat(X)), net.forward(X), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", [13, 20])
 @pytest.mark.parametrize("ragged", [False, True])
 def test_encoder_and_decoder(ragged, opset, rng):
     """The model reads rows with their sources behind, as the core does."""

@@ -32,7 +32,7 @@ cdef int take_rows(Rows* rows, X, Plan plan, int width) except -1:
     rows.indptr = NULL
     rows.n_columns = n_columns
     if isinstance(X, tuple) and not plan.takes_sparse:
-        raise ValueError("a layer other than Dense reads X, and takes dense rows only: give X.toarray()")
+        raise ValueError("X is sparse, which Dense layers of a network of one member can read, but not others: give X.toarray()")
     if not isinstance(X, tuple):
         rows.dense = check(X, width, "X", (-1, n_columns), False)
         rows.n = X.shape[0]

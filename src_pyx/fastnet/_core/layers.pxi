@@ -105,6 +105,9 @@ cdef bint goes_by_positions(const Layer* layer, Layer* each) noexcept:
     if layer.kind == NORM and layer.dims[0] == 1 and layer.dims[1] % n == 0:
         each.dims[1] = layer.dims[1] // n
         return True
+    if layer.kind == CONCAT and layer.dims[0] % n == 0:
+        each.dims[0] = layer.dims[0] // n
+        return True
     return layer.kind == PASS or layer.kind == SUM or (layer.kind == EMBEDDING and layer.n_constants == 1)
 
 
