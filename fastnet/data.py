@@ -29,6 +29,7 @@ from fastnet import _checks
 from fastnet._block_predictions import predict, predict_to_file
 from fastnet._kept_rows import MOST_PLACES, KeptRows
 from fastnet._roles import Roles
+from fastnet.ragged import Ragged
 
 __all__ = ["Blocks", "from_arrays", "from_arrow", "from_batches", "from_parquet", "from_zarr", "predict", "predict_to_file"]
 
@@ -93,7 +94,7 @@ class Blocks:
     def read(self, number: int) -> Block:
         """Features, targets and sample weights of a block."""
         X, y, sample_weight = self._read(number)
-        rows = np.shape(X)[0]
+        rows = _n_rows(X)
         if rows != self.sizes[number]:
             raise ValueError(f"Block {number} has {rows} rows, but had {self.sizes[number]} when the data were opened.")
         return X, y, sample_weight
@@ -170,7 +171,7 @@ class Blocks:
         for number in {int(filled[0]): None, int(filled[-1]): None}:
             for part in self.read(number):
                 if part is not None:
-                    code = zlib.crc32(np.ascontiguousarray(part).tobytes(), code)
+                    code = zlib.crc32(_bytes_of(part), code)
         return f"{code:08x}"
 
     def __repr__(self) -> str:
@@ -288,6 +289,16 @@ def from_zarr(
     return from_arrays(*(None if name is None else arrays[name] for name in (X, y, sample_weight)), block_rows=block_rows)
 
 
+def _n_rows(X: Any) -> int:
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+
+
+def _bytes_of(part: Any) -> bytes:
+    if isinstance(part, (Ragged, list, tuple)):
+        return b"".join(np.ascontiguousarray(row).tobytes() for row in part)
+    return np.ascontiguousarray(part).tobytes()
+
+
 def _without_subclass(array: Any) -> Any:
     """A memory map as an array on the same memory, which takes a tenth of the time to be sliced."""
     return array.view(np.ndarray) if type(array) is np.memmap else array
@@ -312,7 +323,7 @@ def from_batches(read: Callable[[int], Sequence[Any]], n_batches: int, *, rows: 
     ----------
     read : callable
         ``(number) -> (X, y)`` or ``(X, y, sample_weight)`` for numbers from 0 to `n_batches` - 1, the same whenever it is called
-        with the same number. Training calls it from a thread of its own.
+        with the same number. X may have positions, or be a `Ragged` or a list of arrays for networks of rows of unequal length. Training calls it from a thread of its own.
     n_batches : int
     rows : sequence of int, optional
         Rows of each batch. If not given, all batches are read once to count their rows.
@@ -335,7 +346,7 @@ def from_batches(read: Callable[[int], Sequence[Any]], n_batches: int, *, rows: 
         X, y, sample_weight = (*given, None)[:3]
         return X, y, sample_weight
 
-    sizes = [np.shape(block(number)[0])[0] for number in range(n_batches)] if rows is None else list(rows)
+    sizes = [_n_rows(block(number)[0]) for number in range(n_batches)] if rows is None else list(rows)
     if len(sizes) != n_batches:
         raise ValueError(f"rows must hold one number for each of the {n_batches} batches, got {len(sizes)}.")
     return Blocks(block, sizes)

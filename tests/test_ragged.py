@@ -298,3 +298,14 @@ def test_a_step_is_a_position_of_concatenated_branches(rng):
     changed = row.copy()
     changed[5:] += 1
     np.testing.assert_array_equal(net.forward(changed)[:5], whole[:5])
+
+
+@pytest.mark.parametrize("form", [list, fn.Ragged.from_rows])
+def test_blocks_of_rows_of_unequal_length(form, rng, tmp_path):
+    rows, y = series(rng, LENGTHS * 5), np.arange(30) % 3
+    blocks = fn.data.from_batches(lambda number: (form(rows[10 * number :][:10]), y[10 * number :][:10]), 3)
+    one, other = network("gru"), network("gru")
+    one.fit(rows, y, epochs=2, sampling="sequential")
+    other.fit(blocks, epochs=2, sampling="sequential", callbacks=[fn.Checkpoint(tmp_path / "state")])
+    np.testing.assert_array_equal(one.params, other.params)
+    np.testing.assert_array_equal(np.concatenate(list(fn.data.predict(one, blocks))), one.predict(rows))

@@ -165,8 +165,8 @@ def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator) -
 def _products(A: np.ndarray, W: np.ndarray) -> np.ndarray:
     """A @ W of shape (m, n[l]), or (m, n_members, n[l]) where members have their own.
 
-    By SciPy's BLAS on one thread. NumPy's threads spin for some 20 ms after a product, on the cores that folds are trained on: with
-    them the preset "fast" takes 1.2 times as long on two cores.
+    By SciPy's BLAS on one thread. NumPy's threads spin for some 20 ms after a product, on the cores that folds are trained on:
+    with them the preset "fast" takes 1.2 times as long on two cores.
     """
     gemm = get_blas_funcs("gemm", (A, W))
     if W.ndim == 2:
