@@ -323,8 +323,8 @@ def from_batches(read: Callable[[int], Sequence[Any]], n_batches: int, *, rows: 
     ----------
     read : callable
         ``(number) -> (X, y)`` or ``(X, y, sample_weight)`` for numbers from 0 to `n_batches` - 1, the same whenever it is called
-        with the same number. Training calls it from a thread of its own. X may have positions, or be a `Ragged` or a list of arrays
-        for networks of rows of unequal length.
+        with the same number. Training calls it from a thread of its own. X may have positions, or be a `Ragged` or a list of
+        arrays for networks of rows of unequal length.
     n_batches : int
     rows : sequence of int, optional
         Rows of each batch. If not given, all batches are read once to count their rows.
