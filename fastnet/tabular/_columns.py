@@ -273,7 +273,7 @@ def category_encoder(counts: dict[Any, int], n: int, max_one_hot: int, min_count
         categories = [category for category in categories if counts[category] >= min_count]
     if not categories:
         return Dropped("every row has a category of its own")
-    if len(categories) == 1 and sum(counts.values()) == n:
+    if counts == {categories[0]: n}:
         return Dropped("constant")
     if len(categories) == 2:
         return Sign(tuple(categories))

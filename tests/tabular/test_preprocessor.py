@@ -138,3 +138,9 @@ def test_pickles():
     assert np.array_equal(again.transform(TABLES["pandas"]), prepare.transform(TABLES["pandas"]))
     assert again.summary() == prepare.summary()
     assert "colour: 3 categories ('blue', 'green', 'red'), a column each" in prepare.summary()
+
+
+def test_a_common_category_among_rare_ones_is_not_constant():
+    names = np.array([f"name {i}" for i in range(20)] + ["common"] * 20, dtype=object)[:, None]
+    Z = fn.TabularPreprocessor().fit_transform(names)
+    assert (Z[20:] > Z[:20]).all()
