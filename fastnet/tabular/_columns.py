@@ -20,6 +20,9 @@ BEND = 3.0
 MOST_VALUES = 50_000
 QUARTILES = np.array([0.25, 0.5, 0.75])
 
+#: How text says them, in lower case.
+BOOLEANS = {"true": True, "false": False}
+
 
 def sampled(rows: np.ndarray, most: int) -> np.ndarray:
     """At most so many rows, the same whenever there are as many."""
@@ -197,15 +200,34 @@ class Categories(Encoder):
     def _codes(self) -> dict[Any, int]:
         return {category: number for number, category in enumerate(self.categories, 1)}
 
+    @cached_property
+    def _booleans(self) -> bool:
+        return all(isinstance(category, bool) for category in self.categories)
+
+    def _code(self, value: Any) -> int:
+        label = as_label(value)
+        if self._booleans and isinstance(label, str):
+            label = BOOLEANS.get(label.lower())
+        return self._codes.get(label, 0)
+
     def codes(self, column: Any) -> np.ndarray:
         """The number of each value's category."""
         values = hashable(labels(column))
-        known = {value: self._codes.get(as_label(value), 0) for value in set(values)}
+        known = {value: self._code(value) for value in set(values)}
         return np.fromiter(map(known.__getitem__, values), np.int64, len(values))
 
+    def unknown(self, column: Any) -> list[Any]:
+        """The values of a column, if none of them is known."""
+        if self.codes(column[:100]).any() or self.codes(column).any():
+            return []
+        return [as_label(value) for value in labels(column) if not is_missing(value)]
+
+    def shown(self) -> str:
+        """The first of the categories."""
+        return ", ".join(map(repr, self.categories[:3])) + (", ..." if len(self.categories) > 3 else "")
+
     def _text(self) -> str:
-        shown = ", ".join(map(repr, self.categories[:3])) + (", ..." if len(self.categories) > 3 else "")
-        return f"{len(self.categories)} categories ({shown})"
+        return f"{len(self.categories)} categories ({self.shown()})"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -18,6 +19,9 @@ from fastnet.tabular._survey import Settings, TableSurvey, draws
 
 #: Rows that are prepared at a time, so that those of many columns stay in the cache.
 _BLOCK = 8192
+
+#: Values of a column of categories that cannot all be unknown by chance.
+_MANY = 10
 
 
 @dataclass(frozen=True)
@@ -231,9 +235,32 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         ------
         ValueError
             Not the columns of fit, or text where there were numbers.
+
+        Warns
+        -----
+        UserWarning
+            A column of categories has ten values or more, and none that was known in fit.
         """
         check_is_fitted(self)
+        table = read_table(self, X, reset=False)
+        self._warn_of_unknown(table)
+        return self._encoded(table)
+
+    def _transform_known(self, X: Any) -> np.ndarray:
+        """What `transform` gives for rows of fit, whose categories may all be rare."""
         return self._encoded(read_table(self, X, reset=False))
+
+    def _warn_of_unknown(self, table: Table) -> None:
+        """Warn of columns of categories whose values are all unknown, as those of another spelling are."""
+        if table.n_rows < _MANY:
+            return
+        for column, name, encoder in zip(table.columns, self._names, self._encoders, strict=True):
+            if isinstance(encoder, Categories) and len(values := encoder.unknown(column)) >= _MANY:
+                warnings.warn(
+                    f"Column {name!r} has {len(values)} values, and none is a category known from fit, so all count as unknown: "
+                    f"got {values[0]!r}, known are {encoder.shown()}. Give the column the type and the spelling it had in fit.",
+                    stacklevel=4,  # the caller of `transform`, which scikit-learn wraps
+                )
 
     def _encoded(self, table: Table) -> np.ndarray:
         out = np.empty((table.n_rows, self.n_features_out_), np.float32)

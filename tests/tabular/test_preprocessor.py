@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -138,6 +139,55 @@ def test_pickles():
     assert np.array_equal(again.transform(TABLES["pandas"]), prepare.transform(TABLES["pandas"]))
     assert again.summary() == prepare.summary()
     assert "colour: 3 categories ('blue', 'green', 'red'), a column each" in prepare.summary()
+
+
+FLAGS = np.arange(40) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [FLAGS.astype(int), FLAGS.astype(float), FLAGS.astype(str), np.char.upper(FLAGS.astype(str)), FLAGS.astype(object)],
+)
+def test_booleans_in_every_spelling(spelt):
+    prepare = fn.TabularPreprocessor().fit(pd.DataFrame({"flag": FLAGS}))
+    expected = prepare.transform(pd.DataFrame({"flag": FLAGS}))
+    with warnings.catch_warnings(action="error"):
+        assert np.array_equal(prepare.transform(pd.DataFrame({"flag": spelt})), expected)
+        assert prepare.transform(pd.DataFrame({"flag": ["yes", None]})).tolist() == [[0], [0]]
+
+
+class TestUnknownCategories:
+    """A warning where none of many values is known, as with another spelling."""
+
+    @pytest.mark.parametrize(
+        ("fitted", "given", "message"),
+        [
+            (np.where(FLAGS, "1", "0"), FLAGS.astype(int), "Column 'c' has 40 values, .* got 1, known are '0', '1'. Give"),
+            (FLAGS, np.where(FLAGS, "yes", None), "Column 'c' has 20 values, .* got 'yes', known are False, True."),
+            (np.arange(40) % 3, np.where(FLAGS, "1", "0"), "known are 0, 1, 2."),
+            ([f"town {i % 12}" for i in range(40)], [f"Town {i % 12}" for i in range(40)], "got 'Town 0', known are 'town 0'"),
+        ],
+    )
+    def test_all_of_them(self, fitted, given, message):
+        prepare = fn.TabularPreprocessor(categorical_features=["c"]).fit(pd.DataFrame({"c": fitted}))
+        with pytest.warns(UserWarning, match=message) as caught:
+            prepare.transform(pd.DataFrame({"c": given}))
+        assert caught[0].filename == __file__
+
+    def test_no_warning_of_few_or_where_one_is_known(self):
+        prepare = fn.TabularPreprocessor().fit(pd.DataFrame({"c": np.where(FLAGS, "1", "0")}))
+        with warnings.catch_warnings(action="error"):
+            for values in (["2"] * 9, ["2"] * 9 + [None] * 9, [None] * 40, ["2"] * 200 + ["1"]):
+                prepare.transform(pd.DataFrame({"c": values}))
+
+    def test_no_warning_in_fit(self):
+        names = pd.DataFrame({"name": [f"name {i}" for i in range(100)] + ["common"] * 20})
+        with warnings.catch_warnings(action="error"):
+            fn.TabularPreprocessor().fit_transform(names)
+            blocks = fn.data.from_batches(lambda number: (names[40 * number :][:40], np.arange(40.0)), 3, rows=(40, 40, 40))
+            model = fn.TabularRegressor(preset="fast", n_epochs=1, random_state=0).fit(blocks)
+        with pytest.warns(UserWarning, match="Column 'name'"):
+            model.predict(names[:40])
 
 
 def test_a_common_category_among_rare_ones_is_not_constant():
