@@ -122,6 +122,9 @@ class Dropped(Encoder):
         return f"left out: {self.reason}"
 
 
+ALL_DIFFER = Dropped("every row has a category of its own")
+
+
 @dataclass(frozen=True)
 class Number(Encoder):
     """A number, scaled by its quartiles and bent, and an indicator of missing values if there were any."""
@@ -294,7 +297,7 @@ def category_encoder(counts: dict[Any, int], n: int, max_one_hot: int, min_count
     if len(categories) > max(max_one_hot, 2):
         categories = [category for category in categories if counts[category] >= min_count]
     if not categories:
-        return Dropped("every row has a category of its own")
+        return ALL_DIFFER
     if counts == {categories[0]: n}:
         return Dropped("constant")
     if len(categories) == 2:

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks
 from fastnet.data import Blocks
-from fastnet.tabular._columns import Categories, Code, Encoder, Moment, Number
+from fastnet.tabular._columns import ALL_DIFFER, Categories, Code, Encoder, Moment, Number
 from fastnet.tabular._frames import Kind, Table, is_categorical, kind_of, read_table
 from fastnet.tabular._survey import Settings, TableSurvey, draws
 
@@ -22,6 +22,12 @@ _BLOCK = 8192
 
 #: Values of a column of categories that cannot all be unknown by chance.
 _MANY = 10
+
+#: What text was written for -> how it is called, and what converts it.
+_CONVERTED: dict[Kind, tuple[str, str]] = {
+    "number": ("numbers", "pandas.to_numeric"),
+    "moment": ("dates or times", "pandas.to_datetime"),
+}
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,11 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Returns
         -------
         self : TabularPreprocessor
+
+        Warns
+        -----
+        UserWarning
+            A column is left out whose text differs in every row, and looks like numbers, dates or times.
         """
         if isinstance(X, Blocks):
             self._settings()
@@ -167,7 +178,17 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
 
     def _learn(self, survey: TableSurvey) -> None:
         """Learn what to do with each column from what is known of all rows."""
-        self._adopt(survey.names, survey.encoders(self._settings()))
+        encoders = survey.encoders(self._settings())
+        self._adopt(survey.names, encoders)
+        for kind, (what, function) in _CONVERTED.items():
+            found = zip(survey.names, encoders, survey.written(kind), strict=True)
+            names = [repr(name) for name, encoder, written in found if written and encoder == ALL_DIFFER]
+            if names:
+                warnings.warn(
+                    f"Left out as text that differs in every row: {', '.join(names)}. The text looks like {what}: if it is meant "
+                    f"so, convert it before fit, with {function} for example.",
+                    stacklevel=2,
+                )
 
     def _kinds(self, table: Table) -> list[Kind]:
         """What each column holds."""

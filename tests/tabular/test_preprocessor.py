@@ -91,7 +91,7 @@ def test_categories():
 def test_rare_categories_count_as_unknown():
     values = np.array([f"{i // 2}" for i in range(40)] + ["once"], dtype=object)[:, None]
     assert fn.TabularPreprocessor(min_category_count=2).fit(values).n_categories_ == [20]
-    names = np.array([f"{i}" for i in range(40)], dtype=object)[:, None]
+    names = np.array([f"name {i}" for i in range(40)], dtype=object)[:, None]
     assert fn.TabularPreprocessor(min_category_count=2).fit(names).columns_[0].kind == "dropped"
 
 
@@ -194,3 +194,41 @@ def test_a_common_category_among_rare_ones_is_not_constant():
     names = np.array([f"name {i}" for i in range(20)] + ["common"] * 20, dtype=object)[:, None]
     Z = fn.TabularPreprocessor().fit_transform(names)
     assert (Z[20:] > Z[:20]).all()
+
+
+class TestTextThatDiffersInEveryRow:
+    """It is left out, with a warning where it was written for something else."""
+
+    @pytest.mark.parametrize(
+        ("values", "said"),
+        [
+            (np.random.default_rng(0).standard_normal(40).astype(str), "numbers.*pandas.to_numeric"),
+            ([str(i) for i in range(40)], "numbers"),
+            ([f" {i}e-{i} " for i in range(39)] + [None], "numbers"),
+            ([f"2024-03-{i % 28 + 1:02} 12:{i:02}:00.5" for i in range(40)], "dates or times.*pandas.to_datetime"),
+            ([f"20{i:02}-03-01" for i in range(40)], "dates or times"),
+            ([f"12:{i:02}" for i in range(40)], "dates or times"),
+        ],
+    )
+    def test_a_warning(self, values, said):
+        X = pd.DataFrame({"a": values, "b": range(40), "c": values})
+        with pytest.warns(UserWarning, match=f"Left out as text that differs in every row: 'a', 'c'. The text looks like {said}"):
+            prepare = fn.TabularPreprocessor().fit(X)
+        assert [column.kind for column in prepare.columns_] == ["dropped", "number", "dropped"]
+        data = fn.data.from_batches(lambda number: (X[number * 20 :][:20], None), 2, rows=(20, 20))
+        with pytest.warns(UserWarning, match="text that differs in every row"):
+            fn.TabularPreprocessor().fit(data)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            [f"name {i}" for i in range(40)],
+            [f"{i:06}" for i in range(40)],
+            [str(i) for i in range(39)] + ["many"],
+            [str(i // 2) for i in range(40)],
+            [f"{i:02}-31" for i in range(40)],
+        ],
+    )
+    def test_no_warning(self, values):
+        with warnings.catch_warnings(action="error"):
+            fn.TabularPreprocessor().fit(pd.DataFrame({"a": values}))
