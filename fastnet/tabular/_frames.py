@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -54,6 +55,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
     ValueError, TypeError
         Not a table of at least one row and column, or not the columns of fit.
     """
+    X = _whole(X)
     frame = _as_frame(X)
     if not isinstance(frame, nw.DataFrame):
         if isinstance(X, (list, tuple)) and np.asarray(X).dtype.kind in "US":
@@ -81,8 +83,15 @@ def rows_of(X: Any, rows: np.ndarray) -> Any:
     """Some rows, by their numbers, of a data frame, a series or an array; None of None."""
     if X is None:
         return None
+    X = _whole(X)
     known = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
     return known[rows].to_native() if isinstance(known, (nw.DataFrame, nw.Series)) else np.asarray(X)[rows]
+
+
+def _whole(X: Any) -> Any:
+    """PyArrow's record batches as tables, which Narwhals knows; anything else as it is."""
+    pyarrow = sys.modules.get("pyarrow")
+    return pyarrow.Table.from_batches([X]) if pyarrow and isinstance(X, pyarrow.RecordBatch) else X
 
 
 def _as_frame(X: Any) -> Any:

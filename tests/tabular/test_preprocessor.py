@@ -232,3 +232,23 @@ class TestTextThatDiffersInEveryRow:
     def test_no_warning(self, values):
         with warnings.catch_warnings(action="error"):
             fn.TabularPreprocessor().fit(pd.DataFrame({"a": values}))
+
+
+def test_record_batches_are_tables():
+    pa = pytest.importorskip("pyarrow")
+    batch = pa.RecordBatch.from_pydict({"a": [1.0, 2.0, 4.0], "b": ["x", "y", None]})
+    prepare = fn.TabularPreprocessor().fit(batch)
+    assert prepare.feature_names_in_.tolist() == ["a", "b"]
+    assert np.array_equal(prepare.transform(batch), prepare.transform(pa.Table.from_batches([batch])))
+    with pytest.raises(ValueError, match="feature names"):
+        prepare.transform(batch.select(["b", "a"]))
+
+
+def test_record_batches_as_blocks():
+    pa = pytest.importorskip("pyarrow")
+    x = np.arange(60.0)
+    batches = [pa.RecordBatch.from_pydict({"a": rows, "b": rows % 7}) for rows in (x[:25], x[25:])]
+    data = fn.data.from_batches(lambda number: (batches[number], x[:25] if number == 0 else x[25:]), 2, rows=(25, 35))
+    model = fn.TabularRegressor(preset="fast", n_epochs=1, random_state=0).fit(data)
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    assert model.predict(batches[0]).shape == (25,)
