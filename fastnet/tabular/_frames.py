@@ -71,10 +71,15 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
 
 
 def _plain(column: Any) -> Any:
-    """Numbers as an array, if it can hold them without a change of their type; anything else as it is."""
+    """Numbers as an array, if it can hold them without a change of their type; anything else as it is.
+
+    Decimals and integers of 128 bits become floats, as NumPy has no type for them.
+    """
     dtype = column.dtype
     if not dtype.is_numeric():
         return column
+    if dtype in (nw.Decimal, nw.Int128, nw.UInt128):
+        return column.cast(nw.Float64).to_numpy()
     values = column.to_numpy()
     return values if values.dtype.kind in ("f" if dtype.is_float() else "iu") else column
 
@@ -155,7 +160,7 @@ def kind_of(column: Any) -> Kind:
         return "moment"
     if column.dtype.kind == "O":
         return _kind_of_values(column.tolist())
-    return "category" if column.dtype.kind in "bUS" else "number"
+    return "category" if column.dtype.kind in "bUST" else "number"
 
 
 def _kind_of_values(values: list[Any]) -> Kind:
@@ -179,7 +184,7 @@ def numbers(column: Any, name: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        Text, or anything else that is no number.
+        Text, or anything else that is no number; an integer beyond the range of float64.
     """
     try:
         if isinstance(column, nw.Series) and column.dtype.is_numeric():
@@ -187,6 +192,10 @@ def numbers(column: Any, name: str) -> np.ndarray:
         if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
             return column.astype(np.float64)
         return np.array([np.nan if is_missing(value) else float(value) for value in labels(column)])
+    except OverflowError as error:
+        raise ValueError(
+            f"Column {name!r} has a number beyond the range of float64, some 1.8e308: give its logarithm, or make it text."
+        ) from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"Column {name!r} held numbers in fit; now it holds something else: {error}.") from error
 

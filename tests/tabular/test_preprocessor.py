@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import pickle
 import warnings
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -252,3 +253,35 @@ def test_record_batches_as_blocks():
     model = fn.TabularRegressor(preset="fast", n_epochs=1, random_state=0).fit(data)
     assert model.feature_names_in_.tolist() == ["a", "b"]
     assert model.predict(batches[0]).shape == (25,)
+
+
+@pytest.mark.parametrize("dtype", ["Int128", "UInt128", "Decimal", "decimal128"])
+def test_numbers_that_numpy_has_no_type_for(dtype):
+    pl, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    values = [1, None, 2**90, 7, 5, 2]
+    decimals = [value and Decimal(value) for value in values]
+    if dtype == "decimal128":
+        X = pd.DataFrame({"a": pd.array(decimals, dtype=pd.ArrowDtype(pa.decimal128(38, 2)))})
+    elif dtype == "Decimal":
+        X = pl.DataFrame({"a": pl.Series(decimals, dtype=pl.Decimal(38, 2))})
+    elif hasattr(pl, dtype):
+        X = pl.DataFrame({"a": pl.Series(values, dtype=getattr(pl, dtype))})
+    else:
+        pytest.skip(f"this Polars has no {dtype}")
+    expected = fn.TabularPreprocessor().fit_transform(np.array(values, float)[:, None])
+    assert np.array_equal(fn.TabularPreprocessor().fit_transform(X), expected)
+    assert fn.TabularPreprocessor(categorical_features=["a"]).fit(X)._encoders[0].categories == (1, 2, 5, 7, 2**90)
+
+
+def test_integers_beyond_floats():
+    prepare = fn.TabularPreprocessor()
+    with pytest.raises(ValueError, match="Column 'a' has a number beyond the range of float64"):
+        prepare.fit(pd.DataFrame({"a": [1, 2, 10**400]}, dtype=object))
+
+
+def test_arrays_of_numpys_strings():
+    words = [["red", "1"], ["blue", "2"], ["red", "2"]]
+    prepare = fn.TabularPreprocessor()
+    Z = prepare.fit_transform(np.array(words, np.dtypes.StringDType()))
+    assert np.array_equal(Z, fn.TabularPreprocessor().fit_transform(np.array(words, object)))
+    assert np.array_equal(prepare.transform(np.array(words)), Z)
