@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Self
 
 import numpy as np
@@ -295,7 +296,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         return out
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
-        """Names of the output's columns.
+        """Names of the output's columns: the column's, with its category or "_missing", "_sin_of_day", ... where it has several.
+
+        Where an earlier one has the same name, "_2", "_3", ... follows.
 
         Parameters
         ----------
@@ -311,7 +314,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
         pairs = zip(names, self._encoders, strict=True)
-        return np.array([f"{name}{suffix}" for name, encoder in pairs for suffix in encoder.suffixes()], dtype=object)
+        return np.array(_distinct([f"{name}{suffix}" for name, encoder in pairs for suffix in encoder.suffixes()]), dtype=object)
 
     def summary(self) -> str:
         """What was done to each column, a line each."""
@@ -337,3 +340,12 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, with "_2", "_3", ... after those that an earlier one has."""
+    taken, seen, found = set(names), set[str](), list[str]()
+    for name in names:
+        found.append(name if name not in seen else next(other for n in count(2) if (other := f"{name}_{n}") not in taken))
+        seen.add(name)
+        taken.add(found[-1])
+    return found

@@ -285,3 +285,13 @@ def test_arrays_of_numpys_strings():
     Z = prepare.fit_transform(np.array(words, np.dtypes.StringDType()))
     assert np.array_equal(Z, fn.TabularPreprocessor().fit_transform(np.array(words, object)))
     assert np.array_equal(prepare.transform(np.array(words)), Z)
+
+
+def test_outputs_have_names_of_their_own():
+    pl = pytest.importorskip("polars")
+    columns = {"a": list("bcdb"), "a_b": [1.0, 2, 3, 4], "a_b_2": [1.0, 2, None, 4], "a_b_2_missing": [1.0, 2, 3, 4]}
+    prepare = fn.TabularPreprocessor().fit(pd.DataFrame(columns))
+    expected = ["a_b", "a_c", "a_d", "a_b_3", "a_b_2", "a_b_2_missing", "a_b_2_missing_2"]
+    assert prepare.get_feature_names_out().tolist() == expected
+    prepare.set_output(transform="polars")
+    assert prepare.transform(pl.DataFrame(columns)).columns == expected
