@@ -111,8 +111,9 @@ def _concatenated(graph: GraphBuilder, parts: list[str]) -> str:
 
 def _scaled(graph: GraphBuilder, X: str, scalings: list[Scaling]) -> str:
     """``s (x - median)``, bent; computed in float64, as a number's digits may be lost before the median is subtracted."""
-    centred = graph.add("Sub", X, graph.constant(np.array([scaling.median for scaling in scalings])))
-    product = graph.add("Mul", centred, graph.constant(np.array([scaling.factor for scaling in scalings])))
+    half = graph.add("Mul", X, graph.constant(0.5))
+    centred = graph.add("Sub", half, graph.constant(np.array([0.5 * scaling.median for scaling in scalings])))
+    product = graph.add("Mul", centred, graph.constant(np.array([2 * scaling.factor for scaling in scalings])))
     known = graph.add("Where", graph.add("IsNaN", product), graph.constant(0.0), product)
     z = graph.add("Clip", known, graph.constant(-1e6), graph.constant(1e6))
     share = graph.add("Div", z, graph.constant(BEND))

@@ -87,6 +87,7 @@ class NumberSurvey(ColumnSurvey):
         values, drawn = x[finite], drawn[finite]
         self.n_known = int(len(x) - np.isnan(x).sum())
         self.n_finite = len(values)
+        self.infinities = frozenset({-np.inf, np.inf}.intersection(x[np.isinf(x)].tolist()))
         self.low = float(values.min()) if len(values) else np.inf
         self.high = float(values.max()) if len(values) else -np.inf
         self._values, self._drawn, self._n_values, self._last = [values], [drawn], len(values), _LAST
@@ -95,6 +96,7 @@ class NumberSurvey(ColumnSurvey):
     def merge(self, other: NumberSurvey) -> None:
         self.n_known += other.n_known
         self.n_finite += other.n_finite
+        self.infinities |= other.infinities
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         for values, drawn in zip(other._values, other._drawn, strict=True):
             few = drawn <= self._last
@@ -120,7 +122,7 @@ class NumberSurvey(ColumnSurvey):
     def numbers(self, n: int) -> Numbers:
         """What is known of them in n rows."""
         self._keep()
-        return Numbers(n, n - self.n_known, self.n_finite, self._values[0], self.low, self.high)
+        return Numbers(n, n - self.n_known, self.n_finite, self.infinities, self._values[0], self.low, self.high)
 
     def encoder(self, n: int, settings: Settings) -> Encoder:
         return Number.of(self.numbers(n), settings.missing_indicator)

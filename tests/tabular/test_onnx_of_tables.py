@@ -30,6 +30,7 @@ def table(n=150):
         "few": rng.choice([1.5, 2.5, 4.0], n),
         "many": rng.integers(0, 30, n),
         "wide": rng.standard_normal(n) ** 3,
+        "vast": rng.choice([-1.7e308, 0, 1.7e308, np.inf], n),
     })  # fmt: skip
 
 

@@ -295,3 +295,27 @@ def test_outputs_have_names_of_their_own():
     assert prepare.get_feature_names_out().tolist() == expected
     prepare.set_output(transform="polars")
     assert prepare.transform(pl.DataFrame(columns)).columns == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([-1.2e308, 1.2e308], [[-0.9487], [0.9487]]),
+        ([-1.7e308, 0, 0, 0, 0, 1.7e308], [[-0.9487], [0], [0], [0], [0], [0.9487]]),
+        ([0.0, 1e-310, 2e-310], [[-0.0045], [0], [0.0045]]),
+        ([-np.inf, np.inf], [[-3], [3]]),
+        ([1.0, 1.0, 1.0, np.inf], [[0], [0], [0], [3]]),
+        ([np.inf, np.nan], [[3, -0.9487], [0, 0.9487]]),
+        ([2.0, np.nan], [[0, -0.9487], [0, 0.9487]]),
+        ([np.inf, np.inf], None),
+        ([2.0, 2.0], None),
+    ],
+)
+def test_extreme_numbers(values, expected):
+    prepare = fn.TabularPreprocessor()
+    with warnings.catch_warnings(action="error"):
+        Z = prepare.fit_transform(np.array(values)[:, None])
+    if expected is None:
+        assert str(prepare.columns_[0]) == "x0: left out: constant"
+    else:
+        np.testing.assert_allclose(Z, expected, atol=1e-4)
