@@ -60,7 +60,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     Numbers become ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (q75 - q25)``, which limits the effect of outlying values
     (Holzmüller, Grinsztajn & Steinwart 2024); infinities become 3 and -3. Two categories become -1 and +1; a few become a column
     each; many become numbers from 1, for `fastnet.CategoryEmbedding`. Dates become the time passed and the place in the day, the
-    week and the year. Missing values and unknown categories are 0. Columns that are constant, or have no value, are left out.
+    week and the year; durations are numbers of seconds. Missing values and unknown categories are 0. Columns that are constant,
+    or have no value, are left out.
 
     Parameters
     ----------

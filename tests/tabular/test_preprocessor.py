@@ -319,3 +319,31 @@ def test_extreme_numbers(values, expected):
         assert str(prepare.columns_[0]) == "x0: left out: constant"
     else:
         np.testing.assert_allclose(Z, expected, atol=1e-4)
+
+
+DURATIONS = [dt.timedelta(days=1.5), None, dt.timedelta(seconds=3.25), dt.timedelta(0), dt.timedelta(days=-400)]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda: pd.DataFrame({"a": pd.Series(DURATIONS)}),
+        lambda: pd.DataFrame({"a": pd.Series(DURATIONS, dtype=object)}),
+        lambda: pd.DataFrame({"a": pd.Series([value and np.timedelta64(value) for value in DURATIONS], dtype=object)}),
+        lambda: np.array(DURATIONS, "m8[ms]")[:, None],
+        lambda: pytest.importorskip("polars").DataFrame({"a": DURATIONS}),
+        lambda: pytest.importorskip("pyarrow").table({"a": DURATIONS}),
+    ],
+)
+def test_durations_are_numbers_of_seconds(of):
+    seconds = np.array([[129600], [np.nan], [3.25], [0], [-34560000]])
+    expected = fn.TabularPreprocessor().fit(seconds)
+    prepare = fn.TabularPreprocessor()
+    assert np.array_equal(prepare.fit_transform(of()), expected.transform(seconds))
+    assert prepare.columns_[0].description == expected.columns_[0].description
+
+
+def test_durations_where_dates_were():
+    prepare = fn.TabularPreprocessor().fit(pd.DataFrame({"a": pd.date_range("2024-01-01", periods=5)}))
+    with pytest.raises(ValueError, match="Column 'a' held dates or times in fit"):
+        prepare.transform(pd.DataFrame({"a": DURATIONS}))
