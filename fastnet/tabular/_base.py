@@ -348,7 +348,12 @@ class BaseTabular(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            A column holds dates or times, or text beside numbers: ONNX has no type for them.
+            A column holds dates or times, or text beside numbers: ONNX has no type for them; or its name is "".
+
+        Warns
+        -----
+        UserWarning
+            A column has the category "", so that missing values must be given as another text.
         """
         from fastnet.onnx import to_onnx
 
