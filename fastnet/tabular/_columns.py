@@ -148,7 +148,7 @@ class Number(Encoder):
         indicator = Scaling.of_indicator(found.n_missing, found.n) if some_missing else None
         differ = len(found.infinities) + (found.n_finite > 0) + (found.low < found.high) > 1
         if not differ and indicator is None:
-            return Dropped("constant")
+            return Dropped("constant as float64" if 2**53 <= abs(found.low) < np.inf else "constant")
         scaling = Scaling(0.0, 0.0)
         if found.n_finite:
             scaling = Scaling.of(2 * np.quantile(found.values / 2, QUARTILES), found.low, found.high)

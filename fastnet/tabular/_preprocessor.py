@@ -189,7 +189,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
                 warnings.warn(
                     f"Left out as text that differs in every row: {', '.join(names)}. The text looks like {what}: if it is meant "
                     f"so, convert it before fit, with {function} for example.",
-                    stacklevel=2,
+                    stacklevel=4,  # the caller of `fit` with a table in memory
                 )
 
     def _kinds(self, table: Table) -> list[Kind]:

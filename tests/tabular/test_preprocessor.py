@@ -213,8 +213,10 @@ class TestTextThatDiffersInEveryRow:
     )
     def test_a_warning(self, values, said):
         X = pd.DataFrame({"a": values, "b": range(40), "c": values})
-        with pytest.warns(UserWarning, match=f"Left out as text that differs in every row: 'a', 'c'. The text looks like {said}"):
+        message = f"Left out as text that differs in every row: 'a', 'c'. The text looks like {said}"
+        with pytest.warns(UserWarning, match=message) as caught:
             prepare = fn.TabularPreprocessor().fit(X)
+        assert caught[0].filename == __file__
         assert [column.kind for column in prepare.columns_] == ["dropped", "number", "dropped"]
         data = fn.data.from_batches(lambda number: (X[number * 20 :][:20], None), 2, rows=(20, 20))
         with pytest.warns(UserWarning, match="text that differs in every row"):
@@ -271,6 +273,11 @@ def test_numbers_that_numpy_has_no_type_for(dtype):
     expected = fn.TabularPreprocessor().fit_transform(np.array(values, float)[:, None])
     assert np.array_equal(fn.TabularPreprocessor().fit_transform(X), expected)
     assert fn.TabularPreprocessor(categorical_features=["a"]).fit(X)._encoders[0].categories == (1, 2, 5, 7, 2**90)
+
+
+def test_integers_that_are_the_same_float():
+    prepare = fn.TabularPreprocessor().fit(pd.DataFrame({"a": [2**62, 2**62 + 100]}))
+    assert prepare.summary() == "a: left out: constant as float64"
 
 
 def test_integers_beyond_floats():
