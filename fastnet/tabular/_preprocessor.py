@@ -21,7 +21,7 @@ from fastnet.tabular._survey import Settings, TableSurvey, draws
 #: Rows that are prepared at a time, so that those of many columns stay in the cache.
 _BLOCK = 8192
 
-#: Values of a column of categories that cannot all be unknown by chance.
+#: Fewest values of a column of categories that are warned of if all of them are unknown.
 _MANY = 10
 
 #: What text was written for -> how it is called, and what converts it.
