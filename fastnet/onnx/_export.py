@@ -53,6 +53,11 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
         An argument is out of range, a column of a table holds dates or times, class labels are neither strings, booleans nor
         numbers (for example dates), or ZipMap does not support the labels or the dtype of the probabilities.
 
+    Warns
+    -----
+    UserWarning
+        A column of a table has the category "", so that missing values must be given as another text.
+
     Examples
     --------
     >>> import fastnet as fn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ Sources = Callable[[int], str]
 def export(estimator: Any, *, dtype: str, opset: int, zipmap: bool) -> onnx.ModelProto:
     """What `fastnet.onnx.to_onnx` gives for a `TabularClassifier` or `TabularRegressor`."""
     check_options(dtype, opset)
+    _warn_of_empty_text(estimator.preprocessor_)
     graph, real = GraphBuilder(opset, np.dtype(dtype)), np.dtype(dtype)
     inputs, sources = _inputs(graph, estimator.preprocessor_)
     Z = _prepared(graph, estimator.preprocessor_, sources)
@@ -41,6 +43,16 @@ def export(estimator: Any, *, dtype: str, opset: int, zipmap: bool) -> onnx.Mode
         outputs = [matrix(graph.add("Identity", values, output="variable"), real, estimator._n_outputs())]
     _assert_distinct(graph, inputs)
     return graph.model(inputs, outputs, type(estimator).__name__)
+
+
+def _warn_of_empty_text(prepare: TabularPreprocessor) -> None:
+    for name, encoder in zip(prepare._names, prepare._encoders, strict=True):
+        if isinstance(encoder, Categories) and "" in encoder.categories:
+            warnings.warn(
+                f'Column {name!r} has the category "", which a missing value given to the ONNX model as "" is taken for: give '
+                "another text that is none of its categories where a value is missing.",
+                stacklevel=5,  # the caller of an estimator's `to_onnx`
+            )
 
 
 def _inputs(graph: GraphBuilder, prepare: TabularPreprocessor) -> tuple[list[onnx.ValueInfoProto], Sources]:
@@ -77,6 +89,8 @@ def _assert_distinct(graph: GraphBuilder, inputs: list[onnx.ValueInfoProto]) -> 
     names = [value.name for value in inputs]
     taken = {name for node in graph.nodes for name in node.output} | {constant.name for constant in graph.constants}
     for name in names:
+        if not name:
+            raise ValueError("The name of a column is '', but an input of ONNX must have one: rename it before fit.")
         if name in taken or names.count(name) > 1:
             raise ValueError(f"Column {name!r} has the name of another part of the ONNX graph: rename it before fit.")
 
@@ -111,8 +125,9 @@ def _concatenated(graph: GraphBuilder, parts: list[str]) -> str:
 
 def _scaled(graph: GraphBuilder, X: str, scalings: list[Scaling]) -> str:
     """``s (x - median)``, bent; computed in float64, as a number's digits may be lost before the median is subtracted."""
-    centred = graph.add("Sub", X, graph.constant(np.array([scaling.median for scaling in scalings])))
-    product = graph.add("Mul", centred, graph.constant(np.array([scaling.factor for scaling in scalings])))
+    half = graph.add("Mul", X, graph.constant(0.5))
+    centred = graph.add("Sub", half, graph.constant(np.array([0.5 * scaling.median for scaling in scalings])))
+    product = graph.add("Mul", centred, graph.constant(np.array([2 * scaling.factor for scaling in scalings])))
     known = graph.add("Where", graph.add("IsNaN", product), graph.constant(0.0), product)
     z = graph.add("Clip", known, graph.constant(-1e6), graph.constant(1e6))
     share = graph.add("Div", z, graph.constant(BEND))

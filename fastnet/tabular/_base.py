@@ -240,6 +240,10 @@ class BaseTabular(BaseEstimator, ABC):
     def _prepared(self, X: Any) -> np.ndarray:
         return _with_a_column(self.preprocessor_.transform(X))
 
+    def _prepared_known(self, X: Any) -> np.ndarray:
+        """Rows of fit."""
+        return _with_a_column(self.preprocessor_._transform_known(X))
+
     def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
         if sample_weight is None:
             return None
@@ -344,7 +348,12 @@ class BaseTabular(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            A column holds dates or times, or text beside numbers: ONNX has no type for them.
+            A column holds dates or times, or text beside numbers: ONNX has no type for them; or its name is "".
+
+        Warns
+        -----
+        UserWarning
+            A column has the category "", so that missing values must be given as another text.
         """
         from fastnet.onnx import to_onnx
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -19,6 +19,12 @@ BEND = 3.0
 #: Values of a column that its quartiles are those of, if there are more.
 MOST_VALUES = 50_000
 QUARTILES = np.array([0.25, 0.5, 0.75])
+
+#: Factor that may be doubled.
+_LARGEST = 2.0**1022
+
+#: How text says them, in lower case.
+BOOLEANS = {"true": True, "false": False}
 
 
 def sampled(rows: np.ndarray, most: int) -> np.ndarray:
@@ -37,10 +43,10 @@ class Scaling:
     def of(cls, quartiles: np.ndarray, low: float, high: float) -> Scaling:
         """From the quartiles of the finite values of a column, and the least and the greatest of them."""
         q25, median, q75 = quartiles
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            spread, extent = q75 - q25, np.float64(high) - low
-            factor = 1 / spread if spread > 0 else 2 / extent if extent > 0 else 0.0
-        return cls(float(median), float(factor) if np.isfinite(factor) else 0.0)
+        spread, extent = q75 / 2 - q25 / 2, np.float64(high) / 2 - low / 2  # half of each, which cannot overflow
+        with np.errstate(over="ignore"):
+            factor = 0.5 / spread if spread > 0 else 1 / extent if extent > 0 else 0.0
+        return cls(float(median), min(float(factor), _LARGEST))
 
     @classmethod
     def of_indicator(cls, n_ones: int, n: int) -> Scaling:
@@ -49,7 +55,7 @@ class Scaling:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
-            z = np.clip(self.factor * (x - self.median), -1e6, 1e6)
+            z = np.clip(2 * self.factor * (0.5 * x - 0.5 * self.median), -1e6, 1e6)
             z /= np.sqrt(1 + (z / BEND) ** 2)
         return np.nan_to_num(z, copy=False)
 
@@ -63,6 +69,8 @@ class Numbers:
     n, n_missing : int
         Rows, and those without a value.
     n_finite : int
+    infinities : frozenset of float
+        Which of the two there are.
     values : ndarray
         Finite values that the quartiles are those of: all, or `MOST_VALUES` of them.
     low, high : float
@@ -72,6 +80,7 @@ class Numbers:
     n: int
     n_missing: int
     n_finite: int
+    infinities: frozenset[float]
     values: np.ndarray
     low: float
     high: float
@@ -119,6 +128,9 @@ class Dropped(Encoder):
         return f"left out: {self.reason}"
 
 
+ALL_DIFFER = Dropped("every row has a category of its own")
+
+
 @dataclass(frozen=True)
 class Number(Encoder):
     """A number, scaled by its quartiles and bent, and an indicator of missing values if there were any."""
@@ -130,13 +142,18 @@ class Number(Encoder):
     @classmethod
     def of(cls, found: Numbers, missing_indicator: bool) -> Encoder:
         """From what is known of the column."""
-        if not found.n_finite:
+        if found.n_missing == found.n:
             return Dropped("no value")
-        some_missing = missing_indicator and 0 < found.n_missing < found.n
+        some_missing = missing_indicator and found.n_missing > 0
         indicator = Scaling.of_indicator(found.n_missing, found.n) if some_missing else None
-        scaling = Scaling.of(np.quantile(found.values, QUARTILES), found.low, found.high)
-        if scaling.factor == 0 and indicator is None and found.n_finite + found.n_missing == found.n:
-            return Dropped("constant")
+        differ = len(found.infinities) + (found.n_finite > 0) + (found.low < found.high) > 1
+        if not differ and indicator is None:
+            return Dropped("constant as float64" if 2**53 <= abs(found.low) < np.inf else "constant")
+        scaling = Scaling(0.0, 0.0)
+        if found.n_finite:
+            scaling = Scaling.of(2 * np.quantile(found.values / 2, QUARTILES), found.low, found.high)
+        if found.infinities and scaling.factor == 0:
+            scaling = replace(scaling, factor=1.0)  # which tells an infinity from a number
         return cls(scaling, indicator)
 
     def suffixes(self) -> list[str]:
@@ -197,15 +214,34 @@ class Categories(Encoder):
     def _codes(self) -> dict[Any, int]:
         return {category: number for number, category in enumerate(self.categories, 1)}
 
+    @cached_property
+    def _booleans(self) -> bool:
+        return all(isinstance(category, bool) for category in self.categories)
+
+    def _code(self, value: Any) -> int:
+        label = as_label(value)
+        if self._booleans and isinstance(label, str):
+            label = BOOLEANS.get(label.lower())
+        return self._codes.get(label, 0)
+
     def codes(self, column: Any) -> np.ndarray:
         """The number of each value's category."""
         values = hashable(labels(column))
-        known = {value: self._codes.get(as_label(value), 0) for value in set(values)}
+        known = {value: self._code(value) for value in set(values)}
         return np.fromiter(map(known.__getitem__, values), np.int64, len(values))
 
+    def unknown(self, column: Any) -> list[Any]:
+        """The values of a column, if none of them is known."""
+        if self.codes(column[:100]).any() or self.codes(column).any():
+            return []
+        return [as_label(value) for value in labels(column) if not is_missing(value)]
+
+    def shown(self) -> str:
+        """The first of the categories."""
+        return ", ".join(map(repr, self.categories[:3])) + (", ..." if len(self.categories) > 3 else "")
+
     def _text(self) -> str:
-        shown = ", ".join(map(repr, self.categories[:3])) + (", ..." if len(self.categories) > 3 else "")
-        return f"{len(self.categories)} categories ({shown})"
+        return f"{len(self.categories)} categories ({self.shown()})"
 
 
 @dataclass(frozen=True)
@@ -272,8 +308,8 @@ def category_encoder(counts: dict[Any, int], n: int, max_one_hot: int, min_count
     if len(categories) > max(max_one_hot, 2):
         categories = [category for category in categories if counts[category] >= min_count]
     if not categories:
-        return Dropped("every row has a category of its own")
-    if len(categories) == 1 and sum(counts.values()) == n:
+        return ALL_DIFFER
+    if counts == {categories[0]: n}:
         return Dropped("constant")
     if len(categories) == 2:
         return Sign(tuple(categories))

@@ -131,7 +131,7 @@ class Prepare:
 
     def __call__(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """The rows, with targets as metrics see them."""
-        features, targets = self.estimator._prepared(X), self.estimator._check_targets(y)
+        features, targets = self.estimator._prepared_known(X), self.estimator._check_targets(y)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(features)) / self.mean_weight
         if self.of_classes is not None:
             weights = self.of_classes[targets] * (1.0 if weights is None else weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +19,7 @@ Kind = Literal["number", "category", "moment"]
 #: Milliseconds of a day.
 DAY = 86_400_000
 _EPOCH = dt.datetime(1970, 1, 1)
+_SECOND = np.timedelta64(1, "s")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
     ValueError, TypeError
         Not a table of at least one row and column, or not the columns of fit.
     """
+    X = _whole(X)
     frame = _as_frame(X)
     if not isinstance(frame, nw.DataFrame):
         if isinstance(X, (list, tuple)) and np.asarray(X).dtype.kind in "US":
@@ -69,10 +72,15 @@ def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
 
 
 def _plain(column: Any) -> Any:
-    """Numbers as an array, if it can hold them without a change of their type; anything else as it is."""
+    """Numbers as an array, if it can hold them without a change of their type; anything else as it is.
+
+    Decimals and integers of 128 bits become floats, as NumPy has no type for them.
+    """
     dtype = column.dtype
     if not dtype.is_numeric():
         return column
+    if dtype in (nw.Decimal, nw.Int128, nw.UInt128):
+        return column.cast(nw.Float64).to_numpy()
     values = column.to_numpy()
     return values if values.dtype.kind in ("f" if dtype.is_float() else "iu") else column
 
@@ -81,8 +89,15 @@ def rows_of(X: Any, rows: np.ndarray) -> Any:
     """Some rows, by their numbers, of a data frame, a series or an array; None of None."""
     if X is None:
         return None
+    X = _whole(X)
     known = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
     return known[rows].to_native() if isinstance(known, (nw.DataFrame, nw.Series)) else np.asarray(X)[rows]
+
+
+def _whole(X: Any) -> Any:
+    """PyArrow's record batches as tables, which Narwhals knows; anything else as it is."""
+    pyarrow = sys.modules.get("pyarrow")
+    return pyarrow.Table.from_batches([X]) if pyarrow and isinstance(X, pyarrow.RecordBatch) else X
 
 
 def _as_frame(X: Any) -> Any:
@@ -137,23 +152,23 @@ def kind_of(column: Any) -> Kind:
     """What a column holds, by its type, and by its values where the type is "object"."""
     if isinstance(column, nw.Series):
         dtype = column.dtype
-        if dtype.is_numeric():
+        if dtype.is_numeric() or dtype == nw.Duration:
             return "number"
-        if dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time):
+        if dtype in (nw.Date, nw.Datetime, nw.Time):
             return "moment"
         return _kind_of_values(column.to_list()) if dtype in (nw.Object, nw.Unknown) else "category"
-    if column.dtype.kind in "mM":
+    if column.dtype.kind == "M":
         return "moment"
     if column.dtype.kind == "O":
         return _kind_of_values(column.tolist())
-    return "category" if column.dtype.kind in "bUS" else "number"
+    return "category" if column.dtype.kind in "bUST" else "number"
 
 
 def _kind_of_values(values: list[Any]) -> Kind:
     types = {type(value) for value in values if not is_missing(value)}
-    if types and all(issubclass(t, (dt.date, dt.timedelta, dt.time, np.datetime64)) for t in types):
+    if types and all(issubclass(t, (dt.date, dt.time, np.datetime64)) for t in types):
         return "moment"
-    numeric = all(issubclass(t, (Real, Decimal)) and not issubclass(t, (bool, np.bool_)) for t in types)
+    numeric = all(issubclass(t, (Real, Decimal, dt.timedelta)) and not issubclass(t, (bool, np.bool_)) for t in types)
     return "number" if numeric else "category"
 
 
@@ -161,25 +176,37 @@ def is_missing(value: Any) -> bool:
     """None, NaN, NaT and pandas' NA."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
-    return isinstance(value, (float, np.floating, np.datetime64)) and bool(value != value)
+    return isinstance(value, (float, np.floating, np.datetime64, np.timedelta64)) and bool(value != value)
 
 
 def numbers(column: Any, name: str) -> np.ndarray:
-    """A column as float64 values, NaN where they are missing.
+    """A column as float64 values, seconds of durations, NaN where they are missing.
 
     Raises
     ------
     ValueError
-        Text, or anything else that is no number.
+        Text, or anything else that is no number; an integer beyond the range of float64.
     """
     try:
         if isinstance(column, nw.Series) and column.dtype.is_numeric():
             return np.asarray(column.cast(nw.Float64).to_numpy(), np.float64)
+        if isinstance(column, nw.Series) and column.dtype == nw.Duration:
+            column = column.to_numpy()
+        if isinstance(column, np.ndarray) and column.dtype.kind == "m":
+            return column / _SECOND
         if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
             return column.astype(np.float64)
-        return np.array([np.nan if is_missing(value) else float(value) for value in labels(column)])
+        return np.array([np.nan if is_missing(value) else _to_number(value) for value in labels(column)])
+    except OverflowError as error:
+        raise ValueError(
+            f"Column {name!r} has a number beyond the range of float64, some 1.8e308: give its logarithm, or make it text."
+        ) from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"Column {name!r} held numbers in fit; now it holds something else: {error}.") from error
+
+
+def _to_number(value: Any) -> float:
+    return float(value / _SECOND if isinstance(value, (dt.timedelta, np.timedelta64)) else value)
 
 
 def labels(column: Any) -> list[Any]:
@@ -188,7 +215,7 @@ def labels(column: Any) -> list[Any]:
 
 
 def moments(column: Any, name: str) -> np.ndarray:
-    """A column of dates, times or durations as float64 milliseconds (since 1970, or since midnight), NaN where missing.
+    """A column of dates or times as float64 milliseconds (since 1970, or since midnight), NaN where missing.
 
     Raises
     ------
@@ -201,9 +228,8 @@ def moments(column: Any, name: str) -> np.ndarray:
                 whole = column.cast(nw.Datetime("ms")) if column.dtype == nw.Date else column
                 return np.asarray(whole.dt.timestamp("ms").cast(nw.Float64).to_numpy(), np.float64)
             return _milliseconds(column.to_list())
-        if column.dtype.kind in "mM":
-            unit = f"{column.dtype.kind}8[ms]"
-            return np.where(np.isnat(column), np.nan, column.astype(unit).astype(np.int64).astype(np.float64))
+        if column.dtype.kind == "M":
+            return np.where(np.isnat(column), np.nan, column.astype("M8[ms]").astype(np.int64).astype(np.float64))
         return _milliseconds(column.tolist())
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"Column {name!r} held dates or times in fit; now it holds something else: {error}.") from error
@@ -216,8 +242,6 @@ def _milliseconds(values: Iterable[Any]) -> np.ndarray:
 def _to_milliseconds(value: Any) -> float:
     if isinstance(value, np.datetime64):
         return float(value.astype("M8[ms]").astype(np.int64))
-    if isinstance(value, dt.timedelta):
-        return value.total_seconds() * 1000
     if isinstance(value, dt.time):
         value = dt.datetime.combine(_EPOCH, value)
     elif not isinstance(value, dt.datetime):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Self
 
 import numpy as np
@@ -12,12 +14,21 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks
 from fastnet.data import Blocks
-from fastnet.tabular._columns import Categories, Code, Encoder, Moment, Number
+from fastnet.tabular._columns import ALL_DIFFER, Categories, Code, Encoder, Moment, Number
 from fastnet.tabular._frames import Kind, Table, is_categorical, kind_of, read_table
 from fastnet.tabular._survey import Settings, TableSurvey, draws
 
 #: Rows that are prepared at a time, so that those of many columns stay in the cache.
 _BLOCK = 8192
+
+#: Fewest values of a column of categories that are warned of if all of them are unknown.
+_MANY = 10
+
+#: What text was written for -> how it is called, and what converts it.
+_CONVERTED: dict[Kind, tuple[str, str]] = {
+    "number": ("numbers", "pandas.to_numeric"),
+    "moment": ("dates or times", "pandas.to_datetime"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,9 +58,10 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     """Turns a table of numbers, categories, text, dates and missing values into numbers that suit a neural network.
 
     Numbers become ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (q75 - q25)``, which limits the effect of outlying values
-    (Holzmüller, Grinsztajn & Steinwart 2024). Two categories become -1 and +1; a few become a column each; many become numbers
-    from 1, for `fastnet.CategoryEmbedding`. Dates become the time passed and the place in the day, the week and the year. Missing
-    values and unknown categories are 0. Columns that are constant, or have no value, are left out.
+    (Holzmüller, Grinsztajn & Steinwart 2024); infinities become 3 and -3. Two categories become -1 and +1; a few become a column
+    each; many become numbers from 1, for `fastnet.CategoryEmbedding`. Dates become the time passed and the place in the day, the
+    week and the year; durations are numbers of seconds. Missing values and unknown categories are 0. Columns that are constant,
+    or have no value, are left out.
 
     Parameters
     ----------
@@ -119,6 +131,11 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Returns
         -------
         self : TabularPreprocessor
+
+        Warns
+        -----
+        UserWarning
+            A column is left out whose text differs in every row, and looks like numbers, dates or times.
         """
         if isinstance(X, Blocks):
             self._settings()
@@ -163,7 +180,17 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
 
     def _learn(self, survey: TableSurvey) -> None:
         """Learn what to do with each column from what is known of all rows."""
-        self._adopt(survey.names, survey.encoders(self._settings()))
+        encoders = survey.encoders(self._settings())
+        self._adopt(survey.names, encoders)
+        for kind, (what, function) in _CONVERTED.items():
+            found = zip(survey.names, encoders, survey.written(kind), strict=True)
+            names = [repr(name) for name, encoder, written in found if written and encoder == ALL_DIFFER]
+            if names:
+                warnings.warn(
+                    f"Left out as text that differs in every row: {', '.join(names)}. The text looks like {what}: if it is meant "
+                    f"so, convert it before fit, with {function} for example.",
+                    stacklevel=4,  # the caller of `fit` with a table in memory
+                )
 
     def _kinds(self, table: Table) -> list[Kind]:
         """What each column holds."""
@@ -231,9 +258,32 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         ------
         ValueError
             Not the columns of fit, or text where there were numbers.
+
+        Warns
+        -----
+        UserWarning
+            A column of categories has ten values or more, and none that was known in fit.
         """
         check_is_fitted(self)
+        table = read_table(self, X, reset=False)
+        self._warn_of_unknown(table)
+        return self._encoded(table)
+
+    def _transform_known(self, X: Any) -> np.ndarray:
+        """What `transform` gives for rows of fit, whose categories may all be rare."""
         return self._encoded(read_table(self, X, reset=False))
+
+    def _warn_of_unknown(self, table: Table) -> None:
+        """Warn of columns of categories whose values are all unknown, as those of another spelling are."""
+        if table.n_rows < _MANY:
+            return
+        for column, name, encoder in zip(table.columns, self._names, self._encoders, strict=True):
+            if isinstance(encoder, Categories) and len(values := encoder.unknown(column)) >= _MANY:
+                warnings.warn(
+                    f"Column {name!r} has {len(values)} values, and none is a category known from fit, so all count as unknown: "
+                    f"got {values[0]!r}, known are {encoder.shown()}. Give the column the type and the spelling it had in fit.",
+                    stacklevel=4,  # the caller of `transform`, which scikit-learn wraps
+                )
 
     def _encoded(self, table: Table) -> np.ndarray:
         out = np.empty((table.n_rows, self.n_features_out_), np.float32)
@@ -247,7 +297,9 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         return out
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> np.ndarray:
-        """Names of the output's columns.
+        """Names of the output's columns: the column's, with its category or "_missing", "_sin_of_day", ... where it has several.
+
+        Where an earlier one has the same name, "_2", "_3", ... follows.
 
         Parameters
         ----------
@@ -263,7 +315,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
         pairs = zip(names, self._encoders, strict=True)
-        return np.array([f"{name}{suffix}" for name, encoder in pairs for suffix in encoder.suffixes()], dtype=object)
+        return np.array(_distinct([f"{name}{suffix}" for name, encoder in pairs for suffix in encoder.suffixes()]), dtype=object)
 
     def summary(self) -> str:
         """What was done to each column, a line each."""
@@ -289,3 +341,12 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, with "_2", "_3", ... after those that an earlier one has."""
+    taken, seen, found = set(names), set[str](), list[str]()
+    for name in names:
+        found.append(name if name not in seen else next(other for n in count(2) if (other := f"{name}_{n}") not in taken))
+        seen.add(name)
+        taken.add(found[-1])
+    return found

@@ -6,8 +6,10 @@ that drew the least random numbers. So they do not depend on how the rows are di
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -28,6 +30,12 @@ from fastnet.tabular._frames import Kind, Table, labels, moments, numbers
 #: Categories of a column that are remembered. Where there are twice as many, the rarest are forgotten, never one of more than
 #: a share of 1 / `MOST_CATEGORIES` of the rows (Misra & Gries 1982; Agarwal, Cormode, Huang, Phillips, Wei & Yi 2013).
 MOST_CATEGORIES = 200_000
+
+#: How text is written for a number, and for a date or time (ISO 8601); digits after a zero are rather a name.
+_WRITTEN: dict[Kind, re.Pattern[str]] = {
+    "number": re.compile(r"\s*[-+]?(?!0\d)(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*", re.IGNORECASE | re.ASCII),
+    "moment": re.compile(r"\s*(\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d\d:\d\d(:\d\d.*)?)\s*", re.ASCII),
+}
 
 #: The greatest random number.
 _LAST = np.uint64(2**64 - 1)
@@ -79,6 +87,7 @@ class NumberSurvey(ColumnSurvey):
         values, drawn = x[finite], drawn[finite]
         self.n_known = int(len(x) - np.isnan(x).sum())
         self.n_finite = len(values)
+        self.infinities = frozenset({-np.inf, np.inf}.intersection(x[np.isinf(x)].tolist()))
         self.low = float(values.min()) if len(values) else np.inf
         self.high = float(values.max()) if len(values) else -np.inf
         self._values, self._drawn, self._n_values, self._last = [values], [drawn], len(values), _LAST
@@ -87,6 +96,7 @@ class NumberSurvey(ColumnSurvey):
     def merge(self, other: NumberSurvey) -> None:
         self.n_known += other.n_known
         self.n_finite += other.n_finite
+        self.infinities |= other.infinities
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         for values, drawn in zip(other._values, other._drawn, strict=True):
             few = drawn <= self._last
@@ -112,7 +122,7 @@ class NumberSurvey(ColumnSurvey):
     def numbers(self, n: int) -> Numbers:
         """What is known of them in n rows."""
         self._keep()
-        return Numbers(n, n - self.n_known, self.n_finite, self._values[0], self.low, self.high)
+        return Numbers(n, n - self.n_known, self.n_finite, self.infinities, self._values[0], self.low, self.high)
 
     def encoder(self, n: int, settings: Settings) -> Encoder:
         return Number.of(self.numbers(n), settings.missing_indicator)
@@ -142,17 +152,25 @@ class MomentSurvey(ColumnSurvey):
 
 
 class CategorySurvey(ColumnSurvey):
-    """Of categories, by the rows of each."""
+    """Of categories, by the rows of each.
+
+    Attributes
+    ----------
+    written : str or None
+        "number" or "moment" if the first of them are text that was written for one.
+    """
 
     kind = "category"
 
     def __init__(self, counts: dict[Any, int]) -> None:
         self.n_known = sum(counts.values())
+        self.written = _written(list(islice(counts, 100)))
         self._counts = counts
         self._forget_rare()
 
     def merge(self, other: CategorySurvey) -> None:
         self.n_known += other.n_known
+        self.written = self.written if self.written == other.written else None
         for category, n in other._counts.items():
             self._counts[category] = self._counts.get(category, 0) + n
         self._forget_rare()
@@ -164,6 +182,14 @@ class CategorySurvey(ColumnSurvey):
 
     def encoder(self, n: int, settings: Settings) -> Encoder:
         return category_encoder(self._counts, n, settings.max_one_hot, settings.min_count)
+
+
+def _written(categories: Iterable[Any]) -> Kind | None:
+    """What all of the categories were written for."""
+    for kind, pattern in _WRITTEN.items():
+        if all(isinstance(category, str) and pattern.fullmatch(category) for category in categories):
+            return kind
+    return None
 
 
 def column_survey(column: Any, name: str, kind: Kind, drawn: np.ndarray) -> ColumnSurvey | None:
@@ -247,3 +273,7 @@ class TableSurvey:
     def encoders(self, settings: Settings) -> list[Encoder]:
         """What becomes of each column."""
         return [Dropped("no value") if column is None else column.encoder(self.n, settings) for column in self._columns]
+
+    def written(self, kind: Kind) -> list[bool]:
+        """Which columns hold text that was written for numbers or for moments."""
+        return [isinstance(column, CategorySurvey) and column.written == kind for column in self._columns]

@@ -30,6 +30,7 @@ def table(n=150):
         "few": rng.choice([1.5, 2.5, 4.0], n),
         "many": rng.integers(0, 30, n),
         "wide": rng.standard_normal(n) ** 3,
+        "vast": rng.choice([-1.7e308, 0, 1.7e308, np.inf], n),
     })  # fmt: skip
 
 
@@ -115,6 +116,7 @@ def test_written_files_and_options(tmp_path):
         (X.assign(day=pd.date_range("2024-01-01", periods=len(X))), "Column 'day' holds dates or times, which ONNX has"),
         (X.assign(mixed=[1, "one", 2] * 50), "Column 'mixed' holds both text and numbers"),
         (X.assign(label=X["x"]), "Column 'label' has the name of another part"),
+        (X.rename(columns={"side": ""}), "The name of a column is '', .* rename it before fit"),
         (X[["constant"]], "All columns were left out"),
     ],
 )
@@ -122,3 +124,13 @@ def test_what_onnx_cannot_say(frame, message):
     model = fn.TabularClassifier(**QUICK).fit(frame, CLASSES)
     with pytest.raises(ValueError, match=message):
         model.to_onnx()
+
+
+def test_a_category_of_empty_text_is_told_from_a_missing_one_by_another_text():
+    frame = X[["x"]].assign(side=np.resize(["", "left", None], len(X)))
+    model = fn.TabularClassifier(**QUICK).fit(frame, frame["side"] == "")
+    with pytest.warns(UserWarning, match="""Column 'side' has the category "", which a missing value""") as caught:
+        written = model.to_onnx()
+    assert caught[0].filename == __file__
+    found = run(written, frame.fillna({"side": "missing"}))
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(frame), rtol=1e-5, atol=1e-5)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
+import warnings
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -90,7 +92,7 @@ def test_categories():
 def test_rare_categories_count_as_unknown():
     values = np.array([f"{i // 2}" for i in range(40)] + ["once"], dtype=object)[:, None]
     assert fn.TabularPreprocessor(min_category_count=2).fit(values).n_categories_ == [20]
-    names = np.array([f"{i}" for i in range(40)], dtype=object)[:, None]
+    names = np.array([f"name {i}" for i in range(40)], dtype=object)[:, None]
     assert fn.TabularPreprocessor(min_category_count=2).fit(names).columns_[0].kind == "dropped"
 
 
@@ -138,3 +140,217 @@ def test_pickles():
     assert np.array_equal(again.transform(TABLES["pandas"]), prepare.transform(TABLES["pandas"]))
     assert again.summary() == prepare.summary()
     assert "colour: 3 categories ('blue', 'green', 'red'), a column each" in prepare.summary()
+
+
+FLAGS = np.arange(40) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [FLAGS.astype(int), FLAGS.astype(float), FLAGS.astype(str), np.char.upper(FLAGS.astype(str)), FLAGS.astype(object)],
+)
+def test_booleans_in_every_spelling(spelt):
+    prepare = fn.TabularPreprocessor().fit(pd.DataFrame({"flag": FLAGS}))
+    expected = prepare.transform(pd.DataFrame({"flag": FLAGS}))
+    with warnings.catch_warnings(action="error"):
+        assert np.array_equal(prepare.transform(pd.DataFrame({"flag": spelt})), expected)
+        assert prepare.transform(pd.DataFrame({"flag": ["yes", None]})).tolist() == [[0], [0]]
+
+
+class TestUnknownCategories:
+    """A warning where none of many values is known, as with another spelling."""
+
+    @pytest.mark.parametrize(
+        ("fitted", "given", "message"),
+        [
+            (np.where(FLAGS, "1", "0"), FLAGS.astype(int), "Column 'c' has 40 values, .* got 1, known are '0', '1'. Give"),
+            (FLAGS, np.where(FLAGS, "yes", None), "Column 'c' has 20 values, .* got 'yes', known are False, True."),
+            (np.arange(40) % 3, np.where(FLAGS, "1", "0"), "known are 0, 1, 2."),
+            ([f"town {i % 12}" for i in range(40)], [f"Town {i % 12}" for i in range(40)], "got 'Town 0', known are 'town 0'"),
+        ],
+    )
+    def test_all_of_them(self, fitted, given, message):
+        prepare = fn.TabularPreprocessor(categorical_features=["c"]).fit(pd.DataFrame({"c": fitted}))
+        with pytest.warns(UserWarning, match=message) as caught:
+            prepare.transform(pd.DataFrame({"c": given}))
+        assert caught[0].filename == __file__
+
+    def test_no_warning_of_few_or_where_one_is_known(self):
+        prepare = fn.TabularPreprocessor().fit(pd.DataFrame({"c": np.where(FLAGS, "1", "0")}))
+        with warnings.catch_warnings(action="error"):
+            for values in (["2"] * 9, ["2"] * 9 + [None] * 9, [None] * 40, ["2"] * 200 + ["1"]):
+                prepare.transform(pd.DataFrame({"c": values}))
+
+    def test_no_warning_in_fit(self):
+        names = pd.DataFrame({"name": [f"name {i}" for i in range(100)] + ["common"] * 20})
+        with warnings.catch_warnings(action="error"):
+            fn.TabularPreprocessor().fit_transform(names)
+            blocks = fn.data.from_batches(lambda number: (names[40 * number :][:40], np.arange(40.0)), 3, rows=(40, 40, 40))
+            model = fn.TabularRegressor(preset="fast", n_epochs=1, random_state=0).fit(blocks)
+        with pytest.warns(UserWarning, match="Column 'name'"):
+            model.predict(names[:40])
+
+
+def test_a_common_category_among_rare_ones_is_not_constant():
+    names = np.array([f"name {i}" for i in range(20)] + ["common"] * 20, dtype=object)[:, None]
+    Z = fn.TabularPreprocessor().fit_transform(names)
+    assert (Z[20:] > Z[:20]).all()
+
+
+class TestTextThatDiffersInEveryRow:
+    """It is left out, with a warning where it was written for something else."""
+
+    @pytest.mark.parametrize(
+        ("values", "said"),
+        [
+            (np.random.default_rng(0).standard_normal(40).astype(str), "numbers.*pandas.to_numeric"),
+            ([str(i) for i in range(40)], "numbers"),
+            ([f" {i}e-{i} " for i in range(39)] + [None], "numbers"),
+            ([f"2024-03-{i % 28 + 1:02} 12:{i:02}:00.5" for i in range(40)], "dates or times.*pandas.to_datetime"),
+            ([f"20{i:02}-03-01" for i in range(40)], "dates or times"),
+            ([f"12:{i:02}" for i in range(40)], "dates or times"),
+        ],
+    )
+    def test_a_warning(self, values, said):
+        X = pd.DataFrame({"a": values, "b": range(40), "c": values})
+        message = f"Left out as text that differs in every row: 'a', 'c'. The text looks like {said}"
+        with pytest.warns(UserWarning, match=message) as caught:
+            prepare = fn.TabularPreprocessor().fit(X)
+        assert caught[0].filename == __file__
+        assert [column.kind for column in prepare.columns_] == ["dropped", "number", "dropped"]
+        data = fn.data.from_batches(lambda number: (X[number * 20 :][:20], None), 2, rows=(20, 20))
+        with pytest.warns(UserWarning, match="text that differs in every row"):
+            fn.TabularPreprocessor().fit(data)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            [f"name {i}" for i in range(40)],
+            [f"{i:06}" for i in range(40)],
+            [str(i) for i in range(39)] + ["many"],
+            [str(i // 2) for i in range(40)],
+            [f"{i:02}-31" for i in range(40)],
+        ],
+    )
+    def test_no_warning(self, values):
+        with warnings.catch_warnings(action="error"):
+            fn.TabularPreprocessor().fit(pd.DataFrame({"a": values}))
+
+
+def test_record_batches_are_tables():
+    pa = pytest.importorskip("pyarrow")
+    batch = pa.RecordBatch.from_pydict({"a": [1.0, 2.0, 4.0], "b": ["x", "y", None]})
+    prepare = fn.TabularPreprocessor().fit(batch)
+    assert prepare.feature_names_in_.tolist() == ["a", "b"]
+    assert np.array_equal(prepare.transform(batch), prepare.transform(pa.Table.from_batches([batch])))
+    with pytest.raises(ValueError, match="feature names"):
+        prepare.transform(batch.select(["b", "a"]))
+
+
+def test_record_batches_as_blocks():
+    pa = pytest.importorskip("pyarrow")
+    x = np.arange(60.0)
+    batches = [pa.RecordBatch.from_pydict({"a": rows, "b": rows % 7}) for rows in (x[:25], x[25:])]
+    data = fn.data.from_batches(lambda number: (batches[number], x[:25] if number == 0 else x[25:]), 2, rows=(25, 35))
+    model = fn.TabularRegressor(preset="fast", n_epochs=1, random_state=0).fit(data)
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    assert model.predict(batches[0]).shape == (25,)
+
+
+@pytest.mark.parametrize("dtype", ["Int128", "UInt128", "Decimal", "decimal128"])
+def test_numbers_that_numpy_has_no_type_for(dtype):
+    pl, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    values = [1, None, 2**90, 7, 5, 2]
+    decimals = [value and Decimal(value) for value in values]
+    if dtype == "decimal128":
+        X = pd.DataFrame({"a": pd.array(decimals, dtype=pd.ArrowDtype(pa.decimal128(38, 2)))})
+    elif dtype == "Decimal":
+        X = pl.DataFrame({"a": pl.Series(decimals, dtype=pl.Decimal(38, 2))})
+    elif hasattr(pl, dtype):
+        X = pl.DataFrame({"a": pl.Series(values, dtype=getattr(pl, dtype))})
+    else:
+        pytest.skip(f"this Polars has no {dtype}")
+    expected = fn.TabularPreprocessor().fit_transform(np.array(values, float)[:, None])
+    assert np.array_equal(fn.TabularPreprocessor().fit_transform(X), expected)
+    assert fn.TabularPreprocessor(categorical_features=["a"]).fit(X)._encoders[0].categories == (1, 2, 5, 7, 2**90)
+
+
+def test_integers_that_are_the_same_float():
+    prepare = fn.TabularPreprocessor().fit(pd.DataFrame({"a": [2**62, 2**62 + 100]}))
+    assert prepare.summary() == "a: left out: constant as float64"
+
+
+def test_integers_beyond_floats():
+    prepare = fn.TabularPreprocessor()
+    with pytest.raises(ValueError, match="Column 'a' has a number beyond the range of float64"):
+        prepare.fit(pd.DataFrame({"a": [1, 2, 10**400]}, dtype=object))
+
+
+def test_arrays_of_numpys_strings():
+    words = [["red", "1"], ["blue", "2"], ["red", "2"]]
+    prepare = fn.TabularPreprocessor()
+    Z = prepare.fit_transform(np.array(words, np.dtypes.StringDType()))
+    assert np.array_equal(Z, fn.TabularPreprocessor().fit_transform(np.array(words, object)))
+    assert np.array_equal(prepare.transform(np.array(words)), Z)
+
+
+def test_outputs_have_names_of_their_own():
+    pl = pytest.importorskip("polars")
+    columns = {"a": list("bcdb"), "a_b": [1.0, 2, 3, 4], "a_b_2": [1.0, 2, None, 4], "a_b_2_missing": [1.0, 2, 3, 4]}
+    prepare = fn.TabularPreprocessor().fit(pd.DataFrame(columns))
+    expected = ["a_b", "a_c", "a_d", "a_b_3", "a_b_2", "a_b_2_missing", "a_b_2_missing_2"]
+    assert prepare.get_feature_names_out().tolist() == expected
+    prepare.set_output(transform="polars")
+    assert prepare.transform(pl.DataFrame(columns)).columns == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([-1.2e308, 1.2e308], [[-0.9487], [0.9487]]),
+        ([-1.7e308, 0, 0, 0, 0, 1.7e308], [[-0.9487], [0], [0], [0], [0], [0.9487]]),
+        ([0.0, 1e-310, 2e-310], [[-0.0045], [0], [0.0045]]),
+        ([-np.inf, np.inf], [[-3], [3]]),
+        ([1.0, 1.0, 1.0, np.inf], [[0], [0], [0], [3]]),
+        ([np.inf, np.nan], [[3, -0.9487], [0, 0.9487]]),
+        ([2.0, np.nan], [[0, -0.9487], [0, 0.9487]]),
+        ([np.inf, np.inf], None),
+        ([2.0, 2.0], None),
+    ],
+)
+def test_extreme_numbers(values, expected):
+    prepare = fn.TabularPreprocessor()
+    with warnings.catch_warnings(action="error"):
+        Z = prepare.fit_transform(np.array(values)[:, None])
+    if expected is None:
+        assert str(prepare.columns_[0]) == "x0: left out: constant"
+    else:
+        np.testing.assert_allclose(Z, expected, atol=1e-4)
+
+
+DURATIONS = [dt.timedelta(days=1.5), None, dt.timedelta(seconds=3.25), dt.timedelta(0), dt.timedelta(days=-400)]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda: pd.DataFrame({"a": pd.Series(DURATIONS)}),
+        lambda: pd.DataFrame({"a": pd.Series(DURATIONS, dtype=object)}),
+        lambda: pd.DataFrame({"a": pd.Series([value and np.timedelta64(value) for value in DURATIONS], dtype=object)}),
+        lambda: np.array(DURATIONS, "m8[ms]")[:, None],
+        lambda: pytest.importorskip("polars").DataFrame({"a": DURATIONS}),
+        lambda: pytest.importorskip("pyarrow").table({"a": DURATIONS}),
+    ],
+)
+def test_durations_are_numbers_of_seconds(of):
+    seconds = np.array([[129600], [np.nan], [3.25], [0], [-34560000]])
+    expected = fn.TabularPreprocessor().fit(seconds)
+    prepare = fn.TabularPreprocessor()
+    assert np.array_equal(prepare.fit_transform(of()), expected.transform(seconds))
+    assert prepare.columns_[0].description == expected.columns_[0].description
+
+
+def test_durations_where_dates_were():
+    prepare = fn.TabularPreprocessor().fit(pd.DataFrame({"a": pd.date_range("2024-01-01", periods=5)}))
+    with pytest.raises(ValueError, match="Column 'a' held dates or times in fit"):
+        prepare.transform(pd.DataFrame({"a": DURATIONS}))
