@@ -169,6 +169,36 @@ class TestFit:
         assert len(run(f"predict m {name}").splitlines()) == 41
 
 
+@pytest.fixture(params=["pandas", "polars"])
+def reader(request, monkeypatch):
+    """The library that reads files, alone."""
+    pytest.importorskip(request.param)
+    if request.param == "polars":
+        monkeypatch.setitem(sys.modules, "pandas", None)
+    return request.param
+
+
+@pytest.mark.usefixtures("reader")
+class TestCSV:
+    """What pandas and Polars make of the same file."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "y,a,b\n1,0.2,0.3,\n0,0.1,0.2,\n",
+            "y,a,b\n1,0.2,0.3,4\n0,0.1,0.2,5\n",
+            "y,a,b\n1,0.2,0.3\n0,0.1,0.2,5\n",
+            "y;a;b\n1;0,2;3,4\n0;1,2;3,4\n",
+            "y;a;b\n1;0;3\n0;1,2;3\n",
+        ],
+    )
+    def test_rows_with_more_fields_than_the_header_are_refused(self, text, folder):
+        (folder / "t.csv").write_text(text)
+        out = run("fit t.csv --target y -o m", 2)
+        assert out.count("\n") == 1
+        assert re.search("t.csv cannot be read as CSV: (line .|a row) has more fields than the header; expected .+ by ','", out)
+
+
 class TestPredict:
     @pytest.fixture(autouse=True)
     def model(self, table):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -60,7 +61,7 @@ def read_table(path: Path, text: Iterable[str] = ()) -> nw.DataFrame[Any]:
         except OSError as error:
             raise click.ClickException(f"{path} cannot be read: {error.strerror or one_line(error)}") from error
         except Exception as error:  # each library has its own errors for broken files
-            raise click.ClickException(f"{path} cannot be read as {format_}: {one_line(error)}") from error
+            raise click.ClickException(f"{path} cannot be read as {format_}: {_reason(error, format_)}") from error
         if not all(frame.shape):
             m, n = frame.shape
             raise click.ClickException(f"{path} is empty: it has {m} rows and {n} columns, expected one of each at least")
@@ -68,10 +69,23 @@ def read_table(path: Path, text: Iterable[str] = ()) -> nw.DataFrame[Any]:
     raise click.ClickException(f"{path}: no library that reads {format_} is installed: {INSTALL}")
 
 
+def _reason(error: Exception, format_: str) -> str:
+    """Why a file is broken, in the words of the library, or in plainer ones for rows that are longer than the header."""
+    found = re.search(r"fields in (line \d+)|more fields than", str(error))
+    if not found:
+        return one_line(error)
+    separator = "tabs" if format_ == "TSV" else "','"
+    return (
+        f"{found[1] or 'a row'} has more fields than the header; expected fields separated by {separator}, one for each name in "
+        "the header: leave no separator at the end of a row, and put quotes around text that holds one"
+    )
+
+
 def _pandas_csv(path: Path, text: tuple[str, ...], separator: str = ",") -> Any:
     import pandas as pd
 
-    frame = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(text, str), low_memory=False)
+    pd.read_csv(path, sep=separator, header=None, nrows=2)  # fails if the first row is longer than the header, which is cut below
+    frame = pd.read_csv(path, sep=separator, index_col=False, dtype=dict.fromkeys(text, str), low_memory=False)
     others = [name for name in frame.select_dtypes(exclude=["number", "bool"]).columns if name not in text]
     return frame.assign(**{name: _dates(frame[name]) for name in others})
 
