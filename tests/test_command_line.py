@@ -19,6 +19,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from fastnet import cli  # noqa: E402
 from fastnet.cli import _commands, _peers  # noqa: E402
+from fastnet.cli._files import NULLS, READERS  # noqa: E402
 from fastnet.tabular._choices import PRESETS  # noqa: E402
 
 
@@ -171,11 +172,9 @@ class TestFit:
 
 @pytest.fixture(params=["pandas", "polars"])
 def reader(request, monkeypatch):
-    """The library that reads files, alone."""
+    """The library that reads CSV files."""
     pytest.importorskip(request.param)
-    if request.param == "polars":
-        monkeypatch.setitem(sys.modules, "pandas", None)
-    return request.param
+    monkeypatch.setitem(READERS, "CSV", (READERS["CSV"][request.param == "polars"],))
 
 
 @pytest.mark.usefixtures("reader")
@@ -197,6 +196,30 @@ class TestCSV:
         out = run("fit t.csv --target y -o m", 2)
         assert out.count("\n") == 1
         assert re.search("t.csv cannot be read as CSV: (line .|a row) has more fields than the header; expected .+ by ','", out)
+
+    @pytest.mark.parametrize("word", NULLS)
+    def test_columns_of_numbers_dates_and_booleans_may_have_words_for_missing_values(self, word, folder):
+        rows = [f"{n},2024-01-{n + 1:02},{n % 3 == 0},{n % 2}" for n in range(30)]
+        (folder / "t.csv").write_text("\n".join(["a,b,c,y", *rows, f"{word},{word},{word},{word}"]))
+        out = run("fit t.csv --target y -o m --preset fast")
+        assert "30 rows, 1 more without a target left out, 3 columns; classification of y, 2 classes" in out
+        assert [column.kind for column in fn.load("m").columns_] == ["number", "moment", "sign"]
+        assert fn.load("m").classes_.tolist() == [0, 1]
+
+    def test_words_for_missing_values_are_classes_among_other_words(self, folder):
+        (folder / "t.csv").write_text("x,y\n" + "1,None\n2,Mild\n3,NA\n4,\n" * 10)
+        assert "30 rows, 10 more without a target left out, 1 column; classification of y, 3 classes" in run(
+            "fit t.csv --target y -o m --preset fast"
+        )
+        assert fn.load("m").classes_.tolist() == ["Mild", "NA", "None"]
+        (folder / "new.csv").write_text("x,y\n1,None\n1,None\n2,\n")
+        assert "2 rows with a target\nerror: " in run("evaluate m new.csv")
+
+    def test_booleans_with_missing_ones_are_booleans(self, folder):
+        (folder / "t.csv").write_text("x,y\n" + "1,true\n2,false\n3,\n" * 10)
+        assert "20 rows, 10 more without a target" in run("fit t.csv --target y -o m --preset fast")
+        assert fn.load("m").classes_.tolist() == [False, True]
+        assert "20 rows with a target\nerror: " in run("evaluate m t.csv")
 
 
 class TestPredict:

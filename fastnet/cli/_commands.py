@@ -180,7 +180,7 @@ def evaluate(model: Path, table: Path, target: str | None) -> None:
 
 def _of_file(model: Model, table: Path, target: str) -> tuple[np.ndarray, np.ndarray]:
     """The targets that a table has, and what the model predicts there."""
-    X, y = targets_of(model, read_table(table, text_columns(model, target)), table, target)
+    X, y = targets_of(model, read_table(table, text_columns(model, target), target), table, target)
     return y, _predicted(model, X, table)
 
 

@@ -69,7 +69,7 @@ def read_data(path: Path, target: str, task: str | None, metric: str | None) -> 
     click.ClickException
         The file holds no such table, or task and metric do not fit it.
     """
-    frame, y, without_target = _parted(read_table(path), path, target)
+    frame, y, without_target = _parted(read_table(path, target=target), path, target)
     refuse_target_alone(frame.columns, path, target)
     y, task = target_and_task(y, task, metric)
     return Data(frame, y, len(frame.columns), task, without_target)

@@ -22,6 +22,9 @@ COMPRESSIONS = (".gz", ".zip", ".xz")
 #: Ending -> format.
 FORMATS = {".csv": "CSV", ".tsv": "TSV", ".parquet": "Parquet", ".pq": "Parquet", ".feather": "Feather", ".arrow": "Feather"}
 
+#: What stands for a missing value in a CSV file, but in a target whose other values are words.
+NULLS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None")
+
 
 def format_of(path: Path) -> str:
     """The format of a table by its name; of a folder Parquet, in as many files as there are."""
@@ -36,7 +39,7 @@ def format_of(path: Path) -> str:
     return found
 
 
-def read_table(path: Path, text: Iterable[str] = ()) -> nw.DataFrame[Any]:
+def read_table(path: Path, text: Iterable[str] = (), target: str | None = None) -> nw.DataFrame[Any]:
     """The table in a file, of at least one row and one column.
 
     Parameters
@@ -44,6 +47,8 @@ def read_table(path: Path, text: Iterable[str] = ()) -> nw.DataFrame[Any]:
     path : Path
     text : iterable of str
         Columns of a CSV file that are text even where all of it looks like numbers.
+    target : str, optional
+        Column in which only an empty field of a CSV file is missing if the others are words.
 
     Raises
     ------
@@ -55,7 +60,7 @@ def read_table(path: Path, text: Iterable[str] = ()) -> nw.DataFrame[Any]:
         raise click.ClickException(f"{path} is empty: expected a table with at least one row and one column")
     for reader in READERS[format_]:
         try:
-            frame = nw.from_native(reader(path, text), eager_only=True)
+            frame = nw.from_native(reader(path, text, target), eager_only=True)
         except ImportError:
             continue
         except OSError as error:
@@ -81,60 +86,70 @@ def _reason(error: Exception, format_: str) -> str:
     )
 
 
-def _pandas_csv(path: Path, text: tuple[str, ...], separator: str = ",") -> Any:
+def _pandas_csv(path: Path, text: tuple[str, ...], target: str | None, separator: str = ",") -> Any:
     import pandas as pd
 
-    pd.read_csv(path, sep=separator, header=None, nrows=2)  # fails if the first row is longer than the header, which is cut below
-    frame = pd.read_csv(path, sep=separator, index_col=False, dtype=dict.fromkeys(text, str), low_memory=False)
+    read = partial(pd.read_csv, path, sep=separator, keep_default_na=False)
+    read(header=None, nrows=2)  # fails if the first row is longer than the header, which is cut below
+    frame = read(index_col=False, dtype=dict.fromkeys(text, str), na_values=NULLS, low_memory=False)
     others = [name for name in frame.select_dtypes(exclude=["number", "bool"]).columns if name not in text]
-    return frame.assign(**{name: _dates(frame[name]) for name in others})
+    frame = frame.assign(**{name: _typed(frame[name]) for name in others})
+    if target in frame and frame[target].hasnans and pd.api.types.infer_dtype(frame[target].dropna()) in ("string", "empty"):
+        frame[target] = read(usecols=[frame.columns.get_loc(target)], dtype=str, na_values=[""]).iloc[:, 0]
+    return frame
 
 
-def _dates(column: Any) -> Any:
-    """Text as dates where all of it is such, as ISO 8601 writes them."""
+def _typed(column: Any) -> Any:
+    """Text as dates where all of it is such, as ISO 8601 writes them; booleans as such where some are missing."""
     import pandas as pd
 
+    if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+        return column.astype("boolean")
     try:
         return pd.to_datetime(column, format="ISO8601", utc=True).dt.tz_localize(None) if column.notna().any() else column
     except (ValueError, TypeError):
         return column
 
 
-def _polars_csv(path: Path, text: tuple[str, ...], separator: str = ",") -> Any:
+def _polars_csv(path: Path, text: tuple[str, ...], target: str | None, separator: str = ",") -> Any:
     import polars as pl
 
     if path.suffix.lower() in (".zip", ".xz"):
         raise ImportError("Polars reads neither")
-    types = dict.fromkeys(text, pl.String)
-    return pl.read_csv(path, separator=separator, schema_overrides=types, try_parse_dates=True, infer_schema_length=None)
+    read = partial(pl.read_csv, path, separator=separator, infer_schema_length=None)
+    frame = read(schema_overrides=dict.fromkeys(text, pl.String), null_values=list(NULLS), try_parse_dates=True)
+    if target in frame.columns and frame[target].dtype == pl.String and frame[target].null_count():
+        words = read(schema_overrides={target: pl.String}, null_values=[""], columns=[target])
+        frame = frame.with_columns(words[target])
+    return frame
 
 
-def _pandas_parquet(path: Path, text: tuple[str, ...]) -> Any:
+def _pandas_parquet(path: Path, *_: Any) -> Any:
     import pandas as pd
 
     return pd.read_parquet(path)
 
 
-def _polars_parquet(path: Path, text: tuple[str, ...]) -> Any:
+def _polars_parquet(path: Path, *_: Any) -> Any:
     import polars as pl
 
     return pl.read_parquet(path)
 
 
-def _pandas_feather(path: Path, text: tuple[str, ...]) -> Any:
+def _pandas_feather(path: Path, *_: Any) -> Any:
     import pandas as pd
 
     return pd.read_feather(path)
 
 
-def _polars_feather(path: Path, text: tuple[str, ...]) -> Any:
+def _polars_feather(path: Path, *_: Any) -> Any:
     import polars as pl
 
     return pl.read_ipc(path)
 
 
 #: Format -> what reads it: the first whose libraries are installed.
-READERS: dict[str, tuple[Callable[[Path, tuple[str, ...]], Any], ...]] = {
+READERS: dict[str, tuple[Callable[[Path, tuple[str, ...], str | None], Any], ...]] = {
     "CSV": (_pandas_csv, _polars_csv),
     "TSV": (partial(_pandas_csv, separator="\t"), partial(_polars_csv, separator="\t")),
     "Parquet": (_pandas_parquet, _polars_parquet),
