@@ -221,6 +221,14 @@ class TestCSV:
         assert fn.load("m").classes_.tolist() == [False, True]
         assert "20 rows with a target\nerror: " in run("evaluate m t.csv")
 
+    def test_booleans_stay_such_beside_fields_that_are_none(self, folder):
+        (folder / "t.csv").write_text("b,x,y\n" + "True,1,p\nFalse,2,q\n" * 20)
+        run("fit t.csv --target y -o m --preset fast")
+        for number, third in enumerate(("", "maybe")):
+            (folder / f"{number}.csv").write_text(f"x,b\n1,TRUE\n2,false\n1,{third}\n")
+        assert run("predict m 1.csv --proba") == run("predict m 0.csv --proba")
+        assert run("predict m 1.csv").split()[:3] == ["y", "p", "q"]
+
 
 class TestPredict:
     @pytest.fixture(autouse=True)

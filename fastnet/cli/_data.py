@@ -143,7 +143,7 @@ def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
 
 def text_columns(model: Model, *targets: str) -> list[str]:
     """Columns whose categories are text, the targets among them."""
-    found = model.preprocessor_._text_columns()
+    found = model.preprocessor_._category_columns(str)
     if isinstance(model, TabularClassifier) and model.classes_.dtype.kind in "OU":
         found += targets
     return found
@@ -168,6 +168,8 @@ def target_column(model: Model, wanted: str | None) -> str:
 def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
     """The columns that a model was trained on, in their order, as a frame of the library that read it.
 
+    Text in a column that held booleans becomes booleans where it is such, and is missing elsewhere.
+
     Raises
     ------
     click.ClickException
@@ -181,7 +183,15 @@ def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
         plural = "s" if len(missing) > 1 else ""
         hint = did_you_mean(missing[0], frame.columns)
         raise click.ClickException(f"{path} lacks the column{plural} {listed(missing)} that the model was trained on{hint}")
-    return frame[list(names)].to_native()
+    booleans = set(names) & set(model.preprocessor_._category_columns(bool)) - set(model.preprocessor_._category_columns(str))
+    text = [name for name in booleans if frame[name].dtype == nw.String]
+    return frame.with_columns(*map(_as_boolean, text))[list(names)].to_native()
+
+
+def _as_boolean(name: str) -> nw.Expr:
+    """A column of text as booleans, missing where it is something else."""
+    text = nw.col(name).str.to_lowercase()
+    return nw.when(text.is_in(["true", "false"])).then(text == "true").alias(name)
 
 
 def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path, target: str) -> tuple[nw.DataFrame[Any], Any]:
