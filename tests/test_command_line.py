@@ -229,6 +229,15 @@ class TestCSV:
         assert run("predict m 1.csv --proba") == run("predict m 0.csv --proba")
         assert run("predict m 1.csv").split()[:3] == ["y", "p", "q"]
 
+    @pytest.mark.parametrize("numbers", ["1", "-2", "1.5", ""])
+    def test_integers_of_more_than_64_bits_are_numbers(self, numbers, folder):
+        (folder / "t.csv").write_text("x,y\n" + f"{10**25},10\n{2**63},1\n{numbers},2\n" * 10)
+        run("fit t.csv --target y -o m --preset fast")
+        assert fn.load("m").columns_[0].kind == "number"
+        (folder / "big.csv").write_text("x,y\n" + "".join(f"{n},{10**25 + n % 3 * 10**24}\n" for n in range(30)))
+        assert "regression of y" in run("fit big.csv --target y -o m --preset fast")
+        assert "RMSE" in run("evaluate m big.csv")
+
 
 class TestPredict:
     @pytest.fixture(autouse=True)
@@ -357,7 +366,7 @@ _FIT = "--target y -o new"
         (f"fit table.xls {_FIT}", "in no known format: expected a name that ends in .csv"),
         ("fit houses.csv --target price -o absent/new", "absent/new cannot be written: No such file or directory"),
         ("fit houses.csv --target price -o .", "is a folder: give the name of a file"),
-        ("fit houses.csv --target price --metric accuracy -o new", "holds fractions: classification needs classes"),
+        ("fit houses.csv --target price --metric accuracy -o new", "fractions or integers above 64 bits: classification needs"),
         ("fit houses.csv --target dear --metric rmse -o new", "regression needs numbers"),
         ("fit houses.csv --target price --metric rmse --task classification -o new", "leave one of them out"),
         ("fit houses.csv --target sold -o new", "holds dates or times"),

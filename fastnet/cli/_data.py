@@ -131,13 +131,14 @@ def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
     values = y.to_numpy()
     if not np.isfinite(values).all():
         raise click.ClickException(f"the target {y.name!r} holds infinite values: leave these rows out")
-    whole = bool((values == np.round(values)).all())
+    whole = bool(((values == np.round(values)) & (np.abs(values) < 2.0**63)).all())
     if task is None:
         task = "classification" if whole and len(np.unique(values)) <= _MOST_CLASSES else "regression"
     if task == "regression":
         return y.cast(nw.Float64), task
     if not whole:
-        raise click.ClickException(f"the target {y.name!r} holds fractions: classification needs classes; try --task regression")
+        got = f"the target {y.name!r} holds fractions or integers above 64 bits"
+        raise click.ClickException(f"{got}: classification needs classes; try --task regression")
     return y.cast(nw.Int64), task
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import narwhals.stable.v2 as nw
+import narwhals.stable.v2.selectors as selectors
 
 from fastnet._atomic import replacing
 from fastnet.cli import INSTALL
@@ -70,7 +71,7 @@ def read_table(path: Path, text: Iterable[str] = (), target: str | None = None) 
         if not all(frame.shape):
             m, n = frame.shape
             raise click.ClickException(f"{path} is empty: it has {m} rows and {n} columns, expected one of each at least")
-        return frame
+        return frame.with_columns(selectors.by_dtype(nw.Int128, nw.UInt128).cast(nw.Float64))  # NumPy has no such integers
     raise click.ClickException(f"{path}: no library that reads {format_} is installed: {INSTALL}")
 
 
@@ -100,11 +101,18 @@ def _pandas_csv(path: Path, text: tuple[str, ...], target: str | None, separator
 
 
 def _typed(column: Any) -> Any:
-    """Text as dates where all of it is such, as ISO 8601 writes them; booleans as such where some are missing."""
+    """Text as dates where all of it is such, as ISO 8601 writes them.
+
+    Booleans with missing ones and integers above 64 bits, which pandas leaves as objects or text, get a type of their own.
+    """
     import pandas as pd
 
     if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
         return column.astype("boolean")
+    try:
+        return pd.to_numeric(column.mask(column.isin(NULLS))).astype("float64")
+    except ValueError:
+        pass
     try:
         return pd.to_datetime(column, format="ISO8601", utc=True).dt.tz_localize(None) if column.notna().any() else column
     except (ValueError, TypeError):
