@@ -366,6 +366,9 @@ _FIT = "--target y -o new"
         (f"fit table.xls {_FIT}", "in no known format: expected a name that ends in .csv"),
         ("fit houses.csv --target price -o absent/new", "absent/new cannot be written: No such file or directory"),
         ("fit houses.csv --target price -o .", "is a folder: give the name of a file"),
+        ("fit houses.csv --target price -o ./houses.csv", "houses.csv is a file to read: give the output another name"),
+        ("predict model houses.csv -o houses.csv", "houses.csv is a file to read: give the output another name"),
+        ("predict model.csv houses.csv -o model.csv", "model.csv is a file to read: give the output another name"),
         ("fit houses.csv --target price --metric accuracy -o new", "fractions or integers above 64 bits: classification needs"),
         ("fit houses.csv --target dear --metric rmse -o new", "regression needs numbers"),
         ("fit houses.csv --target price --metric rmse --task classification -o new", "leave one of them out"),
@@ -390,11 +393,12 @@ def test_bad_input_is_one_line_and_status_2(line, message, table, models, folder
     for name, text in BAD_FILES.items():
         (folder / name).write_text(text)
     shutil.copytree(models, folder, dirs_exist_ok=True)
-    before = sorted(path.name for path in folder.iterdir())
+    shutil.copy("model", "model.csv")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     out = run(line, status=2)
     assert message in out.splitlines()[-1]
     assert out.splitlines()[-1].startswith("fastnet: ")
-    assert sorted(path.name for path in folder.iterdir()) == before
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_training(table, monkeypatch):

@@ -77,7 +77,7 @@ def _training_options(command: Any) -> Any:
 @click.option("-o", "--output", type=_NEW, required=True, metavar="FILE", help="Model to write, usually .safetensors.")
 def fit(output: Path, table: Path, target: str, task: str | None, **options: Any) -> None:
     """Train a model on a TABLE and write it to a file."""
-    check_writable(output)
+    check_writable(output, table)
     data = (read_folder if is_read_in_pieces(table) else read_data)(table, target, task, options["metric"])
     click.echo(data.describe(table))
     start = time.perf_counter()
@@ -125,7 +125,7 @@ def predict(model: Path, table: Path, output: Path | None, proba: bool) -> None:
     """Predict the rows of a TABLE with the MODEL of a file."""
     if output is not None:
         check_written_format(output)
-        check_writable(output)
+        check_writable(output, model, table)
     estimator = _model(model)
     if proba and isinstance(estimator, TabularRegressor):
         raise click.ClickException(f"{model} predicts values, which have no probabilities: leave --proba out")

@@ -165,16 +165,24 @@ READERS: dict[str, tuple[Callable[[Path, tuple[str, ...], str | None], Any], ...
 }
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *read: Path) -> None:
     """Refuse a file that could not be written, before any work is done for it.
+
+    Parameters
+    ----------
+    path : Path
+    *read : Path
+        What is read.
 
     Raises
     ------
     click.ClickException
-        It is a folder, or no file can be made beside it.
+        It is a folder, or one of those that are read, or no file can be made beside it.
     """
     if path.is_dir():
         raise click.ClickException(f"{path} is a folder: give the name of a file to write")
+    if path.exists() and any(path.samefile(other) for other in read):
+        raise click.ClickException(f"{path} is a file to read: give the output another name")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
