@@ -316,6 +316,18 @@ class TestCompare:
         names = ["fastnet, fast", "HistGradientBoosting", "scikit-learn's MLP"]
         assert [line.startswith(name) for line, name in zip(lines[1:], names, strict=True)] == [True] * 3
 
+    def test_durations(self):
+        pytest.importorskip("pyarrow")
+        houses(40).assign(sold=lambda frame: frame["sold"] - frame["sold"].min()).to_parquet("t.parquet")
+        assert "failed" not in run("compare t.parquet --target price --preset fast --threads 1")
+
+    def test_what_other_libraries_warn_of_is_not_shown(self):
+        frame = houses(40).assign(rooms=np.nan)
+        frame.loc[2, "rooms"] = 1  # held out
+        frame.to_csv("t.csv", index=False)
+        out = run("compare t.csv --target price --preset fast --threads 1 --held-out 0.5")
+        assert "scikit-learn's MLP  " in out and "warning" not in out
+
     def test_a_library_that_fails_does_not_end_it(self, table, monkeypatch):
         def fail(*arguments):
             raise RuntimeError("no\nluck")

@@ -237,8 +237,8 @@ def compare(table: Path, target: str, task: str | None, held_out: float, **optio
         try:
             with threadpool_limits(options["threads"]), warnings.catch_warnings(action="ignore"):
                 model = fit()
-            fitted = time.perf_counter()
-            scores = _scores_of(model, y_test, _outputs(model, X_test))
+                fitted = time.perf_counter()
+                scores = _scores_of(model, y_test, _outputs(model, X_test))
             rows[name] = {**scores, "fit s": fitted - start, "predict s": time.perf_counter() - fitted}
         except Exception as error:  # another library may fail in its own way: the others are compared all the same
             click.echo(f"{name} failed: {one_line(error)}", err=True)
