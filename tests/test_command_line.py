@@ -356,6 +356,7 @@ BAD_FILES = {
     "alone.csv": "y\n1\n2\n",
     "words.csv": "area,rooms,plot,sold,dear\nlarge,1,1,2024-01-01,no\n",
     "constant.csv": "x,y\n1,1\n2,1\n",
+    "late.csv": "area,rooms,plot,sold,dear\n9,1,1,2024-01-01,no\n9,1,1,soon,no\n",
     "broken.parquet": "nothing",
     "table.xls": "nothing",
 }
@@ -373,7 +374,7 @@ _FIT = "--target y -o new"
         (f"fit head.csv {_FIT}", "head.csv is empty: it has 0 rows and 2 columns"),
         (f"fit holes.csv {_FIT}", "all 2 values of 'y' in holes.csv are missing"),
         (f"fit alone.csv {_FIT}", "no column but the target 'y'"),
-        (f"fit constant.csv {_FIT}", "at least two classes"),
+        (f"fit constant.csv {_FIT}", "the target 'y' holds one class, 1: classification needs at least two"),
         (f"fit broken.parquet {_FIT}", "broken.parquet cannot be read"),
         (f"fit table.xls {_FIT}", "in no known format: expected a name that ends in .csv"),
         ("fit houses.csv --target price -o absent/new", "absent/new cannot be written: No such file or directory"),
@@ -392,13 +393,15 @@ _FIT = "--target y -o new"
         ("predict model head.csv", "head.csv is empty"),
         ("predict model constant.csv", "lacks the columns 'area', 'rooms', 'plot', 'sold', 'dear'"),
         ("predict model words.csv", "Column 'area' held numbers in fit"),
+        ("predict model late.csv", "Column 'sold' held dates or times in fit; now it holds something else: text such as 'soon'."),
         ("predict model houses.csv --proba", "leave --proba out"),
         ("predict model houses.csv -o new.xls", "predictions are written as .csv or .parquet"),
         ("predict model houses.csv -o absent/new.csv", "cannot be written"),
         ("evaluate model words.csv", "words.csv has no column 'price'"),
         ("evaluate array houses.csv", "the model's target has no name: say with --target which column"),
         ("compare houses.csv --target prices", "did you mean 'price'?"),
-        ("train houses.csv", "No such command 'train'"),
+        ("train houses.csv", "fastnet has no command 'train'; it has 'fit', 'predict', 'evaluate', 'compare'"),
+        ("fot houses.csv", "fastnet has no command 'fot'; did you mean 'fit'?"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(line, message, table, models, folder):
@@ -411,6 +414,13 @@ def test_bad_input_is_one_line_and_status_2(line, message, table, models, folder
     assert message in out.splitlines()[-1]
     assert out.splitlines()[-1].startswith("fastnet: ")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_warning_is_one_line(folder):
+    (folder / "t.csv").write_text("x,y\n" + "".join(f"{n},c{n}\n" for n in range(30)))
+    lines = run("fit t.csv --target y -o m --preset fast").splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith("fastnet: warning: The number of unique classes is greater than 50%")
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_training(table, monkeypatch):

@@ -88,7 +88,11 @@ def target_and_task(y: nw.Series[Any], task: str | None, metric: str | None) -> 
             if task not in (None, name):
                 raise click.ClickException(f"metric {metric!r} is of a {name}, but --task says {task}: leave one of them out")
             task = name
-    return _target(y, task)
+    y, task = _target(y, task)
+    if task == "classification" and y.n_unique() == 1:
+        got = f"the target {y.name!r} holds one class, {y[:1].to_list()[0]!r}"
+        raise click.ClickException(f"{got}: classification needs at least two")
+    return y, task
 
 
 def _parted(frame: nw.DataFrame[Any], path: Path, target: str) -> tuple[nw.DataFrame[Any], nw.Series[Any], int]:

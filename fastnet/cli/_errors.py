@@ -28,6 +28,12 @@ class OneLine(click.Group):
             click.echo("fastnet: interrupted", err=True)
             sys.exit(130)
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that the first argument names."""
+        if args[0] not in self.commands:
+            raise click.UsageError(f"fastnet has no command {args[0]!r}{did_you_mean(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"fastnet: warning: {one_line(message)}", err=True)
