@@ -111,7 +111,7 @@ def _typed(column: Any) -> Any:
         return column.astype("boolean")
     try:
         return pd.to_numeric(column.mask(column.isin(NULLS))).astype("float64")
-    except ValueError:
+    except (ValueError, TypeError):
         pass
     try:
         return pd.to_datetime(column, format="ISO8601", utc=True).dt.tz_localize(None) if column.notna().any() else column
