@@ -156,7 +156,7 @@ def _train(net: fn.Network, options: argparse.Namespace, X: np.ndarray, y: np.nd
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, with `arguments` instead of those of the process; commands on tables are those of ``fastnet``."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in cli.COMMANDS:
+    if arguments and not arguments[0].startswith("-"):
         cli.main(arguments)
         return
     options = _options(arguments)

@@ -19,6 +19,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from fastnet import cli  # noqa: E402
 from fastnet.cli import _commands, _peers  # noqa: E402
+from fastnet.cli._files import NULLS, READERS  # noqa: E402
 from fastnet.tabular._choices import PRESETS  # noqa: E402
 
 
@@ -169,6 +170,75 @@ class TestFit:
         assert len(run(f"predict m {name}").splitlines()) == 41
 
 
+@pytest.fixture(params=["pandas", "polars"])
+def reader(request, monkeypatch):
+    """The library that reads CSV files."""
+    pytest.importorskip(request.param)
+    monkeypatch.setitem(READERS, "CSV", (READERS["CSV"][request.param == "polars"],))
+
+
+@pytest.mark.usefixtures("reader")
+class TestCSV:
+    """What pandas and Polars make of the same file."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "y,a,b\n1,0.2,0.3,\n0,0.1,0.2,\n",
+            "y,a,b\n1,0.2,0.3,4\n0,0.1,0.2,5\n",
+            "y,a,b\n1,0.2,0.3\n0,0.1,0.2,5\n",
+            "y;a;b\n1;0,2;3,4\n0;1,2;3,4\n",
+            "y;a;b\n1;0;3\n0;1,2;3\n",
+        ],
+    )
+    def test_rows_with_more_fields_than_the_header_are_refused(self, text, folder):
+        (folder / "t.csv").write_text(text)
+        out = run("fit t.csv --target y -o m", 2)
+        assert out.count("\n") == 1
+        assert re.search("t.csv cannot be read as CSV: (line .|a row) has more fields than the header; expected .+ by ','", out)
+
+    @pytest.mark.parametrize("word", NULLS)
+    def test_columns_of_numbers_dates_and_booleans_may_have_words_for_missing_values(self, word, folder):
+        rows = [f"{n},2024-01-{n + 1:02},{n % 3 == 0},{n % 2}" for n in range(30)]
+        (folder / "t.csv").write_text("\n".join(["a,b,c,y", *rows, f"{word},{word},{word},{word}"]))
+        out = run("fit t.csv --target y -o m --preset fast")
+        assert "30 rows, 1 more without a target left out, 3 columns; classification of y, 2 classes" in out
+        assert [column.kind for column in fn.load("m").columns_] == ["number", "moment", "sign"]
+        assert fn.load("m").classes_.tolist() == [0, 1]
+
+    def test_words_for_missing_values_are_classes_among_other_words(self, folder):
+        (folder / "t.csv").write_text("x,y\n" + "1,None\n2,Mild\n3,NA\n4,\n" * 10)
+        assert "30 rows, 10 more without a target left out, 1 column; classification of y, 3 classes" in run(
+            "fit t.csv --target y -o m --preset fast"
+        )
+        assert fn.load("m").classes_.tolist() == ["Mild", "NA", "None"]
+        (folder / "new.csv").write_text("x,y\n1,None\n1,None\n2,\n")
+        assert "2 rows with a target\nerror: " in run("evaluate m new.csv")
+
+    def test_booleans_with_missing_ones_are_booleans(self, folder):
+        (folder / "t.csv").write_text("x,y\n" + "1,true\n2,false\n3,\n" * 10)
+        assert "20 rows, 10 more without a target" in run("fit t.csv --target y -o m --preset fast")
+        assert fn.load("m").classes_.tolist() == [False, True]
+        assert "20 rows with a target\nerror: " in run("evaluate m t.csv")
+
+    def test_booleans_stay_such_beside_fields_that_are_none(self, folder):
+        (folder / "t.csv").write_text("b,x,y\n" + "True,1,p\nFalse,2,q\n" * 20)
+        run("fit t.csv --target y -o m --preset fast")
+        for number, third in enumerate(("", "maybe")):
+            (folder / f"{number}.csv").write_text(f"x,b\n1,TRUE\n2,false\n1,{third}\n")
+        assert run("predict m 1.csv --proba") == run("predict m 0.csv --proba")
+        assert run("predict m 1.csv").split()[:3] == ["y", "p", "q"]
+
+    @pytest.mark.parametrize("numbers", ["1", "-2", "1.5", ""])
+    def test_integers_of_more_than_64_bits_are_numbers(self, numbers, folder):
+        (folder / "t.csv").write_text("x,y\n" + f"{10**25},10\n{2**63},1\n{numbers},2\n" * 10)
+        run("fit t.csv --target y -o m --preset fast")
+        assert fn.load("m").columns_[0].kind == "number"
+        (folder / "big.csv").write_text("x,y\n" + "".join(f"{n},{10**25 + n % 3 * 10**24}\n" for n in range(30)))
+        assert "regression of y" in run("fit big.csv --target y -o m --preset fast")
+        assert "RMSE" in run("evaluate m big.csv")
+
+
 class TestPredict:
     @pytest.fixture(autouse=True)
     def model(self, table):
@@ -246,6 +316,18 @@ class TestCompare:
         names = ["fastnet, fast", "HistGradientBoosting", "scikit-learn's MLP"]
         assert [line.startswith(name) for line, name in zip(lines[1:], names, strict=True)] == [True] * 3
 
+    def test_durations(self):
+        pytest.importorskip("pyarrow")
+        houses(40).assign(sold=lambda frame: frame["sold"] - frame["sold"].min()).to_parquet("t.parquet")
+        assert "failed" not in run("compare t.parquet --target price --preset fast --threads 1")
+
+    def test_what_other_libraries_warn_of_is_not_shown(self):
+        frame = houses(40).assign(rooms=np.nan)
+        frame.loc[2, "rooms"] = 1  # held out
+        frame.to_csv("t.csv", index=False)
+        out = run("compare t.csv --target price --preset fast --threads 1 --held-out 0.5")
+        assert "scikit-learn's MLP  " in out and "warning" not in out
+
     def test_a_library_that_fails_does_not_end_it(self, table, monkeypatch):
         def fail(*arguments):
             raise RuntimeError("no\nluck")
@@ -274,6 +356,7 @@ BAD_FILES = {
     "alone.csv": "y\n1\n2\n",
     "words.csv": "area,rooms,plot,sold,dear\nlarge,1,1,2024-01-01,no\n",
     "constant.csv": "x,y\n1,1\n2,1\n",
+    "late.csv": "area,rooms,plot,sold,dear\n9,1,1,2024-01-01,no\n9,1,1,soon,no\n",
     "broken.parquet": "nothing",
     "table.xls": "nothing",
 }
@@ -291,12 +374,15 @@ _FIT = "--target y -o new"
         (f"fit head.csv {_FIT}", "head.csv is empty: it has 0 rows and 2 columns"),
         (f"fit holes.csv {_FIT}", "all 2 values of 'y' in holes.csv are missing"),
         (f"fit alone.csv {_FIT}", "no column but the target 'y'"),
-        (f"fit constant.csv {_FIT}", "at least two classes"),
+        (f"fit constant.csv {_FIT}", "the target 'y' holds one class, 1: classification needs at least two"),
         (f"fit broken.parquet {_FIT}", "broken.parquet cannot be read"),
         (f"fit table.xls {_FIT}", "in no known format: expected a name that ends in .csv"),
         ("fit houses.csv --target price -o absent/new", "absent/new cannot be written: No such file or directory"),
         ("fit houses.csv --target price -o .", "is a folder: give the name of a file"),
-        ("fit houses.csv --target price --metric accuracy -o new", "holds fractions: classification needs classes"),
+        ("fit houses.csv --target price -o ./houses.csv", "houses.csv is a file to read: give the output another name"),
+        ("predict model houses.csv -o houses.csv", "houses.csv is a file to read: give the output another name"),
+        ("predict model.csv houses.csv -o model.csv", "model.csv is a file to read: give the output another name"),
+        ("fit houses.csv --target price --metric accuracy -o new", "fractions or integers above 64 bits: classification needs"),
         ("fit houses.csv --target dear --metric rmse -o new", "regression needs numbers"),
         ("fit houses.csv --target price --metric rmse --task classification -o new", "leave one of them out"),
         ("fit houses.csv --target sold -o new", "holds dates or times"),
@@ -307,24 +393,34 @@ _FIT = "--target y -o new"
         ("predict model head.csv", "head.csv is empty"),
         ("predict model constant.csv", "lacks the columns 'area', 'rooms', 'plot', 'sold', 'dear'"),
         ("predict model words.csv", "Column 'area' held numbers in fit"),
+        ("predict model late.csv", "Column 'sold' held dates or times in fit; now it holds something else: text such as 'soon'."),
         ("predict model houses.csv --proba", "leave --proba out"),
         ("predict model houses.csv -o new.xls", "predictions are written as .csv or .parquet"),
         ("predict model houses.csv -o absent/new.csv", "cannot be written"),
         ("evaluate model words.csv", "words.csv has no column 'price'"),
         ("evaluate array houses.csv", "the model's target has no name: say with --target which column"),
         ("compare houses.csv --target prices", "did you mean 'price'?"),
-        ("train houses.csv", "No such command 'train'"),
+        ("train houses.csv", "fastnet has no command 'train'; it has 'fit', 'predict', 'evaluate', 'compare'"),
+        ("fot houses.csv", "fastnet has no command 'fot'; did you mean 'fit'?"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(line, message, table, models, folder):
     for name, text in BAD_FILES.items():
         (folder / name).write_text(text)
     shutil.copytree(models, folder, dirs_exist_ok=True)
-    before = sorted(path.name for path in folder.iterdir())
+    shutil.copy("model", "model.csv")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     out = run(line, status=2)
     assert message in out.splitlines()[-1]
     assert out.splitlines()[-1].startswith("fastnet: ")
-    assert sorted(path.name for path in folder.iterdir()) == before
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_warning_is_one_line(folder):
+    (folder / "t.csv").write_text("x,y\n" + "".join(f"{n},c{n}\n" for n in range(30)))
+    lines = run("fit t.csv --target y -o m --preset fast").splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith("fastnet: warning: The number of unique classes is greater than 50%")
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_training(table, monkeypatch):

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 
 INSTALL = "pip install 'fastnet-cpu[cli]'"
 
-#: What ``fastnet`` can do.
-COMMANDS = ("fit", "predict", "evaluate", "compare")
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, with `arguments` instead of those of the process."""

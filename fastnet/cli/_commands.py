@@ -77,7 +77,7 @@ def _training_options(command: Any) -> Any:
 @click.option("-o", "--output", type=_NEW, required=True, metavar="FILE", help="Model to write, usually .safetensors.")
 def fit(output: Path, table: Path, target: str, task: str | None, **options: Any) -> None:
     """Train a model on a TABLE and write it to a file."""
-    check_writable(output)
+    check_writable(output, table)
     data = (read_folder if is_read_in_pieces(table) else read_data)(table, target, task, options["metric"])
     click.echo(data.describe(table))
     start = time.perf_counter()
@@ -125,7 +125,7 @@ def predict(model: Path, table: Path, output: Path | None, proba: bool) -> None:
     """Predict the rows of a TABLE with the MODEL of a file."""
     if output is not None:
         check_written_format(output)
-        check_writable(output)
+        check_writable(output, model, table)
     estimator = _model(model)
     if proba and isinstance(estimator, TabularRegressor):
         raise click.ClickException(f"{model} predicts values, which have no probabilities: leave --proba out")
@@ -180,7 +180,7 @@ def evaluate(model: Path, table: Path, target: str | None) -> None:
 
 def _of_file(model: Model, table: Path, target: str) -> tuple[np.ndarray, np.ndarray]:
     """The targets that a table has, and what the model predicts there."""
-    X, y = targets_of(model, read_table(table, text_columns(model, target)), table, target)
+    X, y = targets_of(model, read_table(table, text_columns(model, target), target), table, target)
     return y, _predicted(model, X, table)
 
 
@@ -237,8 +237,8 @@ def compare(table: Path, target: str, task: str | None, held_out: float, **optio
         try:
             with threadpool_limits(options["threads"]), warnings.catch_warnings(action="ignore"):
                 model = fit()
-            fitted = time.perf_counter()
-            scores = _scores_of(model, y_test, _outputs(model, X_test))
+                fitted = time.perf_counter()
+                scores = _scores_of(model, y_test, _outputs(model, X_test))
             rows[name] = {**scores, "fit s": fitted - start, "predict s": time.perf_counter() - fitted}
         except Exception as error:  # another library may fail in its own way: the others are compared all the same
             click.echo(f"{name} failed: {one_line(error)}", err=True)

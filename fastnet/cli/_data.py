@@ -69,7 +69,7 @@ def read_data(path: Path, target: str, task: str | None, metric: str | None) -> 
     click.ClickException
         The file holds no such table, or task and metric do not fit it.
     """
-    frame, y, without_target = _parted(read_table(path), path, target)
+    frame, y, without_target = _parted(read_table(path, target=target), path, target)
     refuse_target_alone(frame.columns, path, target)
     y, task = target_and_task(y, task, metric)
     return Data(frame, y, len(frame.columns), task, without_target)
@@ -88,7 +88,11 @@ def target_and_task(y: nw.Series[Any], task: str | None, metric: str | None) -> 
             if task not in (None, name):
                 raise click.ClickException(f"metric {metric!r} is of a {name}, but --task says {task}: leave one of them out")
             task = name
-    return _target(y, task)
+    y, task = _target(y, task)
+    if task == "classification" and y.n_unique() == 1:
+        got = f"the target {y.name!r} holds one class, {y[:1].to_list()[0]!r}"
+        raise click.ClickException(f"{got}: classification needs at least two")
+    return y, task
 
 
 def _parted(frame: nw.DataFrame[Any], path: Path, target: str) -> tuple[nw.DataFrame[Any], nw.Series[Any], int]:
@@ -131,19 +135,20 @@ def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
     values = y.to_numpy()
     if not np.isfinite(values).all():
         raise click.ClickException(f"the target {y.name!r} holds infinite values: leave these rows out")
-    whole = bool((values == np.round(values)).all())
+    whole = bool(((values == np.round(values)) & (np.abs(values) < 2.0**63)).all())
     if task is None:
         task = "classification" if whole and len(np.unique(values)) <= _MOST_CLASSES else "regression"
     if task == "regression":
         return y.cast(nw.Float64), task
     if not whole:
-        raise click.ClickException(f"the target {y.name!r} holds fractions: classification needs classes; try --task regression")
+        got = f"the target {y.name!r} holds fractions or integers above 64 bits"
+        raise click.ClickException(f"{got}: classification needs classes; try --task regression")
     return y.cast(nw.Int64), task
 
 
 def text_columns(model: Model, *targets: str) -> list[str]:
     """Columns whose categories are text, the targets among them."""
-    found = model.preprocessor_._text_columns()
+    found = model.preprocessor_._category_columns(str)
     if isinstance(model, TabularClassifier) and model.classes_.dtype.kind in "OU":
         found += targets
     return found
@@ -168,6 +173,8 @@ def target_column(model: Model, wanted: str | None) -> str:
 def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
     """The columns that a model was trained on, in their order, as a frame of the library that read it.
 
+    Text in a column that held booleans becomes booleans where it is such, and is missing elsewhere.
+
     Raises
     ------
     click.ClickException
@@ -181,7 +188,15 @@ def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
         plural = "s" if len(missing) > 1 else ""
         hint = did_you_mean(missing[0], frame.columns)
         raise click.ClickException(f"{path} lacks the column{plural} {listed(missing)} that the model was trained on{hint}")
-    return frame[list(names)].to_native()
+    booleans = set(names) & set(model.preprocessor_._category_columns(bool)) - set(model.preprocessor_._category_columns(str))
+    text = [name for name in booleans if frame[name].dtype == nw.String]
+    return frame.with_columns(*map(_as_boolean, text))[list(names)].to_native()
+
+
+def _as_boolean(name: str) -> nw.Expr:
+    """A column of text as booleans, missing where it is something else."""
+    text = nw.col(name).str.to_lowercase()
+    return nw.when(text.is_in(["true", "false"])).then(text == "true").alias(name)
 
 
 def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path, target: str) -> tuple[nw.DataFrame[Any], Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -12,18 +13,30 @@ import click
 
 
 class OneLine(click.Group):
-    """A group of commands that says in one line what was wrong with its input."""
+    """A group of commands that says in one line what was wrong with its input, and each warning."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command, and end the process."""
         try:
-            sys.exit(super().main(*args, **{**extra, "standalone_mode": False}))
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                sys.exit(super().main(*args, **{**extra, "standalone_mode": False}))
         except click.ClickException as error:
             click.echo(f"fastnet: {one_line(error.format_message())}", err=True)
             sys.exit(2)
         except click.Abort:
             click.echo("fastnet: interrupted", err=True)
             sys.exit(130)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that the first argument names."""
+        if args[0] not in self.commands:
+            raise click.UsageError(f"fastnet has no command {args[0]!r}{did_you_mean(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"fastnet: warning: {one_line(message)}", err=True)
 
 
 def one_line(text: object) -> str:

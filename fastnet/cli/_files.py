@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 import narwhals.stable.v2 as nw
+import narwhals.stable.v2.selectors as selectors
 
 from fastnet._atomic import replacing
 from fastnet.cli import INSTALL
@@ -20,6 +22,9 @@ from fastnet.cli._errors import one_line
 COMPRESSIONS = (".gz", ".zip", ".xz")
 #: Ending -> format.
 FORMATS = {".csv": "CSV", ".tsv": "TSV", ".parquet": "Parquet", ".pq": "Parquet", ".feather": "Feather", ".arrow": "Feather"}
+
+#: What stands for a missing value in a CSV file, but in a target whose other values are words.
+NULLS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None")
 
 
 def format_of(path: Path) -> str:
@@ -35,7 +40,7 @@ def format_of(path: Path) -> str:
     return found
 
 
-def read_table(path: Path, text: Iterable[str] = ()) -> nw.DataFrame[Any]:
+def read_table(path: Path, text: Iterable[str] = (), target: str | None = None) -> nw.DataFrame[Any]:
     """The table in a file, of at least one row and one column.
 
     Parameters
@@ -43,6 +48,8 @@ def read_table(path: Path, text: Iterable[str] = ()) -> nw.DataFrame[Any]:
     path : Path
     text : iterable of str
         Columns of a CSV file that are text even where all of it looks like numbers.
+    target : str, optional
+        Column in which only an empty field of a CSV file is missing if the others are words.
 
     Raises
     ------
@@ -54,73 +61,103 @@ def read_table(path: Path, text: Iterable[str] = ()) -> nw.DataFrame[Any]:
         raise click.ClickException(f"{path} is empty: expected a table with at least one row and one column")
     for reader in READERS[format_]:
         try:
-            frame = nw.from_native(reader(path, text), eager_only=True)
+            frame = nw.from_native(reader(path, text, target), eager_only=True)
         except ImportError:
             continue
         except OSError as error:
             raise click.ClickException(f"{path} cannot be read: {error.strerror or one_line(error)}") from error
         except Exception as error:  # each library has its own errors for broken files
-            raise click.ClickException(f"{path} cannot be read as {format_}: {one_line(error)}") from error
+            raise click.ClickException(f"{path} cannot be read as {format_}: {_reason(error, format_)}") from error
         if not all(frame.shape):
             m, n = frame.shape
             raise click.ClickException(f"{path} is empty: it has {m} rows and {n} columns, expected one of each at least")
-        return frame
+        return frame.with_columns(selectors.by_dtype(nw.Int128, nw.UInt128).cast(nw.Float64))  # NumPy has no such integers
     raise click.ClickException(f"{path}: no library that reads {format_} is installed: {INSTALL}")
 
 
-def _pandas_csv(path: Path, text: tuple[str, ...], separator: str = ",") -> Any:
+def _reason(error: Exception, format_: str) -> str:
+    """Why a file is broken, in the words of the library, or in plainer ones for rows that are longer than the header."""
+    found = re.search(r"fields in (line \d+)|more fields than", str(error))
+    if not found:
+        return one_line(error)
+    separator = "tabs" if format_ == "TSV" else "','"
+    return (
+        f"{found[1] or 'a row'} has more fields than the header; expected fields separated by {separator}, one for each name in "
+        "the header: leave no separator at the end of a row, and put quotes around text that holds one"
+    )
+
+
+def _pandas_csv(path: Path, text: tuple[str, ...], target: str | None, separator: str = ",") -> Any:
     import pandas as pd
 
-    frame = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(text, str), low_memory=False)
+    read = partial(pd.read_csv, path, sep=separator, keep_default_na=False)
+    read(header=None, nrows=2)  # fails if the first row is longer than the header, which is cut below
+    frame = read(index_col=False, dtype=dict.fromkeys(text, str), na_values=NULLS, low_memory=False)
     others = [name for name in frame.select_dtypes(exclude=["number", "bool"]).columns if name not in text]
-    return frame.assign(**{name: _dates(frame[name]) for name in others})
+    frame = frame.assign(**{name: _typed(frame[name]) for name in others})
+    if target in frame and frame[target].hasnans and pd.api.types.infer_dtype(frame[target].dropna()) in ("string", "empty"):
+        frame[target] = read(usecols=[frame.columns.get_loc(target)], dtype=str, na_values=[""]).iloc[:, 0]
+    return frame
 
 
-def _dates(column: Any) -> Any:
-    """Text as dates where all of it is such, as ISO 8601 writes them."""
+def _typed(column: Any) -> Any:
+    """Text as dates where all of it is such, as ISO 8601 writes them.
+
+    Booleans with missing ones and integers above 64 bits, which pandas leaves as objects or text, get a type of their own.
+    """
     import pandas as pd
 
+    if pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+        return column.astype("boolean")
+    try:
+        return pd.to_numeric(column.mask(column.isin(NULLS))).astype("float64")
+    except (ValueError, TypeError):
+        pass
     try:
         return pd.to_datetime(column, format="ISO8601", utc=True).dt.tz_localize(None) if column.notna().any() else column
     except (ValueError, TypeError):
         return column
 
 
-def _polars_csv(path: Path, text: tuple[str, ...], separator: str = ",") -> Any:
+def _polars_csv(path: Path, text: tuple[str, ...], target: str | None, separator: str = ",") -> Any:
     import polars as pl
 
     if path.suffix.lower() in (".zip", ".xz"):
         raise ImportError("Polars reads neither")
-    types = dict.fromkeys(text, pl.String)
-    return pl.read_csv(path, separator=separator, schema_overrides=types, try_parse_dates=True, infer_schema_length=None)
+    read = partial(pl.read_csv, path, separator=separator, infer_schema_length=None)
+    frame = read(schema_overrides=dict.fromkeys(text, pl.String), null_values=list(NULLS), try_parse_dates=True)
+    if target in frame.columns and frame[target].dtype == pl.String and frame[target].null_count():
+        words = read(schema_overrides={target: pl.String}, null_values=[""], columns=[target])
+        frame = frame.with_columns(words[target])
+    return frame
 
 
-def _pandas_parquet(path: Path, text: tuple[str, ...]) -> Any:
+def _pandas_parquet(path: Path, *_: Any) -> Any:
     import pandas as pd
 
     return pd.read_parquet(path)
 
 
-def _polars_parquet(path: Path, text: tuple[str, ...]) -> Any:
+def _polars_parquet(path: Path, *_: Any) -> Any:
     import polars as pl
 
     return pl.read_parquet(path)
 
 
-def _pandas_feather(path: Path, text: tuple[str, ...]) -> Any:
+def _pandas_feather(path: Path, *_: Any) -> Any:
     import pandas as pd
 
     return pd.read_feather(path)
 
 
-def _polars_feather(path: Path, text: tuple[str, ...]) -> Any:
+def _polars_feather(path: Path, *_: Any) -> Any:
     import polars as pl
 
     return pl.read_ipc(path)
 
 
 #: Format -> what reads it: the first whose libraries are installed.
-READERS: dict[str, tuple[Callable[[Path, tuple[str, ...]], Any], ...]] = {
+READERS: dict[str, tuple[Callable[[Path, tuple[str, ...], str | None], Any], ...]] = {
     "CSV": (_pandas_csv, _polars_csv),
     "TSV": (partial(_pandas_csv, separator="\t"), partial(_polars_csv, separator="\t")),
     "Parquet": (_pandas_parquet, _polars_parquet),
@@ -128,16 +165,24 @@ READERS: dict[str, tuple[Callable[[Path, tuple[str, ...]], Any], ...]] = {
 }
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *read: Path) -> None:
     """Refuse a file that could not be written, before any work is done for it.
+
+    Parameters
+    ----------
+    path : Path
+    *read : Path
+        What is read.
 
     Raises
     ------
     click.ClickException
-        It is a folder, or no file can be made beside it.
+        It is a folder, or one of those that are read, or no file can be made beside it.
     """
     if path.is_dir():
         raise click.ClickException(f"{path} is a folder: give the name of a file to write")
+    if path.exists() and any(path.samefile(other) for other in read):
+        raise click.ClickException(f"{path} is a file to read: give the output another name")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass

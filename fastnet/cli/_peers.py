@@ -44,7 +44,7 @@ class Prepared(BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:
         """Learn the categories, then fit the model."""
-        X = _dates_as_numbers(X)
+        X = _times_as_numbers(X)
         others = X.select_dtypes(exclude="number").columns
         self.categories_ = {name: sorted(set(_as_text(X[name]).dropna())) for name in others}
         if self.text:
@@ -69,18 +69,18 @@ class Prepared(BaseEstimator):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Values, or numbers of classes."""
-        return np.asarray(self.model.predict(self._prepared(_dates_as_numbers(X))))
+        return np.asarray(self.model.predict(self._prepared(_times_as_numbers(X))))
 
     @available_if(lambda self: hasattr(self.model, "predict_proba"))
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Probabilities of the classes, in the order of ``classes_``."""
-        p = np.asarray(self.model.predict_proba(self._prepared(_dates_as_numbers(X))), dtype=np.float64)
+        p = np.asarray(self.model.predict_proba(self._prepared(_times_as_numbers(X))), dtype=np.float64)
         return p / p.sum(axis=1, keepdims=True)
 
 
-def _dates_as_numbers(X: pd.DataFrame) -> pd.DataFrame:
-    dates = X.select_dtypes(include=["datetime", "datetimetz"])
-    return X.assign(**{name: column.astype("int64").where(column.notna()) for name, column in dates.items()})
+def _times_as_numbers(X: pd.DataFrame) -> pd.DataFrame:
+    times = X.select_dtypes(include=["datetime", "datetimetz", "timedelta"])
+    return X.assign(**{name: column.astype("int64").where(column.notna()) for name, column in times.items()})
 
 
 def _as_text(column: pd.Series) -> pd.Series:

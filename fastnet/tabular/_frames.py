@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import filterfalse
 from numbers import Real
 from typing import Any, Literal
 
@@ -235,8 +235,20 @@ def moments(column: Any, name: str) -> np.ndarray:
         raise ValueError(f"Column {name!r} held dates or times in fit; now it holds something else: {error}.") from error
 
 
-def _milliseconds(values: Iterable[Any]) -> np.ndarray:
+def _milliseconds(values: list[Any]) -> np.ndarray:
+    text = [value for value in values if isinstance(value, str)]
+    if text:
+        raise ValueError(f"text such as {next(filterfalse(_is_iso, text), text[0])!r}")
     return np.array([np.nan if is_missing(value) else _to_milliseconds(value) for value in values])
+
+
+def _is_iso(text: str) -> bool:
+    """Whether a text is a date as ISO 8601 writes it; among such, the one that is not is what is wrong."""
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _to_milliseconds(value: Any) -> float:

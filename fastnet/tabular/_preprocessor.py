@@ -212,12 +212,12 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         self.codes_ = [start for _, start in codes]
         self.n_categories_ = [len(encoder.categories) for encoder, _ in codes]
 
-    def _text_columns(self) -> list[str]:
-        """Columns that have categories of text."""
+    def _category_columns(self, cls: type) -> list[str]:
+        """Columns that have categories of a class of Python's."""
         return [
             name
             for name, encoder in zip(self._names, self._encoders, strict=True)
-            if isinstance(encoder, Categories) and any(isinstance(category, str) for category in encoder.categories)
+            if isinstance(encoder, Categories) and any(isinstance(category, cls) for category in encoder.categories)
         ]
 
     def _categorical(self, table: Table) -> list[bool]:
