@@ -383,6 +383,24 @@ class TestFitting:
         with pytest.raises(ValueError, match=r"several types \(int, str\): make all of them text, or all numbers"):
             fn.TabularClassifier().fit(X[:4], np.array([1, "one", 1, "one"], dtype=object))
 
+    @pytest.mark.parametrize(
+        "moments",
+        [
+            lambda days: pd.Series(days).where(np.arange(40) > 3),
+            lambda days: (days - days[0]).to_numpy(),
+            lambda days: pd.Series(days, dtype="category"),
+            lambda days: days.tz_localize("UTC"),
+            lambda days: [day.date() for day in days],
+            lambda days: pd.DataFrame({"day": days}),
+        ],
+    )
+    def test_dates_are_no_targets(self, moments):
+        y = moments(pd.to_datetime(["2024-01-01", "2024-01-02"] * 20))
+        with pytest.raises(TypeError, match=r"y holds dates or times \(.*\), which are no targets: make them numbers"):
+            fn.TabularRegressor(**QUICK).fit(X[:40], y)
+        with pytest.raises(TypeError, match=r"y holds dates or times \(.*\), which are no targets: make them text"):
+            fn.TabularClassifier(**QUICK).fit(X[:40], y)
+
     def test_names_of_targets(self):
         model = fn.TabularRegressor(**QUICK, n_epochs=1)
         assert model.fit(X, pd.Series(VALUES, name="price")).target_names_ == ["price"]
