@@ -280,7 +280,7 @@ class BaseTabular(BaseEstimator, ABC):
     def _judge(self, task: Task, mixture: Mixture) -> None:
         """Score and calibrate on the rows that networks did not train on, and keep some for the importances."""
         self._learn_from_held(mixture.held, mixture.outputs)
-        self.validation_score_ = -task.badness(mixture.held, mixture.outputs) if len(mixture.held) else np.nan
+        self.validation_score_ = task.score(mixture.held, mixture.outputs) if len(mixture.held) else np.nan
         self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
         rows = Rows(first.held.X[:MOST_ROWS].copy(), first.held.y[:MOST_ROWS].copy())

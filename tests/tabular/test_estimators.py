@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pickle
 import threading
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers import mixed_table
+from sklearn import metrics
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -49,7 +51,7 @@ class TestLearning:
         assert model.score(X[200:], LABELS[200:]) > 0.85
         assert model.predict_proba(X).sum(axis=1) == pytest.approx(1)
         assert list(model.classes_) == ["cheap", "dear"]
-        assert -0.2 < model.validation_score_ <= 0
+        assert 0.8 < model.validation_score_ <= 1
 
     def test_regression(self):
         model = fn.TabularRegressor(**QUICK, n_epochs=60).fit(X[:200], VALUES[:200])
@@ -139,7 +141,7 @@ class TestLearning:
         kinds = {"pbld": {"periodic"}, "plr": {"periodic"}, "piecewise_linear": {"piecewise"}, "none": set()}
         assert operations & {"periodic", "piecewise"} == kinds[numeric_embedding]
         assert model.score(X, LABELS) > 0.85
-        assert model.validation_score_ > -0.2
+        assert 0.8 < model.validation_score_ <= 1
 
 
 class TestFitting:
@@ -287,6 +289,39 @@ class TestFitting:
         model = fn.TabularClassifier(**QUICK | {"n_epochs": 3} | options).fit(X, LABELS)
         assert {len(history.val_loss) for history in model.history_} == {n_judged}
         assert not np.isnan(model.validation_score_)
+
+    @pytest.mark.parametrize(
+        ("metric", "score"),
+        [
+            ("accuracy", lambda y, p: metrics.accuracy_score(y, p[:, 1] > 0.5)),
+            ("roc_auc", lambda y, p: metrics.roc_auc_score(y, p[:, 1])),
+            ("log_loss", lambda y, p: -metrics.log_loss(y, p)),
+        ],
+    )
+    def test_validation_score_of_classes_is_the_metric(self, metric, score):
+        model = fn.TabularClassifier(**QUICK, metric=metric, calibrate=False)
+        model.fit(X[:200], LABELS[:200], X_val=X[200:], y_val=LABELS[200:])
+        expected = score(LABELS[200:] == "dear", model.predict_proba(X[200:]))
+        assert model.validation_score_ == pytest.approx(expected, rel=1e-6)
+
+    @pytest.mark.parametrize(
+        ("metric", "loss"),
+        [
+            ("rmse", metrics.root_mean_squared_error),
+            ("mae", metrics.mean_absolute_error),
+            ("poisson", metrics.mean_poisson_deviance),
+            ("quantile", partial(metrics.mean_pinball_loss, alpha=0.5)),
+        ],
+    )
+    def test_validation_score_of_values_is_minus_the_metric(self, metric, loss):
+        model = fn.TabularRegressor(**QUICK, metric=metric).fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
+        assert model.validation_score_ == pytest.approx(-loss(VALUES[200:], model.predict(X[200:])), rel=1e-4)
+
+    def test_of_one_class_there_is_no_area_under_the_curve(self):
+        model = fn.TabularClassifier(**QUICK, metric="roc_auc", n_best_epochs=1, n_epochs=2)
+        model.fit(X[:200], LABELS[:200], X_val=X[200:][LABELS[200:] == "dear"], y_val=LABELS[200:][LABELS[200:] == "dear"])
+        assert np.isnan(model.validation_score_)
+        assert np.isfinite(model.history_[0].val_loss).all()
 
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
