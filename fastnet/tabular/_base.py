@@ -29,7 +29,7 @@ from fastnet.tabular._importances import MOST_ROWS, importances
 from fastnet.tabular._metrics import Metric
 from fastnet.tabular._mixture import Mixture
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
-from fastnet.tabular._splits import splits
+from fastnet.tabular._splits import LEAST_ROWS, group_numbers, splits
 from fastnet.tabular._streamed import read_blocks
 from fastnet.tabular._time_limit import TimeLimit
 from fastnet.tabular._training import Trainable
@@ -45,11 +45,14 @@ class Source(NamedTuple):
         Features that show what all are like.
     parts : callable
         ``(n_folds) -> parts``, one for each fold, or a single one where there are no folds.
+    n_groups : int, optional
+        Groups of rows that must not be parted, where rows are set aside by them.
     """
 
     n_rows: int
     sample: np.ndarray
     parts: Callable[[int], list[Part]]
+    n_groups: int | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -153,7 +156,7 @@ class BaseTabular(BaseEstimator, ABC):
         X_val, y_val : optional
             Rows to validate on, in place of rows of X.
         groups : array-like of shape (n_samples,), optional
-            Rows of the same group stay together when rows are set aside.
+            Rows of the same group stay together when rows are set aside; a preset chooses no more folds than there are groups.
 
         Returns
         -------
@@ -185,6 +188,7 @@ class BaseTabular(BaseEstimator, ABC):
         choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
         if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
             raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
+        choices = self._with_folds_of(source.n_groups, choices)
         parts = source.parts(choices.n_folds)
         if given is not None:
             parts = [partial(_with_held, part, given) for part in parts]
@@ -208,7 +212,20 @@ class BaseTabular(BaseEstimator, ABC):
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         data = self._read(X, y, sample_weight)
-        return Source(len(data), data.counting.X, partial(self._parts, data, groups, fraction, seed))
+        counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
+        numbers = None if groups is None else group_numbers(groups, len(data))[counting]
+        n_groups = None if numbers is None or not fraction or len(counting) < LEAST_ROWS else len(np.unique(numbers))
+        return Source(len(data), data.counting.X, partial(self._parts, data, counting, numbers, fraction, seed), n_groups)
+
+    def _with_folds_of(self, n_groups: int | None, choices: Choices) -> Choices:
+        """Choices of no more folds than there are groups."""
+        if n_groups is None or n_groups >= max(choices.n_folds, 2):
+            return choices
+        if n_groups == 1:
+            raise ValueError("All rows are of one group, none can be set aside: give X_val and y_val, or validation_fraction=0.")
+        if self.n_folds is not None:
+            raise ValueError(f"n_folds={self.n_folds} needs as many groups, got {n_groups}: set n_folds={n_groups}, or fewer.")
+        return replace(choices, n_folds=n_groups, n_trained_folds=min(choices.n_trained_folds, n_groups))
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Rows in memory, prepared."""
@@ -248,13 +265,14 @@ class BaseTabular(BaseEstimator, ABC):
             raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")
         return np.asarray(weights / weights.mean(), np.float32)
 
-    def _parts(self, data: Rows, groups: ArrayLike | None, fraction: float, seed: int, n_folds: int) -> list[Part]:
-        """The rows that each network trains on and is validated on; rows without weight do not count."""
-        counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
+    def _parts(
+        self, data: Rows, counting: np.ndarray, groups: np.ndarray | None, fraction: float, seed: int, n_folds: int
+    ) -> list[Part]:
+        """The rows that each network trains on and is validated on, of those that count; rows without weight do not."""
         found = splits(
             len(counting),
             None if self._regression else data.y[counting],
-            None if groups is None else np.asarray(groups)[counting],
+            groups,
             n_folds=n_folds,
             fraction=fraction,
             seed=seed,

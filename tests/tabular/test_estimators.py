@@ -181,6 +181,29 @@ class TestFitting:
         assert len(list(splits(300, None, groups, n_folds=5, fraction=0.2, seed=0))) == 5
         fn.TabularClassifier(**QUICK, n_epochs=2).fit(X, LABELS, groups=groups)
 
+    def test_of_few_groups_there_are_fewer_folds(self):
+        groups = pd.Series(np.where(np.arange(300) % 3, "a", "b"))
+        model = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, groups=groups)
+        assert [network.n_members for network in model.networks_] == [1, 1]
+        with pytest.raises(ValueError, match=r"n_folds=5 needs as many groups, got 2: set n_folds=2, or fewer"):
+            fn.TabularRegressor(**QUICK, n_folds=5).fit(X, VALUES, groups=groups)
+        with pytest.raises(ValueError, match=r"All rows are of one group, none can be set aside: give X_val"):
+            fn.TabularRegressor(**QUICK).fit(X, VALUES, groups=groups, sample_weight=groups == "a")
+        fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, groups=np.ones(300), X_val=X, y_val=VALUES)
+
+    @pytest.mark.parametrize(
+        ("groups", "message"),
+        [
+            (np.arange(200), r"the group of each of the 300 rows of X, got an array of shape \(200,\)"),
+            ([None, "a", "b"] * 100, "groups must name the group of each row, got 100 missing"),
+            (np.where(np.arange(300) < 2, np.nan, 1), "got 2 missing"),
+            (np.array([1, "a", "b"] * 100, dtype=object), "several types"),
+        ],
+    )
+    def test_wrong_groups(self, groups, message):
+        with pytest.raises(ValueError, match=message):
+            fn.TabularClassifier(**QUICK).fit(X, LABELS, groups=groups)
+
     @pytest.mark.parametrize("given", [True, False])
     def test_kinds_of_networks_count_by_how_good_they_are(self, given, rng):
         x = rng.uniform(-1, 1, (300, 1))
