@@ -101,6 +101,19 @@ class TestLearning:
         assert np.mean(y < low) == pytest.approx(0.1, abs=0.07)
         assert np.mean(y < high) == pytest.approx(0.9, abs=0.07)
 
+    @pytest.mark.parametrize("levels", [0.5, [0.5], [0.9, 0.1, 0.5]])
+    @pytest.mark.parametrize("n_targets", [1, 2])
+    def test_score_of_quantiles_is_minus_the_pinball_loss(self, levels, n_targets):
+        Y, w = np.column_stack([VALUES, -2 * VALUES])[:, :n_targets], 1 + np.arange(300) % 3
+        y = Y[:, 0] if n_targets == 1 else Y
+        model = fn.TabularRegressor(**QUICK, n_epochs=2, metric="quantile", quantiles=levels).fit(X, y)
+        predicted = model.predict(X).reshape(300, n_targets, -1)
+        losses = [
+            metrics.mean_pinball_loss(Y, predicted[..., number], alpha=level, sample_weight=w)
+            for number, level in enumerate(np.sort(np.atleast_1d(levels)))
+        ]
+        assert model.score(X, y, w) == pytest.approx(-np.mean(losses))
+
     def test_several_targets(self):
         Y = np.column_stack([VALUES, -VALUES])
         model = fn.TabularRegressor(**QUICK).fit(X, Y)
