@@ -347,6 +347,7 @@ class BaseTabular(BaseEstimator, ABC):
 
         The model has an input of shape (n_rows, 1) for each column that is used, with the column's name: strings where categories
         are text, else float64. Missing numbers are NaN; missing text is any string that is not a category, such as "".
+        Values of a regressor are float64.
 
         Parameters
         ----------
