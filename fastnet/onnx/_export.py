@@ -34,8 +34,8 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     ----------
     model : Network or fitted estimator
     dtype : {"float32", "float64"}
-        Dtype of input, parameters and output; of tables, that of parameters and probabilities. ONNX Runtime has no float64 kernels for leaky_relu, elu, selu, gelu, mish and
-        softplus.
+        Dtype of input, parameters and output; of tables, that of parameters and probabilities. ONNX Runtime has no
+        float64 kernels for leaky_relu, elu, selu, gelu, mish and softplus.
     opset : int
         Version of ONNX's operators, at least 13.
     zipmap : bool

@@ -28,6 +28,7 @@ from fastnet.tabular._frames import names_of
 from fastnet.tabular._importances import MOST_ROWS, importances
 from fastnet.tabular._metrics import Metric
 from fastnet.tabular._mixture import Mixture
+from fastnet.tabular._parameters import check_given
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
 from fastnet.tabular._splits import LEAST_ROWS, group_numbers, splits
 from fastnet.tabular._streamed import read_blocks
@@ -45,14 +46,14 @@ class Source(NamedTuple):
         Features that show what all are like.
     parts : callable
         ``(n_folds) -> parts``, one for each fold, or a single one where there are no folds.
-    n_groups : int, optional
-        Groups of rows that must not be parted, where rows are set aside by them.
+    most_folds : int, optional
+        Rows, or groups of rows that must not be parted, where some are set aside.
     """
 
     n_rows: int
     sample: np.ndarray
     parts: Callable[[int], list[Part]]
-    n_groups: int | None = None
+    most_folds: int | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -169,6 +170,7 @@ class BaseTabular(BaseEstimator, ABC):
         """
         limit = TimeLimit(None if self.time_limit is None else _checks.real(self.time_limit, "time_limit", above=0.0))
         _checks.one_of(self.preset, "preset", tuple(PRESETS))
+        check_given(self)
         metric = self._chosen_metric()
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together: give both, or neither.")
@@ -186,9 +188,7 @@ class BaseTabular(BaseEstimator, ABC):
         prepare = self.preprocessor_
         n_numbers, n_categories = len(prepare.continuous_), prepare.n_categories_
         choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
-        if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
-            raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
-        choices = self._with_folds_of(source.n_groups, choices)
+        choices = self._with_folds(source.most_folds, choices)
         parts = source.parts(choices.n_folds)
         if given is not None:
             parts = [partial(_with_held, part, given) for part in parts]
@@ -214,18 +214,23 @@ class BaseTabular(BaseEstimator, ABC):
         data = self._read(X, y, sample_weight)
         counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
         numbers = None if groups is None else group_numbers(groups, len(data))[counting]
-        n_groups = None if numbers is None or not fraction or len(counting) < LEAST_ROWS else len(np.unique(numbers))
-        return Source(len(data), data.counting.X, partial(self._parts, data, counting, numbers, fraction, seed), n_groups)
+        most_folds = len(counting) if numbers is None else len(np.unique(numbers))
+        return Source(
+            len(data),
+            data.counting.X,
+            partial(self._parts, data, counting, numbers, fraction, seed),
+            most_folds if fraction and len(counting) >= LEAST_ROWS else None,
+        )
 
-    def _with_folds_of(self, n_groups: int | None, choices: Choices) -> Choices:
-        """Choices of no more folds than there are groups."""
-        if n_groups is None or n_groups >= max(choices.n_folds, 2):
+    def _with_folds(self, most: int | None, choices: Choices) -> Choices:
+        """Choices of no more folds than there are rows or groups of rows."""
+        if most is None or most >= max(choices.n_folds, 2):
             return choices
-        if n_groups == 1:
+        if most == 1:
             raise ValueError("All rows are of one group, none can be set aside: give X_val and y_val, or validation_fraction=0.")
         if self.n_folds is not None:
-            raise ValueError(f"n_folds={self.n_folds} needs as many groups, got {n_groups}: set n_folds={n_groups}, or fewer.")
-        return replace(choices, n_folds=n_groups, n_trained_folds=min(choices.n_trained_folds, n_groups))
+            raise ValueError(f"n_folds={self.n_folds} are more than the {most} rows or groups: set n_folds={most}, or fewer.")
+        return replace(choices, n_folds=most, n_trained_folds=min(choices.n_trained_folds, most))
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Rows in memory, prepared."""

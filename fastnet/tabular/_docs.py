@@ -46,7 +46,7 @@ data_init : bool, default=None
 dropout, weight_decay : float, default=None
     Values at first; in the second half of training both fall to 0. By default 0.15 and 0.02, but no dropout for regressions with
     presets "default" and "best".
-learning_rate : float, default=None
+learning_rate : float > 0, default=None
     The highest rate of the schedule: by default 0.04 for classification; for regression 0.2, or 0.04 for metric "poisson", times
     the square root of ``batch_size / 256``.
 beta_2 : float, default=None
@@ -64,7 +64,7 @@ n_best_epochs : int, default=None
     How many epochs of each member, the best by `metric` on validation rows, have their parameters averaged: by default 3 for
     classification and 1 for regression. The preset "fast" keeps the last epoch, and judges none before, unless this or `patience`
     is given.
-patience : float, default=None
+patience : float >= 0, default=None
     Stop when no member has improved for more epochs than this: by default never.
 validation_fraction : float in [0, 1), default=0.2
     Share of the rows set aside to choose the best epochs, at most 20,000 rows; with fewer than 25 rows, none are set aside.

@@ -198,7 +198,7 @@ class TestFitting:
         groups = pd.Series(np.where(np.arange(300) % 3, "a", "b"))
         model = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, groups=groups)
         assert [network.n_members for network in model.networks_] == [1, 1]
-        with pytest.raises(ValueError, match=r"n_folds=5 needs as many groups, got 2: set n_folds=2, or fewer"):
+        with pytest.raises(ValueError, match=r"n_folds=5 are more than the 2 rows or groups: set n_folds=2, or fewer"):
             fn.TabularRegressor(**QUICK, n_folds=5).fit(X, VALUES, groups=groups)
         with pytest.raises(ValueError, match=r"All rows are of one group, none can be set aside: give X_val"):
             fn.TabularRegressor(**QUICK).fit(X, VALUES, groups=groups, sample_weight=groups == "a")
@@ -505,7 +505,23 @@ class TestFitting:
             ({"metric": "auc"}, "metric"),
             ({"time_limit": -1}, "time_limit"),
             ({"validation_fraction": 1.0}, "validation_fraction"),
-            ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes"),
+            ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes must be at least 1, got 0"),
+            ({"hidden_layer_sizes": ()}, "hidden_layer_sizes must name at least one"),
+            ({"learning_rate": -0.05}, "learning_rate must be finite and above 0"),
+            ({"weight_decay": -1}, "weight_decay must be finite and at least 0"),
+            ({"beta_2": 1}, "beta_2 must be finite and at least 0 and below 1"),
+            ({"schedule": "cosin"}, "schedule must be one of 'cycles', 'flat_cosine', 'cosine', got 'cosin'"),
+            ({"numeric_embedding": []}, r"numeric_embedding must name at least one, got \[\]"),
+            ({"numeric_embedding": ["pbld", "x"]}, "numeric_embedding must be one of"),
+            ({"n_members": 0}, "n_members must be at least 1"),
+            ({"n_best_epochs": 0}, "n_best_epochs must be at least 1"),
+            ({"n_trained_folds": 0}, "n_trained_folds must be at least 1"),
+            ({"n_folds": 0}, "n_folds must be at least 1"),
+            ({"n_folds": 301}, "n_folds=301 are more than the 300 rows or groups: set n_folds=300"),
+            ({"n_epochs": 0}, "n_epochs must be at least 1"),
+            ({"batch_size": 0}, "batch_size must be at least 1"),
+            ({"category_units": 0}, "category_units must be at least 1"),
+            ({"patience": -1}, "patience must be finite and at least 0"),
         ],
     )
     def test_wrong_parameters(self, parameters, message):
