@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import threading
+import tracemalloc
 from functools import partial
 from types import SimpleNamespace
 
@@ -19,10 +21,10 @@ import fastnet as fn
 from fastnet.history import History
 from fastnet.tabular import _choices, _folds
 from fastnet.tabular._calibration import best_temperature
-from fastnet.tabular._mixture import greedy_weights
+from fastnet.tabular._mixture import Mixture, greedy_weights
 from fastnet.tabular._recipe import Progress, cosine, of_progress
 from fastnet.tabular._splits import splits
-from fastnet.tabular._time_limit import Deadline, fold_seconds
+from fastnet.tabular._time_limit import Deadline, TimeLimit, Turn, fold_seconds
 from fastnet.tabular._training import BestEpochs, EveryEpoch
 
 pd = pytest.importorskip("pandas")
@@ -425,6 +427,36 @@ class TestFitting:
         assert next(clock) <= 66
         assert 1 <= len(model.networks_) < 10
         assert not np.isnan(model.validation_score_)
+
+    def test_time_to_weigh_outputs_is_left_at_the_end(self, monkeypatch):
+        """A clock by which outputs take 5 s."""
+        clock = [0.0]
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        limit = TimeLimit(100.0)
+        turn = Turn(limit)
+        turn.end_of_training(2)
+        turn.trained()
+        clock[0] += 5
+        turn.judged()
+        assert limit.end_of_training == 89
+
+    def test_weighing_outputs_takes_little_memory(self, rng):
+        """No more than the outputs: with 1,000 classes, it is memory that takes time."""
+        y = rng.integers(0, 100, 4000)
+        outputs = rng.random((2, 2, 4000, 100), dtype=np.float32)
+        held = _folds.Rows(np.zeros((4000, 1), np.float32), y)
+        folds = [
+            _folds.Fold(kind, part, None, None, held, outputs[kind, part]) for kind, part in itertools.product(range(2), range(2))
+        ]
+        task = SimpleNamespace(smooth_badness=lambda rows, mean: -float(mean[np.arange(len(rows)), rows.y].mean()))
+        tracemalloc.start()
+        mixture = Mixture.of(task, folds)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        shares = [mixture.weights[[fold.kind == kind for fold in mixture.folds]].sum() for kind in range(2)]
+        expected = np.concatenate(np.average(outputs, axis=0, weights=shares))
+        np.testing.assert_allclose(mixture.outputs, expected, rtol=1e-6)
+        assert peak < 1.5 * outputs.nbytes
 
     def test_rows_of_no_weight_do_not_count(self):
         weights = np.zeros(300)
