@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
 from fastnet.tabular._folds import Rows
-from fastnet.tabular._frames import kind_of, names_of
+from fastnet.tabular._frames import is_missing, kind_of, names_of
 from fastnet.tabular._survey import TableSurvey
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def refuse_moments(y: Any, what_to_do: str) -> None:
     for column in known.iter_columns() if isinstance(known, nw.DataFrame) else [known]:
         few = np.asarray(column[:FEW] if isinstance(column, nw.Series) else column).ravel()[:FEW]
         if kind_of(few) == "moment":
-            got = few.dtype if few.dtype.kind in "mM" else type(few[0]).__name__
+            got = few.dtype if few.dtype.kind in "mM" else next(type(value).__name__ for value in few if not is_missing(value))
             raise TypeError(f"y holds dates or times ({got}), which are no targets: {what_to_do}.")
 
 

@@ -29,7 +29,7 @@ def group_numbers(groups: Any, n_rows: int) -> np.ndarray:
     if names.shape not in ((n_rows,), (n_rows, 1)):
         raise ValueError(f"groups must name the group of each of the {n_rows} rows of X, got an array of shape {names.shape}.")
     names = names.ravel()
-    n_missing = sum(map(is_missing, names.tolist())) if names.dtype.kind in "fOM" else 0
+    n_missing = sum(map(is_missing, names)) if names.dtype.kind in "fOM" else 0
     if n_missing:
         raise ValueError(f"groups must name the group of each row, got {n_missing} missing: give these rows groups of their own.")
     try:

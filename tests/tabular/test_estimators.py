@@ -212,6 +212,7 @@ class TestFitting:
             (np.arange(200), r"the group of each of the 300 rows of X, got an array of shape \(200,\)"),
             ([None, "a", "b"] * 100, "groups must name the group of each row, got 100 missing"),
             (np.where(np.arange(300) < 2, np.nan, 1), "got 2 missing"),
+            (np.array(["NaT", "2024-01-01"] * 150, dtype="datetime64[ns]"), "got 150 missing"),
             (np.array([1, "a", "b"] * 100, dtype=object), "several types"),
         ],
     )
@@ -493,13 +494,13 @@ class TestFitting:
             lambda days: (days - days[0]).to_numpy(),
             lambda days: pd.Series(days, dtype="category"),
             lambda days: days.tz_localize("UTC"),
-            lambda days: [day.date() for day in days],
+            lambda days: [None, *(day.date() for day in days[1:])],
             lambda days: pd.DataFrame({"day": days}),
         ],
     )
     def test_dates_are_no_targets(self, moments):
         y = moments(pd.to_datetime(["2024-01-01", "2024-01-02"] * 20))
-        with pytest.raises(TypeError, match=r"y holds dates or times \(.*\), which are no targets: make them numbers"):
+        with pytest.raises(TypeError, match=r"y holds dates or times \((date|[Tt]ime).*\), which are no targets: make them num"):
             fn.TabularRegressor(**QUICK).fit(X[:40], y)
         with pytest.raises(TypeError, match=r"y holds dates or times \(.*\), which are no targets: make them text"):
             fn.TabularClassifier(**QUICK).fit(X[:40], y)
