@@ -74,6 +74,11 @@ class TestFit:
         assert model.predict(frame.drop(columns="price")) == pytest.approx(same.predict(frame.drop(columns="price")), rel=1e-4)
         assert f"validation rmse: {-model.validation_score_:.4g}" in out
 
+    def test_shares_are_printed_as_they_are(self):
+        pd.DataFrame({"x": [0, 1] * 50, "y": ["low", "high"] * 50}).to_csv("t.csv", index=False)
+        assert "validation accuracy: 1;" in run("fit t.csv --target y -o model --preset fast")
+        assert fn.load("model").validation_score_ == 1
+
     @pytest.mark.parametrize(
         ("target", "options", "task"),
         [

@@ -99,11 +99,11 @@ def _fitted(task: str, given: tuple[Any, ...], options: dict[str, Any]) -> Model
 
 
 def _score(model: Model) -> str:
-    """The validation score as the metric is usually given: shares are good, errors and losses bad."""
+    """The validation score as the metric is usually given: errors and losses are not negative."""
     value = model.validation_score_
     if np.isnan(value):
         return "too few rows to tell"
-    return f"{1 + value if model.metric in ('accuracy', 'roc_auc') else -value:.4g}"
+    return f"{value if model.metric in ('accuracy', 'roc_auc') else -value:.4g}"
 
 
 def _model(path: Path) -> Model:

@@ -62,7 +62,9 @@ class OnDask:
         return self._outputs_of("predict", X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy of a classifier, R2 of a regressor; only predictions and targets leave the workers.
+        """Accuracy of a classifier, R2 of a regressor, minus the pinball loss for the metric "quantile" of tables.
+
+        Only predictions and targets leave the workers.
 
         Parameters
         ----------
@@ -80,7 +82,7 @@ class OnDask:
         parts = [predicted, pieces(y, X), None if sample_weight is None else pieces(sample_weight, X)]
         of_predictions, of_y, of_weight = Engine(self.client).compute(delayed(lambda *given: given)(*parts))
         weights = None if of_weight is None else np.concatenate(of_weight)
-        return type(self)._score(np.concatenate(of_y), of_predictions[0], sample_weight=weights)
+        return self._score(np.concatenate(of_y), of_predictions[0], sample_weight=weights)
 
     def _outputs_of(self, method: str, X: Any) -> Any:
         """What a method of the estimator without Dask gives, block by block of a Dask array where X is on Dask."""

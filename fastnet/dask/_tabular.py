@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from dask.delayed import Delayed, delayed
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import accuracy_score
 from sklearn.utils import _safe_indexing
 
 from fastnet import tabular
@@ -287,5 +287,3 @@ class TabularRegressor(_TabularOnDask, tabular.TabularRegressor):
         that of a task, by default 1. There are no folds, as for `TabularClassifier`.
     {parameters}
     """
-
-    _score = staticmethod(r2_score)

@@ -29,14 +29,15 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
 
     A `TabularClassifier` or `TabularRegressor` has an input (n_rows, 1) for each column that it uses, named as the column is:
     of strings if its categories are text, otherwise of float64. Missing numbers are NaN; missing text is any string that is
-    not a category, such as "". Fitted to an array of numbers, it has one float64 input `X`.
+    not a category, such as "". Fitted to an array of numbers, it has one float64 input `X`. The `variable` of a
+    `TabularRegressor` is float64 whatever the dtype, as targets may differ by little beside their size.
 
     Parameters
     ----------
     model : Network or fitted estimator
     dtype : {"float32", "float64"}
-        Dtype of input, parameters and output. ONNX Runtime has no float64 kernels for leaky_relu, elu, selu, gelu, mish and
-        softplus.
+        Dtype of input, parameters and output; of tables, that of parameters and probabilities. ONNX Runtime has no
+        float64 kernels for leaky_relu, elu, selu, gelu, mish and softplus.
     opset : int
         Version of ONNX's operators, at least 13.
     zipmap : bool

@@ -39,8 +39,8 @@ def export(estimator: Any, *, dtype: str, opset: int, zipmap: bool) -> onnx.Mode
     if hasattr(estimator, "classes_"):
         outputs = label_outputs(graph, _tempered(graph, A, estimator.temperature_), estimator.classes_, real, zipmap)
     else:
-        values = _cast(graph, _in_units(graph, estimator, A))
-        outputs = [matrix(graph.add("Identity", values, output="variable"), real, estimator._n_outputs())]
+        values = graph.add("Identity", _in_units(graph, estimator, A), output="variable")
+        outputs = [matrix(values, np.dtype(np.float64), estimator._n_outputs())]
     _assert_distinct(graph, inputs)
     return graph.model(inputs, outputs, type(estimator).__name__)
 

@@ -28,8 +28,9 @@ from fastnet.tabular._frames import names_of
 from fastnet.tabular._importances import MOST_ROWS, importances
 from fastnet.tabular._metrics import Metric
 from fastnet.tabular._mixture import Mixture
+from fastnet.tabular._parameters import check_given
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
-from fastnet.tabular._splits import splits
+from fastnet.tabular._splits import LEAST_ROWS, group_numbers, splits
 from fastnet.tabular._streamed import read_blocks
 from fastnet.tabular._time_limit import TimeLimit
 from fastnet.tabular._training import Trainable
@@ -45,11 +46,14 @@ class Source(NamedTuple):
         Features that show what all are like.
     parts : callable
         ``(n_folds) -> parts``, one for each fold, or a single one where there are no folds.
+    most_folds : int, optional
+        Rows, or groups of rows that must not be parted, where some are set aside.
     """
 
     n_rows: int
     sample: np.ndarray
     parts: Callable[[int], list[Part]]
+    most_folds: int | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -153,7 +157,7 @@ class BaseTabular(BaseEstimator, ABC):
         X_val, y_val : optional
             Rows to validate on, in place of rows of X.
         groups : array-like of shape (n_samples,), optional
-            Rows of the same group stay together when rows are set aside.
+            Rows of the same group stay together when rows are set aside; a preset chooses no more folds than there are groups.
 
         Returns
         -------
@@ -166,6 +170,7 @@ class BaseTabular(BaseEstimator, ABC):
         """
         limit = TimeLimit(None if self.time_limit is None else _checks.real(self.time_limit, "time_limit", above=0.0))
         _checks.one_of(self.preset, "preset", tuple(PRESETS))
+        check_given(self)
         metric = self._chosen_metric()
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val belong together: give both, or neither.")
@@ -183,8 +188,7 @@ class BaseTabular(BaseEstimator, ABC):
         prepare = self.preprocessor_
         n_numbers, n_categories = len(prepare.continuous_), prepare.n_categories_
         choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
-        if choices.hidden_layer_sizes == () or min(choices.hidden_layer_sizes) < 1:
-            raise ValueError(f"hidden_layer_sizes must hold positive integers, got {self.hidden_layer_sizes!r}.")
+        choices = self._with_folds(source.most_folds, choices)
         parts = source.parts(choices.n_folds)
         if given is not None:
             parts = [partial(_with_held, part, given) for part in parts]
@@ -208,7 +212,25 @@ class BaseTabular(BaseEstimator, ABC):
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         data = self._read(X, y, sample_weight)
-        return Source(len(data), data.counting.X, partial(self._parts, data, groups, fraction, seed))
+        counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
+        numbers = None if groups is None else group_numbers(groups, len(data))[counting]
+        most_folds = len(counting) if numbers is None else len(np.unique(numbers))
+        return Source(
+            len(data),
+            data.counting.X,
+            partial(self._parts, data, counting, numbers, fraction, seed),
+            most_folds if fraction and len(counting) >= LEAST_ROWS else None,
+        )
+
+    def _with_folds(self, most: int | None, choices: Choices) -> Choices:
+        """Choices of no more folds than there are rows or groups of rows."""
+        if most is None or most >= max(choices.n_folds, 2):
+            return choices
+        if most == 1:
+            raise ValueError("All rows are of one group, none can be set aside: give X_val and y_val, or validation_fraction=0.")
+        if self.n_folds is not None:
+            raise ValueError(f"n_folds={self.n_folds} are more than the {most} rows or groups: set n_folds={most}, or fewer.")
+        return replace(choices, n_folds=most, n_trained_folds=min(choices.n_trained_folds, most))
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Rows in memory, prepared."""
@@ -252,13 +274,14 @@ class BaseTabular(BaseEstimator, ABC):
             raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")
         return np.asarray(weights / weights.mean(), np.float32)
 
-    def _parts(self, data: Rows, groups: ArrayLike | None, fraction: float, seed: int, n_folds: int) -> list[Part]:
-        """The rows that each network trains on and is validated on; rows without weight do not count."""
-        counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
+    def _parts(
+        self, data: Rows, counting: np.ndarray, groups: np.ndarray | None, fraction: float, seed: int, n_folds: int
+    ) -> list[Part]:
+        """The rows that each network trains on and is validated on, of those that count; rows without weight do not."""
         found = splits(
             len(counting),
             None if self._regression else data.y[counting],
-            None if groups is None else np.asarray(groups)[counting],
+            groups,
             n_folds=n_folds,
             fraction=fraction,
             seed=seed,
@@ -284,7 +307,7 @@ class BaseTabular(BaseEstimator, ABC):
     def _judge(self, task: Task, mixture: Mixture) -> None:
         """Score and calibrate on the rows that networks did not train on, and keep some for the importances."""
         self._learn_from_held(mixture.held, mixture.outputs)
-        self.validation_score_ = -task.badness(mixture.held, mixture.outputs) if len(mixture.held) else np.nan
+        self.validation_score_ = task.score(mixture.held, mixture.outputs) if len(mixture.held) else np.nan
         self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
         rows = Rows(first.held.X[:MOST_ROWS].copy(), first.held.y[:MOST_ROWS].copy())
@@ -333,6 +356,7 @@ class BaseTabular(BaseEstimator, ABC):
 
         The model has an input of shape (n_rows, 1) for each column that is used, with the column's name: strings where categories
         are text, else float64. Missing numbers are NaN; missing text is any string that is not a category, such as "".
+        Values of a regressor are float64.
 
         Parameters
         ----------

@@ -16,13 +16,10 @@ from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._calibration import best_temperature, tempered
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._docs import with_parameters
-from fastnet.tabular._findings import ClassCounts
+from fastnet.tabular._findings import FEW, ClassCounts, refuse_moments
 from fastnet.tabular._folds import Rows
 from fastnet.tabular._frames import plain_labels
 from fastnet.tabular._metrics import CLASSIFICATION, Metric
-
-#: Labels that show what all are like; of more, scikit-learn's check warns where no class has many rows.
-_FEW = 20
 
 
 @with_parameters
@@ -66,17 +63,21 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     class_weight: Any = None
     calibrate: bool = True
 
+    def _labels(self, y: Any) -> Any:
+        refuse_moments(y, "make them text, with y.astype(str) for example")
+        return _check_y(plain_labels(y), multi_output=True, estimator=self)
+
     def _learn_targets(self, y: Any) -> np.ndarray:
-        y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self), warn=True)
+        y = column_or_1d(self._labels(y), warn=True)
         check_classification_targets(y)
         classes, numbers = np.unique(y, return_inverse=True)
         self._take_classes(classes)
         return numbers
 
     def _survey_targets(self, y: Any) -> ClassCounts:
-        y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self), warn=True)
+        y = column_or_1d(self._labels(y), warn=True)
         found = ClassCounts(y)
-        check_classification_targets(found.classes[:_FEW])
+        check_classification_targets(found.classes[:FEW])  # of more it warns where no class has many rows
         return found
 
     def _learn_from_survey(self, found: ClassCounts) -> None:
@@ -95,7 +96,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             raise ValueError(f"{type(self).__name__} needs at least two classes in y, got one class: {self.classes_[0]!r}.")
 
     def _check_targets(self, y: Any) -> np.ndarray:
-        y = column_or_1d(_check_y(plain_labels(y), multi_output=True, estimator=self))
+        y = column_or_1d(self._labels(y))
         numbers = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (self.classes_[numbers] != y).any():
             raise ValueError("y_val holds classes that y does not hold.")

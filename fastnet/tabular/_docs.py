@@ -46,7 +46,7 @@ data_init : bool, default=None
 dropout, weight_decay : float, default=None
     Values at first; in the second half of training both fall to 0. By default 0.15 and 0.02, but no dropout for regressions with
     presets "default" and "best".
-learning_rate : float, default=None
+learning_rate : float > 0, default=None
     The highest rate of the schedule: by default 0.04 for classification; for regression 0.2, or 0.04 for metric "poisson", times
     the square root of ``batch_size / 256``.
 beta_2 : float, default=None
@@ -64,7 +64,7 @@ n_best_epochs : int, default=None
     How many epochs of each member, the best by `metric` on validation rows, have their parameters averaged: by default 3 for
     classification and 1 for regression. The preset "fast" keeps the last epoch, and judges none before, unless this or `patience`
     is given.
-patience : float, default=None
+patience : float >= 0, default=None
     Stop when no member has improved for more epochs than this: by default never.
 validation_fraction : float in [0, 1), default=0.2
     Share of the rows set aside to choose the best epochs, at most 20,000 rows; with fewer than 25 rows, none are set aside.
@@ -92,13 +92,15 @@ networks_ : list of Network
 weights_ : ndarray of shape (n_networks,)
     How much each network counts; they sum to 1.
 history_ : list of History
-    Training history of each network. ``val_loss`` is the mean of the metric over the members, where less is better; with a
+    Training history of each network. ``val_loss`` is the mean over the members of what the best epochs are chosen by, where less
+    is better: for "accuracy" the error rate and a hundred-thousandth of the log-loss, for "roc_auc" 1 minus the area; with a
     `time_limit`, NaN after epochs at which they were not judged; empty for the preset "fast", unless `n_best_epochs` or
     `patience` is given.
 n_iter_ : int
     Epochs of the network that was trained for most.
 validation_score_ : float
-    Score of the validation rows by `metric`; greater is better, so that errors and losses are negative. NaN without such rows.
+    `metric` of the validation rows, greater is better: the accuracy or the area under the ROC curve itself, minus the log-loss or
+    the error of a regression. NaN without such rows, and for "roc_auc" where they are of one class.
 feature_importances_ : ndarray of shape (n_features,)
     How much worse the metric gets on validation rows when a column is shuffled; NaN where there are no such rows, or so many
     columns and parameters that it would take long. Measured when first asked for, or when the estimator is pickled or saved."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
 from fastnet.tabular._folds import Rows
-from fastnet.tabular._frames import names_of
+from fastnet.tabular._frames import is_missing, kind_of, names_of
 from fastnet.tabular._survey import TableSurvey
 
 if TYPE_CHECKING:
     from fastnet.tabular._base import BaseTabular
+
+#: Targets that show what all are like.
+FEW = 20
 
 
 class ClassCounts:
@@ -102,6 +106,21 @@ class Findings:
         self.targets.merge(other.targets)
         if self.weight is not None and other.weight is not None:
             self.weight += other.weight
+
+
+def refuse_moments(y: Any, what_to_do: str) -> None:
+    """Refuse dates, times and spans of time as targets, which NumPy would take for numbers, those that are missing too.
+
+    Raises
+    ------
+    TypeError
+    """
+    known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
+    for column in known.iter_columns() if isinstance(known, nw.DataFrame) else [known]:
+        few = np.asarray(column[:FEW] if isinstance(column, nw.Series) else column).ravel()[:FEW]
+        if kind_of(few) == "moment":
+            got = few.dtype if few.dtype.kind in "mM" else next(type(value).__name__ for value in few if not is_missing(value))
+            raise TypeError(f"y holds dates or times ({got}), which are no targets: {what_to_do}.")
 
 
 def checked_weights(sample_weight: Any, n: int) -> np.ndarray:

@@ -117,6 +117,10 @@ class Task:
         """How bad the outputs are for the rows."""
         return self.metric.measure(rows.y, self.in_units(outputs), rows.weights)
 
+    def score(self, rows: Rows, outputs: np.ndarray) -> float:
+        """The metric of the outputs for the rows, greater is better."""
+        return self.metric.score(rows.y, self.in_units(outputs), rows.weights)
+
     def smooth_badness(self, rows: Rows, outputs: np.ndarray) -> float:
         """The same in a measure that every change of the outputs changes."""
         return (self.metric.smooth or self.metric.measure)(rows.y, self.in_units(outputs), rows.weights)

@@ -1,4 +1,4 @@
-"""What validation looks at: one row a metric, less is better for all of them."""
+"""What validation looks at: one row a metric. Measures are less where they are better, scores are greater."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ Measure = Callable[[np.ndarray, np.ndarray, Any], float]
 _TINY = 1e-7
 
 
+def accuracy(y: np.ndarray, p: np.ndarray, w: Any) -> float:
+    """Share of rows whose class is the most probable one."""
+    return float(np.average(p.argmax(axis=1) == y, weights=w))
+
+
 def error_rate(y: np.ndarray, p: np.ndarray, w: Any) -> float:
     """Share of rows whose class is not the most probable one; among equals the less certain errors are better."""
     return float(np.average(p.argmax(axis=1) != y, weights=w)) + 1e-5 * log_loss(y, p, w)
@@ -24,14 +29,23 @@ def log_loss(y: np.ndarray, p: np.ndarray, w: Any) -> float:
     return float(np.average(-np.log(np.maximum(p[np.arange(len(y)), y], _TINY)), weights=w))
 
 
-def one_minus_auc(y: np.ndarray, p: np.ndarray, w: Any) -> float:
-    """1 - area under the ROC curve; of more than two classes the mean of one against the rest, over those that occur."""
+def auc(y: np.ndarray, p: np.ndarray, w: Any) -> float:
+    """Area under the ROC curve; of more than two classes the mean of one against the rest, over those that occur.
+
+    NaN where only one occurs.
+    """
     classes = np.unique(y)
     if len(classes) < 2:
-        return log_loss(y, p, w)
+        return np.nan
     if p.shape[1] == 2:
-        return 1 - float(roc_auc_score(y, p[:, 1], sample_weight=w))
-    return 1 - float(np.mean([roc_auc_score(y == k, p[:, k], sample_weight=w) for k in classes]))
+        return float(roc_auc_score(y, p[:, 1], sample_weight=w))
+    return float(np.mean([roc_auc_score(y == k, p[:, k], sample_weight=w) for k in classes]))
+
+
+def one_minus_auc(y: np.ndarray, p: np.ndarray, w: Any) -> float:
+    """1 - area under the ROC curve; where only one class occurs, the log-loss."""
+    area = auc(y, p, w)
+    return log_loss(y, p, w) if np.isnan(area) else 1 - area
 
 
 def rmse(y: np.ndarray, a: np.ndarray, w: Any) -> float:
@@ -68,6 +82,7 @@ class Metric:
     Attributes
     ----------
     measure : callable
+        What the best epochs are chosen by.
     loss : str
         What is minimised.
     smooths : bool
@@ -78,6 +93,8 @@ class Metric:
         The highest that a preset chooses.
     smooth : callable, optional
         A measure that every change of predictions changes, where `measure` is none.
+    share : callable, optional
+        The score of predictions, where this is not minus `measure`.
     """
 
     measure: Measure
@@ -86,12 +103,19 @@ class Metric:
     output: str = "identity"
     learning_rate: float = 0.04
     smooth: Measure | None = None
+    share: Measure | None = None
+
+    def score(self, y: np.ndarray, predictions: np.ndarray, weights: Any) -> float:
+        """The metric itself, greater is better."""
+        if self.share is not None:
+            return self.share(y, predictions, weights)
+        return -self.measure(y, predictions, weights)
 
 
 CLASSIFICATION = {
-    "accuracy": Metric(error_rate, "cross_entropy", True, "softmax", smooth=log_loss),
+    "accuracy": Metric(error_rate, "cross_entropy", True, "softmax", smooth=log_loss, share=accuracy),
     "log_loss": Metric(log_loss, "cross_entropy", False, "softmax"),
-    "roc_auc": Metric(one_minus_auc, "cross_entropy", False, "softmax", smooth=log_loss),
+    "roc_auc": Metric(one_minus_auc, "cross_entropy", False, "softmax", smooth=log_loss, share=auc),
 }
 REGRESSION = {
     "rmse": Metric(rmse, "squared_error", learning_rate=0.2),

@@ -32,16 +32,18 @@ class Mixture:
         of_kinds = [{fold.part: fold for fold in folds if fold.kind == kind} for kind in kinds]
         parts = sorted(set.intersection(*map(set, of_kinds)))
         held = Rows.joined([of_kinds[0][part].held for part in parts])
-        outputs = [np.concatenate([of_kind[part].outputs for part in parts]) for of_kind in of_kinds]
         shares = np.full(len(kinds), 1 / len(kinds))
         if len(held) and len(kinds) > 1:
-            few = slice(None, None, -(-outputs[0].size // _MOST_NUMBERS))
-            rows = held[few]
-            shares = greedy_weights([of_kind[few] for of_kind in outputs], lambda mean: task.smooth_badness(rows, mean))
+            few = slice(None, None, -(-sum(of_kinds[0][part].outputs.size for part in parts) // _MOST_NUMBERS))
+            rows = Rows.joined([of_kinds[0][part].held[few] for part in parts])
+            of_few = [np.concatenate([of_kind[part].outputs[few] for part in parts]) for of_kind in of_kinds]
+            shares = greedy_weights(of_few, lambda mean: task.smooth_badness(rows, mean))
         counting = [(fold, share / len(of_kind)) for share, of_kind in zip(shares, of_kinds, strict=True) if share
                     for fold in of_kind.values()]  # fmt: skip
-        return cls([fold for fold, _ in counting], np.array([weight for _, weight in counting]), held,
-                   np.average(outputs, axis=0, weights=shares))  # fmt: skip
+        # np.average would hold all outputs twice more, in float64: of 1,000 classes it takes longer than all other work here
+        means = [sum(share * of_kind[part].outputs for share, of_kind in zip(shares.tolist(), of_kinds, strict=True) if share)
+                 for part in parts]  # fmt: skip
+        return cls([fold for fold, _ in counting], np.array([weight for _, weight in counting]), held, np.concatenate(means))
 
 
 def greedy_weights(predictions: Sequence[np.ndarray], badness: Callable[[np.ndarray], float]) -> np.ndarray:

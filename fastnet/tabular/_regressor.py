@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import _check_y, column_or_1d
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import _check_y, check_consistent_length, column_or_1d
 
 from fastnet import losses
 from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._docs import with_parameters
-from fastnet.tabular._findings import Spread
+from fastnet.tabular._findings import Spread, refuse_moments
 from fastnet.tabular._metrics import REGRESSION, Metric, pinball
 
 
@@ -30,7 +32,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     metric : {"rmse", "mae", "poisson", "quantile"}, default="rmse"
         What predictions are judged by: it is minimised in training, and decides which epochs are best.
     quantiles : float or sequence of float, default=0.5
-        Levels of metric "quantile"; the predicted quantiles never cross.
+        Levels of metric "quantile"; the predicted quantiles never cross. With this metric `score` is minus the mean pinball loss.
     {parameters}
     clip : bool, default=True
         Keep predictions within the range of the training targets.
@@ -64,6 +66,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return np.sort(np.atleast_1d(np.asarray(losses.Quantile(self.quantiles).levels)))
 
     def _values(self, y: Any) -> np.ndarray:
+        refuse_moments(y, "make them numbers, with (y - y.min()) / np.timedelta64(1, 'D') for days")
         values = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=self), np.float64)
         if self.metric == "poisson" and values.min() < 0:
             raise ValueError(f"Targets of metric='poisson' must be at least 0, got {values.min():g}.")
@@ -90,7 +93,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _check_targets(self, y: Any) -> np.ndarray:
         values = self._values(y)
         if values.shape[1] != len(self._shift):
-            raise ValueError(f"y_val must have {len(self._shift)} columns as y has, got {values.shape[1]}.")
+            raise ValueError(f"Targets must have {len(self._shift)} columns as those of fit have, got {values.shape[1]}.")
         return values
 
     def _network_targets(self, y: np.ndarray) -> np.ndarray:
@@ -129,6 +132,29 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             values = values.reshape(len(values), -1, self._of_each_target())
             return values[:, 0] if self._one_target else values
         return values[:, 0] if self._one_target else values
+
+    def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Coefficient of determination R2; for metric "quantile" minus the mean pinball loss.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+            Greater is better: R2 is 1 at best, minus the pinball loss, the mean over rows, targets and levels, 0.
+        """
+        return self._score(y, self.predict(X), sample_weight=sample_weight)
+
+    def _score(self, y: Any, predicted: np.ndarray, *, sample_weight: Any = None) -> float:
+        if self.metric != "quantile":
+            return float(r2_score(y, predicted, sample_weight=sample_weight))
+        values = self._check_targets(y)
+        check_consistent_length(values, predicted, sample_weight)
+        return -pinball(self._levels())(values, predicted.reshape(len(predicted), -1), sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 
+from fastnet.tabular._frames import is_missing
+
 #: Fewer rows are all trained on.
 LEAST_ROWS = 25
 
@@ -15,8 +17,29 @@ LEAST_ROWS = 25
 MOST_HELD = 20_000
 
 
+def group_numbers(groups: Any, n_rows: int) -> np.ndarray:
+    """The number of each row's group.
+
+    Raises
+    ------
+    ValueError
+        Not a group for each row, or names of groups that have no order.
+    """
+    names = np.asarray(groups)
+    if names.shape not in ((n_rows,), (n_rows, 1)):
+        raise ValueError(f"groups must name the group of each of the {n_rows} rows of X, got an array of shape {names.shape}.")
+    names = names.ravel()
+    n_missing = sum(map(is_missing, names)) if names.dtype.kind in "fOM" else 0
+    if n_missing:
+        raise ValueError(f"groups must name the group of each row, got {n_missing} missing: give these rows groups of their own.")
+    try:
+        return np.unique(names, return_inverse=True)[1]
+    except TypeError:
+        raise ValueError("groups are of several types: make all of them text, or all numbers.") from None
+
+
 def splits(
-    n_rows: int, classes: np.ndarray | None, groups: Any, *, n_folds: int, fraction: float, seed: int
+    n_rows: int, classes: np.ndarray | None, groups: np.ndarray | None, *, n_folds: int, fraction: float, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Row numbers to train on and to validate on, for each network; none of these where there are too few rows.
 
@@ -25,8 +48,8 @@ def splits(
     n_rows : int
     classes : ndarray of shape (n_rows,), optional
         Class numbers, whose shares are kept where each has enough rows.
-    groups : array-like of shape (n_rows,), optional
-        Rows of a group stay together.
+    groups : ndarray of shape (n_rows,), optional
+        Numbers of groups, as many as folds at least. Rows of a group stay together.
     n_folds : int
         1: one split that sets `fraction` aside; more: folds.
     fraction : float

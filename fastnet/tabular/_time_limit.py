@@ -70,8 +70,10 @@ class Turn:
         self._trained = time.monotonic()
 
     def judged(self) -> None:
-        """The fold is judged now."""
-        self._limit.beside_training = self._seconds_before + time.monotonic() - self._trained
+        """The fold is judged now; to weigh what it was judged by, after all training, takes about as long."""
+        seconds = time.monotonic() - self._trained
+        self._limit.beside_training = self._seconds_before + seconds
+        self._limit.end_of_training -= seconds
 
 
 def fold_seconds(left: float, n_folds: int, beside_training: float) -> float:

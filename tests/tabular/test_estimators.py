@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import threading
+import tracemalloc
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers import mixed_table
+from sklearn import metrics
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -17,10 +21,10 @@ import fastnet as fn
 from fastnet.history import History
 from fastnet.tabular import _choices, _folds
 from fastnet.tabular._calibration import best_temperature
-from fastnet.tabular._mixture import greedy_weights
+from fastnet.tabular._mixture import Mixture, greedy_weights
 from fastnet.tabular._recipe import Progress, cosine, of_progress
 from fastnet.tabular._splits import splits
-from fastnet.tabular._time_limit import Deadline, fold_seconds
+from fastnet.tabular._time_limit import Deadline, TimeLimit, Turn, fold_seconds
 from fastnet.tabular._training import BestEpochs, EveryEpoch
 
 pd = pytest.importorskip("pandas")
@@ -49,7 +53,7 @@ class TestLearning:
         assert model.score(X[200:], LABELS[200:]) > 0.85
         assert model.predict_proba(X).sum(axis=1) == pytest.approx(1)
         assert list(model.classes_) == ["cheap", "dear"]
-        assert -0.2 < model.validation_score_ <= 0
+        assert 0.8 < model.validation_score_ <= 1
 
     def test_regression(self):
         model = fn.TabularRegressor(**QUICK, n_epochs=60).fit(X[:200], VALUES[:200])
@@ -99,6 +103,19 @@ class TestLearning:
         assert np.mean(y < low) == pytest.approx(0.1, abs=0.07)
         assert np.mean(y < high) == pytest.approx(0.9, abs=0.07)
 
+    @pytest.mark.parametrize("levels", [0.5, [0.5], [0.9, 0.1, 0.5]])
+    @pytest.mark.parametrize("n_targets", [1, 2])
+    def test_score_of_quantiles_is_minus_the_pinball_loss(self, levels, n_targets):
+        Y, w = np.column_stack([VALUES, -2 * VALUES])[:, :n_targets], 1 + np.arange(300) % 3
+        y = Y[:, 0] if n_targets == 1 else Y
+        model = fn.TabularRegressor(**QUICK, n_epochs=2, metric="quantile", quantiles=levels).fit(X, y)
+        predicted = model.predict(X).reshape(300, n_targets, -1)
+        losses = [
+            metrics.mean_pinball_loss(Y, predicted[..., number], alpha=level, sample_weight=w)
+            for number, level in enumerate(np.sort(np.atleast_1d(levels)))
+        ]
+        assert model.score(X, y, w) == pytest.approx(-np.mean(losses))
+
     def test_several_targets(self):
         Y = np.column_stack([VALUES, -VALUES])
         model = fn.TabularRegressor(**QUICK).fit(X, Y)
@@ -139,7 +156,7 @@ class TestLearning:
         kinds = {"pbld": {"periodic"}, "plr": {"periodic"}, "piecewise_linear": {"piecewise"}, "none": set()}
         assert operations & {"periodic", "piecewise"} == kinds[numeric_embedding]
         assert model.score(X, LABELS) > 0.85
-        assert model.validation_score_ > -0.2
+        assert 0.8 < model.validation_score_ <= 1
 
 
 class TestFitting:
@@ -178,6 +195,30 @@ class TestFitting:
         assert not set(groups[train]) & set(groups[held])
         assert len(list(splits(300, None, groups, n_folds=5, fraction=0.2, seed=0))) == 5
         fn.TabularClassifier(**QUICK, n_epochs=2).fit(X, LABELS, groups=groups)
+
+    def test_of_few_groups_there_are_fewer_folds(self):
+        groups = pd.Series(np.where(np.arange(300) % 3, "a", "b"))
+        model = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, groups=groups)
+        assert [network.n_members for network in model.networks_] == [1, 1]
+        with pytest.raises(ValueError, match=r"n_folds=5 are more than the 2 rows or groups: set n_folds=2, or fewer"):
+            fn.TabularRegressor(**QUICK, n_folds=5).fit(X, VALUES, groups=groups)
+        with pytest.raises(ValueError, match=r"All rows are of one group, none can be set aside: give X_val"):
+            fn.TabularRegressor(**QUICK).fit(X, VALUES, groups=groups, sample_weight=groups == "a")
+        fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, groups=np.ones(300), X_val=X, y_val=VALUES)
+
+    @pytest.mark.parametrize(
+        ("groups", "message"),
+        [
+            (np.arange(200), r"the group of each of the 300 rows of X, got an array of shape \(200,\)"),
+            ([None, "a", "b"] * 100, "groups must name the group of each row, got 100 missing"),
+            (np.where(np.arange(300) < 2, np.nan, 1), "got 2 missing"),
+            (np.array(["NaT", "2024-01-01"] * 150, dtype="datetime64[ns]"), "got 150 missing"),
+            (np.array([1, "a", "b"] * 100, dtype=object), "several types"),
+        ],
+    )
+    def test_wrong_groups(self, groups, message):
+        with pytest.raises(ValueError, match=message):
+            fn.TabularClassifier(**QUICK).fit(X, LABELS, groups=groups)
 
     @pytest.mark.parametrize("given", [True, False])
     def test_kinds_of_networks_count_by_how_good_they_are(self, given, rng):
@@ -288,6 +329,39 @@ class TestFitting:
         assert {len(history.val_loss) for history in model.history_} == {n_judged}
         assert not np.isnan(model.validation_score_)
 
+    @pytest.mark.parametrize(
+        ("metric", "score"),
+        [
+            ("accuracy", lambda y, p: metrics.accuracy_score(y, p[:, 1] > 0.5)),
+            ("roc_auc", lambda y, p: metrics.roc_auc_score(y, p[:, 1])),
+            ("log_loss", lambda y, p: -metrics.log_loss(y, p)),
+        ],
+    )
+    def test_validation_score_of_classes_is_the_metric(self, metric, score):
+        model = fn.TabularClassifier(**QUICK, metric=metric, calibrate=False)
+        model.fit(X[:200], LABELS[:200], X_val=X[200:], y_val=LABELS[200:])
+        expected = score(LABELS[200:] == "dear", model.predict_proba(X[200:]))
+        assert model.validation_score_ == pytest.approx(expected, rel=1e-6)
+
+    @pytest.mark.parametrize(
+        ("metric", "loss"),
+        [
+            ("rmse", metrics.root_mean_squared_error),
+            ("mae", metrics.mean_absolute_error),
+            ("poisson", metrics.mean_poisson_deviance),
+            ("quantile", partial(metrics.mean_pinball_loss, alpha=0.5)),
+        ],
+    )
+    def test_validation_score_of_values_is_minus_the_metric(self, metric, loss):
+        model = fn.TabularRegressor(**QUICK, metric=metric).fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
+        assert model.validation_score_ == pytest.approx(-loss(VALUES[200:], model.predict(X[200:])), rel=1e-4)
+
+    def test_of_one_class_there_is_no_area_under_the_curve(self):
+        model = fn.TabularClassifier(**QUICK, metric="roc_auc", n_best_epochs=1, n_epochs=2)
+        model.fit(X[:200], LABELS[:200], X_val=X[200:][LABELS[200:] == "dear"], y_val=LABELS[200:][LABELS[200:] == "dear"])
+        assert np.isnan(model.validation_score_)
+        assert np.isfinite(model.history_[0].val_loss).all()
+
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
         assert np.isnan(model.validation_score_)
@@ -355,6 +429,36 @@ class TestFitting:
         assert 1 <= len(model.networks_) < 10
         assert not np.isnan(model.validation_score_)
 
+    def test_time_to_weigh_outputs_is_left_at_the_end(self, monkeypatch):
+        """A clock by which outputs take 5 s."""
+        clock = [0.0]
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        limit = TimeLimit(100.0)
+        turn = Turn(limit)
+        turn.end_of_training(2)
+        turn.trained()
+        clock[0] += 5
+        turn.judged()
+        assert limit.end_of_training == 89
+
+    def test_weighing_outputs_takes_little_memory(self, rng):
+        """No more than the outputs: with 1,000 classes, it is memory that takes time."""
+        y = rng.integers(0, 100, 4000)
+        outputs = rng.random((2, 2, 4000, 100), dtype=np.float32)
+        held = _folds.Rows(np.zeros((4000, 1), np.float32), y)
+        folds = [
+            _folds.Fold(kind, part, None, None, held, outputs[kind, part]) for kind, part in itertools.product(range(2), range(2))
+        ]
+        task = SimpleNamespace(smooth_badness=lambda rows, mean: -float(mean[np.arange(len(rows)), rows.y].mean()))
+        tracemalloc.start()
+        mixture = Mixture.of(task, folds)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        shares = [mixture.weights[[fold.kind == kind for fold in mixture.folds]].sum() for kind in range(2)]
+        expected = np.concatenate(np.average(outputs, axis=0, weights=shares))
+        np.testing.assert_allclose(mixture.outputs, expected, rtol=1e-6)
+        assert peak < 1.5 * outputs.nbytes
+
     def test_rows_of_no_weight_do_not_count(self):
         weights = np.zeros(300)
         weights[:60] = 1
@@ -382,6 +486,24 @@ class TestFitting:
     def test_labels_of_several_types(self):
         with pytest.raises(ValueError, match=r"several types \(int, str\): make all of them text, or all numbers"):
             fn.TabularClassifier().fit(X[:4], np.array([1, "one", 1, "one"], dtype=object))
+
+    @pytest.mark.parametrize(
+        "moments",
+        [
+            lambda days: pd.Series(days).where(np.arange(40) > 3),
+            lambda days: (days - days[0]).to_numpy(),
+            lambda days: pd.Series(days, dtype="category"),
+            lambda days: days.tz_localize("UTC"),
+            lambda days: [None, *(day.date() for day in days[1:])],
+            lambda days: pd.DataFrame({"day": days}),
+        ],
+    )
+    def test_dates_are_no_targets(self, moments):
+        y = moments(pd.to_datetime(["2024-01-01", "2024-01-02"] * 20))
+        with pytest.raises(TypeError, match=r"y holds dates or times \((date|[Tt]ime).*\), which are no targets: make them num"):
+            fn.TabularRegressor(**QUICK).fit(X[:40], y)
+        with pytest.raises(TypeError, match=r"y holds dates or times \(.*\), which are no targets: make them text"):
+            fn.TabularClassifier(**QUICK).fit(X[:40], y)
 
     def test_names_of_targets(self):
         model = fn.TabularRegressor(**QUICK, n_epochs=1)
@@ -416,7 +538,23 @@ class TestFitting:
             ({"metric": "auc"}, "metric"),
             ({"time_limit": -1}, "time_limit"),
             ({"validation_fraction": 1.0}, "validation_fraction"),
-            ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes"),
+            ({"hidden_layer_sizes": (3, 0)}, "hidden_layer_sizes must be at least 1, got 0"),
+            ({"hidden_layer_sizes": ()}, "hidden_layer_sizes must name at least one"),
+            ({"learning_rate": -0.05}, "learning_rate must be finite and above 0"),
+            ({"weight_decay": -1}, "weight_decay must be finite and at least 0"),
+            ({"beta_2": 1}, "beta_2 must be finite and at least 0 and below 1"),
+            ({"schedule": "cosin"}, "schedule must be one of 'cycles', 'flat_cosine', 'cosine', got 'cosin'"),
+            ({"numeric_embedding": []}, r"numeric_embedding must name at least one, got \[\]"),
+            ({"numeric_embedding": ["pbld", "x"]}, "numeric_embedding must be one of"),
+            ({"n_members": 0}, "n_members must be at least 1"),
+            ({"n_best_epochs": 0}, "n_best_epochs must be at least 1"),
+            ({"n_trained_folds": 0}, "n_trained_folds must be at least 1"),
+            ({"n_folds": 0}, "n_folds must be at least 1"),
+            ({"n_folds": 301}, "n_folds=301 are more than the 300 rows or groups: set n_folds=300"),
+            ({"n_epochs": 0}, "n_epochs must be at least 1"),
+            ({"batch_size": 0}, "batch_size must be at least 1"),
+            ({"category_units": 0}, "category_units must be at least 1"),
+            ({"patience": -1}, "patience must be finite and at least 0"),
         ],
     )
     def test_wrong_parameters(self, parameters, message):

@@ -90,6 +90,15 @@ def test_regressor(options, n_targets):
     np.testing.assert_allclose(run(model.to_onnx(), NEW)["variable"], expected, rtol=1e-5, atol=1e-5 * np.ptp(y))
 
 
+@pytest.mark.parametrize("quantiles", [0.5, (0.1, 0.9)])
+def test_targets_that_differ_by_little_beside_their_size(quantiles, rng):
+    x = rng.standard_normal((200, 2))
+    model = fn.TabularRegressor(**QUICK, metric="quantile", quantiles=quantiles).fit(x, x[:, 0] + 1e8)
+    expected = model.predict(x).reshape(200, -1)
+    np.testing.assert_allclose(run(model.to_onnx(), x)["variable"], expected, rtol=0, atol=1e-5)
+    assert np.ptp(expected[:, 0]) > 0.5
+
+
 def test_an_array_of_numbers_is_one_input(rng):
     numbers = np.where(rng.random((60, 4)) < 0.1, np.nan, rng.standard_normal((60, 4)))
     numbers[:, 2] = 1
