@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def both_classes(p: np.ndarray) -> np.ndarray:
@@ -29,3 +35,26 @@ def r2(outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> 
         residual = weights @ (y - outputs) ** 2
         scores = np.where(spread > 0, 1 - residual / spread, residual == 0)
     return float(scores.mean())
+
+
+def d2_of_quantiles(
+    outputs: np.ndarray, y: ArrayLike, levels: Sequence[float] | np.ndarray, sample_weight: ArrayLike | None
+) -> float:
+    """D2 pinball score, averaged over levels and targets: 1 at best, 0 for the quantiles of y.
+
+    Parameters
+    ----------
+    outputs : ndarray of shape (m, n_targets * n_levels)
+        All levels of a target together.
+    y : array-like of shape (m,) or (m, n_targets)
+    levels : sequence of float
+    sample_weight : array-like of shape (m,) or None
+    """
+    from sklearn.metrics import d2_pinball_score
+
+    of_levels = (outputs[:, number :: len(levels)] for number in range(len(levels)))
+    scores = [
+        d2_pinball_score(y, of_level, sample_weight=sample_weight, alpha=level)
+        for of_level, level in zip(of_levels, levels, strict=True)
+    ]
+    return float(np.mean(scores))

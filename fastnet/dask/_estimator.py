@@ -62,7 +62,7 @@ class OnDask:
         return self._outputs_of("predict", X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy of a classifier, R2 of a regressor, minus the pinball loss for the metric "quantile" of tables.
+        """Accuracy of a classifier, R2 of a regressor, the mean D2 pinball score of several quantiles.
 
         Only predictions and targets leave the workers.
 

@@ -80,8 +80,11 @@ class _Encode:
         rows = self.prepare(*part)
         if rows.weights is not None and not rows.weights.any():
             rows = rows[:0]
-        targets = self.prepare.estimator._network_targets(rows.y)
-        return rows.X, targets.astype(np.int32) if targets.ndim == 1 else targets, rows.weights
+        estimator = self.prepare.estimator
+        targets = estimator._network_targets(rows.y)
+        if targets.ndim == 1:
+            return rows.X, targets.astype(np.int32), rows.weights
+        return rows.X, np.repeat(targets, estimator._n_outputs() // targets.shape[1], axis=1), rows.weights
 
 
 class _TabularOnDask(OnDask, _Estimator):

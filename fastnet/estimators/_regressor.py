@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import d2_pinball_score
 from sklearn.utils.metaestimators import available_if
 
 from fastnet._checks import positive_int
 from fastnet._data import MatrixLike
 from fastnet._hints import takes_other_words
+from fastnet._outputs import d2_of_quantiles
 from fastnet.callbacks import Callback
 from fastnet.losses import Loss, Quantile
 
@@ -192,12 +192,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         levels = self._levels()
         if len(levels) == 1:
             return super().score(X, y, sample_weight)
-        predicted = np.asarray(self.predict(X))
-        scores = [
-            d2_pinball_score(y, predicted[:, number :: len(levels)], sample_weight=sample_weight, alpha=level)
-            for number, level in enumerate(levels)
-        ]
-        return float(np.mean(scores))
+        return d2_of_quantiles(np.asarray(self.predict(X)), y, levels, sample_weight)
 
     def initialize(self, n_features: int, n_outputs: int = 1) -> MLPRegressor:
         """Set initial parameters without data, for `predict`, `partial_fit`, or parameters set by hand.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,8 @@ def refuse_moments(y: Any, what_to_do: str) -> None:
     known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
     for column in known.iter_columns() if isinstance(known, nw.DataFrame) else [known]:
         few = np.asarray(column[:FEW] if isinstance(column, nw.Series) else column).ravel()[:FEW]
-        if kind_of(few) == "moment":
+        spans = few.dtype.kind == "m" or any(isinstance(value, dt.timedelta) for value in few.tolist())
+        if spans or kind_of(few) == "moment":
             got = few.dtype if few.dtype.kind in "mM" else next(type(value).__name__ for value in few if not is_missing(value))
             raise TypeError(f"y holds dates or times ({got}), which are no targets: {what_to_do}.")
 

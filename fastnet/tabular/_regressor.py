@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import _check_y, check_consistent_length, column_or_1d
+from sklearn.utils.validation import _check_y, column_or_1d
 
 from fastnet import losses
+from fastnet._outputs import d2_of_quantiles
 from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._docs import with_parameters
@@ -32,7 +33,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     metric : {"rmse", "mae", "poisson", "quantile"}, default="rmse"
         What predictions are judged by: it is minimised in training, and decides which epochs are best.
     quantiles : float or sequence of float, default=0.5
-        Levels of metric "quantile"; the predicted quantiles never cross. With this metric `score` is minus the mean pinball loss.
+        Levels of metric "quantile"; the predicted quantiles never cross.
     {parameters}
     clip : bool, default=True
         Keep predictions within the range of the training targets.
@@ -134,7 +135,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return values[:, 0] if self._one_target else values
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Coefficient of determination R2; for metric "quantile" minus the mean pinball loss.
+        """Coefficient of determination R2; with several quantiles, their mean D2 pinball score.
 
         Parameters
         ----------
@@ -145,16 +146,14 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Returns
         -------
         float
-            Greater is better: R2 is 1 at best, minus the pinball loss, the mean over rows, targets and levels, 0.
+            1 at best.
         """
         return self._score(y, self.predict(X), sample_weight=sample_weight)
 
     def _score(self, y: Any, predicted: np.ndarray, *, sample_weight: Any = None) -> float:
-        if self.metric != "quantile":
-            return float(r2_score(y, predicted, sample_weight=sample_weight))
-        values = self._check_targets(y)
-        check_consistent_length(values, predicted, sample_weight)
-        return -pinball(self._levels())(values, predicted.reshape(len(predicted), -1), sample_weight)
+        if self.metric != "quantile" or len(self._levels()) == 1:
+            return float(r2_score(y, predicted.reshape(len(predicted), -1), sample_weight=sample_weight))
+        return d2_of_quantiles(predicted.reshape(len(predicted), -1), y, self._levels(), sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -105,16 +105,17 @@ class TestLearning:
 
     @pytest.mark.parametrize("levels", [0.5, [0.5], [0.9, 0.1, 0.5]])
     @pytest.mark.parametrize("n_targets", [1, 2])
-    def test_score_of_quantiles_is_minus_the_pinball_loss(self, levels, n_targets):
+    def test_score_of_quantiles(self, levels, n_targets):
         Y, w = np.column_stack([VALUES, -2 * VALUES])[:, :n_targets], 1 + np.arange(300) % 3
         y = Y[:, 0] if n_targets == 1 else Y
         model = fn.TabularRegressor(**QUICK, n_epochs=2, metric="quantile", quantiles=levels).fit(X, y)
         predicted = model.predict(X).reshape(300, n_targets, -1)
-        losses = [
-            metrics.mean_pinball_loss(Y, predicted[..., number], alpha=level, sample_weight=w)
+        scores = [
+            metrics.d2_pinball_score(Y, predicted[..., number], alpha=level, sample_weight=w)
             for number, level in enumerate(np.sort(np.atleast_1d(levels)))
         ]
-        assert model.score(X, y, w) == pytest.approx(-np.mean(losses))
+        expected = metrics.r2_score(Y, predicted[..., 0], sample_weight=w) if len(scores) == 1 else np.mean(scores)
+        assert model.score(X, y, w) == pytest.approx(expected)
 
     def test_several_targets(self):
         Y = np.column_stack([VALUES, -VALUES])
@@ -492,6 +493,7 @@ class TestFitting:
         [
             lambda days: pd.Series(days).where(np.arange(40) > 3),
             lambda days: (days - days[0]).to_numpy(),
+            lambda days: [None, *(days - days[0]).to_pytimedelta()[1:]],
             lambda days: pd.Series(days, dtype="category"),
             lambda days: days.tz_localize("UTC"),
             lambda days: [None, *(day.date() for day in days[1:])],
