@@ -16,6 +16,7 @@ pd = pytest.importorskip("pandas")
 pytest.importorskip("click")
 
 from click.testing import CliRunner  # noqa: E402
+from sklearn.metrics import mean_pinball_loss  # noqa: E402
 
 from fastnet import cli  # noqa: E402
 from fastnet.cli import _commands, _peers  # noqa: E402
@@ -304,6 +305,18 @@ class TestEvaluate:
         assert float(re.search("R2: (.+)", run("evaluate model houses.csv")).group(1)) == pytest.approx(score, rel=1e-3)
         frame.rename(columns={"price": "paid"}).to_csv("sold.csv", index=False)
         assert run("evaluate model sold.csv --target paid") == run("evaluate model houses.csv").replace("houses", "sold")
+
+    def test_quantiles(self, table):
+        frame = houses()
+        X, y = frame.drop(columns="price"), frame["price"]
+        model = fn.TabularRegressor(metric="quantile", quantiles=(0.9, 0.1), preset="fast", n_epochs=2, random_state=0)
+        model.fit(X, y).save("model")
+        low, high = model.predict(X).T
+        found = dict(line.split(": ") for line in run("evaluate model houses.csv").splitlines()[1:])
+        losses = [mean_pinball_loss(y, low, alpha=0.1), mean_pinball_loss(y, high, alpha=0.9)]
+        assert float(found["pinball loss"]) == pytest.approx(np.mean(losses), rel=1e-3)
+        assert float(found["share up to quantile 0.9"]) == pytest.approx(np.mean(y <= high), rel=1e-3)
+        assert run("predict model houses.csv").splitlines()[0] == "price_0.1,price_0.9"
 
 
 class TestCompare:

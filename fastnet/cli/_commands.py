@@ -152,14 +152,21 @@ def _predictions(model: Any, rows: nw.DataFrame[Any], table: Path, proba: bool) 
     with refusing(ValueError, TypeError, about=str(table)):
         predicted = model.predict(X)
         p = model.predict_proba(X) if proba else None
-    names = model.target_names_ or ["prediction"]
     if p is None:
         flat = predicted.reshape(len(predicted), -1)
-        names = names if len(names) == flat.shape[1] else [f"{names[0]}_{number}" for number in range(flat.shape[1])]
-        columns = dict(zip(names, flat.T, strict=True))
+        columns = dict(zip(_names_of_values(model, flat.shape[1]), flat.T, strict=True))
     else:
-        columns = {names[0]: predicted} | {f"{names[0]}_{label}": p[:, k] for k, label in enumerate(model.classes_)}
+        (name,) = _names_of_values(model, 1)
+        columns = {name: predicted} | {f"{name}_{label}": p[:, k] for k, label in enumerate(model.classes_)}
     return nw.from_dict(columns, backend=rows.implementation)
+
+
+def _names_of_values(model: Any, n: int) -> list[str]:
+    """Names of n predicted columns: those of the targets, with the level where each has several quantiles."""
+    names = model.target_names_ or ["prediction"]
+    if model.metric == "quantile" and len(_levels(model)) > 1:
+        names = [f"{name}_{level:g}" for name in names for level in _levels(model)]
+    return names if len(names) == n else [f"{names[0]}_{number}" for number in range(n)]
 
 
 @fastnet.command()
@@ -204,9 +211,14 @@ def _outputs(model: Any, X: Any) -> np.ndarray:
 
 
 def _scores_of(model: Any, y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    return (
-        _scores.of_classes(y, model.classes_, predicted) if hasattr(model, "predict_proba") else _scores.of_values(y, predicted)
-    )
+    if hasattr(model, "predict_proba"):
+        return _scores.of_classes(y, model.classes_, predicted)
+    return _scores.of_values(y, predicted) if predicted.ndim == 1 else _scores.of_quantiles(y, _levels(model), predicted)
+
+
+def _levels(model: Any) -> np.ndarray:
+    """Levels of predicted quantiles, in their order."""
+    return np.sort(np.atleast_1d(model.quantiles))
 
 
 @fastnet.command()

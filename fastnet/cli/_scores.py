@@ -33,6 +33,21 @@ def of_values(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     }
 
 
+def of_quantiles(y: np.ndarray, levels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Mean pinball loss, and of each level the share of the values that are not above its quantile.
+
+    Parameters
+    ----------
+    y : ndarray of shape (m,)
+    levels : ndarray of shape (k,)
+    predicted : ndarray of shape (m, k)
+    """
+    of_levels = list(zip(levels.tolist(), predicted.T, strict=True))
+    losses = [metrics.mean_pinball_loss(y, values, alpha=level) for level, values in of_levels]
+    shares = {f"share up to quantile {level:g}": float(np.mean(y <= values)) for level, values in of_levels}
+    return {"pinball loss": float(np.mean(losses)), **shares}
+
+
 def table(rows: dict[str, dict[str, float]], corner: str) -> str:
     """Rows of named numbers as text in columns; what a row does not have is a dash.
 
