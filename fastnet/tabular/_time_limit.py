@@ -13,6 +13,8 @@ from fastnet.tabular._recipe import Progress
 #: Share of the limit in which training must be over.
 _TRAINING = 0.94
 
+#: How many pieces of training tell the time of a row: the first may have been held up by other programs.
+_TRUSTED = 2
 
 #: Share of the time in which the members are trained before they are judged for the first time; how many times as long as judging
 #: takes they are trained before they are judged again; and how many times as long it takes to judge what was trained at the end.
@@ -113,7 +115,7 @@ class Deadline(Callback):
         self.order = np.empty(0, np.int64)
         self.size = self.batch_size
         self.seconds_a_row = self.seconds_of_judging = self.since_judging = 0.0
-        self.ends = self.has_judged = False
+        self.n_pieces, self.ends, self.has_judged = 0, False, False
         self.last = time.monotonic()
         self.least_before_judging = _BEFORE_JUDGING * (end - self.last)
         course.epoch = self.size / self.rows_left
@@ -150,13 +152,20 @@ class Deadline(Callback):
         course, seconds = self.course, now - self.last
         self.since_judging += seconds
         of_row = seconds / self.size
-        self.seconds_a_row = of_row if not self.seconds_a_row else (self.seconds_a_row + of_row) / 2
+        self.n_pieces += 1
+        if self.n_pieces > _TRUSTED:
+            self.seconds_a_row = (self.seconds_a_row + of_row) / 2
+        else:
+            self.seconds_a_row = min(self.seconds_a_row or of_row, of_row)
         self.last = now
         if not self.has_judged:
             self.seconds_of_judging = _JUDGED_TO_TRAINED * self.n_held * self.seconds_a_row
         self.rows_left -= self.size
         course.done, course.first_step = min(course.done + course.epoch, 1.0), session.step
-        possible = min(self.rows_left, self._rows_within(self.end - now))
+        possible = self._rows_within(self.end - now)
+        if self.n_pieces < _TRUSTED:
+            possible = max(possible, int((self.end - now) / self.seconds_a_row))
+        possible = min(self.rows_left, possible)
         self.ends, self.seconds_left = possible < self.batch_size, possible * self.seconds_a_row
         if self.ends:
             return True

@@ -414,6 +414,20 @@ class TestFitting:
         assert min(np.diff(judged[:-1])) >= 5 * 40
         assert 0.85 * 2000 < judged[-1] <= 2000 - 2 * 40  # the outputs and their score follow
 
+    def test_a_first_batch_that_is_held_up_does_not_end_training(self, monkeypatch):
+        """A clock by which a row is trained on in 1 ms, but in the first batch in 20 ms."""
+        clock = [0.0]
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        deadline = Deadline(Progress(1.0, 1), 1000, 80, 10, 100, 2.0, np.random.default_rng(0))
+        session, trained, ends = SimpleNamespace(step=0), 0, False
+        while not ends:
+            n_rows = len(deadline.rows(session))
+            clock[0] += (0.001 if trained else 0.02) * n_rows
+            trained += n_rows
+            ends = deadline.on_epoch_end(session)
+        assert trained > 1000
+        assert clock[0] < 2.0
+
     @pytest.mark.parametrize(
         ("left", "n_folds", "beside_training", "expected"),
         [(10, 5, 0.5, 2), (10, 5, 2, 4), (10, 2, 3, 10), (10, 1, 0.1, 10), (np.inf, 5, 0.1, np.inf)],
