@@ -104,7 +104,8 @@ def fit(
         give a number.
     resume_from : path, optional
         A file of `fastnet.Checkpoint`, read by rank 0: continue from there, with the same options and rows, on any number of
-        ranks. Give a `batch_size`, as its default depends on the number of ranks.
+        ranks, among which the rows may be divided in another way. Give a `batch_size`, as its default depends on the number of
+        ranks.
     loss, optimizer, epochs, iterations, learning_rate, l2, weight_decay, max_grad_norm
         As for `Network.fit`; the same on all ranks.
 
@@ -171,7 +172,7 @@ def fit(
     prepared, told = ranks.together(lambda: _prepared(network, X, y, sample_weight, options, epochs, iterations, random_state))
     _check_agreement([one.description for one in told])
     ranks.make_room(network.n_params + 3, network.dtype)
-    part = Part(prepared.rows, tuple(one.m for one in told), ranks)
+    part = Part(prepared.rows, tuple(one.m for one in told), sum(one.checksum for one in told) % 2**64, ranks)
 
     def started() -> tuple[RankSession, dict[str, Any] | None]:
         rng = copy.deepcopy(told[0].rng) if ranks.rank else prepared.rng
@@ -209,9 +210,10 @@ class Prepared(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a rank lets the others know: how many rows it has, how it trains, and where its random numbers come from."""
+    """What a rank lets the others know: how many rows it has, which, how it trains, and where its random numbers come from."""
 
     m: int
+    checksum: int
     description: dict[str, str]
     rng: np.random.Generator
 
@@ -244,7 +246,9 @@ def _prepared(
         "network": f"{network!r}, {network.layers!r}",
         **{name: _identity.text(option) for name, option in (options | limit).items()},
     }
-    return Prepared((features, targets, weights), options, limit, rng), Told(m, description, copy.deepcopy(rng))
+    rows = features, targets, weights
+    told = Told(m, _identity.sum_of_rows(rows), description, copy.deepcopy(rng))
+    return Prepared(rows, options, limit, rng), told
 
 
 def _check_agreement(descriptions: list[dict[str, str]]) -> None:
@@ -272,11 +276,13 @@ class Part:
         Features, targets, and sample weights or None, of this rank.
     sizes : tuple of int
         Rows of each rank.
+    checksum : int
+        Of the rows of all ranks, however they are divided.
     ranks : Ranks
     """
 
-    def __init__(self, rows: Rows, sizes: tuple[int, ...], ranks: Ranks) -> None:
-        self.rows, self.sizes, self.ranks = rows, np.array(sizes), ranks
+    def __init__(self, rows: Rows, sizes: tuple[int, ...], checksum: int, ranks: Ranks) -> None:
+        self.rows, self.sizes, self.checksum, self.ranks = rows, np.array(sizes), checksum, ranks
         if not self.sizes.any():
             raise ValueError("No rank has rows: at least one datapoint is needed.")
 
@@ -304,6 +310,7 @@ class RankSession(Session):
             raise ValueError("augment is for training in one process: leave it out.")
         self._part = part
         super().__init__(network, part, None, **options)
+        self._options["checksum"] = part.checksum
 
     def _start(self, seed: int, step: int) -> None:
         self._seed = seed

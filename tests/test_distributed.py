@@ -203,6 +203,51 @@ class TestCallbacks:
         three = trained((80, 80, 80), epochs=6, of_rank=resuming, **options)
         assert [len(history) for _, history in three] == [6, 6, 6]
 
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("changed", ["X", "y", "sample_weight", "a row for another"])
+    def test_a_checkpoint_of_other_rows_is_refused(self, changed, dtype, tmp_path):
+        pytest.importorskip("safetensors")
+        X, y, w = arrays()
+
+        def fit(parts, **of_first):
+            def train(comm):
+                X, y, w = parts[comm.rank]
+                own = {} if comm.rank else {"callbacks": [fn.Checkpoint(tmp_path)], **of_first}
+                return fn.distributed.fit(build(dtype), X, y, comm=comm, sample_weight=w, batch_size=24, epochs=1, **own)
+
+            return Threads(len(parts)).run(train)
+
+        fit(dealt((120, 120), X, y, w))
+        from_there = {"resume_from": checkpoint.latest(tmp_path)}
+        mixed = np.random.default_rng(0).permutation(240)
+        resumed = fit(dealt((200, 0, 40), X[mixed], y[mixed], w[mixed]), **from_there)
+        assert all(isinstance(result, fn.History) for result in resumed)
+        if changed == "X":
+            X[17, 3] += 0.25
+        elif changed == "y":
+            y[17] = (y[17] + 1) % 3
+        elif changed == "sample_weight":
+            w[17] += 0.25
+        else:
+            X[17], y[17], w[17] = X[18], y[18], w[18]
+        first, other = fit(dealt((120, 120), X, y, w), **from_there)
+        assert isinstance(first, ValueError) and "belongs to another run (checksum was" in str(first)
+        assert isinstance(other, RankError) and "belongs to another run" in str(other)
+
+    def test_a_checkpoint_without_a_checksum_continues(self, tmp_path, monkeypatch):
+        pytest.importorskip("safetensors")
+
+        def older(session, identity=fn.distributed.Session.identity.func):
+            return {name: text for name, text in identity(session).items() if name != "checksum"}
+
+        def own(rank):
+            return {} if rank else {"callbacks": [fn.Checkpoint(tmp_path)], "resume_from": checkpoint.latest(tmp_path)}
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fn.distributed.RankSession, "identity", property(older))
+            trained((120, 120), of_rank=own, batch_size=24, epochs=1)
+        assert [len(history) for _, history in trained((120, 120), of_rank=own, batch_size=24, epochs=2)] == [2, 2]
+
 
 class TestFailures:
     """None of them leaves a rank waiting: `Threads` gives up on its barriers after a minute."""
