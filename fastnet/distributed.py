@@ -43,6 +43,8 @@ Rows: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 #: Rows of a batch for each rank by default, and the ranks above which that makes batches too large for the user's learning rate.
 _ROWS_OF_A_RANK, _MANY_RANKS = 32, 16
 
+#: Learning rates, from the first, by which ranks find that their functions of the update number differ.
+_COMPARED_RATES = 1000
 
 #: What the core calls on a single rank, which has nothing to add. A function in Python took 4 % of an epoch of a small network.
 _NOTHING: Callable[[], Any] = tuple
@@ -174,12 +176,14 @@ def fit(
     ranks.make_room(network.n_params + 3, network.dtype)
     part = Part(prepared.rows, tuple(one.m for one in told), sum(one.checksum for one in told) % 2**64, ranks)
 
-    def started() -> tuple[RankSession, dict[str, Any] | None]:
+    def started() -> tuple[RankSession, Started]:
         rng = copy.deepcopy(told[0].rng) if ranks.rank else prepared.rng
         session = RankSession(network, part, random_state=rng, n_threads=n_threads, **prepared.options)
-        session.bind(prepared.limit.get("iterations") or prepared.limit["epochs"] * session.steps_per_epoch)
+        n_steps = prepared.limit.get("iterations") or prepared.limit["epochs"] * session.steps_per_epoch
+        session.bind(n_steps)
+        rates = session.schedule.rates(0, min(n_steps, session.steps_per_epoch, _COMPARED_RATES))
         if ranks.rank:
-            return session, None
+            return session, Started(rates)
         session.callbacks = (
             *watchers(validation_of(network, validation_data, session._loss), session._loss, n_threads, progress),
             *checked_callbacks(callbacks),
@@ -188,13 +192,14 @@ def fit(
             from fastnet.checkpoint import resume
 
             resume(session, resume_from)
-            return session, session.position()
-        return session, None
+            return session, Started(rates, session.position())
+        return session, Started(rates)
 
-    session, positions = ranks.together(started)
+    session, starts = ranks.together(started)
+    _check_rates([start.rates for start in starts])
     with ranks.failing_together():
-        if ranks.rank and positions[0] is not None:
-            session.restore(positions[0])
+        if ranks.rank and starts[0].position is not None:
+            session.restore(starts[0].position)
         train(session, max_time=max_time, callbacks=session.callbacks, **prepared.limit)
         session.end()
     return session.history
@@ -216,6 +221,13 @@ class Told(NamedTuple):
     checksum: int
     description: dict[str, str]
     rng: np.random.Generator
+
+
+class Started(NamedTuple):
+    """What a rank lets the others know when it is about to train: its first learning rates and, of rank 0, where it continues."""
+
+    rates: np.ndarray
+    position: dict[str, Any] | None = None
 
 
 def _prepared(
@@ -258,6 +270,18 @@ def _check_agreement(descriptions: list[dict[str, str]]) -> None:
             mine, theirs = first.get(name, "not given"), description.get(name, "not given")
             if mine != theirs:
                 raise ValueError(f"All ranks must have the same {name}: rank 0 has {mine}, rank {rank} has {theirs}.")
+
+
+def _check_rates(rates: list[np.ndarray]) -> None:
+    """Check the values of learning rates, as functions have no text by which they could be compared."""
+    for rank, theirs in enumerate(rates):
+        differ = ~np.isclose(theirs, rates[0], rtol=1e-9, atol=0.0)
+        if differ.any():
+            at = int(differ.argmax())
+            raise ValueError(
+                f"All ranks must have the same learning_rate: for update {at} rank 0 has {rates[0][at]:g}, rank {rank} has "
+                f"{theirs[at]:g}. Give all of them the same function."
+            )
 
 
 def _one_row(rows: Rows) -> Rows:

@@ -322,6 +322,20 @@ class TestFailures:
         results = trained((100, 140), of_rank=lambda rank: both | option if rank else both)
         assert all(isinstance(result, ValueError) and message in str(result) for result in results)
 
+    @pytest.mark.parametrize("of_optimizer", [False, True])
+    def test_learning_rates_that_differ(self, of_optimizer):
+        def own(rank):
+            rates = fn.schedules.LinearWarmup(lambda j: 0.1 / (1 + j * (rank == 2)), 2)
+            return {"optimizer": fn.SGD(rates)} if of_optimizer else {"learning_rate": rates}
+
+        for result in trained((80, 80, 80), of_rank=own, batch_size=24, epochs=1):
+            assert isinstance(result, ValueError)
+            assert "same learning_rate: for update 3 rank 0 has 0.1, rank 2 has 0.05." in str(result)
+
+    def test_learning_rates_of_functions_with_the_same_values(self):
+        results = trained((80, 80), of_rank=lambda rank: {"learning_rate": lambda j: 0.1 / (1 + j)}, batch_size=24, iterations=3)
+        assert np.array_equal(results[0][0].params, results[1][0].params)
+
     def test_networks_that_differ(self):
         X, y, _ = arrays()
         results = Threads(2).run(
