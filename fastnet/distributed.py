@@ -15,6 +15,7 @@ import copy
 import os
 import warnings
 from collections.abc import Callable, Iterable
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -26,10 +27,11 @@ from fastnet._objective import refuse_statistics
 from fastnet._ranks import Communicator, RankError, Ranks
 from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
+from fastnet.data import Blocks
 from fastnet.history import History
 from fastnet.losses import Loss
 from fastnet.network import Network
-from fastnet.optimizers import Optimizer
+from fastnet.optimizers import GradientRule, Optimizer
 from fastnet.schedules import LearningRate
 from fastnet.training import limit_of, validation_of, watchers
 
@@ -241,8 +243,17 @@ def _prepared(
     random_state: Seed,
 ) -> tuple[Prepared, Told]:
     """Checked arguments of this rank, and what the other ranks have to know of them."""
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a fastnet.Network, got {short(network)}: give the network that is to be trained.")
+    if isinstance(X, Blocks):
+        raise TypeError(f"X must be an array with the rows of this rank, got {X!r}: read them into an array first.")
     limit = limit_of(epochs, iterations)
     loss, optimizer = losses.get(options["loss"], network.output_activation), optimizers.get(options["optimizer"])
+    if not isinstance(optimizer, GradientRule):
+        raise TypeError(
+            f"optimizer must be a rule that works on batches, such as fastnet.Adam(), got {optimizer.name!r}, which needs all "
+            "rows in one process: train there, with Network.fit, or take another."
+        )
     features = _data.features(network._flat(X), network.n_inputs, network.dtype)
     if isinstance(features, tuple):
         raise TypeError("X must be an array, got a sparse matrix.")
@@ -329,7 +340,7 @@ class RankSession(Session):
     _sampler: SeededOrder
 
     def __init__(self, network: Network, part: Part, **options: Any) -> None:
-        refuse_statistics(network, "Training on several ranks")
+        refuse_statistics(network, "Training on several ranks", "train in one process, with Network.fit")
         if options.get("augment"):
             raise ValueError("augment is for training in one process: leave it out.")
         self._part = part

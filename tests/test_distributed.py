@@ -297,7 +297,8 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("option", "message"),
         [
-            ({"optimizer": "lbfgs"}, "a rule that works on batches"),
+            ({"optimizer": "lbfgs"}, "a rule that works on batches, such as fastnet.Adam(), got 'lbfgs'"),
+            ({"layers": [fn.BatchNorm(), *LAYERS]}, "train in one process, with Network.fit, or put fastnet.LayerNorm"),
             ({"sampling": "random"}, "sampling='shuffle' or 'sequential'"),
             ({"max_grad_norm": -1}, "max_grad_norm"),
         ],
@@ -342,6 +343,17 @@ class TestFailures:
             lambda comm: fn.distributed.fit(build(layers=[fn.Dense(4 + comm.rank), *LAYERS]), X, y, comm=comm)
         )
         assert all(isinstance(result, ValueError) and "the same network" in str(result) for result in results)
+
+    def test_an_estimator(self):
+        pytest.importorskip("sklearn")
+        X, y, _ = arrays()
+        for result in Threads(2).run(lambda comm: fn.distributed.fit(fn.MLPRegressor(), X, y, comm=comm)):
+            assert isinstance(result, TypeError) and "must be a fastnet.Network, got MLPRegressor()" in str(result)
+
+    def test_blocks(self):
+        data = fn.data.from_arrays(*arrays()[:2])
+        for result in Threads(2).run(lambda comm: fn.distributed.fit(build(), data, None, comm=comm)):
+            assert isinstance(result, TypeError) and "an array with the rows of this rank, got <Blocks 240 rows" in str(result)
 
     def test_divergence_ends_all_alike(self):
         X, y, _ = arrays()
