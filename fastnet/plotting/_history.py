@@ -93,6 +93,8 @@ class HistoryDisplay:
         ------
         ValueError
             If a history is empty, or there is none.
+        TypeError
+            If it is no history, but a list of them for example.
         """
         runs = history if isinstance(history, Mapping) and "loss" not in history else {"": history}
         return cls(runs).plot(ax, log_scale=log_scale)
@@ -228,6 +230,10 @@ def _attribute(history: Any, key: str) -> Any:
 
 def _run(name: str, history: Any) -> _Run:
     """Read the recorded lists of a run, without those that are missing or empty."""
+    losses = history.get("loss", ()) if isinstance(history, Mapping) else getattr(history, "loss", None)
+    if isinstance(losses, str) or not hasattr(losses, "__len__"):
+        got = f"the class {history.__name__}" if isinstance(history, type) else f"a {type(history).__name__}"
+        raise TypeError(f'Expected a History, or several by name, {{"name": history}}, got {got}.')
     read: Callable[[str], Any] = history.get if isinstance(history, Mapping) else partial(_attribute, history)
     curves = {}
     for key in ("loss", "val_loss", "val_score", "learning_rate", "grad_norm"):

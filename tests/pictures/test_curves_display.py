@@ -244,6 +244,13 @@ def test_what_is_no_estimator_is_told_what_to_give():
             HistoryDisplay.from_estimator(given)
 
 
+def test_what_is_no_history_is_told_what_to_give(make_network):
+    history = fn.History(loss=[1.0])
+    for given, got in [([history, history], "a list"), (fn.History, "the class History"), (make_network((2, 2)), "a Network")]:
+        with pytest.raises(TypeError, match=f'a History, or several by name, {{"name": history}}, got {got}'):
+            HistoryDisplay.from_history(given)
+
+
 def test_estimators_that_keep_a_history(rng):
     pytest.importorskip("sklearn")
     series = rng.normal(size=(40, 6))
