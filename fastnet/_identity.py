@@ -14,6 +14,9 @@ from fastnet.schedules import Function
 #: Bytes in each step. The checksum releases the GIL and takes about a second for a gigabyte.
 _BLOCK = 1 << 24
 
+#: Words in each step of `sum_of_rows`, which takes a third of a second for a gigabyte of float32.
+_WORDS = 1 << 16
+
 
 def text(option: Any) -> str:
     """An option as text; a function is represented by its name."""
@@ -35,3 +38,20 @@ def checksum(data: Dataset) -> str:
         for start in range(0, len(content), _BLOCK):
             code = zlib.crc32(content[start : start + _BLOCK], code)
     return f"{code:08x}"
+
+
+def sum_of_rows(data: tuple[np.ndarray, np.ndarray, np.ndarray | None]) -> int:
+    """A hash of each row, its target and its weight, added up: of rows in parts, the sum of the parts' sums modulo 2^64."""
+    m = len(data[0])
+    if not m:
+        return 0
+    arrays = [array.reshape(m, -1).view(np.uint32) for array in data if array is not None]
+    ends = np.cumsum([array.shape[1] for array in arrays])
+    factors = np.split(np.random.SeedSequence(0).generate_state(ends[-1], np.uint64) | np.uint64(1), ends[:-1])
+    step, half, total = max(_WORDS // int(ends[-1]), 1), np.uint64(32), 0
+    for start in range(0, m, step):
+        parts = [np.einsum("ij,j->i", array[start : start + step], own) for array, own in zip(arrays, factors, strict=True)]
+        hashes = np.sum(parts, axis=0, dtype=np.uint64)
+        hashes = (hashes ^ hashes >> half) * np.uint64(0xD6E8FEB86659FD93)
+        total += int((hashes ^ hashes >> half).sum(dtype=np.uint64))
+    return total % 2**64

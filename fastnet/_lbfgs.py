@@ -107,7 +107,7 @@ def minimise(
     ----------
     Liu & Nocedal, "On the limited memory BFGS method for large scale optimization", Mathematical Programming 45 (1989).
     """
-    refuse_statistics(network, "L-BFGS")
+    refuse_statistics(network, "L-BFGS", "take another optimizer, such as fastnet.Adam()")
     network._make_writable()
     from scipy.optimize import minimize
 

@@ -391,15 +391,20 @@ def model_view(model: Any, *, as_trained: bool = False) -> ModelView:
             f"Got a {type(model).__name__}. Look at its last step, with the data that reaches it: "
             "model[-1] and model[:-1].transform(X)."
         )
-    if hasattr(model, "hidden_layer_sizes"):
-        from sklearn.exceptions import NotFittedError
-
-        raise NotFittedError(f"This {type(model).__name__} is not fitted yet. Call fit before looking at it.")
     if hasattr(model, "network_"):
         raise TypeError(
             f"Got a {type(model).__name__}, which prepares what its network reads. Take the network itself, model.network_, with "
             "rows as it reads them."
         )
+    if hasattr(model, "networks_"):
+        raise TypeError(
+            f"Got a {type(model).__name__}, which prepares what its networks read. Take one of these, model.networks_[0], with "
+            "rows as it reads them, model.preprocessor_.transform(X)."
+        )
+    if hasattr(model, "hidden_layer_sizes"):
+        from sklearn.exceptions import NotFittedError
+
+        raise NotFittedError(f"This {type(model).__name__} is not fitted yet. Call fit before looking at it.")
     raise TypeError(f"Expected a fastnet.Network or a fitted MLP estimator, got {type(model).__name__}.")
 
 

@@ -133,10 +133,9 @@ def penalty_of(network: Network, l2: float) -> float:
     return 0.5 * l2 * float(W @ W) if l2 else 0.0
 
 
-def refuse_statistics(network: Network, trained_by: str) -> None:
+def refuse_statistics(network: Network, trained_by: str, instead: str) -> None:
     """ValueError if layers keep running statistics, for training that does not update them."""
     if network._plan.n_cuts > 0:
         raise ValueError(
-            f"{trained_by} does not update the running statistics of BatchNorm: take another optimizer in one process, or "
-            "fastnet.LayerNorm."
+            f"{trained_by} does not update the running statistics of BatchNorm: {instead}, or put fastnet.LayerNorm in its place."
         )

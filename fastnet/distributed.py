@@ -15,6 +15,7 @@ import copy
 import os
 import warnings
 from collections.abc import Callable, Iterable
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -26,10 +27,11 @@ from fastnet._objective import refuse_statistics
 from fastnet._ranks import Communicator, RankError, Ranks
 from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
+from fastnet.data import Blocks
 from fastnet.history import History
 from fastnet.losses import Loss
 from fastnet.network import Network
-from fastnet.optimizers import Optimizer
+from fastnet.optimizers import GradientRule, Optimizer
 from fastnet.schedules import LearningRate
 from fastnet.training import limit_of, validation_of, watchers
 
@@ -43,6 +45,8 @@ Rows: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 #: Rows of a batch for each rank by default, and the ranks above which that makes batches too large for the user's learning rate.
 _ROWS_OF_A_RANK, _MANY_RANKS = 32, 16
 
+#: Learning rates, from the first, by which ranks find that their functions of the update number differ.
+_COMPARED_RATES = 1000
 
 #: What the core calls on a single rank, which has nothing to add. A function in Python took 4 % of an epoch of a small network.
 _NOTHING: Callable[[], Any] = tuple
@@ -104,7 +108,8 @@ def fit(
         give a number.
     resume_from : path, optional
         A file of `fastnet.Checkpoint`, read by rank 0: continue from there, with the same options and rows, on any number of
-        ranks. Give a `batch_size`, as its default depends on the number of ranks.
+        ranks, among which the rows may be divided in another way. Give a `batch_size`, as its default depends on the number of
+        ranks.
     loss, optimizer, epochs, iterations, learning_rate, l2, weight_decay, max_grad_norm
         As for `Network.fit`; the same on all ranks.
 
@@ -171,14 +176,16 @@ def fit(
     prepared, told = ranks.together(lambda: _prepared(network, X, y, sample_weight, options, epochs, iterations, random_state))
     _check_agreement([one.description for one in told])
     ranks.make_room(network.n_params + 3, network.dtype)
-    part = Part(prepared.rows, tuple(one.m for one in told), ranks)
+    part = Part(prepared.rows, tuple(one.m for one in told), sum(one.checksum for one in told) % 2**64, ranks)
 
-    def started() -> tuple[RankSession, dict[str, Any] | None]:
+    def started() -> tuple[RankSession, Started]:
         rng = copy.deepcopy(told[0].rng) if ranks.rank else prepared.rng
         session = RankSession(network, part, random_state=rng, n_threads=n_threads, **prepared.options)
-        session.bind(prepared.limit.get("iterations") or prepared.limit["epochs"] * session.steps_per_epoch)
+        n_steps = prepared.limit.get("iterations") or prepared.limit["epochs"] * session.steps_per_epoch
+        session.bind(n_steps)
+        rates = session.schedule.rates(0, min(n_steps, session.steps_per_epoch, _COMPARED_RATES))
         if ranks.rank:
-            return session, None
+            return session, Started(rates)
         session.callbacks = (
             *watchers(validation_of(network, validation_data, session._loss), session._loss, n_threads, progress),
             *checked_callbacks(callbacks),
@@ -187,13 +194,14 @@ def fit(
             from fastnet.checkpoint import resume
 
             resume(session, resume_from)
-            return session, session.position()
-        return session, None
+            return session, Started(rates, session.position())
+        return session, Started(rates)
 
-    session, positions = ranks.together(started)
+    session, starts = ranks.together(started)
+    _check_rates([start.rates for start in starts])
     with ranks.failing_together():
-        if ranks.rank and positions[0] is not None:
-            session.restore(positions[0])
+        if ranks.rank and starts[0].position is not None:
+            session.restore(starts[0].position)
         train(session, max_time=max_time, callbacks=session.callbacks, **prepared.limit)
         session.end()
     return session.history
@@ -209,11 +217,19 @@ class Prepared(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a rank lets the others know: how many rows it has, how it trains, and where its random numbers come from."""
+    """What a rank lets the others know: how many rows it has, which, how it trains, and where its random numbers come from."""
 
     m: int
+    checksum: int
     description: dict[str, str]
     rng: np.random.Generator
+
+
+class Started(NamedTuple):
+    """What a rank lets the others know when it is about to train: its first learning rates and, of rank 0, where it continues."""
+
+    rates: np.ndarray
+    position: dict[str, Any] | None = None
 
 
 def _prepared(
@@ -227,8 +243,17 @@ def _prepared(
     random_state: Seed,
 ) -> tuple[Prepared, Told]:
     """Checked arguments of this rank, and what the other ranks have to know of them."""
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a fastnet.Network, got {short(network)}: give the network that is to be trained.")
+    if isinstance(X, Blocks):
+        raise TypeError(f"X must be an array with the rows of this rank, got {X!r}: read them into an array first.")
     limit = limit_of(epochs, iterations)
     loss, optimizer = losses.get(options["loss"], network.output_activation), optimizers.get(options["optimizer"])
+    if not isinstance(optimizer, GradientRule):
+        raise TypeError(
+            f"optimizer must be a rule that works on batches, such as fastnet.Adam(), got {optimizer.name!r}, which needs all "
+            "rows in one process: train there, with Network.fit, or take another."
+        )
     features = _data.features(network._flat(X), network.n_inputs, network.dtype)
     if isinstance(features, tuple):
         raise TypeError("X must be an array, got a sparse matrix.")
@@ -244,7 +269,9 @@ def _prepared(
         "network": f"{network!r}, {network.layers!r}",
         **{name: _identity.text(option) for name, option in (options | limit).items()},
     }
-    return Prepared((features, targets, weights), options, limit, rng), Told(m, description, copy.deepcopy(rng))
+    rows = features, targets, weights
+    told = Told(m, _identity.sum_of_rows(rows), description, copy.deepcopy(rng))
+    return Prepared(rows, options, limit, rng), told
 
 
 def _check_agreement(descriptions: list[dict[str, str]]) -> None:
@@ -254,6 +281,18 @@ def _check_agreement(descriptions: list[dict[str, str]]) -> None:
             mine, theirs = first.get(name, "not given"), description.get(name, "not given")
             if mine != theirs:
                 raise ValueError(f"All ranks must have the same {name}: rank 0 has {mine}, rank {rank} has {theirs}.")
+
+
+def _check_rates(rates: list[np.ndarray]) -> None:
+    """Check the values of learning rates, as functions have no text by which they could be compared."""
+    for rank, theirs in enumerate(rates):
+        differ = ~np.isclose(theirs, rates[0], rtol=1e-9, atol=0.0)
+        if differ.any():
+            at = int(differ.argmax())
+            raise ValueError(
+                f"All ranks must have the same learning_rate: for update {at} rank 0 has {rates[0][at]:g}, rank {rank} has "
+                f"{theirs[at]:g}. Give all of them the same function."
+            )
 
 
 def _one_row(rows: Rows) -> Rows:
@@ -272,11 +311,13 @@ class Part:
         Features, targets, and sample weights or None, of this rank.
     sizes : tuple of int
         Rows of each rank.
+    checksum : int
+        Of the rows of all ranks, however they are divided.
     ranks : Ranks
     """
 
-    def __init__(self, rows: Rows, sizes: tuple[int, ...], ranks: Ranks) -> None:
-        self.rows, self.sizes, self.ranks = rows, np.array(sizes), ranks
+    def __init__(self, rows: Rows, sizes: tuple[int, ...], checksum: int, ranks: Ranks) -> None:
+        self.rows, self.sizes, self.checksum, self.ranks = rows, np.array(sizes), checksum, ranks
         if not self.sizes.any():
             raise ValueError("No rank has rows: at least one datapoint is needed.")
 
@@ -299,11 +340,12 @@ class RankSession(Session):
     _sampler: SeededOrder
 
     def __init__(self, network: Network, part: Part, **options: Any) -> None:
-        refuse_statistics(network, "Training on several ranks")
+        refuse_statistics(network, "Training on several ranks", "train in one process, with Network.fit")
         if options.get("augment"):
             raise ValueError("augment is for training in one process: leave it out.")
         self._part = part
         super().__init__(network, part, None, **options)
+        self._options["checksum"] = part.checksum
 
     def _start(self, seed: int, step: int) -> None:
         self._seed = seed

@@ -166,6 +166,7 @@ def from_torch_state_dict(
     *,
     layers: Sequence[Layer] | None = None,
     input_shape: Sequence[int] | None = None,
+    ragged: bool = False,
     dtype: str | None = None,
 ) -> Network:
     """A network with the parameters of an `nn.Sequential`.
@@ -184,6 +185,8 @@ def from_torch_state_dict(
         becomes that of each unit; the two biases of `nn.RNN` and `nn.LSTM` are added.
     input_shape : sequence of int, optional
         That of the network, channels last, for rows that have positions: (28, 28, 1).
+    ragged : bool
+        Whether rows may be shorter than that.
     dtype : str, optional
         `"float32"` or `"float64"`; None: the arrays' own.
 
@@ -220,7 +223,7 @@ def from_torch_state_dict(
     if input_shape is None and not matrices:
         raise ValueError("layers holds no Dense layer, whose weights say how many inputs there are: give input_shape")
     shape = {"n_inputs": matrices[0].shape[1]} if input_shape is None else {"input_shape": input_shape}
-    network = Network(layers, **shape, dtype=dtype, random_state=0)
+    network = Network(layers, **shape, ragged=ragged, dtype=dtype, random_state=0)
     owners = [owner for owner in _owners(layers, network._graph, network._ends) if _segments(owner.layer)]
     for owner, (name, parts) in zip(owners, modules.items(), strict=True):
         _write(network, owner, name, parts)

@@ -203,6 +203,51 @@ class TestCallbacks:
         three = trained((80, 80, 80), epochs=6, of_rank=resuming, **options)
         assert [len(history) for _, history in three] == [6, 6, 6]
 
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("changed", ["X", "y", "sample_weight", "a row for another"])
+    def test_a_checkpoint_of_other_rows_is_refused(self, changed, dtype, tmp_path):
+        pytest.importorskip("safetensors")
+        X, y, w = arrays()
+
+        def fit(parts, **of_first):
+            def train(comm):
+                X, y, w = parts[comm.rank]
+                own = {} if comm.rank else {"callbacks": [fn.Checkpoint(tmp_path)], **of_first}
+                return fn.distributed.fit(build(dtype), X, y, comm=comm, sample_weight=w, batch_size=24, epochs=1, **own)
+
+            return Threads(len(parts)).run(train)
+
+        fit(dealt((120, 120), X, y, w))
+        from_there = {"resume_from": checkpoint.latest(tmp_path)}
+        mixed = np.random.default_rng(0).permutation(240)
+        resumed = fit(dealt((200, 0, 40), X[mixed], y[mixed], w[mixed]), **from_there)
+        assert all(isinstance(result, fn.History) for result in resumed)
+        if changed == "X":
+            X[17, 3] += 0.25
+        elif changed == "y":
+            y[17] = (y[17] + 1) % 3
+        elif changed == "sample_weight":
+            w[17] += 0.25
+        else:
+            X[17], y[17], w[17] = X[18], y[18], w[18]
+        first, other = fit(dealt((120, 120), X, y, w), **from_there)
+        assert isinstance(first, ValueError) and "belongs to another run (checksum was" in str(first)
+        assert isinstance(other, RankError) and "belongs to another run" in str(other)
+
+    def test_a_checkpoint_without_a_checksum_continues(self, tmp_path, monkeypatch):
+        pytest.importorskip("safetensors")
+
+        def older(session, identity=fn.distributed.Session.identity.func):
+            return {name: text for name, text in identity(session).items() if name != "checksum"}
+
+        def own(rank):
+            return {} if rank else {"callbacks": [fn.Checkpoint(tmp_path)], "resume_from": checkpoint.latest(tmp_path)}
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fn.distributed.RankSession, "identity", property(older))
+            trained((120, 120), of_rank=own, batch_size=24, epochs=1)
+        assert [len(history) for _, history in trained((120, 120), of_rank=own, batch_size=24, epochs=2)] == [2, 2]
+
 
 class TestFailures:
     """None of them leaves a rank waiting: `Threads` gives up on its barriers after a minute."""
@@ -252,7 +297,8 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("option", "message"),
         [
-            ({"optimizer": "lbfgs"}, "a rule that works on batches"),
+            ({"optimizer": "lbfgs"}, "a rule that works on batches, such as fastnet.Adam(), got 'lbfgs'"),
+            ({"layers": [fn.BatchNorm(), *LAYERS]}, "train in one process, with Network.fit, or put fastnet.LayerNorm"),
             ({"sampling": "random"}, "sampling='shuffle' or 'sequential'"),
             ({"max_grad_norm": -1}, "max_grad_norm"),
         ],
@@ -277,12 +323,37 @@ class TestFailures:
         results = trained((100, 140), of_rank=lambda rank: both | option if rank else both)
         assert all(isinstance(result, ValueError) and message in str(result) for result in results)
 
+    @pytest.mark.parametrize("of_optimizer", [False, True])
+    def test_learning_rates_that_differ(self, of_optimizer):
+        def own(rank):
+            rates = fn.schedules.LinearWarmup(lambda j: 0.1 / (1 + j * (rank == 2)), 2)
+            return {"optimizer": fn.SGD(rates)} if of_optimizer else {"learning_rate": rates}
+
+        for result in trained((80, 80, 80), of_rank=own, batch_size=24, epochs=1):
+            assert isinstance(result, ValueError)
+            assert "same learning_rate: for update 3 rank 0 has 0.1, rank 2 has 0.05." in str(result)
+
+    def test_learning_rates_of_functions_with_the_same_values(self):
+        results = trained((80, 80), of_rank=lambda rank: {"learning_rate": lambda j: 0.1 / (1 + j)}, batch_size=24, iterations=3)
+        assert np.array_equal(results[0][0].params, results[1][0].params)
+
     def test_networks_that_differ(self):
         X, y, _ = arrays()
         results = Threads(2).run(
             lambda comm: fn.distributed.fit(build(layers=[fn.Dense(4 + comm.rank), *LAYERS]), X, y, comm=comm)
         )
         assert all(isinstance(result, ValueError) and "the same network" in str(result) for result in results)
+
+    def test_an_estimator(self):
+        pytest.importorskip("sklearn")
+        X, y, _ = arrays()
+        for result in Threads(2).run(lambda comm: fn.distributed.fit(fn.MLPRegressor(), X, y, comm=comm)):
+            assert isinstance(result, TypeError) and "must be a fastnet.Network, got MLPRegressor()" in str(result)
+
+    def test_blocks(self):
+        data = fn.data.from_arrays(*arrays()[:2])
+        for result in Threads(2).run(lambda comm: fn.distributed.fit(build(), data, None, comm=comm)):
+            assert isinstance(result, TypeError) and "an array with the rows of this rank, got <Blocks 240 rows" in str(result)
 
     def test_divergence_ends_all_alike(self):
         X, y, _ = arrays()

@@ -130,7 +130,7 @@ def _meaning_of_scale(mean: float, deviation: float) -> str | None:
 def large_tol(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> Finding | None:
     """Training that ended because `tol` asks for larger improvements than the loss can make."""
     targets = inputs.targets
-    if targets is None or targets.tol is None or targets.tol <= _LARGE_TOL * targets.constant_loss:
+    if targets is None or targets.tol is None or not 0 < targets.constant_loss < targets.tol / _LARGE_TOL:
         return None
     return Finding(
         "large_tol",
@@ -230,7 +230,9 @@ def exploding_gradient(layers: Layers, inputs: InputStatistics, names: FeatureNa
 
 
 def lost_signal(layers: Layers, inputs: InputStatistics, names: FeatureNames) -> Finding | None:
-    """Layers whose activations hardly depend on the inputs."""
+    """Layers whose activations hardly depend on the inputs; one row alone cannot show that."""
+    if inputs.n_rows == 1:
+        return None
     for layer in layers[:-1]:
         if layer.only_way and layer.activation_spread < _LOST_SPREAD * layer.activation_scale and not _has_dead_layer(layers):
             return Finding(

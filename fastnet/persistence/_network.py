@@ -22,7 +22,13 @@ from fastnet.persistence._values import pack, unpack
 
 
 def describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the architecture as a JSON object, and the parameters by the names of their tensors."""
+    """Return the architecture as a JSON object, and the parameters by the names of their tensors.
+
+    Raises
+    ------
+    ValueError
+        Layers are nested more deeply than a file can be read.
+    """
     together = network._together
     tensors = {
         name: network.params[place : place + size].reshape(shape)
@@ -31,7 +37,7 @@ def describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     architecture: dict[str, Any] = {
         "dtype": np.dtype(network.dtype).name,
         "n_inputs": network.input_shape[0] if len(network.input_shape) == 1 and not network.ragged else list(network.input_shape),
-        "layers": pack(list(network.layers), {}, "layers"),
+        "layers": _described(network.layers),
     }
     if network.ragged:
         architecture["ragged"] = True
@@ -40,6 +46,19 @@ def describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if together.n_members > 1:
         architecture["ensemble"] = [together.n_members, together.kind, together.loss]
     return architecture, tensors
+
+
+def _described(layers: tuple[Layer, ...]) -> Any:
+    """Return the JSON form of layers, which can be read back."""
+    try:
+        content = pack(list(layers), {}, "layers")
+        unpack(content, Container({}, {}, 0))
+    except RecursionError:
+        raise ValueError(
+            "The network cannot be saved: its layers lie within each other more deeply than a file can be read. Put them one "
+            "after the other."
+        ) from None
+    return content
 
 
 def build(architecture: dict[str, Any], file: Container) -> Network:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Entries that were added to positions after their first version, with the values for files that lack them.
 _LATER = {"history.val_score": np.empty(0)}
 
+#: What was added to how a run is recognised; files that lack it are not judged by it.
+_LATER_OF_RUN = ("checksum",)
+
 
 def save(session: Session, path: str | os.PathLike[str]) -> None:
     """Write the state of a session and its callbacks, atomically.
@@ -144,6 +147,7 @@ def _check_run(session: Session, saved: Any) -> None:
     mine = session.identity
     if not isinstance(saved, dict) or not all(isinstance(text, str) for text in saved.values()):
         raise ValueError("it is broken: it does not say which run it belongs to.")
+    saved = {name: mine[name] for name in _LATER_OF_RUN if name in mine} | saved
     names = [name for name in mine | saved if mine.get(name) != saved.get(name)]
     other = [f"{name} was {_value_of(name, saved)}, is {_value_of(name, mine)}" for name in names]
     if other:

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from numpy.typing import ArrayLike
 
 from .._models import ModelView, dense_rows, model_view
-from ._levels import input_grid, scatter_labels
+from ._levels import input_grid, labels_of, scatter_labels
 from ._style import diverging_map, grid_axes, palette, text_color
 
 __all__ = ["DecisionBoundariesDisplay"]
@@ -140,7 +140,7 @@ class DecisionBoundariesDisplay:
         Raises
         ------
         ValueError
-            If a model does not have two inputs, or there is no model.
+            If a model does not have two inputs, there is no model, or `X` and `y` cannot be drawn.
         TypeError
             If `estimators` is not a mapping.
         """
@@ -148,7 +148,8 @@ class DecisionBoundariesDisplay:
             raise TypeError(f'Expected models by title, {{"title": model}}, got a {type(estimators).__name__}.')
         if not estimators:
             raise ValueError("There is no model to draw: give at least one.")
-        X, y = dense_rows(X), np.ravel(y)
+        X = dense_rows(X)
+        y = labels_of(X, y)
         xx0, xx1 = input_grid(X, grid_resolution, margin)
         grid = np.column_stack([xx0.ravel(), xx1.ravel()])
         responses, scores = {}, {}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import _checks
+
 __all__ = ["Column", "elide"]
 
 
@@ -33,16 +35,15 @@ class Column:
         return len(self.units) + (self.gap is not None)
 
 
-def elide(n_units: int, max_units: int) -> Column:
+def elide(n_units: int, max_units: int, name: str = "max_units") -> Column:
     """Show all of `n_units`, or the first and last of them around an elision mark when there are more than `max_units`.
 
     Raises
     ------
-    ValueError
-        If `max_units` is less than 2.
+    ValueError, TypeError
+        If `max_units`, which users know by `name`, is less than 2 or no integer.
     """
-    if max_units < 2:
-        raise ValueError(f"max_units must be at least 2 (the first and the last unit), got {max_units}.")
+    max_units = _checks.integer(max_units, name, minimum=2)
     if n_units <= max_units:
         return Column(np.arange(n_units), (n_units - 1) / 2 - np.arange(n_units), None)
     n_first = (max_units + 1) // 2

@@ -126,8 +126,6 @@ class ComputationGraphDisplay:
         TypeError
             If the model is not a chain of dense layers.
         """
-        if max_layers < 2:
-            raise ValueError(f"max_layers must be at least 2 (the first and the last layer), got {max_layers}.")
         view = model_view(estimator, as_trained=True)
         view.assert_dense_chain()
         view.assert_finite()
@@ -221,7 +219,7 @@ def _graph(
 ) -> tuple[list[GraphNode], list[tuple[str, str]], tuple[int, str] | None]:
     """Lay out the shown layers, two rows each (Z and A), between the input row and the loss row."""
     L = view.n_layers
-    layers = [int(unit) + 1 for unit in elide(L, max_layers).units]
+    layers = [int(unit) + 1 for unit in elide(L, max_layers, "max_layers").units]
     nodes = [GraphNode({"A[0] = X": A[0]}, "", 0, "forward")]
     edges = [("A[0] = X", "Z[1]")]
     elided, row = None, 0

@@ -100,7 +100,7 @@ class ActivationHistogramDisplay:
         if not self.snapshots:
             raise ValueError("There is no snapshot to draw: pass the Recorder to fit as a callback first.")
         names = self.snapshots[0].layer_names
-        shown = elide(len(names), max_layers).units
+        shown = elide(len(names), max_layers, "max_layers").units
         self.layers_ = shown + 1
         self.figure_, self.axes_ = grid_axes(ax, len(shown), n_columns=4, panel_size=(2.7, 2.3))
         self.ax_ = self.axes_[0] if ax is None else ax

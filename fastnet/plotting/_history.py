@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..history import History
 from ..network import Network
 from ._style import grid_axes, muted_color, series_color, text_color
 
@@ -92,6 +93,8 @@ class HistoryDisplay:
         ------
         ValueError
             If a history is empty, or there is none.
+        TypeError
+            If it is no history, but a list of them for example.
         """
         runs = history if isinstance(history, Mapping) and "loss" not in history else {"": history}
         return cls(runs).plot(ax, log_scale=log_scale)
@@ -100,7 +103,8 @@ class HistoryDisplay:
     def from_estimator(cls, estimator: Any, *, log_scale: bool | None = None, ax: Any = None) -> HistoryDisplay:
         """Draw the curves of a fitted estimator, or of several by name.
 
-        They come from ``loss_curve_`` and, where present, ``validation_loss_curve_`` and ``validation_scores_``.
+        They come from ``loss_curve_`` and, where present, ``validation_loss_curve_`` and ``validation_scores_``, or from
+        ``history_``. An estimator of several networks has a run for each, named "network 1", "network 2" and so on.
 
         Parameters
         ----------
@@ -115,12 +119,15 @@ class HistoryDisplay:
         Raises
         ------
         ValueError
-            If an estimator has no ``loss_curve_``: unfitted, or fitted with lbfgs.
+            If an estimator has neither ``loss_curve_`` nor ``history_``: unfitted, or fitted with lbfgs.
         TypeError
-            If it is a `Network`, whose curves are in the `History` that ``fit`` returns, or a pipeline.
+            If it is a `Network`, whose curves are in the `History` that ``fit`` returns, a pipeline, or no estimator.
         """
         estimators = estimator if isinstance(estimator, Mapping) else {"": estimator}
-        return cls({name: _estimator_history(model) for name, model in estimators.items()}).plot(ax, log_scale=log_scale)
+        runs: dict[str, Any] = {}
+        for name, model in estimators.items():
+            runs |= _estimator_runs(name, model)
+        return cls(runs).plot(ax, log_scale=log_scale)
 
     def plot(self, ax: Any = None, *, log_scale: bool | None = None) -> HistoryDisplay:
         """Draw.
@@ -223,6 +230,10 @@ def _attribute(history: Any, key: str) -> Any:
 
 def _run(name: str, history: Any) -> _Run:
     """Read the recorded lists of a run, without those that are missing or empty."""
+    losses = history.get("loss", ()) if isinstance(history, Mapping) else getattr(history, "loss", None)
+    if isinstance(losses, str) or not hasattr(losses, "__len__"):
+        got = f"the class {history.__name__}" if isinstance(history, type) else f"a {type(history).__name__}"
+        raise TypeError(f'Expected a History, or several by name, {{"name": history}}, got {got}.')
     read: Callable[[str], Any] = history.get if isinstance(history, Mapping) else partial(_attribute, history)
     curves = {}
     for key in ("loss", "val_loss", "val_score", "learning_rate", "grad_norm"):
@@ -245,12 +256,28 @@ def _best_epoch(curves: Mapping[str, np.ndarray]) -> int:
     return int(np.nanargmin(curves.get("val_loss", curves["loss"])))
 
 
+def _estimator_runs(name: str, estimator: Any) -> dict[str, Any]:
+    """Return the histories of an estimator by name: one, or one for each of its networks."""
+    histories = getattr(estimator, "history_", None)
+    if histories is None:
+        return {name: _estimator_history(estimator)}
+    if isinstance(histories, History):
+        histories = [histories]
+    if len(histories) == 1:
+        return {name: histories[0]}
+    prefix = f"{name}, " if name else ""
+    return {f"{prefix}network {number}": history for number, history in enumerate(histories, start=1)}
+
+
 def _estimator_history(estimator: Any) -> dict[str, Any]:
     name = type(estimator).__name__
     if isinstance(estimator, Network):
         raise TypeError(f"A {name} keeps no curves: give the History that its fit returned to from_history.")
     if hasattr(estimator, "steps"):
         raise TypeError(f"A {name} keeps no curves: give its last step, model[-1].")
+    if isinstance(estimator, type) or not hasattr(estimator, "fit"):
+        got = f"the class {estimator.__name__}" if isinstance(estimator, type) else f"a {name}"
+        raise TypeError(f'Expected a fitted estimator, or several by name, {{"name": model}}, got {got}.')
     if not hasattr(estimator, "loss_curve_"):
         raise ValueError(f"This {name} has no loss_curve_: fit it first, with a solver that records one (not lbfgs).")
     history = {

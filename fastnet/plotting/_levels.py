@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.colors import Normalize
 from numpy.typing import ArrayLike
 
+from .. import _checks
 from .._models import dense_rows, model_view
 from ._elision import elide
 from ._style import diverging_map, grid_axes, palette, text_color
@@ -110,7 +111,7 @@ class NeuronLevelsDisplay:
         Raises
         ------
         ValueError
-            If the model does not have two inputs.
+            If the model does not have two inputs, or `X` no rows, NaN or infinity, or `y` another length.
         """
         view = model_view(estimator)
         view.assert_finite()
@@ -152,6 +153,7 @@ class NeuronLevelsDisplay:
         -------
         NeuronLevelsDisplay
         """
+        labels = None if X is None or y is None else labels_of(dense_rows(X), y)
         shown = [elide(level.shape[-1], max_units).units for level in self.levels]
         n_columns = max(len(units) for units in shown)
         size = 1.25 if n_columns > 3 else 1.9
@@ -163,9 +165,9 @@ class NeuronLevelsDisplay:
                 unused.remove()
             self.axes_.append(row[: len(units)])
             self._draw_layer(layer, level[..., units], units, n_levels)
-        if X is not None and y is not None:
+        if labels is not None:
             for panel in self.axes_[-1]:
-                scatter_labels(panel, dense_rows(X), np.asarray(y))
+                scatter_labels(panel, dense_rows(X), labels)
         self.axes_[-1][0].set_xlabel(self.feature_names[0], fontsize="small")
         side_label = self.axes_[-1][-1].annotate(
             self.feature_names[1], (1, 0.5), (4, 0), xycoords="axes fraction", textcoords="offset points",
@@ -202,10 +204,27 @@ class NeuronLevelsDisplay:
 
 
 def input_grid(X: np.ndarray, grid_resolution: int, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return a square grid over the range of the two columns of `X`, widened by `margin` of it."""
+    """Return a square grid over the range of the two columns of `X`, widened by `margin` of it.
+
+    Raises
+    ------
+    ValueError
+        `X` has no rows, or holds NaN or infinity.
+    """
+    if not len(X):
+        raise ValueError("X has no rows: give data, which set the range of the inputs.")
+    _checks.assert_finite(X, "X")
     low, high = X.min(axis=0), X.max(axis=0)
     pad = margin * np.where(high > low, high - low, 1.0)
     return tuple(np.meshgrid(*(np.linspace(low[k] - pad[k], high[k] + pad[k], grid_resolution) for k in range(2))))  # type: ignore[return-value]
+
+
+def labels_of(X: np.ndarray, y: ArrayLike) -> np.ndarray:
+    """Return `y` as a vector of a label for each row of `X`, or raise a ValueError."""
+    labels = np.ravel(np.asarray(y))
+    if len(labels) != len(X):
+        raise ValueError(f"y must hold one label for each of the {len(X)} rows of X, got shape {np.shape(y)}.")
+    return labels
 
 
 def scatter_labels(ax: Any, X: np.ndarray, y: np.ndarray) -> None:

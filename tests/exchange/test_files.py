@@ -215,3 +215,21 @@ def test_saving_twice_gives_the_same_bytes(network, path, tmp_path):
     network.save(path)
     network.save(tmp_path / "again")
     assert path.read_bytes() == (tmp_path / "again").read_bytes()
+
+
+def test_layers_within_layers_are_saved_only_if_they_can_be_loaded(tmp_path):
+    def network(depth):
+        layer = fn.Dense(2, "identity")
+        for _ in range(depth):
+            layer = fn.Residual([layer])
+        return fn.Network([layer, fn.Dense(1)], 2, random_state=0)
+
+    path, saved = tmp_path / "net.safetensors", []
+    for depth in (30, 150, 200, 300):
+        try:
+            network(depth).save(path)
+            saved.append(depth)
+        except ValueError as error:
+            assert "its layers lie within each other more deeply than a file can be read" in str(error)
+        assert fn.load(path, mmap=False).layers == network(saved[-1]).layers
+    assert 30 in saved and 300 not in saved

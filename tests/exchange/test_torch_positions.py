@@ -231,6 +231,13 @@ def test_decoder_is_that_of_torch(rng):
         np.testing.assert_allclose(gradients[name], p[name].grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+def test_rows_of_unequal_length_come_back(rng):
+    net = fn.Network([fn.GRU(3), fn.Dense(2, "identity")], input_shape=(6, 4), ragged=True, random_state=0)
+    again = from_torch_state_dict(to_torch_state_dict(net), layers=net.layers, input_shape=(6, 4), ragged=True)
+    X = [rng.standard_normal((n, 4)) for n in (6, 1, 4)]
+    np.testing.assert_array_equal(again.forward(X), net.forward(X))
+
+
 def test_padding_is_that_of_torch(rng):
     """Rows of unequal length are rows whose padding no key looks at."""
     torch = pytest.importorskip("torch")

@@ -233,6 +233,45 @@ def test_models_without_curves_are_told_where_theirs_are(make_network):
         HistoryDisplay.from_estimator({"scaled": make_pipeline(StandardScaler())})
 
 
+def test_what_is_no_estimator_is_told_what_to_give():
+    pytest.importorskip("sklearn")
+    for given, got in [
+        (fn.Network, "the class Network"),
+        ([fn.MLPClassifier()], "a list"),
+        (fn.History(loss=[1.0]), "a History"),
+    ]:
+        with pytest.raises(TypeError, match=f'fitted estimator, or several by name, {{"name": model}}, got {got}'):
+            HistoryDisplay.from_estimator(given)
+
+
+def test_what_is_no_history_is_told_what_to_give(make_network):
+    history = fn.History(loss=[1.0])
+    for given, got in [([history, history], "a list"), (fn.History, "the class History"), (make_network((2, 2)), "a Network")]:
+        with pytest.raises(TypeError, match=f'a History, or several by name, {{"name": history}}, got {got}'):
+            HistoryDisplay.from_history(given)
+
+
+def test_estimators_that_keep_a_history(rng):
+    pytest.importorskip("sklearn")
+    series = rng.normal(size=(40, 6))
+    model = fn.SequenceRegressor(max_iter=3, random_state=0).fit(series, series.sum(1))
+    loss = HistoryDisplay.from_estimator(model).axes_[0]
+    np.testing.assert_array_equal(line(loss, "training").get_ydata(), model.history_.loss)
+
+
+def test_estimators_of_several_networks_have_a_line_for_each(rng):
+    pytest.importorskip("sklearn")
+    X = rng.normal(size=(80, 3))
+    model = fn.TabularRegressor(preset="fast", n_epochs=2, random_state=0).fit(X, X.sum(1))
+    assert len(model.history_) > 1
+    loss = HistoryDisplay.from_estimator({"tables": model}).axes_[0]
+    for number, history in enumerate(model.history_, start=1):
+        (drawn,) = [one for one in loss.lines if one.get_label().startswith(f"tables, network {number} (")]
+        np.testing.assert_array_equal(drawn.get_ydata(), history.loss)
+    names = [text.get_text().split(" (")[0] for text in HistoryDisplay.from_estimator(model).ax_.get_legend().get_texts()]
+    assert names == [f"network {number}" for number in range(1, len(model.history_) + 1)]
+
+
 def test_nothing_to_draw():
     for draw in (HistoryDisplay.from_history, HistoryDisplay.from_estimator):
         with pytest.raises(ValueError, match="no run to draw"):

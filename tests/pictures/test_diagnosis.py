@@ -289,3 +289,19 @@ class TestFormsOfRows:
         recorder = Recorder(X, y)
         net.fit(X, y, epochs=2, optimizer=fn.Adam(0.001), random_state=0, callbacks=[DiagnosisCallback(X, y), recorder])
         assert len(recorder.snapshots) == 3
+
+
+def test_a_single_row_has_no_variation_to_lose(make_network, planar):
+    X, y = planar
+    net = make_network((2, 8, 1), output="sigmoid")
+    assert diagnose(net, X[:1], y[:1]).healthy
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(X, y, epochs=2, callbacks=[DiagnosisCallback(X[:1], y[:1])], random_state=0)
+
+
+def test_targets_that_are_all_alike_do_not_judge_tol(rng):
+    pytest.importorskip("sklearn")
+    X, y = rng.normal(size=(60, 3)), np.ones(60)
+    model = fn.MLPRegressor(hidden_layer_sizes=(4,), max_iter=500, tol=1e-2, random_state=0).fit(X, y)
+    assert "large_tol" not in [finding.kind for finding in diagnose(model, X, y).findings]

@@ -96,6 +96,8 @@ def test_what_does_not_fit(make_network):
         ComputationGraphDisplay.from_estimator(make_network((2, 3, 2)), [1.0, 2.0, 3.0], 1)
     with pytest.raises(ValueError, match="max_layers must be at least 2"):
         ComputationGraphDisplay.from_estimator(make_network((2, 3, 2)), [1.0, 2.0], 1, max_layers=1)
+    with pytest.raises(TypeError, match="max_layers must be an integer, got None"):
+        ComputationGraphDisplay.from_estimator(make_network((2, 3, 2)), [1.0, 2.0], 1, max_layers=None)
 
 
 def test_what_is_no_chain_of_dense_layers():

@@ -82,6 +82,25 @@ def test_levels_take_two_inputs(make_network):
         NeuronLevelsDisplay.from_estimator(make_network((3, 2, 1), output="sigmoid"), np.zeros((4, 3)))
 
 
+@pytest.mark.parametrize(
+    ("rows", "value", "n_labels", "message"),
+    [
+        (0, 0.0, 0, "X has no rows: give data"),
+        (4, np.nan, 4, "every value must be finite"),
+        (4, 0.0, 3, r"one label for each of the 4 rows of X, got shape \(3,\)"),
+    ],
+)
+def test_data_that_cannot_be_drawn(rows, value, n_labels, message, make_network):
+    import matplotlib.pyplot as plt
+
+    net, X, y = make_network((2, 3, 2)), np.full((rows, 2), value), np.zeros(n_labels, int)
+    with pytest.raises(ValueError, match=message):
+        NeuronLevelsDisplay.from_estimator(net, X, y)
+    with pytest.raises(ValueError, match=message):
+        DecisionBoundariesDisplay.from_estimators({"net": net}, X, y)
+    assert not plt.get_fignums()
+
+
 def test_panels_fit_into_given_axes(make_network, planar):
     import matplotlib.pyplot as plt
 

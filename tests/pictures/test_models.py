@@ -178,3 +178,13 @@ def test_what_is_not_a_model(planar):
         model_view(make_pipeline(MLPClassifier()))
     with pytest.raises(TypeError, match="got LogisticRegression"):
         model_view(LogisticRegression())
+
+
+def test_estimators_of_tables_are_told_to_give_a_network(rng):
+    pytest.importorskip("sklearn")
+    X = rng.normal(size=(60, 3))
+    model = fn.TabularRegressor(preset="fast", n_epochs=1, random_state=0).fit(X, X.sum(1))
+    with pytest.raises(TypeError, match=r"a TabularRegressor, .* model.networks_\[0\], .* model.preprocessor_.transform\(X\)"):
+        model_view(model)
+    view = model_view(model.networks_[0])
+    assert view.forward_pass(model.preprocessor_.transform(X))[1][-1].shape[0] == 60

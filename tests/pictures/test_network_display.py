@@ -101,6 +101,8 @@ def test_names_must_fit(make_network):
 def test_max_units_must_leave_two(make_network):
     with pytest.raises(ValueError, match="max_units must be at least 2.*got 1"):
         NetworkDisplay.from_estimator(make_network((2, 3, 2)), max_units=1)
+    with pytest.raises(TypeError, match="max_units must be an integer, got None"):
+        NetworkDisplay.from_estimator(make_network((2, 3, 2)), max_units=None)
 
 
 def test_given_axes_are_used(make_network):
