@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from functools import cache, partial
 from inspect import signature
 from itertools import chain, groupby
@@ -13,8 +13,10 @@ from threading import Event
 from typing import Any, TypeVar
 
 from fastnet import losses, optimizers, runtime
+from fastnet._clock import interrupt
 from fastnet._core import core
 from fastnet._data import Dataset, n_rows
+from fastnet._loop import train
 from fastnet._rows import dataset
 from fastnet._session import Fit, Session, WholeRun
 from fastnet.data import Blocks
@@ -47,6 +49,12 @@ _OF_WHOLE_RUNS = {
 
 #: Multiply-adds of the fits that one call of the core makes, about ten milliseconds, and the most of such fits.
 _WORK_OF_A_CALL, _FITS_OF_A_CALL = 4e8, 32
+
+#: Most multiply-adds of a fit that is made in one call, which Ctrl-C cannot end: a larger one is made epoch by epoch.
+_WORK_OF_A_WHOLE_FIT = 2e9
+
+#: Seconds between looks at signals, which need not wake the thread that waits.
+_LOOKS_APART = 0.05
 
 #: Calls for each worker, at least, where there are fits enough: the one that is faster takes more of them.
 _CALLS_OF_A_WORKER = 4
@@ -95,6 +103,8 @@ def fit_many(
         draw from.
     Exception
         What the first fit that fails raises. Fits that have begun are finished, the others are not begun.
+    KeyboardInterrupt
+        Ctrl-C: fits that have begun end with their epoch, or within about a tenth of a second if their networks are small.
 
     Examples
     --------
@@ -120,7 +130,8 @@ def fit_many(
 
 
 def side_by_side(do: Callable[[T], R], tasks: Iterable[T], n_threads: int, over: Event | None = None) -> list[R]:
-    """What a function returns for each task, several at a time; after the first error no task is begun.
+    """What a function returns for each task, several at a time; after the first error no task is begun. After Ctrl-C trainings
+    end with their epoch.
 
     Parameters
     ----------
@@ -144,11 +155,18 @@ def side_by_side(do: Callable[[T], R], tasks: Iterable[T], n_threads: int, over:
             over.set()
             raise
 
-    with ThreadPoolExecutor(n_threads, "fastnet-fit") as pool:
+    interrupted = Event()
+    with ThreadPoolExecutor(n_threads, "fastnet-fit", interrupt.set, (interrupted,)) as pool:
         try:
-            return list(pool.map(begin, tasks))
-        finally:
+            done = [pool.submit(begin, task) for task in tasks]
+            while wait(done, _LOOKS_APART).not_done:
+                pass
+        except BaseException as error:
             over.set()
+            if not isinstance(error, Exception):
+                interrupted.set()
+            raise
+    return [one.result() for one in done]
 
 
 class _Kind:
@@ -171,20 +189,25 @@ class _Kind:
 
     def runs(self, fits: Sequence[Fit]) -> tuple[Session, list[WholeRun]]:
         """What the core needs for some fits of this kind, and the session whose trainer makes them."""
-        X, y, sample_weight = self._data
         first, *others = fits
+        session = self.session(first)
+        return session, session.whole_runs(self.n_epochs, others)
+
+    def session(self, fit: Fit) -> Session:
+        """A session for all epochs of a fit."""
+        X, y, sample_weight = self._data
         session = Session(
-            first.network,
+            fit.network,
             X,
             y,
             sample_weight=sample_weight,
-            learning_rate=first.learning_rate,
-            random_state=first.random_state,
+            learning_rate=fit.learning_rate,
+            random_state=fit.random_state,
             n_threads=1,
             **self._options,
         )
         session.bind(self.n_epochs * session.steps_per_epoch)
-        return session, session.whole_runs(self.n_epochs, others)
+        return session
 
 
 def _tasks(fits: Sequence[tuple[Any, Mapping[str, Any]]], X: Any, y: Any, n_workers: int) -> Iterator[Callable[[], list[str]]]:
@@ -251,6 +274,8 @@ def _calls(fits: Iterable[tuple[_Kind, Fit]], most: int) -> Iterator[Sequence[tu
 
 def _fit_in_one_call(fits: Sequence[tuple[_Kind, Fit]]) -> list[str]:
     """Train networks one after the other, all in one call of the core; what is to be said of losses that grew."""
+    if fits[0][0].work > _WORK_OF_A_WHOLE_FIT:
+        return _fit_by_epochs(*fits[0])
     sessions, runs = [], []
     for kind, group in groupby(fits, itemgetter(0)):
         session, of_kind = kind.runs([fit for _, fit in group])
@@ -263,6 +288,12 @@ def _fit_in_one_call(fits: Sequence[tuple[_Kind, Fit]]) -> list[str]:
         if diverged:
             raise session.end_whole_run(run, n_epochs, n_batches)
     return [text for run in runs if (text := growth(run.losses.tolist()))]
+
+
+def _fit_by_epochs(kind: _Kind, fit: Fit) -> list[str]:
+    session = kind.session(fit)
+    train(session, epochs=kind.n_epochs)
+    return list(filter(None, [growth(session.history.loss)]))
 
 
 def _training(networks: Sequence[Network], do: Callable[[], R]) -> R:

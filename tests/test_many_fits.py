@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import fastnet as fn
 from fastnet import _many, runtime
+from fastnet._clock import interrupt
 from fastnet._core import core
 from fastnet._session import Session
 
@@ -244,6 +247,53 @@ def test_a_network_that_diverges_beside_others_of_its_kind(n_threads):
         fn.fit_many(models, X, y, each=each, n_threads=n_threads, **options)
     assert str(together.value) == str(alone.value)
     np.testing.assert_array_equal(models[1].params, net[0].params)
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted")
+@pytest.mark.parametrize("kind", ["network", "whole", "estimator", "folds"])
+def test_ctrl_c_ends_fits_that_have_begun(kind, monkeypatch):
+    monkeypatch.setattr(runtime, "thread_limit", lambda n_threads: n_threads or 2)
+    X, y = arrays()
+    models, options = networks(4), {"epochs": 10**6, "random_state": 0, "n_threads": 2}
+    if kind == "network":
+        options["callbacks"] = [fn.Callback()]
+    elif kind in ("estimator", "folds"):
+        pytest.importorskip("sklearn")
+        new = {
+            "estimator": lambda: fn.MLPClassifier((5,), max_iter=10**6, n_iter_no_change=10**6),
+            "folds": lambda: fn.TabularClassifier(n_epochs=10**6, n_folds=2),
+        }
+        models, options = [new[kind]() for _ in range(4)], {"n_threads": 2}
+    timer = threading.Timer(0.5, _thread.interrupt_main)
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fn.fit_many(models, X, y, **options)
+        timer.cancel()
+    assert time.monotonic() - started < 10
+    if kind in ("network", "whole"):
+        models[0].fit(X, y, epochs=1)
+
+
+def test_ctrl_c_ends_lbfgs_of_another_thread():
+    X, y = arrays()
+    event = threading.Event()
+    event.set()
+    token = interrupt.set(event)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            networks(1)[0].fit(X, y, optimizer="lbfgs", epochs=5)
+    finally:
+        interrupt.reset(token)
+
+
+def test_large_fits_of_networks_are_those_of_single_fits(monkeypatch):
+    monkeypatch.setattr(_many, "_WORK_OF_A_WHOLE_FIT", 0)
+    X, y = arrays()
+    each = [{"random_state": seed, "learning_rate": "cosine"} for seed in range(6)]
+    for model, net, options in zip(fn.fit_many(networks(), X, y, each=each, epochs=3), networks(), each, strict=True):
+        net.fit(X, y, epochs=3, n_threads=1, **options)
+        np.testing.assert_array_equal(model.params, net.params)
 
 
 def test_the_first_error_is_raised():
