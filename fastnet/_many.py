@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from copy import copy
 from functools import cache, partial
 from inspect import signature
 from itertools import chain, groupby
@@ -16,9 +18,10 @@ from fastnet import losses, optimizers, runtime
 from fastnet._clock import interrupt
 from fastnet._core import core
 from fastnet._data import Dataset, n_rows
-from fastnet._loop import train
+from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._rows import dataset
 from fastnet._session import Fit, Session, WholeRun
+from fastnet.callbacks import EarlyStopping, ProgressBar
 from fastnet.data import Blocks
 from fastnet.exceptions import DivergenceWarning
 from fastnet.history import growth
@@ -59,6 +62,9 @@ _LOOKS_APART = 0.05
 #: Calls for each worker, at least, where there are fits enough: the one that is faster takes more of them.
 _CALLS_OF_A_WORKER = 4
 
+#: Callbacks of which each fit can have a copy: what they do is done when the fit has ended.
+_COPIED = (EarlyStopping, ProgressBar)
+
 #: Options that may differ between fits of one kind.
 _OF_EACH = ("random_state", "learning_rate")
 
@@ -89,7 +95,8 @@ def fit_many(
     n_threads : int, optional
         Number of fits at a time; by default as many as there are cores for.
     **options
-        Options of every `fit`.
+        Options of every `fit`. Each fit has a copy of an `EarlyStopping` or `ProgressBar` in `callbacks`; other callbacks that
+        remember something are given in `each`, one for each fit.
 
     Returns
     -------
@@ -99,8 +106,10 @@ def fit_many(
     Raises
     ------
     ValueError
-        The same model twice, `each` of another length than `models`, or a generator of random numbers that several fits would
-        draw from.
+        The same model twice, `each` of another length than `models`, or a generator of random numbers or a callback that several
+        fits would use.
+    TypeError
+        Models that are neither networks nor estimators of fastnet, or entries of `each` that are no dicts.
     Exception
         What the first fit that fails raises. Fits that have begun are finished, the others are not begun.
     KeyboardInterrupt
@@ -119,8 +128,10 @@ def fit_many(
     own = [{}] * len(models) if each is None else list(each)
     if len(own) != len(models):
         raise ValueError(f"each must hold the options of {len(models)} models, got {len(own)}.")
-    options = _with_optimizer(options)
-    of_fits = [{**options, **_with_optimizer(further)} for further in own]
+    _check(models, own)
+    options = _shareable(options)
+    of_fits = [{**options, **_shareable(further)} for further in own]
+    _copy_shared_callbacks(models, of_fits)
     _check_that_nothing_is_shared(models, of_fits)
     n_workers = runtime.thread_limit(n_threads)
     tasks = _tasks(list(zip(models, of_fits, strict=True)), X, y, n_workers)
@@ -239,13 +250,13 @@ def _is_whole(model: Any, options: Mapping[str, Any], X: Any) -> bool:
 def _defaults() -> dict[str, Any]:
     """Of the options of `Network.fit`."""
     parameters = signature(Network.fit).parameters
-    return _with_optimizer({name: parameters[name].default for name in _OF_WHOLE_RUNS})
+    return _shareable({name: parameters[name].default for name in _OF_WHOLE_RUNS})
 
 
-def _with_optimizer(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with the optimizer as an object, which fits share."""
-    found = {"optimizer": optimizers.get(options["optimizer"])} if "optimizer" in options else {}
-    return {**options, **found}
+def _shareable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with the optimizer as an object, and callbacks as a tuple, which fits share."""
+    forms = {"optimizer": optimizers.get, "callbacks": checked_callbacks}
+    return {**options, **{name: form(options[name]) for name, form in forms.items() if name in options}}
 
 
 def _whole_fit(
@@ -315,6 +326,49 @@ def _fit(model: Any, X: Any, y: Any, options: Mapping[str, Any]) -> list[str]:
     finally:
         model.n_threads = before
     return []
+
+
+def _check(models: Sequence[Any], own: Sequence[Any]) -> None:
+    for model in models:
+        if not isinstance(model, Network) and not (hasattr(model, "fit") and hasattr(model, "n_threads")):
+            raise TypeError(
+                f"models must be networks or estimators of fastnet, got {type(model).__name__}: fit others in a loop, or with "
+                "joblib."
+            )
+    for options in own:
+        if not isinstance(options, Mapping):
+            raise TypeError(f"each must hold a dict of options for each model, as [{{'random_state': 0}}, ...], got {options!r}.")
+        if "n_threads" in options:
+            raise ValueError("each must not hold n_threads, as every fit has one: give fit_many the number of fits at a time.")
+
+
+def _copy_shared_callbacks(models: Sequence[Any], options: Sequence[dict[str, Any]]) -> None:
+    """Give each fit, in its options, copies of the callbacks that others have too.
+
+    Raises
+    ------
+    ValueError
+        Several fits have a callback that remembers something, and that the caller may want to see.
+    """
+    pairs = zip(models, options, strict=True)
+    given = [checked_callbacks(of_fit.get("callbacks", getattr(model, "callbacks", None) or ())) for model, of_fit in pairs]
+    n_fits = Counter(chain.from_iterable({id(callback) for callback in callbacks} for callbacks in given))
+
+    def own(callback: CallbackProtocol, may_be_copied: bool) -> CallbackProtocol:
+        if n_fits[id(callback)] == 1 or not getattr(callback, "__dict__", True):
+            return callback
+        if may_be_copied and type(callback) in _COPIED:
+            return copy(callback)
+        name = type(callback).__name__
+        raise ValueError(
+            f"Several fits at once cannot share the callback {name}, which remembers what it has seen: give each its own, "
+            f"networks in each=[{{'callbacks': [{name}(...)]}}, ...], estimators as their parameter `callbacks`."
+        )
+
+    for of_fit, callbacks in zip(options, given, strict=True):
+        owned = [own(callback, "callbacks" in of_fit) for callback in callbacks]
+        if "callbacks" in of_fit:
+            of_fit["callbacks"] = owned
 
 
 def _check_that_nothing_is_shared(models: Sequence[Any], options: Sequence[Mapping[str, Any]]) -> None:
