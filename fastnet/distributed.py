@@ -172,6 +172,7 @@ def fit(
     _check_agreement([one.description for one in told])
     ranks.make_room(network.n_params + 3, network.dtype)
     part = Part(prepared.rows, tuple(one.m for one in told), ranks)
+    _data.refuse_no_weight(any(one.has_weight for one in told))
 
     def started() -> tuple[RankSession, dict[str, Any] | None]:
         rng = copy.deepcopy(told[0].rng) if ranks.rank else prepared.rng
@@ -209,9 +210,11 @@ class Prepared(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a rank lets the others know: how many rows it has, how it trains, and where its random numbers come from."""
+    """What a rank lets the others know: how many rows it has, whether any has a weight, how it trains, and where its random
+    numbers come from."""
 
     m: int
+    has_weight: bool
     description: dict[str, str]
     rng: np.random.Generator
 
@@ -244,7 +247,8 @@ def _prepared(
         "network": f"{network!r}, {network.layers!r}",
         **{name: _identity.text(option) for name, option in (options | limit).items()},
     }
-    return Prepared((features, targets, weights), options, limit, rng), Told(m, description, copy.deepcopy(rng))
+    has_weight = m > 0 and (weights is None or bool(weights.any()))
+    return Prepared((features, targets, weights), options, limit, rng), Told(m, has_weight, description, copy.deepcopy(rng))
 
 
 def _check_agreement(descriptions: list[dict[str, str]]) -> None:

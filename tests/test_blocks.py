@@ -296,6 +296,19 @@ class TestRefusals:
         with pytest.raises(ValueError, match="where must be"):
             data.cached(-1)
 
+    def test_weights_that_are_zero_everywhere(self):
+        X, y, _ = arrays()
+        net, zeros = build(), np.zeros(len(X))
+        before = net.params.copy()
+        with pytest.raises(ValueError, match="sample_weight must not be zero everywhere"):
+            net.fit(fn.data.from_arrays(X, y, zeros), epochs=2)
+        np.testing.assert_array_equal(net.params, before)
+        with pytest.raises(ValueError, match="sample_weight must not be zero everywhere"):
+            net.fit(X, y, validation_data=fn.data.from_arrays(X, y, zeros), epochs=2)
+        some = np.where(np.arange(len(X)) < 150, 0, 1)
+        history = net.fit(fn.data.from_arrays(X, y, some, block_rows=10), epochs=2, buffer=10, sampling="sequential")
+        assert np.isfinite(history.loss).all()
+
     def test_no_targets(self):
         with pytest.raises(ValueError, match="no targets to train on"):
             build().fit(fn.data.from_arrays(arrays()[0]))
