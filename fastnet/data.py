@@ -296,7 +296,8 @@ def _n_rows(X: Any) -> int:
 def _bytes_of(part: Any) -> bytes:
     if isinstance(part, (Ragged, list, tuple)):
         return b"".join(np.ascontiguousarray(row).tobytes() for row in part)
-    return np.ascontiguousarray(part).tobytes()
+    array = np.ascontiguousarray(part)
+    return repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
 
 
 def _without_subclass(array: Any) -> Any:

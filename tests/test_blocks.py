@@ -197,6 +197,23 @@ class TestTraining:
         with pytest.raises(ValueError, match="cannot resume"):
             build().fit(uneven(X + 1, y), epochs=6, **options)
 
+    def test_a_checkpoint_of_frames_with_a_nullable_column_continues(self, tmp_path):
+        pytest.importorskip("safetensors")
+        pandas = pytest.importorskip("pandas")
+        X, y, _ = arrays(100)
+
+        def read(number, shift=1000):
+            frame = pandas.DataFrame(X, columns=list("abcde"))
+            return frame.assign(a=pandas.array(np.arange(100) + shift, "Int64"), b=X[:, 1] > 0), y
+
+        options = {"random_state": 0, "callbacks": [fn.Checkpoint(tmp_path)]}
+        build().fit(fn.data.from_batches(read, 3), epochs=1, **options)
+        options["resume_from"] = checkpoint.latest(tmp_path)
+        build().fit(fn.data.from_batches(read, 3), epochs=2, **options)
+        options["resume_from"] = checkpoint.latest(tmp_path)
+        with pytest.raises(ValueError, match="cannot resume"):
+            build().fit(fn.data.from_batches(partial(read, shift=2000), 3), epochs=3, **options)
+
     def test_a_divergence_puts_the_parameters_back(self):
         X, y, _ = arrays()
         X[190] = 1e30  # in the last buffer
