@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -82,10 +83,10 @@ class Blocks:
         cache: int | str | os.PathLike[str] = 0,
     ) -> None:
         self._read, self.features, self.target_names = read, features, target_names
-        self.cache = cache
+        self.cache = _place(cache, "cache")
         self._kept: tuple[Hashable, KeptRows] | None = None
-        self.sizes = np.array(sizes, np.int64).reshape(-1)
-        if self.sizes.sum() == 0 or self.sizes.min() < 0:
+        self.sizes = _counts(sizes, "sizes")
+        if self.sizes.sum() == 0:
             raise ValueError("The data have no rows: at least one datapoint is needed.")
 
     def __len__(self) -> int:
@@ -127,8 +128,8 @@ class Blocks:
         ------
         NotADirectoryError
             There is no such folder.
-        ValueError
-            A negative number of bytes.
+        TypeError, ValueError
+            Neither a folder nor a number of bytes, or a negative one.
 
         Examples
         --------
@@ -138,13 +139,8 @@ class Blocks:
         >>> fn.data.from_batches(read, 10).cached(2**30)
         <Blocks 1000 rows in 10 blocks>
         """
-        if isinstance(where, (str, os.PathLike)):
-            if not Path(where).is_dir():
-                raise NotADirectoryError(f"where must be a folder for the cache, or a number of bytes, got {os.fspath(where)!r}.")
-        elif where:
-            _checks.positive_int(where, "where")
         blocks = copy(self)
-        blocks.cache, blocks._kept = where, None
+        blocks.cache, blocks._kept = _place(where, "where"), None
         return blocks
 
     def _kept_in(self, form: Hashable, row_bytes: int) -> KeptRows | None:
@@ -178,6 +174,25 @@ class Blocks:
         return f"<Blocks {len(self)} rows in {len(self.sizes)} blocks>"
 
 
+def _place(where: int | str | os.PathLike[str], name: str) -> int | str | os.PathLike[str]:
+    """A folder, or a number of bytes as an int."""
+    if not isinstance(where, (str, os.PathLike)):
+        return _checks.integer(where, f"{name}, if it is no folder,", minimum=0)
+    if not Path(where).is_dir():
+        raise NotADirectoryError(f"{name} must be a folder for the cache, or a number of bytes, got {os.fspath(where)!r}.")
+    return where
+
+
+def _counts(given: Sequence[int] | np.ndarray, name: str) -> np.ndarray:
+    """Numbers of rows as int64."""
+    counts = np.array(given).reshape(-1)
+    if counts.size and counts.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold whole numbers of rows, got {short(given)}.")
+    if counts.size and counts.min() < 0:
+        raise ValueError(f"{name} must hold numbers of rows of at least 0, got {counts.min()}.")
+    return counts.astype(np.int64)
+
+
 class _NamedBlocks(Blocks):
     """Blocks of a table whose columns have names.
 
@@ -204,7 +219,7 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     ----------
     X : array of shape (m, n), or with positions (m, ..., channels)
         A memory map (``np.load(path, mmap_mode="r")``), or anything else with a `shape` whose rows can be sliced: arrays of h5py
-        and Zarr.
+        and Zarr. Frames of pandas and polars become arrays at once.
     y : array of shape (m,) or (m, n_targets), optional
     sample_weight : array of shape (m,), optional
     block_rows : int, optional
@@ -218,7 +233,7 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     Raises
     ------
     TypeError
-        X has no shape.
+        X has no shape, or is a frame with other columns than numbers.
     ValueError
         X has fewer than two axes, or no rows, or y or the weights have another number of rows.
 
@@ -231,6 +246,9 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     """
     if not hasattr(X, "shape"):
         raise TypeError(f"X must be an array or a memory map, got {type(X).__name__}; from_batches takes functions.")
+    if hasattr(X, "columns"):
+        X = _checks.numeric_array(X, "X")
+    y, sample_weight = (_checks.table(part) if hasattr(part, "to_numpy") else part for part in (y, sample_weight))
     if len(X.shape) < 2:
         raise ValueError(f"X must have shape (rows, features), or with positions (rows, ..., channels), got {tuple(X.shape)}.")
     m = X.shape[0]
@@ -348,7 +366,7 @@ def from_batches(read: Callable[[int], Sequence[Any]], n_batches: int, *, rows: 
         X, y, sample_weight = (*given, None)[:3]
         return X, y, sample_weight
 
-    sizes = [_n_rows(block(number)[0]) for number in range(n_batches)] if rows is None else list(rows)
+    sizes = [_n_rows(block(number)[0]) for number in range(n_batches)] if rows is None else _counts(rows, "rows")
     if len(sizes) != n_batches:
         raise ValueError(f"rows must hold one number for each of the {n_batches} batches, got {len(sizes)}.")
     return Blocks(block, sizes)

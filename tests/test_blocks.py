@@ -310,8 +310,15 @@ class TestRefusals:
         data = uneven(*arrays()[:2])
         with pytest.raises(NotADirectoryError, match="a folder for the cache, or a number of bytes, got '.*nothing'"):
             data.cached(tmp_path / "nothing")
-        with pytest.raises(ValueError, match="where must be"):
+        with pytest.raises(ValueError, match="where, if it is no folder, must be at least 0, got -1"):
             data.cached(-1)
+        for where in (0.0, None, False, 1e9):
+            with pytest.raises(TypeError, match="where, if it is no folder, must be an integer, got"):
+                data.cached(where)
+        with pytest.raises(TypeError, match="cache, if it is no folder, must be an integer, got None"):
+            fn.data.Blocks(data.read, data.sizes, cache=None)
+        assert type(data.cached(np.int64(2**20)).cache) is int
+        build().fit(data.cached(np.int64(2**20)), epochs=1)
 
     def test_weights_that_are_zero_everywhere(self):
         X, y, _ = arrays()
@@ -365,6 +372,64 @@ class TestSources:
     def test_arrays_that_do_not_fit(self, arguments, error, message):
         with pytest.raises(error, match=message):
             fn.data.from_arrays(*arguments)
+
+    @pytest.mark.parametrize("frames", ["pandas", "polars"])
+    def test_frames(self, frames):
+        library = pytest.importorskip(frames)
+        X, y, w = arrays()
+        frame = library.DataFrame({f"x{j}": X[:, j] for j in range(5)})
+        nets = build(), build()
+        nets[0].fit(fn.data.from_arrays(X, y, w), epochs=1, random_state=0)
+        nets[1].fit(fn.data.from_arrays(frame, library.Series(y), library.Series(w)), epochs=1, random_state=0)
+        np.testing.assert_array_equal(nets[0].params, nets[1].params)
+        with pytest.raises(TypeError, match="X must hold real numbers"):
+            fn.data.from_arrays(library.DataFrame({"a": ["u", "v"]}), y[:2])
+
+    def test_frames_of_nullable_columns(self):
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame({"a": pandas.array([1, 2, 3], "Int64"), "b": [0.5, 1.5, 2.5]}, index=[7, 1, 2])
+        X, y, _ = fn.data.from_arrays(frame, frame.a, block_rows=2).read(1)
+        assert X.tolist() == [[3.0, 2.5]] and y.tolist() == [3.0]
+
+    @pytest.mark.parametrize(
+        ("rows", "error", "message"),
+        [
+            ([-1, 2], ValueError, "rows must hold numbers of rows of at least 0, got -1"),
+            ([1.5, 2], TypeError, r"rows must hold whole numbers of rows, got \[1.5, 2\]"),
+            ([0, 0], ValueError, "The data have no rows"),
+            ([3], ValueError, "one number for each of the 2 batches, got 1"),
+        ],
+    )
+    def test_rows_of_batches_that_cannot_be(self, rows, error, message):
+        with pytest.raises(error, match=message):
+            fn.data.from_batches(lambda number: None, 2, rows=rows)
+
+    @pytest.mark.parametrize("source", ["arrow", "parquet"])
+    @pytest.mark.parametrize(
+        ("names", "options", "error", "message"),
+        [
+            ("aay", {}, ValueError, "has several columns 'a': rename them, or choose others with columns"),
+            ("abyy", {}, ValueError, "has several columns 'y'"),
+            ("y", {}, ValueError, r"X has no columns: the table has \['y'\], of which \['y'\] are targets or weights\."),
+            ("ay", {"columns": []}, ValueError, r"X has no columns: .* and columns is \[\]"),
+            ("ay", {"columns": "a"}, TypeError, r"columns must be a list of names, got 'a': give columns=\['a'\]"),
+        ],
+    )
+    def test_columns_that_cannot_be(self, source, names, options, error, message, tmp_path):
+        pyarrow = pytest.importorskip("pyarrow")
+        table = pyarrow.Table.from_arrays([pyarrow.array(np.arange(4.0)) for _ in names], names=list(names))
+        if source == "parquet":
+            pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
+        with pytest.raises(error, match=message):
+            if source == "arrow":
+                fn.data.from_arrow(table, "y", **options)
+            else:
+                fn.data.from_parquet(tmp_path / "a.parquet", "y", **options)
+
+    def test_a_column_that_others_have_too_may_be_left_out(self):
+        pyarrow = pytest.importorskip("pyarrow")
+        table = pyarrow.Table.from_arrays([pyarrow.array(np.arange(4.0)) for _ in "aaby"], names=list("aaby"))
+        assert fn.data.from_arrow(table, "y", columns=["b"]).read(0)[0].tolist() == [[0.0], [1.0], [2.0], [3.0]]
 
     def test_batches_are_counted(self):
         X, y, _ = arrays()
