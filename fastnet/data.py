@@ -18,11 +18,13 @@ import math
 import os
 import threading
 import zlib
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -39,6 +41,9 @@ Block: TypeAlias = tuple[Any, Any, Any]
 
 #: Of blocks of arrays: most bytes of features, how many blocks there are where that allows it, and fewest rows.
 _BLOCK_BYTES, _BLOCKS, _FEWEST_ROWS = 1 << 20, 1000, 32
+#: What the name of a folder of a partitioned data set says of a missing value.
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
 #: Most bytes of memory for rows that had to be decoded, by default.
 _CACHE_BYTES = 1 << 28
 
@@ -388,7 +393,8 @@ def from_parquet(
     Parameters
     ----------
     path : path-like
-        A file, or a folder of files, which are taken in the order of their names.
+        A file, or a folder of files, which are taken in the order of their names. Folders in it with names such as
+        ``city=Rome`` give their rows a column "city", after the others. Names that begin with "." or "_" are left out.
     target : str or sequence of str, optional
         Column or columns of y.
     columns : sequence of str, optional
@@ -410,14 +416,17 @@ def from_parquet(
         A file lacks a column, or there are no rows.
     """
     try:
+        import pyarrow
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise ImportError("from_parquet needs pyarrow, which is not installed: pip install pyarrow") from error
     files = _parquet_files(Path(path))
     metadata = {file: parquet.read_metadata(file) for file in files}
-    roles = Roles(_columns_of(metadata[files[0]].schema.to_arrow_schema()), target, columns, weight)
+    schemas = {file: metadata[file].schema.to_arrow_schema() for file in files}
+    of_folders = _values_of_folders(Path(path), schemas)
+    roles = Roles([*_columns_of(schemas[files[0]]), *of_folders[files[0]]], target, columns, weight)
     for file in files:
-        roles.check(metadata[file].schema.to_arrow_schema().names, file)
+        roles.check([*schemas[file].names, *of_folders[file]], file)
     groups = [(file, group) for file in files for group in range(metadata[file].num_row_groups)]
     opened = threading.local()  # files are not for several threads
 
@@ -425,7 +434,12 @@ def from_parquet(
         file, group = groups[number]
         if getattr(opened, "path", None) != file:
             opened.path, opened.file = file, parquet.ParquetFile(file, metadata=metadata[file], memory_map=True)
-        return opened.file.read_row_group(group, columns=roles.names, use_threads=False)
+        constant = {name: value for name, value in of_folders[file].items() if name in roles.names}
+        names = [name for name in roles.names if name not in constant]
+        table = opened.file.read_row_group(group, columns=names, use_threads=False)
+        for name, value in constant.items():
+            table = table.append_column(name, pyarrow.repeat(value, metadata[file].row_group(group).num_rows))
+        return table
 
     return _NamedBlocks(roles, read, [metadata[file].row_group(group).num_rows for file, group in groups])
 
@@ -469,8 +483,37 @@ def _columns_of(schema: Any) -> list[str]:
     return [name for name in schema.names if name not in index]
 
 
+def _values_of_folders(path: Path, schemas: Mapping[Path, Any]) -> dict[Path, dict[str, Any]]:
+    """For each file the columns that it lacks and the names of its folders give, such as ``city=Rome``: integers or text."""
+    import pyarrow
+
+    texts = {file: dict(name.split("=", 1) for name in _names_in(path, file)[:-1] if "=" in name) for file in schemas}
+    values: dict[Path, dict[str, Any]] = {file: {} for file in schemas}
+    for name in dict.fromkeys(name for of_file in texts.values() for name in of_file):
+        files = [file for file in schemas if name in texts[file] and name not in schemas[file].names]
+        column = pyarrow.array([None if texts[file][name] == _NO_VALUE else unquote(texts[file][name]) for file in files])
+        with suppress(pyarrow.ArrowInvalid):
+            column = column.cast(pyarrow.int64())
+        for file, value in zip(files, column, strict=True):
+            values[file][name] = value
+    return values
+
+
 def _parquet_files(path: Path) -> list[Path]:
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*.parquet") if not any(map(_is_hidden, _names_in(path, file))))
+    else:
+        files = [path]
     if not files or not files[0].exists():
         raise FileNotFoundError(f"{path} is no Parquet file and no folder with files *.parquet.")
     return files
+
+
+def _names_in(folder: Path, file: Path) -> tuple[str, ...]:
+    """Of the folders below this one, and of the file."""
+    return file.relative_to(folder).parts
+
+
+def _is_hidden(name: str) -> bool:
+    """What Spark and Arrow write beside the data, or have not written to its end."""
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)

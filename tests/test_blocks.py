@@ -526,6 +526,41 @@ class TestSources:
         with pytest.raises(FileNotFoundError, match="no folder with files"):
             fn.data.from_parquet(tmp_path / "nothing", "y")
 
+    def test_partitioned_parquet(self, tmp_path):
+        pandas = pytest.importorskip("pandas")
+        pytest.importorskip("pyarrow.parquet")
+        X, _, _ = arrays(60)
+        frame = pandas.DataFrame(X[:, :2], columns=["a", "b"]).assign(year=[2001, 2002, 2003] * 20, city=["u", "v w"] * 30)
+        frame.to_parquet(tmp_path / "rows", partition_cols=["city", "year"])
+        data = fn.data.from_parquet(tmp_path / "rows", "city")
+        sorted_frame = frame.sort_values(["city", "year"], kind="stable")
+        read = [data.read(number) for number in range(len(data.sizes))]
+        np.testing.assert_array_equal(np.concatenate([X for X, *_ in read]), sorted_frame[["a", "b", "year"]])
+        np.testing.assert_array_equal(np.concatenate([y for _, y, _ in read]), sorted_frame.city)
+        assert data.as_tables().read(0)[0].column_names == ["a", "b", "year"]
+        only = fn.data.from_parquet(tmp_path / "rows", "a", columns=["year"]).read(1)[0]
+        assert only.tolist() == [[2002]] * len(only)
+        with pytest.raises(ValueError, match="Column 'city' holds string, no numbers"):
+            fn.data.from_parquet(tmp_path / "rows", "a").read(0)
+        from_folders = fn.data.from_parquet(tmp_path / "rows", columns=["year"]).read(2)[0]
+        assert from_folders.tolist() == [[2003]] * 10
+
+    def test_a_column_in_the_files_counts_more_than_the_folder(self, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        (tmp_path / "a=1").mkdir()
+        parquet.write_table(pyarrow.table({"a": [5], "y": [0]}), tmp_path / "a=1" / "rows.parquet")
+        assert fn.data.from_parquet(tmp_path, "y").read(0)[0].tolist() == [[5]]
+
+    def test_hidden_parquet_files_are_left_out(self, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        for name in ("a/x", "_b=1/x", ".tmp/x", "_temporary/0/x", "_x", ".x"):
+            file = tmp_path / f"{name}.parquet"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            parquet.write_table(pyarrow.table({"a": [1.0], "y": [0]}), file)
+        assert len(fn.data.from_parquet(tmp_path, "y", columns=["a"])) == 2
+        assert len(fn.data.from_parquet(tmp_path / ".tmp", "y")) == 1
+        assert len(fn.data.from_parquet(tmp_path / "_x.parquet", "y")) == 1
+
     def test_arrow_tables_on_a_memory_map(self, tmp_path):
         pyarrow = pytest.importorskip("pyarrow")
         X, y, w = arrays()
