@@ -175,6 +175,13 @@ class Blocks:
                     code = zlib.crc32(_bytes_of(part), code)
         return f"{code:08x}"
 
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        """No array: whatever asks for one takes no blocks."""
+        raise TypeError(
+            "This takes arrays, got blocks of fastnet.data: predict them with fastnet.data.predict, or give the rows of a block, "
+            "as in X, y, _ = data.read(0)."
+        )
+
     def __repr__(self) -> str:
         return f"<Blocks {len(self)} rows in {len(self.sizes)} blocks>"
 

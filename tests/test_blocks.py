@@ -333,6 +333,26 @@ class TestRefusals:
         history = net.fit(fn.data.from_arrays(X, y, some, block_rows=10), epochs=2, buffer=10, sampling="sequential")
         assert np.isfinite(history.loss).all()
 
+    @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+    def test_where_arrays_are_needed(self):
+        pytest.importorskip("sklearn")
+        X, y, _ = arrays()
+        data = fn.data.from_arrays(X, y)
+        tabular = fn.TabularClassifier(preset="fast", n_epochs=1, random_state=0).fit(X, y)
+        for does in (
+            build().forward,
+            partial(build().score, y=y),
+            fn.MLPClassifier((3,), max_iter=1).fit(data).predict,
+            tabular.predict,
+            partial(fn.inspection.diagnose, build()),
+            fn.Forecaster().fit,
+        ):
+            with pytest.raises(TypeError, match="This takes arrays, got blocks of fastnet.data: predict them with"):
+                does(data)
+        for ready in (fn.ImageClassifier(), fn.TextClassifier()):
+            with pytest.raises(TypeError, match=f"{type(ready).__name__} takes rows in memory, got blocks"):
+                ready.fit(data)
+
     def test_no_targets(self):
         with pytest.raises(ValueError, match="no targets to train on"):
             build().fit(fn.data.from_arrays(arrays()[0]))
