@@ -201,7 +201,7 @@ def numeric_array(values: Any, name: str) -> np.ndarray:
         return values
     refuse_dates(values, name)
     try:
-        array = _table(values) if hasattr(values, "to_numpy") else np.asarray(values)
+        array = table(values) if hasattr(values, "to_numpy") else np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
     if array.dtype.kind not in _NUMBERS:
@@ -216,7 +216,7 @@ def numeric_array(values: Any, name: str) -> np.ndarray:
     return array
 
 
-def _table(values: Any) -> np.ndarray:
+def table(values: Any) -> np.ndarray:
     """A column or a frame as an array; of float64 if its dtypes are numbers or bools for which NumPy has no common dtype."""
     array = np.asarray(values)
     if array.dtype.kind != "O":

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+from contextvars import ContextVar
+from threading import Event
 from time import monotonic
+
+#: What the main thread sets to end the trainings of another one, which signals do not reach.
+interrupt: ContextVar[Event | None] = ContextVar("interrupt", default=None)
 
 
 class Clock:
@@ -20,7 +25,16 @@ class Clock:
         self._end = math.inf if seconds is None else self._last + seconds
 
     def ends(self) -> bool:
-        """Asked after each step of the run: whether another one that takes as long as the last would end too late."""
+        """Asked after each step of the run: whether another one that takes as long as the last would end too late.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The main thread has been interrupted.
+        """
+        interrupted = interrupt.get()
+        if interrupted is not None and interrupted.is_set():
+            raise KeyboardInterrupt
         now = monotonic()
         step, self._last = now - self._last, now
         return now + step > self._end

@@ -221,9 +221,15 @@ def sample_weights(sample_weight: Any, m: int, dtype: np.dtype) -> np.ndarray | 
     if sample_weight is None:
         return None
     array = nonnegative(representable(_checks.numeric_array(sample_weight, "sample_weight"), dtype), m, dtype)
-    if m and not array.any():
-        raise ValueError("sample_weight must not be zero everywhere: at least one weight has to be positive.")
+    if m:
+        refuse_no_weight(array.any())
     return array
+
+
+def refuse_no_weight(has_weight: Any) -> None:
+    """ValueError unless some row has a weight."""
+    if not has_weight:
+        raise ValueError("sample_weight must not be zero everywhere: at least one weight has to be positive.")
 
 
 def weights_of_positions(labels: np.ndarray, sample_weight: np.ndarray | None, dtype: np.dtype) -> np.ndarray:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from copy import copy
 from functools import cache, partial
 from inspect import signature
 from itertools import chain, groupby
@@ -13,10 +15,13 @@ from threading import Event
 from typing import Any, TypeVar
 
 from fastnet import losses, optimizers, runtime
+from fastnet._clock import interrupt
 from fastnet._core import core
 from fastnet._data import Dataset, n_rows
+from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._rows import dataset
 from fastnet._session import Fit, Session, WholeRun
+from fastnet.callbacks import EarlyStopping, ProgressBar
 from fastnet.data import Blocks
 from fastnet.exceptions import DivergenceWarning
 from fastnet.history import growth
@@ -48,8 +53,17 @@ _OF_WHOLE_RUNS = {
 #: Multiply-adds of the fits that one call of the core makes, about ten milliseconds, and the most of such fits.
 _WORK_OF_A_CALL, _FITS_OF_A_CALL = 4e8, 32
 
+#: Most multiply-adds of a fit that is made in one call, which Ctrl-C cannot end: a larger one is made epoch by epoch.
+_WORK_OF_A_WHOLE_FIT = 2e9
+
+#: Seconds between looks at signals, which need not wake the thread that waits.
+_LOOKS_APART = 0.05
+
 #: Calls for each worker, at least, where there are fits enough: the one that is faster takes more of them.
 _CALLS_OF_A_WORKER = 4
+
+#: Callbacks of which each fit can have a copy: what they do is done when the fit has ended.
+_COPIED = (EarlyStopping, ProgressBar)
 
 #: Options that may differ between fits of one kind.
 _OF_EACH = ("random_state", "learning_rate")
@@ -81,7 +95,8 @@ def fit_many(
     n_threads : int, optional
         Number of fits at a time; by default as many as there are cores for.
     **options
-        Options of every `fit`.
+        Options of every `fit`. Each fit has a copy of an `EarlyStopping` or `ProgressBar` in `callbacks`; other callbacks that
+        remember something are given in `each`, one for each fit.
 
     Returns
     -------
@@ -91,10 +106,14 @@ def fit_many(
     Raises
     ------
     ValueError
-        The same model twice, `each` of another length than `models`, or a generator of random numbers that several fits would
-        draw from.
+        The same model twice, `each` of another length than `models`, or a generator of random numbers or a callback that several
+        fits would use.
+    TypeError
+        Models that are neither networks nor estimators of fastnet, or entries of `each` that are no dicts.
     Exception
         What the first fit that fails raises. Fits that have begun are finished, the others are not begun.
+    KeyboardInterrupt
+        Ctrl-C: fits that have begun end with their epoch, or within about a tenth of a second if their networks are small.
 
     Examples
     --------
@@ -109,8 +128,10 @@ def fit_many(
     own = [{}] * len(models) if each is None else list(each)
     if len(own) != len(models):
         raise ValueError(f"each must hold the options of {len(models)} models, got {len(own)}.")
-    options = _with_optimizer(options)
-    of_fits = [{**options, **_with_optimizer(further)} for further in own]
+    _check(models, own)
+    options = _shareable(options)
+    of_fits = [{**options, **_shareable(further)} for further in own]
+    _copy_shared_callbacks(models, of_fits)
     _check_that_nothing_is_shared(models, of_fits)
     n_workers = runtime.thread_limit(n_threads)
     tasks = _tasks(list(zip(models, of_fits, strict=True)), X, y, n_workers)
@@ -120,7 +141,8 @@ def fit_many(
 
 
 def side_by_side(do: Callable[[T], R], tasks: Iterable[T], n_threads: int, over: Event | None = None) -> list[R]:
-    """What a function returns for each task, several at a time; after the first error no task is begun.
+    """What a function returns for each task, several at a time; after the first error no task is begun. After Ctrl-C trainings
+    end with their epoch.
 
     Parameters
     ----------
@@ -144,11 +166,18 @@ def side_by_side(do: Callable[[T], R], tasks: Iterable[T], n_threads: int, over:
             over.set()
             raise
 
-    with ThreadPoolExecutor(n_threads, "fastnet-fit") as pool:
+    interrupted = Event()
+    with ThreadPoolExecutor(n_threads, "fastnet-fit", interrupt.set, (interrupted,)) as pool:
         try:
-            return list(pool.map(begin, tasks))
-        finally:
+            done = [pool.submit(begin, task) for task in tasks]
+            while wait(done, _LOOKS_APART).not_done:
+                pass
+        except BaseException as error:
             over.set()
+            if not isinstance(error, Exception):
+                interrupted.set()
+            raise
+    return [one.result() for one in done]
 
 
 class _Kind:
@@ -171,20 +200,25 @@ class _Kind:
 
     def runs(self, fits: Sequence[Fit]) -> tuple[Session, list[WholeRun]]:
         """What the core needs for some fits of this kind, and the session whose trainer makes them."""
-        X, y, sample_weight = self._data
         first, *others = fits
+        session = self.session(first)
+        return session, session.whole_runs(self.n_epochs, others)
+
+    def session(self, fit: Fit) -> Session:
+        """A session for all epochs of a fit."""
+        X, y, sample_weight = self._data
         session = Session(
-            first.network,
+            fit.network,
             X,
             y,
             sample_weight=sample_weight,
-            learning_rate=first.learning_rate,
-            random_state=first.random_state,
+            learning_rate=fit.learning_rate,
+            random_state=fit.random_state,
             n_threads=1,
             **self._options,
         )
         session.bind(self.n_epochs * session.steps_per_epoch)
-        return session, session.whole_runs(self.n_epochs, others)
+        return session
 
 
 def _tasks(fits: Sequence[tuple[Any, Mapping[str, Any]]], X: Any, y: Any, n_workers: int) -> Iterator[Callable[[], list[str]]]:
@@ -216,13 +250,13 @@ def _is_whole(model: Any, options: Mapping[str, Any], X: Any) -> bool:
 def _defaults() -> dict[str, Any]:
     """Of the options of `Network.fit`."""
     parameters = signature(Network.fit).parameters
-    return _with_optimizer({name: parameters[name].default for name in _OF_WHOLE_RUNS})
+    return _shareable({name: parameters[name].default for name in _OF_WHOLE_RUNS})
 
 
-def _with_optimizer(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with the optimizer as an object, which fits share."""
-    found = {"optimizer": optimizers.get(options["optimizer"])} if "optimizer" in options else {}
-    return {**options, **found}
+def _shareable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with the optimizer as an object, and callbacks as a tuple, which fits share."""
+    forms = {"optimizer": optimizers.get, "callbacks": checked_callbacks}
+    return {**options, **{name: form(options[name]) for name, form in forms.items() if name in options}}
 
 
 def _whole_fit(
@@ -251,6 +285,8 @@ def _calls(fits: Iterable[tuple[_Kind, Fit]], most: int) -> Iterator[Sequence[tu
 
 def _fit_in_one_call(fits: Sequence[tuple[_Kind, Fit]]) -> list[str]:
     """Train networks one after the other, all in one call of the core; what is to be said of losses that grew."""
+    if fits[0][0].work > _WORK_OF_A_WHOLE_FIT:
+        return _fit_by_epochs(*fits[0])
     sessions, runs = [], []
     for kind, group in groupby(fits, itemgetter(0)):
         session, of_kind = kind.runs([fit for _, fit in group])
@@ -263,6 +299,12 @@ def _fit_in_one_call(fits: Sequence[tuple[_Kind, Fit]]) -> list[str]:
         if diverged:
             raise session.end_whole_run(run, n_epochs, n_batches)
     return [text for run in runs if (text := growth(run.losses.tolist()))]
+
+
+def _fit_by_epochs(kind: _Kind, fit: Fit) -> list[str]:
+    session = kind.session(fit)
+    train(session, epochs=kind.n_epochs)
+    return list(filter(None, [growth(session.history.loss)]))
 
 
 def _training(networks: Sequence[Network], do: Callable[[], R]) -> R:
@@ -284,6 +326,49 @@ def _fit(model: Any, X: Any, y: Any, options: Mapping[str, Any]) -> list[str]:
     finally:
         model.n_threads = before
     return []
+
+
+def _check(models: Sequence[Any], own: Sequence[Any]) -> None:
+    for model in models:
+        if not isinstance(model, Network) and not (hasattr(model, "fit") and hasattr(model, "n_threads")):
+            raise TypeError(
+                f"models must be networks or estimators of fastnet, got {type(model).__name__}: fit others in a loop, or with "
+                "joblib."
+            )
+    for options in own:
+        if not isinstance(options, Mapping):
+            raise TypeError(f"each must hold a dict of options for each model, as [{{'random_state': 0}}, ...], got {options!r}.")
+        if "n_threads" in options:
+            raise ValueError("each must not hold n_threads, as every fit has one: give fit_many the number of fits at a time.")
+
+
+def _copy_shared_callbacks(models: Sequence[Any], options: Sequence[dict[str, Any]]) -> None:
+    """Give each fit, in its options, copies of the callbacks that others have too.
+
+    Raises
+    ------
+    ValueError
+        Several fits have a callback that remembers something, and that the caller may want to see.
+    """
+    pairs = zip(models, options, strict=True)
+    given = [checked_callbacks(of_fit.get("callbacks", getattr(model, "callbacks", None) or ())) for model, of_fit in pairs]
+    n_fits = Counter(chain.from_iterable({id(callback) for callback in callbacks} for callbacks in given))
+
+    def own(callback: CallbackProtocol, may_be_copied: bool) -> CallbackProtocol:
+        if n_fits[id(callback)] == 1 or not getattr(callback, "__dict__", True):
+            return callback
+        if may_be_copied and type(callback) in _COPIED:
+            return copy(callback)
+        name = type(callback).__name__
+        raise ValueError(
+            f"Several fits at once cannot share the callback {name}, which remembers what it has seen: give each its own, "
+            f"networks in each=[{{'callbacks': [{name}(...)]}}, ...], estimators as their parameter `callbacks`."
+        )
+
+    for of_fit, callbacks in zip(options, given, strict=True):
+        owned = [own(callback, "callbacks" in of_fit) for callback in callbacks]
+        if "callbacks" in of_fit:
+            of_fit["callbacks"] = owned
 
 
 def _check_that_nothing_is_shared(models: Sequence[Any], options: Sequence[Mapping[str, Any]]) -> None:

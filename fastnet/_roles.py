@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +18,30 @@ class Roles:
     def __init__(
         self, names: Sequence[str], target: str | Sequence[str] | None, columns: Sequence[str] | None, weight: str | None
     ) -> None:
+        if isinstance(columns, str):
+            raise TypeError(f"columns must be a list of names, got {columns!r}: give columns=[{columns!r}].")
         self._target, self._weight = target, weight
         targets = [target] if isinstance(target, str) else list(target or ())
         self.target_names = targets or None
         beside = [*targets, *([] if weight is None else [weight])]
         self._features = [name for name in names if name not in beside] if columns is None else list(columns)
+        if not self._features:
+            raise ValueError(
+                f"X has no columns: the table has {list(names)}, of which {beside} are targets or weights"
+                + (f", and columns is {columns}." if columns is not None else ".")
+            )
         self.names = list(dict.fromkeys([*self._features, *beside]))
 
     def check(self, names: Sequence[str], where: Any) -> None:
-        """Refuse a table that lacks one of the columns."""
+        """Refuse a table that lacks one of the columns, or has several of its name."""
         missing = sorted(set(self.names) - set(names))
         if missing:
             raise ValueError(f"{where} has no column {', '.join(map(repr, missing))}.")
+        several = sorted(name for name, n in Counter(names).items() if n > 1 and name in self.names)
+        if several:
+            raise ValueError(
+                f"{where} has several columns {', '.join(map(repr, several))}: rename them, or choose others with columns=[...]."
+            )
 
     def block(self, table: Any) -> Block:
         """Features, targets and weights of a table.

@@ -163,7 +163,13 @@ def kept_rows(data: Blocks, network: Network, loss: Loss) -> KeptRows | None:
 
 
 def mean_loss(network: Network, data: Blocks, loss: Loss, n_threads: int | None) -> float:
-    """J of all blocks."""
+    """J of all blocks.
+
+    Raises
+    ------
+    ValueError
+        Data that do not fit the network, or weights that are zero everywhere.
+    """
     total = weight = 0.0
     read, kept = partial(core_form, data, network, loss), kept_rows(data, network, loss)
     for number in np.flatnonzero(data.sizes).tolist():
@@ -172,7 +178,8 @@ def mean_loss(network: Network, data: Blocks, loss: Loss, n_threads: int | None)
         if of_block:
             total += of_block * loss_of(network, X, y, loss, w, n_threads)
             weight += of_block
-    return total / weight if weight else float("nan")
+    _data.refuse_no_weight(weight)
+    return total / weight
 
 
 class BlockOrder(SeededOrder):
@@ -237,7 +244,7 @@ class StreamSession(Session):
         return self._blocks.checksum()
 
     def _run_rows(self, max_batches: int | None) -> Any:
-        first, rate = self.step, math.nan
+        first, rate, n_rows = self.step, math.nan, 0
         sums: tuple[float, ...] = (0,) * 6
         with closing(self._parts()) as parts:
             for order in parts:
@@ -246,6 +253,9 @@ class StreamSession(Session):
                 if order.size:
                     *of_part, rate = self._run_part(order, -(-order.size // self.batch_size), first)
                     sums = tuple(map(add, sums, of_part))
+                    n_rows += order.size
+        if n_rows == len(self._blocks):
+            _data.refuse_no_weight(sums[1])
         return *sums, rate
 
     def _two_buffers(self, loss: Loss) -> tuple[Buffer, Buffer] | tuple[Window, Window]:

@@ -87,13 +87,13 @@ class Checkpoint(Callback):
             )
         _atomic.remove_stale(self.folder)
         _ = session.identity  # of the data before any callback changes it
-        if session.epoch == 0:
-            self._best_value = math.inf
         self._saved_at = time.monotonic()
 
     def on_epoch_end(self, session: Session) -> None:
         """Save what is due; the best one first, so that a resumed run never relies on a best file that was not written."""
         values = session.history.val_loss or session.history.loss
+        if all(map(math.isnan, values[:-1])):
+            self._best_value = math.inf
         if self.keep_best and values[-1] < self._best_value:
             self._best_value = values[-1]
             save(session, self.folder / BEST)

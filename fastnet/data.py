@@ -18,10 +18,13 @@ import math
 import os
 import threading
 import zlib
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -38,6 +41,9 @@ Block: TypeAlias = tuple[Any, Any, Any]
 
 #: Of blocks of arrays: most bytes of features, how many blocks there are where that allows it, and fewest rows.
 _BLOCK_BYTES, _BLOCKS, _FEWEST_ROWS = 1 << 20, 1000, 32
+#: What the name of a folder of a partitioned data set says of a missing value.
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
 #: Most bytes of memory for rows that had to be decoded, by default.
 _CACHE_BYTES = 1 << 28
 
@@ -82,10 +88,10 @@ class Blocks:
         cache: int | str | os.PathLike[str] = 0,
     ) -> None:
         self._read, self.features, self.target_names = read, features, target_names
-        self.cache = cache
+        self.cache = _place(cache, "cache")
         self._kept: tuple[Hashable, KeptRows] | None = None
-        self.sizes = np.array(sizes, np.int64).reshape(-1)
-        if self.sizes.sum() == 0 or self.sizes.min() < 0:
+        self.sizes = _counts(sizes, "sizes")
+        if self.sizes.sum() == 0:
             raise ValueError("The data have no rows: at least one datapoint is needed.")
 
     def __len__(self) -> int:
@@ -127,8 +133,8 @@ class Blocks:
         ------
         NotADirectoryError
             There is no such folder.
-        ValueError
-            A negative number of bytes.
+        TypeError, ValueError
+            Neither a folder nor a number of bytes, or a negative one.
 
         Examples
         --------
@@ -138,13 +144,8 @@ class Blocks:
         >>> fn.data.from_batches(read, 10).cached(2**30)
         <Blocks 1000 rows in 10 blocks>
         """
-        if isinstance(where, (str, os.PathLike)):
-            if not Path(where).is_dir():
-                raise NotADirectoryError(f"where must be a folder for the cache, or a number of bytes, got {os.fspath(where)!r}.")
-        elif where:
-            _checks.positive_int(where, "where")
         blocks = copy(self)
-        blocks.cache, blocks._kept = where, None
+        blocks.cache, blocks._kept = _place(where, "where"), None
         return blocks
 
     def _kept_in(self, form: Hashable, row_bytes: int) -> KeptRows | None:
@@ -174,8 +175,34 @@ class Blocks:
                     code = zlib.crc32(_bytes_of(part), code)
         return f"{code:08x}"
 
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        """No array: whatever asks for one takes no blocks."""
+        raise TypeError(
+            "This takes arrays, got blocks of fastnet.data: predict them with fastnet.data.predict, or give the rows of a block, "
+            "as in X, y, _ = data.read(0)."
+        )
+
     def __repr__(self) -> str:
         return f"<Blocks {len(self)} rows in {len(self.sizes)} blocks>"
+
+
+def _place(where: int | str | os.PathLike[str], name: str) -> int | str | os.PathLike[str]:
+    """A folder, or a number of bytes as an int."""
+    if not isinstance(where, (str, os.PathLike)):
+        return _checks.integer(where, f"{name}, if it is no folder,", minimum=0)
+    if not Path(where).is_dir():
+        raise NotADirectoryError(f"{name} must be a folder for the cache, or a number of bytes, got {os.fspath(where)!r}.")
+    return where
+
+
+def _counts(given: Sequence[int] | np.ndarray, name: str) -> np.ndarray:
+    """Numbers of rows as int64."""
+    counts = np.array(given).reshape(-1)
+    if counts.size and counts.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold whole numbers of rows, got {short(given)}.")
+    if counts.size and counts.min() < 0:
+        raise ValueError(f"{name} must hold numbers of rows of at least 0, got {counts.min()}.")
+    return counts.astype(np.int64)
 
 
 class _NamedBlocks(Blocks):
@@ -204,7 +231,7 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     ----------
     X : array of shape (m, n), or with positions (m, ..., channels)
         A memory map (``np.load(path, mmap_mode="r")``), or anything else with a `shape` whose rows can be sliced: arrays of h5py
-        and Zarr.
+        and Zarr. Frames of pandas and polars become arrays at once.
     y : array of shape (m,) or (m, n_targets), optional
     sample_weight : array of shape (m,), optional
     block_rows : int, optional
@@ -218,7 +245,7 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     Raises
     ------
     TypeError
-        X has no shape.
+        X has no shape, or is a frame with other columns than numbers.
     ValueError
         X has fewer than two axes, or no rows, or y or the weights have another number of rows.
 
@@ -231,6 +258,9 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     """
     if not hasattr(X, "shape"):
         raise TypeError(f"X must be an array or a memory map, got {type(X).__name__}; from_batches takes functions.")
+    if hasattr(X, "columns"):
+        X = _checks.numeric_array(X, "X")
+    y, sample_weight = (_checks.table(part) if hasattr(part, "to_numpy") else part for part in (y, sample_weight))
     if len(X.shape) < 2:
         raise ValueError(f"X must have shape (rows, features), or with positions (rows, ..., channels), got {tuple(X.shape)}.")
     m = X.shape[0]
@@ -296,7 +326,8 @@ def _n_rows(X: Any) -> int:
 def _bytes_of(part: Any) -> bytes:
     if isinstance(part, (Ragged, list, tuple)):
         return b"".join(np.ascontiguousarray(row).tobytes() for row in part)
-    return np.ascontiguousarray(part).tobytes()
+    array = np.ascontiguousarray(part)
+    return repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
 
 
 def _without_subclass(array: Any) -> Any:
@@ -347,7 +378,7 @@ def from_batches(read: Callable[[int], Sequence[Any]], n_batches: int, *, rows: 
         X, y, sample_weight = (*given, None)[:3]
         return X, y, sample_weight
 
-    sizes = [_n_rows(block(number)[0]) for number in range(n_batches)] if rows is None else list(rows)
+    sizes = [_n_rows(block(number)[0]) for number in range(n_batches)] if rows is None else _counts(rows, "rows")
     if len(sizes) != n_batches:
         raise ValueError(f"rows must hold one number for each of the {n_batches} batches, got {len(sizes)}.")
     return Blocks(block, sizes)
@@ -369,7 +400,8 @@ def from_parquet(
     Parameters
     ----------
     path : path-like
-        A file, or a folder of files, which are taken in the order of their names.
+        A file, or a folder of files, which are taken in the order of their names. Folders in it with names such as
+        ``city=Rome`` give their rows a column "city", after the others. Names that begin with "." or "_" are left out.
     target : str or sequence of str, optional
         Column or columns of y.
     columns : sequence of str, optional
@@ -391,14 +423,17 @@ def from_parquet(
         A file lacks a column, or there are no rows.
     """
     try:
+        import pyarrow
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise ImportError("from_parquet needs pyarrow, which is not installed: pip install pyarrow") from error
     files = _parquet_files(Path(path))
     metadata = {file: parquet.read_metadata(file) for file in files}
-    roles = Roles(_columns_of(metadata[files[0]].schema.to_arrow_schema()), target, columns, weight)
+    schemas = {file: metadata[file].schema.to_arrow_schema() for file in files}
+    of_folders = _values_of_folders(Path(path), schemas)
+    roles = Roles([*_columns_of(schemas[files[0]]), *of_folders[files[0]]], target, columns, weight)
     for file in files:
-        roles.check(metadata[file].schema.to_arrow_schema().names, file)
+        roles.check([*schemas[file].names, *of_folders[file]], file)
     groups = [(file, group) for file in files for group in range(metadata[file].num_row_groups)]
     opened = threading.local()  # files are not for several threads
 
@@ -406,7 +441,12 @@ def from_parquet(
         file, group = groups[number]
         if getattr(opened, "path", None) != file:
             opened.path, opened.file = file, parquet.ParquetFile(file, metadata=metadata[file], memory_map=True)
-        return opened.file.read_row_group(group, columns=roles.names, use_threads=False)
+        constant = {name: value for name, value in of_folders[file].items() if name in roles.names}
+        names = [name for name in roles.names if name not in constant]
+        table = opened.file.read_row_group(group, columns=names, use_threads=False)
+        for name, value in constant.items():
+            table = table.append_column(name, pyarrow.repeat(value, metadata[file].row_group(group).num_rows))
+        return table
 
     return _NamedBlocks(roles, read, [metadata[file].row_group(group).num_rows for file, group in groups])
 
@@ -450,8 +490,37 @@ def _columns_of(schema: Any) -> list[str]:
     return [name for name in schema.names if name not in index]
 
 
+def _values_of_folders(path: Path, schemas: Mapping[Path, Any]) -> dict[Path, dict[str, Any]]:
+    """For each file the columns that it lacks and the names of its folders give, such as ``city=Rome``: integers or text."""
+    import pyarrow
+
+    texts = {file: dict(name.split("=", 1) for name in _names_in(path, file)[:-1] if "=" in name) for file in schemas}
+    values: dict[Path, dict[str, Any]] = {file: {} for file in schemas}
+    for name in dict.fromkeys(name for of_file in texts.values() for name in of_file):
+        files = [file for file in schemas if name in texts[file] and name not in schemas[file].names]
+        column = pyarrow.array([None if texts[file][name] == _NO_VALUE else unquote(texts[file][name]) for file in files])
+        with suppress(pyarrow.ArrowInvalid):
+            column = column.cast(pyarrow.int64())
+        for file, value in zip(files, column, strict=True):
+            values[file][name] = value
+    return values
+
+
 def _parquet_files(path: Path) -> list[Path]:
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*.parquet") if not any(map(_is_hidden, _names_in(path, file))))
+    else:
+        files = [path]
     if not files or not files[0].exists():
         raise FileNotFoundError(f"{path} is no Parquet file and no folder with files *.parquet.")
     return files
+
+
+def _names_in(folder: Path, file: Path) -> tuple[str, ...]:
+    """Of the folders below this one, and of the file."""
+    return file.relative_to(folder).parts
+
+
+def _is_hidden(name: str) -> bool:
+    """What Spark and Arrow write beside the data, or have not written to its end."""
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)

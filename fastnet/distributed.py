@@ -177,6 +177,7 @@ def fit(
     _check_agreement([one.description for one in told])
     ranks.make_room(network.n_params + 3, network.dtype)
     part = Part(prepared.rows, tuple(one.m for one in told), sum(one.checksum for one in told) % 2**64, ranks)
+    _data.refuse_no_weight(any(one.has_weight for one in told))
 
     def started() -> tuple[RankSession, Started]:
         rng = copy.deepcopy(told[0].rng) if ranks.rank else prepared.rng
@@ -217,10 +218,12 @@ class Prepared(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a rank lets the others know: how many rows it has, which, how it trains, and where its random numbers come from."""
+    """What a rank lets the others know: how many rows it has, which, whether any has a weight, how it trains, and where its
+    random numbers come from."""
 
     m: int
     checksum: int
+    has_weight: bool
     description: dict[str, str]
     rng: np.random.Generator
 
@@ -270,7 +273,8 @@ def _prepared(
         **{name: _identity.text(option) for name, option in (options | limit).items()},
     }
     rows = features, targets, weights
-    told = Told(m, _identity.sum_of_rows(rows), description, copy.deepcopy(rng))
+    has_weight = m > 0 and (weights is None or bool(weights.any()))
+    told = Told(m, _identity.sum_of_rows(rows), has_weight, description, copy.deepcopy(rng))
     return Prepared(rows, options, limit, rng), told
 
 

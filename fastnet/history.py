@@ -26,7 +26,7 @@ class History:
     penalty : list of float
         Mean L2 term.
     val_loss : list of float
-        Loss on the validation data after the epoch; empty without validation data.
+        Loss on the validation data after the epoch; empty without validation data, NaN for epochs before there were any.
     val_score : list of float
         Score on the validation data after the epoch, by which an estimator stops early; empty where the loss decides.
     learning_rate : list of float

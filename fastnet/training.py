@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Iterable
@@ -161,7 +162,9 @@ class _Validation(Callback):
         self._n_threads = n_threads
 
     def on_epoch_end(self, session: Session) -> None:
-        session.history.val_loss.append(_loss(session.network, self._data, self._loss, self._n_threads))
+        values = session.history.val_loss
+        values += [math.nan] * (session.epoch - 1 - len(values))  # of a run that is continued, and had no validation data
+        values.append(_loss(session.network, self._data, self._loss, self._n_threads))
 
 
 def _loss(network: Network, data: Blocks | _data.Dataset, loss: Loss, n_threads: int | None) -> float:

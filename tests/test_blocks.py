@@ -197,6 +197,23 @@ class TestTraining:
         with pytest.raises(ValueError, match="cannot resume"):
             build().fit(uneven(X + 1, y), epochs=6, **options)
 
+    def test_a_checkpoint_of_frames_with_a_nullable_column_continues(self, tmp_path):
+        pytest.importorskip("safetensors")
+        pandas = pytest.importorskip("pandas")
+        X, y, _ = arrays(100)
+
+        def read(number, shift=1000):
+            frame = pandas.DataFrame(X, columns=list("abcde"))
+            return frame.assign(a=pandas.array(np.arange(100) + shift, "Int64"), b=X[:, 1] > 0), y
+
+        options = {"random_state": 0, "callbacks": [fn.Checkpoint(tmp_path)]}
+        build().fit(fn.data.from_batches(read, 3), epochs=1, **options)
+        options["resume_from"] = checkpoint.latest(tmp_path)
+        build().fit(fn.data.from_batches(read, 3), epochs=2, **options)
+        options["resume_from"] = checkpoint.latest(tmp_path)
+        with pytest.raises(ValueError, match="cannot resume"):
+            build().fit(fn.data.from_batches(partial(read, shift=2000), 3), epochs=3, **options)
+
     def test_a_divergence_puts_the_parameters_back(self):
         X, y, _ = arrays()
         X[190] = 1e30  # in the last buffer
@@ -293,8 +310,48 @@ class TestRefusals:
         data = uneven(*arrays()[:2])
         with pytest.raises(NotADirectoryError, match="a folder for the cache, or a number of bytes, got '.*nothing'"):
             data.cached(tmp_path / "nothing")
-        with pytest.raises(ValueError, match="where must be"):
+        with pytest.raises(ValueError, match="where, if it is no folder, must be at least 0, got -1"):
             data.cached(-1)
+        for where in (0.0, None, False, 1e9):
+            with pytest.raises(TypeError, match="where, if it is no folder, must be an integer, got"):
+                data.cached(where)
+        with pytest.raises(TypeError, match="cache, if it is no folder, must be an integer, got None"):
+            fn.data.Blocks(data.read, data.sizes, cache=None)
+        assert type(data.cached(np.int64(2**20)).cache) is int
+        build().fit(data.cached(np.int64(2**20)), epochs=1)
+
+    def test_weights_that_are_zero_everywhere(self):
+        X, y, _ = arrays()
+        net, zeros = build(), np.zeros(len(X))
+        before = net.params.copy()
+        with pytest.raises(ValueError, match="sample_weight must not be zero everywhere"):
+            net.fit(fn.data.from_arrays(X, y, zeros), epochs=2)
+        np.testing.assert_array_equal(net.params, before)
+        with pytest.raises(ValueError, match="sample_weight must not be zero everywhere"):
+            net.fit(X, y, validation_data=fn.data.from_arrays(X, y, zeros), epochs=2)
+        some = np.where(np.arange(len(X)) < 150, 0, 1)
+        history = net.fit(fn.data.from_arrays(X, y, some, block_rows=10), epochs=2, buffer=10, sampling="sequential")
+        assert np.isfinite(history.loss).all()
+
+    @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+    def test_where_arrays_are_needed(self):
+        pytest.importorskip("sklearn")
+        X, y, _ = arrays()
+        data = fn.data.from_arrays(X, y)
+        tabular = fn.TabularClassifier(preset="fast", n_epochs=1, random_state=0).fit(X, y)
+        for does in (
+            build().forward,
+            partial(build().score, y=y),
+            fn.MLPClassifier((3,), max_iter=1).fit(data).predict,
+            tabular.predict,
+            partial(fn.inspection.diagnose, build()),
+            fn.Forecaster().fit,
+        ):
+            with pytest.raises(TypeError, match="This takes arrays, got blocks of fastnet.data: predict them with"):
+                does(data)
+        for ready in (fn.ImageClassifier(), fn.TextClassifier()):
+            with pytest.raises(TypeError, match=f"{type(ready).__name__} takes rows in memory, got blocks"):
+                ready.fit(data)
 
     def test_no_targets(self):
         with pytest.raises(ValueError, match="no targets to train on"):
@@ -335,6 +392,64 @@ class TestSources:
     def test_arrays_that_do_not_fit(self, arguments, error, message):
         with pytest.raises(error, match=message):
             fn.data.from_arrays(*arguments)
+
+    @pytest.mark.parametrize("frames", ["pandas", "polars"])
+    def test_frames(self, frames):
+        library = pytest.importorskip(frames)
+        X, y, w = arrays()
+        frame = library.DataFrame({f"x{j}": X[:, j] for j in range(5)})
+        nets = build(), build()
+        nets[0].fit(fn.data.from_arrays(X, y, w), epochs=1, random_state=0)
+        nets[1].fit(fn.data.from_arrays(frame, library.Series(y), library.Series(w)), epochs=1, random_state=0)
+        np.testing.assert_array_equal(nets[0].params, nets[1].params)
+        with pytest.raises(TypeError, match="X must hold real numbers"):
+            fn.data.from_arrays(library.DataFrame({"a": ["u", "v"]}), y[:2])
+
+    def test_frames_of_nullable_columns(self):
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame({"a": pandas.array([1, 2, 3], "Int64"), "b": [0.5, 1.5, 2.5]}, index=[7, 1, 2])
+        X, y, _ = fn.data.from_arrays(frame, frame.a, block_rows=2).read(1)
+        assert X.tolist() == [[3.0, 2.5]] and y.tolist() == [3.0]
+
+    @pytest.mark.parametrize(
+        ("rows", "error", "message"),
+        [
+            ([-1, 2], ValueError, "rows must hold numbers of rows of at least 0, got -1"),
+            ([1.5, 2], TypeError, r"rows must hold whole numbers of rows, got \[1.5, 2\]"),
+            ([0, 0], ValueError, "The data have no rows"),
+            ([3], ValueError, "one number for each of the 2 batches, got 1"),
+        ],
+    )
+    def test_rows_of_batches_that_cannot_be(self, rows, error, message):
+        with pytest.raises(error, match=message):
+            fn.data.from_batches(lambda number: None, 2, rows=rows)
+
+    @pytest.mark.parametrize("source", ["arrow", "parquet"])
+    @pytest.mark.parametrize(
+        ("names", "options", "error", "message"),
+        [
+            ("aay", {}, ValueError, "has several columns 'a': rename them, or choose others with columns"),
+            ("abyy", {}, ValueError, "has several columns 'y'"),
+            ("y", {}, ValueError, r"X has no columns: the table has \['y'\], of which \['y'\] are targets or weights\."),
+            ("ay", {"columns": []}, ValueError, r"X has no columns: .* and columns is \[\]"),
+            ("ay", {"columns": "a"}, TypeError, r"columns must be a list of names, got 'a': give columns=\['a'\]"),
+        ],
+    )
+    def test_columns_that_cannot_be(self, source, names, options, error, message, tmp_path):
+        pyarrow = pytest.importorskip("pyarrow")
+        table = pyarrow.Table.from_arrays([pyarrow.array(np.arange(4.0)) for _ in names], names=list(names))
+        if source == "parquet":
+            pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
+        with pytest.raises(error, match=message):
+            if source == "arrow":
+                fn.data.from_arrow(table, "y", **options)
+            else:
+                fn.data.from_parquet(tmp_path / "a.parquet", "y", **options)
+
+    def test_a_column_that_others_have_too_may_be_left_out(self):
+        pyarrow = pytest.importorskip("pyarrow")
+        table = pyarrow.Table.from_arrays([pyarrow.array(np.arange(4.0)) for _ in "aaby"], names=list("aaby"))
+        assert fn.data.from_arrow(table, "y", columns=["b"]).read(0)[0].tolist() == [[0.0], [1.0], [2.0], [3.0]]
 
     def test_batches_are_counted(self):
         X, y, _ = arrays()
@@ -430,6 +545,41 @@ class TestSources:
             fn.data.from_parquet(tmp_path, "z")
         with pytest.raises(FileNotFoundError, match="no folder with files"):
             fn.data.from_parquet(tmp_path / "nothing", "y")
+
+    def test_partitioned_parquet(self, tmp_path):
+        pandas = pytest.importorskip("pandas")
+        pytest.importorskip("pyarrow.parquet")
+        X, _, _ = arrays(60)
+        frame = pandas.DataFrame(X[:, :2], columns=["a", "b"]).assign(year=[2001, 2002, 2003] * 20, city=["u", "v w"] * 30)
+        frame.to_parquet(tmp_path / "rows", partition_cols=["city", "year"])
+        data = fn.data.from_parquet(tmp_path / "rows", "city")
+        sorted_frame = frame.sort_values(["city", "year"], kind="stable")
+        read = [data.read(number) for number in range(len(data.sizes))]
+        np.testing.assert_array_equal(np.concatenate([X for X, *_ in read]), sorted_frame[["a", "b", "year"]])
+        np.testing.assert_array_equal(np.concatenate([y for _, y, _ in read]), sorted_frame.city)
+        assert data.as_tables().read(0)[0].column_names == ["a", "b", "year"]
+        only = fn.data.from_parquet(tmp_path / "rows", "a", columns=["year"]).read(1)[0]
+        assert only.tolist() == [[2002]] * len(only)
+        with pytest.raises(ValueError, match="Column 'city' holds string, no numbers"):
+            fn.data.from_parquet(tmp_path / "rows", "a").read(0)
+        from_folders = fn.data.from_parquet(tmp_path / "rows", columns=["year"]).read(2)[0]
+        assert from_folders.tolist() == [[2003]] * 10
+
+    def test_a_column_in_the_files_counts_more_than_the_folder(self, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        (tmp_path / "a=1").mkdir()
+        parquet.write_table(pyarrow.table({"a": [5], "y": [0]}), tmp_path / "a=1" / "rows.parquet")
+        assert fn.data.from_parquet(tmp_path, "y").read(0)[0].tolist() == [[5]]
+
+    def test_hidden_parquet_files_are_left_out(self, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        for name in ("a/x", "_b=1/x", ".tmp/x", "_temporary/0/x", "_x", ".x"):
+            file = tmp_path / f"{name}.parquet"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            parquet.write_table(pyarrow.table({"a": [1.0], "y": [0]}), file)
+        assert len(fn.data.from_parquet(tmp_path, "y", columns=["a"])) == 2
+        assert len(fn.data.from_parquet(tmp_path / ".tmp", "y")) == 1
+        assert len(fn.data.from_parquet(tmp_path / "_x.parquet", "y")) == 1
 
     def test_arrow_tables_on_a_memory_map(self, tmp_path):
         pyarrow = pytest.importorskip("pyarrow")

@@ -367,6 +367,21 @@ class TestFailures:
         results = Threads(2).run(train)
         assert all(isinstance(result, fn.DivergenceError) for result in results)
 
+    @pytest.mark.parametrize("sizes", [(100, 140), (240, 0)])
+    def test_weights_that_are_zero_everywhere(self, sizes):
+        X, y, _ = arrays(240)
+
+        def train(comm, weights):
+            fn.distributed.fit(
+                fn.Network(LAYERS, X.shape[1], random_state=0), *parts[comm.rank], comm=comm, sample_weight=weights[comm.rank]
+            )
+
+        parts = dealt(sizes, X, y)
+        zeros, ones = [[np.full(size, weight) for size in sizes] for weight in (0.0, 1.0)]
+        for result in Threads(2).run(lambda comm: train(comm, zeros)):
+            assert isinstance(result, ValueError) and "sample_weight must not be zero everywhere" in str(result)
+        assert Threads(2).run(lambda comm: train(comm, (ones[0], zeros[1]))) == [None, None]
+
     def test_no_rows_anywhere(self):
         for result in trained((0, 0)):
             assert isinstance(result, ValueError) and "No rank has rows" in str(result)

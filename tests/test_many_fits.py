@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import fastnet as fn
 from fastnet import _many, runtime
+from fastnet._clock import interrupt
 from fastnet._core import core
 from fastnet._session import Session
 
@@ -246,6 +249,53 @@ def test_a_network_that_diverges_beside_others_of_its_kind(n_threads):
     np.testing.assert_array_equal(models[1].params, net[0].params)
 
 
+@pytest.mark.filterwarnings("ignore:Training interrupted")
+@pytest.mark.parametrize("kind", ["network", "whole", "estimator", "folds"])
+def test_ctrl_c_ends_fits_that_have_begun(kind, monkeypatch):
+    monkeypatch.setattr(runtime, "thread_limit", lambda n_threads: n_threads or 2)
+    X, y = arrays()
+    models, options = networks(4), {"epochs": 10**6, "random_state": 0, "n_threads": 2}
+    if kind == "network":
+        options["callbacks"] = [fn.Callback()]
+    elif kind in ("estimator", "folds"):
+        pytest.importorskip("sklearn")
+        new = {
+            "estimator": lambda: fn.MLPClassifier((5,), max_iter=10**6, n_iter_no_change=10**6),
+            "folds": lambda: fn.TabularClassifier(n_epochs=10**6, n_folds=2),
+        }
+        models, options = [new[kind]() for _ in range(4)], {"n_threads": 2}
+    timer = threading.Timer(0.5, _thread.interrupt_main)
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fn.fit_many(models, X, y, **options)
+        timer.cancel()
+    assert time.monotonic() - started < 10
+    if kind in ("network", "whole"):
+        models[0].fit(X, y, epochs=1)
+
+
+def test_ctrl_c_ends_lbfgs_of_another_thread():
+    X, y = arrays()
+    event = threading.Event()
+    event.set()
+    token = interrupt.set(event)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            networks(1)[0].fit(X, y, optimizer="lbfgs", epochs=5)
+    finally:
+        interrupt.reset(token)
+
+
+def test_large_fits_of_networks_are_those_of_single_fits(monkeypatch):
+    monkeypatch.setattr(_many, "_WORK_OF_A_WHOLE_FIT", 0)
+    X, y = arrays()
+    each = [{"random_state": seed, "learning_rate": "cosine"} for seed in range(6)]
+    for model, net, options in zip(fn.fit_many(networks(), X, y, each=each, epochs=3), networks(), each, strict=True):
+        net.fit(X, y, epochs=3, n_threads=1, **options)
+        np.testing.assert_array_equal(model.params, net.params)
+
+
 def test_the_first_error_is_raised():
     X, y = arrays()
     models = networks(3)
@@ -265,3 +315,66 @@ def test_what_cannot_be_shared():
         fn.fit_many(networks(2), X, y, random_state=np.random.default_rng(0))
     with pytest.raises(ValueError, match="each must hold the options of 2 models, got 1"):
         fn.fit_many(networks(2), X, y, each=[{}])
+
+
+@pytest.mark.parametrize("callbacks", [list, iter], ids=["list", "iterator"])
+def test_each_fit_has_its_own_early_stopping(callbacks):
+    X, y = arrays()
+    options = {"epochs": 30, "random_state": 0, "learning_rate": 0.1, "validation_data": (X[:40], y[:40])}
+    given = fn.EarlyStopping(patience=2)
+    many = fn.fit_many(networks(), X, y, callbacks=callbacks([given]), n_threads=2, **options)
+    for model, net in zip(many, networks(), strict=True):
+        net.fit(X, y, callbacks=[fn.EarlyStopping(patience=2)], n_threads=1, **options)
+        np.testing.assert_array_equal(model.params, net.params)
+    assert given.best_epoch == -1
+
+
+class Losses(fn.Callback):
+    def __init__(self):
+        self.seen = []
+
+    def on_epoch_end(self, session):
+        self.seen.append(session.result.loss)
+
+
+@pytest.mark.parametrize("kind", ["Checkpoint", "Recorder", "Losses"])
+def test_callbacks_that_remember_are_not_shared(kind, tmp_path):
+    X, y = arrays()
+    new = {
+        "Checkpoint": lambda k: fn.Checkpoint(tmp_path / str(k)),
+        "Recorder": lambda k: fn.inspection.Recorder(X, y),
+        "Losses": lambda k: Losses(),
+    }[kind]
+    models = networks(2)
+    with pytest.raises(ValueError, match=rf"cannot share the callback {kind}.*each=\[{{'callbacks': \[{kind}"):
+        fn.fit_many(models, X, y, epochs=1, callbacks=[new(0)])
+    np.testing.assert_array_equal(models[0].params, networks(1)[0].params)
+    each = [{"callbacks": [new(k)]} for k in range(2)]
+    fn.fit_many(models, X, y, epochs=1, each=each)
+    if kind == "Losses":
+        assert [len(options["callbacks"][0].seen) for options in each] == [1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_estimators_do_not_share_callbacks():
+    pytest.importorskip("sklearn")
+    X, y = arrays()
+    callback = fn.EarlyStopping("loss")
+    with pytest.raises(ValueError, match="cannot share the callback EarlyStopping"):
+        fn.fit_many([fn.MLPClassifier((3,), callbacks=[callback]) for _ in range(2)], X, y)
+    fn.fit_many([fn.MLPClassifier((3,), max_iter=2, callbacks=[fn.EarlyStopping("loss")]) for _ in range(2)], X, y)
+
+
+def test_what_is_given_is_checked():
+    pytest.importorskip("sklearn")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    X, y = arrays()
+    for model in (make_pipeline(fn.MLPClassifier()), LogisticRegression(), "network"):
+        with pytest.raises(TypeError, match=f"networks or estimators of fastnet, got {type(model).__name__}"):
+            fn.fit_many([model], X, y)
+    with pytest.raises(TypeError, match="each must hold a dict of options for each model.*got 3"):
+        fn.fit_many(networks(1), X, y, each=[3])
+    with pytest.raises(ValueError, match="each must not hold n_threads"):
+        fn.fit_many(networks(1), X, y, each=[{"n_threads": 2}])

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnet.callbacks import EarlyStopping
+from fastnet.data import Blocks
 from fastnet.layers import Dense, Layer
 from fastnet.losses import Loss
 from fastnet.network import Network
@@ -154,7 +155,7 @@ class ReadyEstimator(ReadyNetwork):
         """What the rows set aside are stratified by."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: ArrayLike) -> Self:
+    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
@@ -168,6 +169,9 @@ class ReadyEstimator(ReadyNetwork):
         self : object
             The estimator itself.
         """
+        if isinstance(X, Blocks):
+            name = type(self).__name__
+            raise TypeError(f"{name} takes rows in memory, got blocks of fastnet.data: give arrays, or fit a Network to them.")
         with unchanged_on_error(self):
             rows, y = self._learn_rows(X, y)
             targets, seed = self._learn_targets(y), self._seed()

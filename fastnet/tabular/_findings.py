@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight
 
+from fastnet import _data
 from fastnet.tabular._folds import Rows
 from fastnet.tabular._frames import is_missing, kind_of, names_of
 from fastnet.tabular._survey import TableSurvey
@@ -126,11 +126,8 @@ def refuse_moments(y: Any, what_to_do: str) -> None:
 
 
 def checked_weights(sample_weight: Any, n: int) -> np.ndarray:
-    """Sample weights of n rows as float64."""
-    weights = _check_sample_weight(sample_weight, np.empty((n, 0)), dtype=np.float64)
-    if (weights < 0).any():
-        raise ValueError("Sample weights must be at least 0.")
-    return np.asarray(weights)
+    """Sample weights of n rows, some of all, as float64."""
+    return _data.nonnegative(sample_weight, n, np.dtype(np.float64))
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,25 @@ def test_the_best_is_kept(tmp_path):
     assert checkpoint.latest(tmp_path).name == "epoch-000012.safetensors"
 
 
+def test_validation_data_may_be_added(tmp_path):
+    """Epochs without validation data have NaN, so that the others keep their places."""
+    _network().fit(X, Y, epochs=5, random_state=1, callbacks=[fn.Checkpoint(tmp_path, keep_best=True)])
+    history = _network().fit(
+        X,
+        Y,
+        epochs=7,
+        random_state=1,
+        validation_data=(X, 2 - Y),
+        callbacks=[fn.Checkpoint(tmp_path, keep_last=7, keep_best=True)],
+        resume_from=checkpoint.latest(tmp_path),
+    )
+    assert np.isnan(history.val_loss).tolist() == [True] * 5 + [False] * 2
+    assert history.best_epoch == 5 + int(np.argmin(history.val_loss[5:]))
+    assert f"val_loss {history.val_loss[5]:.4g} -> {history.val_loss[6]:.4g}" in repr(history)
+    of_best = tmp_path / f"epoch-{history.best_epoch + 1:06d}.safetensors"
+    assert of_best.read_bytes() == (tmp_path / "best.safetensors").read_bytes()
+
+
 def test_the_best_survives_a_resumption(tmp_path):
     """A resumed run knows the best value so far, and does not replace its file by a worse one."""
     options = {"learning_rate": 0.1, "random_state": 0, "validation_data": VALIDATION}

@@ -180,6 +180,13 @@ class TestEstimators:
         np.testing.assert_array_equal(one.networks_[0].params, other.networks_[0].params)
         assert (set(one.predict(FEW)) == {"cheap"}) == zero
 
+    def test_a_block_whose_rows_all_have_the_weight_zero(self):
+        weights = np.r_[np.zeros(100), np.ones(200)]
+        model = fn.TabularClassifier(**QUICK).fit(blocks(X, LABELS, weights))
+        assert model.score(X[100:], LABELS[100:]) > 0
+        with pytest.raises(ValueError, match="at least one non-zero number"):
+            fn.TabularClassifier(**QUICK).fit(blocks(X, LABELS, 0 * weights))
+
     def test_weights_of_classes(self):
         y = np.where(np.arange(300) % 10, "many", "few")
         few = {}
@@ -252,7 +259,7 @@ class TestEstimators:
             (lambda: blocks(X, LABELS), {"X_val": X}, "X_val and y_val belong together"),
             (lambda: blocks(X, VALUES), {}, "block 0: Unknown label type"),
             (lambda: blocks(X, np.zeros(300, int)), {}, "at least two classes in y, got one class"),
-            (lambda: blocks(X, LABELS, -np.arange(300)), {}, "block 0: Sample weights must be at least 0"),
+            (lambda: blocks(X, LABELS, -np.arange(300)), {}, "block 0: sample_weight must not be negative"),
             (lambda: blocks(X, LABELS, np.zeros(300)), {}, "at least one non-zero"),
             (lambda: blocks(X, np.where(np.arange(300) == 80, None, LABELS)), {}, r"block 3: Labels in y are missing \(None\)"),
         ],
