@@ -105,14 +105,6 @@ class OnDask:
         """Type of the features, as far as outputs depend on it."""
         return X.dtype if hasattr(X, "dtype") else np.result_type(*getattr(X, "dtypes", [np.float64]))
 
-    def _for_workers(self, class_counts: dict[Any, int] | None) -> Any:
-        """What shards are checked and encoded with."""
-        local = self.to_local()
-        if getattr(local, "class_weight", None) == "balanced" and class_counts is not None:
-            m = sum(class_counts.values())
-            local.class_weight = {label: m / (len(class_counts) * count) for label, count in class_counts.items()}
-        return local
-
     def __sklearn_clone__(self) -> Any:
         """Clients are not copied, but shared."""
         clone = super(OnDask, copy.copy(self)).__sklearn_clone__()  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from dask.base import is_dask_collection
@@ -12,6 +12,9 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 from fastnet.dask._engine import Engine
+
+#: Rows of each class; a list of such counts for sets of labels, one for each.
+ClassCounts: TypeAlias = dict[Any, int] | list[dict[Any, int]]
 
 
 class Partition(NamedTuple):
@@ -54,9 +57,12 @@ class Survey(NamedTuple):
     rows: np.ndarray
 
     @property
-    def class_counts(self) -> dict[Any, int] | None:
-        """Rows of each class, if there is one class a row."""
-        return dict(zip(self.y.tolist(), self.counts.tolist(), strict=True)) if self.y.ndim == 1 else None
+    def class_counts(self) -> ClassCounts:
+        """Rows of each class; of sets of labels, those without and with each label."""
+        if self.y.ndim == 1:
+            return dict(zip(self.y.tolist(), self.counts.tolist(), strict=True))
+        m = int(self.counts.sum())
+        return [{0: m - n, 1: n} for n in (self.counts @ (self.y != 0)).tolist()]
 
 
 def is_on_dask(data: Any) -> bool:

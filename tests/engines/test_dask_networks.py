@@ -136,6 +136,15 @@ class TestData:
         counts = {label: 600 / (3 * count) for label, count in zip(*np.unique(y, return_counts=True), strict=True)}
         np.testing.assert_array_equal(parameters(balanced), parameters(fitted(classifier(class_weight=counts), X, y)))
 
+    @pytest.mark.parametrize("mark", [1, 255])
+    def test_balanced_sets_of_labels(self, mark):
+        X, _, _ = arrays()
+        y = (X[:, :3] > [0.5, 2.0, 9.0]) * mark
+        n = np.count_nonzero(y, axis=0)
+        counts = [{0: 600 / (2 * (600 - n[0])), 1: 300 / n[0]}, {0: 600 / (2 * (600 - n[1])), 1: 300 / n[1]}, {0: 1.0}]
+        balanced, weighted = (fitted(classifier(class_weight=weight, n_shards=40), X, y) for weight in ("balanced", counts))
+        np.testing.assert_array_equal(parameters(balanced), parameters(weighted))
+
     def test_regression_and_sparse_rows(self):
         sparse = pytest.importorskip("scipy.sparse")
         X, _, _ = arrays()
