@@ -47,7 +47,9 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
 
 
 def _takes_tables(model: Any) -> bool:
-    """Whether the columns of X may be text."""
+    """Whether the columns of X have names that the model knows, or may be text."""
+    if hasattr(model, "feature_names_in_"):
+        return True
     return hasattr(model, "__sklearn_tags__") and bool(model.__sklearn_tags__().input_tags.string)
 
 

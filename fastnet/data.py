@@ -19,6 +19,7 @@ import os
 import threading
 import zlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -176,6 +177,15 @@ class Blocks:
 
     def __repr__(self) -> str:
         return f"<Blocks {len(self)} rows in {len(self.sizes)} blocks>"
+
+
+@contextmanager
+def in_block(number: int) -> Iterator[None]:
+    """Put the number of a block before what is wrong with it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"block {number}: {error}") from error
 
 
 class _NamedBlocks(Blocks):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnet.data import Block, Blocks
+from fastnet.data import Block, Blocks, in_block
 from fastnet.history import History
 from fastnet.network import Network
 from fastnet.tabular._findings import Findings, Prepare
@@ -157,7 +156,7 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
     total: Findings | None = None
     held, shown = list[Block](), list[Block]()
     for number, start, (X, y, sample_weight) in data.in_order():
-        with _in_block(number):
+        with in_block(number):
             found = Findings.of(estimator, X, y, sample_weight, start)
             if total is None:
                 total = found
@@ -173,7 +172,7 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
 
     def training_rows(number: int) -> Rows:
         X, y, sample_weight = data.read(number)
-        with _in_block(number):
+        with in_block(number):
             rows = prepare(X, y, sample_weight)
         return rows[np.delete(np.arange(len(rows)), within(choice.held, starts[number], len(rows)))]
 
@@ -185,12 +184,3 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
 def _joined(prepare: Prepare, pieces: Sequence[Block]) -> Rows:
     """The rows of pieces of blocks, prepared."""
     return Rows.joined([prepare(*piece) for piece in pieces if len(piece[1])])
-
-
-@contextmanager
-def _in_block(number: int) -> Iterator[None]:
-    """Put the number of a block before what is wrong with it."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"block {number}: {error}") from error

@@ -82,6 +82,60 @@ def test_shuffling_is_a_function_of_the_seed():
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "error:X ")
+class TestNames:
+    """Columns have the names that data frames give them."""
+
+    @pytest.fixture
+    def frame(self):
+        pandas = pytest.importorskip("pandas")
+        return pandas.DataFrame(arrays()[0], columns=list("pqrs"))
+
+    def read(self, frame, sizes=(50, 0, 100, 80), **changed):
+        """Blocks of the rows, and for some numbers of a block what its features are."""
+        ends = np.cumsum(sizes)
+        parts = [frame[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        y = arrays()[1]
+        targets = [y[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        parts = [changed.get(f"block_{number}", lambda part: part)(part) for number, part in enumerate(parts)]
+        return fn.data.from_batches(lambda number: (parts[number], targets[number]), len(sizes), rows=sizes)
+
+    def test_of_data_frames(self, frame):
+        data = self.read(frame)
+        model = fn.MLPClassifier(6, max_iter=2, random_state=0).fit(data)
+        assert model.feature_names_in_.tolist() == list("pqrs")
+        np.testing.assert_array_equal(np.concatenate(list(fn.data.predict(model, data))), model.predict(frame))
+        model.set_params(warm_start=True).fit(data)
+        with pytest.raises(ValueError, match="block 0: The feature names should match"):
+            model.fit(self.read(frame[list("qprs")]))
+        assert model.feature_names_in_.tolist() == list("pqrs")
+        assert not hasattr(model.set_params(warm_start=False).fit(blocks(*arrays())), "feature_names_in_")
+
+    def test_blocks_of_other_columns(self, frame):
+        data = self.read(frame, block_3=lambda part: part[list("qprs")])
+        with pytest.raises(ValueError, match="block 3: The feature names should match.*\n.*same order"):
+            fn.MLPClassifier(6, max_iter=2).fit(data)
+        with pytest.raises(ValueError, match="The feature names should match"):
+            list(fn.data.predict(fn.MLPClassifier(6, max_iter=2).fit(self.read(frame)), data))
+
+    @pytest.mark.parametrize("source", ["parquet", "arrow"])
+    def test_of_files_and_tables(self, frame, source, tmp_path):
+        parquet = pytest.importorskip("pyarrow.parquet")
+        path = tmp_path / "rows.parquet"
+        frame.assign(y=frame["p"] - frame["q"], z="text").to_parquet(path, row_group_size=60)
+        given = path if source == "parquet" else parquet.read_table(path)
+        opened = getattr(fn.data, f"from_{source}")
+        data = opened(given, "y", columns=list("pqrs"))
+        model = fn.MLPRegressor(hidden_layer_sizes=6, max_iter=2, random_state=0).fit(data)
+        assert model.feature_names_in_.tolist() == list("pqrs")
+        values = np.concatenate(list(fn.data.predict(model, data)))
+        np.testing.assert_allclose(values, model.predict(frame), rtol=1e-12)
+        with pytest.raises(ValueError, match="The feature names should match"):
+            next(fn.data.predict(model, opened(given, columns=list("qprs"))))
+        with pytest.raises(ValueError, match="Column 'z' holds .*, no numbers"):
+            model.fit(opened(given, "y"))
+
+
 @pytest.mark.parametrize(
     ("parameters", "arguments", "message"),
     [
