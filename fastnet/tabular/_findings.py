@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight
 
+from fastnet._data import nonnegative
 from fastnet.tabular._folds import Rows
 from fastnet.tabular._frames import is_missing, kind_of, names_of
 from fastnet.tabular._survey import TableSurvey
@@ -96,7 +96,7 @@ class Findings:
         targets = estimator._survey_targets(y)
         if len(y) != columns.n:
             raise ValueError(f"X has {columns.n} rows, y has {len(y)}.")
-        weight = None if sample_weight is None else float(checked_weights(sample_weight, columns.n).sum())
+        weight = None if sample_weight is None else float(nonnegative(sample_weight, columns.n, np.dtype(np.float64)).sum())
         return cls(columns, targets, weight, names_of(y))
 
     def merge(self, other: Findings) -> None:
@@ -125,14 +125,6 @@ def refuse_moments(y: Any, what_to_do: str) -> None:
             raise TypeError(f"y holds dates or times ({got}), which are no targets: {what_to_do}.")
 
 
-def checked_weights(sample_weight: Any, n: int) -> np.ndarray:
-    """Sample weights of n rows as float64."""
-    weights = _check_sample_weight(sample_weight, np.empty((n, 0)), dtype=np.float64)
-    if (weights < 0).any():
-        raise ValueError("Sample weights must be at least 0.")
-    return np.asarray(weights)
-
-
 @dataclass(frozen=True)
 class Prepare:
     """Prepares rows with what an estimator has learnt of all.
@@ -153,7 +145,9 @@ class Prepare:
     def __call__(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """The rows, with targets as metrics see them."""
         features, targets = self.estimator._prepared_known(X), self.estimator._check_targets(y)
-        weights = None if sample_weight is None else checked_weights(sample_weight, len(features)) / self.mean_weight
+        weights = None
+        if sample_weight is not None:
+            weights = nonnegative(sample_weight, len(features), np.dtype(np.float64)) / self.mean_weight
         if self.of_classes is not None:
             weights = self.of_classes[targets] * (1.0 if weights is None else weights)
         return Rows(features, targets, None if weights is None else np.asarray(weights, np.float32))

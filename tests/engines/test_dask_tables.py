@@ -78,6 +78,15 @@ class TestTables:
         assert model.validation_score_ == pytest.approx(np.log(p).mean(), rel=1e-5)
         assert np.isnan(of_table(frame[:20], (12, 8)).validation_score_)
 
+    def test_partitions_without_weight(self):
+        frame = table().sort_values("class", ignore_index=True)
+        n = int((frame["class"] == "cheap").sum())
+        X, y = in_frames(frame[COLUMNS], (n, 300 - n)), in_frames(frame[["class"]], (n, 300 - n))["class"]
+        model = TabularClassifier(n_shards=3, random_state=0, **TABULAR).fit(X, y, (y == "cheap").astype(float))
+        assert set(model.predict(frame[COLUMNS])) == {"cheap"}
+        with pytest.raises(ValueError, match="at least one non-zero number"):
+            model.fit(X, y, (y == "neither").astype(float))
+
     def test_to_local_shares_nothing(self):
         frame = table()
         model = of_table(frame)

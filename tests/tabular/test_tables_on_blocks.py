@@ -252,7 +252,7 @@ class TestEstimators:
             (lambda: blocks(X, LABELS), {"X_val": X}, "X_val and y_val belong together"),
             (lambda: blocks(X, VALUES), {}, "block 0: Unknown label type"),
             (lambda: blocks(X, np.zeros(300, int)), {}, "at least two classes in y, got one class"),
-            (lambda: blocks(X, LABELS, -np.arange(300)), {}, "block 0: Sample weights must be at least 0"),
+            (lambda: blocks(X, LABELS, -np.arange(300)), {}, "block 0: sample_weight must not be negative, got -69"),
             (lambda: blocks(X, LABELS, np.zeros(300)), {}, "at least one non-zero"),
             (lambda: blocks(X, np.where(np.arange(300) == 80, None, LABELS)), {}, r"block 3: Labels in y are missing \(None\)"),
         ],
@@ -260,6 +260,15 @@ class TestEstimators:
     def test_what_cannot_be_done(self, data, arguments, message):
         with pytest.raises(ValueError, match=message):
             fn.TabularClassifier(**QUICK).fit(data(), **arguments)
+
+    def test_blocks_without_weight(self):
+        """Their rows do not count, but their classes are known."""
+        order = np.argsort(LABELS, kind="stable")
+        labels = LABELS[order]
+        n = int((labels == labels[0]).sum())
+        model = fn.TabularClassifier(**QUICK).fit(blocks(FEW.iloc[order], labels, labels == labels[0], sizes=(n, 100, 200 - n)))
+        assert set(model.predict(FEW)) == {labels[0]}
+        assert all(np.isfinite(history.loss).all() for history in model.history_)
 
     def test_blocks_with_and_without_weights(self):
         data = fn.data.from_batches(lambda number: (X, LABELS, np.ones(300) if number else None), 2)
