@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -66,34 +67,74 @@ class Survey(NamedTuple):
 
 
 def is_on_dask(data: Any) -> bool:
-    """Whether rows are a collection of Dask's or a list of delayed partitions."""
-    return is_dask_collection(data) or (isinstance(data, (list, tuple)) and bool(data) and isinstance(data[0], Delayed))
+    """Whether rows are a collection of Dask's or a list of delayed partitions.
+
+    Raises
+    ------
+    TypeError
+        Futures.
+    """
+    first = data[0] if isinstance(data, (list, tuple)) and data else data
+    distributed = sys.modules.get("distributed")
+    if distributed is not None and isinstance(first, distributed.Future):
+        raise TypeError("Got futures of distributed: give a list of delayed partitions, dask.delayed(future) for each.")
+    return is_dask_collection(data) or (first is not data and isinstance(first, Delayed))
 
 
-def pieces(data: Any, rows: Any = None) -> list[Any]:
+def lengths(data: Any) -> tuple[int, ...] | None:
+    """Rows of each partition, where they are known without a look at them: those of an array's chunks."""
+    if isinstance(data, Delayed) or not hasattr(data, "chunks") or np.isnan(data.chunks[0]).any():
+        return None
+    return tuple(data.chunks[0])
+
+
+def pieces(data: Any, rows: Any = None, name: str = "X") -> list[Any]:
     """Delayed rows of each partition; those of an array divided as `rows` are, where both know their lengths.
 
     The graph is left as it is: pieces of X and y that come of one source share its tasks, and cannot fall out of step.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Data in memory that cannot be divided as `rows` are; `name` is what the data are.
     """
     if isinstance(data, Delayed):
         return [data]
+    sizes = lengths(rows)
+    if not is_on_dask(data):
+        data = _divided(data, sizes, name)
     if isinstance(data, (list, tuple)):
         return list(data)
     if hasattr(data, "chunks"):
         if data.ndim > 1:
             data = data.rechunk(dict.fromkeys(range(1, data.ndim), -1))
-        if hasattr(rows, "chunks") and not np.isnan([*data.shape[:1], *rows.shape[:1]]).any() and len(data) == len(rows):
-            data = data.rechunk({0: rows.chunks[0]})
+        if sizes is not None and data.shape[0] == sum(sizes):
+            data = data.rechunk({0: sizes})
     return list(np.ravel(np.array(data.to_delayed(optimize_graph=False), dtype=object)))
+
+
+def _divided(values: Any, sizes: tuple[int, ...] | None, name: str) -> Any:
+    """Rows in memory as a Dask array of chunks of these sizes."""
+    if sizes is None:
+        raise TypeError(
+            f"{name} must be on Dask as X is, in the same partitions, got a {type(values).__name__} in memory: give a column of "
+            "the same data frame, or a list of delayed partitions."
+        )
+    import dask.array as da
+
+    array = np.asarray(values)
+    if array.shape[:1] != (sum(sizes),):
+        raise ValueError(f"{name} must have one entry for each of the {sum(sizes)} rows of X, got shape {array.shape}.")
+    return da.from_array(array, chunks=(sizes, *array.shape[1:]))
 
 
 def partitions(X: Any, y: Any, sample_weight: Any) -> list[Delayed]:
     """Each a `Partition`."""
     if y is None:
         raise TypeError("fit needs y beside X.")
-    given = {"X": pieces(X), "y": pieces(y, X)}
+    given = {"X": pieces(X), "y": pieces(y, X, "y")}
     if sample_weight is not None:
-        given["sample_weight"] = pieces(sample_weight, X)
+        given["sample_weight"] = pieces(sample_weight, X, "sample_weight")
     for name, parts in given.items():
         if len(parts) != len(given["X"]):
             raise ValueError(f"{name} must have the {len(given['X'])} partitions of X, got {len(parts)}.")
@@ -101,7 +142,7 @@ def partitions(X: Any, y: Any, sample_weight: Any) -> list[Delayed]:
 
 
 def _partition(number: int, X: Any, y: Any, sample_weight: Any = None) -> Partition:
-    y, sample_weight = _as_vector(y), None if sample_weight is None else _as_vector(sample_weight)
+    X, y, sample_weight = as_rows(X), as_vector(y), None if sample_weight is None else as_vector(sample_weight)
     lengths = [X.shape[0], len(y), *([] if sample_weight is None else [len(sample_weight)])]
     if len(set(lengths)) > 1:
         raise ValueError(
@@ -111,9 +152,17 @@ def _partition(number: int, X: Any, y: Any, sample_weight: Any = None) -> Partit
     return Partition(X, y, sample_weight)
 
 
-def _as_vector(values: Any) -> np.ndarray:
+def as_rows(values: Any) -> Any:
+    """A partition as it is, or a list as an array."""
+    rows = values if hasattr(values, "shape") else np.asarray(values)
+    if not rows.shape:
+        raise TypeError(f"A partition must hold rows, as an array, a data frame or a list, got a {type(values).__name__}.")
+    return rows
+
+
+def as_vector(values: Any) -> np.ndarray:
     """An array, of one dimension where there is one column."""
-    array = np.asarray(values)
+    array = np.asarray(as_rows(values))
     return array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
 
 

@@ -117,6 +117,8 @@ class _TabularOnDask(OnDask, _Estimator):
             Dask has given up, or there are no workers.
         """
         if isinstance(y, str):
+            if not hasattr(X, "drop"):
+                raise TypeError(f"y={y!r} is the name of a column, so X must be a Dask data frame, got a {type(X).__name__}.")
             X, y = X.drop(columns=y), X[y]
         if is_on_dask(X_val):
             X_val, y_val, _ = in_memory(Engine(self.client), X_val, y_val)

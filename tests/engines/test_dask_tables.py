@@ -117,6 +117,10 @@ class TestTables:
         with pytest.raises(ValueError, match=message):
             of_table(table().assign(**change), **{"sizes": (150, 150), **options})
 
+    def test_a_name_of_a_column_that_is_not_there(self):
+        with pytest.raises(TypeError, match="y='class' is the name of a column, so X must be a Dask data frame, got a list"):
+            TabularClassifier().fit([dask.delayed(table())], "class")
+
     def test_groups_are_refused(self):
         with pytest.raises(ValueError, match="groups= needs all rows in memory"):
             TabularClassifier().fit(in_frames(table(), (300,)), "class", groups=np.ones(300))
