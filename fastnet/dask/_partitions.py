@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from dask.delayed import Delayed, delayed
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
+from fastnet._checks import refuse_missing_labels
 from fastnet.dask._engine import Engine
 
 #: Rows of each class; a list of such counts for sets of labels, one for each.
@@ -117,7 +119,7 @@ def _divided(values: Any, sizes: tuple[int, ...] | None, name: str) -> Any:
     """Rows in memory as a Dask array of chunks of these sizes."""
     if sizes is None:
         raise TypeError(
-            f"{name} must be on Dask as X is, in the same partitions, got a {type(values).__name__} in memory: give a column of "
+            f"{name} must be on Dask as X is, in the same partitions, got {type(values).__name__} in memory: give a column of "
             "the same data frame, or a list of delayed partitions."
         )
     import dask.array as da
@@ -156,7 +158,7 @@ def as_rows(values: Any) -> Any:
     """A partition as it is, or a list as an array."""
     rows = values if hasattr(values, "shape") else np.asarray(values)
     if not rows.shape:
-        raise TypeError(f"A partition must hold rows, as an array, a data frame or a list, got a {type(values).__name__}.")
+        raise TypeError(f"A partition must hold rows, as an array, a data frame or a list, got {type(values).__name__}.")
     return rows
 
 
@@ -166,15 +168,24 @@ def as_vector(values: Any) -> np.ndarray:
     return array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
 
 
+@contextmanager
+def in_partition(number: int) -> Iterator[None]:
+    """Put the number of a partition before what is wrong with it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"partition {number}: {error}") from error
+
+
 def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Survey:
     """Look at all partitions once.
 
     Raises
     ------
     ValueError
-        No rows, or none that has a weight.
+        No rows, none that has a weight, or labels that are missing.
     """
-    found = engine.compute(delayed([delayed(_surveyed)(part, of_classes) for part in parts]))
+    found = engine.compute(delayed([delayed(_surveyed)(*entry, of_classes) for entry in enumerate(parts)]))
     sizes = [0 if one is None else one.sizes[0] for one in found]
     starts = np.cumsum([0, *sizes])
     known = [one._replace(rows=one.rows + start) for one, start in zip(found, starts, strict=False) if one is not None]
@@ -188,11 +199,14 @@ def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Surve
     return Survey(sizes, weight, known[0].X, y[kept], counts, rows[kept])
 
 
-def _surveyed(part: Partition, of_classes: bool) -> Survey | None:
+def _surveyed(number: int, part: Partition, of_classes: bool) -> Survey | None:
     """None: no rows."""
     X, y, sample_weight = part
     if not len(y):
         return None
+    if of_classes:
+        with in_partition(number):
+            refuse_missing_labels(y)
     rows, counts = _landmarks(y, np.ones(len(y), int), of_classes)
     weight = float(len(y) if sample_weight is None else np.sum(sample_weight, dtype=np.float64))
     return Survey([len(y)], weight, _safe_indexing(X, [0]), y[rows], counts, rows)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.utils.validation import _check_feature_names
 
-from fastnet._checks import numeric_array
+from fastnet._checks import numeric_array, refuse_missing_labels
 from fastnet.data import Block, Blocks, in_block
 
 from ._types import MLP
@@ -26,7 +26,7 @@ def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tupl
     Raises
     ------
     ValueError
-        No targets, or blocks of other columns.
+        No targets, labels that are missing, or blocks of other columns.
     """
     first = numeric_array(data.read(int(np.flatnonzero(data.sizes)[0]))[0], "X")
     X = csr_matrix((len(data), first.shape[1]), dtype=first.dtype)
@@ -36,6 +36,8 @@ def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tupl
             raise ValueError("The data have no targets to train on: give y to fastnet.data.")
         with in_block(number):
             _check_feature_names(estimator, features, reset=learn_names and not start)
+            if not estimator._numeric_targets:
+                refuse_missing_labels(y)
         targets.append(np.asarray(y))
         weights.append(sample_weight)
     given = [weight is not None for weight in weights]

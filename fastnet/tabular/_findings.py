@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
+from fastnet._checks import is_missing
 from fastnet._data import nonnegative
 from fastnet.tabular._folds import Rows
-from fastnet.tabular._frames import is_missing, kind_of, names_of
+from fastnet.tabular._frames import kind_of, names_of
 from fastnet.tabular._survey import TableSurvey
 
 if TYPE_CHECKING:

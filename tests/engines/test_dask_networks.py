@@ -237,12 +237,12 @@ class TestData:
     @pytest.mark.parametrize(
         ("X", "y", "w", "error", "message"),
         [
-            ("parts", "array", None, TypeError, "y must be on Dask as X is, in the same partitions, got a ndarray in memory"),
-            ("parts", "parts", "array", TypeError, "sample_weight must be on Dask as X is, .* got a ndarray in memory"),
+            ("parts", "array", None, TypeError, "y must be on Dask as X is, in the same partitions, got ndarray in memory"),
+            ("parts", "parts", "array", TypeError, "sample_weight must be on Dask as X is, .* got ndarray in memory"),
             ("chunks", "few", None, ValueError, r"y must have one entry for each of the 600 rows of X, got shape \(5,\)"),
             ("chunks", "name", None, ValueError, r"y must have one entry for each of the 600 rows of X, got shape \(\)"),
-            ("nothing", "parts", None, TypeError, "A partition must hold rows, as an array, a data frame or a list, got a dict"),
-            ("parts", "nothing", None, TypeError, "A partition must hold rows, as an array, a data frame or a list, got a dict"),
+            ("nothing", "parts", None, TypeError, "A partition must hold rows, as an array, a data frame or a list, got dict"),
+            ("parts", "nothing", None, TypeError, "A partition must hold rows, as an array, a data frame or a list, got dict"),
         ],
     )
     def test_arguments_that_do_not_fit(self, X, y, w, error, message):

@@ -17,7 +17,7 @@ from dask_models import (
 )
 
 import fastnet as fn
-from fastnet.dask import TabularClassifier, TabularRegressor
+from fastnet.dask import MLPClassifier, TabularClassifier, TabularRegressor
 
 pytestmark = EXPECTED_WARNINGS
 
@@ -118,8 +118,21 @@ class TestTables:
             of_table(table().assign(**change), **{"sizes": (150, 150), **options})
 
     def test_a_name_of_a_column_that_is_not_there(self):
-        with pytest.raises(TypeError, match="y='class' is the name of a column, so X must be a Dask data frame, got a list"):
+        with pytest.raises(TypeError, match="y='class' is the name of a column, so X must be a Dask data frame, got list"):
             TabularClassifier().fit([dask.delayed(table())], "class")
+
+    @pytest.mark.parametrize("estimator", [MLPClassifier(), TabularClassifier()])
+    @pytest.mark.parametrize("dtype", [object, "string", "category"])
+    def test_missing_labels(self, estimator, dtype):
+        pandas = pytest.importorskip("pandas")
+        frames = pytest.importorskip("dask.dataframe")
+        frame = pandas.DataFrame({"x": np.arange(8.0), "y": pandas.Series([*"uvuvuv", None, "v"], dtype=dtype)})
+        message = r"partition 1: Labels in y are missing \((None|nan|<NA>)\) in some rows: leave these rows out"
+        data = frames.from_pandas(frame, npartitions=2)
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(data[["x"]], data["y"])
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(*([dask.delayed(rows) for rows in (frame[:4][names], frame[4:][names])] for names in (["x"], "y")))
 
     def test_groups_are_refused(self):
         with pytest.raises(ValueError, match="groups= needs all rows in memory"):

@@ -161,6 +161,16 @@ def test_where_blocks_have_no_place():
         fn.MLPClassifier().fit(fn.data.from_arrays(X))
 
 
+@pytest.mark.parametrize("missing", [None, np.nan])
+@pytest.mark.parametrize("form", [list, lambda y: np.array(y, dtype=object), lambda y: pytest.importorskip("pandas").Series(y)])
+@pytest.mark.parametrize("estimator", [fn.MLPClassifier, fn.TabularClassifier])
+def test_missing_labels(estimator, form, missing):
+    X, _, _ = arrays()
+    data = fn.data.from_batches(lambda number: (X[:3], form(["u", "v", missing if number else "u"])), 2)
+    with pytest.raises(ValueError, match=r"block 1: Labels in y are missing \((None|nan)\) in some rows: leave these rows out"):
+        estimator().fit(data)
+
+
 def test_arrays_need_targets():
     with pytest.raises(ValueError, match="requires y to be passed"):
         fn.MLPClassifier().fit(arrays()[0])
