@@ -89,7 +89,7 @@ class TestNames:
     @pytest.fixture
     def frame(self):
         pandas = pytest.importorskip("pandas")
-        return pandas.DataFrame(arrays()[0], columns=list("pqrs"))
+        return pandas.DataFrame(arrays(dtype=np.float32)[0], columns=list("pqrs"))
 
     def read(self, frame, sizes=(50, 0, 100, 80), **changed):
         """Blocks of the rows, and for some numbers of a block what its features are."""
@@ -128,9 +128,10 @@ class TestNames:
         data = opened(given, "y", columns=list("pqrs"))
         model = fn.MLPRegressor(hidden_layer_sizes=6, max_iter=2, random_state=0).fit(data)
         assert model.feature_names_in_.tolist() == list("pqrs")
-        values = np.concatenate(list(fn.data.predict(model, data)))
-        np.testing.assert_allclose(values, model.predict(frame), rtol=1e-12)
-        with pytest.raises(ValueError, match="The feature names should match"):
+        values, expected = np.concatenate(list(fn.data.predict(model, data))), model.predict(frame)
+        np.testing.assert_allclose(values, expected, rtol=1e-5)
+        assert values.dtype == expected.dtype == np.float32
+        with pytest.raises(ValueError, match=r"The feature names should match.* columns=list\(model.feature_names_in_\)"):
             next(fn.data.predict(model, opened(given, columns=list("qprs"))))
         with pytest.raises(ValueError, match="Column 'z' holds .*, no numbers"):
             model.fit(opened(given, "y"))
