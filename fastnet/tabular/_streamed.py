@@ -154,10 +154,12 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
     """
     data, choice = data.as_tables(), Choice(len(data), fraction, seed)
     total: Findings | None = None
-    held, shown = list[Block](), list[Block]()
+    held, shown, without_weight = list[Block](), list[Block](), list[int]()
     for number, start, (X, y, sample_weight) in data.in_order():
         with in_block(number):
             found = Findings.of(estimator, X, y, sample_weight, start)
+            if found.weight == 0:
+                without_weight.append(number)
             if total is None:
                 total = found
             else:
@@ -178,7 +180,9 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
 
     of_sample = _joined(prepare, shown)
     of_held = _joined(prepare, held).counting if len(choice.held) else of_sample[:0]
-    return StreamedRows(training_rows, choice.sizes(data.sizes), of_sample.X), of_held
+    sizes = choice.sizes(data.sizes)
+    sizes[without_weight] = 0  # these blocks need not be read again
+    return StreamedRows(training_rows, sizes, of_sample.X), of_held
 
 
 def _joined(prepare: Prepare, pieces: Sequence[Block]) -> Rows:

@@ -268,7 +268,14 @@ class TestEstimators:
         n = int((labels == labels[0]).sum())
         model = fn.TabularClassifier(**QUICK).fit(blocks(FEW.iloc[order], labels, labels == labels[0], sizes=(n, 100, 200 - n)))
         assert set(model.predict(FEW)) == {labels[0]}
-        assert all(np.isfinite(history.loss).all() for history in model.history_)
+
+    def test_blocks_without_weight_are_not_trained_on(self):
+        """Nor are they the pieces of a limited time, whose loss would be 0 / 0."""
+        w = np.repeat([0.0, 1.0, 0.0], [120, 60, 120])
+        data = blocks(FEW, VALUES, w, sizes=(30,) * 10)
+        model = fn.TabularRegressor(**QUICK | {"n_epochs": 100_000}, time_limit=0.3).fit(data, X_val=FEW[:50], y_val=VALUES[:50])
+        assert np.isfinite(model.history_[0].loss).all()
+        assert max(model.history_[0].n_rows) <= 60
 
     def test_blocks_with_and_without_weights(self):
         data = fn.data.from_batches(lambda number: (X, LABELS, np.ones(300) if number else None), 2)
