@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from copy import copy
 from itertools import chain
 from pathlib import Path
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +34,11 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
     ndarray
         What the method gives for the rows of one block.
 
+    Raises
+    ------
+    ValueError
+        The data have columns of other names than those that the model was fitted on.
+
     Examples
     --------
     >>> import numpy as np
@@ -41,14 +48,33 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
     >>> [len(labels) for labels in fn.data.predict(net, data)]
     [400, 400, 200]
     """
+    if _takes_tables(model):
+        data = data.as_tables()
+    else:
+        model = _for_arrays(model, data)
     of_rows = getattr(model, method)
-    for _, _, (X, _, _) in (data.as_tables() if _takes_tables(model) else data).in_order():
+    for _, _, (X, _, _) in data.in_order():
         yield of_rows(X)
 
 
 def _takes_tables(model: Any) -> bool:
     """Whether the columns of X may be text."""
     return hasattr(model, "__sklearn_tags__") and bool(model.__sklearn_tags__().input_tags.string)
+
+
+def _for_arrays(model: Any, data: Blocks) -> Any:
+    """The model; if it knows the names of columns, which the data have too, a copy that takes arrays without a warning."""
+    if data.feature_names is None or "feature_names_in_" not in getattr(model, "__dict__", {}):
+        return model
+    names = list(model.feature_names_in_)
+    if data.feature_names != names:
+        raise ValueError(
+            f"The feature names should match those of fit, {short(names)}, got {short(data.feature_names)}: open the data with "
+            "columns=list(model.feature_names_in_)."
+        )
+    nameless = copy(model)
+    del nameless.feature_names_in_
+    return nameless
 
 
 def predict_to_file(model: Any, data: Blocks, path: str | os.PathLike[str], *, method: str = "predict") -> None:

@@ -256,6 +256,28 @@ def refuse_dates(values: Any, name: str) -> None:
         )
 
 
+def is_missing(value: Any) -> bool:
+    """None, NaN, NaT and pandas' NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, (float, np.floating, np.datetime64, np.timedelta64)) and bool(value != value)
+
+
+def refuse_missing_labels(y: Any) -> None:
+    """Refuse labels of which some are missing, in arrays of objects, lists, columns and frames.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not isinstance(y, (list, tuple)):
+        array = np.asarray(y)
+        y = array.ravel().tolist() if array.dtype.kind == "O" and array.ndim else []
+    missing = next((label for label in y if is_missing(label)), ...)
+    if missing is not ...:
+        raise ValueError(f"Labels in y are missing ({missing}) in some rows: leave these rows out.")
+
+
 def assert_finite(array: np.ndarray, name: str) -> None:
     """Refuse NaN and infinity, in one pass over the memory and without a temporary of its size.
 

@@ -24,13 +24,13 @@ class Roles:
         targets = [target] if isinstance(target, str) else list(target or ())
         self.target_names = targets or None
         beside = [*targets, *([] if weight is None else [weight])]
-        self._features = [name for name in names if name not in beside] if columns is None else list(columns)
-        if not self._features:
+        self.feature_names = [name for name in names if name not in beside] if columns is None else list(columns)
+        if not self.feature_names:
             raise ValueError(
                 f"X has no columns: the table has {list(names)}, of which {beside} are targets or weights"
                 + (f", and columns is {columns}." if columns is not None else ".")
             )
-        self.names = list(dict.fromkeys([*self._features, *beside]))
+        self.names = list(dict.fromkeys([*self.feature_names, *beside]))
 
     def check(self, names: Sequence[str], where: Any) -> None:
         """Refuse a table that lacks one of the columns, or has several of its name."""
@@ -51,8 +51,8 @@ class Roles:
         ValueError
             Features that are no numbers.
         """
-        features = [np.asarray(table.column(name)) for name in self._features]
-        for name, values in zip(self._features, features, strict=True):
+        features = [np.asarray(table.column(name)) for name in self.feature_names]
+        for name, values in zip(self.feature_names, features, strict=True):
             if not _is_numeric(values) and not _is_numeric(np.asarray(table.column(name)[:0])):
                 raise ValueError(
                     f"Column {name!r} holds {table.schema.field(name).type}, no numbers: choose columns=[...], or take "
@@ -62,7 +62,7 @@ class Roles:
 
     def table(self, table: Any) -> Block:
         """The same, with the features as a table."""
-        return table.select(self._features), *self._beside(table)
+        return table.select(self.feature_names), *self._beside(table)
 
     def _beside(self, table: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
         y = _values(table, self._target) if self._target else None

@@ -19,7 +19,7 @@ import os
 import threading
 import zlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from reprlib import repr as short
@@ -64,8 +64,8 @@ class Blocks:
     features : ndarray, optional
         X of all blocks, one after another, if it is one array and the targets and weights have one number per row: training
         then takes the rows from there.
-    target_names : list of str, optional
-        Names of the columns of y.
+    feature_names, target_names : list of str, optional
+        Names of the columns of X and of y.
     cache : int or path-like
         See `cached`.
 
@@ -73,7 +73,7 @@ class Blocks:
     ----------
     sizes : ndarray of int64
     features : ndarray or None
-    target_names : list of str or None
+    feature_names, target_names : list of str or None
     cache : int or path-like
         Where training keeps the rows: see `cached`.
     """
@@ -84,11 +84,12 @@ class Blocks:
         sizes: Sequence[int] | np.ndarray,
         *,
         features: np.ndarray | None = None,
+        feature_names: list[str] | None = None,
         target_names: list[str] | None = None,
         cache: int | str | os.PathLike[str] = 0,
     ) -> None:
-        self._read, self.features, self.target_names = read, features, target_names
-        self.cache = _place(cache, "cache")
+        self._read, self.features, self.cache = read, features, _place(cache, "cache")
+        self.feature_names, self.target_names = feature_names, target_names
         self._kept: tuple[Hashable, KeptRows] | None = None
         self.sizes = _counts(sizes, "sizes")
         if self.sizes.sum() == 0:
@@ -205,6 +206,15 @@ def _counts(given: Sequence[int] | np.ndarray, name: str) -> np.ndarray:
     return counts.astype(np.int64)
 
 
+@contextmanager
+def in_block(number: int) -> Iterator[None]:
+    """Put the number of a block before what is wrong with it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"block {number}: {error}") from error
+
+
 class _NamedBlocks(Blocks):
     """Blocks of a table whose columns have names.
 
@@ -217,7 +227,13 @@ class _NamedBlocks(Blocks):
     """
 
     def __init__(self, roles: Roles, read: Callable[[int], Any], sizes: Sequence[int]) -> None:
-        super().__init__(lambda number: roles.block(read(number)), sizes, target_names=roles.target_names, cache=_CACHE_BYTES)
+        super().__init__(
+            lambda number: roles.block(read(number)),
+            sizes,
+            feature_names=roles.feature_names,
+            target_names=roles.target_names,
+            cache=_CACHE_BYTES,
+        )
         self._roles, self._read_table = roles, read
 
     def as_tables(self) -> Blocks:

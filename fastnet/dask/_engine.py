@@ -29,11 +29,15 @@ class Engine:
 
     Raises
     ------
+    TypeError
+        No client.
     WorkerError
         No workers.
     """
 
     def __init__(self, client: Any) -> None:
+        if client is not None and not hasattr(client, "wait_for_workers"):
+            raise TypeError(f"client must be a distributed.Client or None, got {client!r}.")
         self._client = _current_client() if client is None else client
         if self._client is not None:
             try:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from dask.delayed import delayed
+from dask.delayed import Delayed, delayed
+from sklearn.utils.validation import check_is_fitted
 
 from fastnet.dask._engine import Engine
-from fastnet.dask._partitions import Partition, gathered, is_on_dask, partitions, pieces
+from fastnet.dask._partitions import Partition, as_rows, as_vector, gathered, is_on_dask, lengths, partitions, pieces
 
 T = TypeVar("T", bound=type)
 
@@ -78,11 +79,10 @@ class OnDask:
         """
         if not is_on_dask(X):
             return super().score(X, y, sample_weight)  # type: ignore[misc]
-        predicted = [self.predict(X)]
-        parts = [predicted, pieces(y, X), None if sample_weight is None else pieces(sample_weight, X)]
-        of_predictions, of_y, of_weight = Engine(self.client).compute(delayed(lambda *given: given)(*parts))
-        weights = None if of_weight is None else np.concatenate(of_weight)
-        return self._score(np.concatenate(of_y), of_predictions[0], sample_weight=weights)
+        of_weight = None if sample_weight is None else delayed(_joined)(pieces(sample_weight, X, "sample_weight"))
+        given = [self.predict(X), delayed(_joined)(pieces(y, X, "y")), of_weight]
+        predicted, targets, weights = Engine(self.client).compute(delayed(given))
+        return self._score(targets, predicted, sample_weight=weights)
 
     def _outputs_of(self, method: str, X: Any) -> Any:
         """What a method of the estimator without Dask gives, block by block of a Dask array where X is on Dask."""
@@ -90,10 +90,13 @@ class OnDask:
             return getattr(super(), method)(X)
         import dask.array as da
 
+        check_is_fitted(self)
+        if isinstance(X, Delayed):  # which seems to have any attribute
+            X = [X]
         local, parts = self.to_local(), pieces(X)
         dtype = self._dtype_of(X)
         example = _outputs(local, method, dtype, np.empty((0, local.n_features_in_), dtype))
-        sizes = X.chunks[0] if hasattr(X, "chunks") else [np.nan] * len(parts)
+        sizes = lengths(X) or [np.nan] * len(parts)
         sent = delayed(local)
         blocks = [
             da.from_delayed(delayed(_outputs)(sent, method, dtype, part), (size, *example.shape[1:]), meta=example)
@@ -103,15 +106,8 @@ class OnDask:
 
     def _dtype_of(self, X: Any) -> np.dtype:
         """Type of the features, as far as outputs depend on it."""
-        return X.dtype if hasattr(X, "dtype") else np.result_type(*getattr(X, "dtypes", [np.float64]))
-
-    def _for_workers(self, class_counts: dict[Any, int] | None) -> Any:
-        """What shards are checked and encoded with."""
-        local = self.to_local()
-        if getattr(local, "class_weight", None) == "balanced" and class_counts is not None:
-            m = sum(class_counts.values())
-            local.class_weight = {label: m / (len(class_counts) * count) for label, count in class_counts.items()}
-        return local
+        dtypes = [X.dtype] if hasattr(X, "dtype") else getattr(X, "dtypes", [np.float64])
+        return np.result_type(*(dtype if _is_of_numpy(dtype) else np.float64 for dtype in dtypes))
 
     def __sklearn_clone__(self) -> Any:
         """Clients are not copied, but shared."""
@@ -165,8 +161,19 @@ def in_memory(engine: Engine, X: Any, y: Any, sample_weight: Any = None) -> Part
     return gathered(engine.compute(delayed(partitions(X, y, sample_weight))))
 
 
+def _is_of_numpy(dtype: Any) -> bool:
+    """Whether NumPy has numbers of this type; those of nullable and Arrow columns become float64."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "biuf"
+
+
+def _joined(parts: list[Any]) -> np.ndarray:
+    """Targets or weights of all partitions."""
+    return np.concatenate([as_vector(part) for part in parts])
+
+
 def _outputs(estimator: Any, method: str, dtype: np.dtype, X: Any) -> np.ndarray:
     """What a method of the estimator gives for some rows, or none."""
+    X = as_rows(X)
     if X.shape[0]:
         return getattr(estimator, method)(X)
     row = np.full((1, estimator.n_features_in_), None if dtype.hasobject else 0, dtype)

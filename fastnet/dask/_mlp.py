@@ -15,7 +15,7 @@ from fastnet._lbfgs import Objective
 from fastnet._rounds import RoundsSession, Shard
 from fastnet.dask._engine import Engine
 from fastnet.dask._estimator import ClassifierOnDask, OnDask, in_memory, on_dask
-from fastnet.dask._partitions import Partition, is_on_dask, partitions, surveyed
+from fastnet.dask._partitions import ClassCounts, Partition, is_on_dask, partitions, surveyed
 from fastnet.dask._shards import DealtRows, Shards
 from fastnet.losses import Loss
 from fastnet.network import Network
@@ -31,13 +31,13 @@ class _DealtRows(DealtRows):
 
     Parameters
     ----------
-    class_counts : dict of class to int, optional
+    class_counts : dict of class to int, or a list of them
     rounds_per_epoch : int
     *rows
         Those of the base class.
     """
 
-    def __init__(self, class_counts: dict[Any, int] | None, rounds_per_epoch: int, *rows: Any) -> None:
+    def __init__(self, class_counts: ClassCounts, rounds_per_epoch: int, *rows: Any) -> None:
         super().__init__(*rows)
         self._class_counts, self._rounds_per_epoch = class_counts, rounds_per_epoch
 
@@ -86,10 +86,22 @@ class _MLPOnDask(OnDask, _Estimator):
         elsewhere = _DealtRows(survey.class_counts, self.rounds_per_epoch, engine, parts, survey.sizes, self.n_shards)
         return replace(rows, elsewhere=elsewhere)
 
-    def _for_workers(self, class_counts: dict[Any, int] | None) -> Any:
-        local = super()._for_workers(class_counts)
+    def _for_workers(self, class_counts: ClassCounts) -> Any:
+        """What shards are checked and encoded with."""
+        local = self.to_local()
         local.callbacks = None
+        if getattr(local, "class_weight", None) == "balanced":
+            if isinstance(class_counts, list):
+                local.class_weight = [_balanced(counts) for counts in class_counts]
+            else:
+                local.class_weight = _balanced(class_counts)
         return local
+
+
+def _balanced(counts: dict[Any, int]) -> dict[Any, float]:
+    """Weights of the classes that have rows, with which all of them count the same."""
+    present = {label: count for label, count in counts.items() if count}
+    return {label: sum(counts.values()) / (len(present) * count) for label, count in present.items()}
 
 
 @on_dask(estimators.MLPClassifier)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from dask.base import is_dask_collection
@@ -11,7 +13,11 @@ from dask.delayed import Delayed, delayed
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
+from fastnet._checks import refuse_missing_labels
 from fastnet.dask._engine import Engine
+
+#: Rows of each class; a list of such counts for sets of labels, one for each.
+ClassCounts: TypeAlias = dict[Any, int] | list[dict[Any, int]]
 
 
 class Partition(NamedTuple):
@@ -54,40 +60,83 @@ class Survey(NamedTuple):
     rows: np.ndarray
 
     @property
-    def class_counts(self) -> dict[Any, int] | None:
-        """Rows of each class, if there is one class a row."""
-        return dict(zip(self.y.tolist(), self.counts.tolist(), strict=True)) if self.y.ndim == 1 else None
+    def class_counts(self) -> ClassCounts:
+        """Rows of each class; of sets of labels, those without and with each label."""
+        if self.y.ndim == 1:
+            return dict(zip(self.y.tolist(), self.counts.tolist(), strict=True))
+        m = int(self.counts.sum())
+        return [{0: m - n, 1: n} for n in (self.counts @ (self.y != 0)).tolist()]
 
 
 def is_on_dask(data: Any) -> bool:
-    """Whether rows are a collection of Dask's or a list of delayed partitions."""
-    return is_dask_collection(data) or (isinstance(data, (list, tuple)) and bool(data) and isinstance(data[0], Delayed))
+    """Whether rows are a collection of Dask's or a list of delayed partitions.
+
+    Raises
+    ------
+    TypeError
+        Futures.
+    """
+    first = data[0] if isinstance(data, (list, tuple)) and data else data
+    distributed = sys.modules.get("distributed")
+    if distributed is not None and isinstance(first, distributed.Future):
+        raise TypeError("Got futures of distributed: give a list of delayed partitions, dask.delayed(future) for each.")
+    return is_dask_collection(data) or (first is not data and isinstance(first, Delayed))
 
 
-def pieces(data: Any, rows: Any = None) -> list[Any]:
+def lengths(data: Any) -> tuple[int, ...] | None:
+    """Rows of each partition, where they are known without a look at them: those of an array's chunks."""
+    if isinstance(data, Delayed) or not hasattr(data, "chunks") or np.isnan(data.chunks[0]).any():
+        return None
+    return tuple(data.chunks[0])
+
+
+def pieces(data: Any, rows: Any = None, name: str = "X") -> list[Any]:
     """Delayed rows of each partition; those of an array divided as `rows` are, where both know their lengths.
 
     The graph is left as it is: pieces of X and y that come of one source share its tasks, and cannot fall out of step.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Data in memory that cannot be divided as `rows` are; `name` is what the data are.
     """
     if isinstance(data, Delayed):
         return [data]
+    sizes = lengths(rows)
+    if not is_on_dask(data):
+        data = _divided(data, sizes, name)
     if isinstance(data, (list, tuple)):
         return list(data)
     if hasattr(data, "chunks"):
         if data.ndim > 1:
             data = data.rechunk(dict.fromkeys(range(1, data.ndim), -1))
-        if hasattr(rows, "chunks") and not np.isnan([*data.shape[:1], *rows.shape[:1]]).any() and len(data) == len(rows):
-            data = data.rechunk({0: rows.chunks[0]})
+        if sizes is not None and data.shape[0] == sum(sizes):
+            data = data.rechunk({0: sizes})
     return list(np.ravel(np.array(data.to_delayed(optimize_graph=False), dtype=object)))
+
+
+def _divided(values: Any, sizes: tuple[int, ...] | None, name: str) -> Any:
+    """Rows in memory as a Dask array of chunks of these sizes."""
+    if sizes is None:
+        raise TypeError(
+            f"{name} must be on Dask as X is, in the same partitions, got {type(values).__name__} in memory: give a column of "
+            "the same data frame, or a list of delayed partitions."
+        )
+    import dask.array as da
+
+    array = np.asarray(values)
+    if array.shape[:1] != (sum(sizes),):
+        raise ValueError(f"{name} must have one entry for each of the {sum(sizes)} rows of X, got shape {array.shape}.")
+    return da.from_array(array, chunks=(sizes, *array.shape[1:]))
 
 
 def partitions(X: Any, y: Any, sample_weight: Any) -> list[Delayed]:
     """Each a `Partition`."""
     if y is None:
         raise TypeError("fit needs y beside X.")
-    given = {"X": pieces(X), "y": pieces(y, X)}
+    given = {"X": pieces(X), "y": pieces(y, X, "y")}
     if sample_weight is not None:
-        given["sample_weight"] = pieces(sample_weight, X)
+        given["sample_weight"] = pieces(sample_weight, X, "sample_weight")
     for name, parts in given.items():
         if len(parts) != len(given["X"]):
             raise ValueError(f"{name} must have the {len(given['X'])} partitions of X, got {len(parts)}.")
@@ -95,7 +144,7 @@ def partitions(X: Any, y: Any, sample_weight: Any) -> list[Delayed]:
 
 
 def _partition(number: int, X: Any, y: Any, sample_weight: Any = None) -> Partition:
-    y, sample_weight = _as_vector(y), None if sample_weight is None else _as_vector(sample_weight)
+    X, y, sample_weight = as_rows(X), as_vector(y), None if sample_weight is None else as_vector(sample_weight)
     lengths = [X.shape[0], len(y), *([] if sample_weight is None else [len(sample_weight)])]
     if len(set(lengths)) > 1:
         raise ValueError(
@@ -105,10 +154,27 @@ def _partition(number: int, X: Any, y: Any, sample_weight: Any = None) -> Partit
     return Partition(X, y, sample_weight)
 
 
-def _as_vector(values: Any) -> np.ndarray:
+def as_rows(values: Any) -> Any:
+    """A partition as it is, or a list as an array."""
+    rows = values if hasattr(values, "shape") else np.asarray(values)
+    if not rows.shape:
+        raise TypeError(f"A partition must hold rows, as an array, a data frame or a list, got {type(values).__name__}.")
+    return rows
+
+
+def as_vector(values: Any) -> np.ndarray:
     """An array, of one dimension where there is one column."""
-    array = np.asarray(values)
+    array = np.asarray(as_rows(values))
     return array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+@contextmanager
+def in_partition(number: int) -> Iterator[None]:
+    """Put the number of a partition before what is wrong with it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"partition {number}: {error}") from error
 
 
 def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Survey:
@@ -117,9 +183,9 @@ def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Surve
     Raises
     ------
     ValueError
-        No rows, or none that has a weight.
+        No rows, none that has a weight, or labels that are missing.
     """
-    found = engine.compute(delayed([delayed(_surveyed)(part, of_classes) for part in parts]))
+    found = engine.compute(delayed([delayed(_surveyed)(*entry, of_classes) for entry in enumerate(parts)]))
     sizes = [0 if one is None else one.sizes[0] for one in found]
     starts = np.cumsum([0, *sizes])
     known = [one._replace(rows=one.rows + start) for one, start in zip(found, starts, strict=False) if one is not None]
@@ -133,11 +199,14 @@ def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Surve
     return Survey(sizes, weight, known[0].X, y[kept], counts, rows[kept])
 
 
-def _surveyed(part: Partition, of_classes: bool) -> Survey | None:
+def _surveyed(number: int, part: Partition, of_classes: bool) -> Survey | None:
     """None: no rows."""
     X, y, sample_weight = part
     if not len(y):
         return None
+    if of_classes:
+        with in_partition(number):
+            refuse_missing_labels(y)
     rows, counts = _landmarks(y, np.ones(len(y), int), of_classes)
     weight = float(len(y) if sample_weight is None else np.sum(sample_weight, dtype=np.float64))
     return Survey([len(y)], weight, _safe_indexing(X, [0]), y[rows], counts, rows)

@@ -17,7 +17,7 @@ from fastnet._loop import train
 from fastnet._rounds import RoundsSession, Shard
 from fastnet.dask._engine import Engine
 from fastnet.dask._estimator import ClassifierOnDask, OnDask, in_memory, on_dask
-from fastnet.dask._partitions import Partition, is_on_dask, partitions
+from fastnet.dask._partitions import Partition, in_partition, is_on_dask, partitions
 from fastnet.dask._shards import DealtRows, Shards
 from fastnet.history import History
 from fastnet.network import Network
@@ -117,6 +117,8 @@ class _TabularOnDask(OnDask, _Estimator):
             Dask has given up, or there are no workers.
         """
         if isinstance(y, str):
+            if not hasattr(X, "drop"):
+                raise TypeError(f"y={y!r} is the name of a column, so X must be a Dask data frame, got {type(X).__name__}.")
             X, y = X.drop(columns=y), X[y]
         if is_on_dask(X_val):
             X_val, y_val, _ = in_memory(Engine(self.client), X_val, y_val)
@@ -219,10 +221,8 @@ def _glanced(part: Partition) -> tuple[int, Any]:
 
 
 def _found(estimator: Any, number: int, part: Partition, start: int) -> Findings:
-    try:
+    with in_partition(number):
         return Findings.of(copy.deepcopy(estimator), *part, start)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"partition {number}: {error}") from error
 
 
 def _merged(one: Findings, other: Findings | None = None) -> Findings:

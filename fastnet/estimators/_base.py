@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from fastnet._checks import positive_int, refuse_dates
+from fastnet._checks import positive_int, refuse_dates, refuse_missing_labels
 from fastnet._data import MatrixLike
 from fastnet._hints import did_you_mean, takes_other_words
 from fastnet.data import Blocks
@@ -205,13 +205,18 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         return *self._scale_targets(rows, validation, incremental=incremental), random_state
 
     def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, role: Role, reset: bool) -> Rows:
-        blocks = None
+        blocks = names = None
         if isinstance(X, Blocks):
             blocks = self._checked_blocks(X, y, sample_weight, role)
-            X, y, sample_weight = without_features(blocks)
+            X, y, sample_weight = without_features(blocks, self, learn_names=reset)
+            names = self.__dict__.pop("feature_names_in_", None)  # which the empty matrix does not have
         if self._numeric_targets:
             refuse_dates(y, "y")
+        elif y is not None:
+            refuse_missing_labels(y)
         X, labels = checked_data(self, X, y, multi_output=True, y_numeric=self._numeric_targets, reset=reset)
+        if names is not None:
+            self.feature_names_in_ = names
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = as_scikit_learn(column_or_1d, labels, warn=True)
         labels = self._checked_targets(labels, role)

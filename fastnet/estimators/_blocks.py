@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from sklearn.utils.validation import _check_feature_names
 
-from fastnet._checks import numeric_array
-from fastnet.data import Block, Blocks
+from fastnet._checks import numeric_array, refuse_missing_labels
+from fastnet.data import Block, Blocks, in_block
+
+from ._types import MLP
 
 
-def without_features(data: Blocks) -> tuple[csr_matrix, np.ndarray, np.ndarray | None]:
+def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tuple[csr_matrix, np.ndarray, np.ndarray | None]:
     """Read everything once: an empty matrix in the place of X, with its shape and dtype, and all of y and the sample weights.
+
+    Parameters
+    ----------
+    data : Blocks
+    estimator : MLPClassifier or MLPRegressor
+        Its `feature_names_in_` are compared with the columns of each block.
+    learn_names : bool
+        Whether they are first set to those of the first block.
 
     Raises
     ------
     ValueError
-        No targets.
+        No targets, labels that are missing, or blocks of other columns.
     """
+    first = numeric_array(data.read(int(np.flatnonzero(data.sizes)[0]))[0], "X")
+    X = csr_matrix((len(data), first.shape[1]), dtype=first.dtype)
     targets, weights = [], []
-    for number in np.flatnonzero(data.sizes):
-        features, y, sample_weight = data.read(int(number))
+    for number, start, (features, y, sample_weight) in data.as_tables().in_order():
         if y is None:
             raise ValueError("The data have no targets to train on: give y to fastnet.data.")
+        with in_block(number):
+            _check_feature_names(estimator, features, reset=learn_names and not start)
+            if not estimator._numeric_targets:
+                refuse_missing_labels(y)
         targets.append(np.asarray(y))
         weights.append(sample_weight)
-    last = numeric_array(features, "X")
-    X = csr_matrix((len(data), last.shape[1]), dtype=last.dtype)
     given = [weight is not None for weight in weights]
     if any(given) and not all(given):
         raise ValueError("Either all blocks must have sample weights, or none.")

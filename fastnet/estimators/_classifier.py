@@ -11,7 +11,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
-from fastnet._checks import positive_int
+from fastnet._checks import positive_int, refuse_missing_labels
 from fastnet._data import MatrixLike
 from fastnet._hints import takes_other_words
 from fastnet._outputs import both_classes
@@ -163,6 +163,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         with unchanged_on_error(self):
             if _check_partial_fit_first_call(self, classes):
+                refuse_missing_labels(y)
                 known = y if type_of_target(y).startswith("multilabel") else classes
                 self._label_binarizer = LabelBinarizer().fit(known)
             return self._fit(X, y, sample_weight, incremental=True)

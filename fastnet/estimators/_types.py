@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from sklearn.preprocessing import LabelBinarizer, StandardScaler
@@ -80,6 +80,7 @@ class MLP(Protocol):
     _optimizer: Solver
 
     # What the two kinds decide.
+    _numeric_targets: ClassVar[bool]
     _parameter_constraints: dict[str, list[Any]]
 
     @property

@@ -32,6 +32,8 @@ def kind(model: Any) -> str:
     for name, cls in _classes().items():
         if type(model) is cls:
             return name
+    if hasattr(model, "to_local"):
+        raise TypeError(f"cannot save a {type(model).__name__} on Dask: save its copy without Dask, model.to_local().save(path)")
     known = ", ".join(cls.__name__ for cls in _classes().values())
     raise TypeError(f"cannot save a {type(model).__name__}, expected a Network, or a fitted {known}")
 

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnet.tabular._frames import DAY, is_missing, labels, moments, numbers
+from fastnet._checks import is_missing
+from fastnet.tabular._frames import DAY, labels, moments, numbers
 
 #: Where scaled numbers are bent to: ``x / sqrt(1 + (x / 3)^2)``.
 BEND = 3.0

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from fastnet import _data
+from fastnet._checks import is_missing
+from fastnet._data import nonnegative
 from fastnet.tabular._folds import Rows
-from fastnet.tabular._frames import is_missing, kind_of, names_of
+from fastnet.tabular._frames import kind_of, names_of
 from fastnet.tabular._survey import TableSurvey
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def refuse_moments(y: Any, what_to_do: str) -> None:
 
 def checked_weights(sample_weight: Any, n: int) -> np.ndarray:
     """Sample weights of n rows, some of all, as float64."""
-    return _data.nonnegative(sample_weight, n, np.dtype(np.float64))
+    return nonnegative(sample_weight, n, np.dtype(np.float64))
 
 
 @dataclass(frozen=True)

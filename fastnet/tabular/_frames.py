@@ -14,6 +14,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from fastnet._checks import is_missing, refuse_missing_labels
+
 Kind = Literal["number", "category", "moment"]
 
 #: Milliseconds of a day.
@@ -119,17 +121,16 @@ def plain_labels(y: Any) -> Any:
     ValueError
         Labels that are missing, or objects of several types, which have no order.
     """
+    refuse_missing_labels(y)
     known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
     if isinstance(known, nw.Series) and not known.is_null().any():
         y = known.to_numpy()
     if not isinstance(y, np.ndarray) or y.dtype.kind != "O":
         return y
     types = {type(value) for value in y.ravel().tolist()}
-    if type(None) in types:
-        raise ValueError("Labels in y are missing (None) in some rows: leave these rows out.")
     if types in ({bool}, {int}):
         return y.astype(np.dtype(types.pop()))
-    if str in types and not types <= {str, float}:
+    if str in types and len(types) > 1:
         names = ", ".join(sorted(found.__name__ for found in types))
         raise ValueError(f"Labels in y are of several types ({names}): make all of them text, or all numbers.")
     return y
@@ -170,13 +171,6 @@ def _kind_of_values(values: list[Any]) -> Kind:
         return "moment"
     numeric = all(issubclass(t, (Real, Decimal, dt.timedelta)) and not issubclass(t, (bool, np.bool_)) for t in types)
     return "number" if numeric else "category"
-
-
-def is_missing(value: Any) -> bool:
-    """None, NaN, NaT and pandas' NA."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, (float, np.floating, np.datetime64, np.timedelta64)) and bool(value != value)
 
 
 def numbers(column: Any, name: str) -> np.ndarray:

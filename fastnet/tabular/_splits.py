@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 
-from fastnet.tabular._frames import is_missing
+from fastnet._checks import is_missing
 
 #: Fewer rows are all trained on.
 LEAST_ROWS = 25

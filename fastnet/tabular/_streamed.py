@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnet.data import Block, Blocks
+from fastnet.data import Block, Blocks, in_block
 from fastnet.history import History
 from fastnet.network import Network
 from fastnet.tabular._findings import Findings, Prepare
@@ -155,10 +154,12 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
     """
     data, choice = data.as_tables(), Choice(len(data), fraction, seed)
     total: Findings | None = None
-    held, shown = list[Block](), list[Block]()
+    held, shown, without_weight = list[Block](), list[Block](), list[int]()
     for number, start, (X, y, sample_weight) in data.in_order():
-        with _in_block(number):
+        with in_block(number):
             found = Findings.of(estimator, X, y, sample_weight, start)
+            if found.weight == 0:
+                without_weight.append(number)
             if total is None:
                 total = found
             else:
@@ -173,24 +174,17 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
 
     def training_rows(number: int) -> Rows:
         X, y, sample_weight = data.read(number)
-        with _in_block(number):
+        with in_block(number):
             rows = prepare(X, y, sample_weight)
         return rows[np.delete(np.arange(len(rows)), within(choice.held, starts[number], len(rows)))]
 
     of_sample = _joined(prepare, shown)
     of_held = _joined(prepare, held).counting if len(choice.held) else of_sample[:0]
-    return StreamedRows(training_rows, choice.sizes(data.sizes), of_sample.X), of_held
+    sizes = choice.sizes(data.sizes)
+    sizes[without_weight] = 0  # these blocks need not be read again
+    return StreamedRows(training_rows, sizes, of_sample.X), of_held
 
 
 def _joined(prepare: Prepare, pieces: Sequence[Block]) -> Rows:
     """The rows of pieces of blocks, prepared."""
     return Rows.joined([prepare(*piece) for piece in pieces if len(piece[1])])
-
-
-@contextmanager
-def _in_block(number: int) -> Iterator[None]:
-    """Put the number of a block before what is wrong with it."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"block {number}: {error}") from error

@@ -18,10 +18,11 @@ from dask_models import (
     fitted,
     parameters,
 )
+from sklearn.exceptions import NotFittedError
 
 import fastnet as fn
 from fastnet._rounds import Model, average, deal
-from fastnet.dask import MLPClassifier, MLPRegressor
+from fastnet.dask import MLPClassifier, MLPRegressor, TabularClassifier
 
 pytestmark = EXPECTED_WARNINGS
 
@@ -107,6 +108,46 @@ class TestData:
         assert p.shape[1] == 3
         np.testing.assert_array_equal(p.compute(), model.predict_proba(frame))
 
+    @pytest.mark.parametrize("dtype", ["Float64", "Float32", "float32", "double[pyarrow]", "object"])
+    def test_types_of_columns(self, dtype):
+        pandas = pytest.importorskip("pandas")
+        frames = pytest.importorskip("dask.dataframe")
+        pytest.importorskip("pyarrow")
+        X, y, _ = arrays()
+        frame = pandas.DataFrame(X, columns=list("abcde")).astype(dtype)
+        dX = frames.from_pandas(frame, npartitions=3)
+        left = frames.from_pandas(pandas.Series(y == "left").astype("boolean"), npartitions=3)
+        model = classifier().fit(dX, left)
+        p = model.predict_proba(dX)
+        assert p.dtype == p.compute().dtype
+        np.testing.assert_array_equal(p.compute(), model.predict_proba(frame))
+        assert model.score(dX, left) == model.score(frame, y == "left")
+
+    def test_one_delayed_partition(self, expected):
+        X, y, _ = arrays()
+        dX, dy = dask.delayed(X), dask.delayed(y)
+        model = classifier().fit(dX, dy)
+        np.testing.assert_array_equal(parameters(model), expected)
+        np.testing.assert_array_equal(parameters(classifier().fit(dX, da.from_array(y))), expected)
+        np.testing.assert_array_equal(parameters(classifier().fit(dask.delayed(X.tolist()), dask.delayed(y.tolist()))), expected)
+        np.testing.assert_array_equal(model.predict(dX).compute(), model.predict(X))
+        assert model.score(dask.delayed(X.tolist()), dask.delayed(y.tolist())) == model.score(X, y)
+
+    def test_targets_and_weights_in_memory(self, expected):
+        X, y, w = arrays()
+        dX = divided(X, (200, 0, 400))
+        for given in (y, y.tolist()):
+            np.testing.assert_array_equal(parameters(classifier().fit(dX, given)), expected)
+        model = classifier().fit(dX, y, w)
+        np.testing.assert_array_equal(parameters(model), parameters(fitted(classifier(), X, y, w)))
+        assert model.score(dX, y, w) == pytest.approx(model.score(X, y, w))
+
+    def test_one_column_is_a_vector(self):
+        X, y, w = arrays()
+        columns = [divided(array.reshape(600, 1), (200, 400)) for array in (y, w)]
+        model = classifier().fit(divided(X, (200, 400)), *columns)
+        assert model.score(divided(X, (200, 400)), *columns) == pytest.approx(model.score(X, y, w))
+
     def test_sources_that_are_drawn_anew_stay_in_step(self):
         draws = []
 
@@ -135,6 +176,15 @@ class TestData:
         balanced = fitted(classifier(class_weight="balanced"), X, y)
         counts = {label: 600 / (3 * count) for label, count in zip(*np.unique(y, return_counts=True), strict=True)}
         np.testing.assert_array_equal(parameters(balanced), parameters(fitted(classifier(class_weight=counts), X, y)))
+
+    @pytest.mark.parametrize("mark", [1, 255])
+    def test_balanced_sets_of_labels(self, mark):
+        X, _, _ = arrays()
+        y = (X[:, :3] > [0.5, 2.0, 9.0]) * mark
+        n = np.count_nonzero(y, axis=0)
+        counts = [{0: 600 / (2 * (600 - n[0])), 1: 300 / n[0]}, {0: 600 / (2 * (600 - n[1])), 1: 300 / n[1]}, {0: 1.0}]
+        balanced, weighted = (fitted(classifier(class_weight=weight, n_shards=40), X, y) for weight in ("balanced", counts))
+        np.testing.assert_array_equal(parameters(balanced), parameters(weighted))
 
     def test_regression_and_sparse_rows(self):
         sparse = pytest.importorskip("scipy.sparse")
@@ -183,6 +233,34 @@ class TestData:
         parts = [[dask.delayed(np.ones((3, 2)))], [dask.delayed(np.ones(4))]]
         with pytest.raises(ValueError, match="Partition 0 has 3 rows of X, 4 of y"):
             classifier().fit(*parts)
+
+    @pytest.mark.parametrize(
+        ("X", "y", "w", "error", "message"),
+        [
+            ("parts", "array", None, TypeError, "y must be on Dask as X is, in the same partitions, got ndarray in memory"),
+            ("parts", "parts", "array", TypeError, "sample_weight must be on Dask as X is, .* got ndarray in memory"),
+            ("chunks", "few", None, ValueError, r"y must have one entry for each of the 600 rows of X, got shape \(5,\)"),
+            ("chunks", "name", None, ValueError, r"y must have one entry for each of the 600 rows of X, got shape \(\)"),
+            ("nothing", "parts", None, TypeError, "A partition must hold rows, as an array, a data frame or a list, got dict"),
+            ("parts", "nothing", None, TypeError, "A partition must hold rows, as an array, a data frame or a list, got dict"),
+        ],
+    )
+    def test_arguments_that_do_not_fit(self, X, y, w, error, message):
+        features, targets, _ = arrays()
+        forms = {
+            "array": lambda values: values,
+            "few": lambda values: values[:5],
+            "name": lambda values: "delayed",
+            "parts": lambda values: [dask.delayed(values)],
+            "chunks": lambda values: divided(values, (200, 400)),
+            "nothing": lambda values: [dask.delayed({})],
+        }
+        given = [forms[X](features), forms[y](targets), None if w is None else forms[w](np.ones(600))]
+        with pytest.raises(error, match=message):
+            classifier().fit(*given)
+        if X != "nothing":
+            with pytest.raises(error, match=message):
+                fitted(classifier(max_iter=1), features, targets).score(*given)
 
     def test_few_updates_between_exchanges(self):
         with pytest.warns(UserWarning, match="A shard makes 1.25 updates between two exchanges"):
@@ -236,6 +314,23 @@ class TestLBFGS:
 
 
 class TestEstimator:
+    @pytest.mark.parametrize("model", [MLPClassifier(), MLPRegressor(), TabularClassifier()])
+    def test_it_must_be_fitted_first(self, model):
+        X = da.ones((4, 2))
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            model.predict(X)
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            model.score(X, X[:, 0])
+
+    def test_clients(self):
+        with pytest.raises(TypeError, match="client must be a distributed.Client or None, got 'scheduler:8786'"):
+            classifier(client="scheduler:8786").fit(da.ones((4, 2)), da.arange(4))
+
+    @pytest.mark.parametrize("model", [MLPClassifier(), TabularClassifier()])
+    def test_files_hold_what_is_local(self, model, tmp_path):
+        with pytest.raises(TypeError, match=rf"cannot save a {type(model).__name__} on Dask: .*to_local\(\).save\(path\)"):
+            model.save(tmp_path / "model.safetensors")
+
     def test_parameters(self):
         model = MLPClassifier((4,), alpha=0.1, n_shards=2)
         assert model.get_params().keys() == fn.MLPClassifier().get_params().keys() | {"client", "n_shards", "rounds_per_epoch"}

@@ -17,7 +17,7 @@ from dask_models import (
 )
 
 import fastnet as fn
-from fastnet.dask import TabularClassifier, TabularRegressor
+from fastnet.dask import MLPClassifier, TabularClassifier, TabularRegressor
 
 pytestmark = EXPECTED_WARNINGS
 
@@ -78,6 +78,15 @@ class TestTables:
         assert model.validation_score_ == pytest.approx(np.log(p).mean(), rel=1e-5)
         assert np.isnan(of_table(frame[:20], (12, 8)).validation_score_)
 
+    def test_partitions_without_weight(self):
+        frame = table().sort_values("class", ignore_index=True)
+        n = int((frame["class"] == "cheap").sum())
+        X, y = in_frames(frame[COLUMNS], (n, 300 - n)), in_frames(frame[["class"]], (n, 300 - n))["class"]
+        model = TabularClassifier(n_shards=3, random_state=0, **TABULAR).fit(X, y, (y == "cheap").astype(float))
+        assert set(model.predict(frame[COLUMNS])) == {"cheap"}
+        with pytest.raises(ValueError, match="at least one non-zero number"):
+            model.fit(X, y, (y == "neither").astype(float))
+
     def test_to_local_shares_nothing(self):
         frame = table()
         model = of_table(frame)
@@ -107,6 +116,23 @@ class TestTables:
     def test_errors(self, change, options, message):
         with pytest.raises(ValueError, match=message):
             of_table(table().assign(**change), **{"sizes": (150, 150), **options})
+
+    def test_a_name_of_a_column_that_is_not_there(self):
+        with pytest.raises(TypeError, match="y='class' is the name of a column, so X must be a Dask data frame, got list"):
+            TabularClassifier().fit([dask.delayed(table())], "class")
+
+    @pytest.mark.parametrize("estimator", [MLPClassifier(), TabularClassifier()])
+    @pytest.mark.parametrize("dtype", [object, "string", "category"])
+    def test_missing_labels(self, estimator, dtype):
+        pandas = pytest.importorskip("pandas")
+        frames = pytest.importorskip("dask.dataframe")
+        frame = pandas.DataFrame({"x": np.arange(8.0), "y": pandas.Series([*"uvuvuv", None, "v"], dtype=dtype)})
+        message = r"partition 1: Labels in y are missing \((None|nan|<NA>)\) in some rows: leave these rows out"
+        data = frames.from_pandas(frame, npartitions=2)
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(data[["x"]], data["y"])
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(*([dask.delayed(rows) for rows in (frame[:4][names], frame[4:][names])] for names in (["x"], "y")))
 
     def test_groups_are_refused(self):
         with pytest.raises(ValueError, match="groups= needs all rows in memory"):

@@ -142,6 +142,17 @@ def client():
 
 
 class TestClient:
+    def test_futures(self):
+        X, y, _ = arrays()
+        with distributed.Client(processes=False, n_workers=1, dashboard_address=None, set_as_default=False) as client:
+            sent = client.scatter([X, y])
+            for given in (sent[0], sent[:1]):
+                with pytest.raises(TypeError, match=r"Got futures of distributed: .* dask.delayed\(future\) for each"):
+                    classifier(client=client).fit(given, sent[1:])
+            parts = [[dask.delayed(one)] for one in sent]
+            model = classifier(client=client).fit(*parts)
+            assert model.score(*parts) == model.score(X, y)
+
     def test_fits_at_once(self, client, expected):
         X, y, _ = arrays()
         with ThreadPoolExecutor(3) as pool:

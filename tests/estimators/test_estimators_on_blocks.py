@@ -82,6 +82,61 @@ def test_shuffling_is_a_function_of_the_seed():
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "error:X ")
+class TestNames:
+    """Columns have the names that data frames give them."""
+
+    @pytest.fixture
+    def frame(self):
+        pandas = pytest.importorskip("pandas")
+        return pandas.DataFrame(arrays(dtype=np.float32)[0], columns=list("pqrs"))
+
+    def read(self, frame, sizes=(50, 0, 100, 80), **changed):
+        """Blocks of the rows, and for some numbers of a block what its features are."""
+        ends = np.cumsum(sizes)
+        parts = [frame[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        y = arrays()[1]
+        targets = [y[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+        parts = [changed.get(f"block_{number}", lambda part: part)(part) for number, part in enumerate(parts)]
+        return fn.data.from_batches(lambda number: (parts[number], targets[number]), len(sizes), rows=sizes)
+
+    def test_of_data_frames(self, frame):
+        data = self.read(frame)
+        model = fn.MLPClassifier(6, max_iter=2, random_state=0).fit(data)
+        assert model.feature_names_in_.tolist() == list("pqrs")
+        np.testing.assert_array_equal(np.concatenate(list(fn.data.predict(model, data))), model.predict(frame))
+        model.set_params(warm_start=True).fit(data)
+        with pytest.raises(ValueError, match="block 0: The feature names should match"):
+            model.fit(self.read(frame[list("qprs")]))
+        assert model.feature_names_in_.tolist() == list("pqrs")
+        assert not hasattr(model.set_params(warm_start=False).fit(blocks(*arrays())), "feature_names_in_")
+
+    def test_blocks_of_other_columns(self, frame):
+        data = self.read(frame, block_3=lambda part: part[list("qprs")])
+        with pytest.raises(ValueError, match="block 3: The feature names should match.*\n.*same order"):
+            fn.MLPClassifier(6, max_iter=2).fit(data)
+        with pytest.raises(ValueError, match="The feature names should match"):
+            list(fn.data.predict(fn.MLPClassifier(6, max_iter=2).fit(self.read(frame)), data))
+
+    @pytest.mark.parametrize("source", ["parquet", "arrow"])
+    def test_of_files_and_tables(self, frame, source, tmp_path):
+        parquet = pytest.importorskip("pyarrow.parquet")
+        path = tmp_path / "rows.parquet"
+        frame.assign(y=frame["p"] - frame["q"], z="text").to_parquet(path, row_group_size=60)
+        given = path if source == "parquet" else parquet.read_table(path)
+        opened = getattr(fn.data, f"from_{source}")
+        data = opened(given, "y", columns=list("pqrs"))
+        model = fn.MLPRegressor(hidden_layer_sizes=6, max_iter=2, random_state=0).fit(data)
+        assert model.feature_names_in_.tolist() == list("pqrs")
+        values, expected = np.concatenate(list(fn.data.predict(model, data))), model.predict(frame)
+        np.testing.assert_allclose(values, expected, rtol=1e-5)
+        assert values.dtype == expected.dtype == np.float32
+        with pytest.raises(ValueError, match=r"The feature names should match.* columns=list\(model.feature_names_in_\)"):
+            next(fn.data.predict(model, opened(given, columns=list("qprs"))))
+        with pytest.raises(ValueError, match="Column 'z' holds .*, no numbers"):
+            model.fit(opened(given, "y"))
+
+
 @pytest.mark.parametrize(
     ("parameters", "arguments", "message"),
     [
@@ -105,6 +160,16 @@ def test_where_blocks_have_no_place():
         fn.MLPClassifier(early_stopping=True).fit(data, X_val=data, y_val=y)
     with pytest.raises(ValueError, match="no targets to train on"):
         fn.MLPClassifier().fit(fn.data.from_arrays(X))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+@pytest.mark.parametrize("form", [list, lambda y: np.array(y, dtype=object), lambda y: pytest.importorskip("pandas").Series(y)])
+@pytest.mark.parametrize("estimator", [fn.MLPClassifier, fn.TabularClassifier])
+def test_missing_labels(estimator, form, missing):
+    X, _, _ = arrays()
+    data = fn.data.from_batches(lambda number: (X[:3], form(["u", "v", missing if number else "u"])), 2)
+    with pytest.raises(ValueError, match=r"block 1: Labels in y are missing \((None|nan)\) in some rows: leave these rows out"):
+        estimator().fit(data)
 
 
 def test_arrays_need_targets():

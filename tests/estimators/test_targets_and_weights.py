@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import type_of_target
 
-from fastnet import MLPClassifier, MLPRegressor
+from fastnet import MLPClassifier, MLPRegressor, TabularClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -138,3 +138,23 @@ def test_sizes_of_small_integers_do_not_wrap(dtype):
     with pytest.warns(ConvergenceWarning):
         clf = MLPClassifier(np.array([100, 100], dtype), max_iter=1, learning_rate_init=1e-9, random_state=0).fit(X, Y[:, 0])
     assert 0.9 * np.sqrt(6 / 200) < np.abs(clf.coefs_[1]).max() <= np.sqrt(6 / 200)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+@pytest.mark.parametrize("form", ["list", "array", "object", "str", "string", "category"])
+def test_missing_labels(missing, form):
+    X, y = np.arange(8.0).reshape(4, 2), ["u", missing, "v", "u"]
+    if form == "array":
+        y = np.array(y, dtype=object)
+    elif form != "list":
+        y = pd.Series(y, dtype=form)
+    message = r"Labels in y are missing \((None|nan|<NA>)\) in some rows: leave these rows out"
+    model = MLPClassifier(early_stopping=True)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, ["u", "u", "v", "v"], X_val=X, y_val=y)
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier().partial_fit(X, y, classes=["u", "v"])
+    with pytest.raises(ValueError, match=message):
+        TabularClassifier().fit(X, y)

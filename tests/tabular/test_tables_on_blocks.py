@@ -180,13 +180,6 @@ class TestEstimators:
         np.testing.assert_array_equal(one.networks_[0].params, other.networks_[0].params)
         assert (set(one.predict(FEW)) == {"cheap"}) == zero
 
-    def test_a_block_whose_rows_all_have_the_weight_zero(self):
-        weights = np.r_[np.zeros(100), np.ones(200)]
-        model = fn.TabularClassifier(**QUICK).fit(blocks(X, LABELS, weights))
-        assert model.score(X[100:], LABELS[100:]) > 0
-        with pytest.raises(ValueError, match="at least one non-zero number"):
-            fn.TabularClassifier(**QUICK).fit(blocks(X, LABELS, 0 * weights))
-
     def test_weights_of_classes(self):
         y = np.where(np.arange(300) % 10, "many", "few")
         few = {}
@@ -259,7 +252,7 @@ class TestEstimators:
             (lambda: blocks(X, LABELS), {"X_val": X}, "X_val and y_val belong together"),
             (lambda: blocks(X, VALUES), {}, "block 0: Unknown label type"),
             (lambda: blocks(X, np.zeros(300, int)), {}, "at least two classes in y, got one class"),
-            (lambda: blocks(X, LABELS, -np.arange(300)), {}, "block 0: sample_weight must not be negative"),
+            (lambda: blocks(X, LABELS, -np.arange(300)), {}, "block 0: sample_weight must not be negative, got -69"),
             (lambda: blocks(X, LABELS, np.zeros(300)), {}, "at least one non-zero"),
             (lambda: blocks(X, np.where(np.arange(300) == 80, None, LABELS)), {}, r"block 3: Labels in y are missing \(None\)"),
         ],
@@ -267,6 +260,22 @@ class TestEstimators:
     def test_what_cannot_be_done(self, data, arguments, message):
         with pytest.raises(ValueError, match=message):
             fn.TabularClassifier(**QUICK).fit(data(), **arguments)
+
+    def test_blocks_without_weight(self):
+        """Their rows do not count, but their classes are known."""
+        order = np.argsort(LABELS, kind="stable")
+        labels = LABELS[order]
+        n = int((labels == labels[0]).sum())
+        model = fn.TabularClassifier(**QUICK).fit(blocks(FEW.iloc[order], labels, labels == labels[0], sizes=(n, 100, 200 - n)))
+        assert set(model.predict(FEW)) == {labels[0]}
+
+    def test_blocks_without_weight_are_not_trained_on(self):
+        """Nor are they the pieces of a limited time, whose loss would be 0 / 0."""
+        w = np.repeat([0.0, 1.0, 0.0], [120, 60, 120])
+        data = blocks(FEW, VALUES, w, sizes=(30,) * 10)
+        model = fn.TabularRegressor(**QUICK | {"n_epochs": 100_000}, time_limit=0.3).fit(data, X_val=FEW[:50], y_val=VALUES[:50])
+        assert np.isfinite(model.history_[0].loss).all()
+        assert max(model.history_[0].n_rows) <= 60
 
     def test_blocks_with_and_without_weights(self):
         data = fn.data.from_batches(lambda number: (X, LABELS, np.ones(300) if number else None), 2)
