@@ -286,7 +286,7 @@ def _calls(fits: Iterable[tuple[_Kind, Fit]], most: int) -> Iterator[Sequence[tu
 def _fit_in_one_call(fits: Sequence[tuple[_Kind, Fit]]) -> list[str]:
     """Train networks one after the other, all in one call of the core; what is to be said of losses that grew."""
     if fits[0][0].work > _WORK_OF_A_WHOLE_FIT:
-        return _fit_by_epochs(*fits[0])
+        return [text for kind, fit in fits for text in _fit_by_epochs(kind, fit)]
     sessions, runs = [], []
     for kind, group in groupby(fits, itemgetter(0)):
         session, of_kind = kind.runs([fit for _, fit in group])

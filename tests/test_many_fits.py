@@ -289,6 +289,7 @@ def test_ctrl_c_ends_lbfgs_of_another_thread():
 
 def test_large_fits_of_networks_are_those_of_single_fits(monkeypatch):
     monkeypatch.setattr(_many, "_WORK_OF_A_WHOLE_FIT", 0)
+    monkeypatch.setattr(_many, "_CALLS_OF_A_WORKER", 1)  # of several fits each
     X, y = arrays()
     each = [{"random_state": seed, "learning_rate": "cosine"} for seed in range(6)]
     for model, net, options in zip(fn.fit_many(networks(), X, y, each=each, epochs=3), networks(), each, strict=True):

@@ -283,7 +283,6 @@ class TestEstimators:
             fn.TabularClassifier(**QUICK).fit(data)
 
 
-
 def test_memory_stays_that_of_buffers_and_samples():
     """64 megabytes of rows in a process whose heap may grow by 40."""
     pytest.importorskip("resource")
