@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from contextvars import ContextVar
-from threading import Event
 from time import monotonic
 
-#: What the main thread sets to end the trainings of another one, which signals do not reach.
-interrupt: ContextVar[Event | None] = ContextVar("interrupt", default=None)
+from fastnet._core import core
 
 
 class Clock:
@@ -32,7 +29,7 @@ class Clock:
         KeyboardInterrupt
             The main thread has been interrupted.
         """
-        interrupted = interrupt.get()
+        interrupted = core.interrupt.get()
         if interrupted is not None and interrupted.is_set():
             raise KeyboardInterrupt
         now = monotonic()

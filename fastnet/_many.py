@@ -15,10 +15,9 @@ from threading import Event
 from typing import Any, TypeVar
 
 from fastnet import losses, optimizers, runtime
-from fastnet._clock import interrupt
 from fastnet._core import core
 from fastnet._data import Dataset, n_rows
-from fastnet._loop import CallbackProtocol, checked_callbacks, train
+from fastnet._loop import CallbackProtocol, checked_callbacks
 from fastnet._rows import dataset
 from fastnet._session import Fit, Session, WholeRun
 from fastnet.callbacks import EarlyStopping, ProgressBar
@@ -52,9 +51,6 @@ _OF_WHOLE_RUNS = {
 
 #: Multiply-adds of the fits that one call of the core makes, about ten milliseconds, and the most of such fits.
 _WORK_OF_A_CALL, _FITS_OF_A_CALL = 4e8, 32
-
-#: Most multiply-adds of a fit that is made in one call, which Ctrl-C cannot end: a larger one is made epoch by epoch.
-_WORK_OF_A_WHOLE_FIT = 2e9
 
 #: Seconds between looks at signals, which need not wake the thread that waits.
 _LOOKS_APART = 0.05
@@ -113,7 +109,7 @@ def fit_many(
     Exception
         What the first fit that fails raises. Fits that have begun are finished, the others are not begun.
     KeyboardInterrupt
-        Ctrl-C: fits that have begun end with their epoch, or within about a tenth of a second if their networks are small.
+        Ctrl-C: fits that have begun end within about a tenth of a second.
 
     Examples
     --------
@@ -141,8 +137,8 @@ def fit_many(
 
 
 def side_by_side(do: Callable[[T], R], tasks: Iterable[T], n_threads: int, over: Event | None = None) -> list[R]:
-    """What a function returns for each task, several at a time; after the first error no task is begun. After Ctrl-C trainings
-    end with their epoch.
+    """What a function returns for each task, several at a time; after the first error no task is begun, and after Ctrl-C those
+    that train end at once.
 
     Parameters
     ----------
@@ -167,11 +163,12 @@ def side_by_side(do: Callable[[T], R], tasks: Iterable[T], n_threads: int, over:
             raise
 
     interrupted = Event()
-    with ThreadPoolExecutor(n_threads, "fastnet-fit", interrupt.set, (interrupted,)) as pool:
+    with ThreadPoolExecutor(n_threads, "fastnet-fit", core.interrupt.set, (interrupted,)) as pool:
         try:
             done = [pool.submit(begin, task) for task in tasks]
-            while wait(done, _LOOKS_APART).not_done:
-                pass
+            for one in done:
+                while wait([one], _LOOKS_APART).not_done:
+                    pass
         except BaseException as error:
             over.set()
             if not isinstance(error, Exception):
@@ -200,25 +197,20 @@ class _Kind:
 
     def runs(self, fits: Sequence[Fit]) -> tuple[Session, list[WholeRun]]:
         """What the core needs for some fits of this kind, and the session whose trainer makes them."""
-        first, *others = fits
-        session = self.session(first)
-        return session, session.whole_runs(self.n_epochs, others)
-
-    def session(self, fit: Fit) -> Session:
-        """A session for all epochs of a fit."""
         X, y, sample_weight = self._data
+        first, *others = fits
         session = Session(
-            fit.network,
+            first.network,
             X,
             y,
             sample_weight=sample_weight,
-            learning_rate=fit.learning_rate,
-            random_state=fit.random_state,
+            learning_rate=first.learning_rate,
+            random_state=first.random_state,
             n_threads=1,
             **self._options,
         )
         session.bind(self.n_epochs * session.steps_per_epoch)
-        return session
+        return session, session.whole_runs(self.n_epochs, others)
 
 
 def _tasks(fits: Sequence[tuple[Any, Mapping[str, Any]]], X: Any, y: Any, n_workers: int) -> Iterator[Callable[[], list[str]]]:
@@ -285,8 +277,6 @@ def _calls(fits: Iterable[tuple[_Kind, Fit]], most: int) -> Iterator[Sequence[tu
 
 def _fit_in_one_call(fits: Sequence[tuple[_Kind, Fit]]) -> list[str]:
     """Train networks one after the other, all in one call of the core; what is to be said of losses that grew."""
-    if fits[0][0].work > _WORK_OF_A_WHOLE_FIT:
-        return [text for kind, fit in fits for text in _fit_by_epochs(kind, fit)]
     sessions, runs = [], []
     for kind, group in groupby(fits, itemgetter(0)):
         session, of_kind = kind.runs([fit for _, fit in group])
@@ -299,12 +289,6 @@ def _fit_in_one_call(fits: Sequence[tuple[_Kind, Fit]]) -> list[str]:
         if diverged:
             raise session.end_whole_run(run, n_epochs, n_batches)
     return [text for run in runs if (text := growth(run.losses.tolist()))]
-
-
-def _fit_by_epochs(kind: _Kind, fit: Fit) -> list[str]:
-    session = kind.session(fit)
-    train(session, epochs=kind.n_epochs)
-    return list(filter(None, [growth(session.history.loss)]))
 
 
 def _training(networks: Sequence[Network], do: Callable[[], R]) -> R:

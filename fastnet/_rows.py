@@ -53,6 +53,12 @@ def flat(network: Network, X: Any) -> Any:
     return _flat(network, X, network.input_shape, 0)
 
 
+def flat_rows(network: Network, X: Any) -> Any:
+    """The same of a batch: an array (m, n_inputs) is one, also where a single row has that shape."""
+    is_flat = isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == network.n_inputs
+    return X if is_flat else flat(network, X)
+
+
 def _beside_sources(network: Network, X: Any) -> Any:
     """Rows with their sources after them."""
     if isinstance(X, np.ndarray) and X.shape[-1:] == (network.n_inputs,):
@@ -100,7 +106,7 @@ def dataset(
 
 def flat_with_labels(network: Network, X: Any, y: Any) -> tuple[Any, Any]:
     """X as of `flat`, and y; class numbers of rows of unequal length with -1 at positions that a row does not have."""
-    X = flat(network, X)
+    X = flat_rows(network, X)
     if y is not None and network.ragged and network._plan.n_positions > 1:
         y = core_labels(y, outputs_there(network, X))
     return X, y

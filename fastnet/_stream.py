@@ -21,6 +21,7 @@ from fastnet import _checks, _data
 from fastnet._core import core
 from fastnet._kept_rows import MOST_PLACES, Arrays, CoreForm, KeptRows
 from fastnet._objective import loss_of
+from fastnet._rows import flat_rows
 from fastnet._sampling import SeededOrder, shuffled
 from fastnet._session import Session
 from fastnet.data import Blocks
@@ -144,7 +145,7 @@ def core_form(data: Blocks, network: Network, loss: Loss, number: int) -> CoreFo
     _data.refuse_positions(network._plan.n_positions, "on blocks")
     X, y, sample_weight = data.read(number)
     try:
-        features = _data.features(network._flat(X), network.n_inputs, network.dtype)
+        features = _data.features(flat_rows(network, X), network.n_inputs, network.dtype)
         if isinstance(features, tuple):
             raise TypeError("X of a block must be an array, got a sparse matrix.")
         if y is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ _SHOWN = 5
 
 def history_text(history: History) -> str:
     """One line: how many epochs, the losses of the first and the last, and which was the best."""
-    measured = {name: [value for value in values if not math.isnan(value)] or values for name, values in _losses(history).items()}
+    measured = {name: list(dropwhile(math.isnan, values)) or values for name, values in _losses(history).items()}
     curves = (f"{name} {values[0]:.4g} -> {values[-1]:.4g}" for name, values in measured.items())
     parts = "; ".join(filter(None, (", ".join(curves), _best(history))))
     return f"<{': '.join(filter(None, (f'History of {_count(history)}', parts)))}>"

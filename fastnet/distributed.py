@@ -25,6 +25,7 @@ from fastnet import _checks, _core, _data, _identity, losses, optimizers
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._objective import refuse_statistics
 from fastnet._ranks import Communicator, RankError, Ranks
+from fastnet._rows import flat_rows
 from fastnet._sampling import SeededOrder, order_of
 from fastnet._session import Session
 from fastnet.data import Blocks
@@ -257,7 +258,7 @@ def _prepared(
             f"optimizer must be a rule that works on batches, such as fastnet.Adam(), got {optimizer.name!r}, which needs all "
             "rows in one process: train there, with Network.fit, or take another."
         )
-    features = _data.features(network._flat(X), network.n_inputs, network.dtype)
+    features = _data.features(flat_rows(network, X), network.n_inputs, network.dtype)
     if isinstance(features, tuple):
         raise TypeError("X must be an array, got a sparse matrix.")
     m = len(features)

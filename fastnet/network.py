@@ -345,8 +345,8 @@ class Network:
         """The same as `forward`."""
         return self.forward(X)
 
-    def _forward(self, X: Any, *, check_finite: bool, n_threads: int | None = None) -> np.ndarray:
-        X, single = _data.batch(self._flat(X), self.n_inputs)
+    def _forward(self, X: Any, *, check_finite: bool, n_threads: int | None = None, batch: bool = False) -> np.ndarray:
+        X, single = _data.batch(_rows.flat_rows(self, X) if batch else self._flat(X), self.n_inputs)
         A = self._outputs(_data.features(X, self.n_inputs, self.dtype, check_finite=check_finite), n_threads)
         if self._plan.n_positions > 1:
             A = A.reshape(len(A), *self.output_shape)

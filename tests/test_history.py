@@ -33,6 +33,14 @@ def cells(html):
             history(3, val_loss=[2.0, 1 / 3, 1.0]),
             "<History of 3 epochs: loss 1 -> 0.5, val_loss 2 -> 1; best epoch 2 with val_loss 0.3333>",
         ),
+        (
+            history(3, val_loss=[NAN, 0.5, 0.4]),
+            "<History of 3 epochs: loss 1 -> 0.5, val_loss 0.5 -> 0.4; best epoch 3 with val_loss 0.4>",
+        ),
+        (
+            history(2, val_loss=[0.5, NAN]),
+            "<History of 2 epochs: loss 1 -> 0.5, val_loss 0.5 -> nan; best epoch 1 with val_loss 0.5>",
+        ),
     ],
 )
 def test_repr_is_one_line(shown, expected):

@@ -11,7 +11,6 @@ import pytest
 
 import fastnet as fn
 from fastnet import _many, runtime
-from fastnet._clock import interrupt
 from fastnet._core import core
 from fastnet._session import Session
 
@@ -279,22 +278,12 @@ def test_ctrl_c_ends_lbfgs_of_another_thread():
     X, y = arrays()
     event = threading.Event()
     event.set()
-    token = interrupt.set(event)
+    token = core.interrupt.set(event)
     try:
         with pytest.raises(KeyboardInterrupt):
             networks(1)[0].fit(X, y, optimizer="lbfgs", epochs=5)
     finally:
-        interrupt.reset(token)
-
-
-def test_large_fits_of_networks_are_those_of_single_fits(monkeypatch):
-    monkeypatch.setattr(_many, "_WORK_OF_A_WHOLE_FIT", 0)
-    monkeypatch.setattr(_many, "_CALLS_OF_A_WORKER", 1)  # of several fits each
-    X, y = arrays()
-    each = [{"random_state": seed, "learning_rate": "cosine"} for seed in range(6)]
-    for model, net, options in zip(fn.fit_many(networks(), X, y, each=each, epochs=3), networks(), each, strict=True):
-        net.fit(X, y, epochs=3, n_threads=1, **options)
-        np.testing.assert_array_equal(model.params, net.params)
+        core.interrupt.reset(token)
 
 
 def test_the_first_error_is_raised():

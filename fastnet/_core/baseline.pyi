@@ -1,6 +1,8 @@
 """What every compiled level of the core offers: baseline, v2, v3 and v4 are one source."""
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from threading import Event
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -16,6 +18,8 @@ LOSS_CODES: dict[str, int]
 OPTIMIZER_CODES: dict[str, int]
 LAYER_CODES: dict[str, int]
 CELL_CODES: dict[str, int]
+
+interrupt: ContextVar[Event | None]
 
 class Plan:
     kind: tuple[int, int, int]

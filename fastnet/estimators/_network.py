@@ -46,8 +46,9 @@ class OfLayers(BaseMLP):
 
     layers: Sequence[Layer] | None
     #: What a row is, where it has positions; None for flat rows.
-    _inputs: Inputs | None
-    _layers: tuple[Layer, ...]
+    _inputs: Inputs | None = None
+    #: Those of the fitted network; None if it is made of dense layers as the parameters of an MLP say.
+    _layers: tuple[Layer, ...] | None = None
 
     @property
     def network_(self) -> Network:
@@ -74,6 +75,7 @@ class OfLayers(BaseMLP):
 
     def _initialize(self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         if self.layers is None:
+            self._layers = None
             super()._initialize(sizes, out_activation, random_state, dtype)
             return
         self._forget()
@@ -115,10 +117,10 @@ class OfLayers(BaseMLP):
             )
 
     def _parameters_of(self, network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        return super()._parameters_of(network) if self.layers is None else (list(network.parameters.values()), [])
+        return super()._parameters_of(network) if self._layers is None else (list(network.parameters.values()), [])
 
     def _build_network(self, dtype: Any = None) -> Network:
-        if self.layers is None:
+        if self._layers is None:
             return super()._build_network(dtype)
         inputs = Inputs((self.n_features_in_,)) if self._inputs is None else self._inputs
         flat = np.zeros(sum(map(np.size, self.coefs_)), self._parameter_dtype() if dtype is None else dtype)
@@ -130,15 +132,16 @@ class OfLayers(BaseMLP):
     def _takes(self, network: Network) -> bool:
         self._inputs = network._inputs if len(network.input_shape) > 1 or network.ragged else None
         if self.layers is None:
+            self._layers = None
             return super()._takes(network)
         self._layers = network.layers
         return self._with_output_layer(network.n_outputs, self.out_activation_) == network.layers
 
     def _draws_in_training(self, network: Network) -> bool:
-        return super()._draws_in_training(network) if self.layers is None else True
+        return super()._draws_in_training(network) if self._layers is None else True
 
     def to_sklearn(self) -> Any:
-        if self.layers is None:
+        if self._layers is None:
             return super().to_sklearn()
         raise ValueError("scikit-learn has dense layers only: export the network with to_onnx or save instead.")
 

@@ -77,7 +77,7 @@ def outputs(estimator: MLP, X: Any) -> np.ndarray:
         return result
     check_is_fitted(estimator)
     X = checked_data(estimator, X, reset=False)
-    return network_for(estimator, X.dtype)._forward(X, check_finite=False, n_threads=estimator.n_threads)
+    return network_for(estimator, X.dtype)._forward(X, check_finite=False, n_threads=estimator.n_threads, batch=True)
 
 
 def network_for(estimator: MLP, dtype: np.dtype) -> Network:

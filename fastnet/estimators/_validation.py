@@ -242,7 +242,7 @@ class Validation:
         return score
 
     def _default_score(self, metric: Callable[[np.ndarray, Rows], float]) -> float:
-        outputs = self._network._forward(self._rows.X, check_finite=False, n_threads=self._estimator.n_threads)
+        outputs = self._network._forward(self._rows.X, check_finite=False, n_threads=self._estimator.n_threads, batch=True)
         if not np.isfinite(outputs).all():
             return float("nan")
         return metric(outputs, self._rows)

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
+from sklearn.neural_network import MLPRegressor
 
 import fastnet as fn
 
@@ -87,6 +88,31 @@ def test_copies(tmp_path, digits, fitted, regressor):
             assert copy.input_shape_ == (8, 8, 1)
     again = clone(fitted).fit(X, y)
     assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+
+
+def test_layers_that_are_set_after_fit_are_those_of_the_next(digits):
+    X, y = digits
+    clf = fn.NetworkClassifier(LAYERS, **OPTIONS).fit(X, y)
+    expected = clf.predict_proba(X)
+    clf.set_params(layers=None)
+    for model in (clf, pickle.loads(pickle.dumps(clf))):
+        assert_array_equal(model.predict_proba(X), expected)
+
+
+def test_without_data(digits):
+    clf = fn.NetworkClassifier([fn.Dense(5)]).initialize(4, classes=["a", "b"])
+    assert set(clf.predict(np.eye(4))) <= {"a", "b"}
+    X, y = digits[0].reshape(-1, 64), digits[0].sum(axis=(1, 2, 3))
+    theirs = MLPRegressor(max_iter=2, random_state=0).fit(X, y)
+    np.testing.assert_allclose(fn.NetworkRegressor.from_sklearn(theirs).predict(X), theirs.predict(X))
+
+
+@pytest.mark.parametrize("estimator", [fn.NetworkClassifier, fn.NetworkRegressor])
+def test_one_row_of_one_position(estimator, rng):
+    """It has the shape of a single datapoint of the network."""
+    X, y = rng.normal(size=(30, 1, 2)), np.arange(30) % 3
+    model = estimator([fn.GRU(3)], max_iter=2, random_state=0).fit(X, y)
+    assert_array_equal(np.concatenate([model.predict(X[number : number + 1]) for number in range(30)]), model.predict(X))
 
 
 def test_early_stopping_on_given_rows(digits):

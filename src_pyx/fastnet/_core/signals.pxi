@@ -1,4 +1,11 @@
-# Ctrl-C, while the core computes without the GIL: worker 0 looks at Python's signals where work can end, and all obey.
+# Ctrl-C, while the core computes without the GIL: worker 0 looks at Python's signals where work can end, and all obey. Python runs
+# handlers in the main thread alone; what other threads compute, it ends by an event.
+
+from contextvars import ContextVar
+
+from cpython.exc cimport PyErr_SetNone
+
+interrupt = ContextVar("interrupt", default=None)
 
 cdef enum:
     LOOKS_APART = 50000000          # nanoseconds
@@ -46,12 +53,21 @@ cdef void run_handlers(Signals* signals, long long now, long long ahead) noexcep
     signals.last_look = now
     with gil:
         forks = team_forks()
-        raised = PyErr_CheckSignals() != 0
+        raised = PyErr_CheckSignals() != 0 or is_interrupted()
     if forks != team_forks() and signals.team.size > 1:
         team_lose_helpers(signals.team)
         signals.orphaned = not raised
     if raised or signals.orphaned:
         flag_raise(&signals.signalled)
+
+
+cdef bint is_interrupted() noexcept:
+    """Whether the event of this thread says so; KeyboardInterrupt is set then, as by a handler."""
+    event = interrupt.get()
+    if event is None or not event.is_set():
+        return False
+    PyErr_SetNone(KeyboardInterrupt)
+    return True
 
 
 cdef void wait_and_look(Signals* signals, Team* team) noexcept nogil:
