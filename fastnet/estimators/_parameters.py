@@ -29,7 +29,7 @@ DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
 
 _SolverName = Literal["lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad", "momentum", "nesterov"]
 _RatePolicy = Literal["constant", "invscaling", "adaptive"]
-_RegressionLossName = Literal["squared_error", "poisson", "absolute_error", "huber", "quantile"]
+_RegressionLossName = Literal["squared_error", "poisson", "absolute_error", "huber", "log_cosh", "quantile"]
 SOLVERS: set[str] = set(get_args(_SolverName))
 RATE_POLICIES: set[str] = set(get_args(_RatePolicy))
 REGRESSION_LOSSES: set[str] = set(get_args(_RegressionLossName))

@@ -56,7 +56,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     loss : str or Loss, default="squared_error"
         "squared_error" (half the squared error), "poisson" (half the deviance; the output is an exponential, ``y >= 0``),
-        "absolute_error", "huber", "quantile", or an object of `fastnet.losses`.
+        "absolute_error", "huber", "log_cosh", "quantile", or an object of these in `fastnet.losses`.
     {parameters}
     quantile : float in (0, 1) or list of them, default=0.5
         Levels of loss "quantile". With k levels, `predict` gives k columns for each column of y.

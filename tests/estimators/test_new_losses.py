@@ -42,6 +42,9 @@ def test_losses_estimate_what_they_should() -> None:
     # 11 residuals clipped at 2: c with sum of clip(c - y, -2, 2) = 0
     c = _constant_fit(loss="huber", huber_delta=2.0, **rate)
     assert np.clip(c - np.r_[np.arange(10.0), 90.0], -2, 2).sum() == pytest.approx(0, abs=0.05)
+    # tanh clips smoothly
+    c = _constant_fit(**lbfgs, loss="log_cosh")
+    assert np.tanh(c - np.r_[np.arange(10.0), 90.0]).sum() == pytest.approx(0, abs=1e-3)
     low, high = _constant_fit(loss="quantile", quantile=[0.2, 0.75], **rate)[0]
     assert low == pytest.approx(2.0, abs=0.1)
     assert high == pytest.approx(8.0, abs=0.1)
