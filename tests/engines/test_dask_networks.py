@@ -142,6 +142,16 @@ class TestData:
         np.testing.assert_array_equal(parameters(model), parameters(fitted(classifier(), X, y, w)))
         assert model.score(dX, y, w) == pytest.approx(model.score(X, y, w))
 
+    def test_partitions_of_targets_and_weights_in_memory(self):
+        X, y, w = arrays()
+        ends = [200, 200]
+        expected = parameters(fitted(classifier(), X, y, w))
+        of_y, of_w = np.split(y, ends), np.split(w, ends)
+        for dX in (divided(X, (200, 0, 400)), [dask.delayed(part) for part in np.split(X, ends)]):
+            model = classifier().fit(dX, of_y, tuple(of_w))
+            np.testing.assert_array_equal(parameters(model), expected)
+            assert model.score(dX, of_y, of_w) == pytest.approx(model.score(X, y, w))
+
     def test_one_column_is_a_vector(self):
         X, y, w = arrays()
         columns = [divided(array.reshape(600, 1), (200, 400)) for array in (y, w)]
