@@ -209,6 +209,14 @@ class TestData:
         of_sparse = base.clone(model).fit(parts, [dask.delayed(part) for part in np.split(Y, [250, 250])])
         np.testing.assert_allclose(parameters(of_sparse), parameters(dense), rtol=1e-9, atol=1e-12)
 
+    @pytest.mark.parametrize("levels", [(0.5,), (0.1, 0.5, 0.9)])
+    def test_quantiles(self, levels):
+        X, _, w = arrays()
+        y = X[:, 0] - X[:, 1]
+        dX, dy, dw = (divided(array, (300, 300)) for array in (X, y, w))
+        model = MLPRegressor(loss=fn.losses.Quantile(levels), hidden_layer_sizes=(8,), **OPTIONS).fit(dX, dy)
+        assert model.score(dX, dy, dw) == pytest.approx(model.score(X, y, w))
+
     def test_validation_data_and_float32(self):
         X, y, _ = arrays()
         X_val, y_val, _ = arrays(100, seed=1)
