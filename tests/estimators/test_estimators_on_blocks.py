@@ -9,6 +9,8 @@ import fastnet as fn
 
 pytest.importorskip("sklearn")
 
+from fastnet.estimators import _base  # noqa: E402
+
 REGRESSIONS = [{}, {"loss": "quantile"}, {"loss": "poisson"}, {"scale_target": True}]
 
 
@@ -170,6 +172,15 @@ def test_missing_labels(estimator, form, missing):
     data = fn.data.from_batches(lambda number: (X[:3], form(["u", "v", missing if number else "u"])), 2)
     with pytest.raises(ValueError, match=r"block 1: Labels in y are missing \((None|nan)\) in some rows: leave these rows out"):
         estimator().fit(data)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_labels_that_are_text_are_checked_by_their_type_and_once(monkeypatch):
+    X, y, _ = arrays()
+    monkeypatch.setattr("fastnet._checks.is_missing", None)
+    fn.MLPClassifier(6, max_iter=1).fit(X, y.tolist())
+    monkeypatch.setattr(_base, "refuse_missing_labels", None)
+    fn.MLPClassifier(6, max_iter=1).fit(blocks(X, y.astype(object)))
 
 
 def test_arrays_need_targets():
