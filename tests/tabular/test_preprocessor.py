@@ -12,6 +12,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
+from fastnet.tabular import _columns
 
 pd = pytest.importorskip("pandas")
 
@@ -180,6 +181,14 @@ class TestUnknownCategories:
         with warnings.catch_warnings(action="error"):
             for values in (["2"] * 9, ["2"] * 9 + [None] * 9, [None] * 40, ["2"] * 200 + ["1"]):
                 prepare.transform(pd.DataFrame({"c": values}))
+
+    @pytest.mark.parametrize(("n_missing", "n_times"), [(0, 0), (100, 0), (1000, 1)])
+    def test_a_column_is_read_once_at_most(self, n_missing, n_times, monkeypatch):
+        (encoder,) = fn.TabularPreprocessor().fit(pd.DataFrame({"c": np.where(FLAGS, "1", "0")}))._encoders
+        read = []
+        monkeypatch.setattr(_columns, "labels", lambda column: read.append(column) or column.tolist())
+        assert encoder.unknown(np.array([None] * n_missing + ["1"] * 1000, dtype=object)) == []
+        assert len(read) == n_times
 
     def test_no_warning_in_fit(self):
         names = pd.DataFrame({"name": [f"name {i}" for i in range(100)] + ["common"] * 20})
