@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
-from copy import copy
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from reprlib import repr as short
@@ -50,11 +51,12 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
     """
     if _takes_tables(model):
         data = data.as_tables()
-    else:
-        model = _for_arrays(model, data)
+    quietly = _without_warning_of_names if names_agree(model, data) else nullcontext
     of_rows = getattr(model, method)
     for _, _, (X, _, _) in data.in_order():
-        yield of_rows(X)
+        with quietly():
+            outputs = of_rows(X)
+        yield outputs
 
 
 def _takes_tables(model: Any) -> bool:
@@ -62,19 +64,31 @@ def _takes_tables(model: Any) -> bool:
     return hasattr(model, "__sklearn_tags__") and bool(model.__sklearn_tags__().input_tags.string)
 
 
-def _for_arrays(model: Any, data: Blocks) -> Any:
-    """The model; if it knows the names of columns, which the data have too, a copy that takes arrays without a warning."""
-    if data.feature_names is None or "feature_names_in_" not in getattr(model, "__dict__", {}):
-        return model
-    names = list(model.feature_names_in_)
-    if data.feature_names != names:
+def names_agree(model: Any, data: Blocks) -> bool:
+    """Whether model and data both know the names of columns, which are then the same.
+
+    Raises
+    ------
+    ValueError
+        They are not.
+    """
+    names = getattr(model, "feature_names_in_", None)
+    if names is None or data.feature_names is None:
+        return False
+    if data.feature_names != list(names):
         raise ValueError(
-            f"The feature names should match those of fit, {short(names)}, got {short(data.feature_names)}: open the data with "
-            "columns=list(model.feature_names_in_)."
+            f"The feature names should match those of fit, {short(list(names))}, got {short(data.feature_names)}: open files "
+            "with columns=list(model.feature_names_in_), or take these columns of a data frame."
         )
-    nameless = copy(model)
-    del nameless.feature_names_in_
-    return nameless
+    return True
+
+
+@contextmanager
+def _without_warning_of_names() -> Iterator[None]:
+    """For arrays whose columns are known to be those of fit."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        yield
 
 
 def predict_to_file(model: Any, data: Blocks, path: str | os.PathLike[str], *, method: str = "predict") -> None:

@@ -263,6 +263,10 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, (float, np.floating, np.datetime64, np.timedelta64)) and bool(value != value)
 
 
+#: Types of labels that are never missing.
+_PRESENT = {str, int, bool, bytes, list, tuple}
+
+
 def refuse_missing_labels(y: Any) -> None:
     """Refuse labels of which some are missing, in arrays of objects, lists, columns and frames.
 
@@ -273,6 +277,8 @@ def refuse_missing_labels(y: Any) -> None:
     if not isinstance(y, (list, tuple)):
         array = np.asarray(y)
         y = array.ravel().tolist() if array.dtype.kind == "O" and array.ndim else []
+    if _PRESENT.issuperset(map(type, y)):
+        return
     missing = next((label for label in y if is_missing(label)), ...)
     if missing is not ...:
         raise ValueError(f"Labels in y are missing ({missing}) in some rows: leave these rows out.")

@@ -247,7 +247,7 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     ----------
     X : array of shape (m, n), or with positions (m, ..., channels)
         A memory map (``np.load(path, mmap_mode="r")``), or anything else with a `shape` whose rows can be sliced: arrays of h5py
-        and Zarr. Frames of pandas and polars become arrays at once.
+        and Zarr. Frames of pandas and polars become arrays at once, with their names as `feature_names`.
     y : array of shape (m,) or (m, n_targets), optional
     sample_weight : array of shape (m,), optional
     block_rows : int, optional
@@ -274,7 +274,9 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     """
     if not hasattr(X, "shape"):
         raise TypeError(f"X must be an array or a memory map, got {type(X).__name__}; from_batches takes functions.")
+    names = None
     if hasattr(X, "columns"):
+        names = list(X.columns) if all(isinstance(name, str) for name in X.columns) else None
         X = _checks.numeric_array(X, "X")
     y, sample_weight = (_checks.table(part) if hasattr(part, "to_numpy") else part for part in (y, sample_weight))
     if len(X.shape) < 2:
@@ -295,7 +297,7 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     in_place = in_memory and X.flags.c_contiguous and (y is None or len(np.shape(y)) == 1)
     features = X.reshape(m, math.prod(X.shape[1:])) if in_place else None
     sizes = [min(size, m - start) for start in starts]
-    return Blocks(read, sizes, features=features, cache=0 if in_memory else _CACHE_BYTES)
+    return Blocks(read, sizes, features=features, feature_names=names, cache=0 if in_memory else _CACHE_BYTES)
 
 
 def from_zarr(

@@ -35,7 +35,7 @@ class OnDask:
     rounds_per_epoch: int
     n_features_in_: int
     _local_type: ClassVar[type[Any]]
-    _score: ClassVar[Callable[..., float]]
+    _score: Callable[..., float]
 
     def __init__(
         self, *args: Any, client: Any = None, n_shards: int = 8, rounds_per_epoch: int = 8, **parameters: Any

@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 
 from fastnet import _data, estimators
 from fastnet._lbfgs import Objective
+from fastnet._outputs import d2_of_quantiles
 from fastnet._rounds import RoundsSession, Shard
 from fastnet.dask._engine import Engine
 from fastnet.dask._estimator import ClassifierOnDask, OnDask, in_memory, on_dask
@@ -183,4 +184,7 @@ class MLPRegressor(_MLPOnDask, estimators.MLPRegressor):
     {parameters}
     """
 
-    _score = staticmethod(r2_score)
+    def _score(self, y: np.ndarray, predicted: np.ndarray, *, sample_weight: np.ndarray | None = None) -> float:
+        if len(self._levels()) == 1:
+            return float(r2_score(y, predicted, sample_weight=sample_weight))
+        return d2_of_quantiles(predicted, y, self._levels(), sample_weight)

@@ -103,7 +103,7 @@ def pieces(data: Any, rows: Any = None, name: str = "X") -> list[Any]:
     if isinstance(data, Delayed):
         return [data]
     sizes = lengths(rows)
-    if not is_on_dask(data):
+    if not is_on_dask(data) and not _is_divided(data):
         data = _divided(data, sizes, name)
     if isinstance(data, (list, tuple)):
         return list(data)
@@ -113,6 +113,11 @@ def pieces(data: Any, rows: Any = None, name: str = "X") -> list[Any]:
         if sizes is not None and data.shape[0] == sum(sizes):
             data = data.rechunk({0: sizes})
     return list(np.ravel(np.array(data.to_delayed(optimize_graph=False), dtype=object)))
+
+
+def _is_divided(data: Any) -> bool:
+    """Whether rows in memory are a list of partitions."""
+    return isinstance(data, (list, tuple)) and len(data) > 0 and all(getattr(part, "shape", ()) for part in data)
 
 
 def _divided(values: Any, sizes: tuple[int, ...] | None, name: str) -> Any:

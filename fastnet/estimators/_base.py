@@ -212,7 +212,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             names = self.__dict__.pop("feature_names_in_", None)  # which the empty matrix does not have
         if self._numeric_targets:
             refuse_dates(y, "y")
-        elif y is not None:
+        elif y is not None and blocks is None:
             refuse_missing_labels(y)
         X, labels = checked_data(self, X, y, multi_output=True, y_numeric=self._numeric_targets, reset=reset)
         if names is not None:

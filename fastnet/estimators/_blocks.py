@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.utils.validation import _check_feature_names
 
+from fastnet._block_predictions import names_agree
 from fastnet._checks import numeric_array, refuse_missing_labels
 from fastnet.data import Block, Blocks, in_block
 
@@ -19,25 +20,31 @@ def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tupl
     ----------
     data : Blocks
     estimator : MLPClassifier or MLPRegressor
-        Its `feature_names_in_` are compared with the columns of each block.
+        Its `feature_names_in_` are compared with the columns of the data, or of each block.
     learn_names : bool
-        Whether they are first set to those of the first block.
+        Whether they are first set to those of the data, or of the first block.
 
     Raises
     ------
     ValueError
         No targets, labels that are missing, or blocks of other columns.
     """
-    first = numeric_array(data.read(int(np.flatnonzero(data.sizes)[0]))[0], "X")
-    X = csr_matrix((len(data), first.shape[1]), dtype=first.dtype)
+    named = data.feature_names is not None
+    if named and learn_names:
+        estimator.feature_names_in_ = np.array(data.feature_names, dtype=object)
+    names_agree(estimator, data)
     targets, weights = [], []
-    for number, start, (features, y, sample_weight) in data.as_tables().in_order():
+    for number, start, (features, y, sample_weight) in data.in_order():
         if y is None:
             raise ValueError("The data have no targets to train on: give y to fastnet.data.")
         with in_block(number):
-            _check_feature_names(estimator, features, reset=learn_names and not start)
+            if not named:
+                _check_feature_names(estimator, features, reset=learn_names and not start)
             if not estimator._numeric_targets:
                 refuse_missing_labels(y)
+        if not start:
+            first = numeric_array(features, "X")
+            X = csr_matrix((len(data), first.shape[1]), dtype=first.dtype)
         targets.append(np.asarray(y))
         weights.append(sample_weight)
     given = [weight is not None for weight in weights]

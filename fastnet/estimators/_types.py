@@ -75,6 +75,7 @@ class MLP(Protocol):
     n_outputs_: int
     out_activation_: str
     n_features_in_: int
+    feature_names_in_: Any
     _no_improvement_count: int
     _fitted: FittedNetwork
     _optimizer: Solver

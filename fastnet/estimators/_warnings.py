@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnet._caller import to_the_caller
 from fastnet.optimizers import Optimizer
 
 from ._parameters import RATE_POLICIES
@@ -21,8 +22,6 @@ from ._types import MLP
 _FEWEST_TARGETS = 20
 #: Ratio of the spreads of y and y_val from which they are not in the same units.
 _OTHER_UNITS = 10.0
-#: Stack levels from the functions here to the caller of `fit` or `partial_fit`.
-_TO_THE_CALLER = 7
 
 
 def _call(warn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -39,7 +38,7 @@ def warn_of_unused_parameters(estimator: MLP) -> None:
     """Warn about each of fastnet's own parameters that is set and has no effect, given the others."""
     for name, reason in _unused(estimator):
         message = f"{name}={short(getattr(estimator, name))} has no effect {reason}."
-        warnings.warn(message, UserWarning, stacklevel=_TO_THE_CALLER)
+        warnings.warn(message, UserWarning, stacklevel=to_the_caller())
 
 
 def _unused(estimator: MLP) -> Iterator[tuple[str, str]]:
@@ -79,7 +78,7 @@ def warn_of_one_hot_classes(y: Any) -> None:
             f"y has exactly one label in each of its {n_rows} rows, but is fitted as sets of labels: predictions may have "
             "several labels or none. Pass y.argmax(axis=1) if each row has one class."
         )
-        warnings.warn(message, UserWarning, stacklevel=_TO_THE_CALLER)
+        warnings.warn(message, UserWarning, stacklevel=to_the_caller())
 
 
 def warn_of_other_units(y: np.ndarray, y_val: np.ndarray) -> None:
@@ -91,7 +90,7 @@ def warn_of_other_units(y: np.ndarray, y_val: np.ndarray) -> None:
                 f"y_val seems to be in other units than y: half of its values are from {of_y_val}, half of y's from {of_y}. Pass "
                 "both in the same. TransformedTargetRegressor transforms y, but not y_val; scale_target=True standardises both."
             )
-            warnings.warn(message, UserWarning, stacklevel=_TO_THE_CALLER)
+            warnings.warn(message, UserWarning, stacklevel=to_the_caller())
             return
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from fastnet._caller import to_the_caller
 from fastnet.onnx import _operations
 from fastnet.onnx._builder import ML_DOMAIN, GraphBuilder
 from fastnet.onnx._export import ascending, check_options, label_outputs, matrix
@@ -51,7 +52,7 @@ def _warn_of_empty_text(prepare: TabularPreprocessor) -> None:
             warnings.warn(
                 f'Column {name!r} has the category "", which a missing value given to the ONNX model as "" is taken for: give '
                 "another text that is none of its categories where a value is missing.",
-                stacklevel=5,  # the caller of an estimator's `to_onnx`
+                stacklevel=to_the_caller(),
             )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -233,9 +234,12 @@ class Categories(Encoder):
 
     def unknown(self, column: Any) -> list[Any]:
         """The values of a column, if none of them is known."""
-        if self.codes(column[:100]).any() or self.codes(column).any():
+        if any(map(self._code, islice(column, 200))):  # most often the first is known
             return []
-        return [as_label(value) for value in labels(column) if not is_missing(value)]
+        values = labels(column)
+        if any(map(self._code, set(hashable(values)))):
+            return []
+        return [as_label(value) for value in values if not is_missing(value)]
 
     def shown(self) -> str:
         """The first of the categories."""

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks
+from fastnet._caller import to_the_caller
 from fastnet.data import Blocks
 from fastnet.tabular._columns import ALL_DIFFER, Categories, Code, Encoder, Moment, Number
 from fastnet.tabular._frames import Kind, Table, is_categorical, kind_of, read_table
@@ -189,7 +190,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
                 warnings.warn(
                     f"Left out as text that differs in every row: {', '.join(names)}. The text looks like {what}: if it is meant "
                     f"so, convert it before fit, with {function} for example.",
-                    stacklevel=4,  # the caller of `fit` with a table in memory
+                    stacklevel=to_the_caller(),
                 )
 
     def _kinds(self, table: Table) -> list[Kind]:
@@ -282,7 +283,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
                 warnings.warn(
                     f"Column {name!r} has {len(values)} values, and none is a category known from fit, so all count as unknown: "
                     f"got {values[0]!r}, known are {encoder.shown()}. Give the column the type and the spelling it had in fit.",
-                    stacklevel=4,  # the caller of `transform`, which scikit-learn wraps
+                    stacklevel=to_the_caller(),
                 )
 
     def _encoded(self, table: Table) -> np.ndarray:

@@ -142,6 +142,16 @@ class TestData:
         np.testing.assert_array_equal(parameters(model), parameters(fitted(classifier(), X, y, w)))
         assert model.score(dX, y, w) == pytest.approx(model.score(X, y, w))
 
+    def test_partitions_of_targets_and_weights_in_memory(self):
+        X, y, w = arrays()
+        ends = [200, 200]
+        expected = parameters(fitted(classifier(), X, y, w))
+        of_y, of_w = np.split(y, ends), np.split(w, ends)
+        for dX in (divided(X, (200, 0, 400)), [dask.delayed(part) for part in np.split(X, ends)]):
+            model = classifier().fit(dX, of_y, tuple(of_w))
+            np.testing.assert_array_equal(parameters(model), expected)
+            assert model.score(dX, of_y, of_w) == pytest.approx(model.score(X, y, w))
+
     def test_one_column_is_a_vector(self):
         X, y, w = arrays()
         columns = [divided(array.reshape(600, 1), (200, 400)) for array in (y, w)]
@@ -198,6 +208,14 @@ class TestData:
         parts = [dask.delayed(sparse.csr_matrix(part)) for part in np.split(X, [250, 250])]
         of_sparse = base.clone(model).fit(parts, [dask.delayed(part) for part in np.split(Y, [250, 250])])
         np.testing.assert_allclose(parameters(of_sparse), parameters(dense), rtol=1e-9, atol=1e-12)
+
+    @pytest.mark.parametrize("levels", [(0.5,), (0.1, 0.5, 0.9)])
+    def test_quantiles(self, levels):
+        X, _, w = arrays()
+        y = X[:, 0] - X[:, 1]
+        dX, dy, dw = (divided(array, (300, 300)) for array in (X, y, w))
+        model = MLPRegressor(loss=fn.losses.Quantile(levels), hidden_layer_sizes=(8,), **OPTIONS).fit(dX, dy)
+        assert model.score(dX, dy, dw) == pytest.approx(model.score(X, y, w))
 
     def test_validation_data_and_float32(self):
         X, y, _ = arrays()

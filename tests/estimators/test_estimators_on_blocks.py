@@ -9,6 +9,12 @@ import fastnet as fn
 
 pytest.importorskip("sklearn")
 
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+
+from fastnet.estimators import _base  # noqa: E402
+from fastnet.estimators._blocks import without_features  # noqa: E402
+
 REGRESSIONS = [{}, {"loss": "quantile"}, {"loss": "poisson"}, {"scale_target": True}]
 
 
@@ -136,6 +142,47 @@ class TestNames:
         with pytest.raises(ValueError, match="Column 'z' holds .*, no numbers"):
             model.fit(opened(given, "y"))
 
+    @pytest.mark.parametrize("library", ["pandas", "polars"])
+    def test_of_frames_in_memory(self, frame, library):
+        frame = pytest.importorskip(library).DataFrame({name: frame[name].to_numpy() for name in frame})
+        y = arrays()[1]
+        swapped = fn.data.from_arrays(frame[list("qprs")], y)
+        model = fn.MLPClassifier(6, max_iter=2, random_state=0).fit(fn.data.from_arrays(frame, y))
+        assert model.feature_names_in_.tolist() == list("pqrs")
+        labels = np.concatenate(list(fn.data.predict(model, fn.data.from_arrays(frame))))
+        np.testing.assert_array_equal(labels, model.predict(frame))
+        with pytest.raises(ValueError, match="The feature names should match.* or take these columns of a data frame"):
+            next(fn.data.predict(model, swapped))
+        with pytest.raises(ValueError, match="The feature names should match"):
+            model.set_params(warm_start=True).fit(swapped)
+        assert model.feature_names_in_.tolist() == list("pqrs")
+
+    def test_that_are_numbers(self, frame):
+        data = fn.data.from_arrays(frame.set_axis(range(4), axis=1), arrays()[1])
+        assert not hasattr(fn.MLPClassifier(6, max_iter=2).fit(data), "feature_names_in_")
+
+    def test_of_pipelines(self, frame, tmp_path):
+        pytest.importorskip("pyarrow")
+        frame.to_parquet(tmp_path / "rows.parquet", row_group_size=60)
+        model = make_pipeline(StandardScaler(), fn.MLPClassifier(6, max_iter=2, random_state=0)).fit(frame, arrays()[1])
+        labels = np.concatenate(list(fn.data.predict(model, fn.data.from_parquet(tmp_path / "rows.parquet"))))
+        np.testing.assert_array_equal(labels, model.predict(frame))
+        with pytest.raises(ValueError, match="The feature names should match"):
+            next(fn.data.predict(model, fn.data.from_parquet(tmp_path / "rows.parquet", columns=list("qprs"))))
+
+
+def test_each_block_is_read_once_for_the_targets():
+    X, y, _ = arrays()
+    numbers = []
+
+    def read(number):
+        numbers.append(number)
+        return X[100 * number : 100 * number + 100], y[100 * number : 100 * number + 100]
+
+    data = fn.data.from_batches(read, 3, rows=[100, 100, 30])
+    without_features(data, fn.MLPClassifier(), learn_names=True)
+    assert numbers == [0, 1, 2]
+
 
 @pytest.mark.parametrize(
     ("parameters", "arguments", "message"),
@@ -170,6 +217,15 @@ def test_missing_labels(estimator, form, missing):
     data = fn.data.from_batches(lambda number: (X[:3], form(["u", "v", missing if number else "u"])), 2)
     with pytest.raises(ValueError, match=r"block 1: Labels in y are missing \((None|nan)\) in some rows: leave these rows out"):
         estimator().fit(data)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_labels_that_are_text_are_checked_by_their_type_and_once(monkeypatch):
+    X, y, _ = arrays()
+    monkeypatch.setattr("fastnet._checks.is_missing", None)
+    fn.MLPClassifier(6, max_iter=1).fit(X, y.tolist())
+    monkeypatch.setattr(_base, "refuse_missing_labels", None)
+    fn.MLPClassifier(6, max_iter=1).fit(blocks(X, y.astype(object)))
 
 
 def test_arrays_need_targets():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupShuffleSplit
+from sklearn.pipeline import make_pipeline
 
 import fastnet as fn
 from fastnet.estimators import MLPClassifier, MLPRegressor
@@ -59,6 +60,11 @@ def test_parameters_without_effect_are_named(regression: Data, options: dict[str
     assert [str(w.message)[: len(message)] for w in caught] == [message]
     assert caught[0].category is UserWarning
     assert caught[0].filename.endswith("test_warnings.py")
+
+
+def test_a_warning_points_to_the_caller_of_a_pipeline(regression: Data) -> None:
+    caught = _caught(make_pipeline(MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, quantile=0.9)), *regression)
+    assert {w.filename for w in caught if w.category is not ConvergenceWarning} == {__file__}
 
 
 def test_stratify_needs_early_stopping(iris: Data) -> None:

@@ -9,9 +9,12 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
+from fastnet.tabular import _columns
 
 pd = pytest.importorskip("pandas")
 
@@ -181,6 +184,14 @@ class TestUnknownCategories:
             for values in (["2"] * 9, ["2"] * 9 + [None] * 9, [None] * 40, ["2"] * 200 + ["1"]):
                 prepare.transform(pd.DataFrame({"c": values}))
 
+    @pytest.mark.parametrize(("n_missing", "n_times"), [(0, 0), (100, 0), (1000, 1)])
+    def test_a_column_is_read_once_at_most(self, n_missing, n_times, monkeypatch):
+        (encoder,) = fn.TabularPreprocessor().fit(pd.DataFrame({"c": np.where(FLAGS, "1", "0")}))._encoders
+        read = []
+        monkeypatch.setattr(_columns, "labels", lambda column: read.append(column) or column.tolist())
+        assert encoder.unknown(np.array([None] * n_missing + ["1"] * 1000, dtype=object)) == []
+        assert len(read) == n_times
+
     def test_no_warning_in_fit(self):
         names = pd.DataFrame({"name": [f"name {i}" for i in range(100)] + ["common"] * 20})
         with warnings.catch_warnings(action="error"):
@@ -189,6 +200,36 @@ class TestUnknownCategories:
             model = fn.TabularRegressor(preset="fast", n_epochs=1, random_state=0).fit(blocks)
         with pytest.warns(UserWarning, match="Column 'name'"):
             model.predict(names[:40])
+
+
+class TestWhereWarningsPointTo:
+    """To the caller's code, however many functions of fastnet and scikit-learn are between."""
+
+    def given(self):
+        return pd.DataFrame({"x": np.arange(40.0), "c": np.where(FLAGS, "one", "other"), "text": [str(i) for i in range(40)]})
+
+    @pytest.mark.parametrize("wrap", [lambda model: model, lambda model: make_pipeline("passthrough", model)])
+    def test_estimators(self, wrap):
+        model = wrap(fn.TabularClassifier(preset="fast", n_epochs=1, random_state=0))
+        with pytest.warns(UserWarning, match="Left out as text") as caught:
+            model.fit(self.given(), FLAGS)
+        assert caught[0].filename == __file__
+        with pytest.warns(UserWarning, match="Column 'c' has 20 values") as caught:
+            model.predict(self.given().assign(c=np.where(FLAGS, "another", None)))
+        assert caught[0].filename == __file__
+
+    def test_blocks(self):
+        data = fn.data.from_batches(lambda number: (self.given(), FLAGS), 1)
+        for model in (fn.TabularPreprocessor(), fn.TabularClassifier(preset="fast", n_epochs=1, random_state=0)):
+            with pytest.warns(UserWarning, match="Left out as text") as caught:
+                model.fit(data)
+            assert caught[0].filename == __file__
+
+    @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+    def test_cross_validation(self):
+        with pytest.warns(UserWarning, match="Left out as text") as caught:
+            cross_val_predict(make_pipeline(fn.TabularPreprocessor(), fn.MLPClassifier(max_iter=1)), self.given(), FLAGS, cv=2)
+        assert {warning.filename for warning in caught if "Left out" in str(warning.message)} == {__file__}
 
 
 def test_a_common_category_among_rare_ones_is_not_constant():
