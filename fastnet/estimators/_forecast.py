@@ -16,7 +16,7 @@ from fastnet.initializers import Zeros
 from fastnet.layers import Concat, Dense, Flatten, Layer
 from fastnet.losses import Loss, Quantile
 
-from ._ready import ReadyNetwork, Split
+from ._ready import ReadyNetwork, Split, deviations
 from ._sequence import layers_of
 from ._series import Form, series_of
 from ._sklearn import unchanged_on_error
@@ -154,7 +154,7 @@ class Forecaster(ReadyNetwork):
             self.levels_ = () if self.quantiles is None else tuple(sorted({0.5, *Quantile(tuple(self.quantiles)).levels}))
             self.input_shape_ = (self.window_, series[0].shape[1])
             tails = self._tails(lengths)
-            self.scale_ = np.stack([_deviation(values[: len(values) - tail]) for values, tail in zip(series, tails, strict=True)])
+            self.scale_ = np.stack([deviations(values[: len(values) - tail]) for values, tail in zip(series, tails, strict=True)])
             examples = [self._examples(values / scale) for values, scale in zip(series, self.scale_, strict=True)]
             rows, targets = (np.concatenate(parts) for parts in zip(*examples, strict=True))
             self._past = [values[-max(self.window_, self.season or 0) :] for values in series]
@@ -212,7 +212,7 @@ class Forecaster(ReadyNetwork):
             self._check_channels(series)
             _check_lengths([len(values) for values in series], self.window_, "predict")
             one = len(self.scale_) == 1
-            scales = np.stack([self.scale_[0] if one else _deviation(values) for values in series])
+            scales = np.stack([self.scale_[0] if one else deviations(values) for values in series])
         scaled = np.stack([values[-self.window_ :] / scale for values, scale in zip(series, scales, strict=True)])
         return list(zip(forms, self._next(scaled) * scales[:, None, :, None], strict=True)), several
 
@@ -338,12 +338,6 @@ def _windows(values: np.ndarray, length: int) -> np.ndarray:
 
 def _rows(windows: np.ndarray) -> np.ndarray:
     return windows.reshape(len(windows), -1).astype(np.float32)
-
-
-def _deviation(values: np.ndarray) -> np.ndarray:
-    """Standard deviation of each channel; 1 where it does not change."""
-    deviation = values.std(axis=0)
-    return np.where(deviation > 0, deviation, 1.0)
 
 
 def _check_lengths(lengths: list[int], least: int, what: str) -> None:

@@ -35,6 +35,26 @@ Rows: TypeAlias = np.ndarray | Ragged
 Split: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 
+def deviations(values: np.ndarray) -> np.ndarray:
+    """Standard deviation of each column of X; 1 where it does not change, but for what scikit-learn takes for rounding errors.
+
+    Raises
+    ------
+    ValueError
+        Numbers whose variance is too large a number.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, variance = (np.asarray(of(values, axis=0, dtype=np.float64)) for of in (np.mean, np.var))
+        rounding = len(values) * np.finfo(np.float64).eps
+        constant = variance <= rounding * variance + (rounding * mean) ** 2
+    if not np.isfinite(variance).all():
+        raise ValueError(
+            f"X cannot be standardised, as it has values from {values.min():g} to {values.max():g}: their variance overflows. "
+            "Divide X by a constant first."
+        )
+    return np.where(constant, 1.0, np.sqrt(variance))
+
+
 class ReadyNetwork(BaseEstimator, ABC):
     """Base of estimators that choose a network, and decide when training ends.
 

@@ -210,6 +210,23 @@ def test_what_cannot_be_continued(X, message, quick):
         clone(quick).fit(X)
 
 
+def test_a_channel_that_does_not_change_leaves_the_others_alone(quick, waves):
+    """The deviation of equal numbers is a rounding error."""
+    series = np.column_stack([waves[:300], np.full(300, 0.1)])
+    assert series[:, 1].std() > 0
+    forecaster = clone(quick).fit(series)
+    assert forecaster.scale_[0, 1] == 1
+    series[-1, 1] += 1
+    assert np.abs(forecaster.predict(series)[:, 0] - 100).max() < 30
+
+
+def test_numbers_too_large_to_standardise(quick, waves):
+    with pytest.raises(ValueError, match=r"values from 0 to 8.9e\+301: their variance overflows. Divide X by a constant first"):
+        clone(quick).fit(np.arange(99.0) * 1e300)
+    with pytest.raises(ValueError, match="variance overflows"):
+        clone(quick).fit([waves, 2 * waves]).predict(waves * 1e300)
+
+
 def test_wrong_use(quick, waves):
     with pytest.raises(NotFittedError):
         Forecaster().predict()
