@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import assert_all_finite, check_array, check_consistent_length, check_random_state
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -33,6 +33,9 @@ Rows: TypeAlias = np.ndarray | Ragged
 
 #: Numbers of the rows to train on, and of those that decide when training ends.
 Split: TypeAlias = tuple[np.ndarray, np.ndarray]
+
+#: Numbers are standardised in float64, this many positions at a time.
+POSITIONS_AT_ONCE = 65536
 
 
 def deviations(values: np.ndarray) -> np.ndarray:
@@ -266,14 +269,13 @@ class StandardisedEstimator(ReadyEstimator):
         if isinstance(rows, Ragged):
             self.n_features_in_ = int(np.prod(self.input_shape_))
         positions = self._positions(rows)
+        self.scale_ = deviations(positions)
         self.mean_ = positions.mean(axis=0, dtype=np.float64)
-        deviation = positions.std(axis=0, dtype=np.float64)
-        self.scale_ = np.where(deviation > 0, deviation, 1.0)
         return self._standardised(rows), y
 
     def _checked(self, rows: Any, y: Any) -> tuple[Rows, np.ndarray]:
         if not isinstance(rows, Ragged):
-            return validate_data(self, rows, y, dtype=np.float32, order="C", ensure_min_samples=2, **self._y_options)
+            return validate_data(self, rows, y, order="C", ensure_min_samples=2, **self._y_options)
         assert_all_finite(rows.flat, input_name="X")
         return rows, self._checked_targets(rows, y)
 
@@ -282,7 +284,12 @@ class StandardisedEstimator(ReadyEstimator):
         return (rows.flat if isinstance(rows, Ragged) else rows).reshape(-1, self.input_shape_[-1])
 
     def _standardised(self, rows: Rows) -> Rows:
-        scaled = (self._positions(rows) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
+        positions = self._positions(rows)
+        scaled = np.empty(positions.shape, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for part in gen_batches(len(positions), POSITIONS_AT_ONCE):
+                scaled[part] = (positions[part] - self.mean_) / self.scale_
+            assert_all_finite(scaled, input_name="X")
         return Ragged(scaled, rows.starts) if isinstance(rows, Ragged) else scaled.reshape(rows.shape)
 
     def _known_rows(self, X: Any) -> Rows:
@@ -297,12 +304,12 @@ class StandardisedEstimator(ReadyEstimator):
         if isinstance(rows, Ragged):
             assert_all_finite(rows.flat, input_name="X")
         else:
-            rows = validate_data(self, rows, dtype=np.float32, order="C", reset=False)
+            rows = validate_data(self, rows, order="C", reset=False)
         return self._standardised(rows)
 
     def _as_ragged(self, rows: Any, shape: tuple[int, ...] | None) -> tuple[Ragged, tuple[int, ...]]:
         """Rows of one length, for a network that was fitted with rows of unequal length."""
-        rows = check_array(rows, dtype=np.float32)
+        rows = check_array(rows)
         shape = (rows.shape[1] // self.input_shape_[-1], self.input_shape_[-1]) if shape is None else shape
         return Ragged.from_padded(rows.reshape(-1, *shape), np.full(len(rows), shape[0])), shape
 

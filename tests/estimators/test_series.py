@@ -98,6 +98,24 @@ def test_values_in_their_own_units(waves):
     assert two.predict(X).shape == (80, 2)
 
 
+@pytest.mark.parametrize("unequal", [False, True])
+def test_a_large_offset_hides_nothing(waves, cut, unequal):
+    X, y = cut if unequal else waves
+    far = [0.01 * row + 1e6 for row in X]
+    plain, moved = (SequenceClassifier(max_iter=3, random_state=0).fit(form, y) for form in (list(X), far))
+    np.testing.assert_allclose(moved.predict_proba(far), plain.predict_proba(list(X)), atol=1e-3)
+    numbers = SequenceClassifier(max_iter=1, random_state=0).fit(np.full(waves[0].shape, 0.1), waves[1])
+    assert numbers.scale_.tolist() == [1, 1]
+
+
+def test_numbers_too_large_for_the_network(waves):
+    X, y = waves
+    with pytest.raises(ValueError, match="variance overflows"):
+        SequenceClassifier().fit(1e300 * X, y)
+    with pytest.raises(ValueError, match="X contains infinity or a value too large"):
+        SequenceClassifier(max_iter=1).fit(X, y).predict(1e300 * X)
+
+
 def test_long_series_have_no_more_features():
     X, y = np.random.default_rng(0).random((4, 1000)), [0, 1, 0, 1]
     wide, narrow = (SequenceClassifier(max_iter=1, random_state=0).fit(X[:, :n], y).network_ for n in (1000, 100))
