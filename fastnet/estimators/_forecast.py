@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnet._hints import takes_other_words
 from fastnet.initializers import Zeros
@@ -68,6 +68,8 @@ class Forecaster(ReadyNetwork):
         Number of values in a window, and of channels.
     scale_ : ndarray of shape (n_series, channels)
         Standard deviations of the series.
+    feature_names_in_ : ndarray of shape (channels,)
+        Column names of data frames.
     history_ : fastnet.History
     n_iter_ : int
         Epochs.
@@ -80,7 +82,7 @@ class Forecaster(ReadyNetwork):
     -----
     A series is an array of shape (length,) or (length, channels), a list of numbers, or a pandas Series or DataFrame; several
     series, of any lengths, are a list of these. Missing values are refused. Predictions for pandas objects are pandas objects
-    too, with an index that continues that of the series.
+    too, with an index that continues that of the series. Data frames must have the columns of those of `fit`, in their order.
 
     Differences from the last value are what NLinear predicts (Zeng et al. 2023, *Are transformers effective for time series
     forecasting?*), and the linear part beside the layers is that of LSTNet (Lai et al. 2018). With only one or two
@@ -147,7 +149,7 @@ class Forecaster(ReadyNetwork):
         self : Forecaster
         """
         with unchanged_on_error(self):
-            series, self._forms, self._several = series_of(X, self.horizon)
+            series, self._forms, self._several = self._read(X, self.horizon, reset=True)
             lengths = [len(values) for values in series]
             self.horizon_, self.window_ = self.horizon, self._chosen_window(min(lengths))
             _check_lengths(lengths, max(self.window_ + self.horizon_, self.season or 0), f"fit with window {self.window_}")
@@ -160,6 +162,13 @@ class Forecaster(ReadyNetwork):
             self._past = [values[-max(self.window_, self.season or 0) :] for values in series]
             self._train(rows, targets, self._set_aside(lengths, tails), self._seed())
         return self
+
+    def _read(self, X: Any, horizon: int, *, reset: bool = False) -> tuple[list[np.ndarray], list[Form], bool]:
+        """What `series_of` finds, with the names of columns learnt or checked."""
+        found = series_of(X, horizon)
+        for number, series in enumerate(X if found[2] else [X]):
+            validate_data(self, series, reset=reset and number == 0, skip_check_array=True, ensure_2d=False)
+        return found
 
     def _chosen_window(self, shortest: int) -> int:
         if self.window is not None:
@@ -208,7 +217,7 @@ class Forecaster(ReadyNetwork):
         if X is None:
             series, forms, several, scales = self._past, self._forms, self._several, self.scale_
         else:
-            series, forms, several = series_of(X, self.horizon_)
+            series, forms, several = self._read(X, self.horizon_)
             self._check_channels(series)
             _check_lengths([len(values) for values in series], self.window_, "predict")
             one = len(self.scale_) == 1
@@ -283,7 +292,7 @@ class Forecaster(ReadyNetwork):
             the mean error, in standard deviations of the series (`scale_`).
         """
         check_is_fitted(self)
-        series, _, _ = series_of(X, self.horizon_)
+        series, _, _ = self._read(X, self.horizon_)
         self._check_channels(series)
         if len(series) != len(self._past):
             raise ValueError(f"X must continue the {len(self._past)} series of fit, got {len(series)}.")

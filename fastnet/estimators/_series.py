@@ -83,6 +83,9 @@ def series_of(X: Any, horizon: int) -> tuple[list[np.ndarray], list[Form], bool]
 
 
 def _read(X: Any, name: str, horizon: int) -> tuple[np.ndarray, Form]:
+    if not getattr(getattr(X, "columns", None), "is_unique", True):
+        twice = X.columns[X.columns.duplicated()][0]
+        raise ValueError(f"{name} has several columns named {twice!r}: rename them, or pass the values alone, X.to_numpy().")
     values = check_array(X, dtype="numeric", ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name=name)
     if values.ndim not in (1, 2):
         raise ValueError(

@@ -168,6 +168,31 @@ def test_pandas(index, quick, waves, path):
     assert of_frame.predict_quantiles().columns.tolist() == [("a", 0.1), ("a", 0.9), ("b", 0.1), ("b", 0.9)]
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_columns_must_be_those_of_fit(several, quick, waves, path):
+    frame = pd.DataFrame({"a": waves, "b": -waves})
+    form = (lambda *frames: list(frames)) if several else lambda first, *others: first
+    forecaster = clone(quick).fit(form(frame, frame))
+    assert forecaster.feature_names_in_.tolist() == ["a", "b"]
+    forecaster.save(path)
+    quantiles = clone(quick).set_params(quantiles=(0.1,)).fit(form(frame, frame))
+    uses = [forecaster.predict, quantiles.predict_quantiles, forecaster.errors, forecaster.score, fn.load(path).predict]
+    for use in uses:
+        use(form(frame, frame))
+        for other in (frame[["b", "a"]], frame.rename(columns={"a": "c"})):
+            with pytest.raises(ValueError, match="feature names should match"):
+                use([frame, other] if several else other)
+    assert not hasattr(forecaster.fit(form(waves, waves)), "feature_names_in_")
+
+
+def test_the_first_of_several_frames_names_the_columns(quick, waves):
+    frame = pd.DataFrame({"a": waves, "b": -waves})
+    with pytest.raises(ValueError, match="feature names should match"):
+        clone(quick).fit([frame, frame[["b", "a"]]])
+    forecaster = clone(quick).fit([frame, frame])
+    assert not hasattr(forecaster.fit(frame["a"]), "feature_names_in_")
+
+
 def test_copies_threads_and_files(fitted, waves, path):
     one, two = (clone(fitted).set_params(n_threads=n, max_iter=1).fit(waves[:400]) for n in (1, 2))
     np.testing.assert_array_equal(one.predict(), two.predict())
@@ -195,6 +220,7 @@ def test_parameters_set_after_fit_change_no_forecast(quick, waves):
         ([1.0, 2.0, np.nan, *range(20)], "NaN or infinite at position 2: fill missing values"),
         ([np.arange(20), np.append(np.arange(20.0), np.inf)], "series 1 of X has a value .* at position 20"),
         (pd.Series([1.0, None] * 10), "at position 1"),
+        (pd.DataFrame(np.zeros((20, 2)), columns=["a", "a"]), "several columns named 'a': rename them"),
         (np.arange(8), "To fit with window 6, a series needs at least 9 values; series 0 has 8"),
         ([np.arange(20), np.arange(3)], "series 1 has 3"),
         (np.zeros((2, 20, 1)), r"got shape \(2, 20, 1\): list\(X\)"),
