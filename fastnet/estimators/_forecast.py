@@ -62,6 +62,9 @@ class Forecaster(ReadyNetwork):
     ----------
     network_ : fastnet.Network
     window_, horizon_ : int
+    season_ : int or None
+    quantiles_ : tuple of float
+        `quantiles` of `fit`, in ascending order; empty without.
     levels_ : tuple of float
         Levels of the quantiles that the network predicts: `quantiles` and the median; empty without `quantiles`.
     input_shape_ : tuple of int
@@ -151,15 +154,16 @@ class Forecaster(ReadyNetwork):
         with unchanged_on_error(self):
             series, self._forms, self._several = self._read(X, self.horizon, reset=True)
             lengths = [len(values) for values in series]
-            self.horizon_, self.window_ = self.horizon, self._chosen_window(min(lengths))
-            _check_lengths(lengths, max(self.window_ + self.horizon_, self.season or 0), f"fit with window {self.window_}")
-            self.levels_ = () if self.quantiles is None else tuple(sorted({0.5, *Quantile(tuple(self.quantiles)).levels}))
+            self.horizon_, self.season_, self.window_ = self.horizon, self.season, self._chosen_window(min(lengths))
+            _check_lengths(lengths, max(self.window_ + self.horizon_, self.season_ or 0), f"fit with window {self.window_}")
+            self.quantiles_ = () if self.quantiles is None else tuple(sorted({*Quantile(tuple(self.quantiles)).levels}))
+            self.levels_ = tuple(sorted({0.5, *self.quantiles_})) if self.quantiles_ else ()
             self.input_shape_ = (self.window_, series[0].shape[1])
             tails = self._tails(lengths)
             self.scale_ = np.stack([deviations(values[: len(values) - tail]) for values, tail in zip(series, tails, strict=True)])
             examples = [self._examples(values / scale) for values, scale in zip(series, self.scale_, strict=True)]
             rows, targets = (np.concatenate(parts) for parts in zip(*examples, strict=True))
-            self._past = [values[-max(self.window_, self.season or 0) :] for values in series]
+            self._past = [values[-max(self.window_, self.season_ or 0) :] for values in series]
             self._train(rows, targets, self._set_aside(lengths, tails), self._seed())
         return self
 
@@ -265,15 +269,14 @@ class Forecaster(ReadyNetwork):
         Raises
         ------
         ValueError
-            `quantiles` is None.
+            `fit` had no `quantiles`.
         """
         check_is_fitted(self)
-        if self.quantiles is None or not self.levels_:
+        if not self.quantiles_:
             raise ValueError("This Forecaster predicts no quantiles: fit it with quantiles=(0.1, 0.9), say.")
         forecasts, several = self._forecasts(X)
-        levels = sorted(set(self.quantiles))
-        asked = [self.levels_.index(level) for level in levels]
-        found = [form.quantiles(values[..., asked], levels) for form, values in forecasts]
+        asked = [self.levels_.index(level) for level in self.quantiles_]
+        found = [form.quantiles(values[..., asked], self.quantiles_) for form, values in forecasts]
         return found if several else found[0]
 
     def errors(self, X: Any) -> dict[str, float]:
@@ -310,10 +313,10 @@ class Forecaster(ReadyNetwork):
         before = _windows(scaled[start - self.window_ : -self.horizon_], self.window_)
         middle = self.levels_.index(0.5) if self.levels_ else 0
         found = {"forecaster": self._next(before)[..., middle], "naive": before[:, -1:]}
-        if self.season is not None:
+        if self.season_ is not None:
             ahead = np.arange(self.horizon_)
             origins = np.arange(start, start + len(before))[:, None]
-            found["seasonal_naive"] = scaled[origins + ahead - self.season * (ahead // self.season + 1)]
+            found["seasonal_naive"] = scaled[origins + ahead - self.season_ * (ahead // self.season_ + 1)]
         return found
 
     def score(self, X: Any, y: None = None) -> float:

@@ -206,12 +206,24 @@ def test_copies_threads_and_files(fitted, waves, path):
     assert repr(clone(fitted)) == "Forecaster(horizon=8, random_state=0, season=20)"
 
 
-def test_parameters_set_after_fit_change_no_forecast(quick, waves):
-    forecaster = clone(quick).fit(waves)
-    before = forecaster.predict()
-    np.testing.assert_array_equal(forecaster.set_params(horizon=9, window=40, quantiles=(0.1,)).predict(), before)
-    with pytest.raises(ValueError, match=r"fit it with quantiles=\(0.1, 0.9\)"):
-        forecaster.predict_quantiles()
+@pytest.mark.parametrize("of_fit", [{}, {"season": 4, "quantiles": (0.3, 0.1)}], ids=["without", "with"])
+def test_parameters_set_after_fit_change_nothing(of_fit, quick, waves, path):
+    def found(forecaster):
+        quantiles = forecaster.predict_quantiles() if of_fit else 0
+        return [forecaster.predict(), forecaster.predict(waves[:90]), forecaster.score(waves[:30]), quantiles]
+
+    forecaster = clone(quick).set_params(**of_fit).fit(waves)
+    before = found(forecaster)
+    for season in (None, 50, 2):
+        for quantiles in (None, (0.2,)):
+            forecaster.set_params(horizon=9, window=40, season=season, quantiles=quantiles, kind="gru")
+            forecaster.save(path)
+            for one in (forecaster, pickle.loads(pickle.dumps(forecaster)), fn.load(path)):
+                for value, expected in zip(found(one), before, strict=True):
+                    np.testing.assert_array_equal(value, expected)
+                if not of_fit:
+                    with pytest.raises(ValueError, match=r"fit it with quantiles=\(0.1, 0.9\)"):
+                        one.predict_quantiles()
 
 
 @pytest.mark.parametrize(
