@@ -212,7 +212,8 @@ class Forecaster(ReadyNetwork):
     def _next(self, windows: np.ndarray) -> np.ndarray:
         """What comes after windows of scaled series: (windows, horizon, channels, levels), levels in their order."""
         last = windows[:, -1:]
-        outputs = np.asarray(self.network_.forward(_rows(windows - last)), np.float64)
+        rows = _rows(windows - last)
+        outputs = self.network_._forward(rows, check_finite=False, n_threads=self.n_threads).astype(np.float64)
         return np.sort(outputs.reshape(len(windows), self.horizon_, windows.shape[2], -1), axis=-1) + last[..., None]
 
     def _forecasts(self, X: Any) -> tuple[list[tuple[Form, np.ndarray]], bool]:
