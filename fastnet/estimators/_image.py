@@ -43,7 +43,7 @@ class ImageClassifier(StandardisedEstimator, ReadyClassifier):
         Height and width, or height, width and channels, of the images in flat rows. By default flat rows are square images of
         one channel, or images of height 1 if their length is not a square.
     channels : {"last", "first"}, default="last"
-        Whether the channels of images in 4-D arrays come last or first.
+        Whether the channels of images come last or first. Where they come first, images of several channels must be 4-D arrays.
     augment : "auto", Augmentation, list of them or None, default="auto"
         Random changes of the standardised images, drawn anew in each epoch. "auto" shifts them by up to a fourteenth of their
         height and width: ``fastnet.augment.Shift(2)`` for 28 x 28 pixels. Photographs gain by ``fastnet.augment.Flip()`` too.

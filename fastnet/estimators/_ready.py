@@ -252,6 +252,7 @@ class StandardisedEstimator(ReadyEstimator):
         Of the training rows.
     """
 
+    channels: str
     n_features_in_: int
 
     @abstractmethod
@@ -262,12 +263,29 @@ class StandardisedEstimator(ReadyEstimator):
     def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
         """Shape of flat rows."""
 
+    def _takes_flat_rows(self) -> bool:
+        """Whether rows of several channels may be flat: with the channels last, that is."""
+        return self.channels == "last"
+
+    def _check_flat(self, n_features: int) -> None:
+        """Refuse, with a ValueError, flat rows whose order is not that of rows of `input_shape_`."""
+        *lengths, channels = self.input_shape_
+        if channels > 1 and not self._takes_flat_rows():
+            row = (*lengths, channels) if self.channels == "last" else (channels, *lengths)
+            shape = ", ".join(map(str, ("n_samples", *row)))
+            raise ValueError(
+                f"{type(self).__name__} takes rows of {channels} channels as an array of shape ({shape}), got flat rows of "
+                f"{n_features} numbers: reshape X."
+            )
+
     def _learn_rows(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
         rows, shape = self._rows(X)
         rows, y = self._checked(rows, y)
         self.input_shape_ = self._shape_of_rows(self.n_features_in_) if shape is None else shape
         if isinstance(rows, Ragged):
             self.n_features_in_ = int(np.prod(self.input_shape_))
+        if shape is None:
+            self._check_flat(self.n_features_in_)
         positions = self._positions(rows)
         self.scale_ = deviations(positions)
         self.mean_ = positions.mean(axis=0, dtype=np.float64)
@@ -305,12 +323,16 @@ class StandardisedEstimator(ReadyEstimator):
             assert_all_finite(rows.flat, input_name="X")
         else:
             rows = validate_data(self, rows, order="C", reset=False)
+            if shape is None:
+                self._check_flat(self.n_features_in_)
         return self._standardised(rows)
 
     def _as_ragged(self, rows: Any, shape: tuple[int, ...] | None) -> tuple[Ragged, tuple[int, ...]]:
         """Rows of one length, for a network that was fitted with rows of unequal length."""
         rows = check_array(rows)
-        shape = (rows.shape[1] // self.input_shape_[-1], self.input_shape_[-1]) if shape is None else shape
+        if shape is None:
+            self._check_flat(rows.shape[1])
+            shape = rows.shape[1], 1
         return Ragged.from_padded(rows.reshape(-1, *shape), np.full(len(rows), shape[0])), shape
 
     def __sklearn_tags__(self) -> Any:

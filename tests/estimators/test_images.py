@@ -92,6 +92,19 @@ def test_images_are_pooled_until_they_are_small(side, pools):
     assert sum(isinstance(layer, MaxPool) for layer in clf.network_.layers) == pools
 
 
+def test_flat_images_have_their_channels_last(colours):
+    X, y = colours
+    flat, first = X.reshape(200, -1), X.transpose(0, 3, 1, 2)
+    clf = ImageClassifier(max_iter=1, channels="first").fit(first, y)
+    expected = r"2 channels as an array of shape \(n_samples, 2, 9, 12\), got flat rows of 216 numbers: reshape X"
+    with pytest.raises(ValueError, match=expected):
+        clf.predict(first.reshape(200, -1))
+    with pytest.raises(ValueError, match=expected):
+        ImageClassifier(channels="first", image_shape=(9, 12, 2)).fit(flat, y)
+    grey = ImageClassifier(max_iter=1, channels="first", image_shape=(9, 24)).fit(flat, y)
+    assert np.array_equal(grey.predict_proba(flat), grey.predict_proba(flat.reshape(200, 1, 9, 24)))
+
+
 def test_wrong_images(colours):
     X, y = colours
     with pytest.raises(ValueError, match="must name the 216 numbers"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fastnet import Ragged, SequenceClassifier, SequenceRegressor
@@ -127,6 +128,20 @@ def test_threads_and_pickles(cut):
     fits = [SequenceClassifier(max_iter=2, random_state=0, n_threads=n).fit(X, y) for n in (1, 2)]
     assert np.array_equal(fits[0].network_.params, fits[1].network_.params)
     assert np.array_equal(pickle.loads(pickle.dumps(fits[0])).predict_proba(X), fits[0].predict_proba(X))
+
+
+@pytest.mark.parametrize("channels", ["last", "first"])
+@pytest.mark.parametrize("unequal", [False, True])
+def test_flat_rows_are_series_of_one_channel(channels, unequal, waves, cut):
+    X, y = cut if unequal else waves
+    X = X if channels == "last" else [np.transpose(row) for row in X]
+    clf = SequenceClassifier(max_iter=1, channels=channels).fit(X, y)
+    length, _ = clf.input_shape_
+    expected = rf"\(n_samples, {length}, 2\)" if channels == "last" else rf"\(n_samples, 2, {length}\)"
+    flat = waves[0][:, :length].reshape(80, -1)
+    for rows in (flat, flat.tolist(), pd.DataFrame(flat)):
+        with pytest.raises(ValueError, match=f"2 channels as an array of shape {expected}, got flat rows of {2 * length}"):
+            clf.predict(rows)
 
 
 def test_wrong_series(waves, cut):
