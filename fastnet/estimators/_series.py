@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
+from fastnet._checks import refuse_dates
+
 
 @dataclass(frozen=True)
 class Form:
@@ -71,6 +73,8 @@ def series_of(X: Any, horizon: int) -> tuple[list[np.ndarray], list[Form], bool]
     ------
     ValueError
         X is not a series or a list of them, values are missing, or an index cannot be continued.
+    TypeError
+        Dates among the values.
     """
     several = isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object)
     several = several and any(np.ndim(entry) > 0 for entry in X)
@@ -86,6 +90,7 @@ def _read(X: Any, name: str, horizon: int) -> tuple[np.ndarray, Form]:
     if not getattr(getattr(X, "columns", None), "is_unique", True):
         twice = X.columns[X.columns.duplicated()][0]
         raise ValueError(f"{name} has several columns named {twice!r}: rename them, or pass the values alone, X.to_numpy().")
+    refuse_dates(X, name)
     values = check_array(X, dtype="numeric", ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name=name)
     if values.ndim not in (1, 2):
         raise ValueError(

@@ -265,6 +265,12 @@ def test_numbers_too_large_to_standardise(quick, waves):
         clone(quick).fit([waves, 2 * waves]).predict(waves * 1e300)
 
 
+@pytest.mark.parametrize("form", [np.asarray, pd.Series, lambda dates: [dates, dates], lambda dates: dates - dates[0]])
+def test_dates_are_no_values(form, quick):
+    with pytest.raises(TypeError, match="X must hold numbers, got (datetime|timedelta)64"):
+        clone(quick).fit(form(np.arange(20).astype("M8[D]")))
+
+
 def test_wrong_use(quick, waves):
     with pytest.raises(NotFittedError):
         Forecaster().predict()

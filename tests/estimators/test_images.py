@@ -116,6 +116,21 @@ def test_wrong_images(colours):
         clf.predict(X.transpose(0, 2, 1, 3))
 
 
+@pytest.mark.parametrize("shape", [(4, 4, 1, 9), (16,), (4.9, 4.9), (4, -4), (2, 2, 4.0), [4, "4"], 16 * [1]])
+def test_wrong_image_shapes(shape, rng):
+    with pytest.raises(ValueError, match=r"image_shape must be two or three positive integers .*, got [\[(]"):
+        ImageClassifier(image_shape=shape).fit(rng.random((20, 16)), np.arange(20) % 2)
+    ImageClassifier(image_shape=np.array([4, 4]), max_iter=1).fit(rng.random((20, 16)), np.arange(20) % 2)
+
+
+def test_dates_are_no_pixels(rng):
+    y = np.arange(20) % 2
+    clf = ImageClassifier(max_iter=1).fit(rng.random((20, 16)), y)
+    for use in (clf.predict, lambda X: clf.fit(X, y)):
+        with pytest.raises(TypeError, match=r"X must hold numbers, got datetime64\[D\]"):
+            use(np.zeros((20, 4, 4), "M8[D]"))
+
+
 def test_augment(rng):
     """A parameter like others, which reaches the training; images are shifted by default."""
     X, y = rng.random((60, 6, 6)), np.arange(60) % 2

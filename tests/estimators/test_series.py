@@ -144,6 +144,20 @@ def test_flat_rows_are_series_of_one_channel(channels, unequal, waves, cut):
             clf.predict(rows)
 
 
+def test_dates_are_no_numbers():
+    dates = np.zeros((40, 30), "M8[ns]")
+    numbers, y = dates.astype(float), np.arange(40) % 2
+    forms = [dates, dates[..., None], list(dates[..., None]), pd.DataFrame(dates), dates - dates, list(map(list, dates))]
+    unequal = [row[: 20 + n % 5] for n, row in enumerate(dates)]
+    clf = SequenceClassifier(max_iter=1).fit(numbers, y)
+    for X in [*forms, unequal]:
+        for use in (clf.predict, lambda X: SequenceClassifier().fit(X, y)):
+            with pytest.raises(TypeError, match="numbers"):
+                use(X)
+    with pytest.raises(TypeError, match="y must hold numbers"):
+        SequenceRegressor().fit(numbers, dates[:, 0])
+
+
 def test_wrong_series(waves, cut):
     X, y = waves
     clf = SequenceClassifier(max_iter=1).fit(X, y)

@@ -16,7 +16,7 @@ PREDICTIONS = {
     "series": (fn.SequenceRegressor(max_iter=1), (ROWS, VALUES), lambda reg: reg.predict(ROWS)),
     "texts": (fn.TextClassifier(max_iter=1), (TEXTS, CLASSES), lambda clf: clf.predict(TEXTS)),
     "forecasts": (fn.Forecaster(6, 2, max_iter=1), (VALUES,), lambda forecaster: forecaster.errors(VALUES)),
-    "layers": (fn.MLPClassifier((5,), max_iter=300), (ROWS, CLASSES), lambda clf: clf.hidden_activations(ROWS)),
+    "layers": (fn.MLPClassifier((5,), solver="lbfgs"), (ROWS, CLASSES), lambda clf: clf.hidden_activations(ROWS)),
 }
 
 
