@@ -323,6 +323,9 @@ class Forecaster(ReadyNetwork):
     def score(self, X: Any, y: None = None) -> float:
         """How much smaller the mean absolute error is than that of the better naive forecast: 1 is perfect, below 0 is worse.
 
+        If a naive forecast has no error at all, the score is 1 for a forecaster that has none either, otherwise 0, as in
+        scikit-learn's `r2_score`.
+
         Parameters
         ----------
         X : series, or list of as many series as `fit` had
@@ -336,7 +339,8 @@ class Forecaster(ReadyNetwork):
         """
         errors = self.errors(X)
         own = errors.pop("forecaster")
-        return 1.0 - own / max(min(errors.values()), np.finfo(np.float64).tiny)
+        naive = min(errors.values())
+        return 1.0 - own / naive if naive else float(not own)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

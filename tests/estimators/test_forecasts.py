@@ -58,6 +58,15 @@ def test_errors_are_those_of_forecasts_from_each_point(fitted, waves):
     assert longer.errors(np.arange(60.0, 70))["seasonal_naive"] * longer.scale_[0, 0] == pytest.approx((2 + 2 + 4 + 4 + 6) / 5)
 
 
+def test_score_where_a_naive_forecast_is_perfect(quick, waves):
+    constant = clone(quick).fit(np.full(100, 3.0))
+    assert constant.errors(np.full(10, 3.0)) == {"forecaster": 0.0, "naive": 0.0}
+    assert constant.score(np.full(10, 3.0)) == 1.0
+    forecaster = clone(quick).fit(waves)
+    assert forecaster.errors(np.full(10, waves[-1]))["naive"] == 0.0
+    assert forecaster.score(np.full(10, waves[-1])) == 0.0
+
+
 def test_a_trend_goes_on():
     line = 5.0 * np.arange(200)
     forecaster = Forecaster(horizon=4, max_iter=60, random_state=0).fit(line[:150])
@@ -142,9 +151,14 @@ INDICES = {
     "days": pd.date_range("2024-02-20", periods=60, freq="D"),
     "months": pd.date_range("2019-01-31", periods=60, freq="ME", tz="Europe/Berlin", name="month"),
     "working days": pd.DatetimeIndex([d for d in pd.date_range("2024-01-01", periods=90) if d.day_of_week < 5][:60]),
+    "every other month": pd.period_range("2001-01", periods=120, freq="M")[::2],
+    "two days": pd.period_range("2001-01", periods=60, freq="2D"),
     "quarters": pd.period_range("2001Q1", periods=60, freq="Q"),
     "numbers": pd.Index(np.arange(60) * 5 + 1900),
     "rows": pd.RangeIndex(60),
+    "spans": pd.timedelta_range("1h", periods=60, freq="15min", name="after"),
+    "thousandths": pd.Index(7 + np.arange(60) * 0.001),
+    "sums": pd.Index(np.cumsum(np.full(60, 0.1))),
 }
 
 
@@ -154,9 +168,9 @@ def test_pandas(index, quick, waves, path):
     forecaster = clone(quick).set_params(quantiles=(0.1, 0.9)).fit(series)
     found = forecaster.predict()
     expected = pd.Series(clone(forecaster).fit(waves[:50]).predict(), index[now], name="y")
-    pd.testing.assert_series_equal(found, expected, check_freq=False)
+    pd.testing.assert_series_equal(found, expected, check_freq=False, rtol=1e-14)
     earlier = forecaster.predict(series[:40])
-    assert earlier.index.equals(index[40:43])
+    pd.testing.assert_series_equal(earlier, pd.Series(earlier.array, index[40:43], name="y"), check_freq=False, rtol=1e-14)
     forecaster.save(path)
     pd.testing.assert_series_equal(fn.load(path).predict(), found)
     pd.testing.assert_frame_equal(fn.load(path).predict_quantiles(), forecaster.predict_quantiles())
@@ -164,7 +178,7 @@ def test_pandas(index, quick, waves, path):
     frame = pd.DataFrame({"a": waves[:50], "b": 1.0}, index[:50])
     of_frame = clone(forecaster).fit(frame)
     assert of_frame.predict().columns.tolist() == ["a", "b"]
-    assert of_frame.predict().index.equals(index[now])
+    pd.testing.assert_series_equal(of_frame.predict()["a"].set_axis(found.index), of_frame.predict()["a"], check_freq=False)
     assert of_frame.predict_quantiles().columns.tolist() == [("a", 0.1), ("a", 0.9), ("b", 0.1), ("b", 0.9)]
 
 
@@ -240,6 +254,12 @@ def test_parameters_set_after_fit_change_nothing(of_fit, quick, waves, path):
         (["a"] * 20, "not compatible with arrays of bytes/strings"),
         ([], "minimum of 1 is required"),
         (pd.Series(np.arange(20.0), pd.date_range("2024", periods=21).delete(7)), "resample it and fill what is missing"),
+        (pd.Series(np.arange(20.0), pd.date_range("2024", periods=20)[::-1]), "does not go up by a regular step"),
+        (pd.Series(np.arange(20.0), pd.period_range("2024", periods=20, freq="D")[::-1]), "does not go up by a regular step"),
+        (pd.Series(np.arange(20.0), pd.period_range("2024", periods=21, freq="D").delete(7)), "not go up by a regular step"),
+        (pd.Series(np.arange(20.0), pd.timedelta_range("1h", periods=21, freq="h").delete(7)), "not go up by a regular step"),
+        (pd.Series(np.arange(20.0), np.arange(20) * 0.1 + 1e-9 * (np.arange(20) == 7)), "not go up by a regular step"),
+        (pd.Series(np.arange(20.0), np.zeros(20)), "does not go up by a regular step"),
         (pd.Series(np.arange(20.0), list("abcdefghijklmnopqrst")), "does not go up by a regular step"),
     ],
 )
