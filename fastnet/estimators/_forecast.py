@@ -354,7 +354,21 @@ def _windows(values: np.ndarray, length: int) -> np.ndarray:
 
 
 def _rows(windows: np.ndarray) -> np.ndarray:
-    return windows.reshape(len(windows), -1).astype(np.float32)
+    """Differences from the last values of windows, as the network reads them.
+
+    Raises
+    ------
+    ValueError
+        Differences that float32 does not hold.
+    """
+    with np.errstate(over="ignore"):
+        rows = windows.reshape(len(windows), -1).astype(np.float32)
+    if not np.isfinite(rows).all():
+        raise ValueError(
+            "X changes by more than 3e38 standard deviations of its series (`scale_`), more than the network can compute with: "
+            "look for wrong values in X, or fit again with series like these."
+        )
+    return rows
 
 
 def _check_lengths(lengths: list[int], least: int, what: str) -> None:

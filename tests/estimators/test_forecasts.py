@@ -283,6 +283,12 @@ def test_numbers_too_large_to_standardise(quick, waves):
         clone(quick).fit(np.arange(99.0) * 1e300)
     with pytest.raises(ValueError, match="variance overflows"):
         clone(quick).fit([waves, 2 * waves]).predict(waves * 1e300)
+    forecaster = clone(quick).fit(waves)
+    for use in (forecaster.predict, forecaster.score):
+        with pytest.raises(ValueError, match="X changes by more than 3e38 standard deviations of its series"):
+            use(waves * 1e300)
+    with pytest.raises(ValueError, match="X changes by more than 3e38"):
+        forecaster.fit([*np.ones(99), 1e300])
 
 
 @pytest.mark.parametrize("form", [np.asarray, pd.Series, lambda dates: [dates, dates], lambda dates: dates - dates[0]])
