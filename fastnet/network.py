@@ -393,17 +393,20 @@ class Network:
         list of L + 1 arrays of shape (m, n[l]), or (m, n_members, n[l]) where members have their own
             A[0] is X itself where it is of the network's dtype and C-contiguous already.
         """
+        return self._activations(X)
+
+    def _activations(self, X: MatrixLike, n_threads: int | None = None) -> list[np.ndarray]:
         X, single = _data.batch(self._flat(X), self.n_inputs)
         A0 = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
-        outs = [A0, *self._all_outputs(A0)]
+        outs = [A0, *self._all_outputs(A0, n_threads)]
         layers = [X if isinstance(A0, tuple) else A0, *(self._by_members(outs, end) for end in self._ends)]
         return [A[0] for A in layers] if single else layers
 
-    def _all_outputs(self, X: _data.Features) -> list[np.ndarray]:
+    def _all_outputs(self, X: _data.Features, n_threads: int | None = None) -> list[np.ndarray]:
         """What all operations make of data in the core's form."""
         m = _data.n_rows(X)
         outs = [np.empty((m, n), self.dtype) for n in self._plan.sizes[1:]]
-        self._compute(core.activations, X, outs, self._threads(m))
+        self._compute(core.activations, X, outs, self._threads(m, n_threads))
         return outs
 
     def _by_members(self, outs: Sequence[Any], operation: int) -> np.ndarray:

@@ -362,7 +362,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         X = checked_data(self, X, reset=False)
-        hidden = network_for(self, X.dtype).activations(X)[1:-1]
+        hidden = network_for(self, X.dtype)._activations(X, self.n_threads)[1:-1]
         if layer is None:
             return hidden
         if not (isinstance(layer, Integral) and -len(hidden) <= layer < len(hidden)):

@@ -9,14 +9,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnet._hints import takes_other_words
 from fastnet.initializers import Zeros
 from fastnet.layers import Concat, Dense, Flatten, Layer
 from fastnet.losses import Loss, Quantile
 
-from ._ready import ReadyNetwork, Split
+from ._ready import ReadyNetwork, Split, deviations
 from ._sequence import layers_of
 from ._series import Form, series_of
 from ._sklearn import unchanged_on_error
@@ -62,12 +62,17 @@ class Forecaster(ReadyNetwork):
     ----------
     network_ : fastnet.Network
     window_, horizon_ : int
+    season_ : int or None
+    quantiles_ : tuple of float
+        `quantiles` of `fit`, in ascending order; empty without.
     levels_ : tuple of float
         Levels of the quantiles that the network predicts: `quantiles` and the median; empty without `quantiles`.
     input_shape_ : tuple of int
         Number of values in a window, and of channels.
     scale_ : ndarray of shape (n_series, channels)
         Standard deviations of the series.
+    feature_names_in_ : ndarray of shape (channels,)
+        Column names of data frames.
     history_ : fastnet.History
     n_iter_ : int
         Epochs.
@@ -80,7 +85,7 @@ class Forecaster(ReadyNetwork):
     -----
     A series is an array of shape (length,) or (length, channels), a list of numbers, or a pandas Series or DataFrame; several
     series, of any lengths, are a list of these. Missing values are refused. Predictions for pandas objects are pandas objects
-    too, with an index that continues that of the series.
+    too, with an index that continues that of the series. Data frames must have the columns of those of `fit`, in their order.
 
     Differences from the last value are what NLinear predicts (Zeng et al. 2023, *Are transformers effective for time series
     forecasting?*), and the linear part beside the layers is that of LSTNet (Lai et al. 2018). With only one or two
@@ -147,19 +152,27 @@ class Forecaster(ReadyNetwork):
         self : Forecaster
         """
         with unchanged_on_error(self):
-            series, self._forms, self._several = series_of(X, self.horizon)
+            series, self._forms, self._several = self._read(X, self.horizon, reset=True)
             lengths = [len(values) for values in series]
-            self.horizon_, self.window_ = self.horizon, self._chosen_window(min(lengths))
-            _check_lengths(lengths, max(self.window_ + self.horizon_, self.season or 0), f"fit with window {self.window_}")
-            self.levels_ = () if self.quantiles is None else tuple(sorted({0.5, *Quantile(tuple(self.quantiles)).levels}))
+            self.horizon_, self.season_, self.window_ = self.horizon, self.season, self._chosen_window(min(lengths))
+            _check_lengths(lengths, max(self.window_ + self.horizon_, self.season_ or 0), f"fit with window {self.window_}")
+            self.quantiles_ = () if self.quantiles is None else tuple(sorted({*Quantile(tuple(self.quantiles)).levels}))
+            self.levels_ = tuple(sorted({0.5, *self.quantiles_})) if self.quantiles_ else ()
             self.input_shape_ = (self.window_, series[0].shape[1])
             tails = self._tails(lengths)
-            self.scale_ = np.stack([_deviation(values[: len(values) - tail]) for values, tail in zip(series, tails, strict=True)])
+            self.scale_ = np.stack([deviations(values[: len(values) - tail]) for values, tail in zip(series, tails, strict=True)])
             examples = [self._examples(values / scale) for values, scale in zip(series, self.scale_, strict=True)]
             rows, targets = (np.concatenate(parts) for parts in zip(*examples, strict=True))
-            self._past = [values[-max(self.window_, self.season or 0) :] for values in series]
+            self._past = [values[-max(self.window_, self.season_ or 0) :] for values in series]
             self._train(rows, targets, self._set_aside(lengths, tails), self._seed())
         return self
+
+    def _read(self, X: Any, horizon: int, *, reset: bool = False) -> tuple[list[np.ndarray], list[Form], bool]:
+        """What `series_of` finds, with the names of columns learnt or checked."""
+        found = series_of(X, horizon)
+        for number, series in enumerate(X if found[2] else [X]):
+            validate_data(self, series, reset=reset and number == 0, skip_check_array=True, ensure_2d=False)
+        return found
 
     def _chosen_window(self, shortest: int) -> int:
         if self.window is not None:
@@ -199,7 +212,8 @@ class Forecaster(ReadyNetwork):
     def _next(self, windows: np.ndarray) -> np.ndarray:
         """What comes after windows of scaled series: (windows, horizon, channels, levels), levels in their order."""
         last = windows[:, -1:]
-        outputs = np.asarray(self.network_.forward(_rows(windows - last)), np.float64)
+        rows = _rows(windows - last)
+        outputs = self.network_._forward(rows, check_finite=False, n_threads=self.n_threads).astype(np.float64)
         return np.sort(outputs.reshape(len(windows), self.horizon_, windows.shape[2], -1), axis=-1) + last[..., None]
 
     def _forecasts(self, X: Any) -> tuple[list[tuple[Form, np.ndarray]], bool]:
@@ -208,11 +222,11 @@ class Forecaster(ReadyNetwork):
         if X is None:
             series, forms, several, scales = self._past, self._forms, self._several, self.scale_
         else:
-            series, forms, several = series_of(X, self.horizon_)
+            series, forms, several = self._read(X, self.horizon_)
             self._check_channels(series)
             _check_lengths([len(values) for values in series], self.window_, "predict")
             one = len(self.scale_) == 1
-            scales = np.stack([self.scale_[0] if one else _deviation(values) for values in series])
+            scales = np.stack([self.scale_[0] if one else deviations(values) for values in series])
         scaled = np.stack([values[-self.window_ :] / scale for values, scale in zip(series, scales, strict=True)])
         return list(zip(forms, self._next(scaled) * scales[:, None, :, None], strict=True)), several
 
@@ -256,15 +270,14 @@ class Forecaster(ReadyNetwork):
         Raises
         ------
         ValueError
-            `quantiles` is None.
+            `fit` had no `quantiles`.
         """
         check_is_fitted(self)
-        if self.quantiles is None or not self.levels_:
+        if not self.quantiles_:
             raise ValueError("This Forecaster predicts no quantiles: fit it with quantiles=(0.1, 0.9), say.")
         forecasts, several = self._forecasts(X)
-        levels = sorted(set(self.quantiles))
-        asked = [self.levels_.index(level) for level in levels]
-        found = [form.quantiles(values[..., asked], levels) for form, values in forecasts]
+        asked = [self.levels_.index(level) for level in self.quantiles_]
+        found = [form.quantiles(values[..., asked], self.quantiles_) for form, values in forecasts]
         return found if several else found[0]
 
     def errors(self, X: Any) -> dict[str, float]:
@@ -283,7 +296,7 @@ class Forecaster(ReadyNetwork):
             the mean error, in standard deviations of the series (`scale_`).
         """
         check_is_fitted(self)
-        series, _, _ = series_of(X, self.horizon_)
+        series, _, _ = self._read(X, self.horizon_)
         self._check_channels(series)
         if len(series) != len(self._past):
             raise ValueError(f"X must continue the {len(self._past)} series of fit, got {len(series)}.")
@@ -301,14 +314,17 @@ class Forecaster(ReadyNetwork):
         before = _windows(scaled[start - self.window_ : -self.horizon_], self.window_)
         middle = self.levels_.index(0.5) if self.levels_ else 0
         found = {"forecaster": self._next(before)[..., middle], "naive": before[:, -1:]}
-        if self.season is not None:
+        if self.season_ is not None:
             ahead = np.arange(self.horizon_)
             origins = np.arange(start, start + len(before))[:, None]
-            found["seasonal_naive"] = scaled[origins + ahead - self.season * (ahead // self.season + 1)]
+            found["seasonal_naive"] = scaled[origins + ahead - self.season_ * (ahead // self.season_ + 1)]
         return found
 
     def score(self, X: Any, y: None = None) -> float:
         """How much smaller the mean absolute error is than that of the better naive forecast: 1 is perfect, below 0 is worse.
+
+        If a naive forecast has no error at all, the score is 1 for a forecaster that has none either, otherwise 0, as in
+        scikit-learn's `r2_score`.
 
         Parameters
         ----------
@@ -323,7 +339,8 @@ class Forecaster(ReadyNetwork):
         """
         errors = self.errors(X)
         own = errors.pop("forecaster")
-        return 1.0 - own / max(min(errors.values()), np.finfo(np.float64).tiny)
+        naive = min(errors.values())
+        return 1.0 - own / naive if naive else float(not own)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -337,13 +354,21 @@ def _windows(values: np.ndarray, length: int) -> np.ndarray:
 
 
 def _rows(windows: np.ndarray) -> np.ndarray:
-    return windows.reshape(len(windows), -1).astype(np.float32)
+    """Differences from the last values of windows, as the network reads them.
 
-
-def _deviation(values: np.ndarray) -> np.ndarray:
-    """Standard deviation of each channel; 1 where it does not change."""
-    deviation = values.std(axis=0)
-    return np.where(deviation > 0, deviation, 1.0)
+    Raises
+    ------
+    ValueError
+        Differences that float32 does not hold.
+    """
+    with np.errstate(over="ignore"):
+        rows = windows.reshape(len(windows), -1).astype(np.float32)
+    if not np.isfinite(rows).all():
+        raise ValueError(
+            "X changes by more than 3e38 standard deviations of its series (`scale_`), more than the network can compute with: "
+            "look for wrong values in X, or fit again with series like these."
+        )
+    return rows
 
 
 def _check_lengths(lengths: list[int], least: int, what: str) -> None:

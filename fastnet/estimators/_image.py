@@ -43,7 +43,7 @@ class ImageClassifier(StandardisedEstimator, ReadyClassifier):
         Height and width, or height, width and channels, of the images in flat rows. By default flat rows are square images of
         one channel, or images of height 1 if their length is not a square.
     channels : {"last", "first"}, default="last"
-        Whether the channels of images in 4-D arrays come last or first.
+        Whether the channels of images come last or first. Where they come first, images of several channels must be 4-D arrays.
     augment : "auto", Augmentation, list of them or None, default="auto"
         Random changes of the standardised images, drawn anew in each epoch. "auto" shifts them by up to a fourteenth of their
         height and width: ``fastnet.augment.Shift(2)`` for 28 x 28 pixels. Photographs gain by ``fastnet.augment.Flip()`` too.
@@ -154,9 +154,14 @@ class ImageClassifier(StandardisedEstimator, ReadyClassifier):
     def _shape_of_rows(self, n_features: int) -> tuple[int, int, int]:
         """Height, width and channels of flat rows."""
         if self.image_shape is not None:
-            shape = (*(int(n) for n in self.image_shape), 1)[:3]
-            if len(shape) != 3 or min(shape) < 1 or math.prod(shape) != n_features:
+            given = tuple(self.image_shape)
+            if len(given) not in (2, 3) or not all(isinstance(n, Integral) and n > 0 for n in given):
+                raise ValueError(
+                    f"image_shape must be two or three positive integers (height, width, channels), got {self.image_shape!r}."
+                )
+            height, width, channels = (*map(int, given), 1)[:3]
+            if height * width * channels != n_features:
                 raise ValueError(f"image_shape {self.image_shape} must name the {n_features} numbers of a row of X.")
-            return shape
+            return height, width, channels
         side = math.isqrt(n_features)
         return (side, side, 1) if side * side == n_features else (1, n_features, 1)

@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import assert_all_finite, check_array, check_consistent_length, check_random_state
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, check_random_state, gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastnet._checks import refuse_dates
 from fastnet.callbacks import EarlyStopping
 from fastnet.data import Blocks
 from fastnet.layers import Dense, Layer
@@ -33,6 +34,29 @@ Rows: TypeAlias = np.ndarray | Ragged
 
 #: Numbers of the rows to train on, and of those that decide when training ends.
 Split: TypeAlias = tuple[np.ndarray, np.ndarray]
+
+#: Numbers are standardised in float64, this many positions at a time.
+POSITIONS_AT_ONCE = 65536
+
+
+def deviations(values: np.ndarray) -> np.ndarray:
+    """Standard deviation of each column of X; 1 where it does not change, but for what scikit-learn takes for rounding errors.
+
+    Raises
+    ------
+    ValueError
+        Numbers whose variance is too large a number.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, variance = (np.asarray(of(values, axis=0, dtype=np.float64)) for of in (np.mean, np.var))
+        rounding = len(values) * np.finfo(np.float64).eps
+        constant = variance <= rounding * variance + (rounding * mean) ** 2
+    if not np.isfinite(variance).all():
+        raise ValueError(
+            f"X cannot be standardised, as it has values from {values.min():g} to {values.max():g}: their variance overflows. "
+            "Divide X by a constant first."
+        )
+    return np.where(constant, 1.0, np.sqrt(variance))
 
 
 class ReadyNetwork(BaseEstimator, ABC):
@@ -198,7 +222,7 @@ class ReadyEstimator(ReadyNetwork):
         """Activations of the output layer (m, n_outputs)."""
         check_is_fitted(self)
         rows = self._known_rows(X)
-        return np.asarray(self._network_for(rows).forward(rows))
+        return np.asarray(self._network_for(rows)._forward(rows, check_finite=False, n_threads=self.n_threads))
 
     def _network_for(self, rows: Rows) -> Network:
         """The network, or one with its parameters for rows that are longer than those of `fit`."""
@@ -229,6 +253,7 @@ class StandardisedEstimator(ReadyEstimator):
         Of the training rows.
     """
 
+    channels: str
     n_features_in_: int
 
     @abstractmethod
@@ -239,21 +264,38 @@ class StandardisedEstimator(ReadyEstimator):
     def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
         """Shape of flat rows."""
 
+    def _takes_flat_rows(self) -> bool:
+        """Whether rows of several channels may be flat: with the channels last, that is."""
+        return self.channels == "last"
+
+    def _check_flat(self, n_features: int) -> None:
+        """Refuse, with a ValueError, flat rows whose order is not that of rows of `input_shape_`."""
+        *lengths, channels = self.input_shape_
+        if channels > 1 and not self._takes_flat_rows():
+            row = (*lengths, channels) if self.channels == "last" else (channels, *lengths)
+            shape = ", ".join(map(str, ("n_samples", *row)))
+            raise ValueError(
+                f"{type(self).__name__} takes rows of {channels} channels as an array of shape ({shape}), got flat rows of "
+                f"{n_features} numbers: reshape X."
+            )
+
     def _learn_rows(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
         rows, shape = self._rows(X)
+        refuse_dates(rows, "X")
         rows, y = self._checked(rows, y)
         self.input_shape_ = self._shape_of_rows(self.n_features_in_) if shape is None else shape
         if isinstance(rows, Ragged):
             self.n_features_in_ = int(np.prod(self.input_shape_))
+        if shape is None:
+            self._check_flat(self.n_features_in_)
         positions = self._positions(rows)
+        self.scale_ = deviations(positions)
         self.mean_ = positions.mean(axis=0, dtype=np.float64)
-        deviation = positions.std(axis=0, dtype=np.float64)
-        self.scale_ = np.where(deviation > 0, deviation, 1.0)
         return self._standardised(rows), y
 
     def _checked(self, rows: Any, y: Any) -> tuple[Rows, np.ndarray]:
         if not isinstance(rows, Ragged):
-            return validate_data(self, rows, y, dtype=np.float32, order="C", ensure_min_samples=2, **self._y_options)
+            return validate_data(self, rows, y, order="C", ensure_min_samples=2, **self._y_options)
         assert_all_finite(rows.flat, input_name="X")
         return rows, self._checked_targets(rows, y)
 
@@ -262,11 +304,17 @@ class StandardisedEstimator(ReadyEstimator):
         return (rows.flat if isinstance(rows, Ragged) else rows).reshape(-1, self.input_shape_[-1])
 
     def _standardised(self, rows: Rows) -> Rows:
-        scaled = (self._positions(rows) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
+        positions = self._positions(rows)
+        scaled = np.empty(positions.shape, np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for part in gen_batches(len(positions), POSITIONS_AT_ONCE):
+                scaled[part] = (positions[part] - self.mean_) / self.scale_
+            assert_all_finite(scaled, input_name="X")
         return Ragged(scaled, rows.starts) if isinstance(rows, Ragged) else scaled.reshape(rows.shape)
 
     def _known_rows(self, X: Any) -> Rows:
         rows, shape = self._rows(X)
+        refuse_dates(rows, "X")
         name = type(self).__name__
         if isinstance(rows, Ragged) and not self.network_.ragged:
             raise ValueError(f"{name} was fitted with rows of one length, got rows of unequal length. Fit it with such rows.")
@@ -277,13 +325,17 @@ class StandardisedEstimator(ReadyEstimator):
         if isinstance(rows, Ragged):
             assert_all_finite(rows.flat, input_name="X")
         else:
-            rows = validate_data(self, rows, dtype=np.float32, order="C", reset=False)
+            rows = validate_data(self, rows, order="C", reset=False)
+            if shape is None:
+                self._check_flat(self.n_features_in_)
         return self._standardised(rows)
 
     def _as_ragged(self, rows: Any, shape: tuple[int, ...] | None) -> tuple[Ragged, tuple[int, ...]]:
         """Rows of one length, for a network that was fitted with rows of unequal length."""
-        rows = check_array(rows, dtype=np.float32)
-        shape = (rows.shape[1] // self.input_shape_[-1], self.input_shape_[-1]) if shape is None else shape
+        rows = check_array(rows)
+        if shape is None:
+            self._check_flat(rows.shape[1])
+            shape = rows.shape[1], 1
         return Ragged.from_padded(rows.reshape(-1, *shape), np.full(len(rows), shape[0])), shape
 
     def __sklearn_tags__(self) -> Any:
@@ -356,6 +408,7 @@ class ReadyRegressor(RegressorMixin, ReadyEstimator):
     _y_options: ClassVar[dict[str, Any]] = {"multi_output": True, "y_numeric": True}
 
     def _learn_targets(self, y: np.ndarray) -> np.ndarray:
+        refuse_dates(y, "y")
         columns = y.reshape(len(y), -1)
         self._one_column = y.ndim == 1
         self.target_scaler_ = StandardScaler().fit(columns)

@@ -76,6 +76,9 @@ class _Series(StandardisedEstimator):
     def _shape_of_rows(self, n_features: int) -> tuple[int, ...]:
         return n_features, 1
 
+    def _takes_flat_rows(self) -> bool:
+        return False
+
     def _layers(self, *, ragged: bool) -> list[Layer]:
         return layers_of(self.kind, self.input_shape_[0], ragged=ragged)
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
+from fastnet._checks import refuse_dates
+
 
 @dataclass(frozen=True)
 class Form:
@@ -71,6 +73,8 @@ def series_of(X: Any, horizon: int) -> tuple[list[np.ndarray], list[Form], bool]
     ------
     ValueError
         X is not a series or a list of them, values are missing, or an index cannot be continued.
+    TypeError
+        Dates among the values.
     """
     several = isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object)
     several = several and any(np.ndim(entry) > 0 for entry in X)
@@ -83,6 +87,10 @@ def series_of(X: Any, horizon: int) -> tuple[list[np.ndarray], list[Form], bool]
 
 
 def _read(X: Any, name: str, horizon: int) -> tuple[np.ndarray, Form]:
+    if not getattr(getattr(X, "columns", None), "is_unique", True):
+        twice = X.columns[X.columns.duplicated()][0]
+        raise ValueError(f"{name} has several columns named {twice!r}: rename them, or pass the values alone, X.to_numpy().")
+    refuse_dates(X, name)
     values = check_array(X, dtype="numeric", ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name=name)
     if values.ndim not in (1, 2):
         raise ValueError(
@@ -103,20 +111,41 @@ def _read(X: Any, name: str, horizon: int) -> tuple[np.ndarray, Form]:
 
 def _continued(index: Any, n: int, name: str) -> Any:
     """The next n entries of a pandas index."""
-    import pandas as pd
-
-    if isinstance(index, pd.PeriodIndex):
-        following = pd.period_range(index[-1], periods=n + 1, freq=index.freq)
-    elif isinstance(index, pd.DatetimeIndex) and (step := pd.DatetimeIndex(index, freq="infer").freq) is not None:
-        following = pd.date_range(index[-1], periods=n + 1, freq=step)
-    elif pd.api.types.is_numeric_dtype(index) and len(steps := np.unique(np.diff(index))) == 1 and steps[0] > 0:
-        following = pd.Index(index[-1] + steps[0] * np.arange(n + 1))
-    else:
+    following = _following(index, n) if index.is_monotonic_increasing else None
+    if following is None:
         raise ValueError(
             f"The index of {name} does not go up by a regular step, so that it cannot be continued: resample it and fill what is "
             "missing, or pass the values alone, X.to_numpy()."
         )
-    return following[1:].rename(index.name)
+    return following.rename(index.name)
+
+
+def _following(index: Any, n: int) -> Any:
+    """The next n entries of an ascending pandas index; None if its step is not regular."""
+    import pandas as pd
+
+    ahead = np.arange(1, n + 1)
+    if isinstance(index, pd.DatetimeIndex):
+        freq = pd.DatetimeIndex(index, freq="infer").freq
+        return None if freq is None else pd.date_range(index[-1], periods=n + 1, freq=freq)[1:]
+    if isinstance(index, pd.PeriodIndex) and (step := _step(index.asi8) if len(index) > 1 else index.freq.n):
+        return pd.PeriodIndex.from_ordinals(index.asi8[-1] + step * ahead, freq=index.freq)
+    if isinstance(index, pd.TimedeltaIndex) and (step := _step(index.asi8)):
+        return pd.TimedeltaIndex((index.asi8[-1] + step * ahead).view(f"m8[{index.unit}]"))
+    if pd.api.types.is_numeric_dtype(index) and (step := _step(index.to_numpy())):
+        return pd.Index(index[-1] + step * ahead)
+    return None
+
+
+def _step(values: np.ndarray) -> Any:
+    """The step by which ascending values go up, floats but for their rounding; 0 if it is not regular."""
+    steps = np.diff(values)
+    if not len(steps):
+        return 0
+    if values.dtype.kind != "f":
+        return steps[0] if (steps == steps[0]).all() else 0
+    step, rounding = (values[-1] - values[0]) / len(steps), 4 * np.finfo(values.dtype).eps * np.abs(values).max()
+    return step if step > rounding and (np.abs(steps - step) <= rounding).all() else 0
 
 
 def _plain_index(index: Any) -> dict[str, Any]:
@@ -125,6 +154,8 @@ def _plain_index(index: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {"kind": "numbers", "values": index.to_numpy(), "name": index.name}
     if isinstance(index, pd.PeriodIndex):
         return {**plain, "kind": "periods", "values": index.asi8, "freq": index.freqstr}
+    if isinstance(index, pd.TimedeltaIndex):
+        return {**plain, "kind": "spans", "values": index.asi8, "unit": index.unit}
     if isinstance(index, pd.DatetimeIndex):
         zone = None if index.tz is None else str(index.tz)
         return {**plain, "kind": "dates", "values": index.asi8, "freq": index.freqstr, "unit": index.unit, "zone": zone}
@@ -136,6 +167,8 @@ def _index(kind: str, values: np.ndarray, name: Any, freq: str = "", unit: str =
 
     if kind == "periods":
         return pd.PeriodIndex.from_ordinals(values, freq=freq, name=name)
+    if kind == "spans":
+        return pd.TimedeltaIndex(values.view(f"m8[{unit}]"), name=name)
     if kind == "dates":
         dates = pd.DatetimeIndex(values.view(f"M8[{unit}]"), name=name)
         dates = dates if zone is None else dates.tz_localize("UTC").tz_convert(zone)

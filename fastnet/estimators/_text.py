@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from numbers import Integral
 from typing import Any, ClassVar
@@ -41,7 +42,7 @@ class TextClassifier(ReadyClassifier):
     strip_accents : {"ascii", "unicode"} or None, default=None
         How accents are removed, as in scikit-learn's `CountVectorizer`.
     token_pattern : str, default=r"(?u)\\\\b\\\\w+\\\\b"
-        Regular expression that matches a word; not used for characters.
+        Regular expression that matches a word, or whose only group does; not used for characters.
     min_df : int, default=2
         Words or characters that occur in fewer training texts all count as one, the unknown; so do those that `fit` has not seen.
     max_features : int or None, default=None
@@ -133,6 +134,12 @@ class TextClassifier(ReadyClassifier):
     def _learn_rows(self, X: Any, y: Any) -> tuple[Ragged, np.ndarray]:
         texts = _checked(X)
         vectorizer = self._vectorizer()
+        try:
+            vectorizer.build_analyzer()
+        except (ValueError, re.error) as error:
+            raise ValueError(
+                f"token_pattern must be a regular expression with one group at most, got {self.token_pattern!r}: {error}"
+            ) from error
         try:
             vectorizer.fit(texts)
         except ValueError as error:

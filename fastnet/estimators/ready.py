@@ -32,7 +32,7 @@ _FITTED: dict[type, tuple[str, ...]] = {
     ReadyClassifier: ("classes_",),
     ReadyRegressor: ("_one_column",),
     TextClassifier: ("vocabulary_",),
-    Forecaster: ("window_", "horizon_", "levels_", "scale_", "_past", "_several"),
+    Forecaster: ("window_", "horizon_", "season_", "quantiles_", "levels_", "scale_", "_past", "_several"),
 }
 _SCALER = ("mean_", "var_", "scale_", "n_samples_seen_", "n_features_in_")
 
@@ -119,7 +119,9 @@ def _check_vocabulary(vocabulary: dict[str, int], network: Network) -> None:
 def _check_past(estimator: Forecaster, channels: int) -> None:
     past, forms, scale = estimator._past, estimator._forms, estimator.scale_
     _check_scale(np.zeros(scale.shape), scale, (len(past), channels))
-    least = max(estimator.window_, estimator.season or 0)
+    least = max(estimator.window_, estimator.season_ or 0)
+    if not {*estimator.quantiles_} <= {*estimator.levels_}:
+        raise ValueError("the quantiles are not among those of its network")
     if not past or len(forms) != len(past) or any(v.shape[1:] != (channels,) or len(v) < least for v in past):
         raise ValueError("the values before the forecasts are not those of its series")
     for form in forms:

@@ -58,6 +58,15 @@ def test_errors_are_those_of_forecasts_from_each_point(fitted, waves):
     assert longer.errors(np.arange(60.0, 70))["seasonal_naive"] * longer.scale_[0, 0] == pytest.approx((2 + 2 + 4 + 4 + 6) / 5)
 
 
+def test_score_where_a_naive_forecast_is_perfect(quick, waves):
+    constant = clone(quick).fit(np.full(100, 3.0))
+    assert constant.errors(np.full(10, 3.0)) == {"forecaster": 0.0, "naive": 0.0}
+    assert constant.score(np.full(10, 3.0)) == 1.0
+    forecaster = clone(quick).fit(waves)
+    assert forecaster.errors(np.full(10, waves[-1]))["naive"] == 0.0
+    assert forecaster.score(np.full(10, waves[-1])) == 0.0
+
+
 def test_a_trend_goes_on():
     line = 5.0 * np.arange(200)
     forecaster = Forecaster(horizon=4, max_iter=60, random_state=0).fit(line[:150])
@@ -142,9 +151,14 @@ INDICES = {
     "days": pd.date_range("2024-02-20", periods=60, freq="D"),
     "months": pd.date_range("2019-01-31", periods=60, freq="ME", tz="Europe/Berlin", name="month"),
     "working days": pd.DatetimeIndex([d for d in pd.date_range("2024-01-01", periods=90) if d.day_of_week < 5][:60]),
+    "every other month": pd.period_range("2001-01", periods=120, freq="M")[::2],
+    "two days": pd.period_range("2001-01", periods=60, freq="2D"),
     "quarters": pd.period_range("2001Q1", periods=60, freq="Q"),
     "numbers": pd.Index(np.arange(60) * 5 + 1900),
     "rows": pd.RangeIndex(60),
+    "spans": pd.timedelta_range("1h", periods=60, freq="15min", name="after"),
+    "thousandths": pd.Index(7 + np.arange(60) * 0.001),
+    "sums": pd.Index(np.cumsum(np.full(60, 0.1))),
 }
 
 
@@ -154,9 +168,9 @@ def test_pandas(index, quick, waves, path):
     forecaster = clone(quick).set_params(quantiles=(0.1, 0.9)).fit(series)
     found = forecaster.predict()
     expected = pd.Series(clone(forecaster).fit(waves[:50]).predict(), index[now], name="y")
-    pd.testing.assert_series_equal(found, expected, check_freq=False)
+    pd.testing.assert_series_equal(found, expected, check_freq=False, rtol=1e-14)
     earlier = forecaster.predict(series[:40])
-    assert earlier.index.equals(index[40:43])
+    pd.testing.assert_series_equal(earlier, pd.Series(earlier.array, index[40:43], name="y"), check_freq=False, rtol=1e-14)
     forecaster.save(path)
     pd.testing.assert_series_equal(fn.load(path).predict(), found)
     pd.testing.assert_frame_equal(fn.load(path).predict_quantiles(), forecaster.predict_quantiles())
@@ -164,8 +178,33 @@ def test_pandas(index, quick, waves, path):
     frame = pd.DataFrame({"a": waves[:50], "b": 1.0}, index[:50])
     of_frame = clone(forecaster).fit(frame)
     assert of_frame.predict().columns.tolist() == ["a", "b"]
-    assert of_frame.predict().index.equals(index[now])
+    pd.testing.assert_series_equal(of_frame.predict()["a"].set_axis(found.index), of_frame.predict()["a"], check_freq=False)
     assert of_frame.predict_quantiles().columns.tolist() == [("a", 0.1), ("a", 0.9), ("b", 0.1), ("b", 0.9)]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_columns_must_be_those_of_fit(several, quick, waves, path):
+    frame = pd.DataFrame({"a": waves, "b": -waves})
+    form = (lambda *frames: list(frames)) if several else lambda first, *others: first
+    forecaster = clone(quick).fit(form(frame, frame))
+    assert forecaster.feature_names_in_.tolist() == ["a", "b"]
+    forecaster.save(path)
+    quantiles = clone(quick).set_params(quantiles=(0.1,)).fit(form(frame, frame))
+    uses = [forecaster.predict, quantiles.predict_quantiles, forecaster.errors, forecaster.score, fn.load(path).predict]
+    for use in uses:
+        use(form(frame, frame))
+        for other in (frame[["b", "a"]], frame.rename(columns={"a": "c"})):
+            with pytest.raises(ValueError, match="feature names should match"):
+                use([frame, other] if several else other)
+    assert not hasattr(forecaster.fit(form(waves, waves)), "feature_names_in_")
+
+
+def test_the_first_of_several_frames_names_the_columns(quick, waves):
+    frame = pd.DataFrame({"a": waves, "b": -waves})
+    with pytest.raises(ValueError, match="feature names should match"):
+        clone(quick).fit([frame, frame[["b", "a"]]])
+    forecaster = clone(quick).fit([frame, frame])
+    assert not hasattr(forecaster.fit(frame["a"]), "feature_names_in_")
 
 
 def test_copies_threads_and_files(fitted, waves, path):
@@ -181,12 +220,24 @@ def test_copies_threads_and_files(fitted, waves, path):
     assert repr(clone(fitted)) == "Forecaster(horizon=8, random_state=0, season=20)"
 
 
-def test_parameters_set_after_fit_change_no_forecast(quick, waves):
-    forecaster = clone(quick).fit(waves)
-    before = forecaster.predict()
-    np.testing.assert_array_equal(forecaster.set_params(horizon=9, window=40, quantiles=(0.1,)).predict(), before)
-    with pytest.raises(ValueError, match=r"fit it with quantiles=\(0.1, 0.9\)"):
-        forecaster.predict_quantiles()
+@pytest.mark.parametrize("of_fit", [{}, {"season": 4, "quantiles": (0.3, 0.1)}], ids=["without", "with"])
+def test_parameters_set_after_fit_change_nothing(of_fit, quick, waves, path):
+    def found(forecaster):
+        quantiles = forecaster.predict_quantiles() if of_fit else 0
+        return [forecaster.predict(), forecaster.predict(waves[:90]), forecaster.score(waves[:30]), quantiles]
+
+    forecaster = clone(quick).set_params(**of_fit).fit(waves)
+    before = found(forecaster)
+    for season in (None, 50, 2):
+        for quantiles in (None, (0.2,)):
+            forecaster.set_params(horizon=9, window=40, season=season, quantiles=quantiles, kind="gru")
+            forecaster.save(path)
+            for one in (forecaster, pickle.loads(pickle.dumps(forecaster)), fn.load(path)):
+                for value, expected in zip(found(one), before, strict=True):
+                    np.testing.assert_array_equal(value, expected)
+                if not of_fit:
+                    with pytest.raises(ValueError, match=r"fit it with quantiles=\(0.1, 0.9\)"):
+                        one.predict_quantiles()
 
 
 @pytest.mark.parametrize(
@@ -195,6 +246,7 @@ def test_parameters_set_after_fit_change_no_forecast(quick, waves):
         ([1.0, 2.0, np.nan, *range(20)], "NaN or infinite at position 2: fill missing values"),
         ([np.arange(20), np.append(np.arange(20.0), np.inf)], "series 1 of X has a value .* at position 20"),
         (pd.Series([1.0, None] * 10), "at position 1"),
+        (pd.DataFrame(np.zeros((20, 2)), columns=["a", "a"]), "several columns named 'a': rename them"),
         (np.arange(8), "To fit with window 6, a series needs at least 9 values; series 0 has 8"),
         ([np.arange(20), np.arange(3)], "series 1 has 3"),
         (np.zeros((2, 20, 1)), r"got shape \(2, 20, 1\): list\(X\)"),
@@ -202,12 +254,47 @@ def test_parameters_set_after_fit_change_no_forecast(quick, waves):
         (["a"] * 20, "not compatible with arrays of bytes/strings"),
         ([], "minimum of 1 is required"),
         (pd.Series(np.arange(20.0), pd.date_range("2024", periods=21).delete(7)), "resample it and fill what is missing"),
+        (pd.Series(np.arange(20.0), pd.date_range("2024", periods=20)[::-1]), "does not go up by a regular step"),
+        (pd.Series(np.arange(20.0), pd.period_range("2024", periods=20, freq="D")[::-1]), "does not go up by a regular step"),
+        (pd.Series(np.arange(20.0), pd.period_range("2024", periods=21, freq="D").delete(7)), "not go up by a regular step"),
+        (pd.Series(np.arange(20.0), pd.timedelta_range("1h", periods=21, freq="h").delete(7)), "not go up by a regular step"),
+        (pd.Series(np.arange(20.0), np.arange(20) * 0.1 + 1e-9 * (np.arange(20) == 7)), "not go up by a regular step"),
+        (pd.Series(np.arange(20.0), np.zeros(20)), "does not go up by a regular step"),
         (pd.Series(np.arange(20.0), list("abcdefghijklmnopqrst")), "does not go up by a regular step"),
     ],
 )
 def test_what_cannot_be_continued(X, message, quick):
     with pytest.raises(ValueError, match=message):
         clone(quick).fit(X)
+
+
+def test_a_channel_that_does_not_change_leaves_the_others_alone(quick, waves):
+    """The deviation of equal numbers is a rounding error."""
+    series = np.column_stack([waves[:300], np.full(300, 0.1)])
+    assert series[:, 1].std() > 0
+    forecaster = clone(quick).fit(series)
+    assert forecaster.scale_[0, 1] == 1
+    series[-1, 1] += 1
+    assert np.abs(forecaster.predict(series)[:, 0] - 100).max() < 30
+
+
+def test_numbers_too_large_to_standardise(quick, waves):
+    with pytest.raises(ValueError, match=r"values from 0 to 8.9e\+301: their variance overflows. Divide X by a constant first"):
+        clone(quick).fit(np.arange(99.0) * 1e300)
+    with pytest.raises(ValueError, match="variance overflows"):
+        clone(quick).fit([waves, 2 * waves]).predict(waves * 1e300)
+    forecaster = clone(quick).fit(waves)
+    for use in (forecaster.predict, forecaster.score):
+        with pytest.raises(ValueError, match="X changes by more than 3e38 standard deviations of its series"):
+            use(waves * 1e300)
+    with pytest.raises(ValueError, match="X changes by more than 3e38"):
+        forecaster.fit([*np.ones(99), 1e300])
+
+
+@pytest.mark.parametrize("form", [np.asarray, pd.Series, lambda dates: [dates, dates], lambda dates: dates - dates[0]])
+def test_dates_are_no_values(form, quick):
+    with pytest.raises(TypeError, match="X must hold numbers, got (datetime|timedelta)64"):
+        clone(quick).fit(form(np.arange(20).astype("M8[D]")))
 
 
 def test_wrong_use(quick, waves):

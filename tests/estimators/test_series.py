@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fastnet import Ragged, SequenceClassifier, SequenceRegressor
@@ -98,6 +99,24 @@ def test_values_in_their_own_units(waves):
     assert two.predict(X).shape == (80, 2)
 
 
+@pytest.mark.parametrize("unequal", [False, True])
+def test_a_large_offset_hides_nothing(waves, cut, unequal):
+    X, y = cut if unequal else waves
+    far = [0.01 * row + 1e6 for row in X]
+    plain, moved = (SequenceClassifier(max_iter=3, random_state=0).fit(form, y) for form in (list(X), far))
+    np.testing.assert_allclose(moved.predict_proba(far), plain.predict_proba(list(X)), atol=1e-3)
+    numbers = SequenceClassifier(max_iter=1, random_state=0).fit(np.full(waves[0].shape, 0.1), waves[1])
+    assert numbers.scale_.tolist() == [1, 1]
+
+
+def test_numbers_too_large_for_the_network(waves):
+    X, y = waves
+    with pytest.raises(ValueError, match="variance overflows"):
+        SequenceClassifier().fit(1e300 * X, y)
+    with pytest.raises(ValueError, match="X contains infinity or a value too large"):
+        SequenceClassifier(max_iter=1).fit(X, y).predict(1e300 * X)
+
+
 def test_long_series_have_no_more_features():
     X, y = np.random.default_rng(0).random((4, 1000)), [0, 1, 0, 1]
     wide, narrow = (SequenceClassifier(max_iter=1, random_state=0).fit(X[:, :n], y).network_ for n in (1000, 100))
@@ -109,6 +128,34 @@ def test_threads_and_pickles(cut):
     fits = [SequenceClassifier(max_iter=2, random_state=0, n_threads=n).fit(X, y) for n in (1, 2)]
     assert np.array_equal(fits[0].network_.params, fits[1].network_.params)
     assert np.array_equal(pickle.loads(pickle.dumps(fits[0])).predict_proba(X), fits[0].predict_proba(X))
+
+
+@pytest.mark.parametrize("channels", ["last", "first"])
+@pytest.mark.parametrize("unequal", [False, True])
+def test_flat_rows_are_series_of_one_channel(channels, unequal, waves, cut):
+    X, y = cut if unequal else waves
+    X = X if channels == "last" else [np.transpose(row) for row in X]
+    clf = SequenceClassifier(max_iter=1, channels=channels).fit(X, y)
+    length, _ = clf.input_shape_
+    expected = rf"\(n_samples, {length}, 2\)" if channels == "last" else rf"\(n_samples, 2, {length}\)"
+    flat = waves[0][:, :length].reshape(80, -1)
+    for rows in (flat, flat.tolist(), pd.DataFrame(flat)):
+        with pytest.raises(ValueError, match=f"2 channels as an array of shape {expected}, got flat rows of {2 * length}"):
+            clf.predict(rows)
+
+
+def test_dates_are_no_numbers():
+    dates = np.zeros((40, 30), "M8[ns]")
+    numbers, y = dates.astype(float), np.arange(40) % 2
+    forms = [dates, dates[..., None], list(dates[..., None]), pd.DataFrame(dates), dates - dates, list(map(list, dates))]
+    unequal = [row[: 20 + n % 5] for n, row in enumerate(dates)]
+    clf = SequenceClassifier(max_iter=1).fit(numbers, y)
+    for X in [*forms, unequal]:
+        for use in (clf.predict, lambda X: SequenceClassifier().fit(X, y)):
+            with pytest.raises(TypeError, match="numbers"):
+                use(X)
+    with pytest.raises(TypeError, match="y must hold numbers"):
+        SequenceRegressor().fit(numbers, dates[:, 0])
 
 
 def test_wrong_series(waves, cut):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -175,5 +176,10 @@ def test_wrong_options_and_targets(names):
         TextClassifier(analyzer="bytes").fit(X, y)
     with pytest.raises(ValueError, match="no words or characters that min_df=2 keeps: After pruning"):
         TextClassifier(analyzer="word").fit(["one", "two"], [0, 1])
+    for pattern, reason in (("(a)(b)", "More than 1 capturing group"), ("[a", "unterminated character set")):
+        with pytest.raises(ValueError, match=rf"with one group at most, got '{re.escape(pattern)}': {reason}"):
+            TextClassifier(analyzer="word", token_pattern=pattern).fit(X, y)
+    TextClassifier(token_pattern="[a", max_iter=1).fit(X, y)
+    TextClassifier(analyzer="word", token_pattern="(.).*", max_iter=1).fit(X, y)
     with pytest.raises(TypeError, match="has no option 'ngram_range'"):
         TextClassifier(ngram_range=(1, 2))
