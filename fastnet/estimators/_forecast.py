@@ -213,7 +213,7 @@ class Forecaster(ReadyNetwork):
         """What comes after windows of scaled series: (windows, horizon, channels, levels), levels in their order."""
         last = windows[:, -1:]
         rows = _rows(windows - last)
-        outputs = self.network_._forward(rows, check_finite=False, n_threads=self.n_threads).astype(np.float64)
+        outputs = self.network_._forward(rows, check_finite=False, n_threads=self.n_threads, batch=True).astype(np.float64)
         return np.sort(outputs.reshape(len(windows), self.horizon_, windows.shape[2], -1), axis=-1) + last[..., None]
 
     def _forecasts(self, X: Any) -> tuple[list[tuple[Form, np.ndarray]], bool]:

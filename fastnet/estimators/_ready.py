@@ -222,7 +222,7 @@ class ReadyEstimator(ReadyNetwork):
         """Activations of the output layer (m, n_outputs)."""
         check_is_fitted(self)
         rows = self._known_rows(X)
-        return np.asarray(self._network_for(rows)._forward(rows, check_finite=False, n_threads=self.n_threads))
+        return np.asarray(self._network_for(rows)._forward(rows, check_finite=False, n_threads=self.n_threads, batch=True))
 
     def _network_for(self, rows: Rows) -> Network:
         """The network, or one with its parameters for rows that are longer than those of `fit`."""

@@ -169,3 +169,11 @@ def test_wrong_series(waves, cut):
         SequenceClassifier().fit([np.full((3, 2), np.nan), *cut[0]], [y[0], *y])
     with pytest.raises(ValueError, match="must agree in all axes but the first"):
         SequenceClassifier().fit([X[0], X[1, :, :1]], y[:2])
+
+
+@pytest.mark.parametrize("estimator", [fn.SequenceClassifier, fn.SequenceRegressor])
+def test_one_row_of_one_position(estimator):
+    """It has the shape of a single datapoint of the network."""
+    X, y = np.random.default_rng(0).normal(size=(30, 1, 2)), np.arange(30) % 3
+    model = estimator(max_iter=2, random_state=0).fit(X, y)
+    np.testing.assert_allclose([model.predict(row[None])[0] for row in X], model.predict(X), rtol=1e-6)
