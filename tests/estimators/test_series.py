@@ -171,7 +171,7 @@ def test_wrong_series(waves, cut):
         SequenceClassifier().fit([X[0], X[1, :, :1]], y[:2])
 
 
-@pytest.mark.parametrize("estimator", [fn.SequenceClassifier, fn.SequenceRegressor])
+@pytest.mark.parametrize("estimator", [SequenceClassifier, SequenceRegressor])
 def test_one_row_of_one_position(estimator):
     """It has the shape of a single datapoint of the network."""
     X, y = np.random.default_rng(0).normal(size=(30, 1, 2)), np.arange(30) % 3
