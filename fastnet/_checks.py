@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -254,6 +255,15 @@ def refuse_dates(values: Any, name: str) -> None:
             f"{name} must hold numbers, got {dates[0]}: turn dates and times into numbers that mean something, such as "
             "(t - t.min()) / np.timedelta64(1, 'D'), or the year, the month and the weekday as columns of their own."
         )
+
+
+@contextmanager
+def naming(part: str) -> Iterator[None]:
+    """Put the name of a part of the data before what is wrong with it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{part}: {error}") from error
 
 
 def is_missing(value: Any) -> bool:

@@ -144,7 +144,7 @@ def core_form(data: Blocks, network: Network, loss: Loss, number: int) -> CoreFo
     """
     _data.refuse_positions(network._plan.n_positions, "on blocks")
     X, y, sample_weight = data.read(number)
-    try:
+    with _checks.naming(f"block {number}"):
         features = _data.features(flat_rows(network, X), network.n_inputs, network.dtype)
         if isinstance(features, tuple):
             raise TypeError("X of a block must be an array, got a sparse matrix.")
@@ -152,8 +152,6 @@ def core_form(data: Blocks, network: Network, loss: Loss, number: int) -> CoreFo
             raise ValueError("the data have no targets to train on.")
         targets = _data.targets(y, len(features), network.n_outputs, loss, network.dtype)
         weights = None if sample_weight is None else _data.nonnegative(sample_weight, len(features), network.dtype)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"block {number}: {error}") from None
     return features, targets.astype(np.int32, copy=False) if targets.ndim == 1 else targets, weights
 
 

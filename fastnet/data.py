@@ -19,7 +19,7 @@ import os
 import threading
 import zlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from reprlib import repr as short
@@ -204,15 +204,6 @@ def _counts(given: Sequence[int] | np.ndarray, name: str) -> np.ndarray:
     if counts.size and counts.min() < 0:
         raise ValueError(f"{name} must hold numbers of rows of at least 0, got {counts.min()}.")
     return counts.astype(np.int64)
-
-
-@contextmanager
-def in_block(number: int) -> Iterator[None]:
-    """Put the number of a block before what is wrong with it."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"block {number}: {error}") from error
 
 
 class _NamedBlocks(Blocks):

@@ -164,8 +164,8 @@ def _predictions(model: Any, rows: nw.DataFrame[Any], table: Path, proba: bool) 
 def _names_of_values(model: Any, n: int) -> list[str]:
     """Names of n predicted columns: those of the targets, with the level where each has several quantiles."""
     names = model.target_names_ or ["prediction"]
-    if model.metric == "quantile" and len(_levels(model)) > 1:
-        names = [f"{name}_{level:g}" for name in names for level in _levels(model)]
+    if model.metric == "quantile" and len(levels := model._levels()) > 1:
+        names = [f"{name}_{level:g}" for name in names for level in levels]
     return names if len(names) == n else [f"{names[0]}_{number}" for number in range(n)]
 
 
@@ -213,12 +213,7 @@ def _outputs(model: Any, X: Any) -> np.ndarray:
 def _scores_of(model: Any, y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     if hasattr(model, "predict_proba"):
         return _scores.of_classes(y, model.classes_, predicted)
-    return _scores.of_values(y, predicted) if predicted.ndim == 1 else _scores.of_quantiles(y, _levels(model), predicted)
-
-
-def _levels(model: Any) -> np.ndarray:
-    """Levels of predicted quantiles, in their order."""
-    return np.sort(np.atleast_1d(model.quantiles))
+    return _scores.of_values(y, predicted) if predicted.ndim == 1 else _scores.of_quantiles(y, model._levels(), predicted)
 
 
 @fastnet.command()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -13,7 +12,7 @@ from dask.delayed import Delayed, delayed
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
-from fastnet._checks import refuse_missing_labels
+from fastnet._checks import naming, refuse_missing_labels
 from fastnet.dask._engine import Engine
 
 #: Rows of each class; a list of such counts for sets of labels, one for each.
@@ -173,15 +172,6 @@ def as_vector(values: Any) -> np.ndarray:
     return array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
 
 
-@contextmanager
-def in_partition(number: int) -> Iterator[None]:
-    """Put the number of a partition before what is wrong with it."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"partition {number}: {error}") from error
-
-
 def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Survey:
     """Look at all partitions once.
 
@@ -210,7 +200,7 @@ def _surveyed(number: int, part: Partition, of_classes: bool) -> Survey | None:
     if not len(y):
         return None
     if of_classes:
-        with in_partition(number):
+        with naming(f"partition {number}"):
             refuse_missing_labels(y)
     rows, counts = _landmarks(y, np.ones(len(y), int), of_classes)
     weight = float(len(y) if sample_weight is None else np.sum(sample_weight, dtype=np.float64))

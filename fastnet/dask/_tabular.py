@@ -13,11 +13,12 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import _safe_indexing
 
 from fastnet import tabular
+from fastnet._checks import naming
 from fastnet._loop import train
 from fastnet._rounds import RoundsSession, Shard
 from fastnet.dask._engine import Engine
 from fastnet.dask._estimator import ClassifierOnDask, OnDask, in_memory, on_dask
-from fastnet.dask._partitions import Partition, in_partition, is_on_dask, partitions
+from fastnet.dask._partitions import Partition, is_on_dask, partitions
 from fastnet.dask._shards import DealtRows, Shards
 from fastnet.history import History
 from fastnet.network import Network
@@ -221,7 +222,7 @@ def _glanced(part: Partition) -> tuple[int, Any]:
 
 
 def _found(estimator: Any, number: int, part: Partition, start: int) -> Findings:
-    with in_partition(number):
+    with naming(f"partition {number}"):
         return Findings.of(copy.deepcopy(estimator), *part, start)
 
 

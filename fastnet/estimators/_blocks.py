@@ -7,8 +7,8 @@ from scipy.sparse import csr_matrix
 from sklearn.utils.validation import _check_feature_names
 
 from fastnet._block_predictions import names_agree
-from fastnet._checks import numeric_array, refuse_missing_labels
-from fastnet.data import Block, Blocks, in_block
+from fastnet._checks import naming, numeric_array, refuse_missing_labels
+from fastnet.data import Block, Blocks
 
 from ._types import MLP
 
@@ -37,7 +37,7 @@ def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tupl
     for number, start, (features, y, sample_weight) in data.in_order():
         if y is None:
             raise ValueError("The data have no targets to train on: give y to fastnet.data.")
-        with in_block(number):
+        with naming(f"block {number}"):
             if not named:
                 _check_feature_names(estimator, features, reset=learn_names and not start)
             if not estimator._numeric_targets:

@@ -131,7 +131,6 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         values = self._in_units(self._outputs(X).astype(np.float64))
         if self.metric == "quantile" and np.ndim(self.quantiles):
             values = values.reshape(len(values), -1, self._of_each_target())
-            return values[:, 0] if self._one_target else values
         return values[:, 0] if self._one_target else values
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -151,7 +150,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return self._score(y, self.predict(X), sample_weight=sample_weight)
 
     def _score(self, y: Any, predicted: np.ndarray, *, sample_weight: Any = None) -> float:
-        if self.metric != "quantile" or len(self._levels()) == 1:
+        if self._of_each_target() == 1:
             return float(r2_score(y, predicted.reshape(len(predicted), -1), sample_weight=sample_weight))
         return d2_of_quantiles(predicted.reshape(len(predicted), -1), y, self._levels(), sample_weight)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnet.data import Block, Blocks, in_block
+from fastnet._checks import naming
+from fastnet.data import Block, Blocks
 from fastnet.history import History
 from fastnet.network import Network
 from fastnet.tabular._findings import Findings, Prepare
@@ -156,7 +157,7 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
     total: Findings | None = None
     held, shown, without_weight = list[Block](), list[Block](), list[int]()
     for number, start, (X, y, sample_weight) in data.in_order():
-        with in_block(number):
+        with naming(f"block {number}"):
             found = Findings.of(estimator, X, y, sample_weight, start)
             if found.weight == 0:
                 without_weight.append(number)
@@ -174,7 +175,7 @@ def read_blocks(estimator: BaseTabular, data: Blocks, fraction: float, seed: int
 
     def training_rows(number: int) -> Rows:
         X, y, sample_weight = data.read(number)
-        with in_block(number):
+        with naming(f"block {number}"):
             rows = prepare(X, y, sample_weight)
         return rows[np.delete(np.arange(len(rows)), within(choice.held, starts[number], len(rows)))]
 
