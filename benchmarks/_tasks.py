@@ -19,7 +19,7 @@ LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
 
 #: Sources of rows: Parquet files that are decoded in every epoch, or once into a cache.
-PARQUET, CACHED = "Parquet", "Parquet with a cache on a disk"
+PARQUET, CACHED, FILLED = "Parquet", "Parquet with a cache on a disk", "Parquet with a filled cache on a disk"
 
 _FOLDERS = ExitStack()
 atexit.register(_FOLDERS.close)
@@ -253,7 +253,7 @@ class Streamed:
     """Training on rows in "memory", in a "memory map" or in Parquet files, which the system has in its cache.
 
     A call opens the files anew and is a fit of several epochs, the first of which checks the rows of a memory map, or decodes
-    those for a cache. `only_read`: reading all blocks once an epoch, without training.
+    those for a cache; unless the cache has been filled before. `only_read`: reading all blocks once an epoch, without training.
     """
 
     kind: ClassVar[str] = "streamed"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import Any
 
 import numpy as np
 
 import fastnet as fn
 from benchmarks._tasks import (
     CACHED,
+    FILLED,
     LEARNING_RATE,
     MOMENTUM,
     PARQUET,
@@ -68,15 +70,23 @@ def streamed(task: Streamed, n_threads: int | None) -> Job:
         "memory map": lambda: (fn.data.from_arrays(*written), None),
         PARQUET: lambda: (fn.data.from_parquet(written, "y").cached(0), None),
         CACHED: lambda: (fn.data.from_parquet(written, "y").cached(written.parent), None),
+        FILLED: lambda: (fn.data.from_parquet(written, "y").cached(written.parent), None),
     }[task.source]
     if task.only_read:
         return lambda n: _read(opened()[0], n * task.n_epochs)
     net, seeds = network(training), count()
     options = {"optimizer": _OPTIMIZERS[training.optimizer], "batch_size": training.batch_size, "n_threads": n_threads}
 
+    def fit(data: tuple[Any, Any], epochs: int) -> None:
+        net.fit(*data, epochs=epochs, random_state=next(seeds), **options)
+
+    filled = opened() if task.source == FILLED else None
+    if filled:
+        fit(filled, 1)
+
     def train(n: int) -> None:
         for _ in range(n):
-            net.fit(*opened(), epochs=task.n_epochs, random_state=next(seeds), **options)
+            fit(filled or opened(), task.n_epochs)
 
     return train
 
