@@ -18,7 +18,7 @@ MOMENTUM = 0.9
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
 
-#: Sources of rows: Parquet files that are decoded in every epoch, or once into a cache.
+#: Sources of rows: Parquet files that are decoded in every epoch, once into a cache, or into a cache before.
 PARQUET, CACHED, FILLED = "Parquet", "Parquet with a cache on a disk", "Parquet with a filled cache on a disk"
 
 _FOLDERS = ExitStack()

@@ -44,6 +44,7 @@ PEERS = {
     "3 machines": Peer("fastnet_machines", "torch"),
     "Parquet": Peer("fastnet", "pyarrow"),
     "Parquet with a cache on a disk": Peer("fastnet", "pyarrow"),
+    "Parquet with a filled cache on a disk": Peer("fastnet", "pyarrow"),
     "reading Parquet alone": Peer("fastnet", "pyarrow"),
 }
 

@@ -70,8 +70,7 @@ def streamed(task: Streamed, n_threads: int | None) -> Job:
         "memory map": lambda: (fn.data.from_arrays(*written), None),
         PARQUET: lambda: (fn.data.from_parquet(written, "y").cached(0), None),
         CACHED: lambda: (fn.data.from_parquet(written, "y").cached(written.parent), None),
-        FILLED: lambda: (fn.data.from_parquet(written, "y").cached(written.parent), None),
-    }[task.source]
+    }[CACHED if task.source == FILLED else task.source]
     if task.only_read:
         return lambda n: _read(opened()[0], n * task.n_epochs)
     net, seeds = network(training), count()
