@@ -11,6 +11,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 #: Features, targets, and sample weights or None, in the core's form.
 CoreForm: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
@@ -84,7 +89,7 @@ class KeptRows:
         self._sizes, self._ends, self._features = sizes, np.cumsum(sizes), features
         self._rows = Arrays(int(sizes.sum()), folder)
         self._known = np.zeros(len(sizes), bool)
-        self._writing = Lock()
+        self._writing, self._disk = Lock(), _DiskReads()
 
     @property
     def arrays(self) -> tuple[Any, ...]:
@@ -118,7 +123,7 @@ class KeptRows:
 
     def announce(self, numbers: np.ndarray) -> None:
         """Let the system read the features of these blocks, which are wanted soon, from the disk if that is where they are."""
-        if not self.arrays:
+        if not self.arrays or not self._disk.went_on():
             return
         found = _mapping(self.arrays[0])
         if found is None:
@@ -129,6 +134,21 @@ class KeptRows:
         starts = (stops - self._sizes[numbers] * width) // mmap.PAGESIZE * mmap.PAGESIZE
         for start, length in zip(starts.tolist(), (stops - starts).tolist(), strict=True):
             mapping.madvise(mmap.MADV_WILLNEED, start, length)
+
+
+class _DiskReads:
+    """Whether this process reads from a disk."""
+
+    def __init__(self) -> None:
+        self._last = -1
+
+    def went_on(self) -> bool:
+        """Whether it has read since the last question, as far as the system says; at first the answer is yes."""
+        if resource is None:
+            return True
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        before, self._last = self._last, usage.ru_inblock + usage.ru_majflt
+        return self._last != before
 
 
 def _mapping(array: np.ndarray) -> tuple[Any, int] | None:

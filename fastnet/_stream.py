@@ -35,16 +35,29 @@ _BUFFER = 0.1
 _BUSY = 0.5
 
 
-class _Reading:
+class Reading:
     """Reading while the core trains: teams leave it a core, unless it spent the last time waiting, for a disk or a network."""
 
     def __init__(self) -> None:
         self._is_busy = True
+        self._goes_on = False
+        self._room: core.Room | None = None
+
+    def make_room(self) -> None:
+        """Before the core trains and another thread goes on: teams leave it a core at once, if the last time shows that it will
+        need one."""
+        self._room = core.Room() if self._goes_on and self._is_busy else None
+        self._goes_on = False
+
+    def leave_room(self) -> None:
+        """There was nothing to read, or it has been read."""
+        self._room = None
 
     def __call__(self, read: Callable[[], None]) -> None:
+        self._goes_on = True
         began, worked = perf_counter(), thread_time()
         if self._is_busy:
-            core.beside_teams(read)
+            core.beside_teams(read, self._room)
         else:
             read()
         self._is_busy = thread_time() - worked > _BUSY * (perf_counter() - began)
@@ -59,6 +72,7 @@ class Buffer:
         ``(number of a block) -> its rows in the core's form``
     capacity : int
         Most rows.
+    reading : Reading
 
     Attributes
     ----------
@@ -66,8 +80,8 @@ class Buffer:
         Where its rows lie in the arrays.
     """
 
-    def __init__(self, read: Callable[[int], CoreForm], capacity: int) -> None:
-        self._read, self._reading = read, _Reading()
+    def __init__(self, read: Callable[[int], CoreForm], capacity: int, reading: Reading) -> None:
+        self._read, self._reading = read, reading
         self._rows = Arrays(capacity)
         self.places = np.empty(0, np.uint32)
 
@@ -107,10 +121,11 @@ class Window:
         Which several windows share.
     read : callable
         ``(number of a block) -> its rows in the core's form``
+    reading : Reading
     """
 
-    def __init__(self, kept: KeptRows, read: Callable[[int], CoreForm]) -> None:
-        self._kept, self._read, self._reading = kept, read, _Reading()
+    def __init__(self, kept: KeptRows, read: Callable[[int], CoreForm], reading: Reading) -> None:
+        self._kept, self._read, self._reading = kept, read, reading
         self.places = np.empty(0, np.uint32)
 
     @property
@@ -229,6 +244,7 @@ class StreamSession(Session):
         super().__init__(network, data, None, loss=loss, **options)
         self._options["buffer"] = self._buffer_rows
         self._blocks = data
+        self._reading = Reading()
         self._buffers = self._two_buffers(loss)
 
     def _start(self, seed: int, step: int) -> None:
@@ -262,9 +278,9 @@ class StreamSession(Session):
         read = partial(core_form, data, network, loss)
         kept = KeptRows(data.sizes, data.features) if _stays_in_place(data, network) else kept_rows(data, network, loss)
         if kept is not None:
-            return Window(kept, read), Window(kept, read)
+            return Window(kept, read, self._reading), Window(kept, read, self._reading)
         capacity = min(len(data), self._buffer_rows - 1 + int(data.sizes.max())) + self.batch_size - 1
-        return Buffer(read, capacity), Buffer(read, capacity)
+        return Buffer(read, capacity, self._reading), Buffer(read, capacity, self._reading)
 
     def _parts(self) -> Generator[np.ndarray]:
         """Places of the rows of one buffer after another, in the order of training; while the core trains, a thread prepares the
@@ -274,15 +290,22 @@ class StreamSession(Session):
         buffers = self._filled(self._groups(rng), rng, stop)
         with ThreadPoolExecutor(1, "fastnet-reader") as reader:
             try:
-                following = reader.submit(next, buffers, None)
+                following = reader.submit(self._next, buffers)
                 while (filled := following.result()) is not None:
-                    following = reader.submit(next, buffers, None)
+                    self._reading.make_room()
+                    following = reader.submit(self._next, buffers)
                     buffer, order = filled
                     if order.size:
                         self._train_on(buffer)
                         yield order
             finally:
                 stop.set()
+
+    def _next(self, buffers: Iterator[tuple[Buffer | Window, np.ndarray]]) -> tuple[Buffer | Window, np.ndarray] | None:
+        try:
+            return next(buffers, None)
+        finally:
+            self._reading.leave_room()
 
     def _filled(
         self, groups: list[np.ndarray], rng: np.random.Generator | None, stop: Event

@@ -6,14 +6,16 @@ import copy
 import threading
 import time
 from collections import Counter
+from contextlib import nullcontext
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers import run_python
 
 import fastnet as fn
-from fastnet import _stream, checkpoint
+from fastnet import _kept_rows, _stream, checkpoint
 
 LAYERS = [fn.Dense(8, "tanh", dropout=0.1), fn.Dense(3, "softmax")]
 
@@ -606,12 +608,59 @@ class TestSources:
 
 def test_teams_leave_a_core_to_reading_that_computes_and_none_to_reading_that_waits(monkeypatch):
     beside, beside_teams = [], _stream.core.beside_teams
-    monkeypatch.setattr(_stream.core, "beside_teams", lambda read: beside.append(read) or beside_teams(read))
+    monkeypatch.setattr(_stream.core, "beside_teams", lambda read, room: beside.append(room) or beside_teams(read, room))
     times = iter([0.0, 0.0, 0.9, 1.0, 1.0, 1.0, 1.1, 2.0, 2.0, 2.0, 2.9, 3.0])
     monkeypatch.setattr(_stream, "perf_counter", lambda: next(times))
     monkeypatch.setattr(_stream, "thread_time", lambda: next(times))
-    reading, reads = _stream._Reading(), []
+    reading, reads, calls = _stream.Reading(), [], []
     for number in range(3):  # the first computes for 0.9 of a second, the second for 0.1
+        reading.make_room()
+        calls.append(_stream.core.running_calls())
         reading(partial(reads.append, number))
+        reading.leave_room()
     assert reads == [0, 1, 2] and len(beside) == 2
-    assert reading._is_busy
+    assert np.subtract(calls, calls[0]).tolist() == [0, 1, 0]  # nothing was known at first, and the second one had waited
+    reading.make_room()
+    reading.leave_room()
+    reading.make_room()  # the last time there was nothing to read
+    assert _stream.core.running_calls() == calls[0]
+
+
+@pytest.mark.parametrize("ends", [None, "error", "stop"])
+def test_a_fit_on_blocks_leaves_all_room_that_it_has_made(ends):
+    X, y, _ = arrays()
+    before, made = _stream.core.running_calls(), []
+
+    class Ends(fn.Callback):
+        def on_epoch_end(self, session):
+            if ends == "stop":
+                session.stop_requested = True
+
+    def read(number):
+        made.append(_stream.core.running_calls() - before)
+        if ends == "error" and len(made) > 4:
+            raise OSError("the disk is gone")
+        return X[20 * number : 20 * number + 20], y[20 * number : 20 * number + 20]
+
+    data = fn.data.from_batches(read, 10, rows=[20] * 10)
+    with pytest.raises(OSError, match="disk is gone") if ends == "error" else nullcontext():
+        build().fit(data, epochs=2, batch_size=10, buffer=40, callbacks=[Ends()])
+    assert max(made) > 0
+    assert _stream.core.running_calls() == before
+
+
+def test_the_system_is_asked_to_read_ahead_only_where_it_reads_from_a_disk(monkeypatch):
+    asked = []
+    mapping = type("Mapping", (), {"madvise": lambda self, *arguments: asked.append(arguments)})()
+    monkeypatch.setattr(_kept_rows, "_mapping", lambda array: (mapping, 0))
+    usage = SimpleNamespace(ru_inblock=0, ru_majflt=0)
+    monkeypatch.setattr(_kept_rows.resource, "getrusage", lambda who: usage)
+    kept = _kept_rows.KeptRows(np.array([5, 5]), np.zeros((10, 2)))
+    kept.keep(0, (np.zeros((5, 2)), np.zeros(5), None))
+    counts = []
+    for reads, faults in [(0, 0), (0, 0), (8, 0), (8, 0), (8, 1)]:
+        usage.ru_inblock, usage.ru_majflt = reads, faults
+        asked.clear()
+        kept.announce(np.arange(2))
+        counts.append(len(asked))
+    assert counts == [2, 0, 2, 0, 2]

@@ -110,6 +110,15 @@ def test_a_team_gives_way_at_once_and_grows_again():
     assert simulation.run(500, idle) < 1.05 * 20_000
 
 
+def test_a_trial_that_a_hiccup_spoils_is_made_again_soon():
+    simulation = Simulation(2)
+    idle = lambda size, now: 30_000 if size == 1 else 20_000  # noqa: E731
+    simulation.run(1_000, idle)
+    simulation.run(30, lambda size, now: 30_000 * size)
+    assert simulation.sizes.size == 1
+    assert simulation.run(150, idle) < 1.25 * 20_000
+
+
 def test_hiccups_cost_a_team_no_more_than_their_own_time():
     rng = np.random.default_rng(0)
     delay, apart = 1.5 * MILLISECOND, 30 * MILLISECOND
@@ -145,6 +154,21 @@ def test_a_function_beside_teams_returns_and_raises_as_alone():
     for _ in range(2):
         with pytest.raises(ValueError, match="of the function"):
             core.beside_teams(fails)
+
+
+def test_room_is_left_once_by_a_function_an_error_or_when_it_is_dropped():
+    before = core.running_calls()
+    room = core.Room()
+    assert core.running_calls() == before + 1
+    assert core.beside_teams(core.running_calls, room) == before + 1
+    assert core.running_calls() == before
+    room.leave()
+    room = core.Room()
+    with pytest.raises(ZeroDivisionError):
+        core.beside_teams(lambda: 1 / 0, room)
+    room = core.Room()
+    del room
+    assert core.running_calls() == before
 
 
 def test_a_function_beside_teams_may_call_the_core():

@@ -21,6 +21,11 @@ cdef class TeamSizes:
         note_team(&self.sizes, nanoseconds, rows, now)
 
 
+def running_calls():
+    """Calls that teams share the threads with, room for others included."""
+    return team_calls()
+
+
 def largest_team_at(int n_threads, long long now):
     """Workers that a team may have at this moment, as far as retreats allow."""
     return largest_team(n_threads, 0, now)
@@ -41,11 +46,34 @@ cdef int raise_if_failed(const PythonCall* call) except -1:
     return -1 if call.result == NULL else 0
 
 
-def beside_teams(function):
+cdef class Room:
+    """Room for a function that will run beside teams: they leave it as if it ran already. A team that began before such a function
+    would have a worker on each core, and wait for the one whose core the function takes."""
+
+    cdef bint is_left
+    cdef int forks
+
+    def __cinit__(self):
+        self.forks = team_forks()
+        team_count_calls(1)
+
+    def leave(self):
+        """The function runs now, or never."""
+        if not self.is_left and self.forks == team_forks():     # a forked child counts its own calls alone
+            team_count_calls(-1)
+        self.is_left = True
+
+    def __dealloc__(self):
+        self.leave()
+
+
+def beside_teams(function, Room room=None):
     """``function()``, which counts as a call into the core: teams that run meanwhile leave it its share of the threads, and a core if
-    there are several."""
+    there are several. They have left it this room before."""
     cdef PythonCall call = PythonCall(<PyObject*> function, NULL)
     cdef Team team
+    if room is not None:
+        room.leave()
     with nogil:
         team_run(&team, 1, call_python, &call)
     raise_if_failed(&call)

@@ -373,6 +373,9 @@ static Helper *helper_take(void)
 /* How many calls are running a team now, of one worker or more. */
 static int team_calls(void) { return __atomic_load_n(&team_callers, __ATOMIC_RELAXED); }
 
+/* Count n calls more, or fewer if n is negative, as calls of other threads are counted. */
+static void team_count_calls(int n) { __atomic_fetch_add(&team_callers, n, __ATOMIC_RELAXED); }
+
 static void team_await_helpers(Team *team)
 {
     int helping;
@@ -416,7 +419,7 @@ static void team_run(Team *team, int size, TeamWork work, void *task)
     team->task = task;
     for (int i = 1; i < found; i++)
         helper_call(helpers[i], team, i);
-    __atomic_fetch_add(&team_callers, 1, __ATOMIC_RELAXED);
+    team_count_calls(1);
     work(0, task);
     for (int i = 1; i < found; i++)
         if (team->size == found && helper_leaves(helpers[i], team)) { /* a forked child has no helpers to call off */
@@ -426,7 +429,7 @@ static void team_run(Team *team, int size, TeamWork work, void *task)
     team_await_helpers(team);
     if (--calls_of_this_thread == 0)
         call_gives_core_back();
-    __atomic_fetch_sub(&team_callers, 1, __ATOMIC_RELAXED);
+    team_count_calls(-1);
 }
 
 #else
@@ -442,6 +445,7 @@ static int take_bit(int *bits, int number) { return *bits & 1 << number ? 0 : (*
 static void count_one(int *count) { ++*count; }
 static void await_count(const int *count, int n) { (void)count, (void)n; }
 static int team_calls(void) { return 0; }
+static void team_count_calls(int n) { (void)n; }
 static int team_forks(void) { return 0; }
 static void team_lose_helpers(Team *team) { (void)team; }
 

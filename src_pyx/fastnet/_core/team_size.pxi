@@ -9,6 +9,7 @@
 cdef enum:
     TRIAL_NANOSECONDS = 4000000     # least length of a trial
     TRIALS_APART = 25               # a choice is kept for so many times what the trials before it took
+    CHANGES_APART = 5               # and a new one, which a hiccup may have made, for fewer
     LATE_NANOSECONDS = 1000000      # a team that is so far behind a smaller one gives way
     MOST_CREDIT = 3000000           # for having been ahead of it
     RETREAT_LEAST = 4               # a retreat takes from 4 to 50 times the time that was lost
@@ -130,7 +131,7 @@ cdef void note_team(TeamSize* self, double nanoseconds, double rows, long long n
     if self.choice + 1 < self.n_choices and (self.choice <= self.best or choice == self.choice):
         choose(self, self.choice + 1)
     else:
-        keep(self, choice, TRIALS_APART * self.trials_spent)
+        keep(self, choice, (TRIALS_APART if choice == self.best else CHANGES_APART) * self.trials_spent)
 
 
 cdef class KnownSize:

@@ -26,6 +26,7 @@ cdef struct Stretch:
     bint reviewed                   # the team may be of another size
     bint chosen                     # its size is the choice of `sizes`, which it tells how long it took
     int calls                       # into the core that were running when it began
+    bint disturbed                  # another one has begun, which takes a core of the team's: its times say nothing
     long long began
     long long last_batch            # ended at this time
     Py_ssize_t rows
@@ -372,6 +373,7 @@ cdef int begin_stretch(Training* task, int n_threads) noexcept nogil:
     stretch.began = stretch.last_batch = now_nanoseconds()
     stretch.rows = 0
     stretch.calls = team_calls()
+    stretch.disturbed = False
     if not stretch.reviewed:
         return n_threads
     size = min(chosen, largest_team(n_threads, stretch.calls, stretch.began))
@@ -387,16 +389,17 @@ cdef bint stretch_ends(Training* task, Py_ssize_t rows) noexcept nogil:
     stretch.rows += rows
     if not stretch.chosen:
         return now >= retreat.until or team_calls() != stretch.calls + 1
+    stretch.disturbed = task.team.size > 1 and team_calls() > stretch.calls + 1
     return (
-        falls_behind(&task.sizes, took, rows)
-        or (task.team.size > 1 and team_calls() > stretch.calls + 1)
+        stretch.disturbed
+        or falls_behind(&task.sizes, took, rows)
         or task.sizes.spent + now - stretch.began >= task.sizes.length
     )
 
 
 cdef void end_stretch(Training* task) noexcept nogil:
     cdef long long now = now_nanoseconds()
-    if not task.stretch.reviewed or not task.stretch.chosen:
+    if not task.stretch.reviewed or not task.stretch.chosen or task.stretch.disturbed:
         return
     if task.stretch.rows > 0:
         note_team(&task.sizes, now - task.stretch.began, task.stretch.rows, now)
