@@ -186,7 +186,7 @@ cdef inline void layer_forward(const Layer* layer, const Pass* here, const real*
     elif layer.kind == PERIODIC:
         periodic_forward(layer, here, A, Z)
     elif layer.kind == PIECEWISE:
-        piecewise_forward(layer, here, A, Z)
+        piecewise_forward(layer, here, A, Z, worker)
     elif layer.kind == EMBEDDING:
         embedding_forward(layer, here, A, Z)
     elif layer.kind == PARAMETRIC:

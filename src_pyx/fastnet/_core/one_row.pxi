@@ -16,6 +16,7 @@ cdef struct RowTask:
     const void* params
     const void* x
     void** A                        # (L + 1,)
+    char* room                      # for what a layer makes on its way; one worker has the layers that need it
     int* taken                      # (L, n_shares) at each stage of a layer, the shares that somebody makes or has made, a bit each
     int* made                       # (L, n_shares) how many of them are there
     int n_shares                    # of the units of the layers that are divided
@@ -24,15 +25,15 @@ cdef struct RowTask:
 
 cdef Py_ssize_t row_scratch(Plan plan, Py_ssize_t item) noexcept nogil:
     """Bytes that one row needs."""
-    return (plan.n_layers + 1) * sizeof(void*) + 64 + (plan.n_slots * plan.widest + plan.n_members) * item
+    return (plan.n_layers + 1) * sizeof(void*) + 64 + (plan.n_slots * plan.widest + plan.n_members + plan.room) * item
 
 
 cdef inline void take_row(Pass* here, Worker* worker, const RowTask* task, int number) noexcept nogil:
     """All that a pass without a way back, over one dense row, reads of it."""
     here.layers, here.n_layers, here.params, here.A, here.inputs = task.layers, task.n_layers, task.params, task.A, task.x
     here.first, here.rows, here.D, here.kept, here.summaries = 0, 1, NULL, NULL, NULL
-    worker.number, worker.signals = number, NULL
-    worker.panel, worker.scratch, worker.room, worker.totals, worker.weights_are_far = NULL, NULL, NULL, NULL, False
+    worker.number, worker.signals, worker.room = number, NULL, task.room
+    worker.panel, worker.scratch, worker.totals, worker.weights_are_far = NULL, NULL, NULL, False
 
 
 cdef inline int shares_of(const Layer* layer, int n_shares) noexcept nogil:
@@ -108,6 +109,7 @@ cdef void infer_row(Plan plan, RowTask* task, void* out, void* scratch, real* un
     place += (plan.n_layers + 1) * sizeof(void*)
     slots = <real*> part(&place, 0)
     log_sums = slots + plan.n_slots * plan.widest
+    task.room = <char*> (log_sums + plan.n_members)
     for l in range(1, plan.n_layers + 1):
         task.A[l] = slots + plan.layers[l - 1].slot * plan.widest
     if plan.n_members == 1:

@@ -116,34 +116,49 @@ cdef int piecewise_plan(Plan plan, Layer* layer) except -1:
             plan.refuse(layer, f"feature {f} must have 1 to {layer.dims[0]} bins, got {layer.constants[f]}")
     layer.n_out = layer.n_in * layer.dims[0]
     plan.add_segment(layer, layer.n_in, layer.dims[0] + 1, FROZEN)
+    plan.room = max(plan.room, 4 * layer.n_out)
     layer.cost = 4 * layer.n_out
     return 0
 
 
-cdef inline real bin_place(real a, real left, real right, bint first, bint last) noexcept nogil:
-    cdef real place = (a - left) / (right - left)
-    if not first and place < 0:
-        return 0
-    return 1 if not last and place > 1 else place
-
-
-cdef void piecewise_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z) noexcept nogil:
-    cdef Py_ssize_t T = layer.dims[0], r, f, t, bins
+cdef void lay_out_bins(const Layer* layer, const Pass* here, real* restrict left, real* restrict width, real* restrict least,
+                       real* restrict most) noexcept nogil:
+    """For each number of a row of Z its bin, and the least and the most that it can be; a bin of 0 where a feature has no more."""
+    cdef Py_ssize_t T = layer.dims[0], f, t, bins, at = 0
     cdef const real* edges
-    cdef real* z = Z
-    cdef real a
+    for f in range(layer.n_in):
+        edges = <const real*> here.params + layer.places[0] + f * (T + 1)
+        bins = layer.constants[f]
+        for t in range(bins):
+            left[at + t], width[at + t], least[at + t], most[at + t] = edges[t], edges[t + 1] - edges[t], 0, 1
+        for t in range(bins, T):
+            left[at + t], width[at + t], least[at + t], most[at + t] = 0, 1, 0, 0
+        least[at] = -INFINITY
+        most[at + bins - 1] = INFINITY
+        at += T
+
+
+cdef void piecewise_forward(const Layer* layer, const Pass* here, const real* restrict A, real* restrict Z,
+                            Worker* worker) noexcept nogil:
+    # All numbers of a row in one loop of vectors, since features have few bins: 0.3 to 0.8 of the time for 2 to 16 of them, and 0.95 of
+    # that of fits of the tabular preset "fast"
+    cdef Py_ssize_t T = layer.dims[0], n = layer.n_out, r, f, t
+    cdef real* restrict left = <real*> worker.room
+    cdef real* restrict width = left + n
+    cdef real* restrict least = width + n
+    cdef real* restrict most = least + n
+    cdef real* restrict z
+    cdef real place
+    lay_out_bins(layer, here, left, width, least, most)
     for r in range(here.rows):
+        z = Z + r * n
         for f in range(layer.n_in):
-            edges = <const real*> here.params + layer.places[0] + f * (T + 1)
-            bins = layer.constants[f]
-            a = A[r * layer.n_in + f]
-            for t in range(bins):           # as if all were between others: a loop of vectors
-                z[t] = bin_place(a, edges[t], edges[t + 1], False, False)
-            z[0] = bin_place(a, edges[0], edges[1], True, bins == 1)
-            z[bins - 1] = bin_place(a, edges[bins - 1], edges[bins], bins == 1, True)
-            for t in range(bins, T):
-                z[t] = 0
-            z += T
+            for t in range(T):
+                z[f * T + t] = A[r * layer.n_in + f]
+        for t in range(n):
+            place = (z[t] - left[t]) / width[t]
+            place = least[t] if place < least[t] else place
+            z[t] = most[t] if place > most[t] else place
 
 
 cdef void piecewise_backward(const Layer* layer, const Pass* here, const real* restrict A, const real* restrict dZ, real* restrict dA,
