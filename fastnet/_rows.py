@@ -79,6 +79,10 @@ def _flat(network: Network, X: Any, shape: tuple[int, ...], sequence: int) -> An
     """Rows of one of the network's sequences."""
     if network.ragged:
         return core_rows(X, shape, network._graph.shortest[sequence], network.dtype)
+    if _data.is_sparse(X) and not network._plan.takes_sparse:
+        raise ValueError(
+            "X is sparse, which only networks of one member can read, where it is read by Dense layers: give X.toarray()."
+        )
     if len(shape) == 1 or _data.is_sparse(X):
         return X
     try:

@@ -109,13 +109,15 @@ def update(
     ([0.0, 0.0], 1)
     """
     rule = _rule(optimizer)
-    rate = float(rule.schedule(learning_rate).rates(state.step, 1)[0])
     if isinstance(params, Network):
         params._make_writable()
     vector = _vector(params)
-    gradient = grads.flat if isinstance(grads, Gradients) else grads
+    if not vector.flags.carray:
+        raise ValueError("params must be contiguous and writable: an update changes it in place.")
+    gradient = _gradient(grads, vector)
+    _check_state(state, rule)
     options: dict[str, Any] = {
-        "rate": rate,
+        "rate": float(rule.schedule(learning_rate).rates(state.step, 1)[0]),
         "l2": _checks.real(l2, "l2", minimum=0.0),
         "weight_decay": _checks.real(weight_decay, "weight_decay", minimum=0.0) or rule.decay(),
         "scale": clipping(gradient, max_grad_norm),
@@ -146,6 +148,28 @@ def _vector(params: Any) -> np.ndarray:
     if not isinstance(params, np.ndarray) or params.ndim != 1 or params.dtype not in (np.float32, np.float64):
         raise TypeError(f"params must be a Network or a vector of float32 or float64, got {type(params).__name__}.")
     return params
+
+
+def _gradient(grads: Any, params: np.ndarray) -> np.ndarray:
+    """The gradient as a vector that the core can read."""
+    gradient = grads.flat if isinstance(grads, Gradients) else grads
+    if not isinstance(gradient, np.ndarray):
+        raise TypeError(f"grads must be the Gradients of loss_and_grad, or a vector, got {type(grads).__name__}.")
+    if gradient.shape != params.shape:
+        raise ValueError(f"grads must have shape {params.shape}, as params, got {gradient.shape}.")
+    if gradient.dtype != params.dtype:
+        raise TypeError(f"grads must have dtype {params.dtype}, as params, got {gradient.dtype}.")
+    return np.require(gradient, requirements=["C", "A"])
+
+
+def _check_state(state: Any, rule: GradientRule) -> None:
+    if not isinstance(state, OptimizerState):
+        raise TypeError(f"state must be what init_state gave, got {type(state).__name__}.")
+    if len(state.memory) != rule.n_states:
+        raise ValueError(
+            f"{rule.name} keeps {rule.n_states} state vectors, got {len(state.memory)}: give the state that init_state made for "
+            "the same optimizer."
+        )
 
 
 def clipping(gradient: np.ndarray, max_grad_norm: float | None) -> float:

@@ -195,6 +195,34 @@ class TestUpdates:
         with pytest.raises(error, match=message):
             fn.update(params, grads, fn.init_state(params, optimizer), optimizer)
 
+    @pytest.mark.parametrize(
+        ("wrong", "error", "message"),
+        [
+            ({"grads": [1.0, 1.0, 1.0]}, TypeError, "grads must be the Gradients of loss_and_grad, or a vector, got list"),
+            ({"grads": (0.5, np.ones(3))}, TypeError, "grads must be the Gradients of loss_and_grad, or a vector, got tuple"),
+            ({"grads": np.ones(2)}, ValueError, r"grads must have shape \(3,\), as params, got \(2,\)"),
+            ({"grads": np.ones(3, "float32")}, TypeError, "grads must have dtype float64, as params, got float32"),
+            ({"params": np.ones(6)[::2]}, ValueError, "params must be contiguous and writable"),
+            ({"params": np.broadcast_to(1.0, 3)}, ValueError, "params must be contiguous and writable"),
+            ({"state": fn.init_state(np.ones(3), "sgd")}, ValueError, "adam keeps 2 state vectors, got 0"),
+            ({"state": fn.Adam()}, TypeError, "state must be what init_state gave, got Adam"),
+            ({"state": fn.init_state(np.ones(3, "float32"))}, TypeError, r"state\[0\] must have dtype float64"),
+        ],
+    )
+    def test_errors_name_the_argument(self, wrong, error, message):
+        given = {"params": np.ones(3), "grads": np.ones(3), "state": fn.init_state(np.ones(3)), **wrong}
+        before = given["params"].copy()
+        with pytest.raises(error, match=message):
+            fn.update(**given)
+        assert np.array_equal(given["params"], before)
+
+    def test_gradients_may_be_strided(self):
+        p, q, g = np.ones(3), np.ones(3), np.arange(6.0)[::2]
+        fn.update(p, g, fn.init_state(p))
+        fn.update(q, g.copy(), fn.init_state(q))
+        assert np.array_equal(p, q)
+        assert (p[1:] < 1).all()
+
     def test_the_memory_of_another_rule(self):
         p = np.ones(3)
         with pytest.raises(ValueError, match="state vectors"):

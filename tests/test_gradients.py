@@ -214,6 +214,21 @@ def test_agrees_with_autograd_of_pytorch(rng):
         assert distance(own, theirs.grad.numpy()) < 1e-10
 
 
+@pytest.mark.parametrize("n_units", [1, 5, 16, 37, 150])
+def test_biases_of_a_large_float32_batch(n_units, rng):
+    """Their sums are over all rows: one after the other, rounding would grow with the number of rows."""
+    X = rng.standard_normal((200_000, 2)).astype(np.float32)
+    y = X[:, :1] + 1000
+    net = fn.Network([fn.Dense(n_units, "relu"), fn.Dense(1, "identity")], 2, random_state=0)
+    double = fn.Network.from_parameters(net.layers, net.weights, net.biases, dtype="float64")
+    expected = double.loss_and_grad(X, y)[1].biases
+    before, grads = [b.copy() for b in net.biases], net.loss_and_grad(X, y)[1].biases
+    net.fit(X, y, optimizer=fn.SGD(1.0), batch_size=len(X), epochs=1, sampling="sequential")
+    for old, b, db, exact in zip(before, net.biases, grads, expected, strict=True):
+        assert np.abs(db - exact).max() < 5e-6 * np.abs(exact).max()
+        assert np.abs(old - b - exact).max() < 5e-6 * np.abs(exact).max()
+
+
 @pytest.mark.parametrize("output, n_outputs", [("softplus", 1), ("softmax", 2)])
 @pytest.mark.parametrize("target", [0.0, 2.0])
 def test_predictions_that_underflow_leave_the_poisson_gradient_finite(output, n_outputs, target, dtype):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers import distance
 from layer_networks import HIDDEN, N_IN, POSITIONED, assert_gradient, build, rows, twin_outputs
+from scipy import sparse
 
 import fastnet as fn
 from fastnet import _trainers
@@ -56,6 +57,21 @@ class TestEnsembles:
         X, y = np.ones((4, 3)), np.ones((4, 1))
         gradient = net.loss_and_grad(X, y, dropout_seed=1)[1].weights[1]
         assert not np.array_equal(gradient[0] == 0, gradient[1] == 0)
+
+    @pytest.mark.parametrize("kind", ["packed", "batch", "mini"])
+    def test_sparse_rows_are_refused_before_anything_is_trained(self, kind):
+        S, y = sparse.random_array((20, 30), density=0.2, rng=0).tocsr(), np.arange(20) % 2
+        net = fn.Network([fn.Dense(5, "tanh"), fn.Dense(2, "softmax")], 30, n_members=4, ensemble=kind, random_state=0)
+        before = net.params.copy()
+        for call in (
+            lambda: net.fit(S, y, epochs=1),
+            lambda: net.fit(S.toarray(), y, epochs=1, validation_data=(S, y)),
+            lambda: net.forward(S),
+            lambda: net.forward_members(S),
+        ):
+            with pytest.raises(ValueError, match=r"X is sparse, .* one member .*toarray"):
+                call()
+        assert np.array_equal(net.params, before)
 
     @pytest.mark.parametrize("options", [{"n_members": 0}, {"ensemble": "other"}, {"ensemble_loss": "median"}])
     def test_bad_options(self, options):

@@ -167,6 +167,8 @@ def hidden_sizes(estimator: MLP) -> list[int]:
 def _per_layer(estimator: MLP, name: str, n_hidden: int) -> list[Any]:
     """The parameter `name` as a list with one entry a hidden layer."""
     value = getattr(estimator, name)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()  # one value, if it has no dimensions
     if isinstance(value, str) or not hasattr(value, "__len__"):
         return [value] * n_hidden
     if len(value) != n_hidden:

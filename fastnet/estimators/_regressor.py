@@ -229,6 +229,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 "to continue training, or fit anew with warm_start=False."
             )
 
+    def _given_validation(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Rows | None:
+        rows = super()._given_validation(X_val, y_val, sample_weight_val)
+        if rows is not None and len(rows) == 1 and self.scoring is None and self._default_metric is not None:
+            raise ValueError("R2 is not defined on one row: give at least 2 rows as X_val and y_val, or set scoring='loss'.")
+        return rows
+
     def _scale_targets(self, rows: Rows, validation: Rows | None, *, incremental: bool) -> tuple[Rows, Rows | None]:
         if not self.scale_target:
             return rows, validation

@@ -9,6 +9,7 @@ from scipy.sparse import issparse
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from fastnet._checks import assert_finite
 from fastnet.losses import Quantile
 
 from ._sklearn import WHAT_TO_DO_WITH_TEXT
@@ -156,16 +157,19 @@ def encode_values(y: np.ndarray, loss: Any, dtype: np.dtype) -> np.ndarray:
     Raises
     ------
     ValueError
-        Negative values for the Poisson loss.
+        Values that are not finite, which scikit-learn overlooks in objects and text, or that `dtype` does not hold; negative
+        values for the Poisson loss.
     """
-    y = y.reshape(len(y), -1)
+    with np.errstate(over="ignore"):
+        y = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+    assert_finite(y, "y")
     if loss.name == "poisson" and (y < 0).any():
         raise ValueError(
             f"loss='poisson' needs y >= 0, got a minimum of {y.min():g}. Use another loss, or shift or clip the targets."
         )
     if isinstance(loss, Quantile):
         y = np.repeat(y, len(loss.levels), axis=1)
-    return np.ascontiguousarray(y, dtype=dtype)
+    return y
 
 
 def in_order(y: np.ndarray, levels: tuple[float, ...]) -> np.ndarray:

@@ -271,6 +271,11 @@ def test_bad_extra_parameter_is_named(iris: Data, name: str, value: Any) -> None
         MLPClassifier((4, 4), **{name: value}).fit(*iris)
 
 
+def test_dropout_may_be_an_array_without_dimensions(iris: Data) -> None:
+    models = [MLPClassifier((4, 4), dropout=rate, max_iter=2, random_state=0).fit(*iris) for rate in (0.2, np.array(0.2))]
+    assert equal(*models)
+
+
 # dtype, n_threads
 
 

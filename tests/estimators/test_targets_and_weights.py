@@ -158,3 +158,40 @@ def test_missing_labels(missing, form):
         MLPClassifier().partial_fit(X, y, classes=["u", "v"])
     with pytest.raises(ValueError, match=message):
         TabularClassifier().fit(X, y)
+
+
+class TestValuesThatAreNotFinite:
+    """Regressors refuse them in every form; scikit-learn's validation lets objects and text through."""
+
+    FORMS = {
+        "None": lambda t, bad: [*t[:-1].tolist(), None],
+        "object": lambda t, bad: np.array([*t[:-1].tolist(), bad], dtype=object),
+        "series": lambda t, bad: pd.Series([*t[:-1].tolist(), None], dtype=object),
+        "text": lambda t, bad: np.array([*t[:-1], bad]).astype(str),
+    }
+
+    @pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"solver": "lbfgs"}, {"scale_target": True}])
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    @pytest.mark.parametrize("form", FORMS)
+    def test_are_refused(self, options, bad, form):
+        t = X[:, 0]
+        y = self.FORMS[form](t, bad)
+        reg = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, random_state=0, **options).fit(X, t)
+        before = reg.predict(X)
+        message = "y holds .* every value must be finite|contains (NaN|infinity)"
+        with pytest.raises(ValueError, match=message):
+            reg.fit(X, y)
+        if "early_stopping" in options:
+            with pytest.raises(ValueError, match=message):
+                reg.fit(X, t, X_val=X, y_val=y)
+        elif "solver" not in options:
+            with pytest.raises(ValueError, match=message):
+                reg.partial_fit(X, y)
+        assert np.array_equal(reg.predict(X), before)
+
+    @pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"scale_target": True}])
+    @pytest.mark.filterwarnings("error::RuntimeWarning")
+    def test_that_float32_does_not_hold_are_refused(self, options):
+        reg = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, **options)
+        with pytest.raises(ValueError, match=r"y holds -?inf at index .* \(as float32\)"):
+            reg.fit(X.astype(np.float32), X[:, 0] * 1e39)

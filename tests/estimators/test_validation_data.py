@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from comparison import equal
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
@@ -86,6 +87,18 @@ def test_validation_targets_with_other_columns(regression: Data) -> None:
     X, y = regression
     with pytest.raises(ValueError, match="y_val must have as many columns as y, got targets for 2 outputs of 1"):
         MLPRegressor(early_stopping=True).fit(X, y, X_val=X, y_val=np.c_[y, y])
+
+
+def test_r2_needs_more_than_one_validation_row(regression: Data) -> None:
+    """It would be 0 after every epoch, and training would stop without having improved."""
+    X, y = regression
+    reg = MLPRegressor(hidden_layer_sizes=(4,), max_iter=3, random_state=0, early_stopping=True)
+    with pytest.raises(ValueError, match=r"R2 is not defined on one row.*at least 2.*scoring='loss'"):
+        reg.fit(X, y, X_val=X[:1], y_val=y[:1])
+    assert not hasattr(reg, "coefs_")
+    for other in ({"scoring": "loss"}, {"scoring": "neg_mean_absolute_error"}, {"loss": "quantile", "quantile": [0.1, 0.9]}):
+        fitted = clone(reg).set_params(**other).fit(X, y, X_val=X[:1], y_val=y[:1])
+        assert np.isfinite(fitted.validation_scores_).all()
 
 
 def test_validation_data_may_lack_a_class_under_warm_start(iris: Data) -> None:

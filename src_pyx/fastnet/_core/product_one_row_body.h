@@ -72,25 +72,34 @@ static FN_NO_CLONE void NAME(row_product)(ptrdiff_t n, ptrdiff_t k, const REAL *
     }
 }
 
-/* c (+)= the sums of k rows of B (k, n), each over the rows in order. */
+/* c (+)= the sums of k rows of B (k, n): of SUM_ROWS at a time in order, and then of these sums. */
 FN_INLINE void NAME(sums_block_)(const int vectors, ptrdiff_t k, const REAL *restrict b, ptrdiff_t b_row, REAL *restrict c, int accumulate)
 {
     VECTOR sum[8];
     const VECTOR zero = {0};
+    ptrdiff_t p = 0;
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; v++)
-        sum[v] = accumulate ? LOAD(c + v * LANES) : zero;
-    for (ptrdiff_t p = 0; p < k; p++, b += b_row)
+        sum[v] = zero;
+    for (ptrdiff_t end = SUM_ROWS;; end += SUM_ROWS, accumulate = 1) {
+        for (; p < k && p < end; p++, b += b_row)
 #pragma GCC unroll 8
-        for (int v = 0; v < vectors; v++)
-            sum[v] += LOAD(b + v * LANES);
+            for (int v = 0; v < vectors; v++)
+                sum[v] += LOAD(b + v * LANES);
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; v++)
-        *(VECTOR *)(c + v * LANES) = sum[v];
+        for (int v = 0; v < vectors; v++) {
+            if (accumulate)
+                sum[v] += LOAD(c + v * LANES);
+            *(VECTOR *)(c + v * LANES) = sum[v];
+            sum[v] = zero;
+        }
+        if (p == k)
+            return;
+    }
 }
 
-/* The same of rows shorter than a vector: of the fewest vectors that whole rows fill each makes a sum of its own, and these are added in
- * the end. */
+/* The same of rows shorter than a vector, at most SUM_ROWS of them: of the fewest vectors that whole rows fill each makes a sum of its
+ * own, and these are added in the end. */
 static void NAME(short_row_sums_)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict b, REAL *restrict c, int accumulate)
 {
     REAL sum[VECTOR_BYTES / sizeof(REAL) * VECTOR_BYTES / sizeof(REAL)] = {0};
@@ -103,10 +112,10 @@ static void NAME(short_row_sums_)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict
     for (ptrdiff_t j = 0; i + j < n * k; j++)
         sum[j] += b[i + j];
     for (ptrdiff_t j = 0; j < n; j++) {
-        REAL all = accumulate ? c[j] : 0;
+        REAL all = 0;
         for (ptrdiff_t t = j; t < length; t += n)
             all += sum[t];
-        c[j] = all;
+        c[j] = accumulate ? c[j] + all : all;
     }
 }
 
@@ -114,7 +123,8 @@ static void NAME(column_sums)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict b, 
 {
     ptrdiff_t j = 0;
     if (n < LANES) {
-        NAME(short_row_sums_)(n, k, b, c, accumulate);
+        for (ptrdiff_t p = 0; p < k || p == 0; p += SUM_ROWS)
+            NAME(short_row_sums_)(n, k - p < SUM_ROWS ? k - p : SUM_ROWS, b + p * n, c, accumulate || p > 0);
         return;
     }
     for (; j + 8 * LANES <= n; j += 8 * LANES)
@@ -123,10 +133,11 @@ static void NAME(column_sums)(ptrdiff_t n, ptrdiff_t k, const REAL *restrict b, 
         NAME(sums_block_)(2, k, b + j, n, c + j, accumulate);
     for (; j + LANES <= n; j += LANES)
         NAME(sums_block_)(1, k, b + j, n, c + j, accumulate);
-    for (; j < n; j++) {
-        REAL sum = accumulate ? c[j] : 0;
-        for (ptrdiff_t p = 0; p < k; p++)
-            sum += b[p * n + j];
-        c[j] = sum;
-    }
+    for (; j < n; j++)
+        for (ptrdiff_t p = 0; p < k || p == 0; p += SUM_ROWS) {
+            REAL sum = 0;
+            for (ptrdiff_t i = p; i < k && i < p + SUM_ROWS; i++)
+                sum += b[i * n + j];
+            c[j] = accumulate || p > 0 ? c[j] + sum : sum;
+        }
 }
