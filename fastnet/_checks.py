@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastnet._hints import did_you_mean
+from fastnet._hints import NO_NUMBER_OF_INPUTS, did_you_mean
 
 #: What `generator` takes.
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | np.random.RandomState | None
@@ -55,8 +55,10 @@ def lookup(spec: Any, table: Mapping[str, type], base: type, kind: str, *args: A
         return table[spec](*args) if args else _default(table[spec])
     if isinstance(spec, type) and issubclass(spec, base):
         return spec(*args)
+    hint = f" {NO_NUMBER_OF_INPUTS}." if kind == "activation" and isinstance(spec, int) else did_you_mean(str(spec), table)
     raise TypeError(
         f"{kind} must be a name or an object of class {base.__name__}, got {spec!r}; known names are: {', '.join(sorted(table))}."
+        f"{hint}"
     )
 
 
@@ -146,6 +148,20 @@ def real(
         bounds = [f"{words} {limit:g}" for words, limit in limits.items() if math.isfinite(limit)]
         raise ValueError(f"{name} must be {' and '.join(['finite', *bounds])}, got {number!r}.")
     return number
+
+
+def sequence(value: Any, name: str, example: str) -> tuple[Any, ...]:
+    """`value` as a tuple."""
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list, as in {example}, got {value!r}.")
+    return tuple(value)
+
+
+def mapping(value: Any, name: str, example: str) -> dict[Any, Any]:
+    """`value` as a dict; None is an empty one."""
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, as in {example}, got {value!r}.")
+    return dict(value or {})
 
 
 def one_of(value: Any, name: str, choices: Iterable[str]) -> str:

@@ -102,6 +102,11 @@ NETWORK_MISTAKES = {
     "a class": ({"callbacks": [fn.EarlyStopping]}, TypeError, r"give EarlyStopping\(...\), with parentheses"),
     "one callback": ({"callbacks": fn.EarlyStopping()}, TypeError, r"got EarlyStopping alone: give callbacks=\[...\]"),
     "a share of rows": ({"validation_data": 0.2}, ValueError, r"\(X, y, sample_weight\), got 0.2. .* train_test_split"),
+    "validation_split": ({"validation_split": 0.2}, TypeError, r"Did you mean validation_data=\(X_val, y_val\)"),
+    "metrics": ({"metrics": ["accuracy"]}, TypeError, r"score\(X, y\) gives the accuracy, or R\^2 of values.$"),
+    "class_weight": ({"class_weight": "balanced"}, TypeError, "Give sample_weight, which .*compute_sample_weight makes.$"),
+    "a decay that is no number": ({"weight_decay": "a"}, TypeError, "weight_decay must be a number, got 'a' of type str"),
+    "factors that are no dict": ({"learning_rate_factors": 0.1}, TypeError, r"_factors must be a dict, as in \{'b': 0.1\}"),
     "class numbers as values": ({"loss": "squared_error"}, ValueError, "Class numbers need the loss 'cross_entropy' and"),
 }
 
@@ -134,7 +139,15 @@ def test_constructors_of_networks(word, meant):
 
 
 @pytest.mark.parametrize(
-    "name, meant", [("rellu", "relu"), ("ReLU", "relu"), ("swish", "silu"), ("linear", "identity"), ("Leaky-ReLU", "leaky_relu")]
+    "name, meant",
+    [
+        ("rellu", "relu"),
+        ("none", "identity"),
+        ("ReLU", "relu"),
+        ("swish", "silu"),
+        ("linear", "identity"),
+        ("Leaky-ReLU", "leaky_relu"),
+    ],
 )
 def test_activations(name, meant):
     with pytest.raises(ValueError, match=f"Unknown activation '{name}'; known are: elu, .* Did you mean '{meant}'"):
@@ -182,10 +195,39 @@ def test_classes_as_one_hot_vectors():
         classifier.fit(X, np.vstack([np.eye(3)[y[:-1]], [1, 1, 0]]))
 
 
-@pytest.mark.parametrize(("word", "here"), [("Sequential", "Network"), ("Linear", "Dense"), ("Momentum", "SGD")])
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("compile", "Leave it out: fit takes the loss and the optimizer"),
+        ("evaluate", r"It has loss\(X, y\) and score\(X, y\)"),
+        ("eval", "Leave it out: dropout acts in fit alone"),
+        ("state_dict", "Its parameters by name are in `parameters`; fastnet.torch.to_torch_state_dict makes PyTorch's"),
+        ("coefs_", "They are in `weights` and `biases`"),
+    ],
+)
+def test_attributes_of_networks_from_elsewhere(word, advice):
+    with pytest.raises(AttributeError, match=f"'Network' object has no attribute '{word}'. {advice}$"):
+        getattr(network(), word)
+    assert not hasattr(network(), "zebra")
+    assert pickle.loads(pickle.dumps(network())).n_params == network().n_params
+
+
+@pytest.mark.parametrize(
+    ("word", "here"),
+    [
+        ("Sequential", "Network"),
+        ("Linear", "Dense"),
+        ("Momentum", "SGD"),
+        ("CrossEntropyLoss", "CrossEntropy"),
+        ("ModelCheckpoint", "Checkpoint"),
+        ("CosineDecay", "Cosine"),
+    ],
+)
 def test_names_from_elsewhere_in_the_module(word, here):
     with pytest.raises(AttributeError, match=f"no attribute '{word}'. It is called '{here}' here$"):
         getattr(fn, word)
+    with pytest.raises(AttributeError, match=r"no attribute 'Input'. Network\(layers, n_inputs=...\) takes its place"):
+        fn.Input  # noqa: B018
     with pytest.raises(AttributeError, match="no attribute 'zebra'$"):
         fn.zebra  # noqa: B018
 
@@ -226,6 +268,19 @@ ARGUMENT_MISTAKES = {
     "epochs of an estimator": (fn.MLPRegressor, {"epochs": 3}, "Did you mean 'max_iter'"),
     "callback": (fn.EarlyStopping, {"n_iter_no_change": 3}, "Did you mean 'patience'"),
     "checkpoint": (fn.Checkpoint, {"folder": "x", "every_epoch": 3}, "Did you mean 'every_epochs'"),
+    "betas": (fn.Adam, {"betas": (0.9, 0.99)}, "Did you mean beta1=..., beta2=...?"),
+    "decay of Adam": (fn.Adam, {"weight_decay": 0.1}, "fastnet.AdamW has it, and Network.fit for all optimisers.$"),
+    "inputs of a layer": (fn.LSTM, {"input_size": 3, "n_units": 4}, "Leave it out: a layer takes its number of inputs from what"),
+    "both directions": (fn.GRU, {"n_units": 3, "bidirectional": True}, r"Write fastnet.Bidirectional\(layer\).$"),
+    "sizes of a pool": (fn.MaxPool, {"pool_size": 2}, "Did you mean 'size'"),
+    "no activation": (fn.Dense, {"n_units": 3, "activation": None}, "got None; known names are: .* Did you mean 'identity'"),
+    "two sizes of a layer": (fn.Dense, {"n_units": 3, "activation": 4}, "got 4; known names are: .* Leave it out: a layer"),
+    "layers that are none": (fn.Network, {"layers": None, "n_inputs": 3}, r"layers must be a list, as in \[.*\], got None"),
+    "one number as a shape": (fn.Network, {"layers": [fn.Dense(1)], "input_shape": 3}, r"must be a list, as in \(100, 3\)"),
+    "a shape of one number": (fn.Reshape, {"shape": 4}, r"shape must be a list, as in \(8, 8, 1\), got 4"),
+    "preset of a table": (fn.TabularClassifier, {"presets": "best"}, "has no option 'presets'; it has .* Did you mean 'preset'"),
+    "metric of a table": (fn.TabularRegressor, {"eval_metric": "mae"}, "Did you mean 'metric'"),
+    "table's categories": (fn.TabularPreprocessor, {"categorical": None}, "TabularPreprocessor has no option 'categorical'"),
 }
 
 

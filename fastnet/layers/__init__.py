@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnet import _checks
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import ENSEMBLES, Graph
 from fastnet.layers._nodes import Inputs, Node
@@ -86,7 +87,7 @@ LAYERS: dict[str, type[Layer]] = {row.__name__: row for row in _ROWS}
 
 def chain(layers: Any) -> tuple[Layer, ...]:
     """Layers that can follow each other, as a tuple; ValueError or TypeError otherwise."""
-    layers = (layers,) if isinstance(layers, Layer) else tuple(layers)
+    layers = (layers,) if isinstance(layers, Layer) else _checks.sequence(layers, "layers", "[fastnet.Dense(1, 'sigmoid')]")
     if not layers:
         raise ValueError("A network needs at least one layer, got none.")
     for number, layer in enumerate(layers, 1):

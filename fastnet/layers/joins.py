@@ -140,7 +140,8 @@ class Reshape(Layer):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        shape = tuple(_checks.positive_int(n, "shape", maximum=_checks.MAX_DIMENSION) for n in self.shape)
+        given = _checks.sequence(self.shape, "shape", "(8, 8, 1)")
+        shape = tuple(_checks.positive_int(n, "shape", maximum=_checks.MAX_DIMENSION) for n in given)
         object.__setattr__(self, "shape", shape)
 
     def connect(self, graph: Graph, source: int) -> int:
