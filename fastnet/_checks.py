@@ -150,6 +150,14 @@ def real(
     return number
 
 
+def small(value: Any, name: str) -> float:
+    """`value` as a float between 0 and 1, of a layer for which other libraries first want a number of inputs."""
+    number = real(value, name, above=0.0)
+    if number >= 1:
+        raise ValueError(f"{name} must be above 0 and below 1, got {value!r}. {NO_NUMBER_OF_INPUTS}.")
+    return number
+
+
 def sequence(value: Any, name: str, example: str) -> tuple[Any, ...]:
     """`value` as a tuple."""
     if not isinstance(value, Iterable):

@@ -26,14 +26,14 @@ class LayerNorm(Layer):
 
     Parameters
     ----------
-    epsilon : float > 0
+    epsilon : float in (0, 1)
         Keeps the quotient finite; PyTorch's default is the same.
     """
 
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "epsilon", _checks.real(self.epsilon, "epsilon", above=0.0))
+        object.__setattr__(self, "epsilon", _checks.small(self.epsilon, "epsilon"))
 
     def connect(self, graph: Graph, source: int) -> int:
         source = graph.own_of_members(source)
@@ -111,7 +111,7 @@ class BatchNorm(Layer):
         g.
     momentum : float in (0, 1]
         Share of a batch in the running statistics. A batch with a single position leaves them as they are.
-    epsilon : float > 0
+    epsilon : float in (0, 1)
         Keeps the quotient finite; PyTorch's default is the same.
     """
 
@@ -126,7 +126,7 @@ class BatchNorm(Layer):
         values = {
             "activation": activations.get(activation),
             "momentum": _checks.real(momentum, "momentum", above=0.0, maximum=1.0),
-            "epsilon": _checks.real(epsilon, "epsilon", above=0.0),
+            "epsilon": _checks.small(epsilon, "epsilon"),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
