@@ -201,6 +201,23 @@ def test_a_number_of_inputs_is_no_epsilon(layer):
         layer(64)
 
 
+def test_negative_targets_of_a_relu_that_was_not_asked_for():
+    layers, t = [fn.Dense(5), fn.Dense(1)], X @ [1, 2, 3]
+    net = fn.Network(layers, 3, random_state=0)
+    for optimizer in ("adam", "lbfgs"):
+        with pytest.warns(
+            UserWarning, match=r"'relu' gives no negative numbers, .* end the network with Dense\(1, 'identity'\)"
+        ) as caught:
+            net.fit(X, t, optimizer=optimizer, epochs=1)
+        assert caught[0].filename == __file__
+    with pytest.raises(ValueError, match=r"layers end with Dense\(1, 'relu'\), but y asks for Dense\(1, 'identity'\)"):
+        fn.NetworkRegressor(layers).fit(X, t)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(X, np.abs(t), epochs=1)
+        fn.Network([fn.Dense(5), fn.Dense(1, "identity")], 3, random_state=0).fit(X, t, epochs=1)
+
+
 @pytest.mark.parametrize(
     ("word", "advice"),
     [
