@@ -150,11 +150,11 @@ def real(
     return number
 
 
-def small(value: Any, name: str) -> float:
-    """`value` as a float between 0 and 1, of a layer for which other libraries first want a number of inputs."""
-    number = real(value, name, above=0.0)
+def small(value: Any, name: str, *, above: float = -math.inf) -> float:
+    """`value` as a float below 1, of a layer for which other libraries first want a number of inputs."""
+    number = real(value, name, above=above)
     if number >= 1:
-        raise ValueError(f"{name} must be above 0 and below 1, got {value!r}. {NO_NUMBER_OF_INPUTS}.")
+        raise ValueError(f"{name} must be below 1, got {value!r}. {NO_NUMBER_OF_INPUTS}.")
     return number
 
 

@@ -195,9 +195,9 @@ def test_classes_as_one_hot_vectors():
         classifier.fit(X, np.vstack([np.eye(3)[y[:-1]], [1, 1, 0]]))
 
 
-@pytest.mark.parametrize("layer", [fn.LayerNorm, lambda n: fn.BatchNorm(epsilon=n)], ids=["LayerNorm", "BatchNorm"])
-def test_a_number_of_inputs_is_no_epsilon(layer):
-    with pytest.raises(ValueError, match="epsilon must be above 0 and below 1, got 64. Leave it out: a layer takes"):
+@pytest.mark.parametrize("layer", [fn.LayerNorm, fn.PReLU, lambda n: fn.BatchNorm(epsilon=n)], ids=["norm", "prelu", "batch"])
+def test_a_number_of_inputs_is_no_option(layer):
+    with pytest.raises(ValueError, match="(epsilon|slope) must be below 1, got 64. Leave it out: a layer takes"):
         layer(64)
 
 

@@ -52,14 +52,14 @@ class PReLU(Layer):
 
     Parameters
     ----------
-    slope : float
+    slope : float < 1
         p at first.
     """
 
     slope: float = 0.25
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "slope", _checks.real(self.slope, "slope"))
+        object.__setattr__(self, "slope", _checks.small(self.slope, "slope"))
 
     def connect(self, graph: Graph, source: int) -> int:
         source = graph.own_of_members(source)
