@@ -146,6 +146,13 @@ def test_guide_names_every_choice(page, table):
     assert [name for name in table if f'`"{name}"`' not in text] == []
 
 
+def test_compatibility_page_names_every_activation():
+    text = (DOCS / "compatibility.md").read_text(encoding="utf-8")
+    row = next(row for row in text.splitlines() if row.startswith("| `activation`"))
+    scikit_learns = {"identity", "logistic", "tanh", "relu", "softmax"}
+    assert [name for name in ACTIVATIONS if name not in scikit_learns and f'"{name}"' not in row] == []
+
+
 def test_install_commands_name_this_project_and_its_extras():
     if not (ROOT / "pyproject.toml").exists():
         pytest.skip("not in a source tree")
