@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import re
 import runpy
 import tomllib
@@ -129,6 +130,13 @@ def test_reference_lists_every_public_object(name):
     for public in set(importlib.import_module(name).__all__) - {"__version__", "FORMAT_VERSION"}:
         names = {f"{name}.{public}".removeprefix("fastnet."), public if hasattr(fastnet, public) else ""}
         assert names & listed, f"docs/api.rst does not list {name}.{public}"
+
+
+@pytest.mark.parametrize("name", sorted(set(fastnet.__all__) - {"__version__"}))
+def test_public_objects_have_an_example(name):
+    """But for what only fastnet makes, warnings, and what prints the machine."""
+    if name not in {"DivergenceError", "DivergenceWarning", "Layer", "OptimizerState", "ProgressBar", "show_config"}:
+        assert ">>> " in inspect.getdoc(getattr(fastnet, name))
 
 
 @pytest.mark.parametrize(

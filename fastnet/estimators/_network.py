@@ -258,6 +258,15 @@ class NetworkRegressor(OfLayers, MLPRegressor):
     --------
     NetworkClassifier : The same for classes.
     SequenceRegressor : With nothing to configure.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> X = np.linspace(-1, 1, 200).reshape(-1, 1)
+    >>> reg = fn.NetworkRegressor([fn.Dense(32, "tanh"), fn.LayerNorm()], solver="lbfgs", random_state=0)
+    >>> reg.fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.95
+    True
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = _LAYERS | REGRESSOR_CONSTRAINTS

@@ -109,7 +109,23 @@ def chain(layers: Any) -> tuple[Layer, ...]:
 
 
 class Gradients(NamedTuple):
-    """Gradient of the loss: one flat vector, and views of it in the shapes of the weights and biases."""
+    """Gradient of the loss: one flat vector, and views of it in the shapes of the weights and biases.
+
+    Attributes
+    ----------
+    flat : ndarray of shape (n_params,)
+        In the order of `Network.params`; `Network.views` gives all of it by name.
+    weights, biases : list of ndarray
+        Of the dense layers, in the shapes of `Network.weights` and `Network.biases`.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(1, "identity")], n_inputs=2, random_state=0)
+    >>> J, grads = net.loss_and_grad([[1.0, 2.0]], [1.0])
+    >>> grads.flat.shape, grads.weights[0].shape, grads.biases[0].shape
+    ((13,), (2, 3), (3,))
+    """
 
     flat: np.ndarray
     weights: list[np.ndarray]

@@ -28,6 +28,12 @@ class LayerNorm(Layer):
     ----------
     epsilon : float in (0, 1)
         Keeps the quotient finite; PyTorch's default is the same.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Network([fn.LayerNorm()], n_inputs=3).forward([1.0, 2.0, 3.0]).round(3)
+    array([-1.225,  0.   ,  1.225], dtype=float32)
     """
 
     epsilon: float = 1e-5
@@ -113,6 +119,14 @@ class BatchNorm(Layer):
         Share of a batch in the running statistics. A batch with a single position leaves them as they are.
     epsilon : float in (0, 1)
         Keeps the quotient finite; PyTorch's default is the same.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> layers = [fn.Conv2d(8, 3, "identity"), fn.BatchNorm("relu"), fn.GlobalPool(), fn.Dense(3, "softmax")]
+    >>> net = fn.Network(layers, input_shape=(8, 8, 1), random_state=0)
+    >>> net.parameters["2.gain"].shape
+    (8,)
     """
 
     activation: Activation
