@@ -20,6 +20,12 @@ Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | np.random
 #: Kinds of dtypes that are real numbers.
 _NUMBERS = "biuf"
 
+#: What to do with text in place of numbers, by what the numbers are.
+_WHAT_TO_DO_WITH_TEXT = {
+    "y": "number the classes, with np.unique(y, return_inverse=True)[1] for example; MLPClassifier takes text",
+    "sample_weight": "sklearn.utils.class_weight.compute_sample_weight('balanced', y) makes weights of classes",
+}
+
 #: Dimensions are handed to 32-bit BLAS.
 MAX_DIMENSION = 2**31 - 1
 
@@ -231,12 +237,12 @@ def numeric_array(values: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
     if array.dtype.kind not in _NUMBERS:
         what_to_do = "convert it, with astype(float) for example"
-        if array.dtype.kind in "USTO":
+        if array.dtype == object and not array.ndim:
             what_to_do = (
-                "number the classes, with np.unique(y, return_inverse=True)[1] for example; MLPClassifier takes text"
-                if name == "y"
-                else "turn text into numbers, with scikit-learn's OneHotEncoder for example"
+                f"give an array or a list, not a {type(values).__name__}; rows in batches are for fastnet.data.from_batches"
             )
+        elif array.dtype.kind in "USTO":
+            what_to_do = _WHAT_TO_DO_WITH_TEXT.get(name, "turn text into numbers, with scikit-learn's OneHotEncoder for example")
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; {what_to_do}.")
     return array
 

@@ -171,6 +171,19 @@ def test_text():
             fn.MLPRegressor().fit(X, text)
 
 
+@pytest.mark.parametrize("values, kind", [(None, "NoneType"), ({"a": [1.0]}, "dict"), ((row for row in X), "generator")])
+def test_what_is_no_array_is_named(values, kind):
+    with pytest.raises(TypeError, match=f"X must hold .*; give an array or a list, not a {kind}; .* fastnet.data.from_batches"):
+        network().predict(values)
+    with pytest.raises(TypeError, match="y must hold .*; give an array or a list, not a dict"):
+        network().fit(X, {"a": y})
+
+
+def test_text_as_sample_weight():
+    with pytest.raises(TypeError, match="sample_weight must hold real numbers, got dtype <U8; .*compute_sample_weight"):
+        network().fit(X, y, sample_weight="balanced")
+
+
 def test_numbers_as_text_are_targets_of_regressors():
     values, text = (fn.MLPRegressor(max_iter=1, random_state=0) for _ in range(2))
     with warnings.catch_warnings():
