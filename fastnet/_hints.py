@@ -292,9 +292,16 @@ def takes_other_words(**same: str) -> Callable[[Callable[P, T]], Callable[P, T]]
 
         @wraps(method)
         def checked(*args: P.args, **options: P.kwargs) -> T:
-            if all(word in known for word in options):
-                return method(*args, **options)
-            return method(*args, **_renamed(options, same, known, method, type(args[0])))
+            known_here = all(word in known for word in options)
+            accepted = options if known_here else _renamed(options, same, known, method, type(args[0]))
+            try:
+                return method(*args, **accepted)
+            except TypeError as error:
+                if not args or error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                    raise  # by the method, whose arguments are complete
+                called = f"{type(args[0]).__name__}.{method.__name__}()"
+                message = str(error).replace(f"{method.__qualname__}()", called)
+                raise TypeError(f"{message}; it has {', '.join(known)}.") from None
 
         return checked
 

@@ -334,6 +334,29 @@ def test_other_mistakes_in_calls_are_pythons():
         fn.Network([fn.Dense(1)])
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: fn.LSTM(3, 4),
+            r"LSTM.__init__\(\) takes 2 positional arguments but 3 were given; it has n_units, return_sequences.$",
+        ),
+        (
+            lambda: fn.Conv2d(3),
+            r"Conv2d.__init__\(\) missing 1 required positional argument: 'kernel_size'; it has filters, kernel",
+        ),
+        (
+            lambda: network().fit(X, y, "adam"),
+            r"Network.fit\(\) takes from 2 to 3 positional arguments but 4 were given; it has X, y",
+        ),
+        (lambda: fn.Network([fn.Dense(3)], 3, dtype="int"), "^dtype must be"),
+    ],
+)
+def test_pythons_messages_name_the_class_that_was_called(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
 def test_signatures_are_those_of_the_arguments():
     assert list(inspect.signature(fn.Adam).parameters) == ["learning_rate", "beta1", "beta2", "epsilon", "epsilon_hat"]
     assert list(inspect.signature(fn.Dense).parameters) == ["n_units", "activation", "initializer", "dropout", "scale"]
