@@ -76,7 +76,7 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "nfeatures": ("n_inputs",),
     "infeatures": ("n_inputs",),
     "inputdim": ("n_inputs", "n_ids"),
-    "inputshape": ("n_inputs",),
+    "inputshape": ("n_inputs", "image_shape"),
     "sequential": ("Network",),
     "model": ("Network",),
     "layers": ("hidden_layer_sizes",),
@@ -144,6 +144,7 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     # validation
     "validationdata": ("X_val=X_val, y_val=y_val",),
     "validationsplit": ("validation_data=(X_val, y_val)",),
+    "evalset": ("X_val=X_val, y_val=y_val", "validation_data=(X_val, y_val)"),
     "xval": ("validation_data=(X_val, y_val)",),
     "yval": ("validation_data=(X_val, y_val)",),
     "sampleweightval": ("validation_data=(X_val, y_val, sample_weight_val)",),
@@ -155,6 +156,10 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "restorebestweights": ("restore_best",),
     "evalmetric": ("metric",),
     "auc": ("roc_auc",),
+    # forecasts
+    "steps": ("horizon",),
+    "lags": ("window",),
+    "seasonalperiods": ("season",),
     # all else
     "modelcheckpoint": ("Checkpoint",),
     "backupandrestore": ("Checkpoint",),

@@ -71,6 +71,37 @@ def test_options_of_training_given_to_methods_of_estimators(cls, method, word):
         getattr(cls(), method)(X, y, **{word: 3})
 
 
+@pytest.mark.parametrize("cls", [fn.TabularClassifier, fn.ImageClassifier, fn.TextClassifier])
+def test_options_of_training_given_to_fit_of_estimators_that_choose(cls):
+    with pytest.raises(
+        TypeError, match=f"{cls.__name__}.fit has no option 'verbose'; it has X, y.* {cls.__name__}\\(verbose=...\\)"
+    ):
+        cls().fit(X, y, verbose=True)
+
+
+def test_validation_rows_by_the_names_of_boosting():
+    for estimator in (fn.MLPClassifier(), fn.TabularClassifier()):
+        with pytest.raises(TypeError, match="no option 'eval_set'; .* Did you mean X_val=X_val, y_val=y_val"):
+            estimator.fit(X, y, eval_set=(X, y))
+
+
+def test_a_columns_name_as_targets():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": y, "b": X[:, 0]})
+    with pytest.raises(TypeError, match="y must be the targets, got the text 'a': give X without this column, and y=X\\['a'\\]"):
+        fn.TabularClassifier(preset="fast").fit(frame, "a")
+
+
+def test_one_model_for_many_fits():
+    with pytest.raises(TypeError, match="models must be a list, as in .*, got <Network"):
+        fn.fit_many(network(), X, y)
+
+
+def test_reading_that_is_no_function():
+    with pytest.raises(TypeError, match="read must be a function of the batch's number, got 3"):
+        fn.data.from_batches(3, 3)
+
+
 def test_validation_data_given_to_an_estimator():
     with pytest.raises(TypeError, match="fit has no option 'validation_data'; .* Did you mean X_val=X_val, y_val=y_val"):
         fn.MLPClassifier().fit(X, y, validation_data=(X, y))
@@ -316,6 +347,8 @@ ARGUMENT_MISTAKES = {
     "a shape of one number": (fn.Reshape, {"shape": 4}, r"shape must be a list, as in \(8, 8, 1\), got 4"),
     "preset of a table": (fn.TabularClassifier, {"presets": "best"}, "has no option 'presets'; it has .* Did you mean 'preset'"),
     "metric of a table": (fn.TabularRegressor, {"eval_metric": "mae"}, "Did you mean 'metric'"),
+    "steps of a forecast": (fn.Forecaster, {"steps": 3}, "Did you mean 'horizon'"),
+    "shape of images": (fn.ImageClassifier, {"input_shape": (8, 8)}, "Did you mean 'image_shape'"),
     "table's categories": (fn.TabularPreprocessor, {"categorical": None}, "TabularPreprocessor has no option 'categorical'"),
 }
 
