@@ -9,6 +9,7 @@ from layer_networks import HIDDEN, N_IN, build, rows
 
 import fastnet as fn
 from fastnet.inspection import diagnose
+from fastnet.losses import LOSSES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -172,6 +173,12 @@ def test_unscaled_targets(make_network, diabetes):
     net = make_network((10, 20, 1), output="identity")
     assert kinds(diagnose(net, X, 1e4 * y)) == {"unscaled_targets"}
     assert kinds(diagnose(net, X, y)) == set()
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss not in ("binary_cross_entropy", "cross_entropy", "poisson")])
+def test_unscaled_targets_of_every_loss_of_values(make_network, diabetes, loss):
+    X, y = diabetes
+    assert kinds(diagnose(make_network((10, 20, 1), output="identity"), X, 1e4 * y, loss=loss)) == {"unscaled_targets"}
 
 
 @pytest.mark.parametrize(
