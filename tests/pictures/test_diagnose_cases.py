@@ -8,6 +8,7 @@ from helpers import spread
 from layer_networks import HIDDEN, N_IN, build, rows
 
 import fastnet as fn
+from fastnet.activations import ACTIVATIONS
 from fastnet.inspection import diagnose
 from fastnet.losses import LOSSES
 
@@ -122,6 +123,14 @@ def test_leaky_relu_survives_the_same_learning_rate(make_network, digits):
     net = make_network((64, 64, 64, 10), "leaky_relu")
     net.fit(*digits, loss="cross_entropy", optimizer=fn.SGD(1.0), batch_size=32, epochs=3, random_state=0)
     assert "dead_units" not in kinds(diagnose(net, *digits))
+
+
+@pytest.mark.parametrize("activation", [name for name, g in ACTIVATIONS.items() if g.initializer != "glorot_uniform"])
+def test_units_of_the_relu_family_die(activation, rng):
+    """All but those of the leaky ReLU."""
+    net = fn.Network([fn.Dense(8, activation), fn.Dense(2, "identity")], N_IN, random_state=0)
+    net.biases[0][:4] = -100
+    assert ("dead_units" in kinds(diagnose(net, rng.normal(size=(100, N_IN))))) == (activation != "leaky_relu")
 
 
 def test_share_of_dead_units_is_counted(make_network, digits):
