@@ -12,13 +12,19 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fastnet._hints import did_you_mean
+from fastnet._hints import NO_NUMBER_OF_INPUTS, did_you_mean
 
 #: What `generator` takes.
 Seed: TypeAlias = int | np.random.SeedSequence | np.random.Generator | np.random.RandomState | None
 
 #: Kinds of dtypes that are real numbers.
 _NUMBERS = "biuf"
+
+#: What to do with text in place of numbers, by what the numbers are.
+_WHAT_TO_DO_WITH_TEXT = {
+    "y": "number the classes, with np.unique(y, return_inverse=True)[1] for example; MLPClassifier takes text",
+    "sample_weight": "sklearn.utils.class_weight.compute_sample_weight('balanced', y) makes weights of classes",
+}
 
 #: Dimensions are handed to 32-bit BLAS.
 MAX_DIMENSION = 2**31 - 1
@@ -55,8 +61,10 @@ def lookup(spec: Any, table: Mapping[str, type], base: type, kind: str, *args: A
         return table[spec](*args) if args else _default(table[spec])
     if isinstance(spec, type) and issubclass(spec, base):
         return spec(*args)
+    hint = f" {NO_NUMBER_OF_INPUTS}." if kind == "activation" and isinstance(spec, int) else did_you_mean(str(spec), table)
     raise TypeError(
         f"{kind} must be a name or an object of class {base.__name__}, got {spec!r}; known names are: {', '.join(sorted(table))}."
+        f"{hint}"
     )
 
 
@@ -148,6 +156,28 @@ def real(
     return number
 
 
+def small(value: Any, name: str, *, above: float = -math.inf) -> float:
+    """`value` as a float below 1, of a layer for which other libraries first want a number of inputs."""
+    number = real(value, name, above=above)
+    if number >= 1:
+        raise ValueError(f"{name} must be below 1, got {value!r}. {NO_NUMBER_OF_INPUTS}.")
+    return number
+
+
+def sequence(value: Any, name: str, example: str) -> tuple[Any, ...]:
+    """`value` as a tuple."""
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list, as in {example}, got {value!r}.")
+    return tuple(value)
+
+
+def mapping(value: Any, name: str, example: str) -> dict[Any, Any]:
+    """`value` as a dict; None is an empty one."""
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, as in {example}, got {value!r}.")
+    return dict(value or {})
+
+
 def one_of(value: Any, name: str, choices: Iterable[str]) -> str:
     """`value`, if it is one of the choices."""
     choices = tuple(choices)
@@ -207,12 +237,12 @@ def numeric_array(values: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
     if array.dtype.kind not in _NUMBERS:
         what_to_do = "convert it, with astype(float) for example"
-        if array.dtype.kind in "USTO":
+        if array.dtype == object and not array.ndim:
             what_to_do = (
-                "number the classes, with np.unique(y, return_inverse=True)[1] for example; MLPClassifier takes text"
-                if name == "y"
-                else "turn text into numbers, with scikit-learn's OneHotEncoder for example"
+                f"give an array or a list, not a {type(values).__name__}; rows in batches are for fastnet.data.from_batches"
             )
+        elif array.dtype.kind in "USTO":
+            what_to_do = _WHAT_TO_DO_WITH_TEXT.get(name, "turn text into numbers, with scikit-learn's OneHotEncoder for example")
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; {what_to_do}.")
     return array
 

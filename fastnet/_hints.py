@@ -12,29 +12,40 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+#: Of a number of inputs that a layer is given, as PyTorch's are.
+NO_NUMBER_OF_INPUTS = "Leave it out: a layer takes its number of inputs from what comes before it"
+
 _RATES = ("learning_rate_init", "learning_rate", "initial", "peak", "rate")
 
 #: A word of Keras, PyTorch, scikit-learn, or of another class here, in lower case and without underscores; and what is called so,
 #: or what to write for it. Of several the first that is known in its place.
 _CALLED_HERE: dict[str, tuple[str, ...]] = {
     # losses
-    "mse": ("squared_error",),
-    "mseloss": ("squared_error",),
-    "meansquarederror": ("squared_error",),
+    "mse": ("squared_error", "rmse"),
+    "rmse": ("squared_error",),
+    "mseloss": ("squared_error", "SquaredError"),
+    "meansquarederror": ("squared_error", "SquaredError"),
     "mae": ("absolute_error",),
-    "l1loss": ("absolute_error",),
-    "meanabsoluteerror": ("absolute_error",),
+    "l1": ("absolute_error",),
+    "l1loss": ("absolute_error", "AbsoluteError"),
+    "meanabsoluteerror": ("absolute_error", "AbsoluteError"),
+    "huberloss": ("huber", "Huber"),
+    "smoothl1loss": ("huber", "Huber"),
+    "poissonnllloss": ("poisson", "Poisson"),
     "pinball": ("quantile",),
     "logloss": ("cross_entropy",),
     "nll": ("cross_entropy",),
-    "categoricalcrossentropy": ("cross_entropy",),
-    "sparsecategoricalcrossentropy": ("cross_entropy",),
+    "nllloss": ("cross_entropy", "CrossEntropy"),
+    "crossentropyloss": ("cross_entropy", "CrossEntropy"),
+    "categoricalcrossentropy": ("cross_entropy", "CrossEntropy"),
+    "sparsecategoricalcrossentropy": ("cross_entropy", "CrossEntropy"),
     "bce": ("binary_cross_entropy",),
-    "bceloss": ("binary_cross_entropy",),
+    "bceloss": ("binary_cross_entropy", "BinaryCrossEntropy"),
+    "bcewithlogitsloss": ("binary_cross_entropy", "BinaryCrossEntropy"),
     "delta": ("huber_delta",),
     "tau": ("quantile", "quantiles"),
     # activations and layers
-    "swish": ("silu",),
+    "swish": ("silu", "SiLU"),
     "linear": ("identity", "Dense"),
     "none": ("identity",),
     "negativeslope": ("alpha",),
@@ -49,14 +60,25 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "numheads": ("n_heads",),
     "dimfeedforward": ("feed_forward",),
     "numembeddings": ("n_ids",),
+    "vocabsize": ("n_ids",),
     "embeddingdim": ("width",),
+    "outputdim": ("width",),
     "kernelinitializer": ("initializer",),
+    "xavier": ("glorot_uniform",),
+    "xavieruniform": ("glorot_uniform",),
+    "xaviernormal": ("glorot_normal",),
+    "glorot": ("glorot_uniform",),
+    "kaiminguniform": ("he_uniform",),
+    "kaimingnormal": ("he_normal",),
+    "he": ("he_normal",),
+    "lecun": ("lecun_normal",),
     "p": ("dropout",),
     "nfeatures": ("n_inputs",),
     "infeatures": ("n_inputs",),
-    "inputdim": ("n_inputs",),
-    "inputshape": ("n_inputs",),
+    "inputdim": ("n_inputs", "n_ids"),
+    "inputshape": ("n_inputs", "image_shape"),
     "sequential": ("Network",),
+    "model": ("Network",),
     "layers": ("hidden_layer_sizes",),
     "batchnorm1d": ("BatchNorm",),
     "batchnorm2d": ("BatchNorm",),
@@ -74,6 +96,14 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "adaptiveavgpool2d": ("GlobalPool",),
     "globalaveragepooling1d": ("GlobalPool",),
     "globalaveragepooling2d": ("GlobalPool",),
+    "adaptivemaxpool1d": ("GlobalPool",),
+    "adaptivemaxpool2d": ("GlobalPool",),
+    "globalmaxpooling1d": ("GlobalPool",),
+    "globalmaxpooling2d": ("GlobalPool",),
+    "avg": ("mean",),
+    "average": ("mean",),
+    "poolsize": ("size",),
+    "kernelsize": ("size",),
     "simplernn": ("RNN",),
     "outchannels": ("filters",),
     "hiddenlayersizes": ("layers=[fastnet.Dense(n_units, activation), ...]",),
@@ -88,15 +118,21 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "eta": _RATES,
     "learningrate": _RATES,
     "learningrateinit": _RATES,
-    "cosineannealing": ("cosine",),
+    "betas": ("beta1=..., beta2=...",),
+    "steplr": ("step", "StepDecay"),
+    "exponentiallr": ("exponential", "ExponentialDecay"),
+    "onecyclelr": ("one_cycle", "OneCycle"),
+    "cosineannealing": ("cosine", "Cosine"),
+    "cosineannealinglr": ("cosine", "Cosine"),
+    "cosinedecay": ("cosine", "Cosine"),
     "maxlr": ("peak",),
     "totalsteps": ("n_steps",),
     "tmax": ("n_steps",),
     "stepsize": ("every",),
     "gamma": ("factor",),
     "decayrate": ("factor",),
-    "alpha": ("l2=alpha / batch_size",),
-    "l2": ("alpha=l2 * batch_size",),
+    "alpha": ("l2=alpha / batch_size", "rho"),
+    "l2": ("alpha=l2 * batch_size", "squared_error"),
     "clipnorm": ("max_grad_norm",),
     # how long, and in which order
     "epochs": ("max_iter",),
@@ -107,6 +143,8 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "seed": ("random_state",),
     # validation
     "validationdata": ("X_val=X_val, y_val=y_val",),
+    "validationsplit": ("validation_data=(X_val, y_val)",),
+    "evalset": ("X_val=X_val, y_val=y_val", "validation_data=(X_val, y_val)"),
     "xval": ("validation_data=(X_val, y_val)",),
     "yval": ("validation_data=(X_val, y_val)",),
     "sampleweightval": ("validation_data=(X_val, y_val, sample_weight_val)",),
@@ -116,21 +154,80 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
     "mindelta": ("tol",),
     "tol": ("min_delta",),
     "restorebestweights": ("restore_best",),
+    "evalmetric": ("metric",),
+    "auc": ("roc_auc",),
+    # forecasts
+    "steps": ("horizon",),
+    "lags": ("window",),
+    "seasonalperiods": ("season",),
     # all else
+    "modelcheckpoint": ("Checkpoint",),
+    "backupandrestore": ("Checkpoint",),
     "progress": ('verbose="progress"',),
     "njobs": ("n_threads",),
+}
+
+_ALWAYS_THE_CPU = "Leave it out: fastnet computes on the CPU"
+_A_LOOP = "loss_and_grad(X, y) gives the gradient, and fastnet.update makes a step with it"
+
+#: Options for which nothing here has a name, written as above, and what to do instead.
+_INSTEAD_OF_OPTIONS: dict[str, str] = {
+    "metrics": "score(X, y) gives the accuracy, or R^2 of values",
+    "classweight": "Give sample_weight, which sklearn.utils.class_weight.compute_sample_weight makes",
+    "stepsperepoch": "iterations is the number of updates of the whole training",
+    "dropout": "Dense(64, 'relu', dropout=0.2) has it, and fastnet.Dropout(0.2) is a layer",
+    "kernelregularizer": "l2 of Network.fit (alpha of the estimators) penalises all weights",
+    "weightdecay": "fastnet.AdamW has it, and Network.fit for all optimisers",
+    "usebias": "Layers have biases, which learning_rate_factors={'b': 0} of Network.fit leaves at 0",
+    "bias": "Layers have biases, which learning_rate_factors={'b': 0} of Network.fit leaves at 0",
+    "bidirectional": "Write fastnet.Bidirectional(layer)",
+    "numlayers": "Write one layer for each, all but the last with return_sequences=True",
+    "batchfirst": "Leave it out: the rows come first always",
+    "device": _ALWAYS_THE_CPU,
+    **dict.fromkeys(
+        ("inputsize", "inputshape", "inputdim", "infeatures", "inchannels", "dmodel", "embeddim", "numfeatures", "numparameters"),
+        NO_NUMBER_OF_INPUTS,
+    ),
+    "normalizedshape": NO_NUMBER_OF_INPUTS,
+}
+
+#: The same of attributes of a network, and of names in fastnet.
+_INSTEAD_OF_ATTRIBUTES: dict[str, str] = {
+    "compile": "Leave it out: fit takes the loss and the optimizer",
+    "evaluate": "It has loss(X, y) and score(X, y)",
+    "train": "Leave it out: dropout acts in fit alone",
+    "eval": "Leave it out: dropout acts in fit alone",
+    **dict.fromkeys(("to", "cpu", "cuda"), _ALWAYS_THE_CPU),
+    **dict.fromkeys(("backward", "zerograd"), _A_LOOP),
+    "add": "Give Network all layers at once",
+    "statedict": "Its parameters by name are in `parameters`; fastnet.torch.to_torch_state_dict makes PyTorch's",
+    "loadstatedict": "fastnet.torch.from_torch_state_dict makes a network",
+    "getweights": "They are in `parameters` by name, and in `weights` and `biases`",
+    "setweights": "Write into `parameters`, as in net.parameters['1.W'][:] = W",
+    "coefs": "They are in `weights` and `biases`",
+    "intercepts": "They are in `weights` and `biases`",
+    "saveweights": "save(path) writes the whole network, and fastnet.load reads it",
+    "loadweights": "fastnet.load reads what save(path) has written",
+    "partialfit": "fit goes on from the parameters that there are",
+    "history": "fit returns it",
+    "input": "Network(layers, n_inputs=...) takes its place, or input_shape=...",
+    "activation": "Layers have theirs, as in Dense(64, 'relu')",
 }
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'relu'?`` for a word that is written or called differently elsewhere; otherwise nothing."""
-    return _hint(word, {"": known})
+    return _hint(word, {"": known}, _exactly) or _hint(word, {"": known}, _nearly)
 
 
 def called_here(word: str, known: Iterable[str]) -> str:
-    """``. It is called 'Network' here`` for a word from elsewhere; Python itself suggests names that are spelt alike."""
+    """``. It is called 'Network' here`` for an attribute from elsewhere, or what to do instead.
+
+    Python itself suggests names that are spelt alike.
+    """
     meant = _from_elsewhere(word, known)
-    return f". It is called {meant!r} here" if meant else ""
+    advice = f"It is called {meant!r} here" if meant else _INSTEAD_OF_ATTRIBUTES.get(_plain(word))
+    return f". {advice}" if advice else ""
 
 
 def kept_in(word: str, modules: Iterable[str]) -> str:
@@ -151,19 +248,18 @@ def _public_names(module: str) -> Sequence[str]:
 
 def _from_elsewhere(word: str, known: Iterable[str]) -> str:
     """The known word that the table has for this one."""
-    called = (here for here in _CALLED_HERE.get(_folded(word).replace("_", ""), ()) if here.partition("=")[0] in known)
+    called = (here for here in _CALLED_HERE.get(_plain(word), ()) if here.partition("=")[0] in known)
     return next(called, "")
 
 
-def _hint(word: str, places: dict[str, Iterable[str]]) -> str:
+def _hint(word: str, places: dict[str, Iterable[str]], find: Callable[[str, list[str]], str]) -> str:
     """What was meant, from words that are known in several places; another place than "" is named with it."""
-    for find in (_exactly, _nearly):
-        for place, known in places.items():
-            meant = find(word, list(known))
-            if meant and place:
-                return f" Did you mean {place}({meant if '=' in meant else f'{meant}=...'})?"
-            if meant:
-                return f" Did you mean {meant if '=' in meant else repr(meant)}?"
+    for place, known in places.items():
+        meant = find(word, list(known))
+        if meant and place:
+            return f" Did you mean {place}({meant if '=' in meant else f'{meant}=...'})?"
+        if meant:
+            return f" Did you mean {meant if '=' in meant else repr(meant)}?"
     return ""
 
 
@@ -171,10 +267,14 @@ def _folded(word: str) -> str:
     return word.lower().replace("-", "_").replace(" ", "_")
 
 
+def _plain(word: str) -> str:
+    return _folded(word).replace("_", "")
+
+
 def _exactly(word: str, known: list[str]) -> str:
     """The known word that is the same but for capitals and underscores, or that the table has."""
     alike = {name.replace("_", "").lower(): name for name in known}
-    return alike.get(_folded(word).replace("_", "")) or _from_elsewhere(word, known)
+    return alike.get(_plain(word)) or _from_elsewhere(word, known)
 
 
 def _nearly(word: str, known: list[str]) -> str:
@@ -197,9 +297,16 @@ def takes_other_words(**same: str) -> Callable[[Callable[P, T]], Callable[P, T]]
 
         @wraps(method)
         def checked(*args: P.args, **options: P.kwargs) -> T:
-            if all(word in known for word in options):
-                return method(*args, **options)
-            return method(*args, **_renamed(options, same, known, method, type(args[0])))
+            known_here = all(word in known for word in options)
+            accepted = options if known_here else _renamed(options, same, known, method, type(args[0]))
+            try:
+                return method(*args, **accepted)
+            except TypeError as error:
+                if not args or error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                    raise  # by the method, whose arguments are complete
+                called = f"{type(args[0]).__name__}.{method.__name__}()"
+                message = str(error).replace(f"{method.__qualname__}()", called)
+                raise TypeError(f"{message}; it has {', '.join(known)}.") from None
 
         return checked
 
@@ -234,4 +341,6 @@ def _refusal(word: str, known: tuple[str, ...], method: Callable[..., Any], owne
     places: dict[str, Iterable[str]] = {"": known, owner.__name__: _names(owner.__init__)}
     if hasattr(owner, "fit"):
         places["fit"] = _names(owner.fit)
-    return f"{name} has no option {word!r}; {has}.{_hint(word, places)}"
+    advice = _INSTEAD_OF_OPTIONS.get(_plain(word))
+    hint = _hint(word, places, _exactly) or (f" {advice}." if advice else _hint(word, places, _nearly))
+    return f"{name} has no option {word!r}; {has}.{hint}"

@@ -14,7 +14,7 @@ from operator import itemgetter
 from threading import Event
 from typing import Any, TypeVar
 
-from fastnet import losses, optimizers, runtime
+from fastnet import _checks, losses, optimizers, runtime
 from fastnet._core import core
 from fastnet._data import Dataset, n_rows
 from fastnet._loop import CallbackProtocol, checked_callbacks
@@ -121,6 +121,7 @@ def fit_many(
     >>> min(net.score(X, X[:, 0]) for net in many) > 0.9
     True
     """
+    models = _checks.sequence(models, "models", "[net_1, net_2]")
     own = [{}] * len(models) if each is None else list(each)
     if len(own) != len(models):
         raise ValueError(f"each must hold the options of {len(models)} models, got {len(own)}.")

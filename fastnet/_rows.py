@@ -36,6 +36,7 @@ def inputs_of(
 
 
 def _shape(given: Sequence[int], name: str) -> tuple[int, ...]:
+    given = _checks.sequence(given, name, "(100, 3)")
     if None in given:
         raise TypeError(
             f"{name} must be integers, got {given!r}: in place of None give the length of the longest row, and ragged=True if "

@@ -163,6 +163,9 @@ class Session:
         optimizer = optimizers.get(optimizer)
         if not isinstance(optimizer, GradientRule):
             raise TypeError(f"A session needs a rule that works on batches, got {optimizer.name!r}; Network.fit takes it.")
+        l2 = _checks.real(l2, "l2", minimum=0.0)
+        weight_decay = _checks.real(weight_decay, "weight_decay", minimum=0.0)
+        most_norm = 0.0 if max_grad_norm is None else _checks.real(max_grad_norm, "max_grad_norm", above=0.0)
         network._make_writable()
         if augment and isinstance(X, tuple):
             raise ValueError("augment changes dense rows, got a sparse matrix: give X.toarray().")
@@ -191,20 +194,23 @@ class Session:
             "batch_size": self.batch_size,
             "learning_rate": self.schedule,
             "sampling": sampling,
-            "l2": float(l2),
+            "l2": l2,
             "l2_per_batch": bool(l2_per_batch),
-            "weight_decay": float(weight_decay),
-            "max_grad_norm": None if max_grad_norm is None else float(max_grad_norm),
+            "weight_decay": weight_decay,
+            "max_grad_norm": most_norm or None,
         }
-        further = {"learning_rate_factors": learning_rate_factors, "decay_factors": decay_factors, "schedules": schedules}
-        self._options |= {name: dict(option) for name, option in further.items() if option}
+        further = {
+            "learning_rate_factors": _checks.mapping(learning_rate_factors, "learning_rate_factors", "{'b': 0.1}"),
+            "decay_factors": _checks.mapping(decay_factors, "decay_factors", "{'1.W': 0.0}"),
+            "schedules": _checks.mapping(schedules, "schedules", "{'weight_decay': fastnet.Cosine(1.0)}"),
+        }
+        self._options |= {name: option for name, option in further.items() if option}
         augmentation = augmentation_of(network, augment)
         if augmentation is not None:
             self._options["augment"] = augment
         self._scheduled = _factors.scheduled(schedules)
         self._loss, self._optimizer = loss, optimizer
         self._last_finite = network.params.copy()
-        most_norm = 0.0 if max_grad_norm is None else _checks.real(max_grad_norm, "max_grad_norm", above=0.0)
         self._new_trainer = partial(
             trainer_of,
             network,
@@ -214,9 +220,9 @@ class Session:
             optimizer=optimizer.code,
             hyper=optimizer.hyper(),
             state=self.state,
-            l2=_checks.real(l2, "l2", minimum=0.0),
+            l2=l2,
             l2_per_batch=l2_per_batch,
-            weight_decay=_checks.real(weight_decay, "weight_decay", minimum=0.0) or optimizer.decay(),
+            weight_decay=weight_decay or optimizer.decay(),
             max_grad_norm=most_norm,
             track_grad_norm=self._tracks_norm,
             rate_factors=_factors.by_segment(network, learning_rate_factors, "learning_rate_factors"),

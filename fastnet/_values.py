@@ -1,4 +1,4 @@
-"""Makes the classes of the tables values: frozen, and equal if class and fields are."""
+"""Makes classes of fields: those of the tables are values, frozen, and equal if class and fields are."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ fieldless = dataclass(frozen=True, init=False, repr=False, eq=False)
 @dataclass_transform(frozen_default=True)
 def frozen(cls: type[T]) -> type[T]:
     """A frozen dataclass, whose constructor knows the names that arguments have elsewhere."""
-    cls = dataclass(frozen=True)(cls)
+    return _with_other_words(dataclass(frozen=True)(cls))
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+def options(cls: type[T]) -> type[T]:
+    """A dataclass of options, given by name alone, whose constructor knows the names that they have elsewhere."""
+    return _with_other_words(dataclass(kw_only=True, eq=False, repr=False)(cls))
+
+
+def _with_other_words(cls: type[T]) -> type[T]:
     cls.__init__ = takes_other_words()(cls.__init__)  # type: ignore[method-assign]
     return cls

@@ -85,7 +85,14 @@ def _sigmoid(z: np.ndarray) -> np.ndarray:
 
 @fieldless
 class Identity(Activation):
-    """``g(z) = z``: regression outputs."""
+    """``g(z) = z``: regression outputs.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Identity()([-1.0, 0.0, 2.0]).round(3)
+    array([-1.,  0.,  2.])
+    """
 
     name = "identity"
     formula = "z"
@@ -99,7 +106,14 @@ class Identity(Activation):
 
 @fieldless
 class Sigmoid(Activation):
-    """``g(z) = 1 / (1 + exp(-z))``: binary outputs; its gradient vanishes for large ``|z|``."""
+    """``g(z) = 1 / (1 + exp(-z))``: binary outputs; its gradient vanishes for large ``|z|``.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Sigmoid()([-1.0, 0.0, 2.0]).round(3)
+    array([0.269, 0.5  , 0.881])
+    """
 
     name = "sigmoid"
     formula = "1 / (1 + exp(-z))"
@@ -115,7 +129,14 @@ class Sigmoid(Activation):
 
 @fieldless
 class Tanh(Activation):
-    """``g(z) = tanh(z)``: zero-centred; its gradient vanishes for large ``|z|``."""
+    """``g(z) = tanh(z)``: zero-centred; its gradient vanishes for large ``|z|``.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Tanh()([-1.0, 0.0, 2.0]).round(3)
+    array([-0.762,  0.   ,  0.964])
+    """
 
     name = "tanh"
     formula = "tanh(z)"
@@ -129,7 +150,14 @@ class Tanh(Activation):
 
 @fieldless
 class ReLU(Activation):
-    """``g(z) = max(0, z)`` with ``g'(0) = 0``: a unit that is 0 for all data is dead, and gets no gradient."""
+    """``g(z) = max(0, z)`` with ``g'(0) = 0``: a unit that is 0 for all data is dead, and gets no gradient.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.ReLU()([-1.0, 0.0, 2.0]).round(3)
+    array([0., 0., 2.])
+    """
 
     name = "relu"
     formula = "max(0, z)"
@@ -165,6 +193,12 @@ class LeakyReLU(_WithAlpha):
     ----------
     alpha : float >= 0
         Slope for negative z.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.LeakyReLU(0.1)([-1.0, 0.0, 2.0]).round(3)
+    array([-0.1,  0. ,  2. ])
     """
 
     alpha: float = 0.01
@@ -189,6 +223,12 @@ class ELU(_WithAlpha):
     ----------
     alpha : float >= 0
         The function approaches ``-alpha`` for negative z.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.ELU()([-1.0, 0.0, 2.0]).round(3)
+    array([-0.632,  0.   ,  2.   ])
     """
 
     alpha: float = 1.0
@@ -207,7 +247,14 @@ class ELU(_WithAlpha):
 
 @fieldless
 class SELU(Activation):
-    """``g(z) = scale * ELU(z; alpha)`` with the self-normalising constants (Klambauer et al. 2017)."""
+    """``g(z) = scale * ELU(z; alpha)`` with the self-normalising constants (Klambauer et al. 2017).
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.SELU()([-1.0, 0.0, 2.0]).round(3)
+    array([-1.111,  0.   ,  2.101])
+    """
 
     name = "selu"
     formula = "1.0507 z if z > 0 else 1.7581 (exp(z) - 1)"
@@ -224,7 +271,14 @@ class SELU(Activation):
 
 @fieldless
 class GELU(Activation):
-    """``g(z) = z Phi(z)`` with the normal distribution function (Hendrycks & Gimpel 2016), exact, not the tanh approximation."""
+    """``g(z) = z Phi(z)`` with the normal distribution function (Hendrycks & Gimpel 2016), exact, not the tanh approximation.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.GELU()([-1.0, 0.0, 2.0]).round(3)
+    array([-0.159,  0.   ,  1.954])
+    """
 
     name = "gelu"
     formula = "z (1 + erf(z / sqrt(2))) / 2"
@@ -245,7 +299,14 @@ class GELU(Activation):
 
 @fieldless
 class SiLU(Activation):
-    """``g(z) = z sigmoid(z)``, also called swish (Elfwing, Uchibe & Doya 2018)."""
+    """``g(z) = z sigmoid(z)``, also called swish (Elfwing, Uchibe & Doya 2018).
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.SiLU()([-1.0, 0.0, 2.0]).round(3)
+    array([-0.269,  0.   ,  1.762])
+    """
 
     name = "silu"
     formula = "z / (1 + exp(-z))"
@@ -263,7 +324,14 @@ class SiLU(Activation):
 
 @fieldless
 class Mish(Activation):
-    """``g(z) = z tanh(log(1 + exp(z)))`` (Misra 2020)."""
+    """``g(z) = z tanh(log(1 + exp(z)))`` (Misra 2020).
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Mish()([-1.0, 0.0, 2.0]).round(3)
+    array([-0.303,  0.   ,  1.944])
+    """
 
     name = "mish"
     formula = "z tanh(log(1 + exp(z)))"
@@ -281,7 +349,14 @@ class Mish(Activation):
 
 @fieldless
 class Softplus(Activation):
-    """``g(z) = log(1 + exp(z))``: a smooth ReLU, with positive outputs (Dugas et al. 2001)."""
+    """``g(z) = log(1 + exp(z))``: a smooth ReLU, with positive outputs (Dugas et al. 2001).
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Softplus()([-1.0, 0.0, 2.0]).round(3)
+    array([0.313, 0.693, 2.127])
+    """
 
     name = "softplus"
     formula = "log(1 + exp(z))"
@@ -297,7 +372,14 @@ class Softplus(Activation):
 
 @fieldless
 class Exponential(Activation):
-    """``g(z) = exp(z)``: rates of a Poisson regression."""
+    """``g(z) = exp(z)``: rates of a Poisson regression.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Exponential()([-1.0, 0.0, 2.0]).round(3)
+    array([0.368, 1.   , 7.389])
+    """
 
     name = "exponential"
     formula = "exp(z)"
@@ -312,7 +394,14 @@ class Exponential(Activation):
 
 @fieldless
 class HardSwish(Activation):
-    """``g(z) = z min(max(z + 3, 0), 6) / 6``: silu without exponentials (Howard et al. 2019)."""
+    """``g(z) = z min(max(z + 3, 0), 6) / 6``: silu without exponentials (Howard et al. 2019).
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.HardSwish()([-1.0, 0.0, 2.0]).round(3)
+    array([-0.333,  0.   ,  1.667])
+    """
 
     name = "hardswish"
     formula = "z min(max(z + 3, 0), 6) / 6"
@@ -329,7 +418,14 @@ class HardSwish(Activation):
 
 @fieldless
 class Softmax(Activation):
-    """``g(z)_j = exp(z_j) / sum_k exp(z_k)``: class probabilities; for the output layer only."""
+    """``g(z)_j = exp(z_j) / sum_k exp(z_k)``: class probabilities; for the output layer only.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Softmax()([-1.0, 0.0, 2.0]).round(3)
+    array([0.042, 0.114, 0.844])
+    """
 
     name = "softmax"
     formula = "exp(z_j) / sum_k exp(z_k)"

@@ -21,7 +21,22 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Does nothing; override the methods that you need."""
+    """Does nothing; override the methods that you need.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> X = np.linspace(-1, 1, 60).reshape(-1, 1)
+    >>> y = (X[:, 0] > 0).astype(int)
+    >>> net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(2, "softmax")], n_inputs=1, random_state=0)
+    >>> class GoodEnough(fn.Callback):
+    ...     def on_epoch_end(self, session):
+    ...         return session.history.loss[-1] < 0.3
+    >>> history = net.fit(X, y, optimizer=fn.Adam(0.02), epochs=500, callbacks=[GoodEnough()], random_state=0)
+    >>> len(history) < 500
+    True
+    """
 
     def on_train_begin(self, session: Session) -> None:
         """Called before the first epoch."""
@@ -58,6 +73,18 @@ class EarlyStopping(Callback):
         Its loss; with `each_member` the mean of the members' least losses.
     best_values : ndarray of shape (n_members,) or None
         Least loss of each member, with `each_member`.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> X = np.linspace(-1, 1, 60).reshape(-1, 1)
+    >>> y = (X[:, 0] > 0).astype(int)
+    >>> net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(2, "softmax")], n_inputs=1, random_state=0)
+    >>> stopping = fn.EarlyStopping(patience=5)
+    >>> history = net.fit(X[::2], y[::2], validation_data=(X[1::2], y[1::2]), epochs=20, callbacks=[stopping], random_state=0)
+    >>> stopping.best_epoch == history.val_loss.index(min(history.val_loss))
+    True
     """
 
     @takes_other_words()

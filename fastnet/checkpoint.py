@@ -51,6 +51,19 @@ class Checkpoint(Callback):
     -----
     Give it as the last callback: the state of callbacks after it would be saved before they have seen the epoch. A file has the
     size of the parameters and of the optimiser's state, and is flushed to the disk.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> X = np.linspace(-1, 1, 60).reshape(-1, 1)
+    >>> y = (X[:, 0] > 0).astype(int)
+    >>> def train(epochs):
+    ...     net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(2, "softmax")], n_inputs=1, random_state=0)
+    ...     saving, last = [fn.Checkpoint("run")], fn.checkpoint.latest("run")
+    ...     return net.fit(X, y, epochs=epochs, callbacks=saving, resume_from=last, random_state=0)
+    >>> len(train(2)), len(train(5))
+    (2, 5)
     """
 
     @takes_other_words()

@@ -379,6 +379,8 @@ def from_batches(read: Callable[[int], Sequence[Any]], n_batches: int, *, rows: 
         No rows, or the wrong number of `rows`.
     """
     n_batches = _checks.positive_int(n_batches, "n_batches")
+    if not callable(read):
+        raise TypeError(f"read must be a function of the batch's number, got {short(read)}.")
 
     def block(number: int) -> Block:
         given = read(number)

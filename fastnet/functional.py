@@ -55,6 +55,16 @@ def init_state(params: Network | np.ndarray, optimizer: str | Optimizer | type[O
     ------
     TypeError, ValueError
         Not a vector of float32 or float64, or not an optimiser that works on gradients of batches.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(1, "identity")], n_inputs=2, random_state=0)
+    >>> state = fn.init_state(net, "adam")
+    >>> J, grads = net.loss_and_grad([[1.0, 2.0]], [1.0])
+    >>> fn.update(net, grads, state, "adam")
+    >>> net.loss([[1.0, 2.0]], [1.0]) < J
+    True
     """
     vector = _vector(params)
     return OptimizerState(0, tuple(_rule(optimizer).init_state(vector.size, vector.dtype)))

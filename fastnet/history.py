@@ -39,6 +39,17 @@ class History:
         Datapoints seen.
     kept_epoch : int or None
         Index of the epoch whose parameters `EarlyStopping` put back; None where the last ones are kept.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> X = np.linspace(-1, 1, 60).reshape(-1, 1)
+    >>> y = (X[:, 0] > 0).astype(int)
+    >>> net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(2, "softmax")], n_inputs=1, random_state=0)
+    >>> history = net.fit(X, y, validation_data=(X, y), epochs=3, random_state=0)
+    >>> len(history.loss), len(history.val_loss), history.n_rows
+    (3, 3, [60, 60, 60])
     """
 
     loss: list[float] = field(default_factory=list)

@@ -38,7 +38,15 @@ class Initializer:
 
 @frozen
 class GlorotNormal(Initializer):
-    """Variance ``2 / (n_in + n_out)``, normal (Glorot & Bengio 2010): for sigmoid, tanh and linear layers."""
+    """Variance ``2 / (n_in + n_out)``, normal (Glorot & Bengio 2010): for sigmoid, tanh and linear layers.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network(fn.Dense(300, "tanh", initializer=fn.GlorotNormal()), n_inputs=500, random_state=0)
+    >>> round(float(net.weights[0].var() * 500), 2)
+    1.25
+    """
 
     name = "glorot_normal"
     formula = "N(0, 2 / (n_in + n_out))"
@@ -49,7 +57,15 @@ class GlorotNormal(Initializer):
 
 @frozen
 class GlorotUniform(GlorotNormal):
-    """Variance ``2 / (n_in + n_out)``, uniform (Glorot & Bengio 2010): for sigmoid, tanh and linear layers."""
+    """Variance ``2 / (n_in + n_out)``, uniform (Glorot & Bengio 2010): for sigmoid, tanh and linear layers.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network(fn.Dense(300, "tanh", initializer=fn.GlorotUniform()), n_inputs=500, random_state=0)
+    >>> round(float(net.weights[0].var() * 500), 2)
+    1.25
+    """
 
     name = "glorot_uniform"
     formula = "U(-c, c), c = sqrt(6 / (n_in + n_out))"
@@ -58,7 +74,15 @@ class GlorotUniform(GlorotNormal):
 
 @frozen
 class HeNormal(Initializer):
-    """Variance ``2 / n_in``, normal (He, Zhang, Ren & Sun 2015): for the ReLU family."""
+    """Variance ``2 / n_in``, normal (He, Zhang, Ren & Sun 2015): for the ReLU family.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network(fn.Dense(300, "tanh", initializer=fn.HeNormal()), n_inputs=500, random_state=0)
+    >>> round(float(net.weights[0].var() * 500), 2)
+    2.01
+    """
 
     name = "he_normal"
     formula = "N(0, 2 / n_in)"
@@ -69,7 +93,15 @@ class HeNormal(Initializer):
 
 @frozen
 class HeUniform(HeNormal):
-    """Variance ``2 / n_in``, uniform (He, Zhang, Ren & Sun 2015): for the ReLU family."""
+    """Variance ``2 / n_in``, uniform (He, Zhang, Ren & Sun 2015): for the ReLU family.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network(fn.Dense(300, "tanh", initializer=fn.HeUniform()), n_inputs=500, random_state=0)
+    >>> round(float(net.weights[0].var() * 500), 2)
+    2.0
+    """
 
     name = "he_uniform"
     formula = "U(-c, c), c = sqrt(6 / n_in)"
@@ -78,7 +110,15 @@ class HeUniform(HeNormal):
 
 @frozen
 class LeCunNormal(Initializer):
-    """Variance ``1 / n_in``, normal (LeCun, Bottou, Orr & Müller 1998): for SELU."""
+    """Variance ``1 / n_in``, normal (LeCun, Bottou, Orr & Müller 1998): for SELU.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network(fn.Dense(300, "tanh", initializer=fn.LeCunNormal()), n_inputs=500, random_state=0)
+    >>> round(float(net.weights[0].var() * 500), 2)
+    1.0
+    """
 
     name = "lecun_normal"
     formula = "N(0, 1 / n_in)"
@@ -89,7 +129,15 @@ class LeCunNormal(Initializer):
 
 @frozen
 class Zeros(Initializer):
-    """All weights 0. Only for networks of one layer, whose loss is convex: the units of a hidden layer would remain equal."""
+    """All weights 0. Only for networks of one layer, whose loss is convex: the units of a hidden layer would remain equal.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network(fn.Dense(1, "sigmoid", initializer=fn.Zeros()), n_inputs=2)
+    >>> net.forward([3.0, -1.0])
+    array([0.5], dtype=float32)
+    """
 
     name = "zeros"
     formula = "0"

@@ -96,7 +96,15 @@ class Loss:
 
 @fieldless
 class SquaredError(Loss):
-    """Half the squared error ``(a - y)^2 / 2``: outputs learn means."""
+    """Half the squared error ``(a - y)^2 / 2``: outputs learn means.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> fn.SquaredError()(np.array([[1.0], [5.0]]), np.array([[0.0], [2.0]])).round(3)
+    array([0.5, 4.5])
+    """
 
     name = "squared_error"
     formula = "(a - y)^2 / 2"
@@ -110,7 +118,15 @@ class SquaredError(Loss):
 
 @fieldless
 class BinaryCrossEntropy(Loss):
-    """``-y log a - (1 - y) log(1 - a)``: binary and multi-label classification; targets in [0, 1]."""
+    """``-y log a - (1 - y) log(1 - a)``: binary and multi-label classification; targets in [0, 1].
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> fn.BinaryCrossEntropy()(np.array([[0.5], [0.9]]), np.array([[0.0], [1.0]])).round(3)
+    array([0.693, 0.105])
+    """
 
     name = "binary_cross_entropy"
     formula = "-y log(a) - (1 - y) log(1 - a)"
@@ -140,6 +156,13 @@ class CrossEntropy(Loss):
     ----------
     label_smoothing : float in [0, 1)
         Share s of each target that is distributed over all K classes: ``y <- (1 - s) y + s / K`` (Szegedy et al. 2016).
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> fn.CrossEntropy()(np.array([[0.2, 0.7, 0.1]]), np.array([[0.0, 1.0, 0.0]])).round(3)
+    array([0.357])
     """
 
     label_smoothing: float = 0.0
@@ -176,7 +199,15 @@ class CrossEntropy(Loss):
 
 @fieldless
 class Poisson(Loss):
-    """Half the Poisson deviance ``y log(y / a) - y + a``: counts and rates; targets at least 0."""
+    """Half the Poisson deviance ``y log(y / a) - y + a``: counts and rates; targets at least 0.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> fn.Poisson()(np.array([[1.0], [5.0]]), np.array([[0.0], [2.0]])).round(3)
+    array([1.   , 1.167])
+    """
 
     name = "poisson"
     formula = "y log(y / a) - y + a"
@@ -197,7 +228,15 @@ class Poisson(Loss):
 
 @fieldless
 class AbsoluteError(Loss):
-    """``|a - y|``, derivative 0 at 0: regression to the median."""
+    """``|a - y|``, derivative 0 at 0: regression to the median.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> fn.AbsoluteError()(np.array([[1.0], [5.0]]), np.array([[0.0], [2.0]])).round(3)
+    array([1., 3.])
+    """
 
     name = "absolute_error"
     formula = "|a - y|"
@@ -217,6 +256,13 @@ class Huber(Loss):
     ----------
     delta : float > 0
         Residual, in units of y, at which the loss turns from quadratic to linear.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> fn.Huber(2.0)(np.array([[1.0], [5.0]]), np.array([[0.0], [2.0]])).round(3)
+    array([0.5, 4. ])
     """
 
     delta: float = 1.0
@@ -240,7 +286,15 @@ class Huber(Loss):
 
 @fieldless
 class LogCosh(Loss):
-    """``log cosh(a - y)``: half the squared error near the target, the absolute error far from it, smooth in between."""
+    """``log cosh(a - y)``: half the squared error near the target, the absolute error far from it, smooth in between.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> fn.LogCosh()(np.array([[1.0], [5.0]]), np.array([[0.0], [2.0]])).round(3)
+    array([0.434, 2.309])
+    """
 
     name = "log_cosh"
     formula = "log(cosh(a - y))"
@@ -262,6 +316,13 @@ class Quantile(Loss):
     quantiles : float or sequence of float in (0, 1)
         Levels q. With k levels, a network for t targets has ``t * k`` outputs: all levels of the first target, then those of the
         second, and so on. Each column of y is used for its k levels.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> fn.Quantile([0.1, 0.9])(np.array([[1.0, 5.0]]), np.array([[2.0, 2.0]])).round(3)
+    array([0.4])
     """
 
     quantiles: Any = 0.5

@@ -24,7 +24,7 @@ import numpy as np
 from fastnet import _checks, _data, _fit, _generation, _members, _objective, _predictions, _rows, _steps, runtime
 from fastnet._core import core
 from fastnet._core.guards import Exclusive
-from fastnet._hints import takes_other_words
+from fastnet._hints import called_here, takes_other_words
 from fastnet._members import Ensemble
 from fastnet.activations import Activation
 from fastnet.layers import Dense, Graph, Inputs, Layer, chain, zeros
@@ -425,6 +425,12 @@ class Network:
         from fastnet._summary import text
 
         return text(self)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            hint = called_here(name, dir(type(self)))
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
 
     def __repr__(self) -> str:
         layers = ", ".join(

@@ -106,6 +106,15 @@ class SGD(GradientRule):
         mu; 0 is plain gradient descent.
     nesterov : bool
         Nesterov's form of momentum.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(1, "identity")], n_inputs=1, random_state=0)
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> history = net.fit(X, [0.0, 0.25, 1.0], optimizer=fn.SGD(0.1, momentum=0.9, nesterov=True), epochs=200, random_state=0)
+    >>> history.loss[-1] < 0.1 * history.loss[0]
+    True
     """
 
     learning_rate: Any = 0.01
@@ -146,6 +155,15 @@ class AdaGrad(GradientRule):
     learning_rate : float, str, Schedule, sequence or callable
     epsilon : float > 0
         Keeps the quotient finite.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(1, "identity")], n_inputs=1, random_state=0)
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> history = net.fit(X, [0.0, 0.25, 1.0], optimizer=fn.AdaGrad(0.1), epochs=200, random_state=0)
+    >>> history.loss[-1] < 0.1 * history.loss[0]
+    True
     """
 
     learning_rate: Any = 0.01
@@ -173,6 +191,15 @@ class RMSprop(GradientRule):
         Share of the running mean that is kept.
     epsilon : float > 0
         Keeps the quotient finite.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(1, "identity")], n_inputs=1, random_state=0)
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> history = net.fit(X, [0.0, 0.25, 1.0], optimizer=fn.RMSprop(0.01), epochs=200, random_state=0)
+    >>> history.loss[-1] < 0.1 * history.loss[0]
+    True
     """
 
     learning_rate: Any = 0.001
@@ -210,6 +237,15 @@ class Adam(GradientRule):
     epsilon_hat : bool
         The variant at the end of the paper's section 2, in which epsilon is added to ``sqrt(v)`` before the bias correction, as
         scikit-learn does.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(1, "identity")], n_inputs=1, random_state=0)
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> history = net.fit(X, [0.0, 0.25, 1.0], optimizer=fn.Adam(0.01), epochs=200, random_state=0)
+    >>> history.loss[-1] < 0.1 * history.loss[0]
+    True
     """
 
     learning_rate: Any = 0.001
@@ -247,6 +283,15 @@ class AdamW(Adam):
         As for `Adam`.
     weight_decay : float >= 0
         Decay of weights, not of biases.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(1, "identity")], n_inputs=1, random_state=0)
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> history = net.fit(X, [0.0, 0.25, 1.0], optimizer=fn.AdamW(0.01, weight_decay=0.001), epochs=200, random_state=0)
+    >>> history.loss[-1] < 0.1 * history.loss[0]
+    True
     """
 
     weight_decay: float = 0.01
@@ -279,6 +324,15 @@ class Lion(GradientRule):
         Shares of the running mean that are kept, for the step and for the memory.
     weight_decay : float >= 0
         Decay of weights, not of biases; choose three to ten times AdamW's.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(1, "identity")], n_inputs=1, random_state=0)
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> history = net.fit(X, [0.0, 0.25, 1.0], optimizer=fn.Lion(0.003), epochs=200, random_state=0)
+    >>> history.loss[-1] < 0.1 * history.loss[0]
+    True
     """
 
     learning_rate: Any = 1e-4
@@ -316,6 +370,15 @@ class LBFGS(Optimizer):
         Stop when an iteration decreases the loss by less than this fraction of it.
     max_fun : int
         Maximum number of evaluations of loss and gradient.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(8, "tanh"), fn.Dense(1, "identity")], n_inputs=1, random_state=0)
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> history = net.fit(X, [0.0, 0.25, 1.0], optimizer=fn.LBFGS(), epochs=200, random_state=0)
+    >>> history.loss[-1] < 0.1 * history.loss[0]
+    True
     """
 
     tol: float = 1e-4

@@ -74,6 +74,12 @@ class Constant(Schedule):
     Parameters
     ----------
     rate : float >= 0
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Constant(0.1)(7)
+    0.1
     """
 
     rate: float
@@ -110,6 +116,13 @@ class StepDecay(Schedule):
         Factor of each decrease.
     every : int
         Number of updates between decreases.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> rate = fn.StepDecay(0.1, factor=0.5, every=100)
+    >>> rate(0), rate(100), rate(250)
+    (0.1, 0.05, 0.025)
     """
 
     initial: float
@@ -136,6 +149,13 @@ class ExponentialDecay(Schedule):
         First learning rate.
     factor : float > 0
         Factor of each update.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> rate = fn.ExponentialDecay(0.1, factor=0.5)
+    >>> rate(0), rate(1), rate(2)
+    (0.1, 0.05, 0.025)
     """
 
     initial: float
@@ -159,6 +179,13 @@ class InverseScaling(Schedule):
     initial : float > 0
         First learning rate.
     power : float >= 0
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> rate = fn.InverseScaling(0.1)
+    >>> rate(0), rate(3)
+    (0.1, 0.05)
     """
 
     initial: float
@@ -210,6 +237,13 @@ class Cosine(_Ending):
     final : float >= 0
     n_steps : int or None
         Length in updates; None: that of the training run.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> rate = fn.Cosine(0.1, n_steps=101)
+    >>> round(float(rate(0)), 3), round(float(rate(50)), 3), round(float(rate(100)), 3)
+    (0.1, 0.05, 0.0)
     """
 
     initial: float = 0.001
@@ -243,6 +277,13 @@ class OneCycle(_Ending):
         Divisors of the peak that give the first and the last learning rate.
     n_steps : int or None
         Length in updates; None: that of the training run.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> rate = fn.OneCycle(0.1, n_steps=101)
+    >>> round(float(rate(0)), 3), round(float(rate(30)), 3), round(float(rate(100)), 3)
+    (0.004, 0.1, 0.0)
     """
 
     peak: float = 0.01
@@ -275,6 +316,13 @@ class LinearWarmup(Schedule):
         The schedule after the warm-up.
     n_steps : int
         Length of the warm-up in updates.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> rate = fn.LinearWarmup(fn.Constant(0.1), n_steps=4)
+    >>> [round(float(rate(j)), 3) for j in range(6)]
+    [0.02, 0.04, 0.06, 0.08, 0.1, 0.1]
     """
 
     schedule: Any

@@ -71,6 +71,8 @@ def fit_network(
     loss = losses.get(loss, network.output_activation)
     optimizer = optimizers.get(optimizer)
     data = X if isinstance(X, Blocks) else _validated(network, X, y, sample_weight, loss)
+    if isinstance(data, tuple):
+        _warn_of_negative_targets(network, data[1])
     validation = validation_of(network, validation_data, loss)
     limit = limit_of(epochs, iterations)
     callbacks = checked_callbacks(callbacks)
@@ -135,6 +137,17 @@ def _validated(network: Network, X: Any, y: Any, sample_weight: Any, loss: Loss)
     if y is None:
         raise TypeError("fit needs y beside X, unless X is data of fastnet.data.")
     return dataset(network, X, y, sample_weight, loss)
+
+
+def _warn_of_negative_targets(network: Network, y: np.ndarray) -> None:
+    """Say so if the output layer's ReLU, which `Dense` has by default, keeps predictions away from some of the targets."""
+    if network.output_activation.name == "relu" and y.min(initial=0) < 0:
+        warnings.warn(
+            f"The output layer's 'relu' gives no negative numbers, but y goes down to {y.min():g}: end the network with "
+            f"Dense({network.n_outputs}, 'identity') to predict such values.",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def validation_of(network: Network, validation_data: Any, loss: Loss) -> Blocks | _data.Dataset | None:

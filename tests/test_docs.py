@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import re
 import runpy
 import tomllib
@@ -131,6 +132,13 @@ def test_reference_lists_every_public_object(name):
         assert names & listed, f"docs/api.rst does not list {name}.{public}"
 
 
+@pytest.mark.parametrize("name", sorted(set(fastnet.__all__) - {"__version__"}))
+def test_public_objects_have_an_example(name):
+    """But for what only fastnet makes, warnings, and what prints the machine."""
+    if name not in {"DivergenceError", "DivergenceWarning", "Layer", "OptimizerState", "ProgressBar", "show_config"}:
+        assert ">>> " in inspect.getdoc(getattr(fastnet, name))
+
+
 @pytest.mark.parametrize(
     ("page", "table"),
     [
@@ -144,6 +152,13 @@ def test_reference_lists_every_public_object(name):
 def test_guide_names_every_choice(page, table):
     text = (DOCS / "guide" / f"{page}.md").read_text(encoding="utf-8")
     assert [name for name in table if f'`"{name}"`' not in text] == []
+
+
+def test_compatibility_page_names_every_activation():
+    text = (DOCS / "compatibility.md").read_text(encoding="utf-8")
+    row = next(row for row in text.splitlines() if row.startswith("| `activation`"))
+    scikit_learns = {"identity", "logistic", "tanh", "relu", "softmax"}
+    assert [name for name in ACTIVATIONS if name not in scikit_learns and f'"{name}"' not in row] == []
 
 
 def test_install_commands_name_this_project_and_its_extras():

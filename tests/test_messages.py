@@ -71,6 +71,37 @@ def test_options_of_training_given_to_methods_of_estimators(cls, method, word):
         getattr(cls(), method)(X, y, **{word: 3})
 
 
+@pytest.mark.parametrize("cls", [fn.TabularClassifier, fn.ImageClassifier, fn.TextClassifier])
+def test_options_of_training_given_to_fit_of_estimators_that_choose(cls):
+    with pytest.raises(
+        TypeError, match=f"{cls.__name__}.fit has no option 'verbose'; it has X, y.* {cls.__name__}\\(verbose=...\\)"
+    ):
+        cls().fit(X, y, verbose=True)
+
+
+def test_validation_rows_by_the_names_of_boosting():
+    for estimator in (fn.MLPClassifier(), fn.TabularClassifier()):
+        with pytest.raises(TypeError, match="no option 'eval_set'; .* Did you mean X_val=X_val, y_val=y_val"):
+            estimator.fit(X, y, eval_set=(X, y))
+
+
+def test_a_columns_name_as_targets():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": y, "b": X[:, 0]})
+    with pytest.raises(TypeError, match="y must be the targets, got the text 'a': give X without this column, and y=X\\['a'\\]"):
+        fn.TabularClassifier(preset="fast").fit(frame, "a")
+
+
+def test_one_model_for_many_fits():
+    with pytest.raises(TypeError, match="models must be a list, as in .*, got <Network"):
+        fn.fit_many(network(), X, y)
+
+
+def test_reading_that_is_no_function():
+    with pytest.raises(TypeError, match="read must be a function of the batch's number, got 3"):
+        fn.data.from_batches(3, 3)
+
+
 def test_validation_data_given_to_an_estimator():
     with pytest.raises(TypeError, match="fit has no option 'validation_data'; .* Did you mean X_val=X_val, y_val=y_val"):
         fn.MLPClassifier().fit(X, y, validation_data=(X, y))
@@ -102,6 +133,11 @@ NETWORK_MISTAKES = {
     "a class": ({"callbacks": [fn.EarlyStopping]}, TypeError, r"give EarlyStopping\(...\), with parentheses"),
     "one callback": ({"callbacks": fn.EarlyStopping()}, TypeError, r"got EarlyStopping alone: give callbacks=\[...\]"),
     "a share of rows": ({"validation_data": 0.2}, ValueError, r"\(X, y, sample_weight\), got 0.2. .* train_test_split"),
+    "validation_split": ({"validation_split": 0.2}, TypeError, r"Did you mean validation_data=\(X_val, y_val\)"),
+    "metrics": ({"metrics": ["accuracy"]}, TypeError, r"score\(X, y\) gives the accuracy, or R\^2 of values.$"),
+    "class_weight": ({"class_weight": "balanced"}, TypeError, "Give sample_weight, which .*compute_sample_weight makes.$"),
+    "a decay that is no number": ({"weight_decay": "a"}, TypeError, "weight_decay must be a number, got 'a' of type str"),
+    "factors that are no dict": ({"learning_rate_factors": 0.1}, TypeError, r"_factors must be a dict, as in \{'b': 0.1\}"),
     "class numbers as values": ({"loss": "squared_error"}, ValueError, "Class numbers need the loss 'cross_entropy' and"),
 }
 
@@ -134,7 +170,15 @@ def test_constructors_of_networks(word, meant):
 
 
 @pytest.mark.parametrize(
-    "name, meant", [("rellu", "relu"), ("ReLU", "relu"), ("swish", "silu"), ("linear", "identity"), ("Leaky-ReLU", "leaky_relu")]
+    "name, meant",
+    [
+        ("rellu", "relu"),
+        ("none", "identity"),
+        ("ReLU", "relu"),
+        ("swish", "silu"),
+        ("linear", "identity"),
+        ("Leaky-ReLU", "leaky_relu"),
+    ],
 )
 def test_activations(name, meant):
     with pytest.raises(ValueError, match=f"Unknown activation '{name}'; known are: elu, .* Did you mean '{meant}'"):
@@ -156,6 +200,19 @@ def test_text():
     for text in (TEXT, TEXT.astype(object)):
         with pytest.raises(ValueError, match="could not convert string to float.*only classifiers take text as y"):
             fn.MLPRegressor().fit(X, text)
+
+
+@pytest.mark.parametrize("values, kind", [(None, "NoneType"), ({"a": [1.0]}, "dict"), ((row for row in X), "generator")])
+def test_what_is_no_array_is_named(values, kind):
+    with pytest.raises(TypeError, match=f"X must hold .*; give an array or a list, not a {kind}; .* fastnet.data.from_batches"):
+        network().predict(values)
+    with pytest.raises(TypeError, match="y must hold .*; give an array or a list, not a dict"):
+        network().fit(X, {"a": y})
+
+
+def test_text_as_sample_weight():
+    with pytest.raises(TypeError, match="sample_weight must hold real numbers, got dtype <U8; .*compute_sample_weight"):
+        network().fit(X, y, sample_weight="balanced")
 
 
 def test_numbers_as_text_are_targets_of_regressors():
@@ -182,10 +239,62 @@ def test_classes_as_one_hot_vectors():
         classifier.fit(X, np.vstack([np.eye(3)[y[:-1]], [1, 1, 0]]))
 
 
-@pytest.mark.parametrize(("word", "here"), [("Sequential", "Network"), ("Linear", "Dense"), ("Momentum", "SGD")])
+@pytest.mark.parametrize("layer", [fn.LayerNorm, fn.PReLU, lambda n: fn.BatchNorm(epsilon=n)], ids=["norm", "prelu", "batch"])
+def test_a_number_of_inputs_is_no_option(layer):
+    with pytest.raises(ValueError, match="(epsilon|slope) must be below 1, got 64. Leave it out: a layer takes"):
+        layer(64)
+
+
+def test_negative_targets_of_a_relu_that_was_not_asked_for():
+    layers, t = [fn.Dense(5), fn.Dense(1)], X @ [1, 2, 3]
+    net = fn.Network(layers, 3, random_state=0)
+    for optimizer in ("adam", "lbfgs"):
+        with pytest.warns(
+            UserWarning, match=r"'relu' gives no negative numbers, .* end the network with Dense\(1, 'identity'\)"
+        ) as caught:
+            net.fit(X, t, optimizer=optimizer, epochs=1)
+        assert caught[0].filename == __file__
+    with pytest.raises(ValueError, match=r"layers end with Dense\(1, 'relu'\), but y asks for Dense\(1, 'identity'\)"):
+        fn.NetworkRegressor(layers).fit(X, t)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(X, np.abs(t), epochs=1)
+        fn.Network([fn.Dense(5), fn.Dense(1, "identity")], 3, random_state=0).fit(X, t, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("compile", "Leave it out: fit takes the loss and the optimizer"),
+        ("evaluate", r"It has loss\(X, y\) and score\(X, y\)"),
+        ("eval", "Leave it out: dropout acts in fit alone"),
+        ("state_dict", "Its parameters by name are in `parameters`; fastnet.torch.to_torch_state_dict makes PyTorch's"),
+        ("coefs_", "They are in `weights` and `biases`"),
+    ],
+)
+def test_attributes_of_networks_from_elsewhere(word, advice):
+    with pytest.raises(AttributeError, match=f"'Network' object has no attribute '{word}'. {advice}$"):
+        getattr(network(), word)
+    assert not hasattr(network(), "zebra")
+    assert pickle.loads(pickle.dumps(network())).n_params == network().n_params
+
+
+@pytest.mark.parametrize(
+    ("word", "here"),
+    [
+        ("Sequential", "Network"),
+        ("Linear", "Dense"),
+        ("Momentum", "SGD"),
+        ("CrossEntropyLoss", "CrossEntropy"),
+        ("ModelCheckpoint", "Checkpoint"),
+        ("CosineDecay", "Cosine"),
+    ],
+)
 def test_names_from_elsewhere_in_the_module(word, here):
     with pytest.raises(AttributeError, match=f"no attribute '{word}'. It is called '{here}' here$"):
         getattr(fn, word)
+    with pytest.raises(AttributeError, match=r"no attribute 'Input'. Network\(layers, n_inputs=...\) takes its place"):
+        fn.Input  # noqa: B018
     with pytest.raises(AttributeError, match="no attribute 'zebra'$"):
         fn.zebra  # noqa: B018
 
@@ -226,6 +335,21 @@ ARGUMENT_MISTAKES = {
     "epochs of an estimator": (fn.MLPRegressor, {"epochs": 3}, "Did you mean 'max_iter'"),
     "callback": (fn.EarlyStopping, {"n_iter_no_change": 3}, "Did you mean 'patience'"),
     "checkpoint": (fn.Checkpoint, {"folder": "x", "every_epoch": 3}, "Did you mean 'every_epochs'"),
+    "betas": (fn.Adam, {"betas": (0.9, 0.99)}, "Did you mean beta1=..., beta2=...?"),
+    "decay of Adam": (fn.Adam, {"weight_decay": 0.1}, "fastnet.AdamW has it, and Network.fit for all optimisers.$"),
+    "inputs of a layer": (fn.LSTM, {"input_size": 3, "n_units": 4}, "Leave it out: a layer takes its number of inputs from what"),
+    "both directions": (fn.GRU, {"n_units": 3, "bidirectional": True}, r"Write fastnet.Bidirectional\(layer\).$"),
+    "sizes of a pool": (fn.MaxPool, {"pool_size": 2}, "Did you mean 'size'"),
+    "no activation": (fn.Dense, {"n_units": 3, "activation": None}, "got None; known names are: .* Did you mean 'identity'"),
+    "two sizes of a layer": (fn.Dense, {"n_units": 3, "activation": 4}, "got 4; known names are: .* Leave it out: a layer"),
+    "layers that are none": (fn.Network, {"layers": None, "n_inputs": 3}, r"layers must be a list, as in \[.*\], got None"),
+    "one number as a shape": (fn.Network, {"layers": [fn.Dense(1)], "input_shape": 3}, r"must be a list, as in \(100, 3\)"),
+    "a shape of one number": (fn.Reshape, {"shape": 4}, r"shape must be a list, as in \(8, 8, 1\), got 4"),
+    "preset of a table": (fn.TabularClassifier, {"presets": "best"}, "has no option 'presets'; it has .* Did you mean 'preset'"),
+    "metric of a table": (fn.TabularRegressor, {"eval_metric": "mae"}, "Did you mean 'metric'"),
+    "steps of a forecast": (fn.Forecaster, {"steps": 3}, "Did you mean 'horizon'"),
+    "shape of images": (fn.ImageClassifier, {"input_shape": (8, 8)}, "Did you mean 'image_shape'"),
+    "table's categories": (fn.TabularPreprocessor, {"categorical": None}, "TabularPreprocessor has no option 'categorical'"),
 }
 
 
@@ -241,6 +365,29 @@ def test_other_mistakes_in_calls_are_pythons():
         fn.Adam(0.1, 0.9, 0.9, 1e-8, True, 1)
     with pytest.raises(TypeError, match="Give either n_inputs or input_shape"):
         fn.Network([fn.Dense(1)])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: fn.LSTM(3, 4),
+            r"LSTM.__init__\(\) takes 2 positional arguments but 3 were given; it has n_units, return_sequences.$",
+        ),
+        (
+            lambda: fn.Conv2d(3),
+            r"Conv2d.__init__\(\) missing 1 required positional argument: 'kernel_size'; it has filters, kernel",
+        ),
+        (
+            lambda: network().fit(X, y, "adam"),
+            r"Network.fit\(\) takes from 2 to 3 positional arguments but 4 were given; it has X, y",
+        ),
+        (lambda: fn.Network([fn.Dense(3)], 3, dtype="int"), "^dtype must be"),
+    ],
+)
+def test_pythons_messages_name_the_class_that_was_called(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
 
 
 def test_signatures_are_those_of_the_arguments():

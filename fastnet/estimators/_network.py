@@ -101,7 +101,7 @@ class OfLayers(BaseMLP):
         last = layers[-1] if layers else None
         if isinstance(last, Dense) and (last.n_units, last.activation) == (output.n_units, output.activation):
             return chain(layers)
-        if isinstance(last, Dense) and _gives_other_classes(last, output):
+        if isinstance(last, Dense) and _is_another_output(last, output):
             raise ValueError(
                 f"layers end with {_short(last)}, but y asks for {_short(output)}: end with that, or leave the output layer out."
             )
@@ -166,10 +166,12 @@ def _refuse_pairs(layers: Any) -> None:
         )
 
 
-def _gives_other_classes(last: Dense, output: Dense) -> bool:
-    """Whether a layer is the output layer of a classifier with other classes than those that y asks `output` for."""
+def _is_another_output(last: Dense, output: Dense) -> bool:
+    """Whether a layer is meant as the output layer, but differs from the one that y asks for: it has other classes, or one unit
+    with another activation, such as the default ReLU."""
     one_probability = last.n_units == 1 and last.activation.name == "sigmoid"
-    return last.activation.name == "softmax" or (one_probability and output.activation.name == "softmax")
+    other_classes = last.activation.name == "softmax" or (one_probability and output.activation.name == "softmax")
+    return other_classes or last.n_units == output.n_units == 1
 
 
 def _short(layer: Dense) -> str:
@@ -256,6 +258,15 @@ class NetworkRegressor(OfLayers, MLPRegressor):
     --------
     NetworkClassifier : The same for classes.
     SequenceRegressor : With nothing to configure.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> X = np.linspace(-1, 1, 200).reshape(-1, 1)
+    >>> reg = fn.NetworkRegressor([fn.Dense(32, "tanh"), fn.LayerNorm()], solver="lbfgs", random_state=0)
+    >>> reg.fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.95
+    True
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = _LAYERS | REGRESSOR_CONSTRAINTS

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnet._checks import refuse_dates
+from fastnet._hints import takes_other_words
 from fastnet.callbacks import EarlyStopping
 from fastnet.data import Blocks
 from fastnet.layers import Dense, Layer
@@ -178,6 +179,7 @@ class ReadyEstimator(ReadyNetwork):
     def _strata(self, targets: np.ndarray) -> np.ndarray | None:
         """What the rows set aside are stratified by."""
 
+    @takes_other_words()
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Train the network.

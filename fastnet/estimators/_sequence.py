@@ -179,4 +179,14 @@ class SequenceRegressor(_Series, ReadyRegressor):
     --------
     SequenceClassifier : The same for classes; its notes say what X may be.
     NetworkRegressor : For layers of your own choice.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(120, 20, 1))
+    >>> y = X.max(axis=(1, 2))
+    >>> reg = fn.SequenceRegressor(max_iter=20, random_state=0).fit(X[:100], y[:100])
+    >>> reg.predict(X[100:]).shape
+    (20,)
     """

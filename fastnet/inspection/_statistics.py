@@ -20,7 +20,7 @@ MAX_ROWS = 1000
 MIN_ROWS = 20
 
 _SATURATING = {"sigmoid": 0.25, "tanh": 1.0}  # activation -> its largest derivative
-_CAN_DIE = ("relu", "elu", "selu", "gelu", "silu", "mish", "softplus")
+_CAN_DIE = ("relu", "elu", "selu", "gelu", "silu", "mish", "hardswish", "softplus")
 _SATURATED_BELOW = 0.05  # share of the largest derivative
 _ROWS_OF_A_SATURATED_UNIT = 0.95
 _DEAD_BELOW = 1e-3

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._models import Array, ModelView
+from ..activations import Outputs
 from ..losses import Loss, Quantile
 
 __all__ = ["TargetStatistics", "target_statistics"]
-
-_OF_REGRESSION = ("squared_error", "absolute_error", "huber", "quantile", "poisson")
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class TargetStatistics:
 
 def target_statistics(view: ModelView, predicted: Array, y: Array | None, loss: Loss) -> TargetStatistics | None:
     """Measure targets and predictions (n_rows, n[L]); None without targets or for a classifier."""
-    if y is None or loss.name not in _OF_REGRESSION or view.classes is not None:
+    if y is None or loss.needs >= Outputs.UNIT or view.classes is not None:
         return None
     targets = np.asarray(view.targets(y), dtype=np.float64).reshape(len(predicted), -1)
     levels = loss.levels if isinstance(loss, Quantile) else (0.5,)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnet import _checks
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._graph import ENSEMBLES, Graph
 from fastnet.layers._nodes import Inputs, Node
@@ -86,7 +87,7 @@ LAYERS: dict[str, type[Layer]] = {row.__name__: row for row in _ROWS}
 
 def chain(layers: Any) -> tuple[Layer, ...]:
     """Layers that can follow each other, as a tuple; ValueError or TypeError otherwise."""
-    layers = (layers,) if isinstance(layers, Layer) else tuple(layers)
+    layers = (layers,) if isinstance(layers, Layer) else _checks.sequence(layers, "layers", "[fastnet.Dense(1, 'sigmoid')]")
     if not layers:
         raise ValueError("A network needs at least one layer, got none.")
     for number, layer in enumerate(layers, 1):
@@ -108,7 +109,23 @@ def chain(layers: Any) -> tuple[Layer, ...]:
 
 
 class Gradients(NamedTuple):
-    """Gradient of the loss: one flat vector, and views of it in the shapes of the weights and biases."""
+    """Gradient of the loss: one flat vector, and views of it in the shapes of the weights and biases.
+
+    Attributes
+    ----------
+    flat : ndarray of shape (n_params,)
+        In the order of `Network.params`; `Network.views` gives all of it by name.
+    weights, biases : list of ndarray
+        Of the dense layers, in the shapes of `Network.weights` and `Network.biases`.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(1, "identity")], n_inputs=2, random_state=0)
+    >>> J, grads = net.loss_and_grad([[1.0, 2.0]], [1.0])
+    >>> grads.flat.shape, grads.weights[0].shape, grads.biases[0].shape
+    ((13,), (2, 3), (3,))
+    """
 
     flat: np.ndarray
     weights: list[np.ndarray]

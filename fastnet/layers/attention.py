@@ -44,6 +44,13 @@ class Attention(Layer):
         Whether a position sees no position that comes after it.
     dropout : float in [0, 1)
         Of the output.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Attention(n_heads=2, causal=True)], input_shape=(5, 8), random_state=0)
+    >>> net.output_shape, list(net.parameters)
+    ((5, 8), ['1.qkv.W', '1.qkv.b', '1.out.W', '1.out.b'])
     """
 
     n_heads: int
@@ -98,6 +105,14 @@ class CrossAttention(Layer):
         h; d must be a multiple of it.
     dropout : float in [0, 1)
         Of the output.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> layers = [fn.EncoderDecoder([fn.Dense(6, "relu")], [fn.CrossAttention(n_heads=2)])]
+    >>> net = fn.Network(layers, source_shape=(5, 3), input_shape=(4, 8), random_state=0)
+    >>> net.output_shape
+    (4, 8)
     """
 
     n_heads: int
@@ -161,6 +176,14 @@ class TransformerBlock(Layer):
         Of the first dense layer.
     cross : bool
         Whether there is attention to the output of an encoder, for the decoder of a `fastnet.EncoderDecoder`.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> inside = [fn.Dense(32, "identity"), fn.Positions(), fn.TransformerBlock(4), fn.LayerNorm()]
+    >>> net = fn.Network([*inside, fn.GlobalPool(), fn.Dense(3, "softmax")], input_shape=(12, 2), random_state=0)
+    >>> net.sizes
+    (24, 384, 384, 384, 384, 32, 3)
     """
 
     n_heads: int

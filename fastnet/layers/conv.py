@@ -162,6 +162,13 @@ class Conv1d(_Conv):
         How W is drawn, by default what suits the activation; n_in is ``kernel_size * channels``, n_out ``kernel_size * filters``.
     dropout : float in [0, 1)
         Probability with which a number of the output is dropped in training.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Conv1d(16, 3, stride=2, padding="same")], input_shape=(100, 4), random_state=0)
+    >>> net.output_shape, net.parameters["1.W"].shape
+    ((50, 16), (3, 4, 16))
     """
 
     n_axes = 1
@@ -195,6 +202,13 @@ class Conv2d(_Conv):
         the same times filters.
     dropout : float in [0, 1)
         Probability with which a number of the output is dropped in training.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Conv2d(16, 3), fn.MaxPool(2)], input_shape=(28, 28, 1), random_state=0)
+    >>> net.output_shape, net.parameters["1.W"].shape
+    ((13, 13, 16), (3, 3, 1, 16))
     """
 
     n_axes = 2
@@ -226,6 +240,13 @@ class DepthwiseConv1d(_Depthwise):
         As for `Conv1d`.
     initializer : str or Initializer, optional
         As for `Conv1d`; n_in and n_out are both ``kernel_size``.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.DepthwiseConv1d(3), fn.Dense(8)], input_shape=(100, 4), random_state=0)
+    >>> net.output_shape, net.parameters["1.W"].shape
+    ((98, 8), (3, 4))
     """
 
     n_axes = 1
@@ -248,6 +269,13 @@ class DepthwiseConv2d(_Depthwise):
         As for `Conv2d`.
     initializer : str or Initializer, optional
         As for `Conv2d`; n_in and n_out are both the number of positions of a window.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.DepthwiseConv2d(3), fn.Dense(8)], input_shape=(28, 28, 4), random_state=0)
+    >>> net.output_shape, net.parameters["1.W"].shape
+    ((26, 26, 8), (3, 3, 4))
     """
 
     n_axes = 2

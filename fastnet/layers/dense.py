@@ -38,6 +38,13 @@ class Dense(Layer):
     scale : {"none", "ntk"}
         "ntk": ``A[l-1] @ W[l] / sqrt(n[l-1]) + b[l]``, the neural tangent parametrisation (Jacot, Gabriel & Hongler 2018), whose
         weights are of size 1 and learn alike in layers of any width. The initialiser applies to ``W[l] / sqrt(n[l-1])``.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(64), fn.Dense(64, "tanh", dropout=0.1), fn.Dense(3, "softmax")], n_inputs=8, random_state=0)
+    >>> net
+    <Network 8 -> 64 relu, 64 tanh, 3 softmax; 4931 parameters, float32>
     """
 
     n_units: int

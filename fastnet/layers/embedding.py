@@ -45,6 +45,13 @@ class NumericEmbedding(Layer):
         Edges of the bins of each number, ascending; `fastnet.quantile_bins` makes them from data. For "piecewise_linear" only.
     activation : str or Activation, optional
         g; by default "relu" for plr and "identity" for piecewise_linear. Not for pbld.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.NumericEmbedding("pbld"), fn.Dense(1, "identity")], n_inputs=3, random_state=0)
+    >>> net.sizes
+    (3, 12, 1)
     """
 
     kind: str
@@ -161,6 +168,12 @@ def quantile_bins(X: Any, n_bins: int = 48) -> list[np.ndarray]:
     ------
     ValueError, TypeError
         Not a matrix of finite numbers.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.quantile_bins([[1.0], [2.0], [3.0], [4.0]], n_bins=2)
+    [array([1. , 2.5, 4. ])]
     """
     X = _checks.numeric_array(X, "X")
     if X.ndim != 2 or not len(X):
@@ -190,6 +203,13 @@ class CategoryEmbedding(Layer):
         Numbers that each code becomes.
     columns : sequence of int, optional
         Which numbers of the row are the codes; by default all.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> tables = fn.Network([fn.CategoryEmbedding([3, 7], n_units=4)], n_inputs=2, random_state=0)
+    >>> tables.forward([[1, 7], [2, 99]]).shape                  # 99 is unknown, and becomes the table's row 0
+    (2, 8)
     """
 
     n_categories: tuple[int, ...]
@@ -240,6 +260,14 @@ class Embedding(Layer):
     deviation : float > 0
         E is ``N(0, deviation^2)`` at first; 1 is PyTorch's. A smaller one leaves less noise where most ids are rare, as those of
         words are.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> layers = [fn.Embedding(100, 8), fn.GRU(16), fn.Dense(2, "softmax")]
+    >>> net = fn.Network(layers, input_shape=(20,), ragged=True, random_state=0)
+    >>> net.predict_proba([[5, 17, 3], [99, 0]]).shape
+    (2, 2)
     """
 
     n_ids: int

@@ -26,6 +26,13 @@ class Dropout(Layer):
     Parameters
     ----------
     rate : float in [0, 1)
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> layers = [fn.Dense(64, "identity"), fn.LayerNorm(), fn.Dropout(0.2), fn.Dense(1, "sigmoid")]
+    >>> fn.Network(layers, n_inputs=8, random_state=0)
+    <Network 8 -> 64 identity, LayerNorm 64, Dropout 64, 1 sigmoid; 769 parameters, float32>
     """
 
     rate: float
@@ -47,6 +54,13 @@ class Residual(Layer):
         f; its output must have the shape of its input.
     activation : str or Activation
         g.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> block = fn.Residual([fn.LayerNorm(), fn.Dense(64, "relu"), fn.Dense(8, "identity")])
+    >>> list(fn.Network([block, fn.Dense(1, "identity")], n_inputs=8, random_state=0).parameters)
+    ['1.1.gain', '1.1.bias', '1.2.W', '1.2.b', '1.3.W', '1.3.b', '2.W', '2.b']
     """
 
     layers: tuple[Layer, ...]
@@ -88,6 +102,13 @@ class Concat(Layer):
         Branches: layers one after the other; an empty one passes A[l-1] on.
     branches : sequence of sequences of Layer, optional
         The branches as one argument instead.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> wide_and_deep = fn.Concat([], [fn.Dense(16, "relu"), fn.Dense(4, "relu")])
+    >>> fn.Network([wide_and_deep, fn.Dense(1, "sigmoid")], n_inputs=5, random_state=0).sizes
+    (5, 9, 1)
     """
 
     branches: tuple[tuple[Layer, ...], ...]
@@ -119,7 +140,14 @@ class Concat(Layer):
 
 @frozen
 class Flatten(Layer):
-    """A row's numbers without their positions: (height, width, channels) becomes (height * width * channels,)."""
+    """A row's numbers without their positions: (height, width, channels) becomes (height * width * channels,).
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Network([fn.Conv2d(4, 3), fn.Flatten()], input_shape=(8, 8, 1), random_state=0).output_shape
+    (144,)
+    """
 
     def connect(self, graph: Graph, source: int) -> int:
         refuse_lengths(graph, source, "Flatten")
@@ -135,12 +163,20 @@ class Reshape(Layer):
     ----------
     shape : sequence of int
         Positions first, channels last; as many numbers as before.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> layers = [fn.Reshape((8, 8, 1)), fn.Conv2d(4, 3), fn.Flatten(), fn.Dense(10, "softmax")]
+    >>> fn.Network(layers, n_inputs=64, random_state=0).output_shape
+    (10,)
     """
 
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        shape = tuple(_checks.positive_int(n, "shape", maximum=_checks.MAX_DIMENSION) for n in self.shape)
+        given = _checks.sequence(self.shape, "shape", "(8, 8, 1)")
+        shape = tuple(_checks.positive_int(n, "shape", maximum=_checks.MAX_DIMENSION) for n in given)
         object.__setattr__(self, "shape", shape)
 
     def connect(self, graph: Graph, source: int) -> int:
@@ -153,7 +189,15 @@ class Reshape(Layer):
 
 @frozen
 class Last(Layer):
-    """The last position that each row has: (steps, channels) becomes (channels,)."""
+    """The last position that each row has: (steps, channels) becomes (channels,).
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Last()], input_shape=(3, 2))
+    >>> net.forward([[1.0, 0.0], [3.0, -1.0], [2.0, 5.0]])
+    array([2., 5.], dtype=float32)
+    """
 
     def connect(self, graph: Graph, source: int) -> int:
         shape = graph.row_shapes[source]
@@ -176,6 +220,12 @@ class Columns(Layer):
     ----------
     columns : sequence of int
         From 0.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Network([fn.Columns([2, 0])], n_inputs=3).forward([1.0, 2.0, 3.0])
+    array([3., 1.], dtype=float32)
     """
 
     columns: tuple[int, ...]

@@ -26,14 +26,20 @@ class LayerNorm(Layer):
 
     Parameters
     ----------
-    epsilon : float > 0
+    epsilon : float in (0, 1)
         Keeps the quotient finite; PyTorch's default is the same.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Network([fn.LayerNorm()], n_inputs=3).forward([1.0, 2.0, 3.0]).round(3)
+    array([-1.225,  0.   ,  1.225], dtype=float32)
     """
 
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "epsilon", _checks.real(self.epsilon, "epsilon", above=0.0))
+        object.__setattr__(self, "epsilon", _checks.small(self.epsilon, "epsilon", above=0.0))
 
     def connect(self, graph: Graph, source: int) -> int:
         source = graph.own_of_members(source)
@@ -111,8 +117,16 @@ class BatchNorm(Layer):
         g.
     momentum : float in (0, 1]
         Share of a batch in the running statistics. A batch with a single position leaves them as they are.
-    epsilon : float > 0
+    epsilon : float in (0, 1)
         Keeps the quotient finite; PyTorch's default is the same.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> layers = [fn.Conv2d(8, 3, "identity"), fn.BatchNorm("relu"), fn.GlobalPool(), fn.Dense(3, "softmax")]
+    >>> net = fn.Network(layers, input_shape=(8, 8, 1), random_state=0)
+    >>> net.parameters["2.gain"].shape
+    (8,)
     """
 
     activation: Activation
@@ -126,7 +140,7 @@ class BatchNorm(Layer):
         values = {
             "activation": activations.get(activation),
             "momentum": _checks.real(momentum, "momentum", above=0.0, maximum=1.0),
-            "epsilon": _checks.real(epsilon, "epsilon", above=0.0),
+            "epsilon": _checks.small(epsilon, "epsilon", above=0.0),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)

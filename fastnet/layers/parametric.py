@@ -27,6 +27,13 @@ class Parametric(Layer):
         g, elementwise.
     dropout : float in [0, 1)
         Probability with which a number is dropped in training, as `Dense` has it; a `Dropout` layer after this one takes longer.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> layers = [fn.Dense(32, "identity"), fn.Parametric("mish"), fn.Dense(1, "identity")]
+    >>> fn.Network(layers, n_inputs=4, random_state=0).parameters["2.p"].shape
+    (32,)
     """
 
     activation: Activation
@@ -52,14 +59,20 @@ class PReLU(Layer):
 
     Parameters
     ----------
-    slope : float
+    slope : float < 1
         p at first.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Network([fn.PReLU()], n_inputs=3).forward([-4.0, 0.0, 2.0])
+    array([-1.,  0.,  2.], dtype=float32)
     """
 
     slope: float = 0.25
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "slope", _checks.real(self.slope, "slope"))
+        object.__setattr__(self, "slope", _checks.small(self.slope, "slope"))
 
     def connect(self, graph: Graph, source: int) -> int:
         source = graph.own_of_members(source)

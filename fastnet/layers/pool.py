@@ -56,6 +56,13 @@ class MaxPool(_Pool):
         Positions of a window; down and across, for images.
     stride : int or (int, int), optional
         Positions from one window to the next; by default `size`.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.MaxPool(2)], input_shape=(4, 1))
+    >>> net.forward([1.0, 3.0, 2.0, 0.0])
+    array([3., 2.], dtype=float32)
     """
 
     maximum = True
@@ -72,6 +79,13 @@ class AvgPool(_Pool):
         Positions of a window; down and across, for images.
     stride : int or (int, int), optional
         Positions from one window to the next; by default `size`.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.AvgPool(2)], input_shape=(4, 1))
+    >>> net.forward([1.0, 3.0, 2.0, 0.0])
+    array([2., 1.], dtype=float32)
     """
 
     maximum = False
@@ -84,6 +98,13 @@ class GlobalPool(Layer):
     Parameters
     ----------
     kind : {"mean", "max"}
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.GlobalPool("max")], input_shape=(3, 2))
+    >>> net.forward([[1.0, 0.0], [3.0, -1.0], [2.0, 5.0]])
+    array([3., 5.], dtype=float32)
     """
 
     kind: str = "mean"

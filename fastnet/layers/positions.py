@@ -31,6 +31,14 @@ class Positions(Layer):
     Parameters
     ----------
     kind : {"learned", "sinusoidal"}
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Positions("sinusoidal")], input_shape=(2, 4))
+    >>> net.forward([0.0] * 8).reshape(2, 4).round(2)
+    array([[0.  , 1.  , 0.  , 1.  ],
+           [0.84, 0.54, 0.01, 1.  ]], dtype=float32)
     """
 
     kind: str = "learned"
@@ -75,6 +83,13 @@ class FeatureTokens(Layer):
     width : int
     columns : sequence of int, optional
         Which numbers of the row; by default all.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> layers = [fn.FeatureTokens(16), fn.TransformerBlock(4), fn.Last(), fn.LayerNorm(), fn.Dense(2, "softmax")]
+    >>> fn.Network(layers, n_inputs=30, random_state=0).sizes
+    (30, 496, 496, 16, 16, 2)
     """
 
     width: int

@@ -85,6 +85,12 @@ class RNN(Recurrent):
         g.
     return_sequences : bool
         Whether the output is h of all steps, as needed if the next layer is recurrent or works on positions.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Network([fn.RNN(16), fn.Dense(1, "identity")], input_shape=(20, 3), random_state=0)
+    <Network 20 x 3 -> RNN 16, 1 identity; 337 parameters, float32>
     """
 
     activation: Activation
@@ -125,6 +131,13 @@ class LSTM(Recurrent):
         Numbers of h, and of c.
     return_sequences : bool
         Whether the output is h of all steps, as needed if the next layer is recurrent or works on positions.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> layers = [fn.LSTM(16, return_sequences=True), fn.LSTM(16), fn.Dense(2, "softmax")]
+    >>> fn.Network(layers, input_shape=(20, 3), random_state=0).output_shape
+    (2,)
     """
 
 
@@ -147,6 +160,13 @@ class GRU(Recurrent):
         Numbers of h.
     return_sequences : bool
         Whether the output is h of all steps, as needed if the next layer is recurrent or works on positions.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.GRU(16), fn.Dense(2, "softmax")], input_shape=(20, 3), random_state=0)
+    >>> {name: p.shape for name, p in net.parameters.items() if name.startswith("1.")}
+    {'1.W': (3, 48), '1.U': (16, 48), '1.b': (48,), '1.c': (48,)}
     """
 
 
@@ -162,6 +182,12 @@ class Bidirectional(Layer):
     ----------
     layer : RNN, GRU or LSTM
         The layer for each direction.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> fn.Network([fn.Bidirectional(fn.GRU(16))], input_shape=(20, 3), random_state=0).output_shape
+    (32,)
     """
 
     layer: Recurrent

@@ -25,6 +25,14 @@ class Scale(Layer):
     ----------
     bias : bool
         ``A[l] = s * A[l-1] + b``.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Scale()], n_inputs=3)
+    >>> net.parameters["1.s"][:] = [1.0, 0.0, 2.0]
+    >>> net.forward([1.0, 2.0, 3.0])
+    array([1., 0., 6.], dtype=float32)
     """
 
     bias: bool = False

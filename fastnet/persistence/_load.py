@@ -53,6 +53,14 @@ def load(path: str | os.PathLike[str], *, mmap: bool = True, check_finite: bool 
         The file is not one of fastnet's, is broken or truncated, or has a later format; the message says what is wrong.
     OSError
         The file does not exist or cannot be read.
+
+    Examples
+    --------
+    >>> import fastnet as fn
+    >>> net = fn.Network([fn.Dense(3, "tanh"), fn.Dense(1, "identity")], n_inputs=2, random_state=0)
+    >>> net.save("net.safetensors")
+    >>> bool((fn.load("net.safetensors").params == net.params).all())
+    True
     """
     file, kind, content = open_file(path, mmap=mmap)
     try:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from fastnet import _checks, losses
 from fastnet._atomic import replacing
+from fastnet._hints import takes_other_words
 from fastnet.data import Blocks
 from fastnet.history import History
 from fastnet.layers import Dense
@@ -135,6 +136,7 @@ class BaseTabular(BaseEstimator, ABC):
     def _chosen_metric(self) -> Metric:
         return self._metrics[_checks.one_of(self.metric, "metric", tuple(self._metrics))]
 
+    @takes_other_words()
     def fit(
         self,
         X: Any,
@@ -211,6 +213,8 @@ class BaseTabular(BaseEstimator, ABC):
             return Source(len(X), part[0].sample, lambda n_folds: [lambda: part])
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        if isinstance(y, str):
+            raise TypeError(f"y must be the targets, got the text {y!r}: give X without this column, and y=X[{y!r}].")
         data = self._read(X, y, sample_weight)
         counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
         numbers = None if groups is None else group_numbers(groups, len(data))[counting]

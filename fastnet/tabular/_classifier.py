@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, column_or_1d
 
 from fastnet import losses
+from fastnet._values import options
 from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._calibration import best_temperature, tempered
 from fastnet.tabular._choices import Choices
@@ -23,7 +23,7 @@ from fastnet.tabular._metrics import CLASSIFICATION, Metric
 
 
 @with_parameters
-@dataclass(kw_only=True, eq=False, repr=False)
+@options
 class TabularClassifier(ClassifierMixin, BaseTabular):
     """Classification of rows of a table: numbers, categories, text, dates and missing values, with no tuning.
 

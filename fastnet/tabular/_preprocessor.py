@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks
 from fastnet._caller import to_the_caller
+from fastnet._hints import takes_other_words
 from fastnet.data import Blocks
 from fastnet.tabular._columns import ALL_DIFFER, Categories, Code, Encoder, Moment, Number
 from fastnet.tabular._frames import Kind, Table, is_categorical, kind_of, read_table
@@ -105,6 +106,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     array([ 1., -1.,  1.,  0.], dtype=float32)
     """
 
+    @takes_other_words()
     def __init__(
         self,
         *,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.utils.validation import _check_y, column_or_1d
 
 from fastnet import losses
 from fastnet._outputs import d2_of_quantiles
+from fastnet._values import options
 from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._docs import with_parameters
@@ -21,7 +21,7 @@ from fastnet.tabular._metrics import REGRESSION, Metric, pinball
 
 
 @with_parameters
-@dataclass(kw_only=True, eq=False, repr=False)
+@options
 class TabularRegressor(RegressorMixin, BaseTabular):
     """Regression on rows of a table: numbers, categories, text, dates and missing values, with no tuning.
 

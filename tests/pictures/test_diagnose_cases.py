@@ -8,7 +8,9 @@ from helpers import spread
 from layer_networks import HIDDEN, N_IN, build, rows
 
 import fastnet as fn
+from fastnet.activations import ACTIVATIONS
 from fastnet.inspection import diagnose
+from fastnet.losses import LOSSES
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -123,6 +125,14 @@ def test_leaky_relu_survives_the_same_learning_rate(make_network, digits):
     assert "dead_units" not in kinds(diagnose(net, *digits))
 
 
+@pytest.mark.parametrize("activation", [name for name, g in ACTIVATIONS.items() if g.initializer != "glorot_uniform"])
+def test_units_of_the_relu_family_die(activation, rng):
+    """All but those of the leaky ReLU."""
+    net = fn.Network([fn.Dense(8, activation), fn.Dense(2, "identity")], N_IN, random_state=0)
+    net.biases[0][:4] = -100
+    assert ("dead_units" in kinds(diagnose(net, rng.normal(size=(100, N_IN))))) == (activation != "leaky_relu")
+
+
 def test_share_of_dead_units_is_counted(make_network, digits):
     net = make_network((64, 10, 10), "relu", seed=3)
     alive = diagnose(net, *digits).layers[0].dead_share
@@ -172,6 +182,12 @@ def test_unscaled_targets(make_network, diabetes):
     net = make_network((10, 20, 1), output="identity")
     assert kinds(diagnose(net, X, 1e4 * y)) == {"unscaled_targets"}
     assert kinds(diagnose(net, X, y)) == set()
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss not in ("binary_cross_entropy", "cross_entropy", "poisson")])
+def test_unscaled_targets_of_every_loss_of_values(make_network, diabetes, loss):
+    X, y = diabetes
+    assert kinds(diagnose(make_network((10, 20, 1), output="identity"), X, 1e4 * y, loss=loss)) == {"unscaled_targets"}
 
 
 @pytest.mark.parametrize(
