@@ -108,9 +108,9 @@ class OfLayers(BaseMLP):
         return chain([*layers, output])
 
     def _check_same_network(self, wanted: list[int]) -> None:
-        if self.layers is None:
+        if self.layers is None and self._layers is None:
             super()._check_same_network(wanted)
-        elif self._with_output_layer(wanted[-1], self.out_activation_) != self._layers:
+        elif self.layers is None or self._with_output_layer(wanted[-1], self.out_activation_) != self._layers:
             raise ValueError(
                 "The fitted network has other layers than `layers` and y ask for. Set layers back to continue training, or fit "
                 "anew with warm_start=False."
@@ -131,11 +131,9 @@ class OfLayers(BaseMLP):
 
     def _takes(self, network: Network) -> bool:
         self._inputs = network._inputs if len(network.input_shape) > 1 or network.ragged else None
-        if self.layers is None:
-            self._layers = None
-            return super()._takes(network)
-        self._layers = network.layers
-        return self._with_output_layer(network.n_outputs, self.out_activation_) == network.layers
+        of_dense_layers = self.layers is None and super()._takes(network)
+        self._layers = None if of_dense_layers else network.layers  # `layers` may have been set after fit
+        return isinstance(network.layers[-1], Dense)
 
     def _draws_in_training(self, network: Network) -> bool:
         return super()._draws_in_training(network) if self._layers is None else True
