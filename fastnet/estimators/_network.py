@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from fastnet.layers import Dense, EncoderDecoder, Inputs, Layer, chain
+from fastnet.layers import Dense, EncoderDecoder, Graph, Inputs, Layer, chain
 from fastnet.network import Network
 from fastnet.ragged import Ragged, core_rows
 
@@ -67,11 +67,19 @@ class OfLayers(BaseMLP):
             return rows
         shape = self._inputs.shape
         if self._inputs.ragged:
-            return core_rows(rows, shape, 0, rows.flat.dtype if isinstance(rows, Ragged) else rows.dtype)
+            dtype = rows.flat.dtype if isinstance(rows, Ragged) else rows.dtype
+            return core_rows(rows, shape, self._fewest_positions(reset=reset), dtype)
         if isinstance(rows, Ragged) or rows.shape[1:] != shape:
             given = f"({', '.join(map(str, rows.shape[1:]))})" if not isinstance(rows, Ragged) else "unequal length"
             raise ValueError(f"X has rows of shape {given}, but {type(self).__name__} was fitted with {shape}.")
         return rows.reshape(len(rows), -1)
+
+    def _fewest_positions(self, *, reset: bool) -> int:
+        """How many positions a row must have for the layers that it goes through, those of `layers` where it is `reset`."""
+        assert self._inputs is not None
+        if reset:
+            return 0 if self.layers is None else Graph.of(chain(self.layers), self._inputs)[0].shortest[0]
+        return 0 if self._layers is None else self.network_._graph.shortest[0]
 
     def _initialize(self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         if self.layers is None:

@@ -169,6 +169,19 @@ def test_series_of_unequal_length():
     assert_array_equal(clf.predict_proba(X), clf.predict_proba(fn.Ragged.from_rows(X)))
 
 
+def test_series_too_short_for_the_layers():
+    X = [np.ones((n, 2)) for n in (5, 3, 2, 5)]
+    clf = fn.NetworkClassifier([fn.Conv1d(4, 3), fn.GlobalPool()], max_iter=1)
+    message = r"has 2 positions; the network takes 3 to 5\. Leave it out"
+    with pytest.raises(ValueError, match=f"Row 2 of X {message}"):
+        clf.fit(X, [0, 1, 0, 1])
+    clf.fit(X[:2], [0, 1])
+    with pytest.raises(ValueError, match=f"Row 0 of X {message}"):
+        clf.predict(X[2:])
+    with pytest.raises(ValueError, match=f"Row 0 of X {message}"):
+        clf.partial_fit(X[2:], [0, 1])
+
+
 def test_onnx(digits, fitted, regressor):
     pytest.importorskip("onnx")
     session = pytest.importorskip("onnxruntime").InferenceSession
