@@ -150,7 +150,7 @@ def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike) -
         X = Ragged.from_rows(X)
     if not isinstance(X, Ragged):
         array = _checks.numeric_array(X, "X")
-        if array.ndim in (1, 2) and array.shape[-1:] == (width,):
+        if array.ndim in (1, 2) and in_core_form(array, width):
             _check_lengths(array.reshape(-1, width)[:, -1], shape[0], shortest)
             return array
         if array.ndim == len(shape):
@@ -165,6 +165,11 @@ def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike) -
     rows[:, :-1] = X.padded(shape[0]).reshape(len(X), width - 1)
     rows[:, -1] = X.lengths
     return rows
+
+
+def in_core_form(array: np.ndarray, width: int) -> bool:
+    """Whether rows of this width may end with their length: integers do not, they are ids of one more position."""
+    return array.shape[-1:] == (width,) and array.dtype.kind == "f"
 
 
 def core_labels(y: Any, there: np.ndarray) -> np.ndarray:

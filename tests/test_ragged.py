@@ -244,6 +244,18 @@ def test_what_does_not_fit_is_refused(make, message):
         make()
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint8"])
+def test_ids_of_one_position_too_many(dtype):
+    """The last of them is no length."""
+    net = fn.Network([fn.Embedding(9, 4), fn.GlobalPool(), fn.Dense(2, "softmax")], input_shape=(4,), ragged=True)
+    X, y = np.array([[1, 2, 3, 4, 3], [1, 2, 3, 4, 4]], dtype), [0, 1]
+    for call in (net.forward, net.predict, net.activations, lambda X: net.fit(X, y), lambda X: net.loss(X, y)):
+        with pytest.raises(ValueError, match="has 5 positions; the network takes 1 to 4"):
+            call(X)
+    with pytest.raises(ValueError, match="has 5 positions; the network takes 1 to 4"):
+        net.forward(X[0])
+
+
 def test_ragged_needs_a_shape():
     with pytest.raises(TypeError, match="needs the input_shape of the longest row"):
         fn.Network([fn.Dense(1)], 3, ragged=True)
