@@ -182,6 +182,25 @@ def test_pandas(index, quick, waves, path):
     assert of_frame.predict_quantiles().columns.tolist() == [("a", 0.1), ("a", 0.9), ("b", 0.1), ("b", 0.9)]
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        pd.Index(["a", "b"], name="place"),
+        pd.Index([("a", 1), ("a", 2)], tupleize_cols=False),
+        pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["place", None]),
+    ],
+)
+def test_columns_in_levels_and_with_a_name(columns, quick, waves, path):
+    frame = pd.DataFrame({0: waves, 1: -waves}).set_axis(columns, axis=1)
+    forecaster = clone(quick).set_params(quantiles=(0.1, 0.9)).fit(frame)
+    forecaster.save(path)
+    for model in (forecaster, fn.load(path)):
+        pd.testing.assert_index_equal(model.predict().columns, columns)
+        quantiles = model.predict_quantiles().columns
+        assert quantiles.names == [*columns.names, None]
+        pd.testing.assert_index_equal(quantiles.droplevel(-1)[::2], columns)
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_columns_must_be_those_of_fit(several, quick, waves, path):
     frame = pd.DataFrame({"a": waves, "b": -waves})
