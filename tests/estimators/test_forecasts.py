@@ -218,6 +218,17 @@ def test_columns_must_be_those_of_fit(several, quick, waves, path):
     assert not hasattr(forecaster.fit(form(waves, waves)), "feature_names_in_")
 
 
+@pytest.mark.parametrize("columns", [[0, 1], pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])])
+def test_columns_that_are_not_named_by_text(columns, quick, waves):
+    frame = pd.DataFrame({0: waves, 1: -waves}).set_axis(columns, axis=1)
+    forecaster = clone(quick).fit(frame)
+    np.testing.assert_array_equal(forecaster.predict(frame.to_numpy()), forecaster.predict(frame))
+    other, message = frame[frame.columns[::-1]], "the same columns in the same order"
+    for use in (forecaster.predict, forecaster.errors, forecaster.score, lambda X: forecaster.fit([frame, X])):
+        with pytest.raises(ValueError, match=message):
+            use(other)
+
+
 def test_the_first_of_several_frames_names_the_columns(quick, waves):
     frame = pd.DataFrame({"a": waves, "b": -waves})
     with pytest.raises(ValueError, match="feature names should match"):
