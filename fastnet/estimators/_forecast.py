@@ -298,7 +298,7 @@ class Forecaster(ReadyNetwork):
             the mean error, in standard deviations of the series (`scale_`).
         """
         check_is_fitted(self)
-        series, _, _ = self._read(X, self.horizon_)
+        series, _, _ = self._read(X, 0)
         self._check_channels(series)
         if len(series) != len(self._past):
             raise ValueError(f"X must continue the {len(self._past)} series of fit, got {len(series)}.")

@@ -83,6 +83,8 @@ class Form:
 def series_of(X: Any, horizon: int) -> tuple[list[np.ndarray], list[Form], bool]:
     """The values (length, channels) of each series, the form of its forecast, and whether X is a list of series.
 
+    With a `horizon` of 0, no index is continued: those of one or two values need not show by what step they go up.
+
     Raises
     ------
     ValueError
@@ -120,7 +122,7 @@ def _read(X: Any, name: str, horizon: int) -> tuple[np.ndarray, Form]:
         )
     if not (hasattr(X, "index") and hasattr(X, "iloc")):
         return values, Form(flat)
-    index = _continued(X.index, horizon, name)
+    index = _continued(X.index, horizon, name) if horizon or len(values) > 2 else None
     return values, Form(flat, [X.name], index) if flat else Form(flat, list(X.columns), index, list(X.columns.names))
 
 

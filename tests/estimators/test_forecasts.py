@@ -182,6 +182,17 @@ def test_pandas(index, quick, waves, path):
     assert of_frame.predict_quantiles().columns.tolist() == [("a", 0.1), ("a", 0.9), ("b", 0.1), ("b", 0.9)]
 
 
+@pytest.mark.parametrize("index", INDICES.values(), ids=INDICES)
+@pytest.mark.parametrize("n", [1, 2])
+def test_errors_of_the_values_that_come_next(n, index, quick, waves):
+    """One or two dates without a frequency do not say how they go on, and nothing asks for that."""
+    forecaster = clone(quick).set_params(horizon=1).fit(pd.Series(waves[:50], index[:50]))
+    coming = pd.Series(waves[50 : 50 + n], pd.Index(index[50 : 50 + n].to_numpy()))
+    assert forecaster.errors(coming) == forecaster.errors(coming.to_numpy())
+    with pytest.raises(ValueError, match="resample it"):
+        forecaster.errors(pd.Series(waves[50:53], index[[50, 52, 53]]))
+
+
 @pytest.mark.parametrize(
     "columns",
     [
