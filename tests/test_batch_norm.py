@@ -204,5 +204,9 @@ def test_where_it_cannot_be(rng):
     net, (X, y) = build("flat"), data("flat", 9, rng)
     with pytest.raises(ValueError, match=r"L-BFGS .* BatchNorm"):
         net.fit(X, y, optimizer="lbfgs")
+    before = net.params.copy()
+    with pytest.raises(ValueError, match=r"update does not update the running statistics of BatchNorm: train with Network.fit"):
+        fn.update(net, net.loss_and_grad(X, y)[1], fn.init_state(net))
+    assert np.array_equal(net.params, before)
     with pytest.raises(ValueError, match="momentum must be"):
         fn.BatchNorm(momentum=0)
