@@ -12,7 +12,7 @@ import numpy as np
 from fastnet import _checks, _data
 from fastnet.layers import Inputs
 from fastnet.layers.lengths import positions_there
-from fastnet.ragged import core_labels, core_rows, in_core_form
+from fastnet.ragged import check_label_shape, core_labels, core_rows, in_core_form
 
 if TYPE_CHECKING:
     from fastnet.losses import Loss
@@ -107,8 +107,12 @@ def dataset(
 def flat_with_labels(network: Network, X: Any, y: Any) -> tuple[Any, Any]:
     """X as of `flat`, and y; class numbers of rows of unequal length with -1 at positions that a row does not have."""
     X = flat_rows(network, X)
-    if y is not None and network.ragged and network._plan.n_positions > 1:
-        y = core_labels(y, outputs_there(network, X))
+    if y is not None and network._plan.n_positions > 1:
+        if network.ragged:
+            return X, core_labels(y, outputs_there(network, X))
+        y = _checks.numeric_array(y, "y")
+        if y.ndim > 2:
+            check_label_shape(y.shape, (len(y), *network.output_shape[:-1]))
     return X, y
 
 

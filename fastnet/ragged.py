@@ -193,11 +193,7 @@ def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
         y = Ragged._named(y, "y")
     if not isinstance(y, Ragged):
         labels = _checks.numeric_array(y, "y")
-        if labels.size != there.size:
-            raise ValueError(
-                f"y must have a class number for each position of the output, {there.shape}, got shape {labels.shape}; for one "
-                "class a row put GlobalPool or Last before the last layer."
-            )
+        check_label_shape(labels.shape, there.shape)
         return np.where(there, labels.reshape(there.shape), -1)
     lengths = there.reshape(len(there), there.shape[1], -1).any(axis=2).sum(axis=1)
     if len(y) != len(there) or (y.lengths != lengths).any() or y.flat.shape[1:] != there.shape[2:]:
@@ -209,6 +205,15 @@ def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
     labels = np.full(there.shape, -1, y.flat.dtype)
     labels[there] = y.flat.reshape(-1)
     return labels
+
+
+def check_label_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Refuse, with a ValueError, labels that do not have the shape of the output's positions, or are flat rows of as many."""
+    if given not in (wanted, (*wanted, 1), (wanted[0], math.prod(wanted[1:]))):
+        raise ValueError(
+            f"y must have a class number for each position of the output, {wanted}, got shape {given}; for one class a row put "
+            "GlobalPool or Last before the last layer."
+        )
 
 
 def listed(rows: Any) -> Any:
