@@ -186,6 +186,14 @@ def test_axes_of_targets_in_another_order_are_refused(ragged, rng):
         images.fit(X, y.transpose(0, 2, 1))
 
 
+def test_values_at_each_position_are_flat(rng):
+    net = fn.Network([fn.GRU(3, return_sequences=True), fn.Dense(2, "identity")], input_shape=(T, C), random_state=0)
+    X, y = rng.standard_normal((4, T, C)), rng.standard_normal((4, T, 2))
+    with pytest.raises(ValueError, match=rf"shape \(4, {T}, 2\)\. Put the values of all positions .*: y.reshape\(len\(y\), -1\)"):
+        net.fit(X, y)
+    assert net.loss(X, y.reshape(len(y), -1)) == pytest.approx(np.mean((net.forward(X).reshape(y.shape) - y) ** 2) * T, rel=1e-5)
+
+
 def test_blocks_and_ranks_are_refused(rng):
     X, y = data(rng, 8)
     with pytest.raises(ValueError, match="trained by Network.fit on arrays, not on blocks"):
