@@ -167,7 +167,8 @@ def targets(y: Any, m: int, n_outputs: int, loss: Loss, dtype: np.dtype, n_posit
     if n_positions > 1:
         return _class_numbers_of_positions(array, m, n_outputs // n_positions, n_positions, loss)
     if array.ndim not in (1, 2) or len(array) != m:
-        raise ValueError(f"y must have one entry for each of the {m} rows of X, got shape {array.shape}.")
+        hint = " Put the values of all positions of a row side by side: y.reshape(len(y), -1)." if array.ndim > 2 else ""
+        raise ValueError(f"y must have one entry for each of the {m} rows of X, got shape {array.shape}.{hint}")
     _checks.assert_finite(array, "y")
     if isinstance(loss, CrossEntropy) and (array.ndim == 1 or array.shape[1] == 1):
         return _class_numbers(array.reshape(-1), n_outputs)

@@ -140,7 +140,7 @@ def _row(network: Network, source: np.ndarray | None, ids: list[int], filled_wit
 
 def _next(network: Network, source: np.ndarray | None, ids: list[int], filled_with: int = 0) -> np.ndarray:
     """Probabilities of the id that follows."""
-    return np.asarray(network.forward(_row(network, source, ids, filled_with))[0, len(ids) - 1])
+    return np.asarray(network.forward(_row(network, source, ids, filled_with)).reshape(network.output_shape)[len(ids) - 1])
 
 
 def _refuse_foresight(network: Network, source: np.ndarray | None, ids: list[int]) -> None:

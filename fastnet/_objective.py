@@ -86,6 +86,8 @@ def loss_and_grad(
     loss = losses.get(loss, self.output_activation)
     X, y, w = dataset(self, X, y, sample_weight, loss)
     l2 = _checks.real(l2, "l2", minimum=0.0)
+    if dropout_seed is not None:
+        dropout_seed = _checks.integer(dropout_seed, "dropout_seed", minimum=0, maximum=2**64 - 1)
     flat = np.empty_like(self._params)
     J = loss_and_grad_of(self, X, y, loss, w, flat, seed=dropout_seed)
     if l2:

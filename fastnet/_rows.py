@@ -12,7 +12,7 @@ import numpy as np
 from fastnet import _checks, _data
 from fastnet.layers import Inputs
 from fastnet.layers.lengths import positions_there
-from fastnet.ragged import core_labels, core_rows
+from fastnet.ragged import check_label_shape, core_labels, core_rows, in_core_form
 
 if TYPE_CHECKING:
     from fastnet.losses import Loss
@@ -57,7 +57,7 @@ def flat(network: Network, X: Any) -> Any:
 def flat_rows(network: Network, X: Any) -> Any:
     """The same of a batch: an array (m, n_inputs) is one, also where a single row has that shape."""
     is_flat = isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == network.n_inputs
-    return X if is_flat else flat(network, X)
+    return X if is_flat and (not network.ragged or in_core_form(X, network.n_inputs)) else flat(network, X)
 
 
 def _beside_sources(network: Network, X: Any) -> Any:
@@ -112,8 +112,12 @@ def dataset(
 def flat_with_labels(network: Network, X: Any, y: Any) -> tuple[Any, Any]:
     """X as of `flat`, and y; class numbers of rows of unequal length with -1 at positions that a row does not have."""
     X = flat_rows(network, X)
-    if y is not None and network.ragged and network._plan.n_positions > 1:
-        y = core_labels(y, outputs_there(network, X))
+    if y is not None and network._plan.n_positions > 1:
+        if network.ragged:
+            return X, core_labels(y, outputs_there(network, X))
+        y = _checks.numeric_array(y, "y")
+        if y.ndim > 2:
+            check_label_shape(y.shape, (len(y), *network.output_shape[:-1]))
     return X, y
 
 

@@ -1,8 +1,8 @@
 """Random changes of rows while they are trained on, for the `augment` option of `Network.fit`.
 
 Each row of a batch is changed anew every time, inside the core, where it is copied anyway; X and the targets stay as they are.
-The same seed gives the same changes, for any number of threads and after a checkpoint. Rows must have the network's
-`input_shape`: channels last.
+So networks with a class for each position take `Jitter` alone, which moves none. The same seed gives the same changes, for any
+number of threads and after a checkpoint. Rows must have the network's `input_shape`: channels last.
 """
 
 from __future__ import annotations
@@ -120,6 +120,11 @@ def core_form(network: Network, augment: Any) -> tuple[float, ...] | None:
             raise ValueError(
                 f"{type(change).__name__} moves positions, and rows of shape {input_shape} have none: give the network "
                 "input_shape=(length, channels) or (height, width, channels)."
+            )
+        if change.needs_positions and network._plan.n_positions > 1:
+            raise ValueError(
+                f"{type(change).__name__} moves positions, and y has a class number for each of them, which would stay where it "
+                "is: leave it out. Jitter moves none."
             )
         by_kind[type(change)] = change
     if not by_kind:

@@ -18,6 +18,7 @@ import numpy as np
 
 from fastnet import _checks, optimizers, runtime
 from fastnet._core import core
+from fastnet._objective import refuse_statistics
 from fastnet.layers import Gradients
 from fastnet.network import Network
 from fastnet.optimizers import GradientRule, Optimizer
@@ -88,7 +89,7 @@ def update(
     ----------
     params : Network or ndarray of shape (n_params,)
         A network, of which only the weights are decayed, or any contiguous vector of float32 or float64, which is decayed as a
-        whole.
+        whole. Not one with `BatchNorm`, whose running statistics would stay as they are.
     grads : Gradients or ndarray of shape (n_params,)
         d(loss) / d(params), of the same dtype.
     state : OptimizerState
@@ -120,6 +121,7 @@ def update(
     """
     rule = _rule(optimizer)
     if isinstance(params, Network):
+        refuse_statistics(params, "update", "train with Network.fit, or update net.params and set the statistics yourself")
         params._make_writable()
     vector = _vector(params)
     if not vector.flags.carray:

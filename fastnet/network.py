@@ -60,7 +60,8 @@ class Network:
         channels) for an image. X then has shape ``(m, *input_shape)``, or is flat.
     ragged : bool
         Whether rows may have fewer positions along the first axis than `input_shape` says: X is then a `fastnet.Ragged`, a list
-        of arrays, or an array of rows that are all of one length. A row's outputs do not depend on how long others are.
+        of arrays (or an array or column of objects), or an array of rows that are all of one length. A row's outputs do not
+        depend on how long others are.
     source_shape : sequence of int, optional
         Shape of the sources that the encoder of a `fastnet.EncoderDecoder` reads, like `input_shape`. X is then a tuple (sources,
         rows), both of them ragged if either is.

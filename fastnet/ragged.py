@@ -62,13 +62,18 @@ class Ragged:
     @classmethod
     def from_rows(cls, rows: Sequence[ArrayLike]) -> Ragged:
         """Rows from a sequence of arrays of shapes (length, ...), whose other axes agree."""
-        arrays = [_checks.numeric_array(row, f"row {number} of X") for number, row in enumerate(rows)]
+        return cls._named(rows, "X")
+
+    @classmethod
+    def _named(cls, rows: Sequence[ArrayLike], name: str) -> Ragged:
+        """`from_rows` of what errors call `name`."""
+        arrays = [_checks.numeric_array(row, f"row {number} of {name}") for number, row in enumerate(rows)]
         kinds = {row.shape[1:] for row in arrays if row.ndim}
         if any(row.ndim == 0 for row in arrays) or len(kinds) > 1:
             odd = next((n for n, row in enumerate(arrays) if row.ndim == 0 or row.shape[1:] != arrays[0].shape[1:]), 0)
             raise ValueError(
-                "Rows of unequal length must agree in all axes but the first: row 0 has shape "
-                f"{arrays[0].shape}, row {odd} {arrays[odd].shape}."
+                f"Rows of {name} must agree in all axes but the first: row 0 has shape {arrays[0].shape}, row {odd} "
+                f"{arrays[odd].shape}."
             )
         lengths = [len(row) for row in arrays]
         return cls(np.concatenate(arrays) if arrays else np.empty(0), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
@@ -111,7 +116,8 @@ class Ragged:
 
     def padded(self, length: int | None = None) -> np.ndarray:
         """All rows in one array (m, length, ...), padded with zeros at the end; by default as long as the longest row."""
-        length = int(self.lengths.max(initial=0)) if length is None else length
+        longest = int(self.lengths.max(initial=0))
+        length = longest if length is None else _checks.integer(length, "length", minimum=longest)
         there = np.arange(length) < self.lengths[:, None]
         out = np.zeros((len(self), length, *self.flat.shape[1:]), self.flat.dtype)
         out[there] = self.flat
@@ -129,8 +135,8 @@ def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike) -
     Parameters
     ----------
     X : Ragged, sequence of arrays, or array
-        Rows; in an array, all are as long as its second axis. A single row is an array with one axis less. Rows in the core's
-        form pass as they are.
+        Rows, also as an array or a column of objects; in any other array, all are as long as its second axis. A single row is an
+        array with one axis less. Rows in the core's form pass as they are.
     shape : tuple of int
         Of the longest row.
     shortest : int
@@ -146,11 +152,12 @@ def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike) -
         Rows that do not fit.
     """
     width = math.prod(shape) + 1
+    X = listed(X)
     if isinstance(X, (list, tuple)) and X and np.ndim(X[0]) == len(shape):
         X = Ragged.from_rows(X)
     if not isinstance(X, Ragged):
         array = _checks.numeric_array(X, "X")
-        if array.ndim in (1, 2) and array.shape[-1:] == (width,):
+        if array.ndim in (1, 2) and in_core_form(array, width):
             _check_lengths(array.reshape(-1, width)[:, -1], shape[0], shortest)
             return array
         if array.ndim == len(shape):
@@ -167,6 +174,11 @@ def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike) -
     return rows
 
 
+def in_core_form(array: np.ndarray, width: int) -> bool:
+    """Whether rows of this width may end with their length: integers do not, they are ids of one more position."""
+    return array.shape[-1:] == (width,) and array.dtype.kind == "f"
+
+
 def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
     """Class numbers of all positions, of the shape of `there`, with -1 where there is none: from a Ragged or a list of arrays,
     one number for each position that a row has, or from an array in which what stands elsewhere does not matter.
@@ -176,15 +188,12 @@ def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
     TypeError, ValueError
         Not as many numbers as positions.
     """
+    y = listed(y)
     if isinstance(y, (list, tuple)) and any(np.ndim(row) for row in y):
-        y = Ragged.from_rows(y)
+        y = Ragged._named(y, "y")
     if not isinstance(y, Ragged):
         labels = _checks.numeric_array(y, "y")
-        if labels.size != there.size:
-            raise ValueError(
-                f"y must have a class number for each position of the output, {there.shape}, got shape {labels.shape}; for one "
-                "class a row put GlobalPool or Last before the last layer."
-            )
+        check_label_shape(labels.shape, there.shape)
         return np.where(there, labels.reshape(there.shape), -1)
     lengths = there.reshape(len(there), there.shape[1], -1).any(axis=2).sum(axis=1)
     if len(y) != len(there) or (y.lengths != lengths).any() or y.flat.shape[1:] != there.shape[2:]:
@@ -196,6 +205,20 @@ def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
     labels = np.full(there.shape, -1, y.flat.dtype)
     labels[there] = y.flat.reshape(-1)
     return labels
+
+
+def check_label_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Refuse, with a ValueError, labels that do not have the shape of the output's positions, or are flat rows of as many."""
+    if given not in (wanted, (*wanted, 1), (wanted[0], math.prod(wanted[1:]))):
+        raise ValueError(
+            f"y must have a class number for each position of the output, {wanted}, got shape {given}; for one class a row put "
+            "GlobalPool or Last before the last layer."
+        )
+
+
+def listed(rows: Any) -> Any:
+    """Arrays and columns whose entries are rows as a list; anything else as it is."""
+    return list(rows) if getattr(rows, "dtype", None) == np.dtype(object) and np.ndim(rows) == 1 else rows
 
 
 def _wanted(shape: tuple[int, ...]) -> str:

@@ -140,6 +140,15 @@ def test_what_cannot_be(change, message, rng):
         net.fit(np.ones((3, 4)), np.ones(3), augment=change)
 
 
+@pytest.mark.parametrize("change", [augment.Shift(1), augment.Crop(), augment.Flip()])
+def test_classes_of_positions_do_not_move_with_them(change, rng):
+    net = fn.Network([fn.Conv2d(2, 3, padding="same"), fn.Dense(2, "softmax")], input_shape=(4, 3, 1), random_state=0)
+    X, y = rng.normal(size=(5, 4, 3, 1)), rng.integers(0, 2, (5, 4, 3))
+    net.fit(X, y, epochs=1, augment=augment.Jitter())
+    with pytest.raises(ValueError, match=f"{type(change).__name__} moves positions, and y has a class number for each"):
+        net.fit(X, y, epochs=1, augment=[change, augment.Jitter()])
+
+
 def test_wrong_things(rng):
     net, X = fn.Network([fn.Dense(1)], 4), np.ones((3, 4))
     with pytest.raises(TypeError, match="must be one of fastnet.augment's"):

@@ -184,9 +184,29 @@ def test_a_batch_of_one_position_leaves_the_running_statistics(rng):
     assert np.isfinite(net.params).all()
 
 
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_a_factor_of_zero_leaves_the_running_statistics_too(n_members, rng):
+    """So the frozen part of a loaded network predicts as before."""
+    layers = [fn.Conv1d(4, 3, "identity"), fn.BatchNorm("relu"), fn.GlobalPool(), fn.Dense(3), fn.BatchNorm(), fn.Dense(2)]
+    net = fn.Network(layers, input_shape=(8, 2), n_members=n_members, random_state=0)
+    X, y = 3 + rng.normal(size=(40, 8, 2)), rng.normal(size=(40, 2))
+    for factors, left in (
+        ({"1": 0, "2": 0}, ("1.W", "1.b", "2.gain", "2.bias", "2.mean", "2.var")),
+        ({"2.mean": 0, "2.gain": 0, "b": 0.1}, ("2.gain", "2.mean")),
+        ({"var": 0}, ("2.var", "5.var")),
+    ):
+        before = {name: view.copy() for name, view in net.parameters.items()}
+        net.fit(X, y, epochs=2, learning_rate_factors=factors, random_state=0)
+        assert {name for name, view in net.parameters.items() if np.array_equal(view, before[name])} == {*left}
+
+
 def test_where_it_cannot_be(rng):
     net, (X, y) = build("flat"), data("flat", 9, rng)
     with pytest.raises(ValueError, match=r"L-BFGS .* BatchNorm"):
         net.fit(X, y, optimizer="lbfgs")
+    before = net.params.copy()
+    with pytest.raises(ValueError, match=r"update does not update the running statistics of BatchNorm: train with Network.fit"):
+        fn.update(net, net.loss_and_grad(X, y)[1], fn.init_state(net))
+    assert np.array_equal(net.params, before)
     with pytest.raises(ValueError, match="momentum must be"):
         fn.BatchNorm(momentum=0)

@@ -155,17 +155,20 @@ class TestUpdates:
     RULES = ("sgd", fn.SGD(0.1, momentum=0.9), "adagrad", "rmsprop", "adam", fn.AdamW(0.01, weight_decay=0.1), "lion")
 
     @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("weighted", [False, True])
     @pytest.mark.parametrize("rule", RULES, ids=str)
-    def test_a_loop_of_ones_own_is_fit(self, rule, dtype):
+    def test_a_loop_of_ones_own_is_fit(self, rule, weighted, dtype):
         """Bit for bit: loss_and_grad and update do what an epoch of the core does."""
         (X, y), nets = data(dtype), [build(dtype), build(dtype)]
-        nets[0].fit(X, y, optimizer=rule, batch_size=8, epochs=2, sampling="sequential")
+        given = {"sample_weight": np.random.default_rng(0).uniform(0.5, 2, 40)} if weighted else {}
+        nets[0].fit(X, y, optimizer=rule, batch_size=10, epochs=2, sampling="sequential", **given)
         state = fn.init_state(nets[1], rule)
         for _ in range(2):
-            for start in range(0, 40, 8):
-                _, grads = nets[1].loss_and_grad(X[start : start + 8], y[start : start + 8])
+            for start in range(0, 40, 10):
+                rows = slice(start, start + 10)
+                _, grads = nets[1].loss_and_grad(X[rows], y[rows], **{name: weights[rows] for name, weights in given.items()})
                 fn.update(nets[1], grads, state, rule)
-        assert state.step == 10
+        assert state.step == 8
         assert np.array_equal(nets[0].params, nets[1].params)
 
     @pytest.mark.parametrize("n_threads", [1, 3])

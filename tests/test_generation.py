@@ -63,6 +63,17 @@ def test_single_steps_draw_what_whole_rows_do(net, n_seen, monkeypatch):
     assert np.array_equal(net.generate(range(n_seen), T - n_seen + 1, random_state=0), stepwise)
 
 
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("block", [[], [fn.TransformerBlock(2, causal=True)]])
+def test_a_network_that_sees_one_id(ragged, block):
+    """Each id is drawn given the one before, as by a network that sees more of them but looks at one."""
+    layers = [fn.Embedding(N_IDS, 4), *block, fn.Dense(N_IDS, "softmax")]
+    net = fn.Network(layers, input_shape=(1,), ragged=ragged, random_state=0)
+    net.params[:] *= 3
+    ids = [2, *net.generate([4, 2], 10, temperature=0)]
+    assert ids[1:] == [net.predict([[number]])[0] for number in ids[:-1]]
+
+
 def test_layers_without_single_steps():
     net = fn.Network(
         [fn.Embedding(N_IDS, 4), fn.Conv1d(N_IDS, 3, "softmax", padding="causal")], input_shape=(T,), random_state=0

@@ -46,6 +46,18 @@ class TestEnsembles:
         for i, single in enumerate(alone):
             assert distance(net.forward_members(X)[:, i], single.forward(X)) < 1e-9
 
+    def test_settings_with_which_members_train_as_alone(self, rng):
+        """Those that the guide names for optimisers whose steps depend on the gradient's size, and for l2."""
+        k = 3
+        net = build("dense", n_members=k)
+        X, y = rows("dense", 50, rng), rng.random((50, 2))
+        alone, options = [member_of(net, "dense", i) for i in range(k)], {"epochs": 3, "sampling": "sequential"}
+        for single in alone:
+            single.fit(X, y, optimizer=fn.SGD(0.05, momentum=0.9), l2=0.1, **options)
+        net.fit(X, y, optimizer=fn.SGD(0.05 * k, momentum=0.9), l2=0.1 / k, **options)
+        for i, single in enumerate(alone):
+            assert distance(net.forward_members(X)[:, i], single.forward(X)) < 1e-12
+
     def test_members_begin_apart(self):
         for kind in ("packed", "batch", "mini"):
             net = fn.Network([fn.Dense(5, "tanh"), fn.Dense(2, "softmax")], 30, n_members=4, ensemble=kind, random_state=0)

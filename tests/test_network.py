@@ -362,6 +362,14 @@ def test_dropout_masks_of_deep_layers_are_independent(second):
     assert 0.15 < (gradient.weights[-1] != 0).mean() < 0.35
 
 
+@pytest.mark.parametrize(("seed", "error"), [(-1, ValueError), (2**64, ValueError), (1.5, TypeError), ("a", TypeError)])
+def test_dropout_seeds_are_integers_of_64_bits(seed, error):
+    net = fn.Network([fn.Dense(4, dropout=0.5), fn.Dense(1, "identity")], 3)
+    assert np.isfinite(net.loss_and_grad(np.ones((2, 3)), [0, 1], dropout_seed=2**64 - 1)[0])
+    with pytest.raises(error, match="dropout_seed must be"):
+        net.loss_and_grad(np.ones((2, 3)), [0, 1], dropout_seed=seed)
+
+
 COPIES = [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))]
 
 

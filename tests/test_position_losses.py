@@ -170,6 +170,30 @@ class Alone:
         return [value]
 
 
+@pytest.mark.parametrize("ragged", [False, True])
+def test_axes_of_targets_in_another_order_are_refused(ragged, rng):
+    """They have as many numbers, which belong to other positions."""
+    net, (X, _) = network(ragged=ragged), data(rng, 6)
+    y = rng.integers(0, K, (6, T))
+    for same in (y[:, :, None], y.tolist()):
+        assert net.loss(X, same) == net.loss(X, y)
+    with pytest.raises(ValueError, match=rf"of the output.*, got shape \({T}, 6\)"):
+        net.loss(X, y.T)
+    images = fn.Network([fn.Conv2d(2, 1), fn.Dense(2, "softmax")], input_shape=(5, 4, 1), random_state=0)
+    X, y = rng.standard_normal((3, 5, 4, 1)), rng.integers(0, 2, (3, 5, 4))
+    assert images.loss(X, y.reshape(3, -1)) == images.loss(X, y)
+    with pytest.raises(ValueError, match=r"\(3, 5, 4\), got shape \(3, 4, 5\)"):
+        images.fit(X, y.transpose(0, 2, 1))
+
+
+def test_values_at_each_position_are_flat(rng):
+    net = fn.Network([fn.GRU(3, return_sequences=True), fn.Dense(2, "identity")], input_shape=(T, C), random_state=0)
+    X, y = rng.standard_normal((4, T, C)), rng.standard_normal((4, T, 2))
+    with pytest.raises(ValueError, match=rf"shape \(4, {T}, 2\)\. Put the values of all positions .*: y.reshape\(len\(y\), -1\)"):
+        net.fit(X, y)
+    assert net.loss(X, y.reshape(len(y), -1)) == pytest.approx(np.mean((net.forward(X).reshape(y.shape) - y) ** 2) * T, rel=1e-5)
+
+
 def test_blocks_and_ranks_are_refused(rng):
     X, y = data(rng, 8)
     with pytest.raises(ValueError, match="trained by Network.fit on arrays, not on blocks"):

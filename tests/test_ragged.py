@@ -194,6 +194,26 @@ def test_training_is_the_same_however_rows_are_given(rng, tmp_path):
         np.testing.assert_array_equal(copy.forward(rows), nets[0].forward(rows))
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("column", [False, True])
+def test_rows_and_labels_as_objects(column, rng):
+    def objects(rows):
+        array = np.empty(len(rows), dtype=object)
+        array[:] = rows
+        return pytest.importorskip("pandas").Series(array) if column else array
+
+    rows, tags = series(rng, LENGTHS), [rng.integers(-1, 3, n) for n in LENGTHS]
+    net = fn.Network([fn.GRU(4, return_sequences=True), fn.Dense(3, "softmax")], input_shape=(T, C), ragged=True)
+    np.testing.assert_array_equal(net.forward(objects(rows)), net.forward(rows))
+    assert net.loss(objects(rows), objects(tags)) == net.loss(rows, tags)
+    with pytest.raises(ValueError, match="Rows of y must agree"):
+        net.loss(rows, [tags[0], *(tag[:, None] for tag in tags[1:])])
+    with pytest.raises(TypeError, match="row 0 of y must hold real numbers"):
+        net.loss(rows, [tag.astype(str) for tag in tags])
+    model = fn.NetworkRegressor([fn.GRU(4)], max_iter=1, random_state=0).fit(rows, LENGTHS)
+    np.testing.assert_array_equal(model.predict(objects(rows)), model.predict(rows))
+
+
 @pytest.mark.parametrize("chain", ["pools", "gru", "lstm", "blocks"])
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_bits_do_not_depend_on_threads(n_threads, chain, rng):
@@ -226,6 +246,7 @@ def test_ragged_holds_rows(rng):
         (lambda: fn.Ragged([1.0, 2.0], [0, 2, 1, 2]), "go up from 0"),
         (lambda: fn.Ragged.from_rows([[[1.0]], [[1.0, 2.0]]]), r"row 0 has shape \(1, 1\), row 1 \(1, 2\)"),
         (lambda: fn.Ragged.from_padded(np.ones((2, 3)), [1, 4]), "between 0 and the 3 positions"),
+        (lambda: fn.Ragged([1.0, 2.0, 3.0], [0, 2, 3]).padded(1), "length must be at least 2, got 1"),
         (lambda: network("valid").forward([np.ones((2, C))]), "Row 0 of X has 2 positions; the network takes 3 to 9"),
         (lambda: network("strides").forward([np.ones((9, C)), np.ones((2, C))]), "Row 1 of X has 2 positions"),
         (lambda: network("valid").forward([np.ones((10, C))]), "has 10 positions"),
@@ -242,6 +263,18 @@ def test_ragged_holds_rows(rng):
 def test_what_does_not_fit_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8"])
+def test_ids_of_one_position_too_many(dtype):
+    """The last of them is no length."""
+    net = fn.Network([fn.Embedding(9, 4), fn.GlobalPool(), fn.Dense(2, "softmax")], input_shape=(4,), ragged=True)
+    X, y = np.array([[1, 2, 3, 4, 3], [1, 2, 3, 4, 4]], dtype), [0, 1]
+    for call in (net.forward, net.predict, net.activations, lambda X: net.fit(X, y), lambda X: net.loss(X, y)):
+        with pytest.raises(ValueError, match="has 5 positions; the network takes 1 to 4"):
+            call(X)
+    with pytest.raises(ValueError, match="has 5 positions; the network takes 1 to 4"):
+        net.forward(X[0])
 
 
 def test_ragged_needs_a_shape():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
+from reprlib import repr as short
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -172,6 +173,7 @@ class Forecaster(ReadyNetwork):
         found = series_of(X, horizon)
         for number, series in enumerate(X if found[2] else [X]):
             validate_data(self, series, reset=reset and number == 0, skip_check_array=True, ensure_2d=False)
+        _check_columns(found[1] if reset else [*self._forms, *found[1]])
         return found
 
     def _chosen_window(self, shortest: int) -> int:
@@ -296,7 +298,7 @@ class Forecaster(ReadyNetwork):
             the mean error, in standard deviations of the series (`scale_`).
         """
         check_is_fitted(self)
-        series, _, _ = self._read(X, self.horizon_)
+        series, _, _ = self._read(X, 0)
         self._check_channels(series)
         if len(series) != len(self._past):
             raise ValueError(f"X must continue the {len(self._past)} series of fit, got {len(series)}.")
@@ -369,6 +371,17 @@ def _rows(windows: np.ndarray) -> np.ndarray:
             "look for wrong values in X, or fit again with series like these."
         )
     return rows
+
+
+def _check_columns(forms: list[Form]) -> None:
+    """Refuse, with a ValueError, frames whose columns differ; scikit-learn looks at those that are named by text alone."""
+    columns = [form.names for form in forms if form.names is not None and not form.flat]
+    other = next((names for names in columns if names != columns[0]), None)
+    if other is not None:
+        raise ValueError(
+            f"X has a data frame with the columns {short(other)}, but those of the first one of fit are {short(columns[0])}: "
+            "give the same columns in the same order."
+        )
 
 
 def _check_lengths(lengths: list[int], least: int, what: str) -> None:

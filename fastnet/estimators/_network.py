@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from fastnet.layers import Dense, EncoderDecoder, Inputs, Layer, chain
+from fastnet.layers import Dense, EncoderDecoder, Graph, Inputs, Layer, chain
 from fastnet.network import Network
 from fastnet.ragged import Ragged, core_rows
 
@@ -67,11 +67,19 @@ class OfLayers(BaseMLP):
             return rows
         shape = self._inputs.shape
         if self._inputs.ragged:
-            return core_rows(rows, shape, 0, rows.flat.dtype if isinstance(rows, Ragged) else rows.dtype)
+            dtype = rows.flat.dtype if isinstance(rows, Ragged) else rows.dtype
+            return core_rows(rows, shape, self._fewest_positions(reset=reset), dtype)
         if isinstance(rows, Ragged) or rows.shape[1:] != shape:
             given = f"({', '.join(map(str, rows.shape[1:]))})" if not isinstance(rows, Ragged) else "unequal length"
             raise ValueError(f"X has rows of shape {given}, but {type(self).__name__} was fitted with {shape}.")
         return rows.reshape(len(rows), -1)
+
+    def _fewest_positions(self, *, reset: bool) -> int:
+        """How many positions a row must have for the layers that it goes through, those of `layers` where it is `reset`."""
+        assert self._inputs is not None
+        if reset:
+            return 0 if self.layers is None else Graph.of(chain(self.layers), self._inputs)[0].shortest[0]
+        return 0 if self._layers is None else self.network_._graph.shortest[0]
 
     def _initialize(self, sizes: list[int], out_activation: str, random_state: np.random.RandomState, dtype: np.dtype) -> None:
         if self.layers is None:
@@ -108,9 +116,9 @@ class OfLayers(BaseMLP):
         return chain([*layers, output])
 
     def _check_same_network(self, wanted: list[int]) -> None:
-        if self.layers is None:
+        if self.layers is None and self._layers is None:
             super()._check_same_network(wanted)
-        elif self._with_output_layer(wanted[-1], self.out_activation_) != self._layers:
+        elif self.layers is None or self._with_output_layer(wanted[-1], self.out_activation_) != self._layers:
             raise ValueError(
                 "The fitted network has other layers than `layers` and y ask for. Set layers back to continue training, or fit "
                 "anew with warm_start=False."
@@ -131,11 +139,9 @@ class OfLayers(BaseMLP):
 
     def _takes(self, network: Network) -> bool:
         self._inputs = network._inputs if len(network.input_shape) > 1 or network.ragged else None
-        if self.layers is None:
-            self._layers = None
-            return super()._takes(network)
-        self._layers = network.layers
-        return self._with_output_layer(network.n_outputs, self.out_activation_) == network.layers
+        of_dense_layers = self.layers is None and super()._takes(network)
+        self._layers = None if of_dense_layers else network.layers  # `layers` may have been set after fit
+        return isinstance(network.layers[-1], Dense)
 
     def _draws_in_training(self, network: Network) -> bool:
         return super()._draws_in_training(network) if self._layers is None else True

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnet._checks import refuse_dates
+from fastnet._checks import refuse_dates, refuse_missing_labels
 from fastnet._hints import takes_other_words
 from fastnet.callbacks import EarlyStopping
 from fastnet.data import Blocks
@@ -198,12 +198,16 @@ class ReadyEstimator(ReadyNetwork):
         if isinstance(X, Blocks):
             name = type(self).__name__
             raise TypeError(f"{name} takes rows in memory, got blocks of fastnet.data: give arrays, or fit a Network to them.")
+        self._refuse_targets(y)
         with unchanged_on_error(self):
             rows, y = self._learn_rows(X, y)
             targets, seed = self._learn_targets(y), self._seed()
             self.__dict__.pop("_longer", None)
             self._train(rows, targets, self._set_aside(targets, seed), seed)
         return self
+
+    def _refuse_targets(self, y: Any) -> None:
+        """Refuse, with a ValueError, targets that scikit-learn takes for others, or refuses without saying why."""
 
     def _checked_targets(self, rows: Ragged, y: Any) -> np.ndarray:
         """Targets of rows that scikit-learn does not know."""
@@ -353,6 +357,9 @@ class ReadyClassifier(ClassifierMixin, ReadyEstimator):
     ----------
     classes_ : ndarray of shape (n_classes,)
     """
+
+    def _refuse_targets(self, y: Any) -> None:
+        refuse_missing_labels(y)
 
     def _learn_targets(self, y: np.ndarray) -> np.ndarray:
         check_classification_targets(y)

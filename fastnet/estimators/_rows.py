@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from fastnet.ragged import Ragged
+from fastnet.ragged import Ragged, listed
 
 
 def as_array_or_ragged(X: Any, *, channels_first: bool = False) -> Any:
     """Series and images with their channels last: an array, or `Ragged` where lengths differ; anything else as it is."""
-    if isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1):
+    X = listed(X)
+    if isinstance(X, (list, tuple)):
         shapes = {np.shape(row) for row in X}
         if len(shapes) > 1 and () not in shapes:
             return Ragged.from_rows([np.moveaxis(np.asarray(row), 0, -1) if channels_first else row for row in X])

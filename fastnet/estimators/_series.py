@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,14 @@ class Form:
         Of pandas objects: the name of a Series, or those of the columns of a DataFrame.
     index : pandas.Index or None
         Of pandas objects: the index of the values that come next.
+    headings : list
+        What a DataFrame's columns are named as a whole; in several levels, each of these.
     """
 
     flat: bool
     names: list[Any] | None = None
     index: Any = None
+    headings: list[Any] = field(default_factory=lambda: [None])
 
     def forecast(self, values: np.ndarray) -> Any:
         """Values (horizon, channels) in this form."""
@@ -38,7 +41,11 @@ class Form:
 
         if self.flat:
             return pd.Series(values[:, 0], self.index, name=self.names[0])
-        return pd.DataFrame(values, self.index, columns=self.names)
+        if len(self.headings) > 1:
+            columns = pd.MultiIndex.from_tuples(self.names, names=self.headings)
+        else:
+            columns = pd.Index(self.names, name=self.headings[0], tupleize_cols=False)
+        return pd.DataFrame(values, self.index, columns)
 
     def quantiles(self, values: np.ndarray, levels: Sequence[float]) -> Any:
         """Quantiles (horizon, channels, levels) in this form, with an axis more."""
@@ -46,21 +53,28 @@ class Form:
             return values[:, 0] if self.flat else values
         import pandas as pd
 
-        columns = pd.Index(levels) if self.flat else pd.MultiIndex.from_product([self.names, levels])
+        several = len(self.headings) > 1
+        places = [(*(name if several else (name,)), level) for name in self.names for level in levels]
+        columns = pd.Index(levels) if self.flat else pd.MultiIndex.from_tuples(places, names=[*self.headings, None])
         return pd.DataFrame(values.reshape(len(values), -1), self.index, columns)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, of which `from_dict` makes the form."""
-        return {"flat": self.flat, "names": self.names, "index": None if self.index is None else _plain_index(self.index)}
+        index = None if self.index is None else _plain_index(self.index)
+        return {"flat": self.flat, "names": self.names, "index": index, "headings": self.headings}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Form:
         index = plain["index"]
-        return cls(plain["flat"], plain["names"], None if index is None else _index(**index))
+        headings = plain.get("headings", [None])  # which older files do not have
+        return cls(plain["flat"], plain["names"], None if index is None else _index(**index), headings)
 
     def check(self, horizon: int, channels: int) -> None:
         """Refuse, with a ValueError, a form that forecasts of this size do not have."""
         named = self.names is None or len(self.names) == channels and all(isinstance(name, Hashable) for name in self.names)
+        several = len(self.headings) > 1
+        named &= all(isinstance(name, Hashable) for name in self.headings)
+        named &= not several or all(isinstance(name, tuple) and len(name) == len(self.headings) for name in self.names or ())
         indexed = self.names is None or self.index is not None and len(self.index) == horizon
         if not named or not indexed or (self.flat and channels != 1):
             raise ValueError("the form of a forecast does not fit its series")
@@ -68,6 +82,8 @@ class Form:
 
 def series_of(X: Any, horizon: int) -> tuple[list[np.ndarray], list[Form], bool]:
     """The values (length, channels) of each series, the form of its forecast, and whether X is a list of series.
+
+    With a `horizon` of 0, no index is continued: those of one or two values need not show by what step they go up.
 
     Raises
     ------
@@ -106,7 +122,8 @@ def _read(X: Any, name: str, horizon: int) -> tuple[np.ndarray, Form]:
         )
     if not (hasattr(X, "index") and hasattr(X, "iloc")):
         return values, Form(flat)
-    return values, Form(flat, [X.name] if flat else list(X.columns), _continued(X.index, horizon, name))
+    index = _continued(X.index, horizon, name) if horizon or len(values) > 2 else None
+    return values, Form(flat, [X.name], index) if flat else Form(flat, list(X.columns), index, list(X.columns.names))
 
 
 def _continued(index: Any, n: int, name: str) -> Any:

@@ -46,7 +46,7 @@ def view(estimator: Any, *, as_trained: bool) -> ModelView:
 
 
 def _is_dense(estimator: Any) -> bool:
-    return getattr(estimator, "layers", None) is None
+    return getattr(estimator, "_layers", None) is None
 
 
 def _dense_parts(estimator: Any, output: Activation, as_trained: bool) -> dict[str, Any]:

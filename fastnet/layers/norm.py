@@ -108,8 +108,9 @@ class BatchNorm(Layer):
     outputs then depend on no other row.
 
     gain (1 at first), bias (0), mean (0) and var (1) have one number for each channel. mean and var are among the network's
-    `parameters`, and so in files, copies and checkpoints, but no optimiser changes them. Sample weights do not count in the
-    statistics. `loss_and_grad` uses the statistics of the rows that it gets, and leaves the running ones as they are.
+    `parameters`, and so in files, copies and checkpoints, but no optimiser changes them; with a learning rate factor of 0 they
+    stay as they are. Sample weights do not count in the statistics. `loss_and_grad` uses the statistics of the rows that it gets,
+    and leaves the running ones as they are.
 
     Parameters
     ----------

@@ -182,6 +182,36 @@ def test_pandas(index, quick, waves, path):
     assert of_frame.predict_quantiles().columns.tolist() == [("a", 0.1), ("a", 0.9), ("b", 0.1), ("b", 0.9)]
 
 
+@pytest.mark.parametrize("index", INDICES.values(), ids=INDICES)
+@pytest.mark.parametrize("n", [1, 2])
+def test_errors_of_the_values_that_come_next(n, index, quick, waves):
+    """One or two dates without a frequency do not say how they go on, and nothing asks for that."""
+    forecaster = clone(quick).set_params(horizon=1).fit(pd.Series(waves[:50], index[:50]))
+    coming = pd.Series(waves[50 : 50 + n], pd.Index(index[50 : 50 + n].to_numpy()))
+    assert forecaster.errors(coming) == forecaster.errors(coming.to_numpy())
+    with pytest.raises(ValueError, match="resample it"):
+        forecaster.errors(pd.Series(waves[50:53], index[[50, 52, 53]]))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        pd.Index(["a", "b"], name="place"),
+        pd.Index([("a", 1), ("a", 2)], tupleize_cols=False),
+        pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["place", None]),
+    ],
+)
+def test_columns_in_levels_and_with_a_name(columns, quick, waves, path):
+    frame = pd.DataFrame({0: waves, 1: -waves}).set_axis(columns, axis=1)
+    forecaster = clone(quick).set_params(quantiles=(0.1, 0.9)).fit(frame)
+    forecaster.save(path)
+    for model in (forecaster, fn.load(path)):
+        pd.testing.assert_index_equal(model.predict().columns, columns)
+        quantiles = model.predict_quantiles().columns
+        assert quantiles.names == [*columns.names, None]
+        pd.testing.assert_index_equal(quantiles.droplevel(-1)[::2], columns)
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_columns_must_be_those_of_fit(several, quick, waves, path):
     frame = pd.DataFrame({"a": waves, "b": -waves})
@@ -197,6 +227,17 @@ def test_columns_must_be_those_of_fit(several, quick, waves, path):
             with pytest.raises(ValueError, match="feature names should match"):
                 use([frame, other] if several else other)
     assert not hasattr(forecaster.fit(form(waves, waves)), "feature_names_in_")
+
+
+@pytest.mark.parametrize("columns", [[0, 1], pd.MultiIndex.from_tuples([("a", 1), ("a", 2)])])
+def test_columns_that_are_not_named_by_text(columns, quick, waves):
+    frame = pd.DataFrame({0: waves, 1: -waves}).set_axis(columns, axis=1)
+    forecaster = clone(quick).fit(frame)
+    np.testing.assert_array_equal(forecaster.predict(frame.to_numpy()), forecaster.predict(frame))
+    other, message = frame[frame.columns[::-1]], "the same columns in the same order"
+    for use in (forecaster.predict, forecaster.errors, forecaster.score, lambda X: forecaster.fit([frame, X])):
+        with pytest.raises(ValueError, match=message):
+            use(other)
 
 
 def test_the_first_of_several_frames_names_the_columns(quick, waves):

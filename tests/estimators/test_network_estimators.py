@@ -15,6 +15,7 @@ from sklearn.metrics import r2_score
 from sklearn.neural_network import MLPRegressor
 
 import fastnet as fn
+from fastnet.torch import to_torch_state_dict
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{ConvergenceWarning.__module__}.ConvergenceWarning")
 LAYERS = [fn.Conv2d(4, 3), fn.MaxPool(2), fn.Flatten()]
@@ -90,13 +91,19 @@ def test_copies(tmp_path, digits, fitted, regressor):
     assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
 
 
-def test_layers_that_are_set_after_fit_are_those_of_the_next(digits):
+@pytest.mark.parametrize("fitted_with", [None, LAYERS])
+@pytest.mark.parametrize("layers", [None, LAYERS[1:], [fn.Dense(3)]])
+def test_layers_that_are_set_after_fit_are_those_of_the_next(tmp_path, digits, fitted_with, layers):
     X, y = digits
-    clf = fn.NetworkClassifier(LAYERS, **OPTIONS).fit(X, y)
-    expected = clf.predict_proba(X)
-    clf.set_params(layers=None)
-    for model in (clf, pickle.loads(pickle.dumps(clf))):
+    X = X if fitted_with else X.reshape(len(X), -1)
+    clf = fn.NetworkClassifier(fitted_with, **OPTIONS).fit(X, y)
+    expected, state = clf.predict_proba(X), to_torch_state_dict(clf)
+    clf.set_params(layers=layers)
+    clf.save(tmp_path / "model")
+    for model in (clf, pickle.loads(pickle.dumps(clf)), fn.load(tmp_path / "model")):
         assert_array_equal(model.predict_proba(X), expected)
+        assert model.layers == layers
+        assert all(np.array_equal(array, state[name]) for name, array in to_torch_state_dict(model).items())
 
 
 def test_without_data(digits):
@@ -133,6 +140,8 @@ def test_it_trains_on(digits, fitted):
     assert not np.array_equal(before, twice.coefs_[0])
     with pytest.raises(ValueError, match="other layers"):
         twice.set_params(layers=LAYERS[1:]).fit(X, y)
+    with pytest.raises(ValueError, match="other layers"):
+        twice.set_params(layers=None).fit(X, y)
     part = clone(fitted).partial_fit(X, y, classes=np.unique(y))
     assert part.n_iter_ == 1
 
@@ -158,6 +167,19 @@ def test_series_of_unequal_length():
     clf = fn.NetworkClassifier(layers, max_iter=30, learning_rate_init=0.03, random_state=0).fit(X, y)
     assert clf.score(X, y) > 0.8
     assert_array_equal(clf.predict_proba(X), clf.predict_proba(fn.Ragged.from_rows(X)))
+
+
+def test_series_too_short_for_the_layers():
+    X = [np.ones((n, 2)) for n in (5, 3, 2, 5)]
+    clf = fn.NetworkClassifier([fn.Conv1d(4, 3), fn.GlobalPool()], max_iter=1)
+    message = r"has 2 positions; the network takes 3 to 5\. Leave it out"
+    with pytest.raises(ValueError, match=f"Row 2 of X {message}"):
+        clf.fit(X, [0, 1, 0, 1])
+    clf.fit(X[:2], [0, 1])
+    with pytest.raises(ValueError, match=f"Row 0 of X {message}"):
+        clf.predict(X[2:])
+    with pytest.raises(ValueError, match=f"Row 0 of X {message}"):
+        clf.partial_fit(X[2:], [0, 1])
 
 
 def test_onnx(digits, fitted, regressor):

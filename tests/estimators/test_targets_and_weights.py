@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import type_of_target
 
-from fastnet import MLPClassifier, MLPRegressor, TabularClassifier
+from fastnet import ImageClassifier, MLPClassifier, MLPRegressor, SequenceClassifier, TabularClassifier, TextClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -158,6 +158,9 @@ def test_missing_labels(missing, form):
         MLPClassifier().partial_fit(X, y, classes=["u", "v"])
     with pytest.raises(ValueError, match=message):
         TabularClassifier().fit(X, y)
+    for model, rows in ((SequenceClassifier(), X), (ImageClassifier(), X), (TextClassifier(), ["a", "b", "c", "d"])):
+        with pytest.raises(ValueError, match=message):
+            model.fit(rows, y)
 
 
 class TestValuesThatAreNotFinite:

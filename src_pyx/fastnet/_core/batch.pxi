@@ -122,11 +122,14 @@ cdef void add_summaries(const Training* task, Py_ssize_t stage, Py_ssize_t rows,
 
 
 cdef void follow_batch(const Training* task, Worker* worker, real* unused) noexcept nogil:
-    """Running statistics take in those of the batch."""
+    """Running statistics take in those of the batch, but for parts that a factor of 0 leaves as they are."""
     cdef Py_ssize_t i, number
+    cdef const Layer* layer
     for i in range(task.batch.n_cuts):
         number = task.batch.cuts[i]
-        batch_norm_follow(task.batch.layers + number - 1, task.batch.params, <const real*> worker.totals[number])
+        layer = task.batch.layers + number - 1
+        batch_norm_follow(layer, task.batch.params, <const real*> worker.totals[number],
+                          task.update.rate_factors + layer.first_segment)
 
 
 cdef bint first_half(Training* task, Py_ssize_t start, Py_ssize_t rows, double scale, Py_ssize_t step, const double* settings,

@@ -191,17 +191,19 @@ cdef void batch_norm_total_slopes(const Layer* layer, const real* summaries, Py_
             total[j] = total[j] + group[j]
 
 
-cdef void batch_norm_follow(const Layer* layer, void* params, const real* total) noexcept nogil:
-    """The running statistics follow those of a batch: its mean and, where it has more than one position, its unbiased variance."""
+cdef void batch_norm_follow(const Layer* layer, void* params, const real* total, const double* factors) noexcept nogil:
+    """The running statistics follow those of a batch: its mean and, where it has more than one position, its unbiased variance;
+    not those whose segment has a factor of 0."""
     cdef Py_ssize_t channels = layer.dims[BN_CHANNELS], j
     cdef real* mean = <real*> params + layer.places[2]
     cdef real* variance = <real*> params + layer.places[3]
-    cdef real rate = <real> layer.rate
+    cdef real rate_of_mean = <real> (layer.rate if factors[2] > 0 else 0)
+    cdef real rate_of_variance = <real> (layer.rate if factors[3] > 0 else 0)
     if total[0] < 2:
         return
     for j in range(channels):
-        mean[j] = mean[j] + rate * (total[1 + j] - mean[j])
-        variance[j] = variance[j] + rate * (total[1 + channels + j] / (total[0] - 1) - variance[j])
+        mean[j] = mean[j] + rate_of_mean * (total[1 + j] - mean[j])
+        variance[j] = variance[j] + rate_of_variance * (total[1 + channels + j] / (total[0] - 1) - variance[j])
 
 
 cdef inline real inverse_deviation(const Layer* layer, real variance) noexcept nogil:
