@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from fastnet import _checks, losses
 from fastnet._atomic import replacing
+from fastnet._drafts import draft_of, replace_state
 from fastnet.data import Blocks
 from fastnet.history import History
 from fastnet.layers import Dense
@@ -166,8 +167,14 @@ class BaseTabular(BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            Parameters or data that do not fit.
+            Parameters or data that do not fit; a model that was fitted before is left as it was.
         """
+        draft = draft_of(self)
+        draft._fit(X, y, sample_weight, X_val, y_val, groups)
+        replace_state(self, draft.__dict__)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any) -> None:
         limit = TimeLimit(None if self.time_limit is None else _checks.real(self.time_limit, "time_limit", above=0.0))
         _checks.one_of(self.preset, "preset", tuple(PRESETS))
         check_given(self)
@@ -201,7 +208,6 @@ class BaseTabular(BaseEstimator, ABC):
         self.weights_ = mixture.weights
         self.n_iter_ = max(map(len, self.history_))
         self._judge(tasks[0], mixture)
-        return self
 
     def _source(self, X: Any, y: Any, sample_weight: Any, groups: Any, fraction: float, seed: int) -> Source:
         """Where networks get their rows from, of which a fraction is held; what is to be known of all rows is learnt."""

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks
 from fastnet._caller import to_the_caller
+from fastnet._drafts import draft_of, replace_state
 from fastnet.data import Blocks
 from fastnet.tabular._columns import ALL_DIFFER, Categories, Code, Encoder, Moment, Number
 from fastnet.tabular._frames import Kind, Table, is_categorical, kind_of, read_table
@@ -138,11 +139,13 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         UserWarning
             A column is left out whose text differs in every row, and looks like numbers, dates or times.
         """
+        draft = draft_of(self)
         if isinstance(X, Blocks):
-            self._settings()
-            self._learn(TableSurvey.of_all(self._survey(rows[0], start) for _, start, rows in X.as_tables().in_order()))
+            draft._settings()
+            draft._learn(TableSurvey.of_all(draft._survey(rows[0], start) for _, start, rows in X.as_tables().in_order()))
         else:
-            self._learn_table(X)
+            draft._learn_table(X)
+        replace_state(self, draft.__dict__)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
@@ -158,7 +161,10 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_features_out), float32
         """
-        return self._encoded(self._learn_table(X))
+        draft = draft_of(self)
+        out = draft._encoded(draft._learn_table(X))
+        replace_state(self, draft.__dict__)
+        return out
 
     def _settings(self) -> Settings:
         max_one_hot = _checks.integer(self.max_one_hot, "max_one_hot", minimum=0, maximum=1 << 24)

@@ -577,6 +577,37 @@ class TestFitting:
         with pytest.raises(ValueError, match=message):
             fn.TabularClassifier(**parameters).fit(X, LABELS)
 
+    @pytest.mark.parametrize(
+        "refused",
+        [
+            {"y": np.append(np.nan, VALUES[1:])},
+            {"y": VALUES, "sample_weight": -np.ones(300)},
+            {"y": VALUES, "groups": np.ones(300)},
+            {"y": VALUES, "X_val": X[["x"]], "y_val": VALUES},
+            {"y": VALUES[1:]},
+        ],
+    )
+    def test_a_refused_fit_leaves_the_model_as_it_was(self, refused):
+        model = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES)
+        before, predicted, importances = dict(vars(model)), model.predict(X), model.feature_importances_
+        with pytest.raises(ValueError):
+            model.fit(X.assign(x=9 * X["x"] + 5, another=X["x"]), **refused)
+        assert np.array_equal(model.predict(X), predicted)
+        assert vars(model) == before | {"feature_importances_": importances}
+
+    def test_an_interrupted_fit_leaves_the_model_as_it_was(self, monkeypatch):
+        model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(X, LABELS)
+        predicted = model.predict_proba(X)
+
+        def interrupted(*arguments):
+            assert np.array_equal(model.predict_proba(X), predicted)  # as other threads see it
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("fastnet.tabular._base.train_folds", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X[["x", "town"]], VALUES > 103)
+        assert np.array_equal(model.predict_proba(X), predicted)
+
     def test_wrong_validation_data(self):
         with pytest.raises(ValueError, match="belong together"):
             fn.TabularClassifier().fit(X, LABELS, X_val=X)

@@ -112,6 +112,17 @@ def test_wrong_categorical_features(said):
         fn.TabularPreprocessor(categorical_features=said).fit([[1, 2], [3, 4]])
 
 
+@pytest.mark.parametrize("fit", ["fit", "fit_transform"])
+def test_a_refused_fit_leaves_the_transformer_as_it_was(fit):
+    frame = pd.DataFrame({"a": [1.0, 2, 4], "b": ["x", "y", "y"]})
+    prepare = fn.TabularPreprocessor().fit(frame)
+    before = dict(vars(prepare))
+    prepare.set_params(categorical_features=["another"])
+    with pytest.raises(ValueError, match="another"):
+        getattr(prepare, fit)(frame.assign(c=1))
+    assert vars(prepare) == before | {"categorical_features": ["another"]}
+
+
 def test_dates_show_the_periods_that_differ():
     day, hour = (pd.date_range("2024-01-01", periods=400, freq=freq) for freq in ("D", "h"))
     days = pd.DataFrame({"day": day, "hour": hour})
