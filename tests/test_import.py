@@ -19,8 +19,8 @@ PACKAGE = Path(fn.__file__).parent
 #: Modules and packages, lowest first; one imports those of lower rank when it is imported, and others only when a function needs
 #: them.
 LAYERS = [
-    {"_atomic", "_caller", "_cgroups", "_core", "_drafts", "_hints", "_kept_rows", "_outputs", "_roles", "_summary", "exceptions"},
-    {"_checks", "_clock", "_ranks", "_values"},
+    {"_atomic", "_caller", "_cgroups", "_core", "_hints", "_kept_rows", "_outputs", "_roles", "_summary", "exceptions"},
+    {"_checks", "_clock", "_drafts", "_ranks", "_values"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers", "augment"},
     {"_atomic", "_data", "_summary", "ragged"},

@@ -117,6 +117,18 @@ class TestLearning:
         expected = metrics.r2_score(Y, predicted[..., 0], sample_weight=w) if len(scores) == 1 else np.mean(scores)
         assert model.score(X, y, w) == pytest.approx(expected)
 
+    @pytest.mark.parametrize("fitted", [{"metric": "quantile", "quantiles": [0.9, 0.1]}, {"metric": "quantile"}, {}])
+    @pytest.mark.parametrize(
+        "later", [{"metric": "quantile", "quantiles": [0.1, 0.5, 0.9]}, {"metric": "mae"}, {"metric": "quantile", "quantiles": 7}]
+    )
+    def test_metric_and_quantiles_set_after_fit_change_nothing(self, fitted, later, tmp_path):
+        model = fn.TabularRegressor(**QUICK, n_epochs=1, **fitted).fit(X, VALUES)
+        before = model.predict(X), model.score(X, VALUES), model.quantiles_
+        model.set_params(**later).save(tmp_path / "model.safetensors")
+        for same in (model, fn.load(tmp_path / "model.safetensors"), pickle.loads(pickle.dumps(model))):
+            assert np.array_equal(same.predict(X), before[0])
+            assert (same.score(X, VALUES), same.quantiles_) == before[1:]
+
     def test_several_targets(self):
         Y = np.column_stack([VALUES, -VALUES])
         model = fn.TabularRegressor(**QUICK).fit(X, Y)
