@@ -338,12 +338,14 @@ class TestCompare:
         houses(40).assign(sold=lambda frame: frame["sold"] - frame["sold"].min()).to_parquet("t.parquet")
         assert "failed" not in run("compare t.parquet --target price --preset fast --threads 1")
 
-    def test_what_other_libraries_warn_of_is_not_shown(self):
-        frame = houses(40).assign(rooms=np.nan)
-        frame.loc[2, "rooms"] = 1  # held out
+    @pytest.mark.parametrize("value", [1, "few", "2024-01-01", True])
+    def test_a_column_without_values_in_the_training_rows(self, value):
+        frame = houses(40).assign(rooms=None)
+        frame.loc[2, "rooms"] = value  # held out
         frame.to_csv("t.csv", index=False)
         out = run("compare t.csv --target price --preset fast --threads 1 --held-out 0.5")
-        assert "scikit-learn's MLP  " in out and "warning" not in out
+        assert "HistGradientBoosting  " in out and "scikit-learn's MLP  " in out
+        assert "warning" not in out and "failed" not in out
 
     def test_a_library_that_fails_does_not_end_it(self, table, monkeypatch):
         def fail(*arguments):
