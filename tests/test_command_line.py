@@ -235,6 +235,30 @@ class TestCSV:
         assert run("predict m 1.csv --proba") == run("predict m 0.csv --proba")
         assert run("predict m 1.csv").split()[:3] == ["y", "p", "q"]
 
+    @pytest.mark.parametrize(
+        ("header", "names"),
+        [
+            (",b,y,", ["Unnamed: 0", "b", "Unnamed: 3"]),
+            ("a,a,y,a.1", ["a", "a.2", "a.1"]),
+            (",Unnamed: 0,y,", ["Unnamed: 0.1", "Unnamed: 0", "Unnamed: 3"]),
+            ('y,"a ""b"" c",y,', ['a "b" c', "y.1", "Unnamed: 3"]),
+        ],
+    )
+    def test_columns_without_a_name_and_of_the_same_name(self, header, names, folder):
+        rows = [f"{n % 3},{n % 4},{n % 2},{n % 5}" for n in range(30)]
+        (folder / "t.csv").write_text("\n".join([header, *rows]))
+        run("fit t.csv --target y -o m --preset fast")
+        assert list(fn.load("m").feature_names_in_) == names
+        assert len(run("predict m t.csv").splitlines()) == 31
+
+    def test_text_in_columns_without_a_name(self, folder):
+        (folder / "t.csv").write_text(",,y\n" + "1,a,0\nb,2,1\n" * 20)
+        run("fit t.csv --target y -o m --preset fast")
+        (folder / "new.csv").write_text(",\n1,2\n1,2\n")
+        model = fn.load("m")
+        expected = model.predict_proba(pd.DataFrame([["1", "2"]] * 2, columns=model.feature_names_in_))[:, 0]
+        assert pd.read_csv(io.StringIO(run("predict m new.csv --proba")))["y_0"].to_numpy() == pytest.approx(expected, rel=1e-6)
+
     @pytest.mark.parametrize("numbers", ["1", "-2", "1.5", ""])
     def test_integers_of_more_than_64_bits_are_numbers(self, numbers, folder):
         (folder / "t.csv").write_text("x,y\n" + f"{10**25},10\n{2**63},1\n{numbers},2\n" * 10)
