@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import threading
+import time
 import tracemalloc
 from functools import partial
 from types import SimpleNamespace
@@ -467,6 +468,30 @@ class TestFitting:
         clock[0] += 5
         turn.judged()
         assert limit.end_of_training == 89
+
+    def test_folds_that_end_together_all_leave_time(self, monkeypatch):
+        """A clock by which outputs take 5 s, and a limit of which another fold can be told while one subtracts."""
+
+        class Slow(float):
+            def __sub__(self, other):
+                sleep(0.05)
+                return Slow(float(self) - other)
+
+        clock, sleep = [0.0], time.sleep
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        limit = TimeLimit(100.0)
+        limit.end_of_training = Slow(94)
+        turns = [Turn(limit) for _ in range(4)]
+        for turn in turns:
+            turn.end_of_training(4)
+            turn.trained()
+        clock[0] += 5
+        threads = [threading.Thread(target=turn.judged) for turn in turns]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert limit.end_of_training == 74
 
     def test_weighing_outputs_takes_little_memory(self, rng):
         """No more than the outputs: with 1,000 classes, it is memory that takes time."""
