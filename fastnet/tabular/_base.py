@@ -24,7 +24,7 @@ from fastnet.network import Network
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
 from fastnet.tabular._findings import Findings, Prepare
-from fastnet.tabular._folds import Part, Rows, Task, train_folds
+from fastnet.tabular._folds import Part, Rows, Task, outputs_of, train_folds
 from fastnet.tabular._frames import names_of
 from fastnet.tabular._importances import MOST_ROWS, importances
 from fastnet.tabular._metrics import Metric
@@ -317,14 +317,17 @@ class BaseTabular(BaseEstimator, ABC):
         self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
         rows = Rows(first.held.X[:MOST_ROWS].copy(), first.held.y[:MOST_ROWS].copy())
-        self._measure_importances = partial(importances, first.network, rows, self.preprocessor_.columns_, task.badness)
+        self._measure_importances = partial(
+            importances, first.network, rows, self.preprocessor_.columns_, task.badness, self.n_threads
+        )
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Weighted mean of the networks' outputs."""
         check_is_fitted(self, "networks_")
         features = self._prepared(X)
         weighted = zip(self.networks_, self.weights_.tolist(), strict=True)
-        return sum((weight * network.forward(features) for network, weight in weighted), np.zeros((), np.float32))
+        outputs = (weight * outputs_of(network, features, self.n_threads) for network, weight in weighted)
+        return sum(outputs, np.zeros((), np.float32))
 
     @cached_property
     def feature_importances_(self) -> np.ndarray:
