@@ -381,7 +381,8 @@ class BaseTabular(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            A column holds dates or times, or text beside numbers: ONNX has no type for them; or its name is "".
+            A column holds dates or times, or text beside numbers: ONNX has no type for them; or categories that
+            float64 cannot tell apart; or its name is "".
 
         Warns
         -----
