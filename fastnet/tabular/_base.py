@@ -240,7 +240,7 @@ class BaseTabular(BaseEstimator, ABC):
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Rows in memory, prepared."""
-        features = _with_a_column(self.preprocessor_.fit_transform(X))
+        features = _with_a_column(self.preprocessor_._encoded(self.preprocessor_._learn_table(X)))
         self._take_names()
         self.target_names_ = names_of(y)
         targets = self._learn_targets(y)
@@ -266,11 +266,11 @@ class BaseTabular(BaseEstimator, ABC):
                 setattr(self, name, getattr(self.preprocessor_, name))
 
     def _prepared(self, X: Any) -> np.ndarray:
-        return _with_a_column(self.preprocessor_.transform(X))
+        return _with_a_column(self.preprocessor_._transformed(X))
 
     def _prepared_known(self, X: Any) -> np.ndarray:
         """Rows of fit."""
-        return _with_a_column(self.preprocessor_._transform_known(X))
+        return _with_a_column(self.preprocessor_._transformed_known(X))
 
     def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
         if sample_weight is None:

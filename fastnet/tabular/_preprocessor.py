@@ -272,12 +272,16 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             A column of categories has ten values or more, and none that was known in fit.
         """
         check_is_fitted(self)
+        return self._transformed(X)
+
+    def _transformed(self, X: Any) -> np.ndarray:
+        """What `transform` gives where scikit-learn's `set_output` asks for nothing else."""
         table = read_table(self, X, reset=False)
         self._warn_of_unknown(table)
         return self._encoded(table)
 
-    def _transform_known(self, X: Any) -> np.ndarray:
-        """What `transform` gives for rows of fit, whose categories may all be rare."""
+    def _transformed_known(self, X: Any) -> np.ndarray:
+        """The same for rows of fit, whose categories may all be rare."""
         return self._encoded(read_table(self, X, reset=False))
 
     def _warn_of_unknown(self, table: Table) -> None:

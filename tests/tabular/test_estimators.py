@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers import mixed_table
-from sklearn import metrics
+from sklearn import config_context, metrics
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -644,6 +644,16 @@ class TestFitting:
         with pytest.raises(KeyboardInterrupt):
             model.fit(X[["x", "town"]], VALUES > 103)
         assert np.array_equal(model.predict_proba(X), predicted)
+
+    @pytest.mark.parametrize("library", ["pandas", "polars"])
+    def test_frames_as_scikit_learns_output_change_nothing(self, library):
+        pytest.importorskip(library)
+        expected = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, X_val=X, y_val=VALUES)
+        with config_context(transform_output=library):
+            model = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, X_val=X, y_val=VALUES)
+            predicted = model.predict(X)
+        assert np.array_equal(predicted, expected.predict(X))
+        assert np.array_equal(model.feature_importances_, expected.feature_importances_)
 
     def test_wrong_validation_data(self):
         with pytest.raises(ValueError, match="belong together"):
