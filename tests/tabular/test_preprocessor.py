@@ -332,6 +332,16 @@ def test_integers_that_are_the_same_float():
     assert prepare.summary() == "a: left out: constant as float64"
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_integers_that_are_rounded_beside_missing_ones(dtype):
+    pa = pytest.importorskip("pyarrow")
+    values = [None, 2**60 + 1, 2**62 + 1, 5]
+    column = pa.array(values, getattr(pa, dtype)())
+    expected = fn.TabularPreprocessor().fit_transform(np.array(values, float)[:, None])
+    for X in (pa.table({"a": column}), pd.DataFrame({"a": pd.array(column, dtype=f"{dtype}[pyarrow]")})):
+        assert np.array_equal(fn.TabularPreprocessor().fit_transform(X), expected)
+
+
 def test_integers_beyond_floats():
     prepare = fn.TabularPreprocessor()
     with pytest.raises(ValueError, match="Column 'a' has a number beyond the range of float64"):
