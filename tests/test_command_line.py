@@ -6,6 +6,9 @@ import io
 import re
 import shutil
 import sys
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -267,6 +270,57 @@ class TestCSV:
         (folder / "big.csv").write_text("x,y\n" + "".join(f"{n},{10**25 + n % 3 * 10**24}\n" for n in range(30)))
         assert "regression of y" in run("fit big.csv --target y -o m --preset fast")
         assert "RMSE" in run("evaluate m big.csv")
+
+
+@pytest.fixture(params=["pandas", "polars", "folder"])
+def parquet(request, monkeypatch):
+    """Writes a table of PyArrow; the name of what is read by pandas, by Polars or piece by piece."""
+    write = pytest.importorskip("pyarrow.parquet").write_table
+    if request.param == "folder":
+        Path("t").mkdir()
+        return lambda table: write(table, "t/part.parquet", row_group_size=25) or "t"
+    pytest.importorskip(request.param)
+    monkeypatch.setitem(READERS, "Parquet", (READERS["Parquet"][request.param == "polars"],))
+    return lambda table: write(table, "t.parquet") or "t.parquet"
+
+
+class TestTypesOfTargets:
+    """What pandas, Polars and PyArrow make of the same Parquet file."""
+
+    @pytest.mark.parametrize(
+        ("type_", "values", "task"),
+        [
+            ("decimal128(10, 2)", [None, *(Decimal(n % 41) / 4 for n in range(59))], "regression of y"),
+            ("decimal128(10, 0)", [Decimal(n % 2) for n in range(60)], "classification of y, 2 classes"),
+            ("bool_()", [None if n % 7 == 0 else n % 2 == 0 for n in range(60)], "classification of y, 2 classes"),
+            ("float16()", [np.float16(n / 4) for n in range(60)], "regression of y"),
+            ("uint64()", [2**63 + 2**40 * n + 1 for n in range(60)], "regression of y"),
+            ("int64()", [None, *(2**60 + 2**40 * n for n in range(59))], "regression of y"),
+        ],
+    )
+    def test_that_are_numbers_or_booleans(self, type_, values, task, parquet):
+        import pyarrow as pa
+
+        known = [value for value in values if value is not None]
+        columns = {"x": np.array([float(value or 0) for value in values]), "y": pa.array(values, eval(f"pa.{type_}"))}
+        name = parquet(pa.table(columns))
+        out = run(f"fit {name} --target y -o m --preset fast")
+        assert f"; {task}\n" in out and f"{len(known)} rows" in out and "warning" not in out
+        scores = run(f"evaluate m {name}")
+        assert re.search(r"R2: 0.9|R2: 1|error: 0\n", scores)
+
+    @pytest.mark.parametrize("values", [[b"a", b"b"], [[1], [2]], [{"a": 1}, {"a": 2}]])
+    def test_that_are_neither_numbers_nor_classes(self, values, parquet):
+        import pyarrow as pa
+
+        name = parquet(pa.table({"x": np.arange(60.0), "y": pa.array(values * 30)}))
+        assert re.search("the target 'y' holds .*: give a column of numbers or classes", run(f"fit {name} --target y -o m", 2))
+
+    def test_that_are_dates(self, parquet):
+        import pyarrow as pa
+
+        name = parquet(pa.table({"x": np.arange(60.0), "y": [date(2024, 1, 1 + n % 2) for n in range(60)]}))
+        assert "the target 'y' holds dates or times: give" in run(f"fit {name} --target y -o m", 2)
 
 
 class TestPredict:

@@ -152,7 +152,16 @@ def _names(header: list[str]) -> list[str]:
 def _pandas_parquet(path: Path, *_: Any) -> Any:
     import pandas as pd
 
-    return pd.read_parquet(path)
+    return _typed_objects(pd.read_parquet(path))
+
+
+def _typed_objects(frame: Any) -> Any:
+    """A table whose booleans with missing ones, decimals and dates have types of their own, not that of objects."""
+    import pandas as pd
+
+    types = {"boolean": "boolean", "decimal": "float64", "date": "datetime64[s]"}
+    found = {name: pd.api.types.infer_dtype(column, skipna=True) for name, column in frame.items() if column.dtype == object}
+    return frame.astype({name: types[kind] for name, kind in found.items() if kind in types})
 
 
 def _polars_parquet(path: Path, *_: Any) -> Any:
@@ -164,7 +173,7 @@ def _polars_parquet(path: Path, *_: Any) -> Any:
 def _pandas_feather(path: Path, *_: Any) -> Any:
     import pandas as pd
 
-    return pd.read_feather(path)
+    return _typed_objects(pd.read_feather(path))
 
 
 def _polars_feather(path: Path, *_: Any) -> Any:
