@@ -322,6 +322,14 @@ class TestTypesOfTargets:
         name = parquet(pa.table({"x": np.arange(60.0), "y": [date(2024, 1, 1 + n % 2) for n in range(60)]}))
         assert "the target 'y' holds dates or times: give" in run(f"fit {name} --target y -o m", 2)
 
+    @pytest.mark.parametrize("index", [None, "number"])
+    def test_the_index_of_a_data_frame_is_no_column(self, index, parquet):
+        import pyarrow as pa
+
+        frame = houses().set_index(pd.Index(np.arange(120)[::-1] ** 2, name=index))
+        run(f"fit {parquet(pa.Table.from_pandas(frame))} --target price -o m --preset fast")
+        assert list(fn.load("m").feature_names_in_) == ["area", "rooms", "plot", "sold", "dear"]
+
 
 class TestPredict:
     @pytest.fixture(autouse=True)

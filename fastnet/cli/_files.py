@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -167,7 +168,11 @@ def _typed_objects(frame: Any) -> Any:
 def _polars_parquet(path: Path, *_: Any) -> Any:
     import polars as pl
 
-    return pl.read_parquet(path)
+    frame = pl.read_parquet(path)
+    if not hasattr(pl, "read_parquet_metadata"):  # an older Polars, with which the index of a data frame of pandas is a column
+        return frame
+    about = json.loads(pl.read_parquet_metadata(path).get("pandas", "{}"))
+    return frame.drop([name for name in about.get("index_columns", []) if name in frame.columns])
 
 
 def _pandas_feather(path: Path, *_: Any) -> Any:
