@@ -570,6 +570,19 @@ class TestFitting:
         weighted = fn.TabularClassifier(**QUICK).fit(X[["day"]], LABELS, sample_weight=np.where(LABELS == "cheap", 20, 1))
         assert np.mean(weighted.predict(X[["day"]]) == "cheap") > 0.9
 
+    @pytest.mark.parametrize("cheap", [-1, np.nan, np.inf, 0])
+    @pytest.mark.parametrize("blocks", [False, True])
+    def test_wrong_weights_of_classes(self, cheap, blocks):
+        data = (X[["x"]], LABELS)
+        model = fn.TabularClassifier(**QUICK, class_weight={"cheap": cheap, "dear": 0})
+        with pytest.raises(ValueError, match="class_weight must be finite and at least 0, and above 0 for a class, got {'cheap'"):
+            model.fit(*([fn.data.from_arrays(*data)] if blocks else data))
+
+    def test_weights_of_classes_and_rows_that_leave_none(self):
+        model = fn.TabularClassifier(**QUICK, class_weight={"cheap": 0, "dear": 1})
+        with pytest.raises(ValueError, match="class_weight and sample_weight together leave no row a weight"):
+            model.fit(X, LABELS, sample_weight=LABELS == "cheap")
+
     def test_unseen_categories_and_missing_values(self):
         model = fn.TabularRegressor(**QUICK, n_epochs=2).fit(X, VALUES)
         new = X.head(2).assign(town="another", colour=None, x=np.nan, day=pd.NaT)
