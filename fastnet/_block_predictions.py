@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from reprlib import repr as short
@@ -51,12 +49,10 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
     """
     if _takes_tables(model):
         data = data.as_tables()
-    quietly = _without_warning_of_names if names_agree(model, data) else nullcontext
+    have_names = names_agree(model, data)
     of_rows = getattr(model, method)
     for _, _, (X, _, _) in data.in_order():
-        with quietly():
-            outputs = of_rows(X)
-        yield outputs
+        yield of_rows(_named(X, data.feature_names) if have_names else X)
 
 
 def _takes_tables(model: Any) -> bool:
@@ -83,12 +79,13 @@ def names_agree(model: Any, data: Blocks) -> bool:
     return True
 
 
-@contextmanager
-def _without_warning_of_names() -> Iterator[None]:
-    """For arrays whose columns are known to be those of fit."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names")
-        yield
+def _named(X: np.ndarray, names: list[str] | None) -> Any:
+    """Rows with the names of their columns, which are those of fit, where pandas is installed; else scikit-learn misses them."""
+    try:
+        from pandas import DataFrame
+    except ImportError:
+        return X
+    return DataFrame(X, columns=names)
 
 
 def predict_to_file(model: Any, data: Blocks, path: str | os.PathLike[str], *, method: str = "predict") -> None:

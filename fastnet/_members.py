@@ -33,11 +33,15 @@ class Ensemble:
 
 def forward_members(self: Network, X: MatrixLike) -> np.ndarray:
     """A[L] of each member of an ensemble, of shape (m, n_members, n_outputs), for X as for `forward`."""
+    return self._forward_members(X)
+
+
+def _forward_members(self: Network, X: MatrixLike, n_threads: int | None = None) -> np.ndarray:
     X, single = _data.batch(self._flat(X), self.n_inputs)
     features = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
     m = _data.n_rows(features)
     out = np.empty((m, self.n_members * self.n_outputs), self.dtype)
-    self._compute(partial(core.forward, of_each=True), features, out, self._threads(m))
+    self._compute(partial(core.forward, of_each=True), features, out, self._threads(m, n_threads))
     A = out.reshape(m, self.n_members, self.n_outputs)
     return A[0] if single else A
 

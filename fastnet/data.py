@@ -207,28 +207,36 @@ def _counts(given: Sequence[int] | np.ndarray, name: str) -> np.ndarray:
 
 
 class _NamedBlocks(Blocks):
-    """Blocks of a table whose columns have names.
+    """Blocks of a source that has tables of named columns.
 
     Parameters
     ----------
-    roles : Roles
     read : callable
-        ``(number of the block) -> pyarrow.Table``
+    read_table : callable
+        ``(number of the block) -> (X, y, sample_weight)`` with a table as X.
     sizes : sequence of int
+    **options
+        Those of `Blocks`.
     """
 
-    def __init__(self, roles: Roles, read: Callable[[int], Any], sizes: Sequence[int]) -> None:
-        super().__init__(
-            lambda number: roles.block(read(number)),
-            sizes,
-            feature_names=roles.feature_names,
-            target_names=roles.target_names,
-            cache=_CACHE_BYTES,
-        )
-        self._roles, self._read_table = roles, read
+    def __init__(self, read: Callable[[int], Block], read_table: Callable[[int], Block], sizes: Any, **options: Any) -> None:
+        super().__init__(read, sizes, **options)
+        self._read_table = read_table
 
     def as_tables(self) -> Blocks:
-        return Blocks(lambda number: self._roles.table(self._read_table(number)), self.sizes, target_names=self.target_names)
+        return Blocks(self._read_table, self.sizes, target_names=self.target_names)
+
+
+def _of_tables(roles: Roles, read: Callable[[int], Any], sizes: Sequence[int]) -> Blocks:
+    """Blocks of tables of PyArrow, which `read` gives by the numbers of their blocks."""
+    return _NamedBlocks(
+        lambda number: roles.block(read(number)),
+        lambda number: roles.table(read(number)),
+        sizes,
+        feature_names=roles.feature_names,
+        target_names=roles.target_names,
+        cache=_CACHE_BYTES,
+    )
 
 
 def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows: int | None = None) -> Blocks:
@@ -265,10 +273,10 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     """
     if not hasattr(X, "shape"):
         raise TypeError(f"X must be an array or a memory map, got {type(X).__name__}; from_batches takes functions.")
-    names = None
-    if hasattr(X, "columns"):
-        names = list(X.columns) if all(isinstance(name, str) for name in X.columns) else None
+    frame = X if hasattr(X, "columns") else None
+    if frame is not None:
         X = _checks.numeric_array(X, "X")
+    target_names = _names_of(y) if hasattr(y, "to_numpy") else None
     y, sample_weight = (_checks.table(part) if hasattr(part, "to_numpy") else part for part in (y, sample_weight))
     if len(X.shape) < 2:
         raise ValueError(f"X must have shape (rows, features), or with positions (rows, ..., channels), got {tuple(X.shape)}.")
@@ -280,15 +288,25 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     size = _rows_of_a_block(X) if block_rows is None else _checks.positive_int(block_rows, "block_rows")
     starts = range(0, m, size)
 
-    def read(number: int) -> Block:
+    def read(number: int, X: Any = X) -> Block:
         rows = slice(starts[number], min(starts[number] + size, m))
-        return X[rows], None if y is None else y[rows], None if sample_weight is None else sample_weight[rows]
+        of_rows = X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+        return of_rows, None if y is None else y[rows], None if sample_weight is None else sample_weight[rows]
 
     in_memory = type(X) is np.ndarray
     in_place = in_memory and X.flags.c_contiguous and (y is None or len(np.shape(y)) == 1)
     features = X.reshape(m, math.prod(X.shape[1:])) if in_place else None
     sizes = [min(size, m - start) for start in starts]
-    return Blocks(read, sizes, features=features, feature_names=names, cache=0 if in_memory else _CACHE_BYTES)
+    options: dict[str, Any] = {"features": features, "target_names": target_names, "cache": 0 if in_memory else _CACHE_BYTES}
+    if frame is None:
+        return Blocks(read, sizes, **options)
+    return _NamedBlocks(read, lambda number: read(number, frame), sizes, feature_names=_names_of(frame), **options)
+
+
+def _names_of(columns: Any) -> list[str] | None:
+    """Names of a frame's columns, or of a series, if they have names, which are text."""
+    names = list(getattr(columns, "columns", [getattr(columns, "name", None) or None]))
+    return names if all(isinstance(name, str) for name in names) else None
 
 
 def from_zarr(
@@ -459,7 +477,7 @@ def from_parquet(
             table = table.append_column(name, pyarrow.repeat(value, metadata[file].row_group(group).num_rows))
         return table
 
-    return _NamedBlocks(roles, read, [metadata[file].row_group(group).num_rows for file, group in groups])
+    return _of_tables(roles, read, [metadata[file].row_group(group).num_rows for file, group in groups])
 
 
 def from_arrow(
@@ -492,7 +510,7 @@ def from_arrow(
     roles.check(table.column_names, "The table")
     batches = table.select(roles.names).to_batches(max_chunksize=_share_of(table.num_rows))
     read = type(table).from_batches
-    return _NamedBlocks(roles, lambda number: read([batches[number]]), [batch.num_rows for batch in batches])
+    return _of_tables(roles, lambda number: read([batches[number]]), [batch.num_rows for batch in batches])
 
 
 def _columns_of(schema: Any) -> list[str]:

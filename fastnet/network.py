@@ -375,6 +375,7 @@ class Network:
 
     # Methods that have files of their own.
     forward_members = _members.forward_members
+    _forward_members = _members._forward_members
     member = _members.member
     parts_of = _members.parts_of
     predict = _predictions.predict

@@ -6,6 +6,9 @@ import io
 import re
 import shutil
 import sys
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,6 +238,30 @@ class TestCSV:
         assert run("predict m 1.csv --proba") == run("predict m 0.csv --proba")
         assert run("predict m 1.csv").split()[:3] == ["y", "p", "q"]
 
+    @pytest.mark.parametrize(
+        ("header", "names"),
+        [
+            (",b,y,", ["Unnamed: 0", "b", "Unnamed: 3"]),
+            ("a,a,y,a.1", ["a", "a.2", "a.1"]),
+            (",Unnamed: 0,y,", ["Unnamed: 0.1", "Unnamed: 0", "Unnamed: 3"]),
+            ('y,"a ""b"" c",y,', ['a "b" c', "y.1", "Unnamed: 3"]),
+        ],
+    )
+    def test_columns_without_a_name_and_of_the_same_name(self, header, names, folder):
+        rows = [f"{n % 3},{n % 4},{n % 2},{n % 5}" for n in range(30)]
+        (folder / "t.csv").write_text("\n".join([header, *rows]))
+        run("fit t.csv --target y -o m --preset fast")
+        assert list(fn.load("m").feature_names_in_) == names
+        assert len(run("predict m t.csv").splitlines()) == 31
+
+    def test_text_in_columns_without_a_name(self, folder):
+        (folder / "t.csv").write_text(",,y\n" + "1,a,0\nb,2,1\n" * 20)
+        run("fit t.csv --target y -o m --preset fast")
+        (folder / "new.csv").write_text(",\n1,2\n1,2\n")
+        model = fn.load("m")
+        expected = model.predict_proba(pd.DataFrame([["1", "2"]] * 2, columns=model.feature_names_in_))[:, 0]
+        assert pd.read_csv(io.StringIO(run("predict m new.csv --proba")))["y_0"].to_numpy() == pytest.approx(expected, rel=1e-6)
+
     @pytest.mark.parametrize("numbers", ["1", "-2", "1.5", ""])
     def test_integers_of_more_than_64_bits_are_numbers(self, numbers, folder):
         (folder / "t.csv").write_text("x,y\n" + f"{10**25},10\n{2**63},1\n{numbers},2\n" * 10)
@@ -243,6 +270,65 @@ class TestCSV:
         (folder / "big.csv").write_text("x,y\n" + "".join(f"{n},{10**25 + n % 3 * 10**24}\n" for n in range(30)))
         assert "regression of y" in run("fit big.csv --target y -o m --preset fast")
         assert "RMSE" in run("evaluate m big.csv")
+
+
+@pytest.fixture(params=["pandas", "polars", "folder"])
+def parquet(request, monkeypatch):
+    """Writes a table of PyArrow; the name of what is read by pandas, by Polars or piece by piece."""
+    write = pytest.importorskip("pyarrow.parquet").write_table
+    if request.param == "folder":
+        Path("t").mkdir()
+        return lambda table: write(table, "t/part.parquet", row_group_size=25) or "t"
+    pytest.importorskip(request.param)
+    monkeypatch.setitem(READERS, "Parquet", (READERS["Parquet"][request.param == "polars"],))
+    return lambda table: write(table, "t.parquet") or "t.parquet"
+
+
+class TestTypesOfTargets:
+    """What pandas, Polars and PyArrow make of the same Parquet file."""
+
+    @pytest.mark.parametrize(
+        ("type_", "values", "task"),
+        [
+            ("decimal128(10, 2)", [None, *(Decimal(n % 41) / 4 for n in range(59))], "regression of y"),
+            ("decimal128(10, 0)", [Decimal(n % 2) for n in range(60)], "classification of y, 2 classes"),
+            ("bool_()", [None if n % 7 == 0 else n % 2 == 0 for n in range(60)], "classification of y, 2 classes"),
+            ("float16()", [np.float16(n / 4) for n in range(60)], "regression of y"),
+            ("uint64()", [2**63 + 2**40 * n + 1 for n in range(60)], "regression of y"),
+            ("int64()", [None, *(2**60 + 2**40 * n for n in range(59))], "regression of y"),
+        ],
+    )
+    def test_that_are_numbers_or_booleans(self, type_, values, task, parquet):
+        import pyarrow as pa
+
+        known = [value for value in values if value is not None]
+        columns = {"x": np.array([float(value or 0) for value in values]), "y": pa.array(values, eval(f"pa.{type_}"))}
+        name = parquet(pa.table(columns))
+        out = run(f"fit {name} --target y -o m --preset fast")
+        assert f"; {task}\n" in out and f"{len(known)} rows" in out and "warning" not in out
+        scores = run(f"evaluate m {name}")
+        assert re.search(r"R2: 0.9|R2: 1|error: 0\n", scores)
+
+    @pytest.mark.parametrize("values", [[b"a", b"b"], [[1], [2]], [{"a": 1}, {"a": 2}]])
+    def test_that_are_neither_numbers_nor_classes(self, values, parquet):
+        import pyarrow as pa
+
+        name = parquet(pa.table({"x": np.arange(60.0), "y": pa.array(values * 30)}))
+        assert re.search("the target 'y' holds .*: give a column of numbers or classes", run(f"fit {name} --target y -o m", 2))
+
+    def test_that_are_dates(self, parquet):
+        import pyarrow as pa
+
+        name = parquet(pa.table({"x": np.arange(60.0), "y": [date(2024, 1, 1 + n % 2) for n in range(60)]}))
+        assert "the target 'y' holds dates or times: give" in run(f"fit {name} --target y -o m", 2)
+
+    @pytest.mark.parametrize("index", [None, "number"])
+    def test_the_index_of_a_data_frame_is_no_column(self, index, parquet):
+        import pyarrow as pa
+
+        frame = houses().set_index(pd.Index(np.arange(120)[::-1] ** 2, name=index))
+        run(f"fit {parquet(pa.Table.from_pandas(frame))} --target price -o m --preset fast")
+        assert list(fn.load("m").feature_names_in_) == ["area", "rooms", "plot", "sold", "dear"]
 
 
 class TestPredict:
@@ -338,12 +424,14 @@ class TestCompare:
         houses(40).assign(sold=lambda frame: frame["sold"] - frame["sold"].min()).to_parquet("t.parquet")
         assert "failed" not in run("compare t.parquet --target price --preset fast --threads 1")
 
-    def test_what_other_libraries_warn_of_is_not_shown(self):
-        frame = houses(40).assign(rooms=np.nan)
-        frame.loc[2, "rooms"] = 1  # held out
+    @pytest.mark.parametrize("value", [1, "few", "2024-01-01", True])
+    def test_a_column_without_values_in_the_training_rows(self, value):
+        frame = houses(40).assign(rooms=None)
+        frame.loc[2, "rooms"] = value  # held out
         frame.to_csv("t.csv", index=False)
         out = run("compare t.csv --target price --preset fast --threads 1 --held-out 0.5")
-        assert "scikit-learn's MLP  " in out and "warning" not in out
+        assert "HistGradientBoosting  " in out and "scikit-learn's MLP  " in out
+        assert "warning" not in out and "failed" not in out
 
     def test_a_library_that_fails_does_not_end_it(self, table, monkeypatch):
         def fail(*arguments):

@@ -164,7 +164,7 @@ def _predictions(model: Any, rows: nw.DataFrame[Any], table: Path, proba: bool) 
 def _names_of_values(model: Any, n: int) -> list[str]:
     """Names of n predicted columns: those of the targets, with the level where each has several quantiles."""
     names = model.target_names_ or ["prediction"]
-    if model.metric == "quantile" and len(levels := model._levels()) > 1:
+    if isinstance(model, TabularRegressor) and len(levels := model._levels()) > 1:
         names = [f"{name}_{level:g}" for name in names for level in levels]
     return names if len(names) == n else [f"{names[0]}_{number}" for number in range(n)]
 

@@ -128,7 +128,10 @@ def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
     """The target in the type that suits the task, and the task."""
     if y.dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time):
         raise click.ClickException(f"the target {y.name!r} holds dates or times: give a column of numbers or classes")
+    y = _as_floats(y)
     if not y.dtype.is_numeric():
+        if y.dtype not in (nw.String, nw.Boolean, nw.Categorical, nw.Enum):
+            raise click.ClickException(f"the target {y.name!r} holds {y.dtype} values: give a column of numbers or classes")
         if task == "regression":
             raise click.ClickException(f"the target {y.name!r} is {y.dtype}: regression needs numbers; try --task classification")
         return y.cast(nw.String) if y.dtype != nw.Boolean else y, "classification"
@@ -139,11 +142,16 @@ def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
     if task is None:
         task = "classification" if whole and len(np.unique(values)) <= _MOST_CLASSES else "regression"
     if task == "regression":
-        return y.cast(nw.Float64), task
+        return nw.new_series(y.name, values.astype(np.float64), backend=y.implementation), task
     if not whole:
         got = f"the target {y.name!r} holds fractions or integers above 64 bits"
         raise click.ClickException(f"{got}: classification needs classes; try --task regression")
     return y.cast(nw.Int64), task
+
+
+def _as_floats(y: nw.Series[Any]) -> nw.Series[Any]:
+    """Decimals, and floats of every size, as float64; anything else as it is."""
+    return y.cast(nw.Float64) if y.dtype == nw.Decimal or y.dtype.is_float() else y
 
 
 def text_columns(model: Model, *targets: str) -> list[str]:
@@ -211,7 +219,7 @@ def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path, target: str) 
     if isinstance(model, TabularRegressor):
         return X, _target(y, "regression")[0].to_numpy()
     classes = model.classes_
-    values = np.asarray(y.to_list(), dtype=classes.dtype if classes.dtype.kind == "O" else None)
+    values = np.asarray(_as_floats(y).to_list(), dtype=classes.dtype if classes.dtype.kind == "O" else None)
     if values.dtype.kind != classes.dtype.kind and not np.can_cast(values.dtype, np.float64):
         got = f"{target!r} in {path} holds values like {values[0]!r}"
         raise click.ClickException(f"{got}, but the model's classes are {listed(classes)}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -126,29 +127,58 @@ def _polars_csv(path: Path, text: tuple[str, ...], target: str | None, separator
     if path.suffix.lower() in (".zip", ".xz"):
         raise ImportError("Polars reads neither")
     read = partial(pl.read_csv, path, separator=separator, infer_schema_length=None)
-    frame = read(schema_overrides=dict.fromkeys(text, pl.String), null_values=list(NULLS), try_parse_dates=True)
-    if target in frame.columns and frame[target].dtype == pl.String and frame[target].null_count():
-        words = read(schema_overrides={target: pl.String}, null_values=[""], columns=[target])
-        frame = frame.with_columns(words[target])
-    return frame
+    header = pl.read_csv(path, separator=separator, has_header=False, n_rows=1, infer_schema=False).row(0)
+    theirs = dict(zip(_names([name or "" for name in header]), read(n_rows=0).columns, strict=True))
+    are_text = {theirs[name]: pl.String for name in text if name in theirs}
+    frame = read(schema_overrides=are_text, null_values=list(NULLS), try_parse_dates=True)
+    column = theirs.get(target or "")
+    if column is not None and frame[column].dtype == pl.String and frame[column].null_count():
+        words = read(schema_overrides={column: pl.String}, null_values=[""], columns=[column])
+        frame = frame.with_columns(words[column])
+    return frame.rename({given: name for name, given in theirs.items()})
+
+
+def _names(header: list[str]) -> list[str]:
+    """Names of columns as pandas gives them: "Unnamed: 3" where there is none, "name.1" for a second one of a name."""
+    found, given, taken = header.copy(), set(header), set[str]()
+    for place in sorted(range(len(header)), key=lambda place: not header[place]):
+        name = header[place] or f"Unnamed: {place}"
+        if name in taken:
+            name = next(other for n in count(1) if (other := f"{name}.{n}") not in taken and other not in given)
+        found[place] = name
+        taken.add(name)
+    return found
 
 
 def _pandas_parquet(path: Path, *_: Any) -> Any:
     import pandas as pd
 
-    return pd.read_parquet(path)
+    return _typed_objects(pd.read_parquet(path))
+
+
+def _typed_objects(frame: Any) -> Any:
+    """A table whose booleans with missing ones, decimals and dates have types of their own, not that of objects."""
+    import pandas as pd
+
+    types = {"boolean": "boolean", "decimal": "float64", "date": "datetime64[s]"}
+    found = {name: pd.api.types.infer_dtype(column, skipna=True) for name, column in frame.items() if column.dtype == object}
+    return frame.astype({name: types[kind] for name, kind in found.items() if kind in types})
 
 
 def _polars_parquet(path: Path, *_: Any) -> Any:
     import polars as pl
 
-    return pl.read_parquet(path)
+    frame = pl.read_parquet(path)
+    if not hasattr(pl, "read_parquet_metadata"):  # an older Polars, with which the index of a data frame of pandas is a column
+        return frame
+    about = json.loads(pl.read_parquet_metadata(path).get("pandas", "{}"))
+    return frame.drop([name for name in about.get("index_columns", []) if name in frame.columns])
 
 
 def _pandas_feather(path: Path, *_: Any) -> Any:
     import pandas as pd
 
-    return pd.read_feather(path)
+    return _typed_objects(pd.read_feather(path))
 
 
 def _polars_feather(path: Path, *_: Any) -> Any:

@@ -28,6 +28,8 @@ _MOST_CATEGORIES = 255
 class Prepared(BaseEstimator):
     """A model of another library, with class numbers for labels, and categories and dates in the form that the library takes.
 
+    Columns without values in fit are left out, as scikit-learn's trees fail on them.
+
     Parameters
     ----------
     model : estimator
@@ -44,8 +46,8 @@ class Prepared(BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:
         """Learn the categories, then fit the model."""
-        X = _times_as_numbers(X)
-        others = X.select_dtypes(exclude="number").columns
+        self.columns_ = X.columns[X.notna().any()]
+        others = _times_as_numbers(X[self.columns_]).select_dtypes(exclude="number").columns
         self.categories_ = {name: sorted(set(_as_text(X[name]).dropna())) for name in others}
         if self.text:
             self.model.set_params(cat_features=list(others))
@@ -55,6 +57,7 @@ class Prepared(BaseEstimator):
         return self
 
     def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
+        X = _times_as_numbers(X[self.columns_])
         return X.assign(**{name: self._categories(_as_text(X[name]), known) for name, known in self.categories_.items()})
 
     def _categories(self, column: pd.Series, known: list[str]) -> Any:
@@ -69,12 +72,12 @@ class Prepared(BaseEstimator):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Values, or numbers of classes."""
-        return np.asarray(self.model.predict(self._prepared(_times_as_numbers(X))))
+        return np.asarray(self.model.predict(self._prepared(X)))
 
     @available_if(lambda self: hasattr(self.model, "predict_proba"))
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
         """Probabilities of the classes, in the order of ``classes_``."""
-        p = np.asarray(self.model.predict_proba(self._prepared(_times_as_numbers(X))), dtype=np.float64)
+        p = np.asarray(self.model.predict_proba(self._prepared(X)), dtype=np.float64)
         return p / p.sum(axis=1, keepdims=True)
 
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from fastnet._checks import positive_int, refuse_dates, refuse_missing_labels
 from fastnet._data import MatrixLike
+from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import did_you_mean, takes_other_words
 from fastnet.data import Blocks
 from fastnet.layers import Dense
@@ -27,7 +28,7 @@ from ._docs import with_shared_parts
 from ._initialization import initial_parameters
 from ._parameters import check_names, dropouts, hidden_sizes, initialization_activations, layers
 from ._prediction import adopt, build_network, network_for
-from ._sklearn import CallbackSupport, check_sample_weight, checked_data, draft_of, replace_state, unchanged_on_error
+from ._sklearn import CallbackSupport, check_sample_weight, checked_data, unchanged_on_error
 from ._solver import uses_lbfgs
 from ._stopping import reset_curves
 from ._targets import Role

@@ -11,6 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnet._checks import refuse_dates
 from fastnet._data import representable
+from fastnet._drafts import replace_state
 
 from ._types import MLP
 
@@ -19,9 +20,7 @@ __all__ = [
     "EpochTasks",
     "check_sample_weight",
     "checked_data",
-    "draft_of",
     "has_callbacks",
-    "replace_state",
     "unchanged_on_error",
 ]
 
@@ -135,20 +134,6 @@ def unchanged_on_error(estimator: MLP) -> Iterator[None]:
         kept = {name: value for name, value in estimator.__dict__.items() if name in _OF_CALLBACKS}
         replace_state(estimator, before | kept)
         raise
-
-
-def replace_state(estimator: MLP, attributes: dict[str, Any]) -> None:
-    """Give `estimator` these attributes and no others; it is never without a model that is there before and after."""
-    for name in estimator.__dict__.keys() - attributes.keys():
-        del estimator.__dict__[name]
-    estimator.__dict__.update(attributes)
-
-
-def draft_of(estimator: MLP) -> Any:
-    """A second object with the same attributes, on which a fit can be prepared, and refused, while others use the first."""
-    draft = object.__new__(type(estimator))
-    draft.__dict__.update(estimator.__dict__)
-    return draft
 
 
 #: Attributes that scikit-learn itself sets in a fit and removes after it.

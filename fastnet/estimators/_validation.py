@@ -15,6 +15,7 @@ from sklearn.model_selection import check_cv, train_test_split
 from sklearn.utils import _safe_indexing
 
 from fastnet import _data, _outputs
+from fastnet._drafts import draft_of
 from fastnet._lbfgs import Objective
 from fastnet._objective import loss_of
 from fastnet._session import Session
@@ -23,7 +24,6 @@ from fastnet.losses import Loss
 from fastnet.network import Network
 
 from ._losses import reported_scale
-from ._sklearn import draft_of
 from ._targets import class_numbers
 from ._types import MLP
 

@@ -18,7 +18,7 @@ from ._scaling import output_in_units_of_y, parameters_in_units_of_y
 from ._solver import mini_batch_optimizer, uses_lbfgs
 from ._types import MLP
 
-__all__ = ["check_outputs", "fitted_network", "install", "view"]
+__all__ = ["fitted_network", "install", "view"]
 
 
 def view(estimator: Any, *, as_trained: bool) -> ModelView:
@@ -119,9 +119,4 @@ def install(estimator: MLP, network: Network) -> None:
     estimator.n_features_in_, estimator.n_outputs_ = network.n_inputs, network.n_outputs
     estimator.n_layers_ = network.n_layers + 1
     adopt(estimator, network)
-    check_outputs(estimator)
-
-
-def check_outputs(estimator: MLP) -> None:
-    """Raise ValueError unless a regressor's outputs are as many for each target as it predicts quantiles."""
-    estimator._core_loss(estimator._parameter_dtype()).n_targets(estimator.n_outputs_)
+    estimator._core_loss(estimator._parameter_dtype()).n_targets(estimator.n_outputs_)  # refuses another number of quantiles

@@ -83,7 +83,11 @@ def _input_type(encoder: Encoder, name: str) -> np.dtype:
     are_text = {isinstance(category, str) for category in encoder.categories}
     if len(are_text) > 1:
         raise ValueError(f"Column {name!r} holds both text and numbers, an input of ONNX has one type: make it text before fit.")
-    return np.dtype(object) if True in are_text else np.dtype(np.float64)
+    if True in are_text:
+        return np.dtype(object)
+    if len({float(category) for category in encoder.categories}) < len(encoder.categories):
+        raise ValueError(f"Column {name!r} has categories that float64 cannot tell apart: make it text before fit.")
+    return np.dtype(np.float64)
 
 
 def _assert_distinct(graph: GraphBuilder, inputs: list[onnx.ValueInfoProto]) -> None:

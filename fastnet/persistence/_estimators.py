@@ -45,15 +45,14 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     ------
     sklearn.exceptions.NotFittedError
         It is not fitted.
-    ValueError, TypeError
-        A parameter is not valid, or of a type that files do not hold.
+    TypeError
+        A parameter is of a type that files do not hold.
     """
     from sklearn.utils.validation import check_is_fitted
 
-    from fastnet.estimators.models import check_outputs, fitted_network
+    from fastnet.estimators.models import fitted_network
 
     check_is_fitted(estimator)
-    estimator._validate_params()
     content, tensors = _network.describe(fitted_network(estimator))
     fitted = vars(estimator)
     parameters = {**estimator.get_params(deep=False), "callbacks": None}  # they belong to one training, and may hold anything
@@ -70,7 +69,6 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         content["classes"] = pack_labels(estimator.classes_)
         content["target_type"] = binarizer.y_type_
         content["sparse_targets"] = bool(binarizer.sparse_input_)
-    check_outputs(estimator)
     return content, tensors
 
 

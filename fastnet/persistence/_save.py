@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+
 from fastnet.network import Network
-from fastnet.persistence import _container, _estimators, _format, _network, _states
+from fastnet.persistence import _container, _estimators, _format, _load, _network, _states
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -26,6 +28,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     ------
     TypeError
         The model is of another kind, or holds something that only pickle could store (for example a function as parameter).
+    ValueError
+        `load` would refuse the file: a parameter that was set after fit is not valid, or does not fit the model.
     sklearn.exceptions.NotFittedError
         The estimator is not fitted.
     OSError
@@ -49,4 +53,16 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         kind, (content, tensors) = known, _states.describe(model)
     else:
         kind, (content, tensors) = _estimators.kind(model), _estimators.describe(model)
-    _container.write(path, _format.dump(kind, content), tensors)
+    metadata = _format.dump(kind, content)
+    if kind != "network":
+        _refuse_what_load_refuses(model, metadata, tensors)
+    _container.write(path, metadata, tensors)
+
+
+def _refuse_what_load_refuses(model: Any, metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> None:
+    size = sum(tensor.nbytes for tensor in tensors.values()) + sum(map(len, metadata.values()))
+    try:
+        _load.build(_container.Container(metadata, tensors, size), *_format.parse(metadata), check_finite=False)
+    except ValueError as error:
+        reason = str(error).removeprefix("broken file: ")
+        raise ValueError(f"cannot save a {type(model).__name__} that load would refuse: {reason}") from error

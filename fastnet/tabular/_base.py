@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from fastnet import _checks, losses
 from fastnet._atomic import replacing
+from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
 from fastnet.data import Blocks
 from fastnet.history import History
@@ -24,7 +25,7 @@ from fastnet.network import Network
 from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
 from fastnet.tabular._findings import Findings, Prepare
-from fastnet.tabular._folds import Part, Rows, Task, train_folds
+from fastnet.tabular._folds import Part, Rows, Task, outputs_of, train_folds
 from fastnet.tabular._frames import names_of
 from fastnet.tabular._importances import MOST_ROWS, importances
 from fastnet.tabular._metrics import Metric
@@ -168,8 +169,14 @@ class BaseTabular(BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            Parameters or data that do not fit.
+            Parameters or data that do not fit; a model that was fitted before is left as it was.
         """
+        draft = draft_of(self)
+        draft._fit(X, y, sample_weight, X_val, y_val, groups)
+        replace_state(self, draft.__dict__)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any) -> None:
         limit = TimeLimit(None if self.time_limit is None else _checks.real(self.time_limit, "time_limit", above=0.0))
         _checks.one_of(self.preset, "preset", tuple(PRESETS))
         check_given(self)
@@ -203,7 +210,6 @@ class BaseTabular(BaseEstimator, ABC):
         self.weights_ = mixture.weights
         self.n_iter_ = max(map(len, self.history_))
         self._judge(tasks[0], mixture)
-        return self
 
     def _source(self, X: Any, y: Any, sample_weight: Any, groups: Any, fraction: float, seed: int) -> Source:
         """Where networks get their rows from, of which a fraction is held; what is to be known of all rows is learnt."""
@@ -238,7 +244,7 @@ class BaseTabular(BaseEstimator, ABC):
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Rows in memory, prepared."""
-        features = _with_a_column(self.preprocessor_.fit_transform(X))
+        features = _with_a_column(self.preprocessor_._encoded(self.preprocessor_._learn_table(X)))
         self._take_names()
         self.target_names_ = names_of(y)
         targets = self._learn_targets(y)
@@ -264,11 +270,11 @@ class BaseTabular(BaseEstimator, ABC):
                 setattr(self, name, getattr(self.preprocessor_, name))
 
     def _prepared(self, X: Any) -> np.ndarray:
-        return _with_a_column(self.preprocessor_.transform(X))
+        return _with_a_column(self.preprocessor_._transformed(X))
 
     def _prepared_known(self, X: Any) -> np.ndarray:
         """Rows of fit."""
-        return _with_a_column(self.preprocessor_._transform_known(X))
+        return _with_a_column(self.preprocessor_._transformed_known(X))
 
     def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
         if sample_weight is None:
@@ -315,14 +321,17 @@ class BaseTabular(BaseEstimator, ABC):
         self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
         rows = Rows(first.held.X[:MOST_ROWS].copy(), first.held.y[:MOST_ROWS].copy())
-        self._measure_importances = partial(importances, first.network, rows, self.preprocessor_.columns_, task.badness)
+        self._measure_importances = partial(
+            importances, first.network, rows, self.preprocessor_.columns_, task.badness, self.n_threads
+        )
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Weighted mean of the networks' outputs."""
         check_is_fitted(self, "networks_")
         features = self._prepared(X)
         weighted = zip(self.networks_, self.weights_.tolist(), strict=True)
-        return sum((weight * network.forward(features) for network, weight in weighted), np.zeros((), np.float32))
+        outputs = (weight * outputs_of(network, features, self.n_threads) for network, weight in weighted)
+        return sum(outputs, np.zeros((), np.float32))
 
     @cached_property
     def feature_importances_(self) -> np.ndarray:
@@ -376,7 +385,8 @@ class BaseTabular(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            A column holds dates or times, or text beside numbers: ONNX has no type for them; or its name is "".
+            A column holds dates or times, or text beside numbers: ONNX has no type for them; or categories that
+            float64 cannot tell apart; or its name is "".
 
         Warns
         -----

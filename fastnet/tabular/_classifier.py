@@ -88,7 +88,16 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             return None
         if isinstance(self.class_weight, str) and self.class_weight == "balanced":
             return found.counts.sum() / (len(found.counts) * found.counts)
-        return np.asarray(compute_sample_weight(self.class_weight, self.classes_))
+        return self._weights_of(self.classes_)
+
+    def _weights_of(self, labels: np.ndarray) -> np.ndarray:
+        """What `class_weight` gives rows of these labels."""
+        weights = np.asarray(compute_sample_weight(self.class_weight, labels))
+        if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
+            raise ValueError(
+                f"class_weight must be finite and at least 0, and above 0 for a class, got {self.class_weight!r}."
+            )
+        return weights
 
     def _take_classes(self, classes: np.ndarray) -> None:
         self.classes_ = classes
@@ -118,8 +127,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         weights = super()._weights(X, y, sample_weight)
         if self.class_weight is None:
             return weights
-        of_classes = compute_sample_weight(self.class_weight, self.classes_[y]).astype(np.float32)
-        return of_classes if weights is None else weights * of_classes
+        of_classes = self._weights_of(self.classes_[y]).astype(np.float32)
+        weights = of_classes if weights is None else weights * of_classes
+        if not weights.any():
+            raise ValueError("class_weight and sample_weight together leave no row a weight.")
+        return weights
 
     def _learn_from_held(self, held: Rows, outputs: np.ndarray) -> None:
         self.temperature_ = best_temperature(held.y, outputs, held.weights) if self.calibrate and len(held) else 1.0

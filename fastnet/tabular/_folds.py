@@ -102,7 +102,7 @@ class Task:
     n_threads: int | None
     progress: bool
 
-    def network(self, rows: Trainable, seed: int) -> Network:
+    def network(self, rows: Trainable, seed: int, n_threads: int) -> Network:
         """An untrained network of the members, with its initial values."""
         rng = np.random.default_rng(seed)
         choices = self.choices
@@ -110,7 +110,7 @@ class Task:
             self.layers, self.n_inputs, n_members=choices.n_members, ensemble=choices.ensemble, random_state=rng
         )
         if choices.data_init and choices.ensemble == "packed":
-            _recipe.initialise_from(network, rows.sample, rng)
+            _recipe.initialise_from(network, rows.sample, rng, n_threads)
         return network
 
     def badness(self, rows: Rows, outputs: np.ndarray) -> float:
@@ -125,9 +125,9 @@ class Task:
         """The same in a measure that every change of the outputs changes."""
         return (self.metric.smooth or self.metric.measure)(rows.y, self.in_units(outputs), rows.weights)
 
-    def badness_of_members(self, network: Network, rows: Rows) -> np.ndarray:
+    def badness_of_members(self, network: Network, rows: Rows, n_threads: int) -> np.ndarray:
         """How bad each member is for the rows."""
-        outputs = network.forward_members(rows.X)
+        outputs = network._forward_members(rows.X, n_threads)
         return np.array([self.badness(rows, outputs[:, member]) for member in range(network.n_members)])
 
 
@@ -153,6 +153,11 @@ class Fold:
     history: History
     held: Rows
     outputs: np.ndarray
+
+
+def outputs_of(network: Network, X: np.ndarray, n_threads: int | None) -> np.ndarray:
+    """The network's outputs for prepared rows, by so many threads at most."""
+    return network._forward(X, check_finite=False, n_threads=n_threads)
 
 
 class Until(Callback):
@@ -194,23 +199,24 @@ def train_folds(
             return None
         part, kind = divmod(number, len(tasks))
         (rows, held), task = parts[part](), tasks[kind]
-        network = task.network(rows, seed + number)
+        n_of_fold = n_threads // min(n_workers, n_left)
+        network = task.network(rows, seed + number, n_of_fold)
         n_judged = len(held) if task.choices.keeps_best else 0
         history = train(
             network,
             rows,
-            partial(task.badness_of_members, rows=held) if n_judged else None,
+            partial(task.badness_of_members, rows=held, n_threads=n_of_fold) if n_judged else None,
             n_judged,
             task.choices,
             loss=task.loss,
             as_targets=task.as_targets,
             end=turn.end_of_training(-(-n_left // n_workers)),
             seed=seed + number,
-            n_threads=n_threads // min(n_workers, n_left),
+            n_threads=n_of_fold,
             callbacks=[Until(over), *([ProgressBar(desc=f"network {number + 1}")] if task.progress else [])],
         )
         turn.trained()
-        outputs = network.forward(held.X)
+        outputs = outputs_of(network, held.X, n_of_fold)
         turn.judged()
         return Fold(kind, part, network, history, held, outputs)
 

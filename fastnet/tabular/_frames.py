@@ -183,7 +183,7 @@ def numbers(column: Any, name: str) -> np.ndarray:
     """
     try:
         if isinstance(column, nw.Series) and column.dtype.is_numeric():
-            return np.asarray(column.cast(nw.Float64).to_numpy(), np.float64)
+            return np.asarray(column.to_numpy(), np.float64)
         if isinstance(column, nw.Series) and column.dtype == nw.Duration:
             column = column.to_numpy()
         if isinstance(column, np.ndarray) and column.dtype.kind == "m":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fastnet.network import Network
-from fastnet.tabular._folds import Rows
+from fastnet.tabular._folds import Rows, outputs_of
 from fastnet.tabular._preprocessor import ColumnSummary
 
 #: Rows that they are measured on, and multiplications that this may take.
@@ -15,7 +15,11 @@ MOST_ROWS, _MOST_MULTIPLICATIONS = 500, 5e10
 
 
 def importances(
-    network: Network, rows: Rows, columns: Sequence[ColumnSummary], badness: Callable[[Rows, np.ndarray], float]
+    network: Network,
+    rows: Rows,
+    columns: Sequence[ColumnSummary],
+    badness: Callable[[Rows, np.ndarray], float],
+    n_threads: int | None,
 ) -> np.ndarray:
     """How much worse the network is on the rows where a column of the table is shuffled.
 
@@ -27,6 +31,7 @@ def importances(
         The table's columns.
     badness : callable
         ``(rows, outputs) -> badness``.
+    n_threads : int or None
 
     Returns
     -------
@@ -37,12 +42,12 @@ def importances(
         return np.full(len(columns), np.nan)
     found = np.zeros(len(columns))
     X, order = rows.X.copy(), np.random.default_rng(0).permutation(len(rows))
-    reference = badness(rows, network.forward(X))
+    reference = badness(rows, outputs_of(network, X, n_threads))
     for number, column in enumerate(columns):
         if column.outputs:
             outputs = list(column.outputs)
             kept = X[:, outputs]
             X[:, outputs] = kept[order]
-            found[number] = badness(rows, network.forward(X)) - reference
+            found[number] = badness(rows, outputs_of(network, X, n_threads)) - reference
             X[:, outputs] = kept
     return found

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks
 from fastnet._caller import to_the_caller
+from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
 from fastnet.data import Blocks
 from fastnet.tabular._columns import ALL_DIFFER, Categories, Code, Encoder, Moment, Number
@@ -140,11 +141,13 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         UserWarning
             A column is left out whose text differs in every row, and looks like numbers, dates or times.
         """
+        draft = draft_of(self)
         if isinstance(X, Blocks):
-            self._settings()
-            self._learn(TableSurvey.of_all(self._survey(rows[0], start) for _, start, rows in X.as_tables().in_order()))
+            draft._settings()
+            draft._learn(TableSurvey.of_all(draft._survey(rows[0], start) for _, start, rows in X.as_tables().in_order()))
         else:
-            self._learn_table(X)
+            draft._learn_table(X)
+        replace_state(self, draft.__dict__)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> np.ndarray:
@@ -160,7 +163,10 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_features_out), float32
         """
-        return self._encoded(self._learn_table(X))
+        draft = draft_of(self)
+        out = draft._encoded(draft._learn_table(X))
+        replace_state(self, draft.__dict__)
+        return out
 
     def _settings(self) -> Settings:
         max_one_hot = _checks.integer(self.max_one_hot, "max_one_hot", minimum=0, maximum=1 << 24)
@@ -268,12 +274,16 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
             A column of categories has ten values or more, and none that was known in fit.
         """
         check_is_fitted(self)
+        return self._transformed(X)
+
+    def _transformed(self, X: Any) -> np.ndarray:
+        """What `transform` gives where scikit-learn's `set_output` asks for nothing else."""
         table = read_table(self, X, reset=False)
         self._warn_of_unknown(table)
         return self._encoded(table)
 
-    def _transform_known(self, X: Any) -> np.ndarray:
-        """What `transform` gives for rows of fit, whose categories may all be rare."""
+    def _transformed_known(self, X: Any) -> np.ndarray:
+        """The same for rows of fit, whose categories may all be rare."""
         return self._encoded(read_table(self, X, reset=False))
 
     def _warn_of_unknown(self, table: Table) -> None:

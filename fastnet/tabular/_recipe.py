@@ -128,7 +128,7 @@ def rate_factors(network: Network) -> dict[str, float]:
     return found
 
 
-def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator) -> None:
+def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator, n_threads: int) -> None:
     """Set the weights and biases of dense layers so that their units suit the data.
 
     Each unit's weights are divided by the standard deviation of its pre-activation over the rows, and its bias is minus a random
@@ -140,10 +140,11 @@ def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator) -
         Of members that share nothing; behind the first dense layer there are dense and parametric ones alone.
     X : ndarray of shape (m, n_inputs)
     rng : Generator
+    n_threads : int
     """
     rows = X[rng.permutation(len(X))[:_ROWS]]
     first = next(number for number, layer in enumerate(network.layers) if isinstance(layer, Dense))
-    A = network.activations(rows)[first]
+    A = network._activations(rows, n_threads)[first]
     for number, layer in enumerate(network.layers[first:], first + 1):
         if isinstance(layer, Parametric):  # whose p is 1
             A = layer.activation(A)

@@ -41,6 +41,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     Attributes
     ----------
     {attributes}
+    quantiles_ : float, tuple of float or None
+        Levels of the predicted quantiles, in ascending order; None where the metric is another.
 
     Examples
     --------
@@ -61,10 +63,18 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     def _chosen_metric(self) -> Metric:
         metric = super()._chosen_metric()
-        return metric if self.metric != "quantile" else Metric(pinball(self._levels()), "quantile", learning_rate=0.2)
+        self.quantiles_ = self._chosen_quantiles()
+        return metric if self.quantiles_ is None else Metric(pinball(self._levels()), "quantile", learning_rate=0.2)
+
+    def _chosen_quantiles(self) -> float | tuple[float, ...] | None:
+        if self.metric != "quantile":
+            return None
+        levels = losses.Quantile(self.quantiles).quantiles
+        return tuple(sorted(levels)) if isinstance(levels, tuple) else levels
 
     def _levels(self) -> np.ndarray:
-        return np.sort(np.atleast_1d(np.asarray(losses.Quantile(self.quantiles).levels)))
+        """Levels of the predicted quantiles; none where these are no quantiles."""
+        return np.array([] if self.quantiles_ is None else self.quantiles_, ndmin=1)
 
     def _values(self, y: Any) -> np.ndarray:
         refuse_moments(y, "make them numbers, with (y - y.min()) / np.timedelta64(1, 'D') for days")
@@ -101,7 +111,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return ((y - self._shift) / self._spread).astype(np.float32)
 
     def _of_each_target(self) -> int:
-        return len(self._levels()) if self.metric == "quantile" else 1
+        return max(len(self._levels()), 1)
 
     def _n_outputs(self) -> int:
         return len(self._shift) * self._of_each_target()
@@ -129,7 +139,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             With several quantiles these are the last axis, in ascending order.
         """
         values = self._in_units(self._outputs(X).astype(np.float64))
-        if self.metric == "quantile" and np.ndim(self.quantiles):
+        if isinstance(self.quantiles_, tuple):
             values = values.reshape(len(values), -1, self._of_each_target())
         return values[:, 0] if self._one_target else values
 

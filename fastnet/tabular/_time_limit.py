@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,13 @@ class TimeLimit:
     def __init__(self, seconds: float | None) -> None:
         self.end_of_training = np.inf if seconds is None else time.monotonic() + _TRAINING * seconds
         self.beside_training = 0.0
+        self._lock = Lock()  # folds end in threads of their own
+
+    def judged(self, seconds_before: float, seconds: float) -> None:
+        """A fold took so long before it was trained, and to be judged; to weigh what it was judged by takes as long again."""
+        with self._lock:
+            self.beside_training = seconds_before + seconds
+            self.end_of_training -= seconds
 
 
 class Turn:
@@ -72,10 +80,8 @@ class Turn:
         self._trained = time.monotonic()
 
     def judged(self) -> None:
-        """The fold is judged now; to weigh what it was judged by, after all training, takes about as long."""
-        seconds = time.monotonic() - self._trained
-        self._limit.beside_training = self._seconds_before + seconds
-        self._limit.end_of_training -= seconds
+        """The fold is judged now."""
+        self._limit.judged(self._seconds_before, time.monotonic() - self._trained)
 
 
 def fold_seconds(left: float, n_folds: int, beside_training: float) -> float:

@@ -25,7 +25,7 @@ _FITTED = ("n_features_in_", "feature_names_in_")
 _OF_ESTIMATORS = ("target_names_", "weights_", "n_iter_", "validation_score_", "feature_importances_")
 _OF_KIND: dict[type, tuple[str, ...]] = {
     TabularClassifier: ("classes_", "temperature_"),
-    TabularRegressor: ("_one_target", "_low", "_high", "_shift", "_spread"),
+    TabularRegressor: ("quantiles_", "_one_target", "_low", "_high", "_shift", "_spread"),
 }
 
 

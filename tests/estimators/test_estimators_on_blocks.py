@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ import fastnet as fn
 
 pytest.importorskip("sklearn")
 
+from sklearn.compose import make_column_transformer  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 
@@ -169,6 +172,25 @@ class TestNames:
         np.testing.assert_array_equal(labels, model.predict(frame))
         with pytest.raises(ValueError, match="The feature names should match"):
             next(fn.data.predict(model, fn.data.from_parquet(tmp_path / "rows.parquet", columns=list("qprs"))))
+
+
+    def test_steps_that_choose_columns_by_name(self, frame):
+        chosen = make_column_transformer((StandardScaler(), ["s", "q"]))
+        model = make_pipeline(chosen, fn.MLPClassifier(6, max_iter=2, random_state=0)).fit(frame, arrays()[1])
+        labels = np.concatenate(list(fn.data.predict(model, fn.data.from_arrays(frame))))
+        np.testing.assert_array_equal(labels, model.predict(frame))
+
+    def test_warnings_of_other_threads_are_left_alone(self, frame, monkeypatch):
+        """Python's filters of warnings belong to the process."""
+        model = fn.MLPClassifier(6, max_iter=2, random_state=0).fit(frame, arrays()[1])
+        before, predict = list(warnings.filters), model.predict
+
+        def watched(X):
+            assert warnings.filters == before
+            return predict(X)
+
+        monkeypatch.setattr(model, "predict", watched)
+        assert len(next(fn.data.predict(model, fn.data.from_arrays(frame, block_rows=60)))) == 60
 
 
 def test_each_block_is_read_once_for_the_targets():

@@ -17,8 +17,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import fastnet as fn
+from fastnet._drafts import replace_state
 from fastnet.estimators import MLPClassifier, MLPRegressor
-from fastnet.estimators._sklearn import replace_state
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

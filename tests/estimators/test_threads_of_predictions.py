@@ -16,6 +16,8 @@ PREDICTIONS = {
     "series": (fn.SequenceRegressor(max_iter=1), (ROWS, VALUES), lambda reg: reg.predict(ROWS)),
     "texts": (fn.TextClassifier(max_iter=1), (TEXTS, CLASSES), lambda clf: clf.predict(TEXTS)),
     "forecasts": (fn.Forecaster(6, 2, max_iter=1), (VALUES,), lambda forecaster: forecaster.errors(VALUES)),
+    "tables": (fn.TabularClassifier(preset="fast", n_epochs=1), (ROWS, CLASSES), lambda clf: clf.predict(ROWS)),
+    "importances": (fn.TabularRegressor(preset="fast", n_epochs=1), (ROWS, VALUES), lambda reg: reg.feature_importances_),
     "layers": (fn.MLPClassifier((5,), solver="lbfgs"), (ROWS, CLASSES), lambda clf: clf.hidden_activations(ROWS)),
 }
 
@@ -27,3 +29,12 @@ def test_number_of_threads(estimator, data, predict, monkeypatch):
     monkeypatch.setattr(fn.Network, "_threads", lambda network, m, n_threads=None: asked.append(n_threads) or 1)
     predict(estimator)
     assert set(asked) == {3}
+
+
+@pytest.mark.parametrize(("n_threads", "of_each"), [(1, {1}), (2, {1, 2}), (4, {2, 4})])
+def test_folds_share_the_threads(n_threads, of_each, monkeypatch):
+    asked = []
+    monkeypatch.setattr(fn.Network, "_threads", lambda network, m, n_threads=None: asked.append(n_threads) or 1)
+    monkeypatch.setattr("fastnet.tabular._folds.thread_limit", lambda n_threads: n_threads)
+    fn.TabularRegressor(preset="fast", n_epochs=1, n_folds=2, n_best_epochs=1, n_threads=n_threads).fit(ROWS, VALUES)
+    assert set(asked) == of_each

@@ -250,6 +250,29 @@ def test_ready_estimators_round_trip(name, rng, path):
         clone(before).save(path)
 
 
+@pytest.mark.parametrize(
+    ("make", "later", "message"),
+    [
+        (lambda X, y: MLPClassifier((3,), max_iter=1).fit(X, y), {"dropout": []}, "The 'dropout' parameter of MLPClassifier"),
+        (
+            lambda X, y: fn.NetworkClassifier([fn.Dense(3)], max_iter=1).fit(X, y),
+            {"layers": [fn.Dense(4)]},
+            "the estimator's activation or layers are not those of its network",
+        ),
+        (lambda X, y: SequenceRegressor(max_iter=1).fit(X, y), {"max_iter": 0}, "The 'max_iter' parameter of SequenceRegressor"),
+        (lambda X, y: fn.Forecaster(max_iter=1).fit(np.ravel(X)), {"kind": "mlp"}, "The 'kind' parameter of Forecaster"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*Forecaster")
+def test_what_could_not_be_loaded_is_not_saved(make, later, message, X, path):
+    estimator = make(X, np.arange(60) % 2)
+    estimator.save(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"cannot save a {type(estimator).__name__} that load would refuse: .*{message}"):
+        estimator.set_params(**later).save(path)
+    assert path.read_bytes() == before
+
+
 MISSING = object()
 
 
@@ -279,7 +302,8 @@ def test_a_state_that_does_not_fit_its_network(name, value, message, rng, path):
         fn.load(path)
 
 
-def test_scales_that_do_not_fit_their_network(rng, path):
+def test_scales_that_do_not_fit_their_network(rng, path, monkeypatch):
+    monkeypatch.setattr("fastnet.persistence._save._refuse_what_load_refuses", lambda *_: None)
     for name in ("mean_", "scale_"):
         reg, _ = _ready("values", rng)
         for wrong in (np.ones(2), np.array([-1.0 if name == "scale_" else np.nan])):

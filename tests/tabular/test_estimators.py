@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import threading
+import time
 import tracemalloc
 from functools import partial
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers import mixed_table
-from sklearn import metrics
+from sklearn import config_context, metrics
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -116,6 +117,18 @@ class TestLearning:
         ]
         expected = metrics.r2_score(Y, predicted[..., 0], sample_weight=w) if len(scores) == 1 else np.mean(scores)
         assert model.score(X, y, w) == pytest.approx(expected)
+
+    @pytest.mark.parametrize("fitted", [{"metric": "quantile", "quantiles": [0.9, 0.1]}, {"metric": "quantile"}, {}])
+    @pytest.mark.parametrize(
+        "later", [{"metric": "quantile", "quantiles": [0.1, 0.5, 0.9]}, {"metric": "mae"}, {"metric": "quantile", "quantiles": 7}]
+    )
+    def test_metric_and_quantiles_set_after_fit_change_nothing(self, fitted, later, tmp_path):
+        model = fn.TabularRegressor(**QUICK, n_epochs=1, **fitted).fit(X, VALUES)
+        before = model.predict(X), model.score(X, VALUES), model.quantiles_
+        model.set_params(**later).save(tmp_path / "model.safetensors")
+        for same in (model, fn.load(tmp_path / "model.safetensors"), pickle.loads(pickle.dumps(model))):
+            assert np.array_equal(same.predict(X), before[0])
+            assert (same.score(X, VALUES), same.quantiles_) == before[1:]
 
     def test_several_targets(self):
         Y = np.column_stack([VALUES, -VALUES])
@@ -456,6 +469,30 @@ class TestFitting:
         turn.judged()
         assert limit.end_of_training == 89
 
+    def test_folds_that_end_together_all_leave_time(self, monkeypatch):
+        """A clock by which outputs take 5 s, and a limit of which another fold can be told while one subtracts."""
+
+        class Slow(float):
+            def __sub__(self, other):
+                sleep(0.05)
+                return Slow(float(self) - other)
+
+        clock, sleep = [0.0], time.sleep
+        monkeypatch.setattr("time.monotonic", lambda: clock[0])
+        limit = TimeLimit(100.0)
+        limit.end_of_training = Slow(94)
+        turns = [Turn(limit) for _ in range(4)]
+        for turn in turns:
+            turn.end_of_training(4)
+            turn.trained()
+        clock[0] += 5
+        threads = [threading.Thread(target=turn.judged) for turn in turns]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert limit.end_of_training == 74
+
     def test_weighing_outputs_takes_little_memory(self, rng):
         """No more than the outputs: with 1,000 classes, it is memory that takes time."""
         y = rng.integers(0, 100, 4000)
@@ -533,6 +570,19 @@ class TestFitting:
         weighted = fn.TabularClassifier(**QUICK).fit(X[["day"]], LABELS, sample_weight=np.where(LABELS == "cheap", 20, 1))
         assert np.mean(weighted.predict(X[["day"]]) == "cheap") > 0.9
 
+    @pytest.mark.parametrize("cheap", [-1, np.nan, np.inf, 0])
+    @pytest.mark.parametrize("blocks", [False, True])
+    def test_wrong_weights_of_classes(self, cheap, blocks):
+        data = (X[["x"]], LABELS)
+        model = fn.TabularClassifier(**QUICK, class_weight={"cheap": cheap, "dear": 0})
+        with pytest.raises(ValueError, match="class_weight must be finite and at least 0, and above 0 for a class, got {'cheap'"):
+            model.fit(*([fn.data.from_arrays(*data)] if blocks else data))
+
+    def test_weights_of_classes_and_rows_that_leave_none(self):
+        model = fn.TabularClassifier(**QUICK, class_weight={"cheap": 0, "dear": 1})
+        with pytest.raises(ValueError, match="class_weight and sample_weight together leave no row a weight"):
+            model.fit(X, LABELS, sample_weight=LABELS == "cheap")
+
     def test_unseen_categories_and_missing_values(self):
         model = fn.TabularRegressor(**QUICK, n_epochs=2).fit(X, VALUES)
         new = X.head(2).assign(town="another", colour=None, x=np.nan, day=pd.NaT)
@@ -576,6 +626,47 @@ class TestFitting:
     def test_wrong_parameters(self, parameters, message):
         with pytest.raises(ValueError, match=message):
             fn.TabularClassifier(**parameters).fit(X, LABELS)
+
+    @pytest.mark.parametrize(
+        "refused",
+        [
+            {"y": np.append(np.nan, VALUES[1:])},
+            {"y": VALUES, "sample_weight": -np.ones(300)},
+            {"y": VALUES, "groups": np.ones(300)},
+            {"y": VALUES, "X_val": X[["x"]], "y_val": VALUES},
+            {"y": VALUES[1:]},
+        ],
+    )
+    def test_a_refused_fit_leaves_the_model_as_it_was(self, refused):
+        model = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES)
+        before, predicted, importances = dict(vars(model)), model.predict(X), model.feature_importances_
+        with pytest.raises(ValueError):
+            model.fit(X.assign(x=9 * X["x"] + 5, another=X["x"]), **refused)
+        assert np.array_equal(model.predict(X), predicted)
+        assert vars(model) == before | {"feature_importances_": importances}
+
+    def test_an_interrupted_fit_leaves_the_model_as_it_was(self, monkeypatch):
+        model = fn.TabularClassifier(**QUICK, n_epochs=1).fit(X, LABELS)
+        predicted = model.predict_proba(X)
+
+        def interrupted(*arguments):
+            assert np.array_equal(model.predict_proba(X), predicted)  # as other threads see it
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("fastnet.tabular._base.train_folds", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X[["x", "town"]], VALUES > 103)
+        assert np.array_equal(model.predict_proba(X), predicted)
+
+    @pytest.mark.parametrize("library", ["pandas", "polars"])
+    def test_frames_as_scikit_learns_output_change_nothing(self, library):
+        pytest.importorskip(library)
+        expected = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, X_val=X, y_val=VALUES)
+        with config_context(transform_output=library):
+            model = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, X_val=X, y_val=VALUES)
+            predicted = model.predict(X)
+        assert np.array_equal(predicted, expected.predict(X))
+        assert np.array_equal(model.feature_importances_, expected.feature_importances_)
 
     def test_wrong_validation_data(self):
         with pytest.raises(ValueError, match="belong together"):

@@ -124,6 +124,7 @@ def test_written_files_and_options(tmp_path):
     [
         (X.assign(day=pd.date_range("2024-01-01", periods=len(X))), "Column 'day' holds dates or times, which ONNX has"),
         (X.assign(mixed=[1, "one", 2] * 50), "Column 'mixed' holds both text and numbers"),
+        (X.assign(number=pd.Categorical(2**53 + np.arange(150) % 3)), "Column 'number' has categories that float64 cannot"),
         (X.assign(label=X["x"]), "Column 'label' has the name of another part"),
         (X.rename(columns={"side": ""}), "The name of a column is '', .* rename it before fit"),
         (X[["constant"]], "All columns were left out"),

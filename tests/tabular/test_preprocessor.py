@@ -112,6 +112,17 @@ def test_wrong_categorical_features(said):
         fn.TabularPreprocessor(categorical_features=said).fit([[1, 2], [3, 4]])
 
 
+@pytest.mark.parametrize("fit", ["fit", "fit_transform"])
+def test_a_refused_fit_leaves_the_transformer_as_it_was(fit):
+    frame = pd.DataFrame({"a": [1.0, 2, 4], "b": ["x", "y", "y"]})
+    prepare = fn.TabularPreprocessor().fit(frame)
+    before = dict(vars(prepare))
+    prepare.set_params(categorical_features=["another"])
+    with pytest.raises(ValueError, match="another"):
+        getattr(prepare, fit)(frame.assign(c=1))
+    assert vars(prepare) == before | {"categorical_features": ["another"]}
+
+
 def test_dates_show_the_periods_that_differ():
     day, hour = (pd.date_range("2024-01-01", periods=400, freq=freq) for freq in ("D", "h"))
     days = pd.DataFrame({"day": day, "hour": hour})
@@ -319,6 +330,16 @@ def test_numbers_that_numpy_has_no_type_for(dtype):
 def test_integers_that_are_the_same_float():
     prepare = fn.TabularPreprocessor().fit(pd.DataFrame({"a": [2**62, 2**62 + 100]}))
     assert prepare.summary() == "a: left out: constant as float64"
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_integers_that_are_rounded_beside_missing_ones(dtype):
+    pa = pytest.importorskip("pyarrow")
+    values = [None, 2**60 + 1, 2**62 + 1, 5]
+    column = pa.array(values, getattr(pa, dtype)())
+    expected = fn.TabularPreprocessor().fit_transform(np.array(values, float)[:, None])
+    for X in (pa.table({"a": column}), pd.DataFrame({"a": pd.array(column, dtype=f"{dtype}[pyarrow]")})):
+        assert np.array_equal(fn.TabularPreprocessor().fit_transform(X), expected)
 
 
 def test_integers_beyond_floats():

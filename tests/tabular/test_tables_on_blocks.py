@@ -225,6 +225,23 @@ class TestEstimators:
         assert len(numbers) == 4 + n_read
         assert sum(model.history_[0].n_rows) == 3 * 240
 
+    @pytest.mark.parametrize("library", ["pandas", "polars"])
+    def test_frames_of_numbers(self, library):
+        """What is learnt of a frame is what is learnt of its blocks: names, and which columns are booleans."""
+        frame = pd.DataFrame({"a": X["x"], "b": X["x"] > 0.5, "c": np.arange(300) % 7})
+        y = pd.Series(VALUES, name="price")
+        if library == "polars":
+            pl = pytest.importorskip("polars")
+            frame, y = pl.DataFrame(frame.to_dict("list")), pl.Series("price", VALUES)
+        data = fn.data.from_arrays(frame, y, block_rows=70)
+        model = fn.TabularRegressor(preset="fast", n_epochs=1, random_state=0).fit(data)
+        assert model.feature_names_in_.tolist() == ["a", "b", "c"]
+        assert model.target_names_ == ["price"]
+        assert model.summary().splitlines()[:3] == fn.TabularPreprocessor().fit(frame).summary().splitlines()
+        assert np.array_equal(np.concatenate([*fn.data.predict(model, data)]), model.predict(frame))
+        with pytest.raises(ValueError, match="order"):
+            model.predict(frame[["b", "a", "c"]])
+
     def test_files(self, tmp_path):
         pytest.importorskip("pyarrow")
         frame = X.assign(price=VALUES, weight=np.where(X["flag"], 2.0, 1.0))
