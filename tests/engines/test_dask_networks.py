@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -384,3 +385,36 @@ class TestEstimator:
         continued = fitted(classifier(max_iter=2), X, y)
         fitted(continued.set_params(warm_start=True, max_iter=1), X, y)
         assert len(continued.loss_curve_) == len(whole.loss_curve_)
+
+    @pytest.mark.parametrize("kind", ["dense", "sparse"])
+    @pytest.mark.parametrize("changed", [None, "X", "y", "sample_weight"])
+    def test_a_checkpoint_of_other_rows_is_refused(self, changed, kind, tmp_path):
+        pytest.importorskip("safetensors")
+        sparse = pytest.importorskip("scipy.sparse")
+        from fastnet import checkpoint
+
+        class Resume(fn.callbacks.Callback):
+            def on_train_begin(self, session):
+                checkpoint.resume(session, checkpoint.latest(tmp_path))
+
+        X, y, w = arrays()
+        of_kind = np.asarray if kind == "dense" else sparse.csr_matrix
+
+        def fit(*callbacks, sizes, **options):
+            ends = np.cumsum([0, *sizes])
+            rows = [slice(*pair) for pair in pairwise(ends)]
+            parts = [[dask.delayed(of_part)[part] for part in rows] for of_part in (of_kind(X), y, w)]
+            return classifier(callbacks=[*callbacks, fn.Checkpoint(tmp_path)], **options).fit(*parts)
+
+        fit(max_iter=1, sizes=(200, 400))
+        if changed is None:
+            assert len(fit(Resume(), max_iter=2, sizes=(50, 0, 550), random_state=1).loss_curve_) == 1  # one more
+            return
+        if changed == "X":
+            X[17, 3] += 0.25
+        elif changed == "y":
+            y[17] = {"left": "right"}.get(y[17], "left")
+        else:
+            w[17] += 0.25
+        with pytest.raises(ValueError, match=r"belongs to another run \(checksum was"):
+            fit(Resume(), max_iter=2, sizes=(200, 400))
