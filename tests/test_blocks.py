@@ -260,6 +260,18 @@ class TestTraining:
         assert max(numbers) < 19
 
 
+    def test_blocks_after_the_last_update_are_not_read(self):
+        X, y, _ = arrays(200)
+        numbers = []
+
+        def read(number):
+            numbers.append(number)
+            return X[10 * number : 10 * number + 10], y[10 * number : 10 * number + 10]
+
+        build().fit(fn.data.from_batches(read, 20, rows=[10] * 20), iterations=2, batch_size=10, buffer=20, sampling="sequential")
+        assert max(numbers) < 4  # those of the two updates, and of the next buffer
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "message"),
