@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -202,6 +203,9 @@ class TestClient:
                     raise error
                 return 7
 
+            def release(self):
+                pass
+
         class Client:
             def wait_for_workers(self, n, timeout):
                 pass
@@ -224,6 +228,18 @@ class TestClient:
         X[590] = np.inf
         with pytest.raises(ValueError, match="contains infinity"):
             soon(fitted, classifier(client=client), X, y)
+
+    def test_workers_let_go_of_the_data_of_a_fit_that_failed(self, client):
+        X, y, _ = arrays()
+        X[590] = np.inf
+        before = len(client.who_has())
+        with pytest.raises(ValueError, match="contains infinity"):
+            fitted(classifier(client=client), X, y)
+        deadline = time.monotonic() + PATIENCE / 10
+        while len(client.who_has()) > before and time.monotonic() < deadline:
+            gc.collect()
+            time.sleep(0.05)
+        assert len(client.who_has()) <= before
 
     def test_clients_are_not_copied(self, client):
         model = classifier(client=client)
