@@ -294,6 +294,24 @@ def refuse_missing_labels(y: Any) -> None:
         raise ValueError(f"Labels in y are missing ({missing}) in some rows: leave these rows out.")
 
 
+def joined_labels(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Labels of several parts of the rows, one after another.
+
+    Raises
+    ------
+    ValueError
+        Text in some parts and numbers in others, which NumPy would turn into text.
+    """
+    parts = list(parts)
+    if len({_is_text(part) for part in parts if part.size}) > 1:
+        raise ValueError("Labels in y are text in some rows and numbers in others: make all of them text, or all numbers.")
+    return np.concatenate(parts)
+
+
+def _is_text(labels: np.ndarray) -> bool:
+    return labels.dtype.kind in "UST" or (labels.dtype.kind == "O" and isinstance(labels.flat[0], str))
+
+
 def assert_finite(array: np.ndarray, name: str) -> None:
     """Refuse NaN and infinity, in one pass over the memory and without a temporary of its size.
 

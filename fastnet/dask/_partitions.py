@@ -12,7 +12,7 @@ from dask.delayed import Delayed, delayed
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
-from fastnet._checks import naming, refuse_missing_labels
+from fastnet._checks import joined_labels, naming, refuse_missing_labels
 from fastnet.dask._engine import Engine
 
 #: Rows of each class; a list of such counts for sets of labels, one for each.
@@ -178,7 +178,7 @@ def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Surve
     Raises
     ------
     ValueError
-        No rows, none that has a weight, or labels that are missing.
+        No rows, none that has a weight, or labels that are missing or of several types.
     """
     found = engine.compute(delayed([delayed(_surveyed)(*entry, of_classes) for entry in enumerate(parts)]))
     sizes = [0 if one is None else one.sizes[0] for one in found]
@@ -189,7 +189,8 @@ def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Surve
     weight = sum(one.weight for one in known)
     if not weight:
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    y, rows, counts = (np.concatenate([getattr(one, name) for one in known]) for name in ("y", "rows", "counts"))
+    y = (joined_labels if of_classes else np.concatenate)([one.y for one in known])
+    rows, counts = (np.concatenate([getattr(one, name) for one in known]) for name in ("rows", "counts"))
     kept, counts = _landmarks(y, counts, of_classes)
     return Survey(sizes, weight, known[0].X, y[kept], counts, rows[kept])
 

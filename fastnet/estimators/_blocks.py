@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 from sklearn.utils.validation import _check_feature_names
 
 from fastnet._block_predictions import names_agree
-from fastnet._checks import naming, numeric_array, refuse_missing_labels
+from fastnet._checks import joined_labels, naming, numeric_array, refuse_missing_labels
 from fastnet.data import Block, Blocks
 
 from ._types import MLP
@@ -27,7 +27,8 @@ def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tupl
     Raises
     ------
     ValueError
-        No targets, labels that are missing, or blocks of other columns, or with other numbers of targets or weights than rows.
+        No targets, labels that are missing or of several types, or blocks of other columns, or with other numbers of targets or
+        weights than rows.
     """
     named = data.feature_names is not None
     if named and learn_names:
@@ -51,7 +52,8 @@ def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tupl
     if any(given) and not all(given):
         raise ValueError("Either all blocks must have sample weights, or none.")
     X = csr_matrix((len(data), X.shape[1]), dtype=np.result_type(*dtypes))
-    return X, np.concatenate(targets), np.concatenate(weights) if all(given) else None
+    join = np.concatenate if estimator._numeric_targets else joined_labels
+    return X, join(targets), np.concatenate(weights) if all(given) else None
 
 
 def _check_lengths(rows: int, y: np.ndarray, sample_weight: np.ndarray | None) -> None:

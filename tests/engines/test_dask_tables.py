@@ -134,6 +134,13 @@ class TestTables:
         with pytest.raises(ValueError, match=message):
             estimator.fit(*([dask.delayed(rows) for rows in (frame[:4][names], frame[4:][names])] for names in (["x"], "y")))
 
+    @pytest.mark.parametrize("estimator", [MLPClassifier(), TabularClassifier()])
+    @pytest.mark.parametrize("dtype", [str, object])
+    def test_labels_that_are_text_in_one_partition_and_numbers_in_another(self, estimator, dtype):
+        X, y = np.zeros((40, 2)), [np.arange(20) % 2, np.array(["u", "v"] * 10, dtype)]
+        with pytest.raises(ValueError, match="Labels in y are text in some rows and numbers in others: make all of them text"):
+            estimator.fit([dask.delayed(part) for part in np.split(X, 2)], [dask.delayed(part) for part in y])
+
     def test_groups_are_refused(self):
         with pytest.raises(ValueError, match="groups= needs all rows in memory"):
             TabularClassifier().fit(in_frames(table(), (300,)), "class", groups=np.ones(300))

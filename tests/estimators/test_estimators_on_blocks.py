@@ -198,6 +198,19 @@ def test_what_cannot_be_done(parameters, arguments, message):
         fn.MLPClassifier(**parameters).fit(blocks(X, y), **arguments)
 
 
+@pytest.mark.parametrize("estimator", [fn.MLPClassifier(max_iter=1), fn.TabularClassifier(n_epochs=1)])
+@pytest.mark.parametrize("dtype", [str, object])
+@pytest.mark.parametrize("first", [0, 1])
+def test_labels_that_are_text_in_one_block_and_numbers_in_another(estimator, dtype, first):
+    X, y, _ = arrays(200)
+
+    def read(number):
+        return X[:100], y[:100].astype(dtype) if number == first else np.arange(100) % 2
+
+    with pytest.raises(ValueError, match="Labels in y are text in some rows and numbers in others: make all of them text"):
+        estimator.fit(fn.data.from_batches(read, 2))
+
+
 @pytest.mark.parametrize("wrong", ["y", "sample_weight"])
 def test_targets_and_weights_of_other_rows(wrong):
     """Two blocks that together have as many targets, or weights, as rows."""
