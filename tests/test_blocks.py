@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import nullcontext
+from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
 
@@ -559,6 +560,27 @@ class TestSources:
             fn.data.from_parquet(tmp_path, "z")
         with pytest.raises(FileNotFoundError, match="no folder with files"):
             fn.data.from_parquet(tmp_path / "nothing", "y")
+
+    @pytest.mark.parametrize("source", ["arrow", "parquet"])
+    def test_types_of_columns(self, source, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        columns = {
+            "numbers": pyarrow.array([1, None, 3]).dictionary_encode(),
+            "booleans": pyarrow.array([True, None, False]),
+            "booleans of a dictionary": pyarrow.array([True, None, False]).dictionary_encode(),
+            "decimals": pyarrow.array([Decimal("1.5"), None, Decimal(2)]),
+            "y": pyarrow.array(["a", None, "b"]).dictionary_encode(),
+        }
+        table = pyarrow.table(columns)
+        if source == "parquet":
+            parquet.write_table(table, tmp_path / "a.parquet")
+            data = fn.data.from_parquet(tmp_path / "a.parquet", "y", weight="decimals", columns=[*columns][:4])
+        else:
+            data = fn.data.from_arrow(table, "y", weight="decimals", columns=[*columns][:4])
+        X, y, w = data.read(0)
+        np.testing.assert_array_equal(X, [[1, 1, 1, 1.5], [np.nan] * 4, [3, 0, 0, 2]])
+        assert y.tolist() == ["a", None, "b"]
+        np.testing.assert_array_equal(w, [1.5, np.nan, 2])
 
     def test_partitioned_parquet(self, tmp_path):
         pandas = pytest.importorskip("pandas")
