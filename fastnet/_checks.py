@@ -285,8 +285,12 @@ def refuse_missing_labels(y: Any) -> None:
     ValueError
     """
     if not isinstance(y, (list, tuple)):
+        # NumPy gets labels for those that are missing from a column of PyArrow with a dictionary.
+        n_missing = getattr(y, "null_count", 0)
         array = np.asarray(y)
         y = array.ravel().tolist() if array.dtype.kind == "O" and array.ndim else []
+        if isinstance(n_missing, int) and n_missing:
+            y.append(None)
     if _PRESENT.issuperset(map(type, y)):
         return
     missing = next((label for label in y if is_missing(label)), ...)
