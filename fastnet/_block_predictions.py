@@ -37,6 +37,8 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
 
     Raises
     ------
+    TypeError
+        Data that are no blocks.
     ValueError
         The data have columns of other names than those that the model was fitted on.
 
@@ -49,6 +51,11 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
     >>> [len(labels) for labels in fn.data.predict(net, data)]
     [400, 400, 200]
     """
+    if not hasattr(data, "in_order"):
+        raise TypeError(
+            f"data must be blocks of fastnet.data, got {type(data).__name__}: give model.{method}(X) rows in memory, or this "
+            "function fastnet.data.from_arrays(X)."
+        )
     if _takes_tables(model):
         data = data.as_tables()
     quietly = _without_warning_of_names if names_agree(model, data) else nullcontext

@@ -222,8 +222,8 @@ def table(values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind != "O":
         return array
-    dtypes = list(values.dtypes) if hasattr(values, "columns") else [values.dtype]
-    if all(getattr(dtype, "kind", "O") in _NUMBERS for dtype in dtypes):  # pandas; polars' dtypes have no kind
+    dtypes = list(values.dtypes) if hasattr(values, "columns") else [getattr(values, "dtype", None)]
+    if all(getattr(dtype, "kind", "O") in _NUMBERS for dtype in dtypes):  # pandas, unlike polars and PyArrow
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     return array
 

@@ -429,7 +429,7 @@ def from_parquet(
     FileNotFoundError
         No such file, or no Parquet file in the folder.
     ValueError
-        A file lacks a column, or there are no rows.
+        A file is none of Parquet or lacks a column, or there are no rows.
     """
     try:
         import pyarrow
@@ -437,7 +437,10 @@ def from_parquet(
     except ImportError as error:
         raise ImportError("from_parquet needs pyarrow, which is not installed: pip install pyarrow") from error
     files = _parquet_files(Path(path))
-    metadata = {file: parquet.read_metadata(file) for file in files}
+    metadata = {}
+    for file in files:
+        with _checks.naming(str(file)):
+            metadata[file] = parquet.read_metadata(file)
     schemas = {file: metadata[file].schema.to_arrow_schema() for file in files}
     of_folders = _values_of_folders(Path(path), schemas)
     roles = Roles([*_columns_of(schemas[files[0]]), *of_folders[files[0]]], target, columns, weight)

@@ -420,6 +420,11 @@ class TestSources:
         with pytest.raises(TypeError, match="X must hold real numbers"):
             fn.data.from_arrays(library.DataFrame({"a": ["u", "v"]}), y[:2])
 
+    def test_columns_of_arrow(self):
+        pyarrow = pytest.importorskip("pyarrow")
+        X, _, _ = arrays(4)
+        assert fn.data.from_arrays(X, pyarrow.array([*"uvwu"])).read(0)[1].tolist() == [*"uvwu"]
+
     def test_frames_of_nullable_columns(self):
         pandas = pytest.importorskip("pandas")
         frame = pandas.DataFrame({"a": pandas.array([1, 2, 3], "Int64"), "b": [0.5, 1.5, 2.5]}, index=[7, 1, 2])
@@ -485,6 +490,13 @@ class TestSources:
         np.testing.assert_array_equal(np.concatenate(parts), net.predict(X))
         probabilities = np.concatenate(list(fn.data.predict(net, uneven(X, y), method="predict_proba")))
         np.testing.assert_allclose(probabilities, net.predict_proba(X), rtol=1e-6)
+
+    def test_predictions_of_arrays(self, tmp_path):
+        X, _, _ = arrays()
+        with pytest.raises(TypeError, match=r"data must be blocks of fastnet.data, got ndarray: give model.predict\(X\)"):
+            next(fn.data.predict(build(), X))
+        with pytest.raises(TypeError, match="data must be blocks of fastnet.data, got list"):
+            fn.data.predict_to_file(build(), X.tolist(), tmp_path / "a.npy")
 
     @pytest.mark.parametrize("method", ["predict", "predict_proba"])
     def test_predictions_in_a_file(self, method, tmp_path):
@@ -560,6 +572,9 @@ class TestSources:
             fn.data.from_parquet(tmp_path, "z")
         with pytest.raises(FileNotFoundError, match="no folder with files"):
             fn.data.from_parquet(tmp_path / "nothing", "y")
+        (tmp_path / "c.parquet").write_bytes(b"")
+        with pytest.raises(ValueError, match=r"c\.parquet: Parquet file size is 0 bytes"):
+            fn.data.from_parquet(tmp_path, "y")
 
     @pytest.mark.parametrize("source", ["arrow", "parquet"])
     def test_types_of_columns(self, source, tmp_path):
