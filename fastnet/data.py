@@ -162,9 +162,10 @@ class Blocks:
         limit, folder = (self.cache, None) if isinstance(self.cache, int) else (math.inf, self.cache)
         if len(self) > MOST_PLACES or len(self) * row_bytes > limit:
             return None
-        if self._kept is None or self._kept[0] != form:
-            self._kept = form, KeptRows(self.sizes, folder=folder)
-        return self._kept[1]
+        kept = self._kept  # which other threads may replace
+        if kept is None or kept[0] != form:
+            kept = self._kept = form, KeptRows(self.sizes, folder=folder)
+        return kept[1]
 
     def checksum(self) -> str:
         """CRC-32 of the sizes and of the first and the last block that have rows, by which a checkpoint knows its data."""

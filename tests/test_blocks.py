@@ -135,6 +135,22 @@ class TestTraining:
         for net in nets:
             np.testing.assert_array_equal(net.params, alone.params)
 
+    def test_fits_at_the_same_time_do_not_get_each_others_form_of_a_cache(self):
+        X, y, _ = arrays()
+        data = uneven(X, y).cached(2**20)
+
+        class Form:
+            """Another fit keeps rows of its own form while this one is compared."""
+
+            def __eq__(self, other):
+                data._kept = "another", None
+                return isinstance(other, Form)
+
+            __hash__ = None
+
+        own = data._kept_in(Form(), 1)
+        assert data._kept_in(Form(), 1) is own
+
     def test_updates_rather_than_epochs(self):
         X, y, _ = arrays()
         one, other = build(), build()
