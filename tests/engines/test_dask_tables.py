@@ -117,6 +117,11 @@ class TestTables:
         with pytest.raises(ValueError, match=message):
             of_table(table().assign(**change), **{"sizes": (150, 150), **options})
 
+    def test_validation_rows_without_targets(self):
+        frame = in_frames(table(), (100, 200))
+        with pytest.raises(ValueError, match="X_val and y_val belong together"):
+            TabularClassifier().fit(frame, "class", X_val=frame)
+
     def test_a_name_of_a_column_that_is_not_there(self):
         with pytest.raises(TypeError, match="y='class' is the name of a column, so X must be a Dask data frame, got list"):
             TabularClassifier().fit([dask.delayed(table())], "class")
