@@ -68,18 +68,14 @@ class Survey(NamedTuple):
 
 
 def is_on_dask(data: Any) -> bool:
-    """Whether rows are a collection of Dask's or a list of delayed partitions.
+    """Whether rows are a collection of Dask's, or a list of delayed partitions or futures."""
+    return is_dask_collection(data) or is_partition(data[0] if isinstance(data, (list, tuple)) and data else data)
 
-    Raises
-    ------
-    TypeError
-        Futures.
-    """
-    first = data[0] if isinstance(data, (list, tuple)) and data else data
+
+def is_partition(data: Any) -> bool:
+    """Whether rows are a delayed partition, or the future of one."""
     distributed = sys.modules.get("distributed")
-    if distributed is not None and isinstance(first, distributed.Future):
-        raise TypeError("Got futures of distributed: give a list of delayed partitions, dask.delayed(future) for each.")
-    return is_dask_collection(data) or (first is not data and isinstance(first, Delayed))
+    return isinstance(data, Delayed) or (distributed is not None and isinstance(data, distributed.Future))
 
 
 def lengths(data: Any) -> tuple[int, ...] | None:
@@ -99,13 +95,13 @@ def pieces(data: Any, rows: Any = None, name: str = "X") -> list[Any]:
     TypeError, ValueError
         Data in memory that cannot be divided as `rows` are; `name` is what the data are.
     """
-    if isinstance(data, Delayed):
-        return [data]
+    if is_partition(data):
+        data = [data]
     sizes = lengths(rows)
     if not is_on_dask(data) and not _is_divided(data):
         data = _divided(data, sizes, name)
     if isinstance(data, (list, tuple)):
-        return list(data)
+        return [delayed(part) if is_partition(part) else part for part in data]
     if hasattr(data, "chunks"):
         if data.ndim > 1:
             data = data.rechunk(dict.fromkeys(range(1, data.ndim), -1))

@@ -98,7 +98,7 @@ class _TabularOnDask(OnDask, _Estimator):
 
         Parameters
         ----------
-        X : Dask data frame or array, list of Delayed, or what the estimator without Dask takes
+        X : Dask data frame or array, list of Delayed or futures, or what the estimator without Dask takes
         y : the same with targets, or the name of a column of the data frame
         sample_weight : the same with weights, optional
         X_val, y_val : optional

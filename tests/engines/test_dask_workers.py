@@ -147,12 +147,13 @@ class TestClient:
         X, y, _ = arrays()
         with distributed.Client(processes=False, n_workers=1, dashboard_address=None, set_as_default=False) as client:
             sent = client.scatter([X, y])
-            for given in (sent[0], sent[:1]):
-                with pytest.raises(TypeError, match=r"Got futures of distributed: .* dask.delayed\(future\) for each"):
-                    classifier(client=client).fit(given, sent[1:])
             parts = [[dask.delayed(one)] for one in sent]
-            model = classifier(client=client).fit(*parts)
-            assert model.score(*parts) == model.score(X, y)
+            expected = parameters(classifier(client=client).fit(*parts))
+            for given in (sent, [[one] for one in sent], [sent[:1], [y]]):
+                model = classifier(client=client).fit(*given)
+                np.testing.assert_array_equal(parameters(model), expected)
+                assert client.compute(model.predict(given[0])).result().tolist() == model.predict(X).tolist()
+                assert model.score(*given) == model.score(X, y)
 
     def test_fits_at_once(self, client, expected):
         X, y, _ = arrays()
