@@ -530,6 +530,36 @@ class TestSources:
         assert table.column_names == names
         np.testing.assert_array_equal(np.column_stack([table[name] for name in names]).reshape(expected.shape), expected)
 
+    @pytest.mark.parametrize("ending", ["npy", "parquet"])
+    @pytest.mark.parametrize(
+        ("of_few", "of_many", "message"),
+        [
+            (np.array(["a"] * 7), np.array(["longer"] * 60), "dtype <U1 in the first block and <U6 in a later one"),
+            (np.ones(7, int), np.full(60, 1.5), "dtype int64 in the first block and float64 in|schema does not match"),
+            (np.ones(7), np.ones(59), r"an entry for each of the 60 rows of a block, got shape \(59,\)"),
+            ([[1.0] * 7] * 2, None, r"an entry for each of the 7 rows of a block, got shape \(2, 7\)"),
+        ],
+    )
+    def test_predictions_that_a_file_cannot_hold(self, of_few, of_many, message, ending, tmp_path):
+        parquet = pytest.importorskip("pyarrow.parquet")
+        X, y, _ = arrays(67)
+        model = SimpleNamespace(predict=lambda X: of_few if len(X) == 7 else of_many)
+        path = tmp_path / f"a.{ending}"
+        if "U6" in message and ending == "parquet":
+            fn.data.predict_to_file(model, uneven(X, y, sizes=(7, 60)), path)
+            assert parquet.read_table(path)["prediction"].to_pylist() == [*of_few, *of_many]
+            return
+        with pytest.raises(ValueError, match=message):
+            fn.data.predict_to_file(model, uneven(X, y, sizes=(7, 60)), path)
+        assert not path.exists()
+
+    def test_predictions_that_are_columns_or_lists(self, tmp_path):
+        pandas = pytest.importorskip("pandas")
+        X, y, _ = arrays()
+        for form in (pandas.Series, list):
+            fn.data.predict_to_file(SimpleNamespace(predict=lambda X, form=form: form(X[:, 0])), uneven(X, y), tmp_path / "a.npy")
+            np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), X[:, 0])
+
     def test_a_file_of_predictions_is_complete_or_not_there(self, tmp_path):
         X, y, _ = arrays()
 
