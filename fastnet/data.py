@@ -238,8 +238,8 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     Parameters
     ----------
     X : array of shape (m, n), or with positions (m, ..., channels)
-        A memory map (``np.load(path, mmap_mode="r")``), or anything else with a `shape` whose rows can be sliced: arrays of h5py
-        and Zarr. Frames of pandas and polars become arrays at once, with their names as `feature_names`.
+        A memory map (``np.load(path, mmap_mode="r")``), or anything else with a `shape` whose rows can be sliced: arrays of h5py,
+        Zarr and Dask. Frames of pandas and polars become arrays at once, with their names as `feature_names`.
     y : array of shape (m,) or (m, n_targets), optional
     sample_weight : array of shape (m,), optional
     block_rows : int, optional
@@ -274,6 +274,8 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     if len(X.shape) < 2:
         raise ValueError(f"X must have shape (rows, features), or with positions (rows, ..., channels), got {tuple(X.shape)}.")
     m = X.shape[0]
+    if math.isnan(m):
+        raise ValueError("X is a Dask array that does not know how many rows it has: give X.compute_chunk_sizes().")
     for name, array in (("y", y), ("sample_weight", sample_weight)):
         if array is not None and np.shape(array)[:1] != (m,):
             raise ValueError(f"{name} must have one entry for each of the {m} rows of X, got shape {np.shape(array)}.")
@@ -299,8 +301,8 @@ def from_zarr(
 
     Parameters
     ----------
-    store : path-like or Zarr store
-        What `zarr.open_group` opens.
+    store : path-like, Zarr store or group
+        A group, or what `zarr.open_group` opens.
     X, y, sample_weight : str, optional
         Names of arrays in the group.
     block_rows : int, optional
@@ -321,7 +323,7 @@ def from_zarr(
         import zarr
     except ImportError as error:
         raise ImportError("from_zarr needs Zarr, which is not installed: pip install zarr") from error
-    group = zarr.open_group(store, mode="r")
+    group = store if isinstance(store, zarr.Group) else zarr.open_group(store, mode="r")
     arrays = dict(group.arrays())
     for name in (X, y, sample_weight):
         if name is not None and name not in arrays:
@@ -348,7 +350,7 @@ def _without_subclass(array: Any) -> Any:
 def _rows_of_a_block(X: Any) -> int:
     chunks = getattr(X, "chunks", None)
     if chunks:
-        return int(chunks[0])
+        return int(np.max(chunks[0]))  # Dask has the length of each
     m, *shape = X.shape
     return max(1, min(_BLOCK_BYTES // max(1, math.prod(shape) * X.dtype.itemsize), _share_of(m)))
 

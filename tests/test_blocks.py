@@ -436,6 +436,19 @@ class TestSources:
         with pytest.raises(TypeError, match="X must hold real numbers"):
             fn.data.from_arrays(library.DataFrame({"a": ["u", "v"]}), y[:2])
 
+    def test_dask_arrays(self):
+        da = pytest.importorskip("dask.array")
+        X, y, _ = arrays()
+        dX, dy = da.from_array(X, chunks=((100, 3, 100), 5)), da.from_array(y, chunks=60)
+        data = fn.data.from_arrays(dX, dy)
+        assert data.sizes.tolist() == [100, 100, 3]
+        one, other = build(), build()
+        one.fit(data, epochs=1, sampling="sequential", random_state=0)
+        other.fit(X, y, epochs=1, sampling="sequential", random_state=0)
+        np.testing.assert_array_equal(one.params, other.params)
+        with pytest.raises(ValueError, match=r"does not know how many rows it has: give X.compute_chunk_sizes\(\)"):
+            fn.data.from_arrays(dX[dy > 0])
+
     def test_columns_of_arrow(self):
         pyarrow = pytest.importorskip("pyarrow")
         X, _, _ = arrays(4)
@@ -594,6 +607,7 @@ class TestSources:
         one.fit(data, **options)
         other.fit(X, y, sample_weight=w, **options)
         np.testing.assert_array_equal(one.params, other.params)
+        assert len(fn.data.from_zarr(zarr.open_group(tmp_path / "rows.zarr", mode="r"))) == len(X)
         assert fn.data.from_zarr(tmp_path / "rows.zarr", block_rows=100).sizes.tolist() == [100, 100, 3]
         with pytest.raises(ValueError, match="no array 'y': it has 'X', 'labels', 'w'"):
             fn.data.from_zarr(tmp_path / "rows.zarr", y="y")
