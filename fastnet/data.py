@@ -188,13 +188,13 @@ class Blocks:
         return f"<Blocks {len(self)} rows in {len(self.sizes)} blocks>"
 
 
-def _place(where: int | str | os.PathLike[str], name: str) -> int | str | os.PathLike[str]:
+def _place(where: int | str | os.PathLike[str], name: str) -> int | Path:
     """A folder, or a number of bytes as an int."""
     if not isinstance(where, (str, os.PathLike)):
         return _checks.integer(where, f"{name}, if it is no folder,", minimum=0)
     if not Path(where).is_dir():
         raise NotADirectoryError(f"{name} must be a folder for the cache, or a number of bytes, got {os.fspath(where)!r}.")
-    return where
+    return Path(where).absolute()  # which is this folder from another one, too
 
 
 def _counts(given: Sequence[int] | np.ndarray, name: str) -> np.ndarray:
@@ -439,13 +439,14 @@ def from_parquet(
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise ImportError("from_parquet needs pyarrow, which is not installed: pip install pyarrow") from error
-    files = _parquet_files(Path(path))
+    path = Path(path).absolute()  # by which they are found from another folder, too
+    files = _parquet_files(path)
     metadata = {}
     for file in files:
         with _checks.naming(str(file)):
             metadata[file] = parquet.read_metadata(file)
     schemas = {file: metadata[file].schema.to_arrow_schema() for file in files}
-    of_folders = _values_of_folders(Path(path), schemas)
+    of_folders = _values_of_folders(path, schemas)
     roles = Roles([*_columns_of(schemas[files[0]]), *of_folders[files[0]]], target, columns, weight)
     for file in files:
         roles.check([*schemas[file].names, *of_folders[file]], file)
@@ -458,7 +459,10 @@ def from_parquet(
             opened.path, opened.file = file, parquet.ParquetFile(file, metadata=metadata[file], memory_map=True)
         constant = {name: value for name, value in of_folders[file].items() if name in roles.names}
         names = [name for name in roles.names if name not in constant]
-        table = opened.file.read_row_group(group, columns=names, use_threads=False)
+        try:
+            table = opened.file.read_row_group(group, columns=names, use_threads=False)
+        except (OSError, ValueError) as error:
+            raise OSError(f"Row group {group} of {file} is broken, or the file has changed since: {error}") from error
         for name, value in constant.items():
             table = table.append_column(name, pyarrow.repeat(value, metadata[file].row_group(group).num_rows))
         return table
@@ -523,7 +527,8 @@ def _values_of_folders(path: Path, schemas: Mapping[Path, Any]) -> dict[Path, di
 
 def _parquet_files(path: Path) -> list[Path]:
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*.parquet") if not any(map(_is_hidden, _names_in(path, file))))
+        found = (file for file in path.rglob("*.parquet") if file.is_file())
+        files = sorted(file for file in found if not any(map(_is_hidden, _names_in(path, file))))
     else:
         files = [path]
     if not files or not files[0].exists():

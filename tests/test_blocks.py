@@ -682,6 +682,33 @@ class TestSources:
         parquet.write_table(pyarrow.table({"a": [5], "y": [0]}), tmp_path / "a=1" / "rows.parquet")
         assert fn.data.from_parquet(tmp_path, "y").read(0)[0].tolist() == [[5]]
 
+    def test_parquet_files_of_a_relative_path_are_found_from_elsewhere(self, tmp_path, monkeypatch):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        (tmp_path / "elsewhere").mkdir()
+        parquet.write_table(pyarrow.table({"a": [5.0], "y": [0]}), tmp_path / "rows.parquet")
+        monkeypatch.chdir(tmp_path)
+        data = fn.data.from_parquet("rows.parquet", "y").cached(".")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert data.read(0)[0].tolist() == [[5]]
+        assert data.cache == tmp_path
+
+    def test_folders_whose_names_are_those_of_parquet_files(self, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        (tmp_path / "rows.parquet").mkdir()  # as Spark names them
+        parquet.write_table(pyarrow.table({"a": [5.0], "y": [0]}), tmp_path / "rows.parquet" / "part.parquet")
+        for path in (tmp_path, tmp_path / "rows.parquet"):
+            assert fn.data.from_parquet(path, "y").read(0)[0].tolist() == [[5]]
+
+    def test_a_parquet_file_that_has_changed_is_named(self, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        table = pyarrow.table({"a": np.arange(100.0), "y": np.arange(100)})
+        parquet.write_table(table, tmp_path / "rows.parquet", row_group_size=10)
+        data = fn.data.from_parquet(tmp_path / "rows.parquet", "y")
+        content = (tmp_path / "rows.parquet").read_bytes()
+        (tmp_path / "rows.parquet").write_bytes(content[:4] + b"\xff" * 400 + content[404:])
+        with pytest.raises(OSError, match=r"Row group 0 of .*rows.parquet is broken, or the file has changed since: "):
+            data.read(0)
+
     def test_hidden_parquet_files_are_left_out(self, tmp_path):
         pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
         for name in ("a/x", "_b=1/x", ".tmp/x", "_temporary/0/x", "_x", ".x"):
