@@ -188,7 +188,8 @@ def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Surve
     y = (joined_labels if of_classes else np.concatenate)([one.y for one in known])
     rows, counts = (np.concatenate([getattr(one, name) for one in known]) for name in ("rows", "counts"))
     kept, counts = _landmarks(y, counts, of_classes)
-    return Survey(sizes, weight, known[0].X, y[kept], counts, rows[kept])
+    row = next((one.X for one in known if _dtype(one.X) != np.float32), known[0].X)  # the model's dtype is that of all rows
+    return Survey(sizes, weight, row, y[kept], counts, rows[kept])
 
 
 def _surveyed(number: int, part: Partition, of_classes: bool) -> Survey | None:
@@ -202,6 +203,11 @@ def _surveyed(number: int, part: Partition, of_classes: bool) -> Survey | None:
     rows, counts = _landmarks(y, np.ones(len(y), int), of_classes)
     weight = float(len(y) if sample_weight is None else np.sum(sample_weight, dtype=np.float64))
     return Survey([len(y)], weight, _safe_indexing(X, [0]), y[rows], counts, rows)
+
+
+def _dtype(X: Any) -> np.dtype:
+    """Of rows as one array."""
+    return X.dtype if sparse.issparse(X) else np.asarray(X).dtype
 
 
 def _landmarks(y: np.ndarray, counts: np.ndarray, of_classes: bool) -> tuple[np.ndarray, np.ndarray]:

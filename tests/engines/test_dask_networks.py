@@ -19,6 +19,7 @@ from dask_models import (
     fitted,
     parameters,
 )
+from scipy.sparse import csr_matrix
 from sklearn.exceptions import NotFittedError
 
 import fastnet as fn
@@ -123,6 +124,15 @@ class TestData:
         assert p.dtype == p.compute().dtype
         np.testing.assert_array_equal(p.compute(), model.predict_proba(frame))
         assert model.score(dX, left) == model.score(frame, y == "left")
+
+    @pytest.mark.parametrize("first", [0, 1])
+    @pytest.mark.parametrize("form", ["array", "frame", "sparse"])
+    def test_the_dtype_is_that_of_all_partitions(self, form, first):
+        X, y, _ = arrays()
+        of_form = {"array": np.asarray, "frame": pytest.importorskip("pandas").DataFrame, "sparse": csr_matrix}[form]
+        parts = [of_form(part.astype(np.float32 if n == first else np.float64)) for n, part in enumerate(np.split(X, 2))]
+        model = classifier(max_iter=1).fit([dask.delayed(part) for part in parts], np.split(y, 2))
+        assert parameters(model).dtype == np.float64
 
     def test_one_delayed_partition(self, expected):
         X, y, _ = arrays()
@@ -390,7 +400,6 @@ class TestEstimator:
     @pytest.mark.parametrize("changed", [None, "X", "y", "sample_weight"])
     def test_a_checkpoint_of_other_rows_is_refused(self, changed, kind, tmp_path):
         pytest.importorskip("safetensors")
-        sparse = pytest.importorskip("scipy.sparse")
         from fastnet import checkpoint
 
         class Resume(fn.callbacks.Callback):
@@ -398,7 +407,7 @@ class TestEstimator:
                 checkpoint.resume(session, checkpoint.latest(tmp_path))
 
         X, y, w = arrays()
-        of_kind = np.asarray if kind == "dense" else sparse.csr_matrix
+        of_kind = np.asarray if kind == "dense" else csr_matrix
 
         def fit(*callbacks, sizes, **options):
             ends = np.cumsum([0, *sizes])
