@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.utils.validation import _check_feature_names
@@ -34,7 +36,8 @@ def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tupl
     if named and learn_names:
         estimator.feature_names_in_ = np.array(data.feature_names, dtype=object)
     names_agree(estimator, data)
-    targets, weights, dtypes = [], [], set()
+    targets, dtypes = [], set()
+    weights: list[Any] = []
     for number, start, (features, y, sample_weight) in data.in_order():
         if y is None:
             raise ValueError("The data have no targets to train on: give y to fastnet.data.")
@@ -46,8 +49,9 @@ def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tupl
             _check_lengths(int(data.sizes[number]), y, sample_weight)
             X = numeric_array(features, "X")
         dtypes.add(X.dtype)
-        targets.append(np.asarray(y))
-        weights.append(sample_weight)
+        # Copies: these may be views of the whole block, or of memory that the next one is read into.
+        targets.append(np.array(y))
+        weights.append(None if sample_weight is None else np.array(sample_weight))
     given = [weight is not None for weight in weights]
     if any(given) and not all(given):
         raise ValueError("Either all blocks must have sample weights, or none.")

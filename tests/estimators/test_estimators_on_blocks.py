@@ -238,6 +238,23 @@ def test_the_dtype_is_that_of_all_blocks(first):
     assert fn.MLPClassifier(max_iter=1).fit(fn.data.from_batches(read, 2)).coefs_[0].dtype == np.float64
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_blocks_that_are_read_into_the_same_memory():
+    X, y, w = arrays(200)
+    memory = np.empty((50, 6))
+
+    def read(number):
+        rows = slice(50 * number, 50 * number + 50)
+        memory[:, :4], memory[:, 4], memory[:, 5] = X[rows], y[rows] == "a", w[rows]
+        return memory[:, :4], memory[:, 4], memory[:, 5]
+
+    options = {"shuffle": False, "max_iter": 2, "random_state": 0}
+    assert_same(
+        fn.MLPClassifier(**options).fit(fn.data.from_batches(read, 4)),
+        fn.MLPClassifier(**options).fit(X, (y == "a").astype(float), sample_weight=w),
+    )
+
+
 def test_where_blocks_have_no_place():
     X, y, _ = arrays()
     data = blocks(X, y)
