@@ -276,7 +276,6 @@ class TestTraining:
             net.fit(fn.data.from_batches(read, 20, rows=[10] * 20), buffer=100, sampling="sequential")
         assert max(numbers) < 19
 
-
     def test_blocks_after_the_last_update_are_not_read(self):
         X, y, _ = arrays(200)
         numbers = []
