@@ -35,6 +35,8 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
 
     Raises
     ------
+    TypeError
+        Data that are no blocks.
     ValueError
         The data have columns of other names than those that the model was fitted on.
 
@@ -47,12 +49,21 @@ def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np
     >>> [len(labels) for labels in fn.data.predict(net, data)]
     [400, 400, 200]
     """
+    _check_blocks(data, method)
     if _takes_tables(model):
         data = data.as_tables()
     have_names = names_agree(model, data)
     of_rows = getattr(model, method)
     for _, _, (X, _, _) in data.in_order():
         yield of_rows(_named(X, data.feature_names) if have_names else X)
+
+
+def _check_blocks(data: Any, method: str) -> None:
+    if not hasattr(data, "in_order"):
+        raise TypeError(
+            f"data must be blocks of fastnet.data, got {type(data).__name__}: give model.{method}(X) rows in memory, or this "
+            "function fastnet.data.from_arrays(X)."
+        )
 
 
 def _takes_tables(model: Any) -> bool:
@@ -104,7 +115,8 @@ def predict_to_file(model: Any, data: Blocks, path: str | os.PathLike[str], *, m
     ImportError
         pyarrow is not installed.
     ValueError
-        A path that ends otherwise, or labels that are Python objects in a .npy file.
+        A path that ends otherwise, predictions that have not an entry for each row, or for a .npy file, labels that are Python
+        objects, or predictions of a block that the type of the first block's cannot hold.
 
     Examples
     --------
@@ -115,11 +127,22 @@ def predict_to_file(model: Any, data: Blocks, path: str | os.PathLike[str], *, m
     >>> np.load("labels.npy", mmap_mode="r").shape
     (1000,)
     """
+    _check_blocks(data, method)
     suffix = Path(path).suffix
     if suffix not in _WRITERS:
         raise ValueError(f"path must end in {' or '.join(_WRITERS)}, got {os.fspath(path)!r}.")
     with replacing(path) as temporary:
-        _WRITERS[suffix](temporary, predict(model, data, method=method), len(data))
+        _WRITERS[suffix](temporary, _as_arrays(predict(model, data, method=method), data), len(data))
+
+
+def _as_arrays(predictions: Iterator[Any], data: Blocks) -> Iterator[np.ndarray]:
+    """Predictions of each block that has rows, with an entry for each row."""
+    sizes = data.sizes[data.sizes > 0].tolist()
+    for rows, part in zip(sizes, predictions, strict=True):
+        array = np.asarray(part)
+        if array.shape[:1] != (rows,):
+            raise ValueError(f"Predictions must have an entry for each of the {rows} rows of a block, got shape {array.shape}.")
+        yield array
 
 
 def _write_array(path: Path, parts: Iterator[np.ndarray], m: int) -> None:
@@ -129,6 +152,11 @@ def _write_array(path: Path, parts: Iterator[np.ndarray], m: int) -> None:
     out = np.lib.format.open_memmap(path, "w+", first.dtype, (m, *first.shape[1:]))
     done = 0
     for part in chain([first], parts):
+        if not np.can_cast(part.dtype, first.dtype):
+            raise ValueError(
+                f"Predictions have dtype {first.dtype} in the first block and {part.dtype} in a later one, which would be cut: "
+                "let the model give one type, or write a .parquet file."
+            )
         out[done : done + len(part)] = part
         done += len(part)
     out.flush()

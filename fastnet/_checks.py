@@ -252,8 +252,8 @@ def table(values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind != "O":
         return array
-    dtypes = list(values.dtypes) if hasattr(values, "columns") else [values.dtype]
-    if all(getattr(dtype, "kind", "O") in _NUMBERS for dtype in dtypes):  # pandas; polars' dtypes have no kind
+    dtypes = list(values.dtypes) if hasattr(values, "columns") else [getattr(values, "dtype", None)]
+    if all(getattr(dtype, "kind", "O") in _NUMBERS for dtype in dtypes):  # pandas, unlike polars and PyArrow
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     return array
 
@@ -315,13 +315,35 @@ def refuse_missing_labels(y: Any) -> None:
     ValueError
     """
     if not isinstance(y, (list, tuple)):
+        # NumPy gets labels for those that are missing from a column of PyArrow with a dictionary.
+        n_missing = getattr(y, "null_count", 0)
         array = np.asarray(y)
         y = array.ravel().tolist() if array.dtype.kind == "O" and array.ndim else []
+        if isinstance(n_missing, int) and n_missing:
+            y.append(None)
     if _PRESENT.issuperset(map(type, y)):
         return
     missing = next((label for label in y if is_missing(label)), ...)
     if missing is not ...:
         raise ValueError(f"Labels in y are missing ({missing}) in some rows: leave these rows out.")
+
+
+def joined_labels(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Labels of several parts of the rows, one after another.
+
+    Raises
+    ------
+    ValueError
+        Text in some parts and numbers in others, which NumPy would turn into text.
+    """
+    parts = list(parts)
+    if len({_is_text(part) for part in parts if part.size}) > 1:
+        raise ValueError("Labels in y are text in some rows and numbers in others: make all of them text, or all numbers.")
+    return np.concatenate(parts)
+
+
+def _is_text(labels: np.ndarray) -> bool:
+    return labels.dtype.kind in "UST" or (labels.dtype.kind == "O" and isinstance(labels.flat[0], str))
 
 
 def assert_finite(array: np.ndarray, name: str) -> None:

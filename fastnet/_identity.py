@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnet._data import Dataset
+from fastnet._data import Dataset, n_rows
 from fastnet.schedules import Function
 
 #: Bytes in each step. The checksum releases the GIL and takes about a second for a gigabyte.
@@ -40,18 +40,39 @@ def checksum(data: Dataset) -> str:
     return f"{code:08x}"
 
 
-def sum_of_rows(data: tuple[np.ndarray, np.ndarray, np.ndarray | None]) -> int:
-    """A hash of each row, its target and its weight, added up: of rows in parts, the sum of the parts' sums modulo 2^64."""
-    m = len(data[0])
+def sum_of_rows(data: Dataset) -> int:
+    """A hash of each row, its target and its weight, added up: of rows in parts, the sum of the parts' sums modulo 2^64.
+
+    Sparse rows have the hashes of the dense ones with the same numbers.
+    """
+    m = n_rows(data[0])
     if not m:
         return 0
-    arrays = [array.reshape(m, -1).view(np.uint32) for array in data if array is not None]
-    ends = np.cumsum([array.shape[1] for array in arrays])
+    words = [_words(part) for part in data if part is not None]
+    ends = np.cumsum([of_part.shape[1] for of_part in words])
     factors = np.split(np.random.SeedSequence(0).generate_state(ends[-1], np.uint64) | np.uint64(1), ends[:-1])
-    step, half, total = max(_WORDS // int(ends[-1]), 1), np.uint64(32), 0
+    width = sum(of_part.shape[1] for of_part in words if isinstance(of_part, np.ndarray))
+    step, half, total = max(_WORDS // width, 1), np.uint64(32), 0
     for start in range(0, m, step):
-        parts = [np.einsum("ij,j->i", array[start : start + step], own) for array, own in zip(arrays, factors, strict=True)]
+        parts = [_products(of_part[start : start + step], own) for of_part, own in zip(words, factors, strict=True)]
         hashes = np.sum(parts, axis=0, dtype=np.uint64)
         hashes = (hashes ^ hashes >> half) * np.uint64(0xD6E8FEB86659FD93)
         total += int((hashes ^ hashes >> half).sum(dtype=np.uint64))
     return total % 2**64
+
+
+def _words(part: Any) -> Any:
+    """The numbers of each row as words of 32 bits: a matrix, which is sparse if they are."""
+    if not isinstance(part, tuple):
+        return part.reshape(len(part), -1).view(np.uint32)
+    from scipy.sparse import csr_array
+
+    numbers, columns, starts, (m, n) = part
+    n_words = numbers.itemsize // 4
+    places = columns[:, None] * np.int64(n_words) + np.arange(n_words)
+    return csr_array((numbers.view(np.uint32), places.ravel(), n_words * starts), shape=(m, n_words * n))
+
+
+def _products(words: Any, factors: np.ndarray) -> np.ndarray:
+    """Sums of each row's words times these factors, modulo 2^64."""
+    return np.einsum("ij,j->i", words, factors) if isinstance(words, np.ndarray) else words @ factors

@@ -51,9 +51,9 @@ class Roles:
         ValueError
             Features that are no numbers.
         """
-        features = [np.asarray(table.column(name)) for name in self.feature_names]
+        features = [_numbers(table.column(name)) for name in self.feature_names]
         for name, values in zip(self.feature_names, features, strict=True):
-            if not _is_numeric(values) and not _is_numeric(np.asarray(table.column(name)[:0])):
+            if values.dtype.kind not in "fiub":
                 raise ValueError(
                     f"Column {name!r} holds {table.schema.field(name).type}, no numbers: choose columns=[...], or take "
                     "TabularClassifier or TabularRegressor, which turn such columns into numbers."
@@ -72,12 +72,21 @@ class Roles:
 def _values(table: Any, names: str | Sequence[str]) -> np.ndarray:
     """Columns as an array."""
     if isinstance(names, str):
-        return np.asarray(table.column(names))
+        return np.asarray(_plain(table.column(names)))
     return _side_by_side([_values(table, name) for name in names])
 
 
-def _is_numeric(values: np.ndarray) -> bool:
-    return values.dtype.kind in "fiub"
+def _numbers(column: Any) -> np.ndarray:
+    """A column of X as an array, with NaN where a boolean is missing."""
+    column = _plain(column)
+    return np.asarray(column.cast("float64") if column.null_count and str(column.type) == "bool" else column)
+
+
+def _plain(column: Any) -> Any:
+    """A column without a dictionary, of which NumPy gets other values for those that are missing, and with decimals as floats."""
+    if hasattr(column.type, "index_type"):
+        column = column.cast(column.type.value_type)
+    return column.cast("float64") if str(column.type).startswith("decimal") else column
 
 
 def _side_by_side(columns: Sequence[np.ndarray]) -> np.ndarray:

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -106,6 +107,9 @@ class Shards(Protocol):
         """Most rows of each shard."""
 
     def __len__(self) -> int: ...
+
+    def checksum(self) -> int:
+        """Of their rows, however these are divided."""
 
     def run(self, rounds: Sequence[Round], start: Model) -> Model:
         """The model after these rounds."""
@@ -258,6 +262,11 @@ class RoundsSession(Session):
     @property
     def steps_per_epoch(self) -> int:
         return -(-max(self._shards.sizes) // self.batch_size)
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """As of `Session`, with a checksum of the rows of all shards."""
+        return {**super().identity, "checksum": str(self._shards.checksum())}
 
     def _checksum(self) -> str:
         return f"{len(self._shards)} rows in {len(self._shards.sizes)} shards"

@@ -269,6 +269,8 @@ class StreamSession(Session):
                     *of_part, rate = self._run_part(order, -(-order.size // self.batch_size), first)
                     sums = tuple(map(add, sums, of_part))
                     n_rows += order.size
+                if self.step - first == max_batches:
+                    break
         if n_rows == len(self._blocks):
             _data.refuse_no_weight(sums[1])
         return *sums, rate

@@ -162,9 +162,10 @@ class Blocks:
         limit, folder = (self.cache, None) if isinstance(self.cache, int) else (math.inf, self.cache)
         if len(self) > MOST_PLACES or len(self) * row_bytes > limit:
             return None
-        if self._kept is None or self._kept[0] != form:
-            self._kept = form, KeptRows(self.sizes, folder=folder)
-        return self._kept[1]
+        kept = self._kept  # which other threads may replace
+        if kept is None or kept[0] != form:
+            kept = self._kept = form, KeptRows(self.sizes, folder=folder)
+        return kept[1]
 
     def checksum(self) -> str:
         """CRC-32 of the sizes and of the first and the last block that have rows, by which a checkpoint knows its data."""
@@ -187,13 +188,13 @@ class Blocks:
         return f"<Blocks {len(self)} rows in {len(self.sizes)} blocks>"
 
 
-def _place(where: int | str | os.PathLike[str], name: str) -> int | str | os.PathLike[str]:
+def _place(where: int | str | os.PathLike[str], name: str) -> int | Path:
     """A folder, or a number of bytes as an int."""
     if not isinstance(where, (str, os.PathLike)):
         return _checks.integer(where, f"{name}, if it is no folder,", minimum=0)
     if not Path(where).is_dir():
         raise NotADirectoryError(f"{name} must be a folder for the cache, or a number of bytes, got {os.fspath(where)!r}.")
-    return where
+    return Path(where).absolute()  # which is this folder from another one, too
 
 
 def _counts(given: Sequence[int] | np.ndarray, name: str) -> np.ndarray:
@@ -245,8 +246,8 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     Parameters
     ----------
     X : array of shape (m, n), or with positions (m, ..., channels)
-        A memory map (``np.load(path, mmap_mode="r")``), or anything else with a `shape` whose rows can be sliced: arrays of h5py
-        and Zarr. Frames of pandas and polars become arrays at once, with their names as `feature_names`.
+        A memory map (``np.load(path, mmap_mode="r")``), or anything else with a `shape` whose rows can be sliced: arrays of h5py,
+        Zarr and Dask. Frames of pandas and polars become arrays at once, with their names as `feature_names`.
     y : array of shape (m,) or (m, n_targets), optional
     sample_weight : array of shape (m,), optional
     block_rows : int, optional
@@ -281,6 +282,8 @@ def from_arrays(X: Any, y: Any = None, sample_weight: Any = None, *, block_rows:
     if len(X.shape) < 2:
         raise ValueError(f"X must have shape (rows, features), or with positions (rows, ..., channels), got {tuple(X.shape)}.")
     m = X.shape[0]
+    if math.isnan(m):
+        raise ValueError("X is a Dask array that does not know how many rows it has: give X.compute_chunk_sizes().")
     for name, array in (("y", y), ("sample_weight", sample_weight)):
         if array is not None and np.shape(array)[:1] != (m,):
             raise ValueError(f"{name} must have one entry for each of the {m} rows of X, got shape {np.shape(array)}.")
@@ -316,8 +319,8 @@ def from_zarr(
 
     Parameters
     ----------
-    store : path-like or Zarr store
-        What `zarr.open_group` opens.
+    store : path-like, Zarr store or group
+        A group, or what `zarr.open_group` opens.
     X, y, sample_weight : str, optional
         Names of arrays in the group.
     block_rows : int, optional
@@ -338,7 +341,7 @@ def from_zarr(
         import zarr
     except ImportError as error:
         raise ImportError("from_zarr needs Zarr, which is not installed: pip install zarr") from error
-    group = zarr.open_group(store, mode="r")
+    group = store if isinstance(store, zarr.Group) else zarr.open_group(store, mode="r")
     arrays = dict(group.arrays())
     for name in (X, y, sample_weight):
         if name is not None and name not in arrays:
@@ -365,7 +368,7 @@ def _without_subclass(array: Any) -> Any:
 def _rows_of_a_block(X: Any) -> int:
     chunks = getattr(X, "chunks", None)
     if chunks:
-        return int(chunks[0])
+        return int(np.max(chunks[0]))  # Dask has the length of each
     m, *shape = X.shape
     return max(1, min(_BLOCK_BYTES // max(1, math.prod(shape) * X.dtype.itemsize), _share_of(m)))
 
@@ -449,17 +452,21 @@ def from_parquet(
     FileNotFoundError
         No such file, or no Parquet file in the folder.
     ValueError
-        A file lacks a column, or there are no rows.
+        A file is none of Parquet or lacks a column, or there are no rows.
     """
     try:
         import pyarrow
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise ImportError("from_parquet needs pyarrow, which is not installed: pip install pyarrow") from error
-    files = _parquet_files(Path(path))
-    metadata = {file: parquet.read_metadata(file) for file in files}
+    path = Path(path).absolute()  # by which they are found from another folder, too
+    files = _parquet_files(path)
+    metadata = {}
+    for file in files:
+        with _checks.naming(str(file)):
+            metadata[file] = parquet.read_metadata(file)
     schemas = {file: metadata[file].schema.to_arrow_schema() for file in files}
-    of_folders = _values_of_folders(Path(path), schemas)
+    of_folders = _values_of_folders(path, schemas)
     roles = Roles([*_columns_of(schemas[files[0]]), *of_folders[files[0]]], target, columns, weight)
     for file in files:
         roles.check([*schemas[file].names, *of_folders[file]], file)
@@ -472,7 +479,10 @@ def from_parquet(
             opened.path, opened.file = file, parquet.ParquetFile(file, metadata=metadata[file], memory_map=True)
         constant = {name: value for name, value in of_folders[file].items() if name in roles.names}
         names = [name for name in roles.names if name not in constant]
-        table = opened.file.read_row_group(group, columns=names, use_threads=False)
+        try:
+            table = opened.file.read_row_group(group, columns=names, use_threads=False)
+        except (OSError, ValueError) as error:
+            raise OSError(f"Row group {group} of {file} is broken, or the file has changed since: {error}") from error
         for name, value in constant.items():
             table = table.append_column(name, pyarrow.repeat(value, metadata[file].row_group(group).num_rows))
         return table
@@ -537,7 +547,8 @@ def _values_of_folders(path: Path, schemas: Mapping[Path, Any]) -> dict[Path, di
 
 def _parquet_files(path: Path) -> list[Path]:
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*.parquet") if not any(map(_is_hidden, _names_in(path, file))))
+        found = (file for file in path.rglob("*.parquet") if file.is_file())
+        files = sorted(file for file in found if not any(map(_is_hidden, _names_in(path, file))))
     else:
         files = [path]
     if not files or not files[0].exists():

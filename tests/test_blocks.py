@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import nullcontext
+from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
 
@@ -134,6 +135,22 @@ class TestTraining:
         for net in nets:
             np.testing.assert_array_equal(net.params, alone.params)
 
+    def test_fits_at_the_same_time_do_not_get_each_others_form_of_a_cache(self):
+        X, y, _ = arrays()
+        data = uneven(X, y).cached(2**20)
+
+        class Form:
+            """Another fit keeps rows of its own form while this one is compared."""
+
+            def __eq__(self, other):
+                data._kept = "another", None
+                return isinstance(other, Form)
+
+            __hash__ = None
+
+        own = data._kept_in(Form(), 1)
+        assert data._kept_in(Form(), 1) is own
+
     def test_updates_rather_than_epochs(self):
         X, y, _ = arrays()
         one, other = build(), build()
@@ -258,6 +275,17 @@ class TestTraining:
         with pytest.raises(fn.DivergenceError):
             net.fit(fn.data.from_batches(read, 20, rows=[10] * 20), buffer=100, sampling="sequential")
         assert max(numbers) < 19
+
+    def test_blocks_after_the_last_update_are_not_read(self):
+        X, y, _ = arrays(200)
+        numbers = []
+
+        def read(number):
+            numbers.append(number)
+            return X[10 * number : 10 * number + 10], y[10 * number : 10 * number + 10]
+
+        build().fit(fn.data.from_batches(read, 20, rows=[10] * 20), iterations=2, batch_size=10, buffer=20, sampling="sequential")
+        assert max(numbers) < 4  # those of the two updates, and of the next buffer
 
 
 class TestRefusals:
@@ -407,6 +435,24 @@ class TestSources:
         with pytest.raises(TypeError, match="X must hold real numbers"):
             fn.data.from_arrays(library.DataFrame({"a": ["u", "v"]}), y[:2])
 
+    def test_dask_arrays(self):
+        da = pytest.importorskip("dask.array")
+        X, y, _ = arrays()
+        dX, dy = da.from_array(X, chunks=((100, 3, 100), 5)), da.from_array(y, chunks=60)
+        data = fn.data.from_arrays(dX, dy)
+        assert data.sizes.tolist() == [100, 100, 3]
+        one, other = build(), build()
+        one.fit(data, epochs=1, sampling="sequential", random_state=0)
+        other.fit(X, y, epochs=1, sampling="sequential", random_state=0)
+        np.testing.assert_array_equal(one.params, other.params)
+        with pytest.raises(ValueError, match=r"does not know how many rows it has: give X.compute_chunk_sizes\(\)"):
+            fn.data.from_arrays(dX[dy > 0])
+
+    def test_columns_of_arrow(self):
+        pyarrow = pytest.importorskip("pyarrow")
+        X, _, _ = arrays(4)
+        assert fn.data.from_arrays(X, pyarrow.array([*"uvwu"])).read(0)[1].tolist() == [*"uvwu"]
+
     def test_frames_of_nullable_columns(self):
         pandas = pytest.importorskip("pandas")
         frame = pandas.DataFrame({"a": pandas.array([1, 2, 3], "Int64"), "b": [0.5, 1.5, 2.5]}, index=[7, 1, 2])
@@ -473,6 +519,13 @@ class TestSources:
         probabilities = np.concatenate(list(fn.data.predict(net, uneven(X, y), method="predict_proba")))
         np.testing.assert_allclose(probabilities, net.predict_proba(X), rtol=1e-6)
 
+    def test_predictions_of_arrays(self, tmp_path):
+        X, _, _ = arrays()
+        with pytest.raises(TypeError, match=r"data must be blocks of fastnet.data, got ndarray: give model.predict\(X\)"):
+            next(fn.data.predict(build(), X))
+        with pytest.raises(TypeError, match="data must be blocks of fastnet.data, got list"):
+            fn.data.predict_to_file(build(), X.tolist(), tmp_path / "a.npy")
+
     @pytest.mark.parametrize("method", ["predict", "predict_proba"])
     def test_predictions_in_a_file(self, method, tmp_path):
         X, y, _ = arrays()
@@ -488,6 +541,36 @@ class TestSources:
         names = ["prediction"] if method == "predict" else ["prediction_0", "prediction_1", "prediction_2"]
         assert table.column_names == names
         np.testing.assert_array_equal(np.column_stack([table[name] for name in names]).reshape(expected.shape), expected)
+
+    @pytest.mark.parametrize("ending", ["npy", "parquet"])
+    @pytest.mark.parametrize(
+        ("of_few", "of_many", "message"),
+        [
+            (np.array(["a"] * 7), np.array(["longer"] * 60), "dtype <U1 in the first block and <U6 in a later one"),
+            (np.ones(7, int), np.full(60, 1.5), "dtype int64 in the first block and float64 in|schema does not match"),
+            (np.ones(7), np.ones(59), r"an entry for each of the 60 rows of a block, got shape \(59,\)"),
+            ([[1.0] * 7] * 2, None, r"an entry for each of the 7 rows of a block, got shape \(2, 7\)"),
+        ],
+    )
+    def test_predictions_that_a_file_cannot_hold(self, of_few, of_many, message, ending, tmp_path):
+        parquet = pytest.importorskip("pyarrow.parquet")
+        X, y, _ = arrays(67)
+        model = SimpleNamespace(predict=lambda X: of_few if len(X) == 7 else of_many)
+        path = tmp_path / f"a.{ending}"
+        if "U6" in message and ending == "parquet":
+            fn.data.predict_to_file(model, uneven(X, y, sizes=(7, 60)), path)
+            assert parquet.read_table(path)["prediction"].to_pylist() == [*of_few, *of_many]
+            return
+        with pytest.raises(ValueError, match=message):
+            fn.data.predict_to_file(model, uneven(X, y, sizes=(7, 60)), path)
+        assert not path.exists()
+
+    def test_predictions_that_are_columns_or_lists(self, tmp_path):
+        pandas = pytest.importorskip("pandas")
+        X, y, _ = arrays()
+        for form in (pandas.Series, list):
+            fn.data.predict_to_file(SimpleNamespace(predict=lambda X, form=form: form(X[:, 0])), uneven(X, y), tmp_path / "a.npy")
+            np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), X[:, 0])
 
     def test_a_file_of_predictions_is_complete_or_not_there(self, tmp_path):
         X, y, _ = arrays()
@@ -523,6 +606,7 @@ class TestSources:
         one.fit(data, **options)
         other.fit(X, y, sample_weight=w, **options)
         np.testing.assert_array_equal(one.params, other.params)
+        assert len(fn.data.from_zarr(zarr.open_group(tmp_path / "rows.zarr", mode="r"))) == len(X)
         assert fn.data.from_zarr(tmp_path / "rows.zarr", block_rows=100).sizes.tolist() == [100, 100, 3]
         with pytest.raises(ValueError, match="no array 'y': it has 'X', 'labels', 'w'"):
             fn.data.from_zarr(tmp_path / "rows.zarr", y="y")
@@ -547,6 +631,30 @@ class TestSources:
             fn.data.from_parquet(tmp_path, "z")
         with pytest.raises(FileNotFoundError, match="no folder with files"):
             fn.data.from_parquet(tmp_path / "nothing", "y")
+        (tmp_path / "c.parquet").write_bytes(b"")
+        with pytest.raises(ValueError, match=r"c\.parquet: Parquet file size is 0 bytes"):
+            fn.data.from_parquet(tmp_path, "y")
+
+    @pytest.mark.parametrize("source", ["arrow", "parquet"])
+    def test_types_of_columns(self, source, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        columns = {
+            "numbers": pyarrow.array([1, None, 3]).dictionary_encode(),
+            "booleans": pyarrow.array([True, None, False]),
+            "booleans of a dictionary": pyarrow.array([True, None, False]).dictionary_encode(),
+            "decimals": pyarrow.array([Decimal("1.5"), None, Decimal(2)]),
+            "y": pyarrow.array(["a", None, "b"]).dictionary_encode(),
+        }
+        table = pyarrow.table(columns)
+        if source == "parquet":
+            parquet.write_table(table, tmp_path / "a.parquet")
+            data = fn.data.from_parquet(tmp_path / "a.parquet", "y", weight="decimals", columns=[*columns][:4])
+        else:
+            data = fn.data.from_arrow(table, "y", weight="decimals", columns=[*columns][:4])
+        X, y, w = data.read(0)
+        np.testing.assert_array_equal(X, [[1, 1, 1, 1.5], [np.nan] * 4, [3, 0, 0, 2]])
+        assert y.tolist() == ["a", None, "b"]
+        np.testing.assert_array_equal(w, [1.5, np.nan, 2])
 
     def test_partitioned_parquet(self, tmp_path):
         pandas = pytest.importorskip("pandas")
@@ -572,6 +680,33 @@ class TestSources:
         (tmp_path / "a=1").mkdir()
         parquet.write_table(pyarrow.table({"a": [5], "y": [0]}), tmp_path / "a=1" / "rows.parquet")
         assert fn.data.from_parquet(tmp_path, "y").read(0)[0].tolist() == [[5]]
+
+    def test_parquet_files_of_a_relative_path_are_found_from_elsewhere(self, tmp_path, monkeypatch):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        (tmp_path / "elsewhere").mkdir()
+        parquet.write_table(pyarrow.table({"a": [5.0], "y": [0]}), tmp_path / "rows.parquet")
+        monkeypatch.chdir(tmp_path)
+        data = fn.data.from_parquet("rows.parquet", "y").cached(".")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert data.read(0)[0].tolist() == [[5]]
+        assert data.cache == tmp_path
+
+    def test_folders_whose_names_are_those_of_parquet_files(self, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        (tmp_path / "rows.parquet").mkdir()  # as Spark names them
+        parquet.write_table(pyarrow.table({"a": [5.0], "y": [0]}), tmp_path / "rows.parquet" / "part.parquet")
+        for path in (tmp_path, tmp_path / "rows.parquet"):
+            assert fn.data.from_parquet(path, "y").read(0)[0].tolist() == [[5]]
+
+    def test_a_parquet_file_that_has_changed_is_named(self, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        table = pyarrow.table({"a": np.arange(100.0), "y": np.arange(100)})
+        parquet.write_table(table, tmp_path / "rows.parquet", row_group_size=10)
+        data = fn.data.from_parquet(tmp_path / "rows.parquet", "y")
+        content = (tmp_path / "rows.parquet").read_bytes()
+        (tmp_path / "rows.parquet").write_bytes(content[:4] + b"\xff" * 400 + content[404:])
+        with pytest.raises(OSError, match=r"Row group 0 of .*rows.parquet is broken, or the file has changed since: "):
+            data.read(0)
 
     def test_hidden_parquet_files_are_left_out(self, tmp_path):
         pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")

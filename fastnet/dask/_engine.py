@@ -99,6 +99,8 @@ class Engine:
                 f"{error.task} has cost more workers than Dask allows (distributed.scheduler.allowed-failures); the last was "
                 f"{error.last_worker.address}. Give the workers more memory, or the data more partitions and n_shards."
             ) from error
+        finally:
+            future.release()  # the client would keep an error, and by its traceback all that has been persisted, on the workers
 
     def _wait(self, future: Any) -> None:
         """Wait for a result or an error, as long as there are workers or may be some soon."""

@@ -8,11 +8,21 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from dask.delayed import Delayed, delayed
+from dask.delayed import delayed
 from sklearn.utils.validation import check_is_fitted
 
 from fastnet.dask._engine import Engine
-from fastnet.dask._partitions import Partition, as_rows, as_vector, gathered, is_on_dask, lengths, partitions, pieces
+from fastnet.dask._partitions import (
+    Partition,
+    as_rows,
+    as_vector,
+    gathered,
+    is_on_dask,
+    is_partition,
+    lengths,
+    partitions,
+    pieces,
+)
 
 T = TypeVar("T", bound=type)
 
@@ -54,7 +64,7 @@ class OnDask:
 
         Parameters
         ----------
-        X : Dask array or data frame, list of Delayed, or array-like, of shape (n_samples, n_features)
+        X : Dask array or data frame, list of Delayed or futures, or array-like, of shape (n_samples, n_features)
 
         Returns
         -------
@@ -69,7 +79,7 @@ class OnDask:
 
         Parameters
         ----------
-        X : Dask array or data frame, list of Delayed, or array-like, of shape (n_samples, n_features)
+        X : Dask array or data frame, list of Delayed or futures, or array-like, of shape (n_samples, n_features)
         y : the same of shape (n_samples,)
         sample_weight : the same of shape (n_samples,), default=None
 
@@ -91,7 +101,7 @@ class OnDask:
         import dask.array as da
 
         check_is_fitted(self)
-        if isinstance(X, Delayed):  # which seems to have any attribute
+        if is_partition(X):  # which, if delayed, seems to have any attribute
             X = [X]
         local, parts = self.to_local(), pieces(X)
         dtype = self._dtype_of(X)
@@ -128,7 +138,7 @@ class ClassifierOnDask(OnDask):
 
         Parameters
         ----------
-        X : Dask array or data frame, list of Delayed, or array-like, of shape (n_samples, n_features)
+        X : Dask array or data frame, list of Delayed or futures, or array-like, of shape (n_samples, n_features)
 
         Returns
         -------

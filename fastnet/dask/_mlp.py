@@ -162,7 +162,7 @@ class MLPClassifier(ClassifierOnDask, _MLPOnDask, estimators.MLPClassifier):
 
         Parameters
         ----------
-        X : Dask array or data frame, list of Delayed, or array-like, of shape (n_samples, n_features)
+        X : Dask array or data frame, list of Delayed or futures, or array-like, of shape (n_samples, n_features)
 
         Returns
         -------

@@ -12,7 +12,7 @@ from dask.delayed import Delayed, delayed
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
-from fastnet._checks import naming, refuse_missing_labels
+from fastnet._checks import joined_labels, naming, refuse_missing_labels
 from fastnet.dask._engine import Engine
 
 #: Rows of each class; a list of such counts for sets of labels, one for each.
@@ -68,18 +68,14 @@ class Survey(NamedTuple):
 
 
 def is_on_dask(data: Any) -> bool:
-    """Whether rows are a collection of Dask's or a list of delayed partitions.
+    """Whether rows are a collection of Dask's, or a list of delayed partitions or futures."""
+    return is_dask_collection(data) or is_partition(data[0] if isinstance(data, (list, tuple)) and data else data)
 
-    Raises
-    ------
-    TypeError
-        Futures.
-    """
-    first = data[0] if isinstance(data, (list, tuple)) and data else data
+
+def is_partition(data: Any) -> bool:
+    """Whether rows are a delayed partition, or the future of one."""
     distributed = sys.modules.get("distributed")
-    if distributed is not None and isinstance(first, distributed.Future):
-        raise TypeError("Got futures of distributed: give a list of delayed partitions, dask.delayed(future) for each.")
-    return is_dask_collection(data) or (first is not data and isinstance(first, Delayed))
+    return isinstance(data, Delayed) or (distributed is not None and isinstance(data, distributed.Future))
 
 
 def lengths(data: Any) -> tuple[int, ...] | None:
@@ -99,13 +95,13 @@ def pieces(data: Any, rows: Any = None, name: str = "X") -> list[Any]:
     TypeError, ValueError
         Data in memory that cannot be divided as `rows` are; `name` is what the data are.
     """
-    if isinstance(data, Delayed):
-        return [data]
+    if is_partition(data):
+        data = [data]
     sizes = lengths(rows)
     if not is_on_dask(data) and not _is_divided(data):
         data = _divided(data, sizes, name)
     if isinstance(data, (list, tuple)):
-        return list(data)
+        return [delayed(part) if is_partition(part) else part for part in data]
     if hasattr(data, "chunks"):
         if data.ndim > 1:
             data = data.rechunk(dict.fromkeys(range(1, data.ndim), -1))
@@ -178,7 +174,7 @@ def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Surve
     Raises
     ------
     ValueError
-        No rows, none that has a weight, or labels that are missing.
+        No rows, none that has a weight, or labels that are missing or of several types.
     """
     found = engine.compute(delayed([delayed(_surveyed)(*entry, of_classes) for entry in enumerate(parts)]))
     sizes = [0 if one is None else one.sizes[0] for one in found]
@@ -189,9 +185,11 @@ def surveyed(engine: Engine, parts: list[Delayed], *, of_classes: bool) -> Surve
     weight = sum(one.weight for one in known)
     if not weight:
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    y, rows, counts = (np.concatenate([getattr(one, name) for one in known]) for name in ("y", "rows", "counts"))
+    y = (joined_labels if of_classes else np.concatenate)([one.y for one in known])
+    rows, counts = (np.concatenate([getattr(one, name) for one in known]) for name in ("rows", "counts"))
     kept, counts = _landmarks(y, counts, of_classes)
-    return Survey(sizes, weight, known[0].X, y[kept], counts, rows[kept])
+    row = next((one.X for one in known if _dtype(one.X) != np.float32), known[0].X)  # the model's dtype is that of all rows
+    return Survey(sizes, weight, row, y[kept], counts, rows[kept])
 
 
 def _surveyed(number: int, part: Partition, of_classes: bool) -> Survey | None:
@@ -205,6 +203,11 @@ def _surveyed(number: int, part: Partition, of_classes: bool) -> Survey | None:
     rows, counts = _landmarks(y, np.ones(len(y), int), of_classes)
     weight = float(len(y) if sample_weight is None else np.sum(sample_weight, dtype=np.float64))
     return Survey([len(y)], weight, _safe_indexing(X, [0]), y[rows], counts, rows)
+
+
+def _dtype(X: Any) -> np.dtype:
+    """Of rows as one array."""
+    return X.dtype if sparse.issparse(X) else np.asarray(X).dtype
 
 
 def _landmarks(y: np.ndarray, counts: np.ndarray, of_classes: bool) -> tuple[np.ndarray, np.ndarray]:

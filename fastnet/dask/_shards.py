@@ -12,7 +12,7 @@ import numpy as np
 from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph
 
-from fastnet import _checks, _core
+from fastnet import _checks, _core, _identity
 from fastnet._lbfgs import Objective
 from fastnet._objective import loss_and_grad_of
 from fastnet._rounds import Model, Round, Shard, aligned, average, common_level, deal, train
@@ -84,6 +84,11 @@ class Shards:
     def __len__(self) -> int:
         return self._m
 
+    def checksum(self) -> int:
+        """Of the rows, however they are dealt."""
+        parts: list[int] = self._engine.compute(delayed([delayed(_checksum)(shard) for shard in self._shards]))
+        return sum(parts) % 2**64
+
     def run(self, rounds: Sequence[Round], start: Model) -> Model:
         """The model after these rounds."""
         self._engine.spread(self._shards)
@@ -124,6 +129,10 @@ class _Term(NamedTuple):
     J: float
     gradient: np.ndarray
     level: str
+
+
+def _checksum(shard: Shard) -> int:
+    return _identity.sum_of_rows(aligned(shard))
 
 
 def _weight(shard: Shard) -> float:

@@ -98,7 +98,7 @@ class _TabularOnDask(OnDask, _Estimator):
 
         Parameters
         ----------
-        X : Dask data frame or array, list of Delayed, or what the estimator without Dask takes
+        X : Dask data frame or array, list of Delayed or futures, or what the estimator without Dask takes
         y : the same with targets, or the name of a column of the data frame
         sample_weight : the same with weights, optional
         X_val, y_val : optional
@@ -121,7 +121,7 @@ class _TabularOnDask(OnDask, _Estimator):
             if not hasattr(X, "drop"):
                 raise TypeError(f"y={y!r} is the name of a column, so X must be a Dask data frame, got {type(X).__name__}.")
             X, y = X.drop(columns=y), X[y]
-        if is_on_dask(X_val):
+        if is_on_dask(X_val) and y_val is not None:
             X_val, y_val, _ = in_memory(Engine(self.client), X_val, y_val)
         return super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val, groups=groups)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.utils.validation import _check_feature_names
 
 from fastnet._block_predictions import names_agree
-from fastnet._checks import naming, numeric_array, refuse_missing_labels
+from fastnet._checks import joined_labels, naming, numeric_array, refuse_missing_labels
 from fastnet.data import Block, Blocks
 
 from ._types import MLP
@@ -27,13 +29,15 @@ def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tupl
     Raises
     ------
     ValueError
-        No targets, labels that are missing, or blocks of other columns.
+        No targets, labels that are missing or of several types, or blocks of other columns, or with other numbers of targets or
+        weights than rows.
     """
     named = data.feature_names is not None
     if named and learn_names:
         estimator.feature_names_in_ = np.array(data.feature_names, dtype=object)
     names_agree(estimator, data)
-    targets, weights = [], []
+    targets, dtypes = [], set()
+    weights: list[Any] = []
     for number, start, (features, y, sample_weight) in data.in_order():
         if y is None:
             raise ValueError("The data have no targets to train on: give y to fastnet.data.")
@@ -42,15 +46,25 @@ def without_features(data: Blocks, estimator: MLP, *, learn_names: bool) -> tupl
                 _check_feature_names(estimator, features, reset=learn_names and not start)
             if not estimator._numeric_targets:
                 refuse_missing_labels(y)
-        if not start:
-            first = numeric_array(features, "X")
-            X = csr_matrix((len(data), first.shape[1]), dtype=first.dtype)
-        targets.append(np.asarray(y))
-        weights.append(sample_weight)
+            _check_lengths(int(data.sizes[number]), y, sample_weight)
+            X = numeric_array(features, "X")
+        dtypes.add(X.dtype)
+        # Copies: these may be views of the whole block, or of memory that the next one is read into.
+        targets.append(np.array(y))
+        weights.append(None if sample_weight is None else np.array(sample_weight))
     given = [weight is not None for weight in weights]
     if any(given) and not all(given):
         raise ValueError("Either all blocks must have sample weights, or none.")
-    return X, np.concatenate(targets), np.concatenate(weights) if all(given) else None
+    X = csr_matrix((len(data), X.shape[1]), dtype=np.result_type(*dtypes))
+    join = np.concatenate if estimator._numeric_targets else joined_labels
+    return X, join(targets), np.concatenate(weights) if all(given) else None
+
+
+def _check_lengths(rows: int, y: np.ndarray, sample_weight: np.ndarray | None) -> None:
+    """Refuse targets or weights that would be taken for those of other rows."""
+    for name, part in (("y", y), ("sample_weight", sample_weight)):
+        if part is not None and np.shape(part)[:1] != (rows,):
+            raise ValueError(f"{name} must have one entry for each of the {rows} rows of X, got shape {np.shape(part)}.")
 
 
 def with_targets(data: Blocks, y: np.ndarray, sample_weight: np.ndarray | None) -> Blocks:

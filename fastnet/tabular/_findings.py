@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from fastnet._checks import is_missing
+from fastnet._checks import is_missing, joined_labels
 from fastnet._data import nonnegative
 from fastnet.tabular._folds import Rows
 from fastnet.tabular._frames import kind_of, names_of
@@ -35,7 +35,7 @@ class ClassCounts:
 
     def merge(self, other: ClassCounts) -> None:
         """Count the labels of further rows."""
-        self.classes, places = np.unique(np.concatenate([self.classes, other.classes]), return_inverse=True)
+        self.classes, places = np.unique(joined_labels([self.classes, other.classes]), return_inverse=True)
         self.counts = np.bincount(places, np.concatenate([self.counts, other.counts])).astype(np.int64)
 
 

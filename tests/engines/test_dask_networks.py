@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from dask_models import (
     fitted,
     parameters,
 )
+from scipy.sparse import csr_matrix
 from sklearn.exceptions import NotFittedError
 
 import fastnet as fn
@@ -122,6 +124,15 @@ class TestData:
         assert p.dtype == p.compute().dtype
         np.testing.assert_array_equal(p.compute(), model.predict_proba(frame))
         assert model.score(dX, left) == model.score(frame, y == "left")
+
+    @pytest.mark.parametrize("first", [0, 1])
+    @pytest.mark.parametrize("form", ["array", "frame", "sparse"])
+    def test_the_dtype_is_that_of_all_partitions(self, form, first):
+        X, y, _ = arrays()
+        of_form = {"array": np.asarray, "frame": pytest.importorskip("pandas").DataFrame, "sparse": csr_matrix}[form]
+        parts = [of_form(part.astype(np.float32 if n == first else np.float64)) for n, part in enumerate(np.split(X, 2))]
+        model = classifier(max_iter=1).fit([dask.delayed(part) for part in parts], np.split(y, 2))
+        assert parameters(model).dtype == np.float64
 
     def test_one_delayed_partition(self, expected):
         X, y, _ = arrays()
@@ -384,3 +395,35 @@ class TestEstimator:
         continued = fitted(classifier(max_iter=2), X, y)
         fitted(continued.set_params(warm_start=True, max_iter=1), X, y)
         assert len(continued.loss_curve_) == len(whole.loss_curve_)
+
+    @pytest.mark.parametrize("kind", ["dense", "sparse"])
+    @pytest.mark.parametrize("changed", [None, "X", "y", "sample_weight"])
+    def test_a_checkpoint_of_other_rows_is_refused(self, changed, kind, tmp_path):
+        pytest.importorskip("safetensors")
+        from fastnet import checkpoint
+
+        class Resume(fn.callbacks.Callback):
+            def on_train_begin(self, session):
+                checkpoint.resume(session, checkpoint.latest(tmp_path))
+
+        X, y, w = arrays()
+        of_kind = np.asarray if kind == "dense" else csr_matrix
+
+        def fit(*callbacks, sizes, **options):
+            ends = np.cumsum([0, *sizes])
+            rows = [slice(*pair) for pair in pairwise(ends)]
+            parts = [[dask.delayed(of_part)[part] for part in rows] for of_part in (of_kind(X), y, w)]
+            return classifier(callbacks=[*callbacks, fn.Checkpoint(tmp_path)], **options).fit(*parts)
+
+        fit(max_iter=1, sizes=(200, 400))
+        if changed is None:
+            assert len(fit(Resume(), max_iter=2, sizes=(50, 0, 550), random_state=1).loss_curve_) == 1  # one more
+            return
+        if changed == "X":
+            X[17, 3] += 0.25
+        elif changed == "y":
+            y[17] = {"left": "right"}.get(y[17], "left")
+        else:
+            w[17] += 0.25
+        with pytest.raises(ValueError, match=r"belongs to another run \(checksum was"):
+            fit(Resume(), max_iter=2, sizes=(200, 400))

@@ -117,6 +117,11 @@ class TestTables:
         with pytest.raises(ValueError, match=message):
             of_table(table().assign(**change), **{"sizes": (150, 150), **options})
 
+    def test_validation_rows_without_targets(self):
+        frame = in_frames(table(), (100, 200))
+        with pytest.raises(ValueError, match="X_val and y_val belong together"):
+            TabularClassifier().fit(frame, "class", X_val=frame)
+
     def test_a_name_of_a_column_that_is_not_there(self):
         with pytest.raises(TypeError, match="y='class' is the name of a column, so X must be a Dask data frame, got list"):
             TabularClassifier().fit([dask.delayed(table())], "class")
@@ -133,6 +138,13 @@ class TestTables:
             estimator.fit(data[["x"]], data["y"])
         with pytest.raises(ValueError, match=message):
             estimator.fit(*([dask.delayed(rows) for rows in (frame[:4][names], frame[4:][names])] for names in (["x"], "y")))
+
+    @pytest.mark.parametrize("estimator", [MLPClassifier(), TabularClassifier()])
+    @pytest.mark.parametrize("dtype", [str, object])
+    def test_labels_that_are_text_in_one_partition_and_numbers_in_another(self, estimator, dtype):
+        X, y = np.zeros((40, 2)), [np.arange(20) % 2, np.array(["u", "v"] * 10, dtype)]
+        with pytest.raises(ValueError, match="Labels in y are text in some rows and numbers in others: make all of them text"):
+            estimator.fit([dask.delayed(part) for part in np.split(X, 2)], [dask.delayed(part) for part in y])
 
     def test_groups_are_refused(self):
         with pytest.raises(ValueError, match="groups= needs all rows in memory"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -146,12 +147,13 @@ class TestClient:
         X, y, _ = arrays()
         with distributed.Client(processes=False, n_workers=1, dashboard_address=None, set_as_default=False) as client:
             sent = client.scatter([X, y])
-            for given in (sent[0], sent[:1]):
-                with pytest.raises(TypeError, match=r"Got futures of distributed: .* dask.delayed\(future\) for each"):
-                    classifier(client=client).fit(given, sent[1:])
             parts = [[dask.delayed(one)] for one in sent]
-            model = classifier(client=client).fit(*parts)
-            assert model.score(*parts) == model.score(X, y)
+            expected = parameters(classifier(client=client).fit(*parts))
+            for given in (sent, [[one] for one in sent], [sent[:1], [y]]):
+                model = classifier(client=client).fit(*given)
+                np.testing.assert_array_equal(parameters(model), expected)
+                assert client.compute(model.predict(given[0])).result().tolist() == model.predict(X).tolist()
+                assert model.score(*given) == model.score(X, y)
 
     def test_fits_at_once(self, client, expected):
         X, y, _ = arrays()
@@ -202,6 +204,9 @@ class TestClient:
                     raise error
                 return 7
 
+            def release(self):
+                pass
+
         class Client:
             def wait_for_workers(self, n, timeout):
                 pass
@@ -224,6 +229,18 @@ class TestClient:
         X[590] = np.inf
         with pytest.raises(ValueError, match="contains infinity"):
             soon(fitted, classifier(client=client), X, y)
+
+    def test_workers_let_go_of_the_data_of_a_fit_that_failed(self, client):
+        X, y, _ = arrays()
+        X[590] = np.inf
+        before = len(client.who_has())
+        with pytest.raises(ValueError, match="contains infinity"):
+            fitted(classifier(client=client), X, y)
+        deadline = time.monotonic() + PATIENCE / 10
+        while len(client.who_has()) > before and time.monotonic() < deadline:
+            gc.collect()
+            time.sleep(0.05)
+        assert len(client.who_has()) <= before
 
     def test_clients_are_not_copied(self, client):
         model = classifier(client=client)

@@ -220,6 +220,63 @@ def test_what_cannot_be_done(parameters, arguments, message):
         fn.MLPClassifier(**parameters).fit(blocks(X, y), **arguments)
 
 
+@pytest.mark.parametrize("estimator", [fn.MLPClassifier(max_iter=1), fn.TabularClassifier(n_epochs=1)])
+@pytest.mark.parametrize("dtype", [str, object])
+@pytest.mark.parametrize("first", [0, 1])
+def test_labels_that_are_text_in_one_block_and_numbers_in_another(estimator, dtype, first):
+    X, y, _ = arrays(200)
+
+    def read(number):
+        return X[:100], y[:100].astype(dtype) if number == first else np.arange(100) % 2
+
+    with pytest.raises(ValueError, match="Labels in y are text in some rows and numbers in others: make all of them text"):
+        estimator.fit(fn.data.from_batches(read, 2))
+
+
+@pytest.mark.parametrize("wrong", ["y", "sample_weight"])
+def test_targets_and_weights_of_other_rows(wrong):
+    """Two blocks that together have as many targets, or weights, as rows."""
+    X, y, w = arrays(200)
+
+    def read(number):
+        rows = slice(100 * number, 100 * number + 100)
+        moved = slice(99 * number, 99 * number + 99 + 2 * number)
+        return X[rows], y[moved if wrong == "y" else rows], w[moved if wrong == "sample_weight" else rows]
+
+    message = rf"^block 0: {wrong} must have one entry for each of the 100 rows of X, got shape \(99,\)"
+    with pytest.raises(ValueError, match=message):
+        fn.MLPClassifier(max_iter=1).fit(fn.data.from_batches(read, 2))
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_dtype_is_that_of_all_blocks(first):
+    X, y, _ = arrays(200)
+
+    def read(number):
+        rows = slice(100 * number, 100 * number + 100)
+        return X[rows].astype(np.float32 if number == first else np.float64), y[rows]
+
+    assert fn.MLPClassifier(max_iter=1).fit(fn.data.from_batches(read, 2)).coefs_[0].dtype == np.float64
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_blocks_that_are_read_into_the_same_memory():
+    X, y, w = arrays(200)
+    memory = np.empty((50, 6))
+
+    def read(number):
+        rows = slice(50 * number, 50 * number + 50)
+        memory[:, :4], memory[:, 4], memory[:, 5] = X[rows], y[rows] == "a", w[rows]
+        return memory[:, :4], memory[:, 4], memory[:, 5]
+
+    options = {"shuffle": False, "max_iter": 2, "random_state": 0}
+    assert_same(
+        fn.MLPClassifier(**options).fit(fn.data.from_batches(read, 4)),
+        fn.MLPClassifier(**options).fit(X, (y == "a").astype(float), sample_weight=w),
+    )
+
+
 def test_where_blocks_have_no_place():
     X, y, _ = arrays()
     data = blocks(X, y)

@@ -141,11 +141,15 @@ def test_sizes_of_small_integers_do_not_wrap(dtype):
 
 
 @pytest.mark.parametrize("missing", [None, np.nan])
-@pytest.mark.parametrize("form", ["list", "array", "object", "str", "string", "category"])
+@pytest.mark.parametrize("form", ["list", "array", "object", "str", "string", "category", "arrow", "arrow's dictionary"])
 def test_missing_labels(missing, form):
     X, y = np.arange(8.0).reshape(4, 2), ["u", missing, "v", "u"]
     if form == "array":
         y = np.array(y, dtype=object)
+    elif "arrow" in form:
+        pyarrow = pytest.importorskip("pyarrow")
+        column = pyarrow.array(y, from_pandas=True)
+        y = pyarrow.chunked_array([column if form == "arrow" else column.dictionary_encode()])
     elif form != "list":
         y = pd.Series(y, dtype=form)
     message = r"Labels in y are missing \((None|nan|<NA>)\) in some rows: leave these rows out"
