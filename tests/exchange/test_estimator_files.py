@@ -254,11 +254,6 @@ def test_ready_estimators_round_trip(name, rng, path):
     ("make", "later", "message"),
     [
         (lambda X, y: MLPClassifier((3,), max_iter=1).fit(X, y), {"dropout": []}, "The 'dropout' parameter of MLPClassifier"),
-        (
-            lambda X, y: fn.NetworkClassifier([fn.Dense(3)], max_iter=1).fit(X, y),
-            {"layers": [fn.Dense(4)]},
-            "the estimator's activation or layers are not those of its network",
-        ),
         (lambda X, y: SequenceRegressor(max_iter=1).fit(X, y), {"max_iter": 0}, "The 'max_iter' parameter of SequenceRegressor"),
         (lambda X, y: fn.Forecaster(max_iter=1).fit(np.ravel(X)), {"kind": "mlp"}, "The 'kind' parameter of Forecaster"),
     ],
