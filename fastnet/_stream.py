@@ -19,12 +19,12 @@ import numpy as np
 
 from fastnet import _checks, _data
 from fastnet._core import core
-from fastnet._kept_rows import MOST_PLACES, Arrays, CoreForm, KeptRows
 from fastnet._objective import loss_of
 from fastnet._rows import flat_rows
 from fastnet._sampling import SeededOrder, shuffled
 from fastnet._session import Session
 from fastnet.data import Blocks
+from fastnet.data.kept_rows import MOST_PLACES, Arrays, CoreForm, KeptRows
 from fastnet.losses import Loss
 from fastnet.network import Network
 

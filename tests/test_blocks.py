@@ -16,7 +16,8 @@ import pytest
 from helpers import run_python
 
 import fastnet as fn
-from fastnet import _kept_rows, _stream, checkpoint
+from fastnet import _stream, checkpoint
+from fastnet.data import kept_rows
 
 LAYERS = [fn.Dense(8, "tanh", dropout=0.1), fn.Dense(3, "softmax")]
 
@@ -787,10 +788,10 @@ def test_a_fit_on_blocks_leaves_all_room_that_it_has_made(ends):
 def test_the_system_is_asked_to_read_ahead_only_where_it_reads_from_a_disk(monkeypatch):
     asked = []
     mapping = type("Mapping", (), {"madvise": lambda self, *arguments: asked.append(arguments)})()
-    monkeypatch.setattr(_kept_rows, "_mapping", lambda array: (mapping, 0))
+    monkeypatch.setattr(kept_rows, "_mapping", lambda array: (mapping, 0))
     usage = SimpleNamespace(ru_inblock=0, ru_majflt=0)
-    monkeypatch.setattr(_kept_rows.resource, "getrusage", lambda who: usage)
-    kept = _kept_rows.KeptRows(np.array([5, 5]), np.zeros((10, 2)))
+    monkeypatch.setattr(kept_rows.resource, "getrusage", lambda who: usage)
+    kept = kept_rows.KeptRows(np.array([5, 5]), np.zeros((10, 2)))
     kept.keep(0, (np.zeros((5, 2)), np.zeros(5), None))
     counts = []
     for reads, faults in [(0, 0), (0, 0), (8, 0), (8, 0), (8, 1)]:

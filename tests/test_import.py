@@ -19,13 +19,13 @@ PACKAGE = Path(fn.__file__).parent
 #: Modules and packages, lowest first; one imports those of lower rank when it is imported, and others only when a function needs
 #: them.
 LAYERS = [
-    {"_atomic", "_caller", "_cgroups", "_core", "_hints", "_kept_rows", "_outputs", "_roles", "_summary", "exceptions"},
+    {"_atomic", "_caller", "_cgroups", "_core", "_hints", "_outputs", "_summary", "exceptions"},
     {"_checks", "_clock", "_drafts", "_ranks", "_values"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers", "augment"},
     {"_atomic", "_data", "_summary", "ragged"},
     {"_fit", "_members", "_rows", "_steps", "augment"},
-    {"_block_predictions", "_generation", "_objective", "_predictions"},
+    {"_generation", "_objective", "_predictions"},
     {"_identity", "_trainers", "data", "network"},
     {"_factors", "_lbfgs", "_loop", "_models", "_sampling", "callbacks", "functional"},
     {"_session"},

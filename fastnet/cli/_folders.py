@@ -12,7 +12,8 @@ import numpy as np
 
 from fastnet.cli._data import Data, has_value, refuse_target_alone, refuse_unknown, target_and_task
 from fastnet.cli._errors import refusing
-from fastnet.data import Block, Blocks, from_parquet
+from fastnet.data import Blocks, from_parquet
+from fastnet.data.blocks import Block
 from fastnet.tabular.parts import rows_of
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.utils.validation import _check_feature_names
 
-from fastnet._block_predictions import names_agree
 from fastnet._checks import joined_labels, naming, numeric_array, refuse_missing_labels
-from fastnet.data import Block, Blocks
+from fastnet.data import Blocks
+from fastnet.data.blocks import Block
+from fastnet.data.predictions import names_agree
 
 from ._types import MLP
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnet._checks import naming
-from fastnet.data import Block, Blocks
+from fastnet.data import Blocks
+from fastnet.data.blocks import Block
 from fastnet.history import History
 from fastnet.network import Network
 from fastnet.tabular._findings import Findings, Prepare

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from fastnet.data import Block
+    from .blocks import Block
 
 
 class Roles:

@@ -14,7 +14,7 @@ import numpy as np
 from fastnet._atomic import replacing
 
 if TYPE_CHECKING:
-    from fastnet.data import Blocks
+    from .blocks import Blocks
 
 
 def predict(model: Any, data: Blocks, *, method: str = "predict") -> Iterator[np.ndarray]:
