@@ -44,8 +44,9 @@ def open_curves(estimator: MLP, *, incremental: bool) -> None:
     if known.get("loss_curve_") is None:
         estimator.loss_curve_ = []
     if estimator.early_stopping:
-        if known.get("validation_scores_") is None:
+        if known.get("validation_scores_") is None or known.get("_scored_by", estimator.scoring) != estimator.scoring:
             estimator.validation_scores_, estimator.best_validation_score_ = [], -np.inf
+        estimator._scored_by = estimator.scoring
         if known.get("validation_loss_curve_") is None:
             estimator.validation_loss_curve_ = []
         estimator.best_loss_ = None

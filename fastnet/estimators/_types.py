@@ -77,6 +77,7 @@ class MLP(Protocol):
     n_features_in_: int
     feature_names_in_: Any
     _no_improvement_count: int
+    _scored_by: str | Callable[..., Any] | None
     _fitted: FittedNetwork
     _optimizer: Solver
 

@@ -101,6 +101,18 @@ def test_r2_needs_more_than_one_validation_row(regression: Data) -> None:
         assert np.isfinite(fitted.validation_scores_).all()
 
 
+def test_scores_of_another_measure_start_anew_under_warm_start(iris: Data) -> None:
+    """An accuracy is above every negative loss: no epoch would be better than those before, and none be kept."""
+    X, y = iris
+    clf = MLPClassifier((5,), early_stopping=True, warm_start=True, max_iter=5, random_state=0).fit(X, y)
+    before = clf.coefs_[0].copy()
+    clf.set_params(scoring="loss").fit(X, y)
+    assert not np.array_equal(clf.coefs_[0], before)
+    assert len(clf.validation_scores_) == 5 and clf.best_validation_score_ == max(clf.validation_scores_) < 0
+    clf.fit(X, y)
+    assert len(clf.validation_scores_) == 10
+
+
 def test_validation_data_may_lack_a_class_under_warm_start(iris: Data) -> None:
     X, y = iris
     clf = MLPClassifier((5,), early_stopping=True, warm_start=True, max_iter=2, random_state=0)
