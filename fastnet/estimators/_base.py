@@ -246,7 +246,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             if sample_weight_val is not None:
                 raise ValueError("sample_weight_val is provided, but X_val and y_val were not provided.")
             return None
-        if y_val is None:
+        if y_val is None and not isinstance(X_val, Blocks):  # which are refused below
             raise ValueError("X_val is provided, but y_val was not provided.")
         if X_val is None:
             raise ValueError("y_val is provided, but X_val was not provided.")

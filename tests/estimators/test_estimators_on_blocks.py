@@ -284,6 +284,8 @@ def test_where_blocks_have_no_place():
         fn.MLPRegressor().partial_fit(data, None)
     with pytest.raises(ValueError, match="can only be the X of fit"):
         fn.MLPClassifier(early_stopping=True).fit(data, X_val=data, y_val=y)
+    with pytest.raises(ValueError, match="can only be the X of fit: give arrays"):
+        fn.MLPClassifier(early_stopping=True).fit(data, X_val=data)
     with pytest.raises(ValueError, match="no targets to train on"):
         fn.MLPClassifier().fit(fn.data.from_arrays(X))
 
