@@ -327,6 +327,11 @@ def _check(models: Sequence[Any], own: Sequence[Any]) -> None:
             raise ValueError("each must not hold n_threads, as every fit has one: give fit_many the number of fits at a time.")
 
 
+def _option(name: str, model: Any, of_fit: Mapping[str, Any]) -> Any:
+    """An option of a fit, or the estimator's parameter; None if there is neither."""
+    return of_fit.get(name) if name in of_fit or isinstance(model, Network) else getattr(model, name, None)
+
+
 def _copy_shared_callbacks(models: Sequence[Any], options: Sequence[dict[str, Any]]) -> None:
     """Give each fit, in its options, copies of the callbacks that others have too.
 
@@ -336,7 +341,7 @@ def _copy_shared_callbacks(models: Sequence[Any], options: Sequence[dict[str, An
         Several fits have a callback that remembers something, and that the caller may want to see.
     """
     pairs = zip(models, options, strict=True)
-    given = [checked_callbacks(of_fit.get("callbacks", getattr(model, "callbacks", None) or ())) for model, of_fit in pairs]
+    given = [checked_callbacks(_option("callbacks", model, of_fit) or ()) for model, of_fit in pairs]
     n_fits = Counter(chain.from_iterable({id(callback) for callback in callbacks} for callbacks in given))
 
     def own(callback: CallbackProtocol, may_be_copied: bool) -> CallbackProtocol:
@@ -358,7 +363,7 @@ def _copy_shared_callbacks(models: Sequence[Any], options: Sequence[dict[str, An
 
 def _check_that_nothing_is_shared(models: Sequence[Any], options: Sequence[Mapping[str, Any]]) -> None:
     pairs = zip(models, options, strict=True)
-    streams = [of_fit.get("random_state", getattr(model, "random_state", None)) for model, of_fit in pairs]
+    streams = [_option("random_state", model, of_fit) for model, of_fit in pairs]
     drawn_from = [stream for stream in streams if hasattr(stream, "random")]
     for what, objects in (("model", models), ("generator of random numbers", drawn_from)):
         if len(set(map(id, objects))) < len(objects):

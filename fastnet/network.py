@@ -431,7 +431,7 @@ class Network:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            hint = called_here(name, dir(type(self)))
+            hint = called_here(name, vars(Network))
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
 
     def __repr__(self) -> str:
