@@ -40,21 +40,22 @@ class Reading:
 
     def __init__(self) -> None:
         self._is_busy = True
-        self._goes_on = False
+        self._has_read = False
         self._room: core.Room | None = None
 
     def make_room(self) -> None:
         """Before the core trains and another thread goes on: teams leave it a core at once, if the last time shows that it will
         need one."""
-        self._room = core.Room() if self._goes_on and self._is_busy else None
-        self._goes_on = False
+        self._room = core.Room() if self._has_read and self._is_busy else None
+        self._has_read = False
 
     def leave_room(self) -> None:
         """There was nothing to read, or it has been read."""
-        self._room = None
+        if self._room is not None:
+            self._room.leave()
 
     def __call__(self, read: Callable[[], None]) -> None:
-        self._goes_on = True
+        self._has_read = True
         began, worked = perf_counter(), thread_time()
         if self._is_busy:
             core.beside_teams(read, self._room)

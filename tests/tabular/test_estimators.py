@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import pickle
-import threading
-import time
-import tracemalloc
 from functools import partial
 from types import SimpleNamespace
 
@@ -20,12 +16,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
 from fastnet.history import History
-from fastnet.tabular import _choices, _folds
 from fastnet.tabular._calibration import best_temperature
-from fastnet.tabular._mixture import Mixture, greedy_weights
-from fastnet.tabular._recipe import Progress, cosine, of_progress
-from fastnet.tabular._splits import splits
-from fastnet.tabular._time_limit import Deadline, TimeLimit, Turn, fold_seconds
+from fastnet.tabular._recipe import cosine, of_progress
 from fastnet.tabular._training import BestEpochs, EveryEpoch
 
 pd = pytest.importorskip("pandas")
@@ -203,110 +195,6 @@ class TestFitting:
         kept.on_train_end(session)
         assert np.allclose(network.parameters["1.W"].reshape(len(means), -1).T, means)
 
-    def test_groups_are_not_parted(self):
-        groups = np.repeat(np.arange(30), 10)
-        train, held = next(splits(300, None, groups, n_folds=1, fraction=0.2, seed=0))
-        assert not set(groups[train]) & set(groups[held])
-        assert len(list(splits(300, None, groups, n_folds=5, fraction=0.2, seed=0))) == 5
-        fn.TabularClassifier(**QUICK, n_epochs=2).fit(X, LABELS, groups=groups)
-
-    def test_of_few_groups_there_are_fewer_folds(self):
-        groups = pd.Series(np.where(np.arange(300) % 3, "a", "b"))
-        model = fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, groups=groups)
-        assert [network.n_members for network in model.networks_] == [1, 1]
-        with pytest.raises(ValueError, match=r"n_folds=5 are more than the 2 rows or groups: set n_folds=2, or fewer"):
-            fn.TabularRegressor(**QUICK, n_folds=5).fit(X, VALUES, groups=groups)
-        with pytest.raises(ValueError, match=r"All rows are of one group, none can be set aside: give X_val"):
-            fn.TabularRegressor(**QUICK).fit(X, VALUES, groups=groups, sample_weight=groups == "a")
-        fn.TabularRegressor(**QUICK, n_epochs=1).fit(X, VALUES, groups=np.ones(300), X_val=X, y_val=VALUES)
-
-    @pytest.mark.parametrize(
-        ("groups", "message"),
-        [
-            (np.arange(200), r"the group of each of the 300 rows of X, got an array of shape \(200,\)"),
-            ([None, "a", "b"] * 100, "groups must name the group of each row, got 100 missing"),
-            (np.where(np.arange(300) < 2, np.nan, 1), "got 2 missing"),
-            (np.array(["NaT", "2024-01-01"] * 150, dtype="datetime64[ns]"), "got 150 missing"),
-            (np.array([1, "a", "b"] * 100, dtype=object), "several types"),
-        ],
-    )
-    def test_wrong_groups(self, groups, message):
-        with pytest.raises(ValueError, match=message):
-            fn.TabularClassifier(**QUICK).fit(X, LABELS, groups=groups)
-
-    @pytest.mark.parametrize("given", [True, False])
-    def test_kinds_of_networks_count_by_how_good_they_are(self, given, rng):
-        x = rng.uniform(-1, 1, (300, 1))
-        y = np.sign(np.sin(40 * x[:, 0]))
-        validation = {"X_val": x[200:], "y_val": y[200:]} if given else {}
-        kinds = ("none", "piecewise_linear")
-        model = fn.TabularRegressor(
-            n_members=2, n_folds=2, numeric_embedding=kinds, n_epochs=60, hidden_layer_sizes=(128, 128, 128), random_state=0
-        ).fit(x[:200], y[:200], **validation)
-        shares = {kind: 0.0 for kind in ("piecewise", "none")}
-        for network, weight in zip(model.networks_, model.weights_, strict=True):
-            kind = "piecewise" if any(node.operation.kind == "piecewise" for node in network._graph.nodes) else "none"
-            shares[kind] += weight
-        assert sum(shares.values()) == pytest.approx(1)
-        assert shares["piecewise"] > 0.7
-        outputs = [network.forward(model.preprocessor_.transform(x)) for network in model.networks_]
-        mean = np.average(outputs, axis=0, weights=model.weights_)
-        assert model.predict(x) == pytest.approx(model._in_units(mean.astype(float))[:, 0], abs=1e-6)
-
-    def test_predictions_that_do_not_help_have_no_weight(self, rng):
-        truth = rng.standard_normal(100)
-        noise = rng.standard_normal((3, 100))
-        weights = greedy_weights(
-            [truth + noise[0], truth + noise[1], 9 * noise[2]], lambda mean: float(np.mean((mean - truth) ** 2))
-        )
-        assert weights.sum() == pytest.approx(1) and weights[2] == 0
-        assert 0.3 < weights[0] < 0.7
-
-    @pytest.mark.parametrize(("n_folds", "n_train"), [(1, 80_000), (4, 75_000)])
-    def test_of_many_rows_few_validate(self, n_folds, n_train):
-        rows, held = next(splits(100_000, None, None, n_folds=n_folds, fraction=0.5, seed=0))
-        assert (len(rows), len(held)) == (n_train, 20_000)
-        assert not set(rows) & set(held)
-
-    def test_folds(self):
-        model = fn.TabularRegressor(**QUICK, n_folds=3, n_epochs=3).fit(X, VALUES)
-        assert len(model.networks_) == len(model.history_) == 3
-        outputs = [network.forward(model.preprocessor_.transform(X)) for network in model.networks_]
-        assert model.predict(X) == pytest.approx(model._in_units(np.mean(outputs, axis=0).astype(float))[:, 0])
-
-    def test_folds_train_side_by_side_and_have_the_same_bits(self, monkeypatch):
-        one_by_one = fn.TabularClassifier(**QUICK, n_folds=4, n_epochs=2, n_threads=1).fit(X, LABELS)
-        together, train = threading.Barrier(2, timeout=60), _folds.train
-
-        def meeting(*arguments, **options):
-            together.wait()
-            return train(*arguments, **options)
-
-        monkeypatch.setattr(_folds, "thread_limit", lambda n_threads: n_threads)
-        monkeypatch.setattr(_folds, "train", meeting)
-        model = fn.TabularClassifier(**QUICK, n_folds=4, n_epochs=2, n_threads=2).fit(X, LABELS)
-        assert np.array_equal(model.predict_proba(X), one_by_one.predict_proba(X))
-
-    def test_an_error_in_one_fold_ends_the_others(self, monkeypatch):
-        monkeypatch.setattr(_folds, "thread_limit", lambda n_threads: n_threads)
-
-        class Failing(fn.Callback):
-            def __init__(self, desc):
-                self.fails = desc == "network 2"
-
-            def on_epoch_end(self, session):
-                if self.fails:
-                    raise KeyboardInterrupt
-
-        monkeypatch.setattr(_folds, "ProgressBar", Failing)
-        with pytest.raises(KeyboardInterrupt):
-            fn.TabularClassifier(**QUICK, n_folds=4, n_epochs=10**6, n_threads=2, verbose=True).fit(X, LABELS)
-
-    def test_given_validation_rows_leave_the_number_of_members(self):
-        model = fn.TabularRegressor(n_members=2, n_folds=3, n_epochs=1)
-        model.fit(X[:200], VALUES[:200], X_val=X[200:], y_val=VALUES[200:])
-        assert {network.n_members for network in model.networks_} == {6}
-
     def test_many_columns_have_no_importances_and_no_embeddings(self, rng):
         wide = rng.standard_normal((60, 6000))
         model = fn.TabularClassifier(n_folds=2, n_epochs=1, random_state=0).fit(wide, wide[:, 0] > 0)
@@ -320,14 +208,6 @@ class TestFitting:
         tables = [branch[0] for branch in model.networks_[0].layers[0].branches if branch]
         found = [(table.n_categories, table.n_units, table.columns) for table in tables]
         assert found == [((400,), 2, (0,)), ((20, 20), 5, (1, 2))]
-
-    @pytest.mark.parametrize("given", [True, False])
-    def test_fewer_folds_are_fewer_networks_or_members(self, given, monkeypatch):
-        few = {"default": {0: {"n_members": 1}, 100: {"n_trained_folds": 3}}}
-        monkeypatch.setattr(_choices, "FEWER_NETWORKS", few)
-        validation = {"X_val": X[200:], "y_val": VALUES[200:]} if given else {}
-        model = fn.TabularRegressor(n_epochs=1, numeric_embedding="none", random_state=0).fit(X[:200], VALUES[:200], **validation)
-        assert [network.n_members for network in model.networks_] == ([3] if given else [1, 1, 1])
 
     @pytest.mark.parametrize(("n_columns", "n_units"), [(3, 8), (16, 4), (200, 2)])
     def test_the_fast_preset_gives_many_numbers_few_units_each(self, n_columns, n_units, rng):
@@ -379,137 +259,6 @@ class TestFitting:
     def test_few_rows_have_no_validation(self):
         model = fn.TabularClassifier(**QUICK).fit(X[:20], LABELS[:20])
         assert np.isnan(model.validation_score_)
-
-    def test_time_limit_compresses_the_schedule(self, monkeypatch):
-        """A clock by which a row is trained on in 20 us."""
-        clock, drawn = [0.0], Deadline.rows
-
-        def rows(deadline, session):
-            piece = drawn(deadline, session)
-            clock[0] += 2e-5 * len(piece)
-            return piece
-
-        monkeypatch.setattr("time.monotonic", lambda: clock[0])
-        monkeypatch.setattr(Deadline, "rows", rows)
-        model = fn.TabularRegressor(**QUICK, n_epochs=100_000, time_limit=1.0, n_threads=1).fit(X, VALUES)
-        assert 0.9 < clock[0] < 1.0
-        assert model.n_iter_ < 100_000
-        assert model.history_[0].learning_rate[-1] < 0.1 * max(model.history_[0].learning_rate)
-
-    def test_time_before_the_first_rows_is_not_theirs(self, monkeypatch):
-        """A clock by which training is made ready in 100 s and a row is trained on in 0.1 s."""
-        clock = [0.0]
-        monkeypatch.setattr("time.monotonic", lambda: clock[0])
-        deadline = Deadline(Progress(1.0, 1), 1000, 80, 10, 100, 1000.0, np.random.default_rng(0))
-        session, trained, ends = SimpleNamespace(step=0), 0, False
-        clock[0] = 100.0
-        while not ends:
-            n_rows = len(deadline.rows(session))
-            clock[0] += 0.1 * n_rows
-            trained += n_rows
-            ends = deadline.on_epoch_end(session)
-        assert 8000 < trained < 9000
-
-    def test_judging_takes_little_of_a_limited_time(self, monkeypatch):
-        """A clock by which a row is trained on in 1 s and judging takes 40 s."""
-        clock = [0.0]
-        monkeypatch.setattr("time.monotonic", lambda: clock[0])
-        deadline = Deadline(Progress(1.0, 1), 1000, 80, 10, 100, 2000.0, np.random.default_rng(0))
-        session, judged, ends = SimpleNamespace(step=0), [], False
-        while not ends:
-            clock[0] += len(deadline.rows(session))
-            ends = deadline.on_epoch_end(session)
-            if deadline.wants_judgement():
-                clock[0] += 40
-                judged.append(clock[0])
-                deadline.judged()
-        assert judged[0] > 0.05 * 2000
-        assert min(np.diff(judged[:-1])) >= 5 * 40
-        assert 0.85 * 2000 < judged[-1] <= 2000 - 2 * 40  # the outputs and their score follow
-
-    def test_a_first_batch_that_is_held_up_does_not_end_training(self, monkeypatch):
-        """A clock by which a row is trained on in 1 ms, but in the first batch in 20 ms."""
-        clock = [0.0]
-        monkeypatch.setattr("time.monotonic", lambda: clock[0])
-        deadline = Deadline(Progress(1.0, 1), 1000, 80, 10, 100, 2.0, np.random.default_rng(0))
-        session, trained, ends = SimpleNamespace(step=0), 0, False
-        while not ends:
-            n_rows = len(deadline.rows(session))
-            clock[0] += (0.001 if trained else 0.02) * n_rows
-            trained += n_rows
-            ends = deadline.on_epoch_end(session)
-        assert trained > 1000
-        assert clock[0] < 2.0
-
-    @pytest.mark.parametrize(
-        ("left", "n_folds", "beside_training", "expected"),
-        [(10, 5, 0.5, 2), (10, 5, 2, 4), (10, 2, 3, 10), (10, 1, 0.1, 10), (np.inf, 5, 0.1, np.inf)],
-    )
-    def test_seconds_of_a_fold(self, left, n_folds, beside_training, expected):
-        assert fold_seconds(left, n_folds, beside_training) == expected
-
-    def test_no_time_for_all_folds(self, monkeypatch):
-        """A clock that goes on by a second whenever it is read."""
-        clock = iter(range(10**6))
-        monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
-        model = fn.TabularRegressor(n_folds=5, n_epochs=1000, time_limit=60, random_state=0, n_threads=1).fit(X, VALUES)
-        assert next(clock) <= 66
-        assert 1 <= len(model.networks_) < 10
-        assert not np.isnan(model.validation_score_)
-
-    def test_time_to_weigh_outputs_is_left_at_the_end(self, monkeypatch):
-        """A clock by which outputs take 5 s."""
-        clock = [0.0]
-        monkeypatch.setattr("time.monotonic", lambda: clock[0])
-        limit = TimeLimit(100.0)
-        turn = Turn(limit)
-        turn.end_of_training(2)
-        turn.trained()
-        clock[0] += 5
-        turn.judged()
-        assert limit.end_of_training == 89
-
-    def test_folds_that_end_together_all_leave_time(self, monkeypatch):
-        """A clock by which outputs take 5 s, and a limit of which another fold can be told while one subtracts."""
-
-        class Slow(float):
-            def __sub__(self, other):
-                sleep(0.05)
-                return Slow(float(self) - other)
-
-        clock, sleep = [0.0], time.sleep
-        monkeypatch.setattr("time.monotonic", lambda: clock[0])
-        limit = TimeLimit(100.0)
-        limit.end_of_training = Slow(94)
-        turns = [Turn(limit) for _ in range(4)]
-        for turn in turns:
-            turn.end_of_training(4)
-            turn.trained()
-        clock[0] += 5
-        threads = [threading.Thread(target=turn.judged) for turn in turns]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert limit.end_of_training == 74
-
-    def test_weighing_outputs_takes_little_memory(self, rng):
-        """No more than the outputs: with 1,000 classes, it is memory that takes time."""
-        y = rng.integers(0, 100, 4000)
-        outputs = rng.random((2, 2, 4000, 100), dtype=np.float32)
-        held = _folds.Rows(np.zeros((4000, 1), np.float32), y)
-        folds = [
-            _folds.Fold(kind, part, None, None, held, outputs[kind, part]) for kind, part in itertools.product(range(2), range(2))
-        ]
-        task = SimpleNamespace(smooth_badness=lambda rows, mean: -float(mean[np.arange(len(rows)), rows.y].mean()))
-        tracemalloc.start()
-        mixture = Mixture.of(task, folds)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        shares = [mixture.weights[[fold.kind == kind for fold in mixture.folds]].sum() for kind in range(2)]
-        expected = np.concatenate(np.average(outputs, axis=0, weights=shares))
-        np.testing.assert_allclose(mixture.outputs, expected, rtol=1e-6)
-        assert peak < 1.5 * outputs.nbytes
 
     def test_rows_of_no_weight_do_not_count(self):
         weights = np.zeros(300)
