@@ -156,7 +156,7 @@ def real(
     return number
 
 
-def small(value: Any, name: str, *, above: float = -math.inf) -> float:
+def below_one(value: Any, name: str, *, above: float = -math.inf) -> float:
     """`value` as a float below 1, of a layer for which other libraries first want a number of inputs."""
     number = real(value, name, above=above)
     if number >= 1:

@@ -39,7 +39,7 @@ class LayerNorm(Layer):
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "epsilon", _checks.small(self.epsilon, "epsilon", above=0.0))
+        object.__setattr__(self, "epsilon", _checks.below_one(self.epsilon, "epsilon", above=0.0))
 
     def connect(self, graph: Graph, source: int) -> int:
         source = graph.own_of_members(source)
@@ -141,7 +141,7 @@ class BatchNorm(Layer):
         values = {
             "activation": activations.get(activation),
             "momentum": _checks.real(momentum, "momentum", above=0.0, maximum=1.0),
-            "epsilon": _checks.small(epsilon, "epsilon", above=0.0),
+            "epsilon": _checks.below_one(epsilon, "epsilon", above=0.0),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)

@@ -72,7 +72,7 @@ class PReLU(Layer):
     slope: float = 0.25
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "slope", _checks.small(self.slope, "slope"))
+        object.__setattr__(self, "slope", _checks.below_one(self.slope, "slope"))
 
     def connect(self, graph: Graph, source: int) -> int:
         source = graph.own_of_members(source)
