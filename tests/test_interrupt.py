@@ -78,7 +78,8 @@ def test_interrupts_leave_usable_networks():
 #: Signals after random times, whose handler raises. They interrupt `repeat`; `check` is called after each.
 ALARMS = """
 import random, signal
-import numpy as np
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})  # in the threads of BLAS, too: Python does not notice a signal that
+import numpy as np                                          # one of these takes until the GIL is released, which no loop here does
 import fastnet as fn
 from fastnet import runtime
 from fastnet._core.guards import Exclusive
@@ -114,6 +115,7 @@ def alarms(count, shortest, longest, repeat, check):
 for library in runtime._libraries():
     library.set(2)
 before = [library.get() for library in runtime._blas()]
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
 
 def blas_is_as_before():
     now = [library.get() for library in runtime._blas()]
