@@ -78,8 +78,10 @@ def test_interrupts_leave_usable_networks():
 #: Signals after random times, whose handler raises. They interrupt `repeat`; `check` is called after each.
 ALARMS = """
 import random, signal
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})  # in the threads of BLAS, too: Python does not notice a signal that
-import numpy as np                                          # one of these takes until the GIL is released, which no loop here does
+# In the threads of BLAS, too: Python
+# notices a signal that one of these takes only when the GIL is released, which no loop here does.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+import numpy as np
 import fastnet as fn
 from fastnet import runtime
 from fastnet._core.guards import Exclusive
