@@ -48,7 +48,7 @@ def _methods(group: dict[str, Any]) -> str:
             _average_rank(row),
             *(ratio(row["scores"], reference, key) for key in ("error", "RMSE", "log-loss")),
             f"{np.mean(_means(row, 'AUC')):.4f}",
-            *(f"{np.sum(_means(row, key)):.0f}" for key in ("seconds", "seconds, predictions")),
+            *(_seconds(float(np.sum(_means(row, key)))) for key in ("seconds", "seconds, predictions")),
         )
         for row in group["rows"]
     ]
@@ -89,6 +89,10 @@ def _average_rank(row: dict[str, Any]) -> str:
 
 def _means(row: dict[str, Any], key: str) -> list[float]:
     return [float(np.mean(scores[key])) for scores in row["scores"].values() if key in scores]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 def _three(values: list[float] | None) -> str:

@@ -15,9 +15,12 @@ from fastnet.tabular._metrics import Metric
 #: and 120 rows of five of scikit-learn's tables, 256 epochs were as good as 400 and 1,000.)
 MANY_ROWS, MOST_EPOCHS = 8_000, 256
 
-#: Rows above which a preset trains fewer networks, some of them larger, and what differs then.
+#: Rows above which a preset trains fewer networks, in larger batches or of wider layers, and what differs then.
 FEWER_NETWORKS: dict[str, dict[int, dict[str, Any]]] = {
-    "fast": {2_000: {"n_trained_folds": 3, "hidden_layer_sizes": (96, 96), "numeric_width": 128}},
+    "fast": {
+        2_000: {"n_folds": 8, "n_trained_folds": 2, "batch_size": 64},
+        20_000: {"hidden_layer_sizes": (96, 96)},
+    },
     "default": {2_000: {"n_members": 1}, 4_000: {"n_trained_folds": 3}},
 }
 
@@ -37,6 +40,8 @@ class Choices:
         Epochs of very many rows, and updates of few rows, of few batches, which get more epochs for that.
     keeps_best : bool
         Whether the best epochs are kept, else the last.
+    batch_of_rate : float
+        Rows of the batch that has the metric's learning rate; others have more or less, as the root of their rows.
     """
 
     n_members: int = 1
@@ -63,6 +68,7 @@ class Choices:
     n_best_epochs: int = 3
     patience: float = np.inf
     label_smoothing: float = 0.1
+    batch_of_rate: float = 64
 
 
 NAMES = tuple(field.name for field in fields(Choices))
@@ -80,19 +86,24 @@ PRESETS: dict[str, dict[str, Any]] = {
         "activation": "mish",
         "numeric_embedding": ("piecewise_linear",),
         "numeric_width": 64,
+        "dropout": 0.05,
         "schedule": "flat_cosine",
         "keeps_best": False,
+        "batch_of_rate": 10,
     },
     "default": {},
     "best": {"n_members": 2, "n_epochs": 128, "least_updates": 2000},
 }
 
-#: What differs further for regressions. With dropout the default preset's RMSE was 1.02 times as large with 1,000 rows, 1.06 to
-#: 1.16 times on smooth tables (mortgage, treasury) and the same on noisy ones (benchmarks/ablation.py); with 7,500, 1.07 times.
+#: What differs in regressions. With dropout the default preset's RMSE was 1.02 times as large with 1,000 rows, 1.06 to 1.16 times
+#: on smooth tables (mortgage, treasury) and the same on noisy ones (benchmarks/ablation.py); with 7,500, 1.07 times.
+OF_REGRESSIONS: dict[str, Any] = {"activation": "mish", "dropout": 0.0, "n_best_epochs": 1, "batch_of_rate": 256}
+
+#: What differs further, by preset.
 REGRESSIONS: dict[str, dict[str, Any]] = {
     "fast": {"n_folds": 8, "n_epochs": 18, "schedule": "cycles"},
-    "default": {"dropout": 0.0, "n_members": 2},
-    "best": {"dropout": 0.0},
+    "default": {"n_members": 2},
+    "best": {},
 }
 
 #: Rows of a category for each unit that it becomes, and the fewest units.
@@ -125,7 +136,7 @@ def resolved(
         Whether targets are numbers.
     """
     preset = estimator.preset
-    of_kind = {"activation": "mish", "n_best_epochs": 1, **REGRESSIONS[preset]} if regression else {}
+    of_kind = OF_REGRESSIONS | REGRESSIONS[preset] if regression else {}
     of_rows: dict[str, Any] = {}
     for least_rows, fewer in FEWER_NETWORKS.get(preset, {}).items():
         of_rows |= fewer if n_rows > least_rows else {}
@@ -143,7 +154,8 @@ def resolved(
     if "batch_size" not in given:
         chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
     if "learning_rate" not in given:
-        chosen = replace(chosen, learning_rate=metric.learning_rate * ((chosen.batch_size / 256) ** 0.5 if regression else 1.0))
+        factor = (chosen.batch_size / chosen.batch_of_rate) ** 0.5
+        chosen = replace(chosen, learning_rate=metric.learning_rate * factor)
     if "n_epochs" not in given:
         chosen = replace(chosen, n_epochs=_epochs(chosen, n_rows))
     return chosen

@@ -19,15 +19,16 @@ n_members : int, default=None
     default preset for regressions with up to 2,000 rows.
 n_folds : int, default=None
     1 sets validation rows aside once. With more, each fold validates the members that are trained on the others, and all are
-    averaged: by preset 4 (8 for regression), 5, 5. With `X_val`, data of `fastnet.data`, or too few rows to set any aside, there
-    are no folds; instead, `n_members` is multiplied by the number of folds that would be trained.
+    averaged: by preset 4 (8 for regression and above 2,000 rows), 5, 5. With `X_val`, data of `fastnet.data`, or too few rows to
+    set any aside, there are no folds; instead, `n_members` is multiplied by the number of folds that would be trained.
 n_trained_folds : int, default=None
-    How many of the folds are trained: by default all, if `n_folds` is given; else by preset 4, 5, 5, but 3 for the preset
-    "fast" above 2,000 rows and for the default preset above 4,000.
+    How many of the folds are trained: by default all, if `n_folds` is given; else by preset 4, 5, 5, but 2 for the preset
+    "fast" above 2,000 rows and 3 for the default preset above 4,000.
 ensemble : {"packed", "batch", "mini"}, default=None
     What the members share, as for `fastnet.Network`: by default nothing ("packed").
 hidden_layer_sizes : sequence of int, default=None
-    Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (64, 64), above 2,000 rows (96, 96).
+    Units of the hidden layers of a member: by default (128, 128, 128), for the preset "fast" (64, 64), above 20,000 rows (96,
+    96).
 activation : str or Activation, default=None
     Activation of the hidden layers; each unit learns how much of it to apply. By default "selu" for classification, "mish" for
     regression and for the preset "fast".
@@ -35,7 +36,7 @@ numeric_embedding : {"piecewise_linear", "pbld", "plr", "none"} or sequence of t
     How columns of numbers are embedded before the first layer, see `fastnet.NumericEmbedding`. In every fold a network is trained
     for each kind that is named; the validation rows decide how much each kind counts, which may be nothing. By default
     ("piecewise_linear", "pbld"); for the preset "fast" "piecewise_linear" (with 8 units for each column, fewer if there are more
-    than 8 such columns, or more than 16 above 2,000 rows); "none" for more than 500 such columns.
+    than 8 such columns); "none" for more than 500 such columns.
 category_units : int, default=None
     Maximum number of units that embed a category, in columns of more than `max_one_hot` categories: by default 8. Columns with
     fewer than 8 rows for each category and unit, on average, get fewer units, but at least 2.
@@ -44,11 +45,12 @@ scale_layer : bool, default=None
 data_init : bool, default=None
     Whether initial weights and biases are fitted to the data: by default True; for "packed" members only.
 dropout, weight_decay : float, default=None
-    Values at first; in the second half of training both fall to 0. By default 0.15 and 0.02, but no dropout for regressions with
-    presets "default" and "best".
+    Values at first; in the second half of training both fall to 0. By default 0.15 and 0.02, but no dropout for regressions, and
+    0.05 for classifications with the preset "fast".
 learning_rate : float > 0, default=None
-    The highest rate of the schedule: by default 0.04 for classification; for regression 0.2, or 0.04 for metric "poisson", times
-    the square root of ``batch_size / 256``.
+    The highest rate of the schedule: by default ``0.04 * sqrt(batch_size / 64)`` for classification, with the preset "fast"
+    ``0.04 * sqrt(batch_size / 10)``; for regression ``0.2 * sqrt(batch_size / 256)``, with 0.04 in place of 0.2 for metric
+    "poisson".
 beta_2 : float, default=None
     Adam's decay of squared gradients: by default 0.95.
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
@@ -58,8 +60,8 @@ n_epochs : int, default=None
     By preset 14 (18 for regression), 48, 128. Above 8,000 rows, four times the rows get half the epochs, but at least 8, 16, 16;
     with few rows there are as many epochs as it takes for 300, 1,000, 2,000 updates, but at most 256.
 batch_size : int, default=None
-    By default 64, for the preset "fast" 32; up to 1,024 where so many categories are embedded that their updates would
-    take most of the time.
+    By default 64, for the preset "fast" with up to 2,000 rows 32; up to 1,024 where so many categories are embedded that their
+    updates would take most of the time.
 n_best_epochs : int, default=None
     How many epochs of each member, the best by `metric` on validation rows, have their parameters averaged: by default 3 for
     classification and 1 for regression. The preset "fast" keeps the last epoch, and judges none before, unless this or `patience`

@@ -146,8 +146,8 @@ def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator, n
     first = next(number for number, layer in enumerate(network.layers) if isinstance(layer, Dense))
     A = network._activations(rows, n_threads)[first]
     for number, layer in enumerate(network.layers[first:], first + 1):
-        if isinstance(layer, Parametric):  # whose p is 1
-            A = layer.activation(A)
+        if isinstance(layer, Parametric):
+            A = network._activations(rows, n_threads)[number]
             continue
         W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
         Z = _products(A, W) / np.sqrt(W.shape[-2])

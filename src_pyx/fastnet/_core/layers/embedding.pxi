@@ -121,18 +121,19 @@ cdef int piecewise_plan(Plan plan, Layer* layer) except -1:
     return 0
 
 
-cdef void lay_out_bins(const Layer* layer, const Pass* here, real* restrict left, real* restrict width, real* restrict least,
+cdef void lay_out_bins(const Layer* layer, const Pass* here, real* restrict left, real* restrict per_width, real* restrict least,
                        real* restrict most) noexcept nogil:
-    """For each number of a row of Z its bin, and the least and the most that it can be; a bin of 0 where a feature has no more."""
+    """For each number of a row of Z where its bin begins and 1 / its width, and the least and the most that the number can be; a bin
+    of 0 where a feature has no more."""
     cdef Py_ssize_t T = layer.dims[0], f, t, bins, at = 0
     cdef const real* edges
     for f in range(layer.n_in):
         edges = <const real*> here.params + layer.places[0] + f * (T + 1)
         bins = layer.constants[f]
         for t in range(bins):
-            left[at + t], width[at + t], least[at + t], most[at + t] = edges[t], edges[t + 1] - edges[t], 0, 1
+            left[at + t], per_width[at + t], least[at + t], most[at + t] = edges[t], 1 / (edges[t + 1] - edges[t]), 0, 1
         for t in range(bins, T):
-            left[at + t], width[at + t], least[at + t], most[at + t] = 0, 1, 0, 0
+            left[at + t], per_width[at + t], least[at + t], most[at + t] = 0, 1, 0, 0
         least[at] = -INFINITY
         most[at + bins - 1] = INFINITY
         at += T
@@ -144,19 +145,19 @@ cdef void piecewise_forward(const Layer* layer, const Pass* here, const real* re
     # that of fits of the tabular preset "fast"
     cdef Py_ssize_t T = layer.dims[0], n = layer.n_out, r, f, t
     cdef real* restrict left = <real*> worker.room
-    cdef real* restrict width = left + n
-    cdef real* restrict least = width + n
+    cdef real* restrict per_width = left + n
+    cdef real* restrict least = per_width + n
     cdef real* restrict most = least + n
     cdef real* restrict z
     cdef real place
-    lay_out_bins(layer, here, left, width, least, most)
+    lay_out_bins(layer, here, left, per_width, least, most)
     for r in range(here.rows):
         z = Z + r * n
         for f in range(layer.n_in):
             for t in range(T):
                 z[f * T + t] = A[r * layer.n_in + f]
         for t in range(n):
-            place = (z[t] - left[t]) / width[t]
+            place = (z[t] - left[t]) * per_width[t]
             place = least[t] if place < least[t] else place
             z[t] = most[t] if place > most[t] else place
 
