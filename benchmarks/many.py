@@ -14,6 +14,7 @@ TITLE = "Many fits"
 SHAPES = (
     (Training("tiny", 500, 20, (16,), 2, 32), 100, 3),
     (Training("small", 2_000, 20, (64, 64), 2, 32), 20, 5),
+    (Training("small", 2_000, 20, (64, 64), 2, 32), 200, 5),
 )  # fmt: skip
 
 
