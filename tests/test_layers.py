@@ -157,6 +157,17 @@ class TestEverythingElse:
             fn.Dense(3, scale="NTK")
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_edges_of_bins_that_the_dtype_cannot_tell_apart_are_a_step(dtype):
+    embedding = fn.NumericEmbedding("piecewise_linear", n_units=3, bins=[[-1.0, 0.0, 1e-50, 1.0]])
+    net = fn.Network([fn.Dense(1, "identity"), embedding, fn.Dense(1, "identity")], 1, dtype=dtype, random_state=0)
+    net.parameters["1.W"][:], net.parameters["1.b"][:] = 1.0, 0.0
+    X = np.array([[-0.5], [0.0], [1e-3], [0.5]], dtype)
+    loss, gradients = net.loss_and_grad(X, X[:, 0])
+    assert np.isfinite(net.forward(X)).all() and np.isfinite(loss)
+    assert np.isfinite(gradients.flat).all()
+
+
 class TestQuantileBins:
     def test_bins_hold_equal_shares(self, rng):
         X = rng.standard_normal((1000, 2)) ** 3

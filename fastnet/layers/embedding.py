@@ -372,7 +372,7 @@ class Places(Operation):
         """(m, n_in, n_bins) places in each bin, and their derivatives."""
         t, last = np.arange(self.n_bins), np.array(self.constants)[:, None] - 1
         left, right = params["edges"][:, :-1], params["edges"][:, 1:]
-        width = np.where(t <= last, right - left, 1)
+        width = np.where(t <= last, np.maximum(right - left, np.finfo(np.float32).tiny), 1)
         x = A[:, :, None]
         inside = ((t == 0) | (x > left)) & ((t == last) | (x <= right)) & (t <= last)
         beyond = (x > right) & (t < last)

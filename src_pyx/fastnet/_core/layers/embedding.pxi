@@ -121,6 +121,11 @@ cdef int piecewise_plan(Plan plan, Layer* layer) except -1:
     return 0
 
 
+cdef inline real width_of_bin(const real* edges) noexcept nogil:
+    """From an edge to the next: not 0, where the network's dtype cannot tell them apart."""
+    return max(edges[1] - edges[0], <real> FLT_MIN)
+
+
 cdef void lay_out_bins(const Layer* layer, const Pass* here, real* restrict left, real* restrict per_width, real* restrict least,
                        real* restrict most) noexcept nogil:
     """For each number of a row of Z where its bin begins and 1 / its width, and the least and the most that the number can be; a bin
@@ -131,7 +136,7 @@ cdef void lay_out_bins(const Layer* layer, const Pass* here, real* restrict left
         edges = <const real*> here.params + layer.places[0] + f * (T + 1)
         bins = layer.constants[f]
         for t in range(bins):
-            left[at + t], per_width[at + t], least[at + t], most[at + t] = edges[t], 1 / (edges[t + 1] - edges[t]), 0, 1
+            left[at + t], per_width[at + t], least[at + t], most[at + t] = edges[t], 1 / width_of_bin(edges + t), 0, 1
         for t in range(bins, T):
             left[at + t], per_width[at + t], least[at + t], most[at + t] = 0, 1, 0, 0
         least[at] = -INFINITY
@@ -175,7 +180,7 @@ cdef void piecewise_backward(const Layer* layer, const Pass* here, const real* r
         total = 0
         for t in range(bins):
             if (t == 0 or a > edges[t]) and (t == bins - 1 or a <= edges[t + 1]):
-                total += dZ[r * T + t] / (edges[t + 1] - edges[t])
+                total += dZ[r * T + t] / width_of_bin(edges + t)
         dA[r] = total + (dA[r] if accumulate else 0)
 
 
