@@ -18,7 +18,7 @@ MANY_ROWS, MOST_EPOCHS = 8_000, 256
 #: Rows above which a preset trains fewer networks, in larger batches or of wider layers, and what differs then.
 FEWER_NETWORKS: dict[str, dict[int, dict[str, Any]]] = {
     "fast": {
-        2_000: {"n_folds": 8, "n_trained_folds": 2, "batch_size": 64},
+        2_000: {"n_folds": 8, "n_trained_folds": 2, "batch_size": 64, "dropout": 0.05, "batch_of_rate": 10},
         20_000: {"hidden_layer_sizes": (96, 96)},
     },
     "default": {2_000: {"n_members": 1}, 4_000: {"n_trained_folds": 3}},
@@ -86,10 +86,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "activation": "mish",
         "numeric_embedding": ("piecewise_linear",),
         "numeric_width": 64,
-        "dropout": 0.05,
+        "dropout": 0.1,
         "schedule": "flat_cosine",
         "keeps_best": False,
-        "batch_of_rate": 10,
+        "batch_of_rate": 14,
     },
     "default": {},
     "best": {"n_members": 2, "n_epochs": 128, "least_updates": 2000},
@@ -101,7 +101,7 @@ OF_REGRESSIONS: dict[str, Any] = {"activation": "mish", "dropout": 0.0, "n_best_
 
 #: What differs further, by preset.
 REGRESSIONS: dict[str, dict[str, Any]] = {
-    "fast": {"n_folds": 8, "n_epochs": 18, "schedule": "cycles"},
+    "fast": {"n_folds": 8, "n_epochs": 18, "batch_size": 16, "schedule": "cycles"},
     "default": {"n_members": 2},
     "best": {},
 }
@@ -136,11 +136,11 @@ def resolved(
         Whether targets are numbers.
     """
     preset = estimator.preset
-    of_kind = OF_REGRESSIONS | REGRESSIONS[preset] if regression else {}
     of_rows: dict[str, Any] = {}
     for least_rows, fewer in FEWER_NETWORKS.get(preset, {}).items():
         of_rows |= fewer if n_rows > least_rows else {}
-    chosen = replace(Choices(), **PRESETS[preset] | of_kind | of_rows)
+    of_kind, of_all = (REGRESSIONS[preset], OF_REGRESSIONS) if regression else ({}, {})
+    chosen = replace(Choices(), **PRESETS[preset] | of_kind | of_rows | of_all)
     if not 0 < n_numbers <= MOST_EMBEDDED:
         chosen = replace(chosen, numeric_embedding=("none",))
     if not metric.smooths:

@@ -46,11 +46,11 @@ data_init : bool, default=None
     Whether initial weights and biases are fitted to the data: by default True; for "packed" members only.
 dropout, weight_decay : float, default=None
     Values at first; in the second half of training both fall to 0. By default 0.15 and 0.02, but no dropout for regressions, and
-    0.05 for classifications with the preset "fast".
+    0.1 for classifications with the preset "fast", above 2,000 rows 0.05.
 learning_rate : float > 0, default=None
     The highest rate of the schedule: by default ``0.04 * sqrt(batch_size / 64)`` for classification, with the preset "fast"
-    ``0.04 * sqrt(batch_size / 10)``; for regression ``0.2 * sqrt(batch_size / 256)``, with 0.04 in place of 0.2 for metric
-    "poisson".
+    ``0.04 * sqrt(batch_size / 14)``, above 2,000 rows ``0.04 * sqrt(batch_size / 10)``; for regression
+    ``0.2 * sqrt(batch_size / 256)``, with 0.04 in place of 0.2 for metric "poisson".
 beta_2 : float, default=None
     Adam's decay of squared gradients: by default 0.95.
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
@@ -60,8 +60,8 @@ n_epochs : int, default=None
     By preset 14 (18 for regression), 48, 128. Above 8,000 rows, four times the rows get half the epochs, but at least 8, 16, 16;
     with few rows there are as many epochs as it takes for 300, 1,000, 2,000 updates, but at most 256.
 batch_size : int, default=None
-    By default 64, for the preset "fast" with up to 2,000 rows 32; up to 1,024 where so many categories are embedded that their
-    updates would take most of the time.
+    By default 64, for the preset "fast" with up to 2,000 rows 32 (16 for regression); up to 1,024 where so many categories
+    are embedded that their updates would take most of the time.
 n_best_epochs : int, default=None
     How many epochs of each member, the best by `metric` on validation rows, have their parameters averaged: by default 3 for
     classification and 1 for regression. The preset "fast" keeps the last epoch, and judges none before, unless this or `patience`

@@ -59,7 +59,7 @@ def test_of_many_rows_fewer_networks_are_trained(options, n_rows, n_trained, n_m
 @pytest.mark.parametrize(
     ("preset", "n_rows", "of_classification", "of_regression"),
     [
-        ("fast", 2000, 0.04 * (32 / 10) ** 0.5, 0.2 * (32 / 256) ** 0.5),
+        ("fast", 2000, 0.04 * (32 / 14) ** 0.5, 0.05),
         ("fast", 2001, 0.04 * (64 / 10) ** 0.5, 0.1),
         ("default", 2001, 0.04, 0.1),
     ],

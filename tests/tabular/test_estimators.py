@@ -42,7 +42,7 @@ QUICK = {"preset": "fast", "random_state": 0}
 
 class TestLearning:
     def test_classification(self):
-        model = fn.TabularClassifier(**QUICK, n_epochs=60).fit(X[:200], LABELS[:200])
+        model = fn.TabularClassifier(**QUICK).fit(X[:200], LABELS[:200])
         assert model.score(X[200:], LABELS[200:]) > 0.85
         assert model.predict_proba(X).sum(axis=1) == pytest.approx(1)
         assert list(model.classes_) == ["cheap", "dear"]
