@@ -137,18 +137,16 @@ def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator, n
     Parameters
     ----------
     network : Network
-        Of members that share nothing; behind the first dense layer there are dense and parametric ones alone.
+        Of members that share nothing.
     X : ndarray of shape (m, n_inputs)
     rng : Generator
     n_threads : int
     """
     rows = X[rng.permutation(len(X))[:_ROWS]]
-    first = next(number for number, layer in enumerate(network.layers) if isinstance(layer, Dense))
-    A = network._activations(rows, n_threads)[first]
-    for number, layer in enumerate(network.layers[first:], first + 1):
-        if isinstance(layer, Parametric):
-            A = network._activations(rows, n_threads)[number]
+    for number, layer in enumerate(network.layers, 1):
+        if not isinstance(layer, Dense):
             continue
+        A = network._activations(rows, n_threads)[number - 1]
         W, b = network.parameters[f"{number}.W"], network.parameters[f"{number}.b"]
         Z = _products(A, W) / np.sqrt(W.shape[-2])
         deviation = Z.std(axis=0)
@@ -160,7 +158,6 @@ def initialise_from(network: Network, X: np.ndarray, rng: np.random.Generator, n
             shares = rng.exponential(size=chosen.shape)
             shares /= shares.sum(axis=0)
             b[...] = -(shares * np.take_along_axis(Z, chosen, axis=0)).sum(axis=0)
-        A = Z + b
 
 
 def _products(A: np.ndarray, W: np.ndarray) -> np.ndarray:
