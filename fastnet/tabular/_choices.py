@@ -15,8 +15,8 @@ from fastnet.tabular._metrics import Metric
 #: and 120 rows of five of scikit-learn's tables, 256 epochs were as good as 400 and 1,000.)
 MANY_ROWS, MOST_EPOCHS = 8_000, 256
 
-#: Rows above which a preset trains fewer networks, in larger batches or of wider layers, and what differs then.
-FEWER_NETWORKS: dict[str, dict[int, dict[str, Any]]] = {
+#: What differs above so many rows: fewer networks, in larger batches or of wider layers.
+ABOVE_ROWS: dict[str, dict[int, dict[str, Any]]] = {
     "fast": {
         2_000: {"n_folds": 8, "n_trained_folds": 2, "batch_size": 64, "dropout": 0.05, "batch_of_rate": 10},
         20_000: {"hidden_layer_sizes": (96, 96)},
@@ -137,8 +137,8 @@ def resolved(
     """
     preset = estimator.preset
     of_rows: dict[str, Any] = {}
-    for least_rows, fewer in FEWER_NETWORKS.get(preset, {}).items():
-        of_rows |= fewer if n_rows > least_rows else {}
+    for rows, different in ABOVE_ROWS.get(preset, {}).items():
+        of_rows |= different if n_rows > rows else {}
     of_kind, of_all = (REGRESSIONS[preset], OF_REGRESSIONS) if regression else ({}, {})
     chosen = replace(Choices(), **PRESETS[preset] | of_kind | of_rows | of_all)
     if not 0 < n_numbers <= MOST_EMBEDDED:

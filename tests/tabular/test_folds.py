@@ -139,7 +139,7 @@ def test_given_validation_rows_leave_the_number_of_members():
 @pytest.mark.parametrize("given", [True, False])
 def test_fewer_folds_are_fewer_networks_or_members(given, monkeypatch):
     few = {"default": {0: {"n_members": 1}, 100: {"n_trained_folds": 3}}}
-    monkeypatch.setattr(_choices, "FEWER_NETWORKS", few)
+    monkeypatch.setattr(_choices, "ABOVE_ROWS", few)
     validation = {"X_val": X[200:], "y_val": VALUES[200:]} if given else {}
     model = fn.TabularRegressor(n_epochs=1, numeric_embedding="none", random_state=0).fit(X[:200], VALUES[:200], **validation)
     assert [network.n_members for network in model.networks_] == ([3] if given else [1, 1, 1])
