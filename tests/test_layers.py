@@ -158,7 +158,7 @@ class TestEverythingElse:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_edges_of_bins_that_the_dtype_cannot_tell_apart_are_a_step(dtype):
+def test_edges_of_bins_that_the_dtype_cannot_tell_apart_give_no_nan(dtype):
     embedding = fn.NumericEmbedding("piecewise_linear", n_units=3, bins=[[-1.0, 0.0, 1e-50, 1.0]])
     net = fn.Network([fn.Dense(1, "identity"), embedding, fn.Dense(1, "identity")], 1, dtype=dtype, random_state=0)
     net.parameters["1.W"][:], net.parameters["1.b"][:] = 1.0, 0.0

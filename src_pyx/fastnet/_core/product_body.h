@@ -43,7 +43,7 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
     }
     const ptrdiff_t a_bytes = (a_row > a_col ? a_row : a_col) * (ptrdiff_t)sizeof(REAL);
     const int pack_a = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH &&
-                       (a_bytes >= (a_row == 1 ? COLUMNS_WORTH_PACKING : PAGE_BYTES) || (a_row == 1 && a_bytes % ALIASING_BYTES == 0));
+                       (a_row == 1 ? a_bytes >= COLUMNS_WORTH_PACKING || a_bytes % ALIASING_BYTES == 0 : a_bytes >= PAGE_BYTES);
     const int few = (k == 1 || k == 2) && !accumulate && !bias && !pack_a;
     const int far = m >= ROWS_WORTH_FETCHING && (is_far || n * k * (ptrdiff_t)sizeof(REAL) >= BYTES_WORTH_FETCHING);
     const ptrdiff_t passes = (m + ROWS_PER_PASS - 1) / ROWS_PER_PASS, blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
