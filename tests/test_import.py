@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, run_python
+from helpers import ROOT, level_with_blas, run_python
 
 import fastnet as fn
 
@@ -73,7 +73,7 @@ print(json.dumps([heavy, imported, submodules]))
 
 @pytest.fixture(scope="module")
 def steps():
-    result = run_python(STEPS)
+    result = run_python(STEPS, FASTNET_CPU=level_with_blas())
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 

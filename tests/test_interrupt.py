@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from helpers import ROOT, python_environment, run_python
+from helpers import ROOT, level_with_blas, python_environment, run_python
 
 #: One epoch of each of these runs takes a minute, so that only the interrupt can end it.
 CODE = """
@@ -158,7 +158,7 @@ alarms(500, 5e-5, 5e-4, lambda: net.fit(X, y, epochs=1), lambda: net.fit(X, y, e
 alarms(60, 1e-4, 4e-3, lambda: net.fit(X, y, optimizer="lbfgs", epochs=2), lambda: net.fit(X, y, epochs=1))
 alarms(150, 1e-4, 4e-3, lambda: wide.forward(rows), blas_is_as_before)
 """
-    done = run_python(ALARMS + code)
+    done = run_python(ALARMS + code, FASTNET_CPU=level_with_blas())
     assert done.returncode == 0, done.stderr
 
 
@@ -181,7 +181,7 @@ while left[0]:
     assert np.array_equal(wide.forward(rows), expected)
 blas_is_as_before()
 """
-    done = run_python(ALARMS + code)
+    done = run_python(ALARMS + code, FASTNET_CPU=level_with_blas())
     assert done.returncode == 0, done.stderr
 
 

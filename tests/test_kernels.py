@@ -238,10 +238,25 @@ def test_infinity_is_counted_once(core, dtype):
 
 
 @pytest.mark.parametrize("transpose_a, transpose_b", [(False, False), (True, False), (False, True)])
-@pytest.mark.parametrize("m, k, n", [(300, 270, 1024), (290, 1030, 272), (530, 512, 256)])
-def test_own_product_of_large_matrices(core, dtype, rng, m, k, n, transpose_a, transpose_b):
-    """Several passes over the rows, copies of A, lines fetched ahead."""
-    check_product(core, rng, dtype, m, k, n, transpose_a, transpose_b, blas=False)
+@pytest.mark.parametrize("m, k, n", [(300, 270, 1024), (290, 1030, 272), (530, 512, 256), (61, 519, 1033)])
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_own_product_of_large_matrices(core, dtype, rng, m, k, n, transpose_a, transpose_b, accumulate):
+    """Several passes over the rows, copies of A, lines fetched ahead; few rows, and rests of all sizes."""
+    check_product(core, rng, dtype, m, k, n, transpose_a, transpose_b, accumulate=accumulate, blas=False)
+
+
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_own_product_of_large_matrices_in_parts(core, dtype, rng, transpose_b):
+    """Workers make some rows each, and long products some columns at a time: the bits are those of the whole."""
+    m, k, n = 290, 600, 1040
+    A, B = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (n, k) if transpose_b else (k, n)))
+    whole = np.zeros((m, n), dtype)
+    core.product(A, B, whole, False, transpose_b, blas=False)
+    for rows, columns in ((slice(0, 70), slice(0, 512)), (slice(70, m), slice(512, n)), (slice(3, 14), slice(64, 128))):
+        of_columns = B[columns] if transpose_b else np.ascontiguousarray(B[:, columns])
+        part = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype)
+        core.product(A[rows], of_columns, part, False, transpose_b, blas=False)
+        assert np.array_equal(part, whole[rows, columns])
 
 
 def test_shuffle_is_a_permutation_and_uniform(core):

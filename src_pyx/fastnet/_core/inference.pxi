@@ -124,8 +124,7 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     cdef int worth = workers_worth_having(work, <int> min(n_threads, task.X.n)), size
     cdef bint reviewed = 1 < worth and work < LONG_CALL
     cdef Py_ssize_t most = ROWS_PER_BLOCK_BLAS if plan.uses_blas else ROWS_PER_BLOCK
-    if not plan.uses_blas:      # whose long products look at signals themselves
-        most = min(most, <Py_ssize_t> (PIECE_OPERATIONS / max(plan.costliest, 1.0)))
+    most = min(most, <Py_ssize_t> (PIECE_OPERATIONS / max(plan.costliest, 1.0)))
     cdef Py_ssize_t blocks = worth * BLOCKS_PER_WORKER if worth > 1 else 1
     cdef Py_ssize_t block_rows = max(<Py_ssize_t> 1, min(most, (task.X.n + blocks - 1) // blocks))
     cdef TeamSize sizes

@@ -165,7 +165,8 @@ cdef class Plan:
             self.cuts[self.n_cuts] = layer.number
             self.n_cuts += 1
         self.cost += layer.cost
-        self.costliest = max(self.costliest, layer.cost)
+        if not layer.sliced:
+            self.costliest = max(self.costliest, layer.cost)
         self.uses_blas = self.uses_blas or layer.by_blas
         self.sizes += (int(layer.n_out),)
         return 0

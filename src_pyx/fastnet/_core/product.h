@@ -75,10 +75,18 @@ static ptrdiff_t size_of_panels(ptrdiff_t n, ptrdiff_t k) { return (n + 2 * VECT
 #endif
 
 /* The next panel of B comes into L2 while one is used, if B is so large that it lies farther off, or the caller knows that it does,
- * and so many rows use a panel: dA of (512, 2048) (2048, 2048) 95 to 107 GFLOP/s, with AVX2 60 to 71; of (256, 1000) (784, 1000)
- * 115 to 120 and 80 to 87. Forward, AVX-512 gains nothing there; (128, 128) (128, 512), of many such weights, 131 to 143, and dA
- * 132 to 136. With fewer rows, or weights that are in L2, reading ahead takes longer than it saves: (64, 512) (512, 512) 140 to 131. */
+ * and so many rows use a panel. With AVX2 each block asks for its share of the panel at once: dA of (512, 2048) (2048, 2048) 60 to 71
+ * GFLOP/s, of (256, 1000) (784, 1000) 80 to 87. With AVX-512, where sums are made in half the time, so many lines at once hold up the
+ * operands that are needed now. A pair of lines every four steps does not, provided that A is packed too, which leaves registers for the
+ * addresses. (64, 2048) (2048, 2048) 107 to 145 GFLOP/s, (128, 2048) (2048, 2048) 131 to 152, (512, 2048) (2048, 2048) 141 to 158, of
+ * 175 to 180 with everything in L1; MKL reaches 165, OpenBLAS 147. */
+#if VECTOR_BYTES == 64
+#define FETCH_BETWEEN_STEPS 1
+#define ROWS_WORTH_FETCHING 48
+#else
+#define FETCH_BETWEEN_STEPS 0
 #define ROWS_WORTH_FETCHING 128
+#endif
 #define BYTES_WORTH_FETCHING (1 << 20)
 
 /* A slice of A is copied where reading it would miss the TLB, its rows or columns being a page or more apart, and where columns of
@@ -95,6 +103,11 @@ static ptrdiff_t size_of_panels(ptrdiff_t n, ptrdiff_t k) { return (n + 2 * VECT
 #define ALIASING_BYTES 1024
 #define PANELS_WORTH_PACKING 8
 
+/* Columns of A^T are copied so many steps at a time: whole cache lines of a block, and few enough rows of A, if they are pages apart,
+ * for the sets of L1. One step at a time: tiles of dW of 2048 x 2048 153 to 157 GFLOP/s, of 1000 x 1000 and a batch of 128 157 to 161; with
+ * AVX2 95 to 99 and 92 to 95. */
+#define STEPS_OF_PACKING 8
+
 /* Fewer columns than a vector are dot products from these depths on, for up to so many columns and for more. Of 264 rows, beside zeros
  * took 1.15 times as long for four columns at a depth of 16, 1.9 at 64, 2.2 at 256; for five 1.0, 1.7; for seven 0.7, 0.94 at 32, 1.2,
  * 1.4. */
@@ -108,6 +121,7 @@ static ptrdiff_t size_of_panels(ptrdiff_t n, ptrdiff_t k) { return (n + 2 * VECT
 
 #if defined(__GNUC__) || defined(__clang__)
 #define HAVE_OWN_PRODUCT 1
+#define HAVE_OWN_LONG_PRODUCT FETCH_BETWEEN_STEPS
 
 /* With AVX2, four steps of the sum over k at a time, and multiply-adds in place: left to GCC, sums move from register to register. With
  * 21.5 instructions for twelve multiply-adds instead of 27, products are 1.06 to 1.25 times as fast while a shared Zen 3 gives them two
@@ -138,21 +152,45 @@ typedef int32_t indices8 __attribute__((vector_size(32)));
 #define SHUFFLE8(x, y, ...) __builtin_shuffle(x, y, (indices8){__VA_ARGS__})
 #endif
 
-/* Memory that a product will read soon: `runs` of `n` cache lines each, `step` bytes apart. */
+/* Memory that a product will use soon, in pairs of cache lines: where the next pair is, how far apart its lines are, from one pair to
+ * the next, and how many are left. */
 typedef struct {
-    const void *start;
-    ptrdiff_t step, runs, n;
-} lines;
+    const char *at;
+    ptrdiff_t apart, step, left;
+} pairs;
 
-#define NOTHING ((lines){NULL, 0, 0, 0})
+/* Runs of pairs: the next one, from one to the next, how many are left, and how many of them a block brings. */
+typedef struct {
+    pairs run;
+    ptrdiff_t step, left, share;
+} runs;
 
-/* Bring `share` runs, from number `run` on, into L2. */
-FN_INLINE void fetch(const lines next, ptrdiff_t run, ptrdiff_t share)
+#define NOTHING ((runs){{NULL, 0, 0, 0}, 0, 0, 0})
+
+/* Bring a pair into L2. */
+FN_INLINE void fetch(pairs *soon)
 {
-    const ptrdiff_t end = run + share < next.runs ? run + share : next.runs;
-    for (; run < end; run++)
-        for (ptrdiff_t i = 0; i < next.n; i++)
-            __builtin_prefetch((const char *)next.start + run * next.step + i * LINE_BYTES, 0, 2);
+    __builtin_prefetch(soon->at, 0, 2);
+    __builtin_prefetch(soon->at + soon->apart, 0, 2);
+    soon->at += soon->step;
+    soon->left--;
+}
+
+/* The next run. */
+FN_INLINE pairs take(runs *later)
+{
+    const pairs run = later->run;
+    later->run.at += later->step;
+    later->left--;
+    return run;
+}
+
+/* Bring a block's share of the runs, at once. */
+FN_INLINE void fetch_share(runs *later)
+{
+    for (ptrdiff_t share = later->share; share > 0 && later->left > 0; share--)
+        for (pairs run = take(later); run.left > 0;)
+            fetch(&run);
 }
 
 FN_INLINE void transpose_f(const float *from, ptrdiff_t from_row, float *to, ptrdiff_t to_row)
@@ -227,6 +265,7 @@ enum { large_d = 2 };
 #undef FMA_NAME
 #else
 #define HAVE_OWN_PRODUCT 0
+#define HAVE_OWN_LONG_PRODUCT 0
 #define PLAIN_PRODUCTS(REAL, product, make_panels, panels_product, row_product, column_sums) \
     static void product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b, \
                         ptrdiff_t b_row, ptrdiff_t b_col, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, int is_far, \

@@ -1,11 +1,12 @@
 /* Blocks of C in registers, and all rows of A against a panel of B: for product_body.h. */
 
 /* rows x (vectors * LANES) elements of C in registers: the sum over k of outer products. The second vector of a row of B and C
- * lies `second` elements after the first. If `along`, a_col is 1; else, in FOUR_STEPS, a_row is. rows, vectors and along are constants
- * at every call, so that the loops unroll. */
-FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, ptrdiff_t second, ptrdiff_t k, const REAL *restrict a,
-                            ptrdiff_t a_row, ptrdiff_t a_col, const REAL *restrict b, ptrdiff_t b_row, REAL *restrict c,
-                            ptrdiff_t c_row, const REAL *bias, int accumulate)
+ * lies `second` elements after the first. If `along`, a_col is 1; else, in FOUR_STEPS, a_row is. If `ahead`, a pair of lines is fetched
+ * every four steps: `soon`, and then a share of `later`. rows, vectors, along and ahead are constants at every call, so that the loops
+ * unroll. */
+FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, const int ahead, ptrdiff_t second, ptrdiff_t k,
+                            const REAL *restrict a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *restrict b, ptrdiff_t b_row,
+                            REAL *restrict c, ptrdiff_t c_row, const REAL *bias, int accumulate, pairs soon, runs *later)
 {
     VECTOR sum[BLOCK_ROWS][2];
     const VECTOR zero = {0};
@@ -53,21 +54,34 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, 
 #else
     /* With a pointer to every fourth row of A, all addresses stay in registers: AVX-512's products take 7 to 12 % less time. */
     const REAL *a4 = a + 4 * a_row, *a8 = a + 8 * a_row;
-    for (ptrdiff_t p = 0; p < k; p++) {
-        const VECTOR b0 = LOAD(b);
-        const VECTOR b1 = vectors == 2 ? LOAD(b + second) : b0;
-#pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) {
-            const REAL x = (i < 4 ? a : i < 8 ? a4 : a8)[i % 4 * a_row];
-            sum[i][0] += x * b0;
-            if (vectors == 2)
-                sum[i][1] += x * b1;
-        }
-        a += a_col;
-        a4 += a_col;
-        a8 += a_col;
-        b += b_row;
+    ptrdiff_t share = ahead ? later->share : 0;
+#define STEP \
+    do { \
+        const VECTOR b0 = LOAD(b), b1 = vectors == 2 ? LOAD(b + second) : b0; \
+        _Pragma("GCC unroll 16") for (int i = 0; i < rows; i++) \
+        { \
+            const REAL x = (i < 4 ? a : i < 8 ? a4 : a8)[i % 4 * a_row]; \
+            sum[i][0] += x * b0; \
+            if (vectors == 2) \
+                sum[i][1] += x * b1; \
+        } \
+        a += a_col; \
+        a4 += a_col; \
+        a8 += a_col; \
+        b += b_row; \
+    } while (0)
+    for (ptrdiff_t p = ahead ? k / 4 : 0; p > 0; p--) {
+        fetch(&soon);
+        if (soon.left == 0)
+            soon = share-- > 0 && later->left > 0 ? take(later) : (pairs){(const char *)b, 0, 0, 0};
+        STEP;
+        STEP;
+        STEP;
+        STEP;
     }
+    for (ptrdiff_t p = ahead ? k % 4 : k; p > 0; p--)
+        STEP;
+#undef STEP
 #endif
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
@@ -80,19 +94,21 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, 
  * packed next comes into L2, and the block of C that is added to next. */
 FN_INLINE void NAME(rows_)(const int vectors, const int along, ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step,
                            ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias,
-                           int accumulate, const lines next)
+                           int accumulate, runs next)
 {
-    const ptrdiff_t share = (next.runs * BLOCK_ROWS + m - 1) / m;
-#define BLOCK(r) NAME(block_)(r, vectors, along, second, k, a + i * a_step, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate)
+#define BLOCK(r) \
+    NAME(block_)(r, vectors, along, 0, second, k, a + i * a_step, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate, \
+                 (pairs){NULL, 0, 0, 0}, NULL)
     const ptrdiff_t rest = m % BLOCK_ROWS;
     const int even = rest && rest <= SHORT_BLOCK && m > BLOCK_ROWS && a_step == a_row; /* packed blocks stay whole */
     const ptrdiff_t whole = m - rest - (even ? BLOCK_ROWS : 0);
     ptrdiff_t i = 0;
     for (; i < whole; i += BLOCK_ROWS) {
-        fetch(next, i / BLOCK_ROWS * share, share);
+        fetch_share(&next);
         if (accumulate && i + BLOCK_ROWS < whole)
-            for (int v = 0; v < vectors; v++)
-                fetch((lines){c + (i + BLOCK_ROWS) * c_row + v * second, c_row * sizeof(REAL), BLOCK_ROWS, 1}, 0, BLOCK_ROWS);
+            for (int r = 0; r < BLOCK_ROWS; r++)
+                for (int v = 0; v < vectors; v++)
+                    __builtin_prefetch(c + (i + BLOCK_ROWS + r) * c_row + v * second, 0, 2);
         BLOCK(BLOCK_ROWS);
     }
     for (ptrdiff_t rows; i < m; i += rows) {
@@ -117,13 +133,28 @@ FN_INLINE void NAME(rows_)(const int vectors, const int along, ptrdiff_t second,
 }
 
 static void NAME(rows2_)(ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
-                         const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, lines next)
+                         const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, runs next)
 {
     if (FOUR_STEPS && a_col == 1)
         NAME(rows_)(2, 1, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, next);
     else
         NAME(rows_)(2, 0, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, next);
 }
+
+#if FETCH_BETWEEN_STEPS
+/* The same where A and B are packed, and meanwhile the next block of C and the panel that is packed next come into L2: a pair of lines
+ * at a time. */
+static void NAME(packed_rows2_)(ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, const REAL *b, REAL *c, ptrdiff_t c_row,
+                                const REAL *bias, int accumulate, runs next)
+{
+    const ptrdiff_t whole = m - m % BLOCK_ROWS;
+    for (ptrdiff_t i = 0; i < whole; i += BLOCK_ROWS, a += BLOCK_ROWS * k, c += BLOCK_ROWS * c_row)
+        NAME(block_)(BLOCK_ROWS, 2, 0, 1, second, k, a, 1, BLOCK_ROWS, b, PANEL_WIDTH, c, c_row, bias, accumulate,
+                     (pairs){(const char *)(c + BLOCK_ROWS * c_row), TO_LAST_LINE, c_row * sizeof(REAL), BLOCK_ROWS}, &next);
+    if (whole < m)
+        NAME(rows2_)(second, m - whole, k, a, k, 1, BLOCK_ROWS, b, PANEL_WIDTH, c, c_row, bias, accumulate, NOTHING);
+}
+#endif
 
 static void NAME(rows1_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                          ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)

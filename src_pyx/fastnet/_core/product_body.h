@@ -8,6 +8,7 @@ typedef REAL NAME(vector_) __attribute__((vector_size(VECTOR_BYTES), aligned(siz
 #define LANES ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
 #define PANEL_WIDTH (2 * LANES)
 #define ROWS_PER_PASS ((ptrdiff_t)(SLICE_BYTES / (DEPTH * sizeof(REAL))))
+#define TO_LAST_LINE (PANEL_WIDTH > LINE ? LINE_BYTES : 0)
 #define LOAD(p) (*(const VECTOR *)(p))
 
 #include "product_blocks_body.h"
@@ -23,14 +24,20 @@ FN_INLINE ptrdiff_t NAME(width_)(ptrdiff_t n, ptrdiff_t j)
     return left < PANEL_WIDTH + LANES ? LANES : PANEL_WIDTH;
 }
 
-/* Where the panel of the first of n columns of B lies. */
-FN_INLINE lines NAME(panel_lines_)(ptrdiff_t n, ptrdiff_t depth, const REAL *b, ptrdiff_t b_row, ptrdiff_t b_col)
+/* Where the panel of the first of n columns of B lies, in runs for so many blocks: some of its rows, or two of its columns side by
+ * side. */
+FN_INLINE runs NAME(panel_runs_)(ptrdiff_t n, ptrdiff_t blocks, ptrdiff_t depth, const REAL *b, ptrdiff_t b_row, ptrdiff_t b_col)
 {
+    const char *at = (const char *)b;
+    const ptrdiff_t from_row = b_row * sizeof(REAL), from_column = b_col * sizeof(REAL);
     if (n < PANEL_WIDTH)
         return NOTHING;
-    if (b_col == 1)
-        return (lines){b, b_row * sizeof(REAL), depth, PANEL_WIDTH / LINE};
-    return (lines){b, b_col * sizeof(REAL), PANEL_WIDTH, depth / LINE};
+    if (b_col == 1) {
+        const ptrdiff_t rows = (depth + blocks - 1) / blocks;
+        return (runs){{at, TO_LAST_LINE, from_row, rows}, rows * from_row, blocks, 1};
+    }
+    const ptrdiff_t columns = PANEL_WIDTH / 2;
+    return (runs){{at, from_column, LINE_BYTES, depth / LINE + 1}, 2 * from_column, columns, (columns + blocks - 1) / blocks};
 }
 
 static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
@@ -42,10 +49,10 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
         return;
     }
     const ptrdiff_t a_bytes = (a_row > a_col ? a_row : a_col) * (ptrdiff_t)sizeof(REAL);
-    const int pack_a = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH &&
-                       (a_row == 1 ? a_bytes >= COLUMNS_WORTH_PACKING || a_bytes % ALIASING_BYTES == 0 : a_bytes >= PAGE_BYTES);
-    const int few = (k == 1 || k == 2) && !accumulate && !bias && !pack_a;
     const int far = m >= ROWS_WORTH_FETCHING && (is_far || n * k * (ptrdiff_t)sizeof(REAL) >= BYTES_WORTH_FETCHING);
+    const int is_aliased = a_row == 1 ? a_bytes >= COLUMNS_WORTH_PACKING || a_bytes % ALIASING_BYTES == 0 : a_bytes >= PAGE_BYTES;
+    const int pack_a = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH && (is_aliased || (FETCH_BETWEEN_STEPS && far));
+    const int few = (k == 1 || k == 2) && !accumulate && !bias && !pack_a;
     const ptrdiff_t passes = (m + ROWS_PER_PASS - 1) / ROWS_PER_PASS, blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
     const ptrdiff_t pass = m > ROWS_PER_PASS ? (blocks + passes - 1) / passes * BLOCK_ROWS : m; /* passes of equal rows */
     const int direct = b_col == 1 && ((m < ROWS_WORTH_PACKING && b_row < STRIDE_WORTH_PACKING) ||
@@ -71,7 +78,7 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
                 const REAL *bp = b + p * b_row + j * b_col, *start = bias ? bias + j : NULL;
                 REAL *cp = c + i * c_row + j;
                 ptrdiff_t bp_row = b_row;
-                lines next = NOTHING;
+                runs next = NOTHING;
                 width = NAME(width_)(n, j);
                 if (width < LANES) {
                     NAME(few_columns_)(rows, width, depth, ap, step, row, column, bp, b_row, b_col, cp, c_row, start, add, panel);
@@ -80,7 +87,8 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
                 if (!direct) {
                     NAME(pack_)(depth, width, bp, b_row, b_col, panel);
                     if (far)
-                        next = NAME(panel_lines_)(n - j - width, depth, bp + width * b_col, b_row, b_col);
+                        next = NAME(panel_runs_)(n - j - width, (rows + BLOCK_ROWS - 1) / BLOCK_ROWS, depth, bp + width * b_col, b_row,
+                                                 b_col);
                     bp = panel;
                     bp_row = PANEL_WIDTH;
                 }
@@ -91,6 +99,10 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
                         NAME(few_steps_)(2, width - LANES, rows, ap, row, column, bp, bp_row, cp, c_row);
                 } else if (width == LANES)
                     NAME(rows1_)(rows, depth, ap, step, row, column, bp, bp_row, cp, c_row, start, add);
+#if FETCH_BETWEEN_STEPS
+                else if (pack_a && !direct)
+                    NAME(packed_rows2_)(width - LANES, rows, depth, ap, bp, cp, c_row, start, add, next);
+#endif
                 else
                     NAME(rows2_)(width - LANES, rows, depth, ap, step, row, column, bp, bp_row, cp, c_row, start, add, next);
             }
@@ -138,4 +150,5 @@ static FN_NO_CLONE void NAME(panels_product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t
 #undef LANES
 #undef PANEL_WIDTH
 #undef ROWS_PER_PASS
+#undef TO_LAST_LINE
 #undef LOAD

@@ -60,15 +60,22 @@ static FN_NO_CLONE void NAME(pack_blocks_)(ptrdiff_t m, ptrdiff_t k, const REAL 
 {
     const ptrdiff_t whole = m - m % BLOCK_ROWS;
     if (a_row == 1)
-        for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t p = 0; p < k; p += STEPS_OF_PACKING)
             for (ptrdiff_t i = 0; i < whole; i += BLOCK_ROWS)
-                memcpy(packed + i * k + p * BLOCK_ROWS, a + i + p * a_col, BLOCK_ROWS * sizeof(REAL));
+                for (ptrdiff_t q = p; q < p + STEPS_OF_PACKING && q < k; q++)
+                    memcpy(packed + i * k + q * BLOCK_ROWS, a + i + q * a_col, BLOCK_ROWS * sizeof(REAL));
     else
-        for (ptrdiff_t i = 0; i < whole; i += BLOCK_ROWS)
-            for (ptrdiff_t p = 0; p < k; p++)
+        for (ptrdiff_t i = 0; i < whole; i += BLOCK_ROWS) {
+            ptrdiff_t p = 0;
+            for (; BLOCK_ROWS % SQUARE == 0 && a_col == 1 && p + SQUARE <= k; p += SQUARE)
+#pragma GCC unroll 16
+                for (ptrdiff_t r = 0; r < BLOCK_ROWS; r += SQUARE)
+                    NAME(transpose_)(a + (i + r) * a_row + p, a_row, packed + i * k + p * BLOCK_ROWS + r, BLOCK_ROWS);
+            for (; p < k; p++)
 #pragma GCC unroll 16
                 for (int r = 0; r < BLOCK_ROWS; r++)
                     packed[i * k + p * BLOCK_ROWS + r] = a[(i + r) * a_row + p * a_col];
+        }
     for (ptrdiff_t p = 0; p < k; p++)
         for (ptrdiff_t i = whole; i < m; i++)
             packed[whole * k + p * BLOCK_ROWS + i - whole] = a[i * a_row + p * a_col];

@@ -3,6 +3,7 @@
 
 cdef extern from "product.h" nogil:
     const bint HAVE_OWN_PRODUCT
+    const bint HAVE_OWN_LONG_PRODUCT
     const Py_ssize_t PANEL_BYTES
     void productf(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t a_row, Py_ssize_t a_col, const float* b,
                   Py_ssize_t b_row, Py_ssize_t b_col, float* c, Py_ssize_t c_row, const float* bias, bint accumulate, bint is_far,
@@ -23,19 +24,23 @@ cdef extern from "product.h" nogil:
     void column_sumsd(Py_ssize_t n, Py_ssize_t k, const double* b, double* c, bint accumulate)
 
 
-# Weights from this size on are left to BLAS, forward and for dA; dW is made in tiles that own products do best
-# (benchmarks/kernels.py).
+# Products with so many weights are long: they are made in slices of columns, so that the weights are packed only once. Except with
+# AVX-512 they are left to BLAS, forward and for dA; dW is made in tiles that own products do best (benchmarks/kernels.py).
 cdef enum:
-    OWN_PRODUCT_LIMIT = 1 << 20
+    LONG_PRODUCT = 1 << 20
 
 
-# Operations that BLAS makes between two looks at signals, 20 ms or so. Slices of columns leave it the weights to pack only once.
+# Operations of a long product between two looks at signals, 20 ms or so.
 cdef enum:
     SLICE_OPERATIONS = 2000000000
 
 
+cdef inline bint is_long(Py_ssize_t n_in, Py_ssize_t n_out) noexcept nogil:
+    return n_in * n_out >= LONG_PRODUCT
+
+
 cdef inline bint own_product(Py_ssize_t n_in, Py_ssize_t n_out) noexcept nogil:
-    return HAVE_OWN_PRODUCT and n_in * n_out < OWN_PRODUCT_LIMIT
+    return HAVE_OWN_LONG_PRODUCT if is_long(n_in, n_out) else HAVE_OWN_PRODUCT
 
 
 cdef inline void gemm(char* trans_b, char* trans_a, int n, int m, int k, const real* b, int b_row, const real* a, int a_row,
@@ -82,10 +87,10 @@ cdef inline void by_panels(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real*
 
 
 cdef Py_ssize_t slice_width(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, const Worker* worker) noexcept nogil:
-    """Columns to make at a time: all, if nobody looks at signals; else slices of about the same width, a multiple of BLAS's
-    blocks."""
+    """Columns to make at a time: all, if nobody looks at signals; else slices of about the same width, a multiple of the blocks that
+    own products and BLAS make."""
     cdef Py_ssize_t slices
-    if worker.signals == NULL:
+    if worker.signals == NULL or not is_long(depth, columns):
         return columns
     slices = <Py_ssize_t> (2.0 * rows * depth * columns / SLICE_OPERATIONS) + 1
     return ((columns + slices - 1) // slices + 63) // 64 * 64
@@ -107,20 +112,23 @@ cdef void forward_product(const real* A, Py_ssize_t a_row, const real* W, const 
                           Py_ssize_t n_in, Py_ssize_t n_out, bint by_blas, Worker* worker) noexcept nogil:
     """Z (rows, n_out) = A (rows, n_in) W (n_in, n_out) + b, the bias broadcast over the rows (NULL: none). A signal that the
     worker looks for leaves it unfinished."""
-    cdef Py_ssize_t r, width, first = 0
+    cdef Py_ssize_t r, width, columns, first = 0
     if rows == 0:
         return
     if rows == 1 and HAVE_OWN_PRODUCT:
         row_product(A, W, n_out, b, Z, n_in, n_out)
-    elif not by_blas:
-        own_by(rows, n_out, n_in, A, a_row, 1, W, n_out, 1, Z, z_row, b, False, worker.weights_are_far, <real*> worker.panel)
     else:
-        for r in range(rows if b != NULL else 0):
+        for r in range(rows if by_blas and b != NULL else 0):
             memcpy(Z + r * z_row, b, n_out * sizeof(real))
         width = slice_width(rows, n_in, n_out, worker)
         while first < n_out and (first == 0 or not ended(worker)):
-            gemm(b"N", b"N", <int> min(width, n_out - first), <int> rows, <int> n_in, W + first, <int> n_out, A, <int> a_row,
-                 <real> (b != NULL), Z + first, <int> z_row)
+            columns = min(width, n_out - first)
+            if by_blas:
+                gemm(b"N", b"N", <int> columns, <int> rows, <int> n_in, W + first, <int> n_out, A, <int> a_row, <real> (b != NULL),
+                     Z + first, <int> z_row)
+            else:
+                own_by(rows, columns, n_in, A, a_row, 1, W + first, n_out, 1, Z + first, z_row, b + first if b != NULL else NULL,
+                       False, worker.weights_are_far, <real*> worker.panel)
             first += width
 
 
@@ -144,18 +152,19 @@ cdef void column_sums(const real* x, real* sums, Py_ssize_t rows, Py_ssize_t n, 
 cdef void input_gradient(const real* dZ, Py_ssize_t z_row, const real* W, real* dA, Py_ssize_t a_row, Py_ssize_t rows, Py_ssize_t n_in,
                          Py_ssize_t n_out, bint accumulate, bint by_blas, Worker* worker) noexcept nogil:
     """dA (rows, n_in) = dZ (rows, n_out) W^T [+ dA]. A signal that the worker looks for leaves it unfinished."""
-    cdef Py_ssize_t width, first = 0
+    cdef Py_ssize_t width, columns, first = 0
     if rows == 0:
         return
-    if not by_blas:
-        own_by(rows, n_in, n_out, dZ, z_row, 1, W, 1, n_out, dA, a_row, <real*> NULL, accumulate, worker.weights_are_far,
-               <real*> worker.panel)
-    else:
-        width = slice_width(rows, n_out, n_in, worker)
-        while first < n_in and (first == 0 or not ended(worker)):
-            gemm(b"T", b"N", <int> min(width, n_in - first), <int> rows, <int> n_out, W + first * n_out, <int> n_out, dZ, <int> z_row,
-                 <real> accumulate, dA + first, <int> a_row)
-            first += width
+    width = slice_width(rows, n_out, n_in, worker)
+    while first < n_in and (first == 0 or not ended(worker)):
+        columns = min(width, n_in - first)
+        if by_blas:
+            gemm(b"T", b"N", <int> columns, <int> rows, <int> n_out, W + first * n_out, <int> n_out, dZ, <int> z_row, <real> accumulate,
+                 dA + first, <int> a_row)
+        else:
+            own_by(rows, columns, n_out, dZ, z_row, 1, W + first * n_out, 1, n_out, dA + first, a_row, <real*> NULL, accumulate,
+                   worker.weights_are_far, <real*> worker.panel)
+        first += width
 
 
 cdef void add_scaled(real* restrict y, const real* restrict x, real factor, Py_ssize_t n) noexcept nogil:

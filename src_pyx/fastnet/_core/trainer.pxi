@@ -234,7 +234,7 @@ cdef class Trainer:
         has_partials = any(plan.layers[l].partial > 0 for l in range(plan.n_layers))
         unit = ROWS_PER_GROUP if has_partials or plan.n_cuts > 0 else 1
         rows = ROWS_PER_PIECE if task.heavy else task.batch_size
-        if task.heavy and not plan.uses_blas:       # whose long products look at signals themselves
+        if task.heavy:
             rows = min(rows, <Py_ssize_t> (PIECE_OPERATIONS / max(plan.costliest, 1.0)))
         if has_partials:
             rows = min(rows, max(PIECE_BYTES, PIECE_OF_PARAMETERS * parameter_bytes) // row_bytes)

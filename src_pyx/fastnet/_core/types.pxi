@@ -148,6 +148,7 @@ cdef struct Layer:
     bint learns                     # it or a layer that it reads has parameters that are trained: it needs its dZ
     double cost                     # multiply-adds a row, of the forward pass
     bint by_blas                    # BLAS makes its products
+    bint sliced                     # in slices, between which workers look at signals
     Py_ssize_t slot                 # where inference keeps its output while later layers need it
     Py_ssize_t slopes               # where the way back keeps its dZ while earlier layers need it: numbers a row before it
     Py_ssize_t lengths              # the layer that makes how many positions of its output a row has; 0: all of them

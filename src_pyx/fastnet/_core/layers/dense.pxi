@@ -31,6 +31,7 @@ cdef int dense_plan(Plan plan, Layer* layer) except -1:
         plan.add_segment(layer, 1, groups * n_out, WHOLE_TILE)
     layer.cost = <double> groups * positions * n_in * n_out
     layer.by_blas = not own_product(n_in, n_out)
+    layer.sliced = is_long(n_in, n_out)
     plan.needs_panel = plan.needs_panel or positions > 1
     if layer.sources[0].layer == 0 and (groups > 1 or positions > 1):
         plan.takes_sparse = False
