@@ -141,7 +141,7 @@ def run_python(code, *arguments, timeout=120, **environment):
 
 
 def level_with_blas():
-    """The best level of this machine on which BLAS makes long products, as `FASTNET_CPU` names it: with AVX-512 fastnet makes its own."""
+    """The best level below v4, as `FASTNET_CPU` names it: BLAS makes long products there."""
     levels = [level for level in supported_levels() if level != "v4"]
     return levels[-1] if levels else pytest.skip("needs a build of a level below v4")
 
