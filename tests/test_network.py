@@ -65,6 +65,13 @@ def test_forward_and_activations_against_the_reference(activation, output, dtype
             assert own.shape == theirs.shape[1:]
 
 
+def test_activations_of_very_many_layers():
+    net = fn.Network([fn.Dense(1, "identity") for _ in range(1100)], 1, random_state=0)
+    got = net.activations(np.ones((2, 1)))
+    assert len(got) == 1101
+    assert np.array_equal(got[-1], net.forward(np.ones((2, 1))))
+
+
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 300, 1), (40, 3), (784, 256, 10), (5, 1, 5), (20, 64, 64, 64, 2)])
 @pytest.mark.parametrize("m", [0, 1, 2, 31, 1000])
 def test_forward_of_many_shapes(sizes, m, dtype, rng):

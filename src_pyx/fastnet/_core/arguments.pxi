@@ -105,7 +105,7 @@ cdef int take_loss(Loss* loss, tuple spec, Plan plan) except -1:
     loss.n_together = plan.n_together * plan.n_positions
     loss.of_positions = plan.n_positions > 1
     loss.of_mean = plan.n_members > 1 and len(spec) > 4 and spec[4]
-    if not SQUARED_ERROR <= loss.code <= QUANTILE:
+    if not 0 <= loss.code < N_LOSSES:
         raise ValueError(f"unknown loss number {loss.code}")
     if loss.code == QUANTILE:
         loss.per_output = <const double*> check(spec[2], cnp.NPY_DOUBLE, "quantile levels", (plan.n_outputs,), False)

@@ -101,11 +101,7 @@ cdef void summarise(const Pass* here, const Layer* layer, bint forward, Worker* 
         if here.inputs != NULL:
             group.inputs = <const real*> here.inputs + first * here.X.n_columns
         summary = <real*> here.summaries[layer.number] + group.first // ROWS_PER_GROUP * layer.summary
-        if forward:
-            batch_norm_summary(layer, &group, A + first * layer.sources[0].width, summary)
-        else:
-            batch_norm_slopes(layer, &group, A + first * layer.sources[0].width, dZ + first * layer.n_out,
-                              <const real*> worker.totals[layer.number], summary)
+        layer_summary(layer, &group, A + first * layer.sources[0].width, NULL if forward else dZ + first * layer.n_out, summary, worker)
         first += ROWS_PER_GROUP
 
 
@@ -115,10 +111,7 @@ cdef void add_summaries(const Training* task, Py_ssize_t stage, Py_ssize_t rows,
     cdef Py_ssize_t n = batch.n_cuts, number = batch.cuts[stage - 1 if stage <= n else 2 * n - stage]
     cdef Py_ssize_t groups = (rows + ROWS_PER_GROUP - 1) // ROWS_PER_GROUP
     cdef const Layer* layer = batch.layers + number - 1
-    if stage <= n:
-        batch_norm_total(layer, <const real*> batch.summaries[number], groups, <real*> worker.totals[number])
-    else:
-        batch_norm_total_slopes(layer, <const real*> batch.summaries[number], groups, <real*> worker.totals[number])
+    layer_total(layer, stage <= n, <const real*> batch.summaries[number], groups, <real*> worker.totals[number])
 
 
 cdef void follow_batch(const Training* task, Worker* worker, real* unused) noexcept nogil:
@@ -128,8 +121,7 @@ cdef void follow_batch(const Training* task, Worker* worker, real* unused) noexc
     for i in range(task.batch.n_cuts):
         number = task.batch.cuts[i]
         layer = task.batch.layers + number - 1
-        batch_norm_follow(layer, task.batch.params, <const real*> worker.totals[number],
-                          task.update.rate_factors + layer.first_segment)
+        layer_follow(layer, task.batch.params, <const real*> worker.totals[number], task.update.rate_factors + layer.first_segment)
 
 
 cdef bint first_half(Training* task, Py_ssize_t start, Py_ssize_t rows, double scale, Py_ssize_t step, const double* settings,

@@ -159,7 +159,7 @@ def apply_activation(int code, double alpha, cnp.ndarray Z not None, cnp.ndarray
     cdef Layer layer
     cdef double log_sum
     memset(&layer, 0, sizeof(layer))
-    if not IDENTITY <= code <= SOFTMAX:
+    if not 0 <= code < N_ACTIVATIONS:
         raise ValueError(f"unknown activation number {code}")
     layer.activation, layer.alpha = code, alpha
     A[...] = Z

@@ -191,14 +191,14 @@ def activations(Plan plan not None, cnp.ndarray params not None, X, list outs no
     cdef Inference task
     cdef Rows rows
     cdef Py_ssize_t l
-    cdef void* kept[1024]
+    cdef cnp.ndarray addresses = np.empty(plan.n_layers, np.uintp)
     start_inference(&task, &rows, plan, params, X)
     outs = list(outs)               # no one else can replace its matrices, into which the task points
-    if len(outs) != plan.n_layers or plan.n_layers > 1024:
-        raise ValueError(f"outs must hold {plan.n_layers} matrices, at most 1024: got {len(outs)}")
+    if len(outs) != plan.n_layers:
+        raise ValueError(f"outs must hold {plan.n_layers} matrices, got {len(outs)}")
+    task.kept = <void**> cnp.PyArray_DATA(addresses)
     for l in range(plan.n_layers):
-        kept[l] = check(outs[l], task.width, f"outs[{l}]", (rows.n, plan.sizes[l + 1]), True)
-    task.kept = kept
+        task.kept[l] = check(outs[l], task.width, f"outs[{l}]", (rows.n, plan.sizes[l + 1]), True)
     infer(plan, &task, n_threads)
 
 

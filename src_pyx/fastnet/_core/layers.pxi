@@ -1,7 +1,8 @@
 # The kinds of layers: rows on their way through a network, the files in layers/ (one a kind), and the switch to them.
 #
 # A kind X has X_plan (its segments, and what it costs), X_forward (Z from A), X_backward (dA from dZ) and X_gradient (one tile of
-# the gradient of a segment). To add one, write its file and its lines in the four functions at the end of this one.
+# the gradient of a segment). To add one, write its file and its lines in the first four functions at the end of this one; a cut
+# also has lines in the three after them.
 
 cdef struct Pass:
     # Some rows of a batch, or of the data, in the buffers of the layers.
@@ -96,19 +97,14 @@ include "layers/depthwise.pxi"
 cdef bint goes_by_positions(const Layer* layer, Layer* each) noexcept:
     """Whether a layer does the same at each of its positions, and what its kind calls `dims` of one."""
     cdef Py_ssize_t i, n = layer.positions
+    cdef int count = layer.alike - COUNTED
     for i in range(layer.n_sources):
         if layer.sources[i].layer == 0 or layer.sources[i].width % n:
             return False
-    if layer.kind == DENSE and layer.dims[D_GROUPS] == 1 and layer.dims[D_POSITIONS] % n == 0:
-        each.dims[D_POSITIONS] = layer.dims[D_POSITIONS] // n
-        return True
-    if layer.kind == NORM and layer.dims[0] == 1 and layer.dims[1] % n == 0:
-        each.dims[1] = layer.dims[1] // n
-        return True
-    if layer.kind == CONCAT and layer.dims[0] % n == 0:
-        each.dims[0] = layer.dims[0] // n
-        return True
-    return layer.kind == PASS or layer.kind == SUM or (layer.kind == EMBEDDING and layer.n_constants == 1)
+    if count < 0:
+        return layer.alike == ALIKE
+    each.dims[count] = layer.dims[count] // n
+    return layer.dims[count] % n == 0
 
 
 cdef inline bint minds_lengths(const Layer* layer, Py_ssize_t lengths) noexcept nogil:
@@ -289,3 +285,26 @@ cdef inline void layer_gradient(const Layer* layer, const Pass* here, const Tile
         batch_norm_gradient(layer, tile, g, accumulate, worker)
     elif layer.kind == DEPTHWISE:
         depthwise_gradient(layer, here, tile, A, dZ, g, g_row, accumulate)
+
+
+cdef inline void layer_summary(const Layer* layer, const Pass* here, const real* A, const real* dZ, real* summary,
+                               Worker* worker) noexcept nogil:
+    """The summary of a group of rows: of what a cut reads, or of its slopes dZ, by what is then known of the whole batch."""
+    if layer.kind == BATCH_NORM and dZ == NULL:
+        batch_norm_summary(layer, here, A, summary)
+    elif layer.kind == BATCH_NORM:
+        batch_norm_slopes(layer, here, A, dZ, <const real*> worker.totals[layer.number], summary)
+
+
+cdef inline void layer_total(const Layer* layer, bint forward, const real* summaries, Py_ssize_t n, real* total) noexcept nogil:
+    """The summary of the batch from those of its n groups, or that of its slopes."""
+    if layer.kind == BATCH_NORM and forward:
+        batch_norm_total(layer, summaries, n, total)
+    elif layer.kind == BATCH_NORM:
+        batch_norm_total_slopes(layer, summaries, n, total)
+
+
+cdef inline void layer_follow(const Layer* layer, void* params, const real* total, const double* factors) noexcept nogil:
+    """What a cut's frozen segments take from the summary of a batch."""
+    if layer.kind == BATCH_NORM:
+        batch_norm_follow(layer, params, total, factors)

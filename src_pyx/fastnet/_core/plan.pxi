@@ -145,21 +145,22 @@ cdef class Plan:
         for n in range(layer.n_sources):
             layer.sources[n].width = self.sizes[layer.sources[n].layer]
             layer.n_in += layer.sources[n].width
-            if layer.sources[n].layer == 0 and layer.kind != DENSE:
-                self.takes_sparse = False
         if not 1 <= layer.n_in <= 2147483647:
             raise ValueError(f"layer {i + 1} reads {layer.n_in} numbers a row: it must be 1 to 2^31 - 1")
-        if not 0 <= activation <= SOFTMAX or (activation == SOFTMAX and i < self.n_layers - 1):
+        if not 0 <= activation < N_ACTIVATIONS or (activation == SOFTMAX and i < self.n_layers - 1):
             raise ValueError(f"layer {i + 1} cannot have activation number {activation}")
         if not 0 <= dropout < 1 or (dropout > 0 and i == self.n_layers - 1):
             raise ValueError(f"dropout of layer {i + 1} must lie in [0, 1), and be 0 for the output layer: got {dropout}")
         layer.first_segment = self.n_segments
         plan_layer(self, layer)
+        for n in range(layer.n_sources):
+            if layer.sources[n].layer == 0 and not layer.takes_sparse:
+                self.takes_sparse = False
         if not 1 <= layer.n_out <= 2147483647:
             raise ValueError(f"layer {i + 1} makes {layer.n_out} numbers a row: they must be 1 to 2^31 - 1")
         if layer.lengths > 0 and (self.sizes[layer.lengths] != 1 or layer.n_out % layer.positions):
             raise ValueError(f"layer {i + 1} makes {layer.n_out} numbers a row, which cannot be {layer.positions} positions with lengths")
-        layer.keeps = derivative_needs_z(layer.activation) or (layer.dropout > 0 and layer.kind != PARAMETRIC)
+        layer.keeps = derivative_needs_z(layer.activation) or (layer.dropout > 0 and not layer.keeps_slopes)
         layer.learns = self._learns(layer)
         if layer.summary > 0:
             self.cuts[self.n_cuts] = layer.number

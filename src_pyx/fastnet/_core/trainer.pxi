@@ -401,8 +401,8 @@ def loss_and_grad(Plan plan not None, cnp.ndarray params not None, tuple loss, X
     if weight is not None and not weight > 0:
         raise ValueError(f"sample_weight must have a positive sum, got {weight}")
     trainer = Trainer.__new__(Trainer, plan, params, loss, X, y, sample_weight,
-                              PY_SSIZE_T_MAX if plan.n_cuts > 0 else ROWS_PER_PIECE, SGD, (), [], n_threads=n_threads, gradient=grads, dropout=seed is not None,
-                              seed=0 if seed is None else seed)
+                              PY_SSIZE_T_MAX if plan.n_cuts > 0 else ROWS_PER_PIECE, SGD, (), [], n_threads=n_threads, gradient=grads,
+                              dropout=seed is not None, seed=0 if seed is None else seed)
     if plan.n_frozen > 0:
         grads.fill(0)
     trainer.task.n = trainer.n_rows

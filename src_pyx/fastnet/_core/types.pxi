@@ -20,6 +20,7 @@ cdef enum ActivationCode:
     EXPONENTIAL
     HARDSWISH
     SOFTMAX
+    N_ACTIVATIONS
 
 
 cdef enum LossCode:
@@ -31,6 +32,7 @@ cdef enum LossCode:
     HUBER
     LOG_COSH
     QUANTILE
+    N_LOSSES
 
 
 cdef enum OptimizerCode:
@@ -41,6 +43,7 @@ cdef enum OptimizerCode:
     RMSPROP
     ADAM
     LION
+    N_OPTIMIZERS
 
 
 ACTIVATION_CODES = {
@@ -121,6 +124,12 @@ cdef struct Source:
     bint accumulates                # the way back adds to its gradient, which a later layer has begun
 
 
+cdef enum Alike:
+    APART                       # positions are not alike, or the kind does not say so
+    ALIKE
+    COUNTED
+
+
 cdef struct Layer:
     int kind
     Py_ssize_t number               # 1 .. L
@@ -133,6 +142,9 @@ cdef struct Layer:
     Py_ssize_t n_constants
     Py_ssize_t n_sources
     Source* sources
+    bint takes_sparse               # its first source may be sparse rows of X
+    int alike                       # whether it does the same at all positions of a row: a member of Alike, or COUNTED + which of `dims`
+                                    # counts the positions
     int n_segments
     Py_ssize_t first_segment
     Py_ssize_t places[MOST_SEGMENTS]    # of its segments in the flat vector
@@ -141,7 +153,7 @@ cdef struct Layer:
     double dropout                  # probability of dropping a number of its output
     Py_ssize_t first_unit           # number of the first one for dropout's masks: 0, unless others go before it in a larger ensemble
     bint keeps                      # the derivative is kept by the forward pass: it cannot be had from A[l], or dropout masks it
-                                    # (but for parametric layers, which keep their own slopes)
+    bint keeps_slopes               # its own, with dropout's mask in them, in place of that
     Py_ssize_t kept                 # numbers a row that the way back needs besides
     Py_ssize_t partial              # numbers that its way back leaves of each group of rows, of which its gradient is made; else 0
     Py_ssize_t summary              # numbers of a summary of the whole batch, which it needs first; 0: it goes row by row

@@ -137,7 +137,7 @@ cdef enum:
 cdef int take_optimizer(Step* step, int optimizer, tuple hyper, Py_ssize_t n_state) except -1:
     """Fill in an optimiser's number and hyperparameters, after checking how many vectors of memory there are."""
     cdef Py_ssize_t i
-    if not SGD <= optimizer <= LION or len(hyper) > 4:
+    if not 0 <= optimizer < N_OPTIMIZERS or len(hyper) > 4:
         raise ValueError(f"unknown optimizer number {optimizer} with {len(hyper)} parameters")
     if n_state >= 0 and n_state != (2 if optimizer == ADAM else 0 if optimizer == SGD else 1):
         raise ValueError(f"optimizer number {optimizer} got {n_state} state vectors")

@@ -155,7 +155,8 @@ cdef void attention_forward(const Layer* layer, const Pass* here, const real* A,
             kept += layer.kept
 
 
-cdef inline void make_scores(const Attention* a, const Glance* glance, const real* Q, const real* kv, real* S, Worker* worker) noexcept nogil:
+cdef inline void make_scores(const Attention* a, const Glance* glance, const real* Q, const real* kv, real* S,
+                             Worker* worker) noexcept nogil:
     """S (keys, queries) = K Q^T of a head, where a query sees a key."""
     cdef Py_ssize_t place = glance.head * a.of_head
     own(glance.keys, glance.queries, a.of_head, kv + a.k_place + place, a.kv_step, 1, Q + glance.first * a.q_step + place, 1, a.q_step,

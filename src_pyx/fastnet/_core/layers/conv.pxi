@@ -477,4 +477,5 @@ cdef void border_backward(const Layer* layer, const Pass* here, const real* dZ, 
     cdef Py_ssize_t line = <Py_ssize_t> c[1] * c[2], step = (<Py_ssize_t> c[1] + c[5] + c[6]) * c[2], r, i
     for r in range(here.rows):
         for i in range(c[0]):
-            copy_or_add(dA + r * layer.n_in + i * line, dZ + r * layer.n_out + (c[3] + i) * step + <Py_ssize_t> c[5] * c[2], line, accumulate)
+            copy_or_add(dA + r * layer.n_in + i * line, dZ + r * layer.n_out + (c[3] + i) * step + <Py_ssize_t> c[5] * c[2], line,
+                        accumulate)

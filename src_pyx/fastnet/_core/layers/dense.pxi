@@ -33,8 +33,8 @@ cdef int dense_plan(Plan plan, Layer* layer) except -1:
     layer.by_blas = not own_product(n_in, n_out)
     layer.sliced = is_long(n_in, n_out)
     plan.needs_panel = plan.needs_panel or positions > 1
-    if layer.sources[0].layer == 0 and (groups > 1 or positions > 1):
-        plan.takes_sparse = False
+    layer.takes_sparse = groups == 1 and positions == 1
+    layer.alike = COUNTED + D_POSITIONS if groups == 1 else APART
     return 0
 
 

@@ -195,6 +195,7 @@ cdef int embedding_plan(Plan plan, Layer* layer) except -1:
     layer.n_out = layer.n_in * layer.dims[0]
     plan.add_segment(layer, rows, layer.dims[0], PLAIN)
     layer.cost = layer.n_out
+    layer.alike = ALIKE if layer.n_constants == 1 else APART
     return 0
 
 

@@ -6,6 +6,7 @@ cdef int pass_plan(Plan plan, Layer* layer) except -1:
     if layer.n_sources != 1:
         plan.refuse(layer, f"passes one layer on, got {layer.n_sources}")
     layer.n_out = layer.cost = layer.n_in
+    layer.alike = ALIKE
     return 0
 
 
@@ -16,6 +17,7 @@ cdef int sum_plan(Plan plan, Layer* layer) except -1:
             plan.refuse(layer, f"sums rows of equal length, got {layer.sources[0].width} and {layer.sources[i].width}")
     layer.n_out = layer.sources[0].width
     layer.cost = layer.n_in
+    layer.alike = ALIKE
     return 0
 
 
@@ -25,6 +27,7 @@ cdef int concat_plan(Plan plan, Layer* layer) except -1:
         if layer.dims[0] < 1 or layer.sources[i].width % layer.dims[0]:
             plan.refuse(layer, f"cannot put rows of {layer.sources[i].width} side by side in {layer.dims[0]} groups")
     layer.n_out = layer.cost = layer.n_in
+    layer.alike = COUNTED
     return 0
 
 
@@ -108,7 +111,8 @@ cdef void columns_forward(const Layer* layer, const Pass* here, const real* rest
             Z[r * layer.n_out + j] = A[r * layer.n_in + layer.constants[j]]
 
 
-cdef void columns_backward(const Layer* layer, const Pass* here, const real* restrict dZ, real* restrict dA, bint accumulate) noexcept nogil:
+cdef void columns_backward(const Layer* layer, const Pass* here, const real* restrict dZ, real* restrict dA,
+                           bint accumulate) noexcept nogil:
     cdef Py_ssize_t r, j
     if not accumulate:
         memset(dA, 0, here.rows * layer.n_in * sizeof(real))

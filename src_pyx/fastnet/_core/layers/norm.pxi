@@ -15,6 +15,7 @@ cdef int norm_plan(Plan plan, Layer* layer) except -1:
     plan.add_segment(layer, 1, layer.n_in // positions, WHOLE_TILE)
     layer.kept = 2 * groups * positions
     layer.cost = 4 * layer.n_in
+    layer.alike = COUNTED + 1 if groups == 1 else APART
     return 0
 
 
@@ -61,7 +62,8 @@ cdef inline real product_sum(const real* restrict x, const real* restrict y, Py_
     return total_of(sums)
 
 
-cdef inline real centred_sum(const real* restrict a, real mean, const real* restrict x, const real* restrict y, Py_ssize_t n) noexcept nogil:
+cdef inline real centred_sum(const real* restrict a, real mean, const real* restrict x, const real* restrict y,
+                             Py_ssize_t n) noexcept nogil:
     """The sum of (a - mean) * x * y."""
     cdef real sums[SUMS]
     cdef Py_ssize_t i = 0, j

@@ -16,6 +16,7 @@ cdef int parametric_plan(Plan plan, Layer* layer) except -1:
     layer.n_out = layer.n_in
     plan.add_segment(layer, 1, layer.n_in, WHOLE_TILE)
     layer.kept = layer.n_in if parametric_has_alone(plan, layer) else 2 * layer.n_in
+    layer.keeps_slopes = True
     layer.cost = 8 * layer.n_in
     return 0
 
