@@ -78,15 +78,12 @@ static ptrdiff_t size_of_panels(ptrdiff_t n, ptrdiff_t k) { return (n + 2 * VECT
  * and so many rows use a panel. With AVX2 each block asks for its share of the panel at once: dA of (512, 2048) (2048, 2048) 60 to 71
  * GFLOP/s, of (256, 1000) (784, 1000) 80 to 87. With AVX-512, where sums are made in half the time, so many lines at once hold up the
  * operands that are needed now. A pair of lines every four steps does not, provided that A is packed too, which leaves registers for the
- * addresses. (64, 2048) (2048, 2048) 107 to 145 GFLOP/s, (128, 2048) (2048, 2048) 131 to 152, (512, 2048) (2048, 2048) 141 to 158, of
- * 175 to 180 with everything in L1; MKL reaches 165, OpenBLAS 147. */
-#if VECTOR_BYTES == 64
-#define FETCH_BETWEEN_STEPS 1
-#define ROWS_WORTH_FETCHING 48
-#else
-#define FETCH_BETWEEN_STEPS 0
+ * addresses; with few columns, for which A is not packed, a block still asks for its share at once. (64, 2048) (2048, 2048) 107 to 145
+ * GFLOP/s, (128, 2048) (2048, 2048) 131 to 152, (512, 2048) (2048, 2048) 141 to 158, of 175 to 180 with everything in L1; MKL reaches
+ * 165, OpenBLAS 147. */
+#define FETCH_BETWEEN_STEPS (VECTOR_BYTES == 64)
 #define ROWS_WORTH_FETCHING 128
-#endif
+#define ROWS_WORTH_FETCHING_BETWEEN 48
 #define BYTES_WORTH_FETCHING (1 << 20)
 
 /* A slice of A is copied where reading it would miss the TLB, its rows or columns being a page or more apart, and where columns of
