@@ -106,8 +106,8 @@ def _source(results: dict[str, Any], name: str) -> str:
     env = results["environment"]
     core = next((b["core"] for b in env["blas"] if b["used_by"] == "scipy"), None)
     return (
-        f"{env['cores']} cores of {env['cpu']}, OpenBLAS core {core}, median of {results['options']['rounds']} interleaved "
-        f"rounds, each peer at the faster of one and all threads. Source: `benchmarks/results/{name}`."
+        f"{env['cores']} cores of {env['cpu']}, OpenBLAS core {core}; median of {results['options']['rounds']} interleaved "
+        f"rounds; each other library on one thread or on all, whichever was faster. Source: `benchmarks/results/{name}`."
     )
 
 

@@ -18,7 +18,7 @@ DATASETS = ("digits", "breast_cancer")
 #: What is timed: `fit` (None), or `predict_proba` for this many rows.
 WORK = {"fit": None, "one row": 1, "1,000 rows": 1_000}
 #: The whole pipeline, which gets the original features, and its network alone, which gets scaled ones.
-PIPELINE, NETWORK = "StandardScaler and MLPClassifier", "MLPClassifier alone"
+PIPELINE, NETWORK = "StandardScaler and fastnet's MLPClassifier", "fastnet's MLPClassifier alone"
 
 
 def run(pool: Pool, datasets: Sequence[str] = DATASETS) -> dict[str, Any]:

@@ -48,7 +48,7 @@ plt.show()
 
 # %%
 # The same four points as the hidden layer sees them: the outputs of its two tanh units are new
-# coordinates, in which a line separates the classes. The line shown is that of the output neuron.
+# coordinates, in which a line separates the classes. The line shown is the output neuron's.
 
 A1 = mlp.activations(X)[1]
 w, b = mlp.weights[1][:, 0], mlp.biases[1][0]

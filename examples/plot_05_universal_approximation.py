@@ -23,7 +23,7 @@ between = np.linspace(-3, 3, 1999)[:, None]
 # %%
 # The theorem says that good weights exist, not that training finds them from any start. So each
 # network gets a good start: the hidden units are steps of random slopes, spread over the interval,
-# and the output weights are those of least squares. Then all parameters are trained.
+# and the output weights come from least squares. Then all parameters are trained.
 
 
 def fit(n_units):

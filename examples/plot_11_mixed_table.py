@@ -21,7 +21,7 @@ rent = (
     12 * area
     + 8 * street
     + np.where(floor > 5, 90, 0)
-    + 60 * np.sin(2 * np.pi * sold.dayofyear / 365)
+    + 60 * np.sin(2 * np.pi * sold.day_of_year / 365)
 )
 flats = pd.DataFrame(
     {

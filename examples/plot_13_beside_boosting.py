@@ -1,10 +1,10 @@
 """
-Beside gradient boosting
-========================
+Compared with gradient boosting
+===============================
 
 On which table is a network better, and on which are trees? Three made-up tables are each learnt
 without tuning by fastnet and by every library of gradient boosting that is installed, on the same two
-splits. ``fastnet compare`` makes such a comparison on a table of your own.
+splits. ``fastnet compare`` makes such a comparison on your own table.
 """
 
 from importlib import import_module

@@ -3,7 +3,7 @@ A language model of Python's source code
 ========================================
 
 A transformer learns, from part of Python's standard library, which character comes next, and then
-writes text of its own.
+writes new text.
 """
 
 import argparse
@@ -60,7 +60,7 @@ history = net.fit(
 print(f"next character right: {net.score(test[:, :-1], test[:, 1:]):.0%}")
 
 # %%
-# A loss of :math:`\ln n` is that of a guess among n equally likely characters. The picture shows this n.
+# A guess among n equally likely characters has a loss of :math:`\ln n`. The picture shows this n.
 
 fig, ax = plt.subplots()
 ax.plot(np.exp(history.loss), label="training")

@@ -20,7 +20,7 @@ WORDS = [".", *SMALL, *TENS, "hundred", "thousand", "and"]
 
 
 def in_words(n):
-    """The words of a number below a million: those of 372 are three hundred and seventy two."""
+    """A number below a million in words, such as "three hundred and seventy two"."""
     for unit, name in ((1000, "thousand"), (100, "hundred")):
         if n >= unit:
             rest = n % unit

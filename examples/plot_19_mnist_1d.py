@@ -27,7 +27,7 @@ for digit, ax in enumerate(axes.flat):
 # ------------
 # Logistic regression and dense layers know nothing of order: to them, the same digit moved by two places is a different row.
 # A GRU goes through the numbers one after the other; convolutions look for the same patterns everywhere. The published
-# figures are those of the data set's authors, for networks of these kinds.
+# figures come from the data set's authors, for networks of these kinds.
 
 networks = {
     "logistic regression": [fn.Flatten()],
