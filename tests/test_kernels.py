@@ -245,6 +245,15 @@ def test_own_product_of_large_matrices(core, dtype, rng, m, k, n, transpose_a, t
     check_product(core, rng, dtype, m, k, n, transpose_a, transpose_b, accumulate=accumulate, blas=False)
 
 
+def test_long_sums_keep_their_digits(core, rng):
+    """Gradients of very large batches: sums that are each begun with the one before were wrong by 2e-5."""
+    A, B = (rng.uniform(0.5, 1.5, (100_000, n)).astype(np.float32) for n in (24, 64))
+    C = np.zeros((24, 64), np.float32)
+    core.product(A, B, C, True, False, blas=False)
+    expected = A.T.astype(np.float64) @ B
+    assert np.abs(C / expected - 1).max() < 4e-6
+
+
 @pytest.mark.parametrize("transpose_b", [False, True])
 def test_own_product_of_large_matrices_in_parts(core, dtype, rng, transpose_b):
     """Workers make some rows each, and long products some columns at a time: the bits are those of the whole."""

@@ -14,7 +14,9 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, 
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            sum[i][v] = accumulate ? LOAD(c + i * c_row + v * second) : bias ? LOAD(bias + v * second) : zero;
+            sum[i][v] = accumulate == BEGIN_WITH_C   ? LOAD(c + i * c_row + v * second)
+                        : bias && accumulate == 0 ? LOAD(bias + v * second)
+                                                  : zero;
 #if FOUR_STEPS
     /* Each address is in an instruction that reads it. */
     const ptrdiff_t a_step = along ? a_row : a_col;
@@ -84,10 +86,17 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, 
 #undef STEP
 #endif
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            *(VECTOR *)(c + i * c_row + v * second) = sum[i][v];
+    for (int i = 0; i < rows; i++) { /* the two vectors may overlap: both are read before one is written */
+        REAL *row = c + i * c_row;
+        if (accumulate == ADD_TO_C) {
+            sum[i][0] += LOAD(row);
+            if (vectors == 2)
+                sum[i][1] += LOAD(row + second);
+        }
+        *(VECTOR *)row = sum[i][0];
+        if (vectors == 2)
+            *(VECTOR *)(row + second) = sum[i][1];
+    }
 }
 
 /* All m rows against one panel of B; a_step is from one row to the next across blocks, a_row within one. Meanwhile the panel that is

@@ -64,7 +64,7 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
     const ptrdiff_t most = slice_depth(k);
     for (ptrdiff_t p = 0; p == 0 || p < k; p += most) {
         const ptrdiff_t depth = k - p < most ? k - p : most;
-        const int add = accumulate || p > 0;
+        const int add = accumulate || p > 0 ? (a_row == 1 && k > DEPTH ? ADD_TO_C : BEGIN_WITH_C) : 0;
         for (ptrdiff_t i = 0; i < m; i += pass) {
             const ptrdiff_t rows = m - i < pass ? m - i : pass;
             const REAL *ap = a + i * a_row + p * a_col;
