@@ -96,7 +96,7 @@ class BaseTabular(BaseEstimator, ABC):
     _regression: ClassVar[bool]
 
     @abstractmethod
-    def _learn_targets(self, y: Any) -> np.ndarray:
+    def _learn_targets(self, y: Any, weights: np.ndarray | None) -> np.ndarray:
         """Check y and learn what is to be known of it; the targets in the form that `Metric.measure` sees."""
 
     @abstractmethod
@@ -104,7 +104,7 @@ class BaseTabular(BaseEstimator, ABC):
         """Targets of validation rows in the same form."""
 
     @abstractmethod
-    def _survey_targets(self, y: Any) -> Any:
+    def _survey_targets(self, y: Any, weights: np.ndarray | None) -> Any:
         """Check y of some rows; what is to be known of it, which can be merged with that of others."""
 
     @abstractmethod
@@ -247,9 +247,10 @@ class BaseTabular(BaseEstimator, ABC):
         features = _with_a_column(self.preprocessor_._encoded(self.preprocessor_._learn_table(X)))
         self._take_names()
         self.target_names_ = names_of(y)
-        targets = self._learn_targets(y)
-        check_consistent_length(features, targets)
-        return Rows(features, targets, self._weights(features, targets, sample_weight))
+        weights = self._sample_weights(features, sample_weight)
+        check_consistent_length(features, y)
+        targets = self._learn_targets(y, weights)
+        return Rows(features, targets, self._with_class_weights(targets, weights))
 
     def _learn(self, found: Findings) -> Prepare:
         """Learn columns and targets from what is known of all rows."""
@@ -276,7 +277,13 @@ class BaseTabular(BaseEstimator, ABC):
         """Rows of fit."""
         return _with_a_column(self.preprocessor_._transformed_known(X))
 
-    def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
+    def _with_class_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+        """Weights of rows, times those of their classes if these have any."""
+        return weights
+
+    @staticmethod
+    def _sample_weights(X: np.ndarray, sample_weight: Any) -> np.ndarray | None:
+        """Checked weights of rows, whose mean is 1."""
         if sample_weight is None:
             return None
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)

@@ -67,14 +67,14 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         refuse_moments(y, "make them text, with y.astype(str) for example")
         return _check_y(plain_labels(y), multi_output=True, estimator=self)
 
-    def _learn_targets(self, y: Any) -> np.ndarray:
+    def _learn_targets(self, y: Any, weights: np.ndarray | None) -> np.ndarray:
         y = column_or_1d(self._labels(y), warn=True)
         check_classification_targets(y)
         classes, numbers = np.unique(y, return_inverse=True)
         self._take_classes(classes)
         return numbers
 
-    def _survey_targets(self, y: Any) -> ClassCounts:
+    def _survey_targets(self, y: Any, weights: np.ndarray | None) -> ClassCounts:
         y = column_or_1d(self._labels(y), warn=True)
         found = ClassCounts(y)
         check_classification_targets(found.classes[:FEW])  # of more it warns where no class has many rows
@@ -123,8 +123,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _in_units(self, outputs: np.ndarray) -> np.ndarray:
         return outputs
 
-    def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
-        weights = super()._weights(X, y, sample_weight)
+    def _with_class_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
         if self.class_weight is None:
             return weights
         of_classes = self._weights_of(self.classes_[y]).astype(np.float32)

@@ -25,8 +25,8 @@ from fastnet.tabular._metrics import REGRESSION, Metric, pinball
 class TabularRegressor(RegressorMixin, BaseTabular):
     """Regression on rows of a table: numbers, categories, text, dates and missing values, with no tuning.
 
-    Targets are standardised (for metric "poisson" divided by their mean), and predictions stay within the range of the training
-    targets unless ``clip=False``.
+    Targets are standardised by their weighted mean and deviation (for metric "poisson" divided by the mean), and predictions stay
+    within the range of the training targets unless ``clip=False``. Targets of rows of weight 0 do not count.
 
     Parameters
     ----------
@@ -85,13 +85,13 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             values = column_or_1d(values, warn=True)
         return values.reshape(len(values), -1)
 
-    def _learn_targets(self, y: Any) -> np.ndarray:
+    def _learn_targets(self, y: Any, weights: np.ndarray | None) -> np.ndarray:
         values = self._values(y)
-        self._learn_from_survey(Spread(values))
+        self._learn_from_survey(Spread(values, weights))
         return values
 
-    def _survey_targets(self, y: Any) -> Spread:
-        return Spread(self._values(y))
+    def _survey_targets(self, y: Any, weights: np.ndarray | None) -> Spread:
+        return Spread(self._values(y), weights)
 
     def _learn_from_survey(self, found: Spread) -> None:
         self._one_target = len(found.mean) == 1
