@@ -111,10 +111,6 @@ class BaseTabular(BaseEstimator, ABC):
     def _learn_from_survey(self, found: Any) -> None:
         """Learn from what is known of the targets of all rows."""
 
-    def _class_weights(self, found: Any) -> np.ndarray | None:
-        """Weights of the classes, if they have any, from what is known of the targets of all rows."""
-        return None
-
     @abstractmethod
     def _network_targets(self, y: np.ndarray) -> np.ndarray:
         """Targets in the form that the network sees."""
@@ -191,9 +187,7 @@ class BaseTabular(BaseEstimator, ABC):
             min_category_count=self.min_category_count,
         )
         source = self._source(X, y, sample_weight, groups, fraction if X_val is None else 0.0, seed)
-        given = None if X_val is None else Rows(self._prepared(X_val), self._check_targets(y_val))
-        if given is not None:
-            check_consistent_length(given.X, given.y)
+        given = None if X_val is None else self._read_held(X_val, y_val)
         prepare = self.preprocessor_
         n_numbers, n_categories = len(prepare.continuous_), prepare.n_categories_
         choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
@@ -250,7 +244,16 @@ class BaseTabular(BaseEstimator, ABC):
         weights = self._sample_weights(features, sample_weight)
         check_consistent_length(features, y)
         targets = self._learn_targets(y, weights)
-        return Rows(features, targets, self._with_class_weights(targets, weights))
+        weights = self._with_class_weights(targets, weights)
+        if weights is not None and not weights.any():
+            raise ValueError("class_weight and sample_weight together leave no row a weight.")
+        return Rows(features, targets, weights)
+
+    def _read_held(self, X: Any, y: Any) -> Rows:
+        """Rows that are given to validate on, prepared."""
+        features, targets = self._prepared(X), self._check_targets(y)
+        check_consistent_length(features, targets)
+        return Rows(features, targets, self._with_class_weights(targets, None)).counting
 
     def _learn(self, found: Findings) -> Prepare:
         """Learn columns and targets from what is known of all rows."""
@@ -261,7 +264,7 @@ class BaseTabular(BaseEstimator, ABC):
         self.target_names_ = found.target_names
         self._learn_from_survey(found.targets)
         mean_weight = 1.0 if found.weight is None else found.weight / found.columns.n
-        return Prepare(self, mean_weight, self._class_weights(found.targets))
+        return Prepare(self, mean_weight)
 
     def _take_names(self) -> None:
         """Take the number and the names of columns from the preprocessor."""
@@ -280,6 +283,10 @@ class BaseTabular(BaseEstimator, ABC):
     def _with_class_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
         """Weights of rows, times those of their classes if these have any."""
         return weights
+
+    def _without_class_weights(self, rows: Rows) -> Rows:
+        """The rows with the weights that they have of their own."""
+        return rows
 
     @staticmethod
     def _sample_weights(X: np.ndarray, sample_weight: Any) -> np.ndarray | None:
@@ -324,7 +331,8 @@ class BaseTabular(BaseEstimator, ABC):
     def _judge(self, task: Task, mixture: Mixture) -> None:
         """Score and calibrate on the rows that networks did not train on, and keep some for the importances."""
         self._learn_from_held(mixture.held, mixture.outputs)
-        self.validation_score_ = task.score(mixture.held, mixture.outputs) if len(mixture.held) else np.nan
+        held = self._without_class_weights(mixture.held)
+        self.validation_score_ = task.score(held, mixture.outputs) if len(held) else np.nan
         self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
         rows = Rows(first.held.X[:MOST_ROWS].copy(), first.held.y[:MOST_ROWS].copy())

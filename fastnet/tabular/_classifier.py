@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, column_or_1d
 
@@ -16,6 +16,7 @@ from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._calibration import best_temperature, tempered
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._docs import with_parameters
+from fastnet.tabular._class_weights import weights_of_classes
 from fastnet.tabular._findings import FEW, ClassCounts, refuse_moments
 from fastnet.tabular._folds import Rows
 from fastnet.tabular._frames import plain_labels
@@ -35,7 +36,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     label_smoothing : float in [0, 1), default=None
         Share of each target that is spread over all classes; by default 0.1 for accuracy, else 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as in scikit-learn's classifiers.
+        Weights of the classes, as in scikit-learn's classifiers: a class that a dict does not name has 1. They weigh the rows that
+        are trained on and, in folds and with `X_val`, what the best epochs, the networks' weights and the temperature are chosen
+        by; not `validation_score_` and `feature_importances_`. Rows of a class of weight 0 do not count anywhere.
     calibrate : bool, default=True
         Divide the logarithms of probabilities by the temperature that is best for log-loss on the validation rows.
 
@@ -70,8 +73,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _learn_targets(self, y: Any, weights: np.ndarray | None) -> np.ndarray:
         y = column_or_1d(self._labels(y), warn=True)
         check_classification_targets(y)
-        classes, numbers = np.unique(y, return_inverse=True)
-        self._take_classes(classes)
+        classes, numbers, counts = np.unique(y, return_inverse=True, return_counts=True)
+        self._take_classes(classes, counts)
         return numbers
 
     def _survey_targets(self, y: Any, weights: np.ndarray | None) -> ClassCounts:
@@ -81,28 +84,14 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return found
 
     def _learn_from_survey(self, found: ClassCounts) -> None:
-        self._take_classes(found.classes)
+        self._take_classes(found.classes, found.counts)
 
-    def _class_weights(self, found: ClassCounts) -> np.ndarray | None:
-        if self.class_weight is None:
-            return None
-        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
-            return found.counts.sum() / (len(found.counts) * found.counts)
-        return self._weights_of(self.classes_)
-
-    def _weights_of(self, labels: np.ndarray) -> np.ndarray:
-        """What `class_weight` gives rows of these labels."""
-        weights = np.asarray(compute_sample_weight(self.class_weight, labels))
-        if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
-            raise ValueError(
-                f"class_weight must be finite and at least 0, and above 0 for a class, got {self.class_weight!r}."
-            )
-        return weights
-
-    def _take_classes(self, classes: np.ndarray) -> None:
+    def _take_classes(self, classes: np.ndarray, counts: np.ndarray) -> None:
+        """Learn the classes, and their weights from the rows of each."""
         self.classes_ = classes
-        if len(self.classes_) < 2:
-            raise ValueError(f"{type(self).__name__} needs at least two classes in y, got one class: {self.classes_[0]!r}.")
+        if len(classes) < 2:
+            raise ValueError(f"{type(self).__name__} needs at least two classes in y, got one class: {classes[0]!r}.")
+        self._of_classes = None if self.class_weight is None else weights_of_classes(self.class_weight, classes, counts)
 
     def _check_targets(self, y: Any) -> np.ndarray:
         y = column_or_1d(self._labels(y))
@@ -124,13 +113,14 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return outputs
 
     def _with_class_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
-        if self.class_weight is None:
+        if self._of_classes is None:
             return weights
-        of_classes = self._weights_of(self.classes_[y]).astype(np.float32)
-        weights = of_classes if weights is None else weights * of_classes
-        if not weights.any():
-            raise ValueError("class_weight and sample_weight together leave no row a weight.")
-        return weights
+        return self._of_classes[y] if weights is None else weights * self._of_classes[y]
+
+    def _without_class_weights(self, rows: Rows) -> Rows:
+        if self._of_classes is None or rows.weights is None:
+            return rows
+        return replace(rows, weights=rows.weights / self._of_classes[rows.y])
 
     def _learn_from_held(self, held: Rows, outputs: np.ndarray) -> None:
         self.temperature_ = best_temperature(held.y, outputs, held.weights) if self.calibrate and len(held) else 1.0

@@ -153,18 +153,15 @@ class Prepare:
     estimator : BaseTabular
     mean_weight : float
         Of the sample weights.
-    of_classes : ndarray of shape (n_classes,) or None
-        Weights of the classes.
     """
 
     estimator: BaseTabular
     mean_weight: float
-    of_classes: np.ndarray | None
 
     def __call__(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """The rows, with targets as metrics see them."""
         features, targets = self.estimator._prepared_known(X), self.estimator._check_targets(y)
-        weights = None if sample_weight is None else checked_weights(sample_weight, len(features)) / self.mean_weight
-        if self.of_classes is not None:
-            weights = self.of_classes[targets] * (1.0 if weights is None else weights)
-        return Rows(features, targets, None if weights is None else np.asarray(weights, np.float32))
+        weights = None
+        if sample_weight is not None:
+            weights = np.asarray(checked_weights(sample_weight, len(features)) / self.mean_weight, np.float32)
+        return Rows(features, targets, self.estimator._with_class_weights(targets, weights))

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnet import _checks
 from fastnet.layers.embedding import NUMERIC_KINDS
+from fastnet.tabular._class_weights import check_class_weight
 from fastnet.tabular._recipe import SHAPES
 
 Check = Callable[[Any, str], Any]
@@ -23,7 +24,7 @@ def check_given(estimator: Any) -> None:
     ValueError, TypeError
     """
     for name, check in _CHECKS.items():
-        value = getattr(estimator, name)
+        value = getattr(estimator, name, None)
         if value is not None:
             check(value, name)
 
@@ -59,4 +60,5 @@ _CHECKS: dict[str, Check] = {
     "beta_2": partial(_checks.real, minimum=0.0, below=1.0),
     "schedule": partial(_checks.one_of, choices=tuple(SHAPES)),
     "patience": _not_negative,
+    "class_weight": check_class_weight,
 }

@@ -68,6 +68,13 @@ class TestLearning:
         assert not np.array_equal(model.fit(X[::-1], VALUES[::-1]).feature_importances_, before)
         assert not hasattr(clone(model), "feature_importances_")
 
+    def test_importances_of_rows_in_order(self):
+        """Of many validation rows, those that they are measured on may be any."""
+        x = np.repeat(np.arange(2.0), 600)
+        frame = pd.DataFrame({"group": x, "constant": 1.0})
+        model = fn.TabularClassifier(**QUICK, n_epochs=20).fit(frame, x > 0, X_val=frame, y_val=x > 0)
+        assert model.feature_importances_[0] > 0.3
+
     @pytest.mark.parametrize("metric", ["log_loss", "roc_auc"])
     def test_metrics_of_classification(self, metric):
         model = fn.TabularClassifier(**QUICK, metric=metric).fit(X, np.digitize(VALUES, [102, 106]))

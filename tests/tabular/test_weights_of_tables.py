@@ -63,3 +63,74 @@ def test_weighted_spread_in_parts(rng):
     first = Spread(values[20:30], weights[20:30])
     first.merge(found)
     np.testing.assert_allclose(first.mean, found.mean)
+
+
+class TestJudgingWithWeightsOfClasses:
+    """They weigh what epochs are chosen by, in folds and with X_val; the score is the metric itself."""
+
+    @pytest.mark.parametrize("weights", [{"cheap": 9.0}, {"cheap": 9.0, "dear": 1e-3}, "balanced"])
+    @pytest.mark.parametrize("given", [True, False])
+    @pytest.mark.parametrize("blocks", [True, False])
+    def test_score(self, weights, given, blocks):
+        seen = []
+        model = fn.TabularClassifier(**QUICK, class_weight=weights)
+        model._learn_from_held = lambda held, outputs: seen.append((held, outputs))
+        model.temperature_ = 1.0
+        data = (fn.data.from_arrays(X[["x"]], LABELS),) if blocks else (X[["x"]], LABELS)
+        model.fit(*data, **({"X_val": X[["x"]][:90], "y_val": LABELS[:90]} if given else {}))
+        ((held, outputs),) = seen
+        assert model.validation_score_ == pytest.approx(np.mean(outputs.argmax(axis=1) == held.y), rel=1e-6)
+        of_classes = np.array([np.unique(held.weights[held.y == k]) for k in range(2)])
+        assert of_classes.shape == (2, 1)
+        if weights != "balanced":
+            np.testing.assert_allclose(of_classes[:, 0], [weights["cheap"], weights.get("dear", 1)])
+
+    def test_of_rows_with_weights_of_their_own(self):
+        w = np.where(np.arange(300) % 3, 1.0, 4.0)
+        seen = []
+        model = fn.TabularClassifier(**QUICK, class_weight={"cheap": 9.0})
+        model._learn_from_held = lambda held, outputs: seen.append((held, outputs))
+        model.temperature_ = 1.0
+        model.fit(X, LABELS, w)
+        ((held, outputs),) = seen
+        own = held.weights / np.where(held.y == 0, 9.0, 1.0)
+        expected = np.average(outputs.argmax(axis=1) == held.y, weights=own)
+        assert model.validation_score_ == pytest.approx(expected, rel=1e-6)
+
+    def test_classes_of_weight_0_are_not_judged(self):
+        y = np.where(np.arange(300) % 5, LABELS, "free")
+        model = fn.TabularClassifier(**QUICK, class_weight={"free": 0})
+        rows = y[:100] != "free"
+        scores = [model.fit(X, y, X_val=X[:100][few], y_val=y[:100][few]).validation_score_ for few in (rows, rows | True)]
+        assert scores[0] == scores[1]
+
+
+class TestClassWeight:
+    @pytest.mark.parametrize(
+        ("given", "error", "message"),
+        [
+            ("auto", ValueError, "class_weight must be one of 'balanced', got 'auto'"),
+            ([1, 2], TypeError, r"class_weight must be a dict, as in {'a': 2.0}, 'balanced' or None, got \[1, 2\]"),
+            ({7: 5}, ValueError, "class_weight names 7, which is no class of y, and not 'cheap', 'dear', which are"),
+            ({"cheap": 1, "Dear": 5}, ValueError, "class_weight names 'Dear', which is no class of y, and not 'dear', which"),
+            ({"cheap": "2"}, ValueError, "class_weight must be finite and at least 0, and above 0 for a class, got {'cheap'"),
+        ],
+    )
+    @pytest.mark.parametrize("blocks", [True, False])
+    def test_what_is_refused(self, given, error, message, blocks):
+        data = (fn.data.from_arrays(X[["x"]], LABELS),) if blocks else (X[["x"]], LABELS)
+        with pytest.raises(error, match=message):
+            fn.TabularClassifier(**QUICK, class_weight=given).fit(*data)
+
+    def test_classes_that_these_rows_do_not_have(self):
+        """As in a fold of a cross-validation."""
+        fn.TabularClassifier(**QUICK, class_weight={"cheap": 1, "dear": 5, "free": 2}).fit(X[["x"]], LABELS)
+
+
+def test_importances_count_rows_by_their_weights():
+    """Of a column that matters only in rows of little weight."""
+    x, group = np.random.default_rng(0).normal(size=(2, 400))
+    frame = pd.DataFrame({"x": x, "group": group > 0})
+    y, w = np.where(group > 0, 9 * x, 0), np.where(group > 0, 1e-4, 1.0)
+    light, even = (fn.TabularRegressor(**QUICK | {"n_epochs": 30}).fit(frame, y, weights) for weights in (w, None))
+    assert light.feature_importances_[0] < 0.1 * even.feature_importances_[0]
