@@ -27,7 +27,7 @@ from fastnet.tabular._choices import PRESETS, Choices, resolved
 from fastnet.tabular._findings import Findings, Prepare
 from fastnet.tabular._folds import Part, Rows, Task, outputs_of, train_folds
 from fastnet.tabular._frames import names_of
-from fastnet.tabular._importances import MOST_ROWS, importances
+from fastnet.tabular._importances import importances, sample_of
 from fastnet.tabular._metrics import Metric
 from fastnet.tabular._mixture import Mixture
 from fastnet.tabular._parameters import check_given
@@ -335,7 +335,7 @@ class BaseTabular(BaseEstimator, ABC):
         self.validation_score_ = task.score(held, mixture.outputs) if len(held) else np.nan
         self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
-        rows = Rows(first.held.X[:MOST_ROWS].copy(), first.held.y[:MOST_ROWS].copy())
+        rows = self._without_class_weights(sample_of(first.held))
         self._measure_importances = partial(
             importances, first.network, rows, self.preprocessor_.columns_, task.badness, self.n_threads
         )
