@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -48,6 +47,6 @@ def weights_of_classes(class_weight: Any, classes: np.ndarray, counts: np.ndarra
     if unknown and forgotten:
         raise ValueError(f"class_weight names {unknown[0]!r}, which is no class of y, and not {forgotten}, which are.")
     weights = [class_weight.get(label, 1.0) for label in labels]
-    if not all(isinstance(weight, Real) and 0 <= weight < np.inf for weight in weights) or not any(weights):
+    if not all(isinstance(weight, (int, float, np.number)) and 0 <= weight < np.inf for weight in weights) or not any(weights):
         raise ValueError(f"class_weight must be finite and at least 0, and above 0 for a class, got {class_weight!r}.")
     return np.array(weights, np.float32)

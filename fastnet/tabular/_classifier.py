@@ -15,8 +15,8 @@ from fastnet._values import options
 from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._calibration import best_temperature, tempered
 from fastnet.tabular._choices import Choices
-from fastnet.tabular._docs import with_parameters
 from fastnet.tabular._class_weights import weights_of_classes
+from fastnet.tabular._docs import with_parameters
 from fastnet.tabular._findings import FEW, ClassCounts, refuse_moments
 from fastnet.tabular._folds import Rows
 from fastnet.tabular._frames import plain_labels
@@ -36,9 +36,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     label_smoothing : float in [0, 1), default=None
         Share of each target that is spread over all classes; by default 0.1 for accuracy, else 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as in scikit-learn's classifiers: a class that a dict does not name has 1. They weigh the rows that
-        are trained on and, in folds and with `X_val`, what the best epochs, the networks' weights and the temperature are chosen
-        by; not `validation_score_` and `feature_importances_`. Rows of a class of weight 0 do not count anywhere.
+        Weights of the classes, as in scikit-learn's classifiers: a class that a dict does not name has 1. They weigh the rows
+        that are trained on and, in folds and with `X_val`, what the best epochs, the networks' weights and the temperature are
+        chosen by; not `validation_score_` and `feature_importances_`. Rows of a class of weight 0 do not count anywhere.
     calibrate : bool, default=True
         Divide the logarithms of probabilities by the temperature that is best for log-loss on the validation rows.
 

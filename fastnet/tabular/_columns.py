@@ -130,7 +130,7 @@ class Dropped(Encoder):
         return f"left out: {self.reason}"
 
 
-ALL_DIFFER = Dropped("every row has a category of its own")
+ALL_DIFFER, CONSTANT = Dropped("every row has a category of its own"), Dropped("constant")
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,8 @@ class Categories(Encoder):
         return ", ".join(map(repr, self.categories[:3])) + (", ..." if len(self.categories) > 3 else "")
 
     def _text(self) -> str:
-        return f"{len(self.categories)} categories ({self.shown()})"
+        n = len(self.categories)
+        return f"{n} categor{'y' if n == 1 else 'ies'} ({self.shown()})"
 
 
 @dataclass(frozen=True)
@@ -314,9 +315,10 @@ def category_encoder(counts: dict[Any, int], n: int, max_one_hot: int, min_count
     if len(categories) > max(max_one_hot, 2):
         categories = [category for category in categories if counts[category] >= min_count]
     if not categories:
-        return ALL_DIFFER
+        all_differ = max(counts.values(), default=1) == 1
+        return ALL_DIFFER if all_differ else Dropped(f"no category has {min_count} rows (min_category_count)")
     if counts == {categories[0]: n}:
-        return Dropped("constant")
+        return CONSTANT
     if len(categories) == 2:
         return Sign(tuple(categories))
     if len(categories) > max_one_hot:

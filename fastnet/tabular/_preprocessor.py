@@ -139,7 +139,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            A column is left out whose text differs in every row, and looks like numbers, dates or times.
+            A column of text that looks like numbers, dates or times, but for a few entries, is left out because it differs in
+            every row, or unknown in most rows because it differs in these.
         """
         draft = draft_of(self)
         if isinstance(X, Blocks):
@@ -191,15 +192,18 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         """Learn what to do with each column from what is known of all rows."""
         encoders = survey.encoders(self._settings())
         self._adopt(survey.names, encoders)
-        for kind, (what, function) in _CONVERTED.items():
-            found = zip(survey.names, encoders, survey.written(kind), strict=True)
-            names = [repr(name) for name, encoder, written in found if written and encoder == ALL_DIFFER]
-            if names:
-                warnings.warn(
-                    f"Left out as text that differs in every row: {', '.join(names)}. The text looks like {what}: if it is meant "
-                    f"so, convert it before fit, with {function} for example.",
-                    stacklevel=to_the_caller(),
-                )
+        self._warn_of_lost_text(survey)
+
+    def _warn_of_lost_text(self, survey: TableSurvey) -> None:
+        """Warn of columns of text that may have been meant as numbers or dates, and of which little is left."""
+        lost: dict[tuple[str, Kind], dict[str, Any]] = {}
+        for name, encoder, spelling in zip(survey.names, self._encoders, survey.lost_text(self._encoders), strict=True):
+            if spelling is not None and (kind := spelling.kind()) is not None:
+                differs = encoder == ALL_DIFFER
+                fate = "Left out as text that differs in every row" if differs else "Text that is unknown in most rows"
+                lost.setdefault((fate, kind), {})[name] = spelling.odd.get(kind)
+        for (fate, kind), columns in lost.items():
+            warnings.warn(f"{fate}: {_what_to_convert(kind, columns)}", stacklevel=to_the_caller())
 
     def _kinds(self, table: Table) -> list[Kind]:
         """What each column holds."""
@@ -353,6 +357,16 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _what_to_convert(kind: Kind, columns: dict[str, Any]) -> str:
+    """What to do with columns of text that was written for a kind of values, some of them but for an entry."""
+    what, function = _CONVERTED[kind]
+    names = ", ".join(repr(name) if odd is None else f"{name!r} (but for {odd!r})" for name, odd in columns.items())
+    how = f"{function} for example."
+    if any(odd is not None for odd in columns.values()):
+        how = f"{function}(errors='coerce'), which makes other entries missing, or name these in na_values of pandas.read_csv."
+    return f"{names}. The text looks like {what}: if it is meant so, convert it before fit, with {how}"
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -249,46 +249,6 @@ def test_a_common_category_among_rare_ones_is_not_constant():
     assert (Z[20:] > Z[:20]).all()
 
 
-class TestTextThatDiffersInEveryRow:
-    """It is left out, with a warning where it was written for something else."""
-
-    @pytest.mark.parametrize(
-        ("values", "said"),
-        [
-            (np.random.default_rng(0).standard_normal(40).astype(str), "numbers.*pandas.to_numeric"),
-            ([str(i) for i in range(40)], "numbers"),
-            ([f" {i}e-{i} " for i in range(39)] + [None], "numbers"),
-            ([f"2024-03-{i % 28 + 1:02} 12:{i:02}:00.5" for i in range(40)], "dates or times.*pandas.to_datetime"),
-            ([f"20{i:02}-03-01" for i in range(40)], "dates or times"),
-            ([f"12:{i:02}" for i in range(40)], "dates or times"),
-        ],
-    )
-    def test_a_warning(self, values, said):
-        X = pd.DataFrame({"a": values, "b": range(40), "c": values})
-        message = f"Left out as text that differs in every row: 'a', 'c'. The text looks like {said}"
-        with pytest.warns(UserWarning, match=message) as caught:
-            prepare = fn.TabularPreprocessor().fit(X)
-        assert caught[0].filename == __file__
-        assert [column.kind for column in prepare.columns_] == ["dropped", "number", "dropped"]
-        data = fn.data.from_batches(lambda number: (X[number * 20 :][:20], None), 2, rows=(20, 20))
-        with pytest.warns(UserWarning, match="text that differs in every row"):
-            fn.TabularPreprocessor().fit(data)
-
-    @pytest.mark.parametrize(
-        "values",
-        [
-            [f"name {i}" for i in range(40)],
-            [f"{i:06}" for i in range(40)],
-            [str(i) for i in range(39)] + ["many"],
-            [str(i // 2) for i in range(40)],
-            [f"{i:02}-31" for i in range(40)],
-        ],
-    )
-    def test_no_warning(self, values):
-        with warnings.catch_warnings(action="error"):
-            fn.TabularPreprocessor().fit(pd.DataFrame({"a": values}))
-
-
 def test_record_batches_are_tables():
     pa = pytest.importorskip("pyarrow")
     batch = pa.RecordBatch.from_pydict({"a": [1.0, 2.0, 4.0], "b": ["x", "y", None]})
