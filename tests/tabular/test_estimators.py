@@ -11,7 +11,6 @@ import pytest
 from helpers import mixed_table
 from sklearn import config_context, metrics
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
@@ -429,43 +428,6 @@ class TestFitting:
             fn.TabularClassifier().fit(X, LABELS, X_val=X)
         with pytest.raises(ValueError, match="y_val holds classes"):
             fn.TabularClassifier().fit(X, LABELS, X_val=X[:1], y_val=["free"])
-
-
-class TestFiles:
-    @pytest.mark.parametrize(
-        ("model", "y"),
-        [
-            (fn.TabularClassifier(**QUICK, n_epochs=2), LABELS),
-            (fn.TabularClassifier(**QUICK, n_epochs=2, n_folds=2), VALUES > 105),
-            (fn.TabularRegressor(**QUICK, n_epochs=2), VALUES),
-            (fn.TabularRegressor(**QUICK, n_epochs=2, metric="quantile", quantiles=(0.1, 0.9)), VALUES),
-        ],
-    )
-    def test_saved_and_pickled(self, model, y, tmp_path):
-        model = clone(model).fit(X, y)
-        model.save(tmp_path / "model.safetensors")
-        for again in (fn.load(tmp_path / "model.safetensors"), pickle.loads(pickle.dumps(model))):
-            assert type(again) is type(model)
-            assert again.get_params() == model.get_params()
-            assert np.array_equal(again.predict(X), model.predict(X))
-            assert again.summary() == model.summary()
-            assert again.history_[0].val_loss == model.history_[0].val_loss
-            assert np.array_equal(again.feature_importances_, model.feature_importances_)
-            assert "_measure_importances" not in vars(again)
-            if hasattr(model, "predict_proba"):
-                assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
-
-    def test_preprocessor(self, tmp_path):
-        prepare = fn.TabularPreprocessor().fit(X)
-        prepare.save(tmp_path / "prepare.safetensors")
-        again = fn.load(tmp_path / "prepare.safetensors")
-        assert np.array_equal(again.transform(X), prepare.transform(X))
-        assert again.summary() == prepare.summary()
-        assert list(again.get_feature_names_out()) == list(prepare.get_feature_names_out())
-
-    def test_what_is_not_fitted_is_not_saved(self, tmp_path):
-        with pytest.raises(NotFittedError):
-            fn.TabularClassifier().save(tmp_path / "model.safetensors")
 
 
 def test_a_schedule_knows_its_values_once_the_run_has_a_length():
