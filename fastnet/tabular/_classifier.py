@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, column_or_1d
 
 from fastnet import losses
+from fastnet._checks import is_text
 from fastnet._values import options
 from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._calibration import best_temperature, tempered
@@ -95,10 +96,20 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     def _check_targets(self, y: Any) -> np.ndarray:
         y = column_or_1d(self._labels(y))
+        if is_text(y) != is_text(self.classes_):
+            self._refuse_class(y[:1])
         numbers = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        if (self.classes_[numbers] != y).any():
-            raise ValueError("y_val holds classes that y does not hold.")
+        self._refuse_class(y[self.classes_[numbers] != y])
         return numbers
+
+    def _refuse_class(self, unknown: np.ndarray) -> None:
+        """Refuse labels that are no classes, if there are any."""
+        if len(unknown):
+            known = ", ".join(map(repr, self.classes_[:5].tolist())) + (", ..." if len(self.classes_) > 5 else "")
+            raise ValueError(
+                f"y_val holds classes that y does not hold, such as {unknown[:1].tolist()[0]!r}: y holds {known}. Leave these "
+                "rows out, or give the labels the type and the spelling they have in y."
+            )
 
     def _network_targets(self, y: np.ndarray) -> np.ndarray:
         return y

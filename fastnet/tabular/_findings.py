@@ -132,6 +132,8 @@ def refuse_moments(y: Any, what_to_do: str) -> None:
     """
     known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
     for column in known.iter_columns() if isinstance(known, nw.DataFrame) else [known]:
+        if isinstance(column, nw.Series) and column.dtype.is_numeric():
+            continue
         few = np.asarray(column[:FEW] if isinstance(column, nw.Series) else column).ravel()[:FEW]
         spans = few.dtype.kind == "m" or any(isinstance(value, dt.timedelta) for value in few.tolist())
         if spans or kind_of(few) == "moment":

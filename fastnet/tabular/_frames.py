@@ -23,6 +23,9 @@ DAY = 86_400_000
 _EPOCH = dt.datetime(1970, 1, 1)
 _SECOND = np.timedelta64(1, "s")
 
+#: Numbers that NumPy has no type for.
+_WIDE = (nw.Decimal, nw.Int128, nw.UInt128)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -81,7 +84,7 @@ def _plain(column: Any) -> Any:
     dtype = column.dtype
     if not dtype.is_numeric():
         return column
-    if dtype in (nw.Decimal, nw.Int128, nw.UInt128):
+    if dtype in _WIDE:
         return column.cast(nw.Float64).to_numpy()
     values = column.to_numpy()
     return values if values.dtype.kind in ("f" if dtype.is_float() else "iu") else column
@@ -119,20 +122,42 @@ def plain_labels(y: Any) -> Any:
     Raises
     ------
     ValueError
-        Labels that are missing, or objects of several types, which have no order.
+        Labels that are missing, integers beyond 64 bits, or objects of several types, which have no order.
     """
-    refuse_missing_labels(y)
     known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
+    if isinstance(known, nw.Series) and known.dtype in _WIDE:
+        y = known = np.array(known.to_list(), dtype=object)
+    refuse_missing_labels(y)
     if isinstance(known, nw.Series) and not known.is_null().any():
         y = known.to_numpy()
     if not isinstance(y, np.ndarray) or y.dtype.kind != "O":
         return y
     types = {type(value) for value in y.ravel().tolist()}
     if types in ({bool}, {int}):
-        return y.astype(np.dtype(types.pop()))
+        return _plain_integers(y, np.dtype(types.pop()))
     if str in types and len(types) > 1:
         names = ", ".join(sorted(found.__name__ for found in types))
         raise ValueError(f"Labels in y are of several types ({names}): make all of them text, or all numbers.")
+    return y
+
+
+def _plain_integers(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Objects that are all integers, or booleans, in the dtype for these."""
+    try:
+        return y.astype(dtype)
+    except OverflowError:
+        largest = max(y.ravel().tolist(), key=abs)
+        raise ValueError(f"Labels in y are integers beyond 64 bits, such as {largest}: make them text.") from None
+
+
+def plain_values(y: Any) -> Any:
+    """Targets whose decimals and integers of 128 bits are floats, as NumPy has no type for them; others as they are."""
+    known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
+    if isinstance(known, nw.Series):
+        return known.cast(nw.Float64).to_native() if known.dtype in _WIDE else y
+    if isinstance(known, nw.DataFrame):
+        wide = [name for name, dtype in known.schema.items() if dtype in _WIDE]
+        return known.with_columns(nw.col(wide).cast(nw.Float64)).to_native() if wide else y
     return y
 
 

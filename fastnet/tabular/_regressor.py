@@ -17,6 +17,7 @@ from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._docs import with_parameters
 from fastnet.tabular._findings import Spread, refuse_moments
+from fastnet.tabular._frames import plain_values
 from fastnet.tabular._metrics import REGRESSION, Metric, pinball
 
 
@@ -78,7 +79,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     def _values(self, y: Any) -> np.ndarray:
         refuse_moments(y, "make them numbers, with (y - y.min()) / np.timedelta64(1, 'D') for days")
-        values = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=self), np.float64)
+        values = np.asarray(_check_y(plain_values(y), multi_output=True, y_numeric=True, estimator=self), np.float64)
         if self.metric == "poisson" and values.min() < 0:
             raise ValueError(f"Targets of metric='poisson' must be at least 0, got {values.min():g}.")
         if values.ndim == 2 and values.shape[1] == 1:
