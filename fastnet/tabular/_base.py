@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from fastnet import _checks, losses
 from fastnet._atomic import replacing
+from fastnet._caller import to_the_caller
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
 from fastnet.data import Blocks
@@ -193,6 +195,7 @@ class BaseTabular(BaseEstimator, ABC):
         choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
         choices = self._with_folds(source.most_folds, choices)
         parts = source.parts(choices.n_folds)
+        self._warn_of_fraction(len(parts), given is not None)
         if given is not None:
             parts = [partial(_with_held, part, given) for part in parts]
         if len(parts) < choices.n_folds:
@@ -235,6 +238,15 @@ class BaseTabular(BaseEstimator, ABC):
         if self.n_folds is not None:
             raise ValueError(f"n_folds={self.n_folds} are more than the {most} rows or groups: set n_folds={most}, or fewer.")
         return replace(choices, n_folds=most, n_trained_folds=min(choices.n_trained_folds, most))
+
+    def _warn_of_fraction(self, n_folds: int, given: bool) -> None:
+        """Warn where a share of validation rows was set that decides nothing."""
+        if self.validation_fraction in (0, BaseTabular.validation_fraction) or not (given or n_folds > 1):
+            return
+        why = f"with {n_folds} folds, each of which is validated on once: set n_folds=1, or leave it out"
+        if given:
+            why = "beside X_val: leave it out"
+        warnings.warn(f"validation_fraction={self.validation_fraction:g} has no effect {why}.", stacklevel=to_the_caller())
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Rows in memory, prepared."""

@@ -50,7 +50,8 @@ dropout, weight_decay : float, default=None
 learning_rate : float > 0, default=None
     The highest rate of the schedule: by default ``0.04 * sqrt(batch_size / 64)`` for classification, with the preset "fast"
     ``0.04 * sqrt(batch_size / 14)``, above 2,000 rows ``0.04 * sqrt(batch_size / 10)``; for regression
-    ``0.2 * sqrt(batch_size / 256)``, with 0.04 in place of 0.2 for metric "poisson".
+    ``0.2 * sqrt(batch_size / 256)``, with 0.04 in place of 0.2 for metric "poisson". A `batch_size` above the number of rows
+    counts as that number.
 beta_2 : float, default=None
     Adam's decay of squared gradients: by default 0.95.
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
@@ -69,7 +70,9 @@ n_best_epochs : int, default=None
 patience : float >= 0, default=None
     Stop when no member has improved for more epochs than this: by default never.
 validation_fraction : float in [0, 1), default=0.2
-    Share of the rows set aside to choose the best epochs, at most 20,000 rows; with fewer than 25 rows, none are set aside.
+    Share of the rows set aside with ``n_folds=1``, and of data of `fastnet.data`, to choose the best epochs: at most 20,000 rows;
+    of fewer than 25 rows, none. Of several folds, as all presets have, each is set aside once, and the share has no effect
+    unless it is 0, which sets none aside; nor does it with `X_val`.
 categorical_features, max_one_hot, min_category_count
     As for `fastnet.TabularPreprocessor`.
 n_threads : int, default=None
