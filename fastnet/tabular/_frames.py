@@ -6,6 +6,7 @@ import datetime as dt
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
 from itertools import filterfalse
 from numbers import Real
 from typing import Any, Literal
@@ -175,13 +176,21 @@ def is_categorical(column: Any) -> bool:
 
 
 def kind_of(column: Any) -> Kind:
-    """What a column holds, by its type, and by its values where the type is "object"."""
+    """What a column holds, by its type, and by its values where the type is "object" or that of categories.
+
+    Raises
+    ------
+    ValueError
+        Complex numbers.
+    """
     if isinstance(column, nw.Series):
         dtype = column.dtype
         if dtype.is_numeric() or dtype == nw.Duration:
             return "number"
         if dtype in (nw.Date, nw.Datetime, nw.Time):
             return "moment"
+        if is_categorical(column):
+            return _kind_of_values(column.unique().to_list())
         return _kind_of_values(column.to_list()) if dtype in (nw.Object, nw.Unknown) else "category"
     if column.dtype.kind == "M":
         return "moment"
@@ -191,11 +200,25 @@ def kind_of(column: Any) -> Kind:
 
 
 def _kind_of_values(values: list[Any]) -> Kind:
-    types = {type(value) for value in values if not is_missing(value)}
-    if types and all(issubclass(t, (dt.date, dt.time, np.datetime64)) for t in types):
+    of_types = {type(value): value for value in values if not is_missing(value)}
+    types = of_types.keys()
+    for complex_type in filter(_is_complex, types):
+        raise ValueError(
+            f"Complex data not supported, got {of_types[complex_type]!r}: give real and imaginary parts as columns of their own."
+        )
+    if types and all(issubclass(t, (dt.date, dt.time, np.datetime64)) or _is_period(t) for t in types):
         return "moment"
     numeric = all(issubclass(t, (Real, Decimal, dt.timedelta)) and not issubclass(t, (bool, np.bool_)) for t in types)
     return "number" if numeric else "category"
+
+
+def _is_complex(t: type) -> bool:
+    return issubclass(t, (complex, np.complexfloating))
+
+
+def _is_period(t: type) -> bool:
+    """Whether values of a type are spans of the calendar, as pandas has them."""
+    return t.__name__ == "Period"
 
 
 def numbers(column: Any, name: str) -> np.ndarray:
@@ -215,6 +238,8 @@ def numbers(column: Any, name: str) -> np.ndarray:
             return column / _SECOND
         if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
             return column.astype(np.float64)
+        if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+            raise TypeError(f"dates or times ({column.dtype})")
         return np.array([np.nan if is_missing(value) else _to_number(value) for value in labels(column)])
     except OverflowError as error:
         raise ValueError(
@@ -225,7 +250,13 @@ def numbers(column: Any, name: str) -> np.ndarray:
 
 
 def _to_number(value: Any) -> float:
-    return float(value / _SECOND if isinstance(value, (dt.timedelta, np.timedelta64)) else value)
+    if isinstance(value, (dt.timedelta, np.timedelta64)):
+        return float(value / _SECOND)
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"text such as {value!r}")
+    if not isinstance(value, (Real, Decimal, np.bool_)):
+        raise TypeError(f"{value!r}")
+    return float(value)
 
 
 def labels(column: Any) -> list[Any]:
@@ -254,6 +285,35 @@ def moments(column: Any, name: str) -> np.ndarray:
         raise ValueError(f"Column {name!r} held dates or times in fit; now it holds something else: {error}.") from error
 
 
+def has_zone(column: Any) -> bool | None:
+    """Whether dates have a time zone; None of times of a day, and where none is known.
+
+    Raises
+    ------
+    ValueError
+        Some have one, and some have none.
+    """
+    if isinstance(column, nw.Series) and column.dtype in (nw.Date, nw.Datetime):
+        return getattr(column.dtype, "time_zone", None) is not None
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        return False
+    dates = (value for value in labels(column) if not is_missing(value) and not isinstance(value, dt.time))
+    return reduce(same_zone, {getattr(value, "tzinfo", None) is not None for value in dates}, None)
+
+
+def same_zone(one: bool | None, other: bool | None) -> bool | None:
+    """Whether the dates of two parts of a column have a time zone.
+
+    Raises
+    ------
+    ValueError
+        Those of one have, and those of the other have none.
+    """
+    if None not in (one, other) and one != other:
+        raise ValueError("Some dates have a time zone and some have none: give all of them one, with tz_localize for example.")
+    return other if one is None else one
+
+
 def _milliseconds(values: list[Any]) -> np.ndarray:
     text = [value for value in values if isinstance(value, str)]
     if text:
@@ -271,6 +331,8 @@ def _is_iso(text: str) -> bool:
 
 
 def _to_milliseconds(value: Any) -> float:
+    if _is_period(type(value)):
+        value = value.start_time
     if isinstance(value, np.datetime64):
         return float(value.astype("M8[ms]").astype(np.int64))
     if isinstance(value, dt.time):

@@ -69,8 +69,10 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     categorical_features : "from_dtype", None, array-like of str, int or bool, default="from_dtype"
-        Which columns of numbers are categories: "from_dtype" for those whose type in a data frame says so; or the columns' names,
-        their numbers, or a mask. Text and booleans are always categories.
+        Which columns of numbers or dates are categories: "from_dtype" for those whose type in a data frame is `category` (of
+        pandas; a dictionary of PyArrow); None for none of them; or those that are named, numbered, or True in a mask, and no
+        others. So a column of type `category` that holds numbers is one of numbers if it is not among those given, as in
+        scikit-learn's HistGradientBoosting. Text and booleans are always categories.
     max_one_hot : int, default=8
         Maximum number of categories that get a column each; if there are more, they become numbers from 1, with 0 for unknown
         ones.
@@ -208,7 +210,10 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     def _kinds(self, table: Table) -> list[Kind]:
         """What each column holds."""
         categorical = self._categorical(table)
-        return ["category" if said else kind_of(column) for column, said in zip(table.columns, categorical, strict=True)]
+        return [
+            "category" if said else _kind(column, name)
+            for column, name, said in zip(table.columns, table.names, categorical, strict=True)
+        ]
 
     def _adopt(self, names: list[str], encoders: list[Encoder]) -> None:
         """Set everything that fit finds out, but for scikit-learn's attributes."""
@@ -357,6 +362,11 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _kind(column: Any, name: str) -> Kind:
+    with _checks.naming(f"Column {name!r}"):
+        return kind_of(column)
 
 
 def _what_to_convert(kind: Kind, columns: dict[str, Any]) -> str:

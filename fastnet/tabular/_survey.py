@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from fastnet._checks import naming
 from fastnet.tabular._columns import (
     CONSTANT,
     MOST_VALUES,
@@ -29,7 +30,7 @@ from fastnet.tabular._columns import (
     category_encoder,
     count,
 )
-from fastnet.tabular._frames import Kind, Table, labels, moments, numbers
+from fastnet.tabular._frames import Kind, Table, has_zone, labels, moments, numbers, same_zone
 
 #: Categories of a column that are remembered. Where there are twice as many, the rarest are forgotten, never one of more than
 #: a share of 1 / `MOST_CATEGORIES` of the rows (Misra & Gries 1982; Agarwal, Cormode, Huang, Phillips, Wei & Yi 2013).
@@ -181,11 +182,12 @@ class NumberSurvey(ColumnSurvey):
 
 
 class MomentSurvey(ColumnSurvey):
-    """Of milliseconds, NaN where they are missing."""
+    """Of milliseconds, NaN where they are missing; and whether they have a time zone, if that is known."""
 
     kind = "moment"
 
-    def __init__(self, ms: np.ndarray, drawn: np.ndarray) -> None:
+    def __init__(self, ms: np.ndarray, drawn: np.ndarray, zoned: bool | None) -> None:
+        self._zoned = zoned
         self._elapsed = NumberSurvey(ms, drawn)
         self.n_known = self._elapsed.n_known
         known = ms[np.isfinite(ms)]
@@ -194,13 +196,14 @@ class MomentSurvey(ColumnSurvey):
         self._high = np.array([place.max() for place in places] or [-np.inf] * len(PERIODS))
 
     def merge(self, other: MomentSurvey) -> None:
+        self._zoned = same_zone(self._zoned, other._zoned)
         self._elapsed.merge(other._elapsed)
         self.n_known = self._elapsed.n_known
         self._low, self._high = np.minimum(self._low, other._low), np.maximum(self._high, other._high)
 
     def encoder(self, n: int, settings: Settings) -> Encoder:
         differing = tuple(name for name, span in zip(PERIODS, self._high - self._low, strict=True) if span > 0)
-        return Moment.of(self._elapsed.numbers(n), differing, settings.missing_indicator)
+        return Moment.of(self._elapsed.numbers(n), differing, self._zoned, settings.missing_indicator)
 
 
 class CategorySurvey(ColumnSurvey):
@@ -257,7 +260,9 @@ def column_survey(column: Any, name: str, kind: Kind, drawn: np.ndarray) -> Colu
     if kind == "category":
         found = CategorySurvey(count(labels(column)))
     elif kind == "moment":
-        found = MomentSurvey(moments(column, name), drawn)
+        with naming(f"Column {name!r}"):
+            zoned = has_zone(column)
+        found = MomentSurvey(moments(column, name), drawn, zoned)
     else:
         found = NumberSurvey(numbers(column, name), drawn)
     return found if found.n_known else None
@@ -318,7 +323,8 @@ class TableSurvey:
                     "one type in all blocks, or name it in categorical_features."
                 )
             else:
-                mine.merge(theirs)
+                with naming(f"Column {self.names[number]!r}"):
+                    mine.merge(theirs)
 
     def encoders(self, settings: Settings) -> list[Encoder]:
         """What becomes of each column."""

@@ -382,6 +382,12 @@ class TestFitting:
         with pytest.raises(ValueError, match=message):
             fn.TabularClassifier(**parameters).fit(X, LABELS)
 
+    @pytest.mark.parametrize("name", ["scale_layer", "data_init", "clip", "calibrate"])
+    def test_text_for_true_or_false(self, name):
+        model = (fn.TabularRegressor if name == "clip" else fn.TabularClassifier)(**QUICK, **{name: "no"})
+        with pytest.raises(TypeError, match=f"{name} must be True or False, got 'no'"):
+            model.fit(X, VALUES > 103)
+
     @pytest.mark.parametrize(
         "refused",
         [

@@ -112,6 +112,11 @@ def test_wrong_categorical_features(said):
         fn.TabularPreprocessor(categorical_features=said).fit([[1, 2], [3, 4]])
 
 
+def test_text_for_true_or_false():
+    with pytest.raises(TypeError, match="missing_indicator must be True or False, got 'no'"):
+        fn.TabularPreprocessor(missing_indicator="no").fit([[1.0], [2.0]])
+
+
 @pytest.mark.parametrize("fit", ["fit", "fit_transform"])
 def test_a_refused_fit_leaves_the_transformer_as_it_was(fit):
     frame = pd.DataFrame({"a": [1.0, 2, 4], "b": ["x", "y", "y"]})
