@@ -17,7 +17,7 @@ Check = Callable[[Any, str], Any]
 
 
 def check_given(estimator: Any) -> None:
-    """Refuse parameters out of range, of those that a preset chooses unless they are given.
+    """Refuse parameters out of range, of those that are given and those that have defaults of their own.
 
     Raises
     ------
@@ -61,4 +61,5 @@ _CHECKS: dict[str, Check] = {
     "schedule": partial(_checks.one_of, choices=tuple(SHAPES)),
     "patience": _not_negative,
     "class_weight": check_class_weight,
+    **dict.fromkeys(("scale_layer", "data_init", "clip", "calibrate"), _checks.boolean),
 }

@@ -61,9 +61,10 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     """Turns a table of numbers, categories, text, dates and missing values into numbers that suit a neural network.
 
     Numbers become ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (q75 - q25)``, which limits the effect of outlying values
-    (Holzmüller, Grinsztajn & Steinwart 2024); infinities become 3 and -3. Two categories become -1 and +1; a few become a column
-    each; many become numbers from 1, for `fastnet.CategoryEmbedding`. Dates become the time passed and the place in the day, the
-    week and the year; durations are numbers of seconds. Missing values and unknown categories are 0. Columns that are constant,
+    (Holzmüller, Grinsztajn & Steinwart 2024); where the quartiles are equal, half the range takes the place of ``q75 - q25``;
+    infinities become 3 and -3. Two categories become -1 and +1; a few become a column each; many become numbers from 1, for
+    `fastnet.CategoryEmbedding`. Dates become the time passed and the place in the day, the week and the year (in UTC, where they
+    have a time zone); durations are numbers of seconds. Missing values and unknown categories are 0. Columns that are constant,
     or have no value, are left out.
 
     Parameters
@@ -174,7 +175,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     def _settings(self) -> Settings:
         max_one_hot = _checks.integer(self.max_one_hot, "max_one_hot", minimum=0, maximum=1 << 24)
         min_count = _checks.positive_int(self.min_category_count, "min_category_count")
-        return Settings(max_one_hot, min_count, self.missing_indicator)
+        return Settings(max_one_hot, min_count, _checks.boolean(self.missing_indicator, "missing_indicator"))
 
     def _learn_table(self, X: Any) -> Table:
         """Read a table in memory, and learn what to do with each column."""
