@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from fastnet import _checks
-
 
 def check_class_weight(value: Any, name: str) -> None:
     """Refuse what is neither a dict nor "balanced".
@@ -17,10 +15,9 @@ def check_class_weight(value: Any, name: str) -> None:
     ------
     ValueError, TypeError
     """
-    if isinstance(value, str):
-        _checks.one_of(value, name, ("balanced",))
-    elif not isinstance(value, Mapping):
-        raise TypeError(f"{name} must be a dict, as in {{'a': 2.0}}, 'balanced' or None, got {value!r}.")
+    if not isinstance(value, Mapping) and not (isinstance(value, str) and value == "balanced"):
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(f"{name} must be a dict, as in {{'a': 2.0}}, 'balanced' or None, got {value!r}.")
 
 
 def weights_of_classes(class_weight: Any, classes: np.ndarray, counts: np.ndarray) -> np.ndarray:

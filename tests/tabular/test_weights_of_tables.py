@@ -109,8 +109,9 @@ class TestClassWeight:
     @pytest.mark.parametrize(
         ("given", "error", "message"),
         [
-            ("auto", ValueError, "class_weight must be one of 'balanced', got 'auto'"),
+            ("auto", ValueError, "class_weight must be a dict, as in {'a': 2.0}, 'balanced' or None, got 'auto'"),
             ([1, 2], TypeError, r"class_weight must be a dict, as in {'a': 2.0}, 'balanced' or None, got \[1, 2\]"),
+            (np.ones(2), TypeError, r"class_weight must be a dict, .* got array\(\[1., 1.\]\)"),
             ({7: 5}, ValueError, "class_weight names 7, which is no class of y, and not 'cheap', 'dear', which are"),
             ({"cheap": 1, "Dear": 5}, ValueError, "class_weight names 'Dear', which is no class of y, and not 'dear', which"),
             ({"cheap": "2"}, ValueError, "class_weight must be finite and at least 0, and above 0 for a class, got {'cheap'"),
