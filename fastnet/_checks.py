@@ -337,12 +337,13 @@ def joined_labels(parts: Iterable[np.ndarray]) -> np.ndarray:
         Text in some parts and numbers in others, which NumPy would turn into text.
     """
     parts = list(parts)
-    if len({_is_text(part) for part in parts if part.size}) > 1:
+    if len({is_text(part) for part in parts if part.size}) > 1:
         raise ValueError("Labels in y are text in some rows and numbers in others: make all of them text, or all numbers.")
     return np.concatenate(parts)
 
 
-def _is_text(labels: np.ndarray) -> bool:
+def is_text(labels: np.ndarray) -> bool:
+    """Whether labels, one at least, are text."""
     return labels.dtype.kind in "UST" or (labels.dtype.kind == "O" and isinstance(labels.flat[0], str))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnet.persistence import _network
 from fastnet.persistence._container import Container
-from fastnet.persistence._values import pack, pack_labels, unpack
+from fastnet.persistence._values import pack, pack_labels, pack_parameter, unpack
 
 NUMBERS = ("n_iter_", "t_", "loss_", "best_loss_", "best_validation_score_", "_no_improvement_count")
 CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
@@ -117,10 +117,7 @@ def _classes() -> dict[str, type]:
 def _parameter(name: str, value: Any, tensors: dict[str, np.ndarray]) -> Any:
     if name == "dtype" and value is not None:
         value = np.dtype(value).name
-    try:
-        return pack(value, tensors, name)
-    except TypeError as error:
-        raise TypeError(f"the parameter {error}: use set_params({name}=...) before saving, or pickle the estimator") from error
+    return pack_parameter(name, value, tensors)
 
 
 def _curve(values: Any, tensors: dict[str, np.ndarray], name: str) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnet.persistence import _network
 from fastnet.persistence._container import Container
-from fastnet.persistence._values import pack, unpack
+from fastnet.persistence._values import pack, pack_parameter, unpack
 
 #: Kind of file -> the module that knows its class, which is imported when it is needed.
 KINDS = {
@@ -50,7 +50,7 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     module = import_module(KINDS[str(kind(estimator))])
     tensors: dict[str, np.ndarray] = {}
     content: dict[str, Any] = {
-        "parameters": {name: pack(value, tensors, name) for name, value in estimator.get_params(deep=False).items()},
+        "parameters": {name: pack_parameter(name, value, tensors) for name, value in estimator.get_params(deep=False).items()},
         "state": pack(module.state_of(estimator), tensors, "state"),
         "networks": [],
     }

@@ -16,7 +16,7 @@ augmentations), found by their names in those modules' tables, never by import.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from reprlib import repr as short
 from typing import Any
@@ -52,6 +52,8 @@ def object_types() -> dict[str, type]:
 def pack(value: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
     """Return the JSON form of `value`; arrays in it are added to `tensors` under `name` and a number.
 
+    Columns and frames become arrays, and sequences of any other kind lists.
+
     Raises
     ------
     TypeError
@@ -76,7 +78,26 @@ def pack(value: Any, tensors: dict[str, np.ndarray], name: str) -> Any:
     if dataclasses.is_dataclass(value) and object_types().get(type(value).__name__) is type(value):
         fields = [field.name for field in dataclasses.fields(value) if field.init]
         return {"object": [type(value).__name__, {field: pack(getattr(value, field), tensors, name) for field in fields}]}
+    if hasattr(value, "__array__"):  # of pandas, Polars, PyArrow
+        return pack(np.asarray(value), tensors, name)
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return pack(list(value), tensors, name)
     raise TypeError(f"{name} holds {value!r}, a {type(value).__name__}, which a file cannot hold without pickle")
+
+
+def pack_parameter(name: str, value: Any, tensors: dict[str, np.ndarray]) -> Any:
+    """Return the JSON form of an estimator's parameter.
+
+    Raises
+    ------
+    TypeError
+        Its type is one that files do not hold; the message says what to do.
+    """
+    try:
+        return pack(value, tensors, name)
+    except TypeError as error:
+        what_to_do = f"use set_params({name}={'None' if name == 'random_state' else '...'}) before saving"
+        raise TypeError(f"the parameter {error}: {what_to_do}, or pickle the estimator") from error
 
 
 def unpack(data: Any, file: Container) -> Any:

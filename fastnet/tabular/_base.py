@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from fastnet import _checks, losses
 from fastnet._atomic import replacing
+from fastnet._caller import to_the_caller
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
 from fastnet.data import Blocks
@@ -27,7 +29,7 @@ from fastnet.tabular._choices import PRESETS, Choices, resolved
 from fastnet.tabular._findings import Findings, Prepare
 from fastnet.tabular._folds import Part, Rows, Task, outputs_of, train_folds
 from fastnet.tabular._frames import names_of
-from fastnet.tabular._importances import MOST_ROWS, importances
+from fastnet.tabular._importances import importances, sample_of
 from fastnet.tabular._metrics import Metric
 from fastnet.tabular._mixture import Mixture
 from fastnet.tabular._parameters import check_given
@@ -96,7 +98,7 @@ class BaseTabular(BaseEstimator, ABC):
     _regression: ClassVar[bool]
 
     @abstractmethod
-    def _learn_targets(self, y: Any) -> np.ndarray:
+    def _learn_targets(self, y: Any, weights: np.ndarray | None) -> np.ndarray:
         """Check y and learn what is to be known of it; the targets in the form that `Metric.measure` sees."""
 
     @abstractmethod
@@ -104,16 +106,12 @@ class BaseTabular(BaseEstimator, ABC):
         """Targets of validation rows in the same form."""
 
     @abstractmethod
-    def _survey_targets(self, y: Any) -> Any:
+    def _survey_targets(self, y: Any, weights: np.ndarray | None) -> Any:
         """Check y of some rows; what is to be known of it, which can be merged with that of others."""
 
     @abstractmethod
     def _learn_from_survey(self, found: Any) -> None:
         """Learn from what is known of the targets of all rows."""
-
-    def _class_weights(self, found: Any) -> np.ndarray | None:
-        """Weights of the classes, if they have any, from what is known of the targets of all rows."""
-        return None
 
     @abstractmethod
     def _network_targets(self, y: np.ndarray) -> np.ndarray:
@@ -191,14 +189,13 @@ class BaseTabular(BaseEstimator, ABC):
             min_category_count=self.min_category_count,
         )
         source = self._source(X, y, sample_weight, groups, fraction if X_val is None else 0.0, seed)
-        given = None if X_val is None else Rows(self._prepared(X_val), self._check_targets(y_val))
-        if given is not None:
-            check_consistent_length(given.X, given.y)
+        given = None if X_val is None else self._read_held(X_val, y_val)
         prepare = self.preprocessor_
         n_numbers, n_categories = len(prepare.continuous_), prepare.n_categories_
         choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
         choices = self._with_folds(source.most_folds, choices)
         parts = source.parts(choices.n_folds)
+        self._warn_of_fraction(len(parts), given is not None)
         if given is not None:
             parts = [partial(_with_held, part, given) for part in parts]
         if len(parts) < choices.n_folds:
@@ -242,14 +239,33 @@ class BaseTabular(BaseEstimator, ABC):
             raise ValueError(f"n_folds={self.n_folds} are more than the {most} rows or groups: set n_folds={most}, or fewer.")
         return replace(choices, n_folds=most, n_trained_folds=min(choices.n_trained_folds, most))
 
+    def _warn_of_fraction(self, n_folds: int, given: bool) -> None:
+        """Warn where a share of validation rows was set that decides nothing."""
+        if self.validation_fraction in (0, BaseTabular.validation_fraction) or not (given or n_folds > 1):
+            return
+        why = f"with {n_folds} folds, each of which is validated on once: set n_folds=1, or leave it out"
+        if given:
+            why = "beside X_val: leave it out"
+        warnings.warn(f"validation_fraction={self.validation_fraction:g} has no effect {why}.", stacklevel=to_the_caller())
+
     def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """Rows in memory, prepared."""
         features = _with_a_column(self.preprocessor_._encoded(self.preprocessor_._learn_table(X)))
         self._take_names()
         self.target_names_ = names_of(y)
-        targets = self._learn_targets(y)
+        weights = self._sample_weights(features, sample_weight)
+        check_consistent_length(features, y)
+        targets = self._learn_targets(y, weights)
+        weights = self._with_class_weights(targets, weights)
+        if weights is not None and not weights.any():
+            raise ValueError("class_weight and sample_weight together leave no row a weight.")
+        return Rows(features, targets, weights)
+
+    def _read_held(self, X: Any, y: Any) -> Rows:
+        """Rows that are given to validate on, prepared."""
+        features, targets = self._prepared(X), self._check_targets(y)
         check_consistent_length(features, targets)
-        return Rows(features, targets, self._weights(features, targets, sample_weight))
+        return Rows(features, targets, self._with_class_weights(targets, None)).counting
 
     def _learn(self, found: Findings) -> Prepare:
         """Learn columns and targets from what is known of all rows."""
@@ -260,7 +276,7 @@ class BaseTabular(BaseEstimator, ABC):
         self.target_names_ = found.target_names
         self._learn_from_survey(found.targets)
         mean_weight = 1.0 if found.weight is None else found.weight / found.columns.n
-        return Prepare(self, mean_weight, self._class_weights(found.targets))
+        return Prepare(self, mean_weight)
 
     def _take_names(self) -> None:
         """Take the number and the names of columns from the preprocessor."""
@@ -276,7 +292,17 @@ class BaseTabular(BaseEstimator, ABC):
         """Rows of fit."""
         return _with_a_column(self.preprocessor_._transformed_known(X))
 
-    def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
+    def _with_class_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+        """Weights of rows, times those of their classes if these have any."""
+        return weights
+
+    def _without_class_weights(self, rows: Rows) -> Rows:
+        """The rows with the weights that they have of their own."""
+        return rows
+
+    @staticmethod
+    def _sample_weights(X: np.ndarray, sample_weight: Any) -> np.ndarray | None:
+        """Checked weights of rows, whose mean is 1."""
         if sample_weight is None:
             return None
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -317,10 +343,11 @@ class BaseTabular(BaseEstimator, ABC):
     def _judge(self, task: Task, mixture: Mixture) -> None:
         """Score and calibrate on the rows that networks did not train on, and keep some for the importances."""
         self._learn_from_held(mixture.held, mixture.outputs)
-        self.validation_score_ = task.score(mixture.held, mixture.outputs) if len(mixture.held) else np.nan
+        held = self._without_class_weights(mixture.held)
+        self.validation_score_ = task.score(held, mixture.outputs) if len(held) else np.nan
         self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
-        rows = Rows(first.held.X[:MOST_ROWS].copy(), first.held.y[:MOST_ROWS].copy())
+        rows = self._without_class_weights(sample_of(first.held))
         self._measure_importances = partial(
             importances, first.network, rows, self.preprocessor_.columns_, task.badness, self.n_threads
         )

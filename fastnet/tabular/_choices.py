@@ -154,7 +154,7 @@ def resolved(
     if "batch_size" not in given:
         chosen = replace(chosen, batch_size=_batch_size(chosen, n_rows, n_categories))
     if "learning_rate" not in given:
-        factor = (chosen.batch_size / chosen.batch_of_rate) ** 0.5
+        factor = (min(chosen.batch_size, n_rows) / chosen.batch_of_rate) ** 0.5
         chosen = replace(chosen, learning_rate=metric.learning_rate * factor)
     if "n_epochs" not in given:
         chosen = replace(chosen, n_epochs=_epochs(chosen, n_rows))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, column_or_1d
 
 from fastnet import losses
+from fastnet._checks import is_text
 from fastnet._values import options
 from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._calibration import best_temperature, tempered
 from fastnet.tabular._choices import Choices
+from fastnet.tabular._class_weights import weights_of_classes
 from fastnet.tabular._docs import with_parameters
 from fastnet.tabular._findings import FEW, ClassCounts, refuse_moments
 from fastnet.tabular._folds import Rows
@@ -35,7 +37,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     label_smoothing : float in [0, 1), default=None
         Share of each target that is spread over all classes; by default 0.1 for accuracy, else 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as in scikit-learn's classifiers.
+        Weights of the classes, as in scikit-learn's classifiers: a class that a dict does not name has 1. They weigh the rows
+        that are trained on and, in folds and with `X_val`, what the best epochs, the networks' weights and the temperature are
+        chosen by; not `validation_score_` and `feature_importances_`. Rows of a class of weight 0 do not count anywhere.
     calibrate : bool, default=True
         Divide the logarithms of probabilities by the temperature that is best for log-loss on the validation rows.
 
@@ -67,49 +71,45 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         refuse_moments(y, "make them text, with y.astype(str) for example")
         return _check_y(plain_labels(y), multi_output=True, estimator=self)
 
-    def _learn_targets(self, y: Any) -> np.ndarray:
+    def _learn_targets(self, y: Any, weights: np.ndarray | None) -> np.ndarray:
         y = column_or_1d(self._labels(y), warn=True)
         check_classification_targets(y)
-        classes, numbers = np.unique(y, return_inverse=True)
-        self._take_classes(classes)
+        classes, numbers, counts = np.unique(y, return_inverse=True, return_counts=True)
+        self._take_classes(classes, counts)
         return numbers
 
-    def _survey_targets(self, y: Any) -> ClassCounts:
+    def _survey_targets(self, y: Any, weights: np.ndarray | None) -> ClassCounts:
         y = column_or_1d(self._labels(y), warn=True)
         found = ClassCounts(y)
         check_classification_targets(found.classes[:FEW])  # of more it warns where no class has many rows
         return found
 
     def _learn_from_survey(self, found: ClassCounts) -> None:
-        self._take_classes(found.classes)
+        self._take_classes(found.classes, found.counts)
 
-    def _class_weights(self, found: ClassCounts) -> np.ndarray | None:
-        if self.class_weight is None:
-            return None
-        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
-            return found.counts.sum() / (len(found.counts) * found.counts)
-        return self._weights_of(self.classes_)
-
-    def _weights_of(self, labels: np.ndarray) -> np.ndarray:
-        """What `class_weight` gives rows of these labels."""
-        weights = np.asarray(compute_sample_weight(self.class_weight, labels))
-        if not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
-            raise ValueError(
-                f"class_weight must be finite and at least 0, and above 0 for a class, got {self.class_weight!r}."
-            )
-        return weights
-
-    def _take_classes(self, classes: np.ndarray) -> None:
+    def _take_classes(self, classes: np.ndarray, counts: np.ndarray) -> None:
+        """Learn the classes, and their weights from the rows of each."""
         self.classes_ = classes
-        if len(self.classes_) < 2:
-            raise ValueError(f"{type(self).__name__} needs at least two classes in y, got one class: {self.classes_[0]!r}.")
+        if len(classes) < 2:
+            raise ValueError(f"{type(self).__name__} needs at least two classes in y, got one class: {classes[0]!r}.")
+        self._of_classes = None if self.class_weight is None else weights_of_classes(self.class_weight, classes, counts)
 
     def _check_targets(self, y: Any) -> np.ndarray:
         y = column_or_1d(self._labels(y))
+        if is_text(y) != is_text(self.classes_):
+            self._refuse_class(y[:1])
         numbers = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        if (self.classes_[numbers] != y).any():
-            raise ValueError("y_val holds classes that y does not hold.")
+        self._refuse_class(y[self.classes_[numbers] != y])
         return numbers
+
+    def _refuse_class(self, unknown: np.ndarray) -> None:
+        """Refuse labels that are no classes, if there are any."""
+        if len(unknown):
+            known = ", ".join(map(repr, self.classes_[:5].tolist())) + (", ..." if len(self.classes_) > 5 else "")
+            raise ValueError(
+                f"y_val holds classes that y does not hold, such as {unknown[:1].tolist()[0]!r}: y holds {known}. Leave these "
+                "rows out, or give the labels the type and the spelling they have in y."
+            )
 
     def _network_targets(self, y: np.ndarray) -> np.ndarray:
         return y
@@ -123,15 +123,15 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _in_units(self, outputs: np.ndarray) -> np.ndarray:
         return outputs
 
-    def _weights(self, X: np.ndarray, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
-        weights = super()._weights(X, y, sample_weight)
-        if self.class_weight is None:
+    def _with_class_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+        if self._of_classes is None:
             return weights
-        of_classes = self._weights_of(self.classes_[y]).astype(np.float32)
-        weights = of_classes if weights is None else weights * of_classes
-        if not weights.any():
-            raise ValueError("class_weight and sample_weight together leave no row a weight.")
-        return weights
+        return self._of_classes[y] if weights is None else weights * self._of_classes[y]
+
+    def _without_class_weights(self, rows: Rows) -> Rows:
+        if self._of_classes is None or rows.weights is None:
+            return rows
+        return replace(rows, weights=rows.weights / self._of_classes[rows.y])
 
     def _learn_from_held(self, held: Rows, outputs: np.ndarray) -> None:
         self.temperature_ = best_temperature(held.y, outputs, held.weights) if self.calibrate and len(held) else 1.0

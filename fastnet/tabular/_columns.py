@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnet._checks import is_missing
-from fastnet.tabular._frames import DAY, labels, moments, numbers
+from fastnet.tabular._frames import DAY, has_zone, labels, moments, numbers
 
 #: Where scaled numbers are bent to: ``x / sqrt(1 + (x / 3)^2)``.
 BEND = 3.0
@@ -130,7 +130,7 @@ class Dropped(Encoder):
         return f"left out: {self.reason}"
 
 
-ALL_DIFFER = Dropped("every row has a category of its own")
+ALL_DIFFER, CONSTANT = Dropped("every row has a category of its own"), Dropped("constant")
 
 
 @dataclass(frozen=True)
@@ -179,29 +179,45 @@ PERIODS = {"day": DAY, "week": 7 * DAY, "year": 365.2425 * DAY}
 
 @dataclass(frozen=True)
 class Moment(Encoder):
-    """A date or time: the time passed, and sine and cosine of the place in the day, the week and the year where these differ."""
+    """A date or time: the time passed, and sine and cosine of the place in the day, the week and the year where these differ.
+
+    Dates with a time zone are taken in UTC, those without as they are; `zoned` tells which they are, if it is known.
+    """
 
     elapsed: Number
     periods: tuple[str, ...]
+    zoned: bool | None = None
     kind = "moment"
 
     @classmethod
-    def of(cls, elapsed: Numbers, periods: tuple[str, ...], missing_indicator: bool) -> Encoder:
-        """From what is known of the milliseconds, and the periods in which their places differ."""
+    def of(cls, elapsed: Numbers, periods: tuple[str, ...], zoned: bool | None, missing_indicator: bool) -> Encoder:
+        """From what is known of the milliseconds, the periods in which their places differ, and time zones."""
         encoder = Number.of(elapsed, missing_indicator)
-        return cls(encoder, periods) if isinstance(encoder, Number) else encoder
+        return cls(encoder, periods, zoned) if isinstance(encoder, Number) else encoder
 
     def suffixes(self) -> list[str]:
         return [*self.elapsed.suffixes(), *(f"_{part}_of_{name}" for name in self.periods for part in ("sin", "cos"))]
 
     def encode(self, column: Any, name: str, out: np.ndarray) -> None:
         ms = moments(column, name)
+        if not np.isnan(ms).all():
+            self._check_zone(column, name)
         n = len(self.elapsed.suffixes())
         self.elapsed.encode(ms, name, out[:, :n])
         for number, period in enumerate(self.periods):
             angle = 2 * np.pi * (ms % PERIODS[period]) / PERIODS[period]
             out[:, n + 2 * number] = np.nan_to_num(np.sin(angle))
             out[:, n + 2 * number + 1] = np.nan_to_num(np.cos(angle))
+
+    def _check_zone(self, column: Any, name: str) -> None:
+        """Refuse dates without a time zone where those of fit had one, and the reverse."""
+        zoned = has_zone(column)
+        if None in (zoned, self.zoned) or zoned == self.zoned:
+            return
+        now = "now with one: take it away, with dt.tz_localize(None)"
+        if self.zoned:
+            now = "now without one: say which it is, with dt.tz_localize('UTC')"
+        raise ValueError(f"Column {name!r} held dates with{'' if self.zoned else 'out'} a time zone in fit, {now} for example.")
 
     def __str__(self) -> str:
         return "time passed" + "".join(f", place in the {name}" for name in self.periods)
@@ -247,7 +263,8 @@ class Categories(Encoder):
         return ", ".join(map(repr, self.categories[:3])) + (", ..." if len(self.categories) > 3 else "")
 
     def _text(self) -> str:
-        return f"{len(self.categories)} categories ({self.shown()})"
+        n = len(self.categories)
+        return f"{n} categor{'y' if n == 1 else 'ies'} ({self.shown()})"
 
 
 @dataclass(frozen=True)
@@ -314,9 +331,10 @@ def category_encoder(counts: dict[Any, int], n: int, max_one_hot: int, min_count
     if len(categories) > max(max_one_hot, 2):
         categories = [category for category in categories if counts[category] >= min_count]
     if not categories:
-        return ALL_DIFFER
+        all_differ = max(counts.values(), default=1) == 1
+        return ALL_DIFFER if all_differ else Dropped(f"no category has {min_count} rows (min_category_count)")
     if counts == {categories[0]: n}:
-        return Dropped("constant")
+        return CONSTANT
     if len(categories) == 2:
         return Sign(tuple(categories))
     if len(categories) > max_one_hot:

@@ -14,6 +14,8 @@ preset : {"fast", "default", "best"}, default="default"
     epochs.
 time_limit : float > 0, default=None
     Seconds that `fit` may take: the schedules are compressed to end by then, and folds that there is no time for are left out.
+    Then `history_`, `n_iter_` and the progress bar count pieces of epochs, each about a twentieth of the training that is left
+    and at most an epoch, and `patience` counts the pieces after which the members are judged.
 n_members : int, default=None
     Members of a network, which are trained together and averaged: by preset ("fast", "default", "best") 1, 1, 2, but 2 in the
     default preset for regressions with up to 2,000 rows.
@@ -50,7 +52,8 @@ dropout, weight_decay : float, default=None
 learning_rate : float > 0, default=None
     The highest rate of the schedule: by default ``0.04 * sqrt(batch_size / 64)`` for classification, with the preset "fast"
     ``0.04 * sqrt(batch_size / 14)``, above 2,000 rows ``0.04 * sqrt(batch_size / 10)``; for regression
-    ``0.2 * sqrt(batch_size / 256)``, with 0.04 in place of 0.2 for metric "poisson".
+    ``0.2 * sqrt(batch_size / 256)``, with 0.04 in place of 0.2 for metric "poisson". A `batch_size` above the number of rows
+    counts as that number.
 beta_2 : float, default=None
     Adam's decay of squared gradients: by default 0.95.
 schedule : {"cycles", "flat_cosine", "cosine"}, default=None
@@ -67,9 +70,12 @@ n_best_epochs : int, default=None
     classification and 1 for regression. The preset "fast" keeps the last epoch, and judges none before, unless this or `patience`
     is given.
 patience : float >= 0, default=None
-    Stop when no member has improved for more epochs than this: by default never.
+    Stop when no member has improved for more epochs than this: by default never. With a `time_limit`, of
+    the pieces of epochs after which they are judged.
 validation_fraction : float in [0, 1), default=0.2
-    Share of the rows set aside to choose the best epochs, at most 20,000 rows; with fewer than 25 rows, none are set aside.
+    Share of the rows set aside with ``n_folds=1``, and of data of `fastnet.data`, to choose the best epochs: at most 20,000 rows;
+    of fewer than 25 rows, none. Of several folds, as all presets have, each is set aside once, and the share has no effect
+    unless it is 0, which sets none aside; nor does it with `X_val`.
 categorical_features, max_one_hot, min_category_count
     As for `fastnet.TabularPreprocessor`.
 n_threads : int, default=None
@@ -96,10 +102,10 @@ weights_ : ndarray of shape (n_networks,)
 history_ : list of History
     Training history of each network. ``val_loss`` is the mean over the members of what the best epochs are chosen by, where less
     is better: for "accuracy" the error rate and a hundred-thousandth of the log-loss, for "roc_auc" 1 minus the area; with a
-    `time_limit`, NaN after epochs at which they were not judged; empty for the preset "fast", unless `n_best_epochs` or
-    `patience` is given.
+    `time_limit`, whose entries are pieces of epochs of ``n_rows`` rows each, NaN after those at which they were not judged; empty
+    for the preset "fast", unless `n_best_epochs` or `patience` is given.
 n_iter_ : int
-    Epochs of the network that was trained for most.
+    Epochs of the network that was trained for most; with a `time_limit`, its pieces of epochs.
 validation_score_ : float
     `metric` of the validation rows, greater is better: the accuracy or the area under the ROC curve itself, minus the log-loss or
     the error of a regression. NaN without such rows, and for "roc_auc" where they are of one class.

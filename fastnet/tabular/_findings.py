@@ -40,28 +40,41 @@ class ClassCounts:
 
 
 class Spread:
-    """Range, mean and variance of each target.
+    """Range, mean and variance of each target, weighted; and the sum of the weights, which are 1 if there are none.
 
     Parameters
     ----------
     values : ndarray of shape (m, n_targets)
+    weights : ndarray of shape (m,), optional
+        Of the rows; those of weight 0 do not count.
     """
 
-    def __init__(self, values: np.ndarray) -> None:
-        self.n = len(values)
-        self.low, self.high = values.min(axis=0), values.max(axis=0)
-        self.mean, self.variance = values.mean(axis=0), values.var(axis=0)
+    def __init__(self, values: np.ndarray, weights: np.ndarray | None = None) -> None:
+        if weights is not None:
+            values, weights = values[weights > 0], weights[weights > 0]
+        self.low, self.high = values.min(axis=0, initial=np.inf), values.max(axis=0, initial=-np.inf)
+        if weights is None:
+            self.weight, self.mean, self.variance = float(len(values)), values.mean(axis=0), values.var(axis=0)
+        else:
+            self.weight = float(weights.sum(dtype=np.float64))
+            self.mean = _average(values, weights)
+            self.variance = _average((values - self.mean) ** 2, weights)
 
     def merge(self, other: Spread) -> None:
         """Include the targets of further rows."""
         if len(other.mean) != len(self.mean):
             raise ValueError(f"All targets must have {len(self.mean)} columns, got {len(other.mean)}.")
-        n = self.n + other.n
-        share, apart = other.n / n, other.mean - self.mean
+        weight = self.weight + other.weight
+        share, apart = other.weight / weight if weight else 0.0, other.mean - self.mean
         self.low, self.high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
         self.mean = self.mean + share * apart
         self.variance = (1 - share) * self.variance + share * other.variance + share * (1 - share) * apart**2
-        self.n = n
+        self.weight = weight
+
+
+def _average(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean of each column; 0 where there are no rows."""
+    return np.average(values, axis=0, weights=weights) if len(values) else np.zeros(values.shape[1])
 
 
 @dataclass
@@ -94,11 +107,11 @@ class Findings:
         if y is None:
             raise ValueError("The data have no targets to train on: give y to fastnet.data.")
         columns = estimator.preprocessor_._survey(X, start)
-        targets = estimator._survey_targets(y)
         if len(y) != columns.n:
             raise ValueError(f"X has {columns.n} rows, y has {len(y)}.")
-        weight = None if sample_weight is None else float(checked_weights(sample_weight, columns.n).sum())
-        return cls(columns, targets, weight, names_of(y))
+        weights = None if sample_weight is None else checked_weights(sample_weight, columns.n)
+        targets = estimator._survey_targets(y, weights)
+        return cls(columns, targets, None if weights is None else float(weights.sum()), names_of(y))
 
     def merge(self, other: Findings) -> None:
         """Include further rows."""
@@ -119,6 +132,8 @@ def refuse_moments(y: Any, what_to_do: str) -> None:
     """
     known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
     for column in known.iter_columns() if isinstance(known, nw.DataFrame) else [known]:
+        if isinstance(column, nw.Series) and column.dtype.is_numeric():
+            continue
         few = np.asarray(column[:FEW] if isinstance(column, nw.Series) else column).ravel()[:FEW]
         spans = few.dtype.kind == "m" or any(isinstance(value, dt.timedelta) for value in few.tolist())
         if spans or kind_of(few) == "moment":
@@ -140,18 +155,15 @@ class Prepare:
     estimator : BaseTabular
     mean_weight : float
         Of the sample weights.
-    of_classes : ndarray of shape (n_classes,) or None
-        Weights of the classes.
     """
 
     estimator: BaseTabular
     mean_weight: float
-    of_classes: np.ndarray | None
 
     def __call__(self, X: Any, y: Any, sample_weight: Any) -> Rows:
         """The rows, with targets as metrics see them."""
         features, targets = self.estimator._prepared_known(X), self.estimator._check_targets(y)
-        weights = None if sample_weight is None else checked_weights(sample_weight, len(features)) / self.mean_weight
-        if self.of_classes is not None:
-            weights = self.of_classes[targets] * (1.0 if weights is None else weights)
-        return Rows(features, targets, None if weights is None else np.asarray(weights, np.float32))
+        weights = None
+        if sample_weight is not None:
+            weights = np.asarray(checked_weights(sample_weight, len(features)) / self.mean_weight, np.float32)
+        return Rows(features, targets, self.estimator._with_class_weights(targets, weights))

@@ -6,6 +6,7 @@ import datetime as dt
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
 from itertools import filterfalse
 from numbers import Real
 from typing import Any, Literal
@@ -22,6 +23,9 @@ Kind = Literal["number", "category", "moment"]
 DAY = 86_400_000
 _EPOCH = dt.datetime(1970, 1, 1)
 _SECOND = np.timedelta64(1, "s")
+
+#: Numbers that NumPy has no type for.
+_WIDE = (nw.Decimal, nw.Int128, nw.UInt128)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def _plain(column: Any) -> Any:
     dtype = column.dtype
     if not dtype.is_numeric():
         return column
-    if dtype in (nw.Decimal, nw.Int128, nw.UInt128):
+    if dtype in _WIDE:
         return column.cast(nw.Float64).to_numpy()
     values = column.to_numpy()
     return values if values.dtype.kind in ("f" if dtype.is_float() else "iu") else column
@@ -119,20 +123,42 @@ def plain_labels(y: Any) -> Any:
     Raises
     ------
     ValueError
-        Labels that are missing, or objects of several types, which have no order.
+        Labels that are missing, integers beyond 64 bits, or objects of several types, which have no order.
     """
-    refuse_missing_labels(y)
     known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
+    if isinstance(known, nw.Series) and known.dtype in _WIDE:
+        y = known = np.array(known.to_list(), dtype=object)
+    refuse_missing_labels(y)
     if isinstance(known, nw.Series) and not known.is_null().any():
         y = known.to_numpy()
     if not isinstance(y, np.ndarray) or y.dtype.kind != "O":
         return y
     types = {type(value) for value in y.ravel().tolist()}
     if types in ({bool}, {int}):
-        return y.astype(np.dtype(types.pop()))
+        return _plain_integers(y, np.dtype(types.pop()))
     if str in types and len(types) > 1:
         names = ", ".join(sorted(found.__name__ for found in types))
         raise ValueError(f"Labels in y are of several types ({names}): make all of them text, or all numbers.")
+    return y
+
+
+def _plain_integers(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Objects that are all integers, or booleans, in the dtype for these."""
+    try:
+        return y.astype(dtype)
+    except OverflowError:
+        largest = max(y.ravel().tolist(), key=abs)
+        raise ValueError(f"Labels in y are integers beyond 64 bits, such as {largest}: make them text.") from None
+
+
+def plain_values(y: Any) -> Any:
+    """Targets whose decimals and integers of 128 bits are floats, as NumPy has no type for them; others as they are."""
+    known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
+    if isinstance(known, nw.Series):
+        return known.cast(nw.Float64).to_native() if known.dtype in _WIDE else y
+    if isinstance(known, nw.DataFrame):
+        wide = [name for name, dtype in known.schema.items() if dtype in _WIDE]
+        return known.with_columns(nw.col(wide).cast(nw.Float64)).to_native() if wide else y
     return y
 
 
@@ -150,13 +176,21 @@ def is_categorical(column: Any) -> bool:
 
 
 def kind_of(column: Any) -> Kind:
-    """What a column holds, by its type, and by its values where the type is "object"."""
+    """What a column holds, by its type, and by its values where the type is "object" or that of categories.
+
+    Raises
+    ------
+    ValueError
+        Complex numbers.
+    """
     if isinstance(column, nw.Series):
         dtype = column.dtype
         if dtype.is_numeric() or dtype == nw.Duration:
             return "number"
         if dtype in (nw.Date, nw.Datetime, nw.Time):
             return "moment"
+        if is_categorical(column):
+            return _kind_of_values(column.unique().to_list())
         return _kind_of_values(column.to_list()) if dtype in (nw.Object, nw.Unknown) else "category"
     if column.dtype.kind == "M":
         return "moment"
@@ -166,11 +200,25 @@ def kind_of(column: Any) -> Kind:
 
 
 def _kind_of_values(values: list[Any]) -> Kind:
-    types = {type(value) for value in values if not is_missing(value)}
-    if types and all(issubclass(t, (dt.date, dt.time, np.datetime64)) for t in types):
+    of_types = {type(value): value for value in values if not is_missing(value)}
+    types = of_types.keys()
+    for complex_type in filter(_is_complex, types):
+        raise ValueError(
+            f"Complex data not supported, got {of_types[complex_type]!r}: give real and imaginary parts as columns of their own."
+        )
+    if types and all(issubclass(t, (dt.date, dt.time, np.datetime64)) or _is_period(t) for t in types):
         return "moment"
     numeric = all(issubclass(t, (Real, Decimal, dt.timedelta)) and not issubclass(t, (bool, np.bool_)) for t in types)
     return "number" if numeric else "category"
+
+
+def _is_complex(t: type) -> bool:
+    return issubclass(t, (complex, np.complexfloating))
+
+
+def _is_period(t: type) -> bool:
+    """Whether values of a type are spans of the calendar, as pandas has them."""
+    return t.__name__ == "Period"
 
 
 def numbers(column: Any, name: str) -> np.ndarray:
@@ -190,6 +238,8 @@ def numbers(column: Any, name: str) -> np.ndarray:
             return column / _SECOND
         if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
             return column.astype(np.float64)
+        if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+            raise TypeError(f"dates or times ({column.dtype})")
         return np.array([np.nan if is_missing(value) else _to_number(value) for value in labels(column)])
     except OverflowError as error:
         raise ValueError(
@@ -200,7 +250,13 @@ def numbers(column: Any, name: str) -> np.ndarray:
 
 
 def _to_number(value: Any) -> float:
-    return float(value / _SECOND if isinstance(value, (dt.timedelta, np.timedelta64)) else value)
+    if isinstance(value, (dt.timedelta, np.timedelta64)):
+        return float(value / _SECOND)
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"text such as {value!r}")
+    if not isinstance(value, (Real, Decimal, np.bool_)):
+        raise TypeError(f"{value!r}")
+    return float(value)
 
 
 def labels(column: Any) -> list[Any]:
@@ -229,6 +285,35 @@ def moments(column: Any, name: str) -> np.ndarray:
         raise ValueError(f"Column {name!r} held dates or times in fit; now it holds something else: {error}.") from error
 
 
+def has_zone(column: Any) -> bool | None:
+    """Whether dates have a time zone; None of times of a day, and where none is known.
+
+    Raises
+    ------
+    ValueError
+        Some have one, and some have none.
+    """
+    if isinstance(column, nw.Series) and column.dtype in (nw.Date, nw.Datetime):
+        return getattr(column.dtype, "time_zone", None) is not None
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        return False
+    dates = (value for value in labels(column) if not is_missing(value) and not isinstance(value, dt.time))
+    return reduce(same_zone, {getattr(value, "tzinfo", None) is not None for value in dates}, None)
+
+
+def same_zone(one: bool | None, other: bool | None) -> bool | None:
+    """Whether the dates of two parts of a column have a time zone.
+
+    Raises
+    ------
+    ValueError
+        Those of one have, and those of the other have none.
+    """
+    if None not in (one, other) and one != other:
+        raise ValueError("Some dates have a time zone and some have none: give all of them one, with tz_localize for example.")
+    return other if one is None else one
+
+
 def _milliseconds(values: list[Any]) -> np.ndarray:
     text = [value for value in values if isinstance(value, str)]
     if text:
@@ -246,6 +331,8 @@ def _is_iso(text: str) -> bool:
 
 
 def _to_milliseconds(value: Any) -> float:
+    if _is_period(type(value)):
+        value = value.start_time
     if isinstance(value, np.datetime64):
         return float(value.astype("M8[ms]").astype(np.int64))
     if isinstance(value, dt.time):

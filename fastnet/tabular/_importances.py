@@ -14,6 +14,12 @@ from fastnet.tabular._preprocessor import ColumnSummary
 MOST_ROWS, _MOST_MULTIPLICATIONS = 500, 5e10
 
 
+def sample_of(held: Rows) -> Rows:
+    """A copy of the rows, or of `MOST_ROWS` of them, drawn at random."""
+    n = len(held)
+    return held[np.arange(n) if n <= MOST_ROWS else np.random.default_rng(0).choice(n, MOST_ROWS, replace=False)]
+
+
 def importances(
     network: Network,
     rows: Rows,

@@ -10,20 +10,21 @@ import numpy as np
 
 from fastnet import _checks
 from fastnet.layers.embedding import NUMERIC_KINDS
+from fastnet.tabular._class_weights import check_class_weight
 from fastnet.tabular._recipe import SHAPES
 
 Check = Callable[[Any, str], Any]
 
 
 def check_given(estimator: Any) -> None:
-    """Refuse parameters out of range, of those that a preset chooses unless they are given.
+    """Refuse parameters out of range, of those that are given and those that have defaults of their own.
 
     Raises
     ------
     ValueError, TypeError
     """
     for name, check in _CHECKS.items():
-        value = getattr(estimator, name)
+        value = getattr(estimator, name, None)
         if value is not None:
             check(value, name)
 
@@ -59,4 +60,6 @@ _CHECKS: dict[str, Check] = {
     "beta_2": partial(_checks.real, minimum=0.0, below=1.0),
     "schedule": partial(_checks.one_of, choices=tuple(SHAPES)),
     "patience": _not_negative,
+    "class_weight": check_class_weight,
+    **dict.fromkeys(("scale_layer", "data_init", "clip", "calibrate"), _checks.boolean),
 }

@@ -61,16 +61,19 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     """Turns a table of numbers, categories, text, dates and missing values into numbers that suit a neural network.
 
     Numbers become ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (q75 - q25)``, which limits the effect of outlying values
-    (Holzmüller, Grinsztajn & Steinwart 2024); infinities become 3 and -3. Two categories become -1 and +1; a few become a column
-    each; many become numbers from 1, for `fastnet.CategoryEmbedding`. Dates become the time passed and the place in the day, the
-    week and the year; durations are numbers of seconds. Missing values and unknown categories are 0. Columns that are constant,
+    (Holzmüller, Grinsztajn & Steinwart 2024); where the quartiles are equal, half the range takes the place of ``q75 - q25``;
+    infinities become 3 and -3. Two categories become -1 and +1; a few become a column each; many become numbers from 1, for
+    `fastnet.CategoryEmbedding`. Dates become the time passed and the place in the day, the week and the year (in UTC, where they
+    have a time zone); durations are numbers of seconds. Missing values and unknown categories are 0. Columns that are constant,
     or have no value, are left out.
 
     Parameters
     ----------
     categorical_features : "from_dtype", None, array-like of str, int or bool, default="from_dtype"
-        Which columns of numbers are categories: "from_dtype" for those whose type in a data frame says so; or the columns' names,
-        their numbers, or a mask. Text and booleans are always categories.
+        Which columns of numbers or dates are categories: "from_dtype" for those whose type in a data frame is `category` (of
+        pandas; a dictionary of PyArrow); None for none of them; or those that are named, numbered, or True in a mask, and no
+        others. So a column of type `category` that holds numbers is one of numbers if it is not among those given, as in
+        scikit-learn's HistGradientBoosting. Text and booleans are always categories.
     max_one_hot : int, default=8
         Maximum number of categories that get a column each; if there are more, they become numbers from 1, with 0 for unknown
         ones.
@@ -139,7 +142,8 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            A column is left out whose text differs in every row, and looks like numbers, dates or times.
+            A column of text that looks like numbers, dates or times, but for a few entries, is left out because it differs in
+            every row, or unknown in most rows because it differs in these.
         """
         draft = draft_of(self)
         if isinstance(X, Blocks):
@@ -171,7 +175,7 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
     def _settings(self) -> Settings:
         max_one_hot = _checks.integer(self.max_one_hot, "max_one_hot", minimum=0, maximum=1 << 24)
         min_count = _checks.positive_int(self.min_category_count, "min_category_count")
-        return Settings(max_one_hot, min_count, self.missing_indicator)
+        return Settings(max_one_hot, min_count, _checks.boolean(self.missing_indicator, "missing_indicator"))
 
     def _learn_table(self, X: Any) -> Table:
         """Read a table in memory, and learn what to do with each column."""
@@ -191,20 +195,26 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         """Learn what to do with each column from what is known of all rows."""
         encoders = survey.encoders(self._settings())
         self._adopt(survey.names, encoders)
-        for kind, (what, function) in _CONVERTED.items():
-            found = zip(survey.names, encoders, survey.written(kind), strict=True)
-            names = [repr(name) for name, encoder, written in found if written and encoder == ALL_DIFFER]
-            if names:
-                warnings.warn(
-                    f"Left out as text that differs in every row: {', '.join(names)}. The text looks like {what}: if it is meant "
-                    f"so, convert it before fit, with {function} for example.",
-                    stacklevel=to_the_caller(),
-                )
+        self._warn_of_lost_text(survey)
+
+    def _warn_of_lost_text(self, survey: TableSurvey) -> None:
+        """Warn of columns of text that may have been meant as numbers or dates, and of which little is left."""
+        lost: dict[tuple[str, Kind], dict[str, Any]] = {}
+        for name, encoder, spelling in zip(survey.names, self._encoders, survey.lost_text(self._encoders), strict=True):
+            if spelling is not None and (kind := spelling.kind()) is not None:
+                differs = encoder == ALL_DIFFER
+                fate = "Left out as text that differs in every row" if differs else "Text that is unknown in most rows"
+                lost.setdefault((fate, kind), {})[name] = spelling.odd.get(kind)
+        for (fate, kind), columns in lost.items():
+            warnings.warn(f"{fate}: {_what_to_convert(kind, columns)}", stacklevel=to_the_caller())
 
     def _kinds(self, table: Table) -> list[Kind]:
         """What each column holds."""
         categorical = self._categorical(table)
-        return ["category" if said else kind_of(column) for column, said in zip(table.columns, categorical, strict=True)]
+        return [
+            "category" if said else _kind(column, name)
+            for column, name, said in zip(table.columns, table.names, categorical, strict=True)
+        ]
 
     def _adopt(self, names: list[str], encoders: list[Encoder]) -> None:
         """Set everything that fit finds out, but for scikit-learn's attributes."""
@@ -353,6 +363,21 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _kind(column: Any, name: str) -> Kind:
+    with _checks.naming(f"Column {name!r}"):
+        return kind_of(column)
+
+
+def _what_to_convert(kind: Kind, columns: dict[str, Any]) -> str:
+    """What to do with columns of text that was written for a kind of values, some of them but for an entry."""
+    what, function = _CONVERTED[kind]
+    names = ", ".join(repr(name) if odd is None else f"{name!r} (but for {odd!r})" for name, odd in columns.items())
+    how = f"{function} for example."
+    if any(odd is not None for odd in columns.values()):
+        how = f"{function}(errors='coerce'), which makes other entries missing, or name these in na_values of pandas.read_csv."
+    return f"{names}. The text looks like {what}: if it is meant so, convert it before fit, with {how}"
 
 
 def _distinct(names: list[str]) -> list[str]:

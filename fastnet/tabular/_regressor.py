@@ -17,6 +17,7 @@ from fastnet.tabular._base import BaseTabular
 from fastnet.tabular._choices import Choices
 from fastnet.tabular._docs import with_parameters
 from fastnet.tabular._findings import Spread, refuse_moments
+from fastnet.tabular._frames import plain_values
 from fastnet.tabular._metrics import REGRESSION, Metric, pinball
 
 
@@ -25,8 +26,8 @@ from fastnet.tabular._metrics import REGRESSION, Metric, pinball
 class TabularRegressor(RegressorMixin, BaseTabular):
     """Regression on rows of a table: numbers, categories, text, dates and missing values, with no tuning.
 
-    Targets are standardised (for metric "poisson" divided by their mean), and predictions stay within the range of the training
-    targets unless ``clip=False``.
+    Targets are standardised by their weighted mean and deviation (for metric "poisson" divided by the mean), and predictions stay
+    within the range of the training targets unless ``clip=False``. Targets of rows of weight 0 do not count.
 
     Parameters
     ----------
@@ -78,20 +79,20 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     def _values(self, y: Any) -> np.ndarray:
         refuse_moments(y, "make them numbers, with (y - y.min()) / np.timedelta64(1, 'D') for days")
-        values = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=self), np.float64)
+        values = np.asarray(_check_y(plain_values(y), multi_output=True, y_numeric=True, estimator=self), np.float64)
         if self.metric == "poisson" and values.min() < 0:
             raise ValueError(f"Targets of metric='poisson' must be at least 0, got {values.min():g}.")
         if values.ndim == 2 and values.shape[1] == 1:
             values = column_or_1d(values, warn=True)
         return values.reshape(len(values), -1)
 
-    def _learn_targets(self, y: Any) -> np.ndarray:
+    def _learn_targets(self, y: Any, weights: np.ndarray | None) -> np.ndarray:
         values = self._values(y)
-        self._learn_from_survey(Spread(values))
+        self._learn_from_survey(Spread(values, weights))
         return values
 
-    def _survey_targets(self, y: Any) -> Spread:
-        return Spread(self._values(y))
+    def _survey_targets(self, y: Any, weights: np.ndarray | None) -> Spread:
+        return Spread(self._values(y), weights)
 
     def _learn_from_survey(self, found: Spread) -> None:
         self._one_target = len(found.mean) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +39,22 @@ def group_numbers(groups: Any, n_rows: int) -> np.ndarray:
         raise ValueError("groups are of several types: make all of them text, or all numbers.") from None
 
 
+def n_held(n: int, fraction: float, what: str = "rows") -> int:
+    """How many of n rows, or groups of rows, are set aside: at most `MOST_HELD`.
+
+    Raises
+    ------
+    ValueError
+        None is left.
+    """
+    found = min(math.ceil(fraction * n), MOST_HELD)
+    if found >= n:
+        raise ValueError(
+            f"validation_fraction={fraction:g} leaves none of the {n} {what} to train on: set a smaller one, such as 0.2."
+        )
+    return found
+
+
 def splits(
     n_rows: int, classes: np.ndarray | None, groups: np.ndarray | None, *, n_folds: int, fraction: float, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -60,9 +77,9 @@ def splits(
         yield np.arange(n_rows), np.arange(0)
         return
     fraction = min(fraction, MOST_HELD / n_rows)
-    counts = np.bincount(classes) if classes is not None else np.array([0])
-    n_held = fraction * n_rows
-    stratified = classes is not None and counts[counts > 0].min() >= max(n_folds, 2) and n_held >= np.count_nonzero(counts)
+    stratified = classes is not None and _can_be_stratified(classes, n_folds, fraction)
+    if n_folds == 1:
+        n_held(*((n_rows, fraction) if groups is None else (len(np.unique(groups)), fraction, "groups")))
     if groups is not None:
         splitter = (
             GroupShuffleSplit(1, test_size=fraction, random_state=seed)
@@ -76,3 +93,11 @@ def splits(
     rng = np.random.default_rng(seed)
     for rows, held in splitter.split(np.zeros(n_rows), classes, groups):
         yield rows, held if len(held) <= MOST_HELD else rng.choice(held, MOST_HELD, replace=False)
+
+
+def _can_be_stratified(classes: np.ndarray, n_folds: int, fraction: float) -> bool:
+    """Whether there are rows of each class for each fold, or for both sides of a single split."""
+    counts = np.bincount(classes)
+    held = fraction * len(classes)
+    least = min(held, len(classes) - np.ceil(held)) if n_folds == 1 else held
+    return bool(counts[counts > 0].min() >= max(n_folds, 2) and least >= np.count_nonzero(counts))

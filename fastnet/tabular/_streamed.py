@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from fastnet.tabular._findings import Findings, Prepare
 from fastnet.tabular._folds import Rows
 from fastnet.tabular._frames import rows_of
 from fastnet.tabular._recipe import ROWS_OF_BINS
-from fastnet.tabular._splits import LEAST_ROWS, MOST_HELD
+from fastnet.tabular._splits import LEAST_ROWS, n_held
 from fastnet.tabular._time_limit import Deadline
 
 if TYPE_CHECKING:
@@ -120,10 +119,10 @@ class Choice:
     """
 
     def __init__(self, m: int, fraction: float, seed: int) -> None:
-        n_held = min(math.ceil(fraction * m), MOST_HELD) if m >= LEAST_ROWS else 0
-        n_shown = min(m - n_held, ROWS_OF_BINS)
-        chosen = np.random.default_rng(seed).choice(m, n_held + n_shown, replace=False)
-        self.held, self.shown = np.sort(chosen[:n_held]), np.sort(chosen[n_held:])
+        most = n_held(m, fraction) if m >= LEAST_ROWS else 0
+        n_shown = min(m - most, ROWS_OF_BINS)
+        chosen = np.random.default_rng(seed).choice(m, most + n_shown, replace=False)
+        self.held, self.shown = np.sort(chosen[:most]), np.sort(chosen[most:])
 
     def sizes(self, sizes: np.ndarray) -> np.ndarray:
         """Rows of each block that are not held."""

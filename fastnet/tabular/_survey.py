@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from fastnet._checks import naming
 from fastnet.tabular._columns import (
+    CONSTANT,
     MOST_VALUES,
     PERIODS,
+    Categories,
     Dropped,
     Encoder,
     Moment,
@@ -25,7 +30,7 @@ from fastnet.tabular._columns import (
     category_encoder,
     count,
 )
-from fastnet.tabular._frames import Kind, Table, labels, moments, numbers
+from fastnet.tabular._frames import Kind, Table, has_zone, labels, moments, numbers, same_zone
 
 #: Categories of a column that are remembered. Where there are twice as many, the rarest are forgotten, never one of more than
 #: a share of 1 / `MOST_CATEGORIES` of the rows (Misra & Gries 1982; Agarwal, Cormode, Huang, Phillips, Wei & Yi 2013).
@@ -47,6 +52,54 @@ class Settings(NamedTuple):
     max_one_hot: int
     min_count: int
     missing_indicator: bool
+
+
+@dataclass
+class Spelling:
+    """What categories were written for, as far as the first of each block show it.
+
+    Attributes
+    ----------
+    n : int
+        Categories that were looked at.
+    n_written : Counter
+        How many of them were written for a number and for a moment.
+    odd : dict
+        Of each of the two kinds, a category that was not written for it.
+    has_text : bool
+    """
+
+    n: int
+    n_written: Counter[Kind]
+    odd: dict[Kind, Any]
+    has_text: bool
+
+    @classmethod
+    def of(cls, categories: Collection[Any]) -> Spelling:
+        """Of the categories of a block."""
+        first = list(islice(categories, 100))
+        n_written = Counter({kind: sum(_is_written(category, kind) for category in first) for kind in _WRITTEN})
+        found = {kind: next((c for c in categories if not _is_written(c, kind)), None) for kind in _WRITTEN}
+        odd = {kind: category for kind, category in found.items() if category is not None}
+        return cls(len(first), n_written, odd, any(isinstance(category, str) for category in categories))
+
+    def merge(self, other: Spelling) -> None:
+        """Add what is known of further rows."""
+        self.n += other.n
+        self.n_written += other.n_written
+        self.odd = other.odd | self.odd
+        self.has_text |= other.has_text
+
+    def kind(self) -> Kind | None:
+        """What most of the categories were written for, if some are text."""
+        return next((kind for kind, n in self.n_written.items() if self.has_text and 2 * n > self.n), None)
+
+
+def _is_written(category: Any, kind: Kind) -> bool:
+    """Whether a category is text that was written for a number or a moment, or is a number."""
+    if isinstance(category, str):
+        return _WRITTEN[kind].fullmatch(category) is not None
+    return kind == "number" and not isinstance(category, bool)
 
 
 def draws(start: int, stop: int, seed: int) -> np.ndarray:
@@ -129,11 +182,12 @@ class NumberSurvey(ColumnSurvey):
 
 
 class MomentSurvey(ColumnSurvey):
-    """Of milliseconds, NaN where they are missing."""
+    """Of milliseconds, NaN where they are missing; and whether they have a time zone, if that is known."""
 
     kind = "moment"
 
-    def __init__(self, ms: np.ndarray, drawn: np.ndarray) -> None:
+    def __init__(self, ms: np.ndarray, drawn: np.ndarray, zoned: bool | None) -> None:
+        self._zoned = zoned
         self._elapsed = NumberSurvey(ms, drawn)
         self.n_known = self._elapsed.n_known
         known = ms[np.isfinite(ms)]
@@ -142,13 +196,14 @@ class MomentSurvey(ColumnSurvey):
         self._high = np.array([place.max() for place in places] or [-np.inf] * len(PERIODS))
 
     def merge(self, other: MomentSurvey) -> None:
+        self._zoned = same_zone(self._zoned, other._zoned)
         self._elapsed.merge(other._elapsed)
         self.n_known = self._elapsed.n_known
         self._low, self._high = np.minimum(self._low, other._low), np.maximum(self._high, other._high)
 
     def encoder(self, n: int, settings: Settings) -> Encoder:
         differing = tuple(name for name, span in zip(PERIODS, self._high - self._low, strict=True) if span > 0)
-        return Moment.of(self._elapsed.numbers(n), differing, settings.missing_indicator)
+        return Moment.of(self._elapsed.numbers(n), differing, self._zoned, settings.missing_indicator)
 
 
 class CategorySurvey(ColumnSurvey):
@@ -156,21 +211,20 @@ class CategorySurvey(ColumnSurvey):
 
     Attributes
     ----------
-    written : str or None
-        "number" or "moment" if the first of them are text that was written for one.
+    spelling : Spelling
     """
 
     kind = "category"
 
     def __init__(self, counts: dict[Any, int]) -> None:
         self.n_known = sum(counts.values())
-        self.written = _written(list(islice(counts, 100)))
+        self.spelling = Spelling.of(counts)
         self._counts = counts
         self._forget_rare()
 
     def merge(self, other: CategorySurvey) -> None:
         self.n_known += other.n_known
-        self.written = self.written if self.written == other.written else None
+        self.spelling.merge(other.spelling)
         for category, n in other._counts.items():
             self._counts[category] = self._counts.get(category, 0) + n
         self._forget_rare()
@@ -183,13 +237,12 @@ class CategorySurvey(ColumnSurvey):
     def encoder(self, n: int, settings: Settings) -> Encoder:
         return category_encoder(self._counts, n, settings.max_one_hot, settings.min_count)
 
-
-def _written(categories: Iterable[Any]) -> Kind | None:
-    """What all of the categories were written for."""
-    for kind, pattern in _WRITTEN.items():
-        if all(isinstance(category, str) and pattern.fullmatch(category) for category in categories):
-            return kind
-    return None
+    def is_lost(self, encoder: Encoder) -> bool:
+        """Whether an encoder takes most values for unknown, or leaves the column out although they differ."""
+        if isinstance(encoder, Dropped):
+            return encoder != CONSTANT
+        assert isinstance(encoder, Categories)
+        return 2 * sum(self._counts[category] for category in encoder.categories) < self.n_known
 
 
 def column_survey(column: Any, name: str, kind: Kind, drawn: np.ndarray) -> ColumnSurvey | None:
@@ -207,7 +260,9 @@ def column_survey(column: Any, name: str, kind: Kind, drawn: np.ndarray) -> Colu
     if kind == "category":
         found = CategorySurvey(count(labels(column)))
     elif kind == "moment":
-        found = MomentSurvey(moments(column, name), drawn)
+        with naming(f"Column {name!r}"):
+            zoned = has_zone(column)
+        found = MomentSurvey(moments(column, name), drawn, zoned)
     else:
         found = NumberSurvey(numbers(column, name), drawn)
     return found if found.n_known else None
@@ -268,12 +323,16 @@ class TableSurvey:
                     "one type in all blocks, or name it in categorical_features."
                 )
             else:
-                mine.merge(theirs)
+                with naming(f"Column {self.names[number]!r}"):
+                    mine.merge(theirs)
 
     def encoders(self, settings: Settings) -> list[Encoder]:
         """What becomes of each column."""
         return [Dropped("no value") if column is None else column.encoder(self.n, settings) for column in self._columns]
 
-    def written(self, kind: Kind) -> list[bool]:
-        """Which columns hold text that was written for numbers or for moments."""
-        return [isinstance(column, CategorySurvey) and column.written == kind for column in self._columns]
+    def lost_text(self, encoders: Sequence[Encoder]) -> list[Spelling | None]:
+        """The spelling of columns of categories whose encoders lose them; None of others."""
+        return [
+            column.spelling if isinstance(column, CategorySurvey) and column.is_lost(encoder) else None
+            for column, encoder in zip(self._columns, encoders, strict=True)
+        ]

@@ -70,3 +70,9 @@ def test_learning_rates_by_batches(preset, n_rows, of_classification, of_regress
     assert chosen.learning_rate == pytest.approx(of_classification)
     chosen = resolved(regressor, n_rows, 1, [], REGRESSION["rmse"], regression=True)
     assert chosen.learning_rate == pytest.approx(of_regression)
+
+
+def test_a_batch_is_no_larger_than_the_rows():
+    model = fn.TabularRegressor(preset="fast", batch_size=10_000)
+    chosen = resolved(model, 200, 1, [], REGRESSION["rmse"], regression=True)
+    assert chosen.learning_rate == pytest.approx(0.2 * (200 / 256) ** 0.5)

@@ -11,7 +11,6 @@ import pytest
 from helpers import mixed_table
 from sklearn import config_context, metrics
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
@@ -67,6 +66,13 @@ class TestLearning:
         assert model.feature_importances_ is before
         assert not np.array_equal(model.fit(X[::-1], VALUES[::-1]).feature_importances_, before)
         assert not hasattr(clone(model), "feature_importances_")
+
+    def test_importances_of_rows_in_order(self):
+        """Of many validation rows, those that they are measured on may be any."""
+        x = np.repeat(np.arange(2.0), 600)
+        frame = pd.DataFrame({"group": x, "constant": 1.0})
+        model = fn.TabularClassifier(**QUICK, n_epochs=20).fit(frame, x > 0, X_val=frame, y_val=x > 0)
+        assert model.feature_importances_[0] > 0.3
 
     @pytest.mark.parametrize("metric", ["log_loss", "roc_auc"])
     def test_metrics_of_classification(self, metric):
@@ -376,6 +382,12 @@ class TestFitting:
         with pytest.raises(ValueError, match=message):
             fn.TabularClassifier(**parameters).fit(X, LABELS)
 
+    @pytest.mark.parametrize("name", ["scale_layer", "data_init", "clip", "calibrate"])
+    def test_text_for_true_or_false(self, name):
+        model = (fn.TabularRegressor if name == "clip" else fn.TabularClassifier)(**QUICK, **{name: "no"})
+        with pytest.raises(TypeError, match=f"{name} must be True or False, got 'no'"):
+            model.fit(X, VALUES > 103)
+
     @pytest.mark.parametrize(
         "refused",
         [
@@ -422,43 +434,6 @@ class TestFitting:
             fn.TabularClassifier().fit(X, LABELS, X_val=X)
         with pytest.raises(ValueError, match="y_val holds classes"):
             fn.TabularClassifier().fit(X, LABELS, X_val=X[:1], y_val=["free"])
-
-
-class TestFiles:
-    @pytest.mark.parametrize(
-        ("model", "y"),
-        [
-            (fn.TabularClassifier(**QUICK, n_epochs=2), LABELS),
-            (fn.TabularClassifier(**QUICK, n_epochs=2, n_folds=2), VALUES > 105),
-            (fn.TabularRegressor(**QUICK, n_epochs=2), VALUES),
-            (fn.TabularRegressor(**QUICK, n_epochs=2, metric="quantile", quantiles=(0.1, 0.9)), VALUES),
-        ],
-    )
-    def test_saved_and_pickled(self, model, y, tmp_path):
-        model = clone(model).fit(X, y)
-        model.save(tmp_path / "model.safetensors")
-        for again in (fn.load(tmp_path / "model.safetensors"), pickle.loads(pickle.dumps(model))):
-            assert type(again) is type(model)
-            assert again.get_params() == model.get_params()
-            assert np.array_equal(again.predict(X), model.predict(X))
-            assert again.summary() == model.summary()
-            assert again.history_[0].val_loss == model.history_[0].val_loss
-            assert np.array_equal(again.feature_importances_, model.feature_importances_)
-            assert "_measure_importances" not in vars(again)
-            if hasattr(model, "predict_proba"):
-                assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
-
-    def test_preprocessor(self, tmp_path):
-        prepare = fn.TabularPreprocessor().fit(X)
-        prepare.save(tmp_path / "prepare.safetensors")
-        again = fn.load(tmp_path / "prepare.safetensors")
-        assert np.array_equal(again.transform(X), prepare.transform(X))
-        assert again.summary() == prepare.summary()
-        assert list(again.get_feature_names_out()) == list(prepare.get_feature_names_out())
-
-    def test_what_is_not_fitted_is_not_saved(self, tmp_path):
-        with pytest.raises(NotFittedError):
-            fn.TabularClassifier().save(tmp_path / "model.safetensors")
 
 
 def test_a_schedule_knows_its_values_once_the_run_has_a_length():

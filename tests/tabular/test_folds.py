@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import tracemalloc
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -162,3 +163,47 @@ def test_weighing_outputs_takes_little_memory(rng):
     expected = np.concatenate(np.average(outputs, axis=0, weights=shares))
     np.testing.assert_allclose(mixture.outputs, expected, rtol=1e-6)
     assert peak < 1.5 * outputs.nbytes
+
+
+class TestShareOfValidationRows:
+    @pytest.mark.parametrize(
+        ("options", "given", "message"),
+        [
+            ({}, False, "validation_fraction=0.1 has no effect with 8 folds, each of which is validated on once: set n_folds=1"),
+            ({"n_folds": 2}, False, "no effect with 2 folds"),
+            ({}, True, "validation_fraction=0.1 has no effect beside X_val: leave it out"),
+        ],
+    )
+    def test_a_warning_where_it_has_no_effect(self, options, given, message):
+        held = {"X_val": X[:30], "y_val": VALUES[:30]} if given else {}
+        with pytest.warns(UserWarning, match=message) as caught:
+            fn.TabularRegressor(**QUICK, n_epochs=1, validation_fraction=0.1, **options).fit(X, VALUES, **held)
+        assert caught[0].filename == __file__
+
+    @pytest.mark.parametrize("options", [{"n_folds": 1}, {"validation_fraction": 0.0}, {"validation_fraction": 0.2}])
+    def test_no_warning(self, options):
+        with warnings.catch_warnings(action="error"):
+            fn.TabularRegressor(**{**QUICK, "n_epochs": 1, "validation_fraction": 0.1, **options}).fit(X, VALUES)
+            blocks = fn.data.from_arrays(X[["x"]], VALUES)
+            fn.TabularRegressor(**QUICK, n_epochs=1, validation_fraction=0.1).fit(blocks)
+
+    @pytest.mark.parametrize("data", ["rows", "groups", "blocks"])
+    def test_none_left_to_train_on(self, data):
+        model = fn.TabularRegressor(**QUICK, n_folds=1, validation_fraction=0.999)
+        what = "30 groups" if data == "groups" else "300 rows"
+        message = f"validation_fraction=0.999 leaves none of the {what} to train on: set a smaller one, such as 0.2"
+        with pytest.raises(ValueError, match=message):
+            if data == "blocks":
+                model.fit(fn.data.from_arrays(X[["x"]], VALUES))
+            else:
+                model.fit(X, VALUES, groups=np.repeat(np.arange(30), 10) if data == "groups" else None)
+
+    @pytest.mark.parametrize("fraction", [0.1, 0.9])
+    def test_of_many_classes_not_all_are_on_both_sides(self, fraction):
+        rows, held = next(splits(200, np.repeat(np.arange(40), 5), None, n_folds=1, fraction=fraction, seed=0))
+        assert len(held) == 200 * fraction and len(rows) + len(held) == 200
+
+    def test_no_group_to_hold_of_one(self):
+        groups = np.repeat([0, 1], 150)
+        rows, held = next(splits(300, None, groups, n_folds=1, fraction=0.001, seed=0))
+        assert len(rows) == len(held) == 150

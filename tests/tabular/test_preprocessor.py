@@ -112,6 +112,11 @@ def test_wrong_categorical_features(said):
         fn.TabularPreprocessor(categorical_features=said).fit([[1, 2], [3, 4]])
 
 
+def test_text_for_true_or_false():
+    with pytest.raises(TypeError, match="missing_indicator must be True or False, got 'no'"):
+        fn.TabularPreprocessor(missing_indicator="no").fit([[1.0], [2.0]])
+
+
 @pytest.mark.parametrize("fit", ["fit", "fit_transform"])
 def test_a_refused_fit_leaves_the_transformer_as_it_was(fit):
     frame = pd.DataFrame({"a": [1.0, 2, 4], "b": ["x", "y", "y"]})
@@ -247,46 +252,6 @@ def test_a_common_category_among_rare_ones_is_not_constant():
     names = np.array([f"name {i}" for i in range(20)] + ["common"] * 20, dtype=object)[:, None]
     Z = fn.TabularPreprocessor().fit_transform(names)
     assert (Z[20:] > Z[:20]).all()
-
-
-class TestTextThatDiffersInEveryRow:
-    """It is left out, with a warning where it was written for something else."""
-
-    @pytest.mark.parametrize(
-        ("values", "said"),
-        [
-            (np.random.default_rng(0).standard_normal(40).astype(str), "numbers.*pandas.to_numeric"),
-            ([str(i) for i in range(40)], "numbers"),
-            ([f" {i}e-{i} " for i in range(39)] + [None], "numbers"),
-            ([f"2024-03-{i % 28 + 1:02} 12:{i:02}:00.5" for i in range(40)], "dates or times.*pandas.to_datetime"),
-            ([f"20{i:02}-03-01" for i in range(40)], "dates or times"),
-            ([f"12:{i:02}" for i in range(40)], "dates or times"),
-        ],
-    )
-    def test_a_warning(self, values, said):
-        X = pd.DataFrame({"a": values, "b": range(40), "c": values})
-        message = f"Left out as text that differs in every row: 'a', 'c'. The text looks like {said}"
-        with pytest.warns(UserWarning, match=message) as caught:
-            prepare = fn.TabularPreprocessor().fit(X)
-        assert caught[0].filename == __file__
-        assert [column.kind for column in prepare.columns_] == ["dropped", "number", "dropped"]
-        data = fn.data.from_batches(lambda number: (X[number * 20 :][:20], None), 2, rows=(20, 20))
-        with pytest.warns(UserWarning, match="text that differs in every row"):
-            fn.TabularPreprocessor().fit(data)
-
-    @pytest.mark.parametrize(
-        "values",
-        [
-            [f"name {i}" for i in range(40)],
-            [f"{i:06}" for i in range(40)],
-            [str(i) for i in range(39)] + ["many"],
-            [str(i // 2) for i in range(40)],
-            [f"{i:02}-31" for i in range(40)],
-        ],
-    )
-    def test_no_warning(self, values):
-        with warnings.catch_warnings(action="error"):
-            fn.TabularPreprocessor().fit(pd.DataFrame({"a": values}))
 
 
 def test_record_batches_are_tables():
