@@ -18,6 +18,7 @@ import narwhals.stable.v2.selectors as selectors
 from fastnet._atomic import replacing
 from fastnet.cli import INSTALL
 from fastnet.cli._errors import one_line
+from fastnet.data.folders import is_data_of
 
 #: Endings of compressed CSV files.
 COMPRESSIONS = (".gz", ".zip", ".xz")
@@ -208,12 +209,16 @@ def check_writable(path: Path, *read: Path) -> None:
     Raises
     ------
     click.ClickException
-        It is a folder, or one of those that are read, or no file can be made beside it.
+        It is a folder, or one of the files that are read, or would be one of a folder's, or no file can be made beside it.
     """
     if path.is_dir():
         raise click.ClickException(f"{path} is a folder: give the name of a file to write")
-    if path.exists() and any(path.samefile(other) for other in read):
-        raise click.ClickException(f"{path} is a file to read: give the output another name")
+    for other in read:
+        if not (is_data_of(other, path) if other.is_dir() else path.exists() and path.samefile(other)):
+            continue
+        if path.exists():
+            raise click.ClickException(f"{path} is a file to read: give the output another name")
+        raise click.ClickException(f"{path} would be read as data of {other}: write it elsewhere")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass

@@ -11,9 +11,9 @@ from typing import Any
 from fastnet import _checks
 
 from ._arrays import share_of
-from ._folders import parquet_files, values_of_folders
 from ._roles import Roles
 from .blocks import CACHE_BYTES, Blocks, NamedBlocks
+from .folders import parquet_files, values_of_folders
 
 
 def from_parquet(

@@ -119,3 +119,34 @@ class TestFolders:
         expected = pd.read_csv("whole.csv")
         for found in (pd.read_csv(printed), pd.read_csv("out.csv"), pd.read_parquet("out.parquet")):
             pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("fit data --target price -o data/a.parquet", "data/a.parquet is a file to read: give the output another name"),
+            ("fit data --target price -o data/new.parquet", "data/new.parquet would be read as data of data: write it elsewhere"),
+            ("predict m data -o data/a.parquet", "data/a.parquet is a file to read: give the output another name"),
+            ("predict m data -o data/new.parquet", "data/new.parquet would be read as data of data: write it elsewhere"),
+            ("predict m data -o data/city=Rome/new.parquet", "would be read as data of data"),
+            ("predict m data -o link/new.parquet", "link/new.parquet would be read as data of data"),
+            ("predict m data -o outside.parquet", "outside.parquet is a file to read"),
+        ],
+    )
+    def test_an_output_among_the_files_that_are_read_is_refused(self, line, message, folder):
+        (folder / "data" / "city=Rome").mkdir(parents=True)
+        houses(40).to_parquet("data/a.parquet")
+        houses(40).to_parquet("outside.parquet")
+        (folder / "data" / "b.parquet").symlink_to(folder / "outside.parquet")
+        (folder / "link").symlink_to("data")
+        run("fit outside.parquet --target price -o m --preset fast --time-limit 0.2")
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        out = run(line, 2)
+        assert message in out and out.count("\n") == 1
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+    @pytest.mark.parametrize("name", ["data/new.csv", "data/_new.parquet", "new.parquet"])
+    def test_an_output_that_is_no_data_may_lie_in_the_folder(self, name, folder):
+        (folder / "data").mkdir()
+        houses(40).to_parquet("data/a.parquet")
+        run("fit data --target price -o data/model --preset fast --time-limit 0.2")
+        assert f"40 predictions written to {name}" in run(f"predict data/model data -o {name}")
