@@ -21,6 +21,7 @@ from fastnet.cli._data import (
     Data,
     Model,
     columns_of,
+    feature_names,
     has_value,
     read_data,
     target_column,
@@ -29,7 +30,7 @@ from fastnet.cli._data import (
 )
 from fastnet.cli._errors import OneLine, one_line, refusing
 from fastnet.cli._files import check_writable, check_written_format, csv_of, read_table, write_table
-from fastnet.cli._folders import column_of, is_read_in_pieces, pieces_of, read_folder
+from fastnet.cli._folders import column_names, column_of, is_read_in_pieces, pieces_of, read_folder
 from fastnet.cli._peers import installed
 from fastnet.data import Blocks
 from fastnet.tabular import TabularClassifier, TabularRegressor
@@ -142,7 +143,7 @@ def predict(model: Path, table: Path, output: Path | None, proba: bool) -> None:
 def _pieces(model: Model, table: Path) -> Iterator[nw.DataFrame[Any]]:
     """The rows to predict: of a folder one piece after the other, of a file all at once."""
     if is_read_in_pieces(table):
-        return pieces_of(table)
+        return pieces_of(table, feature_names(model))
     return iter([read_table(table, text_columns(model, *(model.target_names_ or [])))])
 
 
@@ -195,7 +196,7 @@ def _of_folder(model: Model, table: Path, target: str) -> tuple[np.ndarray, np.n
     """The same of a folder, of which only the targets and what is predicted are in memory at once."""
     column = column_of(table, target)
     _, y = targets_of(model, column.to_frame(), table, target)
-    predicted = np.concatenate([_predicted(model, rows, table) for rows in pieces_of(table)])
+    predicted = np.concatenate([_predicted(model, rows, table) for rows in pieces_of(table, feature_names(model))])
     return y, predicted[has_value(column, table).to_numpy()]
 
 
@@ -232,6 +233,8 @@ def compare(table: Path, target: str, task: str | None, held_out: float, **optio
     The others are CatBoost, LightGBM, XGBoost, and scikit-learn's HistGradientBoosting and MLP, all with their defaults.
     --preset, --metric and --time-limit are fastnet's.
     """
+    if is_read_in_pieces(table):
+        column_names(table)  # as a whole, it would be read without columns that the first file lacks
     data = read_data(table, target, task, options["metric"])
     click.echo(data.describe(table))
     X_train, X_test, y_train, y_test = _split(data, held_out, options["seed"])

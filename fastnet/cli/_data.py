@@ -178,6 +178,20 @@ def target_column(model: Model, wanted: str | None) -> str:
     return wanted or names[0]
 
 
+def feature_names(model: Model) -> list[str]:
+    """Names of the columns that a model was trained on.
+
+    Raises
+    ------
+    click.ClickException
+        They have none.
+    """
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        raise click.ClickException("the model was trained on an array, whose columns have no names: use it from Python")
+    return list(names)
+
+
 def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
     """The columns that a model was trained on, in their order, as a frame of the library that read it.
 
@@ -188,9 +202,7 @@ def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
     click.ClickException
         Some are missing.
     """
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        raise click.ClickException("the model was trained on an array, whose columns have no names: use it from Python")
+    names = feature_names(model)
     missing = [name for name in names if name not in frame.columns]
     if missing:
         plural = "s" if len(missing) > 1 else ""
@@ -198,7 +210,7 @@ def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
         raise click.ClickException(f"{path} lacks the column{plural} {listed(missing)} that the model was trained on{hint}")
     booleans = set(names) & set(model.preprocessor_._category_columns(bool)) - set(model.preprocessor_._category_columns(str))
     text = [name for name in booleans if frame[name].dtype == nw.String]
-    return frame.with_columns(*map(_as_boolean, text))[list(names)].to_native()
+    return frame.with_columns(*map(_as_boolean, text))[names].to_native()
 
 
 def _as_boolean(name: str) -> nw.Expr:

@@ -150,3 +150,44 @@ class TestFolders:
         houses(40).to_parquet("data/a.parquet")
         run("fit data --target price -o data/model --preset fast --time-limit 0.2")
         assert f"40 predictions written to {name}" in run(f"predict data/model data -o {name}")
+
+    def test_files_with_other_columns_are_refused_where_all_are_learnt(self, folder):
+        (folder / "parts").mkdir()
+        houses(40).drop(columns="rooms").to_parquet("parts/a.parquet")
+        houses(40).to_parquet("parts/b.parquet")
+        for command in ("fit parts --target price -o m", "compare parts --target price"):
+            out = run(command, 2)
+            assert re.search("^fastnet: parts: .*b.parquet has the column 'rooms', which .*a.parquet lacks: give all files", out)
+            assert out.count("\n") == 1
+
+    def test_files_with_other_columns_are_predicted_if_they_have_those_of_the_model(self, folder):
+        (folder / "parts").mkdir()
+        houses(40).to_parquet("whole.parquet")
+        run("fit whole.parquet --target price -o m --preset fast --time-limit 0.2")
+        houses(40).to_parquet("parts/a.parquet")
+        houses(40).assign(more=1).to_parquet("parts/b.parquet")
+        assert len(run("predict m parts").splitlines()) == 81
+        assert "80 rows with a target" in run("evaluate m parts")
+        houses(40).drop(columns="rooms").to_parquet("parts/b.parquet")
+        assert "b.parquet has no column 'rooms'" in run("predict m parts", 2)
+
+    @pytest.mark.parametrize(("later", "types"), [(["a", "b"], r"int64 and (large_)?string"), ([True, False], "int64 and bool")])
+    def test_a_target_of_several_types_is_refused(self, later, types, folder):
+        (folder / "parts").mkdir()
+        frame = pd.DataFrame({"x": np.arange(40.0), "y": [0, 1] * 20})
+        frame.to_parquet("whole.parquet")
+        run("fit whole.parquet --target y -o m --preset fast")
+        frame.to_parquet("parts/a.parquet")
+        frame.assign(y=later * 20).to_parquet("parts/b.parquet")
+        for command in ("fit parts --target y -o new", "evaluate m parts"):
+            out = run(command, 2)
+            assert re.search(f"^fastnet: column 'y' of parts holds {types} values: write all files with one type", out)
+            assert out.count("\n") == 1
+
+    def test_a_target_that_is_text_in_one_file_and_a_category_in_another(self, folder):
+        (folder / "parts").mkdir()
+        frame = pd.DataFrame({"x": np.arange(40.0), "y": ["a", "b"] * 20})
+        frame.to_parquet("parts/a.parquet")
+        frame.astype({"y": "category"}).to_parquet("parts/b.parquet")
+        assert "80 rows, 1 column; classification of y, 2 classes" in run("fit parts --target y -o m --preset fast")
+        assert "80 rows with a target" in run("evaluate m parts")
