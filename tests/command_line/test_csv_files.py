@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import re
 
+import narwhals.stable.v2 as nw
 import pytest
 
 import fastnet as fn
@@ -13,14 +15,15 @@ pd = pytest.importorskip("pandas")
 
 from commands import run  # noqa: E402
 
-from fastnet.cli._files import NULLS, READERS  # noqa: E402
+from fastnet.cli._files import NULLS, READERS, read_table  # noqa: E402
 
 
 @pytest.fixture(params=["pandas", "polars"])
 def reader(request, monkeypatch):
     """The library that reads CSV files."""
     pytest.importorskip(request.param)
-    monkeypatch.setitem(READERS, "CSV", (READERS["CSV"][request.param == "polars"],))
+    for format_ in ("CSV", "TSV"):
+        monkeypatch.setitem(READERS, format_, (READERS[format_][request.param == "polars"],))
 
 
 @pytest.mark.usefixtures("reader")
@@ -33,8 +36,6 @@ class TestCSV:
             "y,a,b\n1,0.2,0.3,\n0,0.1,0.2,\n",
             "y,a,b\n1,0.2,0.3,4\n0,0.1,0.2,5\n",
             "y,a,b\n1,0.2,0.3\n0,0.1,0.2,5\n",
-            "y;a;b\n1;0,2;3,4\n0;1,2;3,4\n",
-            "y;a;b\n1;0;3\n0;1,2;3\n",
         ],
     )
     def test_rows_with_more_fields_than_the_header_are_refused(self, text, folder):
@@ -42,6 +43,73 @@ class TestCSV:
         out = run("fit t.csv --target y -o m", 2)
         assert out.count("\n") == 1
         assert re.search("t.csv cannot be read as CSV: (line .|a row) has more fields than the header; expected .+ by ','", out)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("y;a;b\n1;0,2;3,4\n0;1,2;3,4\n", "the fields of its header are separated by ';', expected ','"),
+            ("y;a;b\n1;0;3\n0;1,2;3\n", "expected ',': separate them by ',', and write numbers with a decimal point"),
+            ("y;a;b\n1;0;3\n0;1;3\n", "the fields of its header are separated by ';', expected ','"),
+            ("y\ta\n1\t2\n", "its header are separated by tabs, expected ',': give the file a name that ends in .tsv"),
+            ("sep=,\ny,a,b\n1,2,3\n0,2,3\n", "its first line, 'sep=,', is for spreadsheet programs: delete it"),
+            ("sep=;\ny;a;b\n1;2;3\n", "its first line, 'sep=;', is for spreadsheet programs: delete it"),
+        ],
+    )
+    def test_other_separators_are_refused(self, text, message, folder):
+        (folder / "t.csv").write_text(text)
+        out = run("fit t.csv --target y -o m", 2)
+        assert out.startswith("fastnet: t.csv cannot be read as CSV: ") and message in out and out.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "x,y\n1,2\n\n3,4\n\n",
+            "x,y\r\n1,2\r\n\r\n3,4\r\n\r\n",
+            "\n \nx,y\n\n1,2\n \t\n3,4\n ",
+            'x,y\n1,"2\n\nb"\n\n3,"2 ""a"""\n',
+            "x\n1\n\n3\n",
+            'x\n1\n""\n',
+        ],
+    )
+    @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+    def test_blank_lines_are_no_rows(self, text, name, folder):
+        write = gzip.open if name.endswith("gz") else open
+        with write(name, "wb") as file:
+            file.write(text.encode())
+        frame = read_table(folder / name)
+        assert frame.shape == (2, 1 + text.count("y"))
+        assert frame["y"].to_list() == ["2\n\nb", '2 "a"'] if '"2' in text else 1 in frame["x"].to_list()
+
+    def test_a_line_of_tabs_is_a_row_without_values(self, folder):
+        (folder / "t.tsv").write_text("x\ty\n1\t2\n\t\n \n3\t4\n")
+        frame = read_table(folder / "t.tsv")
+        assert frame.shape == (3, 2) and frame["y"].sum() == 6
+
+    @pytest.mark.parametrize(
+        ("texts", "values"),
+        [
+            (["2020-01", "2021-12"], ["2020-01-01", "2021-12-01"]),
+            (["2020-01", "2021-12-05", ""], ["2020-01-01", "2021-12-05", None]),
+            (["2020-01-05T10:00:00Z", "2020-01-05T10:00"], ["2020-01-05 10:00"] * 2),
+            (["2020-01-05T10:00:00Z", "2020-01-05 10:00:00.5+0200"], ["2020-01-05 10:00", "2020-01-05 08:00:00.5"]),
+            (["2020-01-05", "2020-01-05T10", "NA"], ["2020-01-05", "2020-01-05 10:00", None]),
+            (["2020/01/05", "2020-1-5"], ["2020-01-05"] * 2),
+            (["2020-01-05", "soon"], None),
+            (["05/01/2020", "06/01/2020"], None),
+            (["10:30:00", "10:31:00"], None),
+            (["2020-01-05T10:00:00Z", "2020-13-05T10:00:00Z"], None),
+        ],
+    )
+    def test_columns_of_dates_are_the_same(self, texts, values, folder):
+        (folder / "t.csv").write_text("x,d\n" + "".join(f"1,{text}\n" for text in texts))
+        found = read_table(folder / "t.csv")["d"]
+        if values is None:
+            assert found.to_list() == texts
+        else:
+            assert found.dtype == nw.Datetime and found.dtype.time_zone is None
+            assert [None if pd.isna(value) else pd.Timestamp(value) for value in found.to_list()] == [
+                None if value is None else pd.Timestamp(value) for value in values
+            ]
 
     @pytest.mark.parametrize("word", NULLS)
     def test_columns_of_numbers_dates_and_booleans_may_have_words_for_missing_values(self, word, folder):
