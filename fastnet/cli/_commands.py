@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import warnings
@@ -166,7 +167,7 @@ def _names_of_values(model: Any, n: int) -> list[str]:
     """Names of n predicted columns: those of the targets, with the level where each has several quantiles."""
     names = model.target_names_ or ["prediction"]
     if isinstance(model, TabularRegressor) and len(levels := model._levels()) > 1:
-        names = [f"{name}_{level:g}" for name in names for level in levels]
+        names = [f"{name}_{level}" for name in names for level in _scores.names_of_levels(levels)]
     return names if len(names) == n else [f"{names[0]}_{number}" for number in range(n)]
 
 
@@ -266,8 +267,18 @@ def _split(data: Data, held_out: float, seed: int) -> list[Any]:
     with refusing(ImportError, about="comparing needs pandas and pyarrow for this table"):
         X = data.X.to_pandas()
     if data.task == "regression":
-        with refusing(ValueError):
-            return train_test_split(X, data.y.to_numpy(), test_size=held_out, random_state=seed)
-    _, y, counts = np.unique(data.y.to_numpy(), return_inverse=True, return_counts=True)
-    with refusing(ValueError):
-        return train_test_split(X, y, test_size=held_out, random_state=seed, stratify=y if counts.min() > 1 else None)
+        y, labels = data.y.to_numpy(), None
+    else:
+        _, y, counts = np.unique(data.y.to_numpy(), return_inverse=True, return_counts=True)
+        labels = y if counts.min() > 1 else None
+    _refuse_few(len(y), held_out, 1 if labels is None else len(counts))
+    return train_test_split(X, y, test_size=held_out, random_state=seed, stratify=labels)
+
+
+def _refuse_few(n_rows: int, held_out: float, needed: int) -> None:
+    """Refuse a share of the rows that leaves too few of them to train or to test on."""
+    n_test = math.ceil(held_out * n_rows)
+    if min(n_test, n_rows - n_test) < needed:
+        rows = f"{n_rows:,} row{'s' * (n_rows > 1)}"
+        left = f"--held-out {held_out:g} leaves {n_rows - n_test:,} of {rows} to train on and {n_test:,} to test on"
+        raise click.ClickException(f"{left}: each needs at least {needed}{', one of each class' * (needed > 1)}")

@@ -120,7 +120,7 @@ def has_value(y: nw.Series[Any], path: Path) -> nw.Series[Any]:
     """
     missing = y.is_null() | y.is_nan() if y.dtype.is_float() else y.is_null()
     if missing.all():
-        raise click.ClickException(f"all {len(y)} values of {y.name!r} in {path} are missing: there is nothing to learn")
+        raise click.ClickException(f"all {len(y)} values of {y.name!r} in {path} are missing: at least one is needed")
     return ~missing
 
 
@@ -228,11 +228,15 @@ def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path, target: str) 
         The table has none, or they are not of the type that the model predicts.
     """
     X, y, _ = _parted(frame, path, target)
+    y = _as_floats(y)
     if isinstance(model, TabularRegressor):
+        if not y.dtype.is_numeric():
+            got = f"{target!r} in {path} holds {y.dtype} values, but the model predicts numbers"
+            raise click.ClickException(f"{got}: give the column of the true values with --target")
         return X, _target(y, "regression")[0].to_numpy()
     classes = model.classes_
-    values = np.asarray(_as_floats(y).to_list(), dtype=classes.dtype if classes.dtype.kind == "O" else None)
+    values = np.asarray(y.to_list(), dtype=classes.dtype if classes.dtype.kind == "O" else None)
     if values.dtype.kind != classes.dtype.kind and not np.can_cast(values.dtype, np.float64):
-        got = f"{target!r} in {path} holds values like {values[0]!r}"
-        raise click.ClickException(f"{got}, but the model's classes are {listed(classes)}")
+        got = f"{target!r} in {path} holds values like {y[:1].to_list()[0]!r}"
+        raise click.ClickException(f"{got}, but the model's classes are {listed(classes.tolist())}")
     return X, values

@@ -131,6 +131,13 @@ class TestPredict:
         model.fit(frame[["area"]], frame["price"]).save("bounds")
         assert run("predict bounds houses.csv").splitlines()[0] == "price_0.1,price_0.9"
 
+    def test_quantiles_that_are_close_have_names_of_their_own(self):
+        frame = houses()
+        model = fn.TabularRegressor(metric="quantile", quantiles=[0.5, 0.9999991, 0.9999992], preset="fast", n_epochs=1)
+        model.fit(frame[["area"]], frame["price"]).save("bounds")
+        assert run("predict bounds houses.csv").splitlines()[0] == "price_0.5,price_0.9999991,price_0.9999992"
+        assert run("evaluate bounds houses.csv").count("share up to quantile 0.999999") == 2
+
 
 class TestEvaluate:
     def test_classes(self, table):
@@ -214,6 +221,8 @@ def models(tmp_path_factory):
     quick = fn.TabularRegressor(preset="fast", n_epochs=1)
     quick.fit(frame.drop(columns="price"), frame["price"]).save(folder / "model")
     quick.fit(frame[["area"]].to_numpy(), frame["price"].to_numpy()).save(folder / "array")
+    classifier = fn.TabularClassifier(preset="fast", n_epochs=1)
+    classifier.fit(frame.drop(columns="price"), frame["area"] > 144).save(folder / "booleans")
     return folder
 
 
@@ -222,6 +231,8 @@ BAD_FILES = {
     "head.csv": "x,y\n",
     "holes.csv": "x,y\n1,\n2,\n",
     "alone.csv": "y\n1\n2\n",
+    "unknown.csv": "area,rooms,plot,sold,dear,price\n9,1,1,2024-01-01,no,\n9,1,1,2024-01-01,no,\n",
+    "one.csv": "x,y\n1,0.5\n",
     "words.csv": "area,rooms,plot,sold,dear\nlarge,1,1,2024-01-01,no\n",
     "constant.csv": "x,y\n1,1\n2,1\n",
     "late.csv": "area,rooms,plot,sold,dear\n9,1,1,2024-01-01,no\n9,1,1,soon,no\n",
@@ -266,7 +277,14 @@ _FIT = "--target y -o new"
         ("predict model houses.csv -o new.xls", "predictions are written as .csv or .parquet"),
         ("predict model houses.csv -o absent/new.csv", "cannot be written"),
         ("evaluate model words.csv", "words.csv has no column 'price'"),
+        ("evaluate model houses.csv --target dear", "'dear' in houses.csv holds String values, but the model predicts numbers"),
+        ("evaluate model houses.csv --target sold", "'sold' in houses.csv holds Datetime"),
+        ("evaluate model unknown.csv", "all 2 values of 'price' in unknown.csv are missing: at least one is needed"),
+        ("evaluate booleans houses.csv --target dear", "holds values like 'yes', but the model's classes are False, True"),
         ("evaluate array houses.csv", "the model's target has no name: say with --target which column"),
+        ("compare houses.csv --target price --held-out 0.999", "--held-out 0.999 leaves 0 of 120 rows to train on and 120"),
+        ("compare houses.csv --target dear --held-out 0.001", "and 1 to test on: each needs at least 2, one of each class"),
+        ("compare one.csv --target y", "--held-out 0.25 leaves 0 of 1 row to train on and 1 to test on: each needs at least 1"),
         ("compare houses.csv --target prices", "did you mean 'price'?"),
         ("train houses.csv", "fastnet has no command 'train'; it has 'fit', 'predict', 'evaluate', 'compare'"),
         ("fot houses.csv", "fastnet has no command 'fot'; did you mean 'fit'?"),
