@@ -195,7 +195,7 @@ def test_the_core_knows_nothing_of_fastnet():
 
 
 def test_public_names():
-    assert sorted(set(fn.__all__)) == sorted(fn.__all__)
+    assert sorted(set(fn.__all__)) == fn.__all__
     assert set(fn.__all__) <= set(dir(fn))
     public = {
         name
