@@ -186,7 +186,7 @@ class Session:
         self._m = m
         seed, rng = _seeds(random_state)
         self._sampler = self._sampler_type(sampling, m, self.batch_size, rng)
-        self._tracks_norm = bool(track_grad_norm)
+        self._tracks_norm = _checks.boolean(track_grad_norm, "track_grad_norm")
         self._data: Any = (X, y, sample_weight)
         self._options = {
             "loss": loss,
@@ -195,7 +195,7 @@ class Session:
             "learning_rate": self.schedule,
             "sampling": sampling,
             "l2": l2,
-            "l2_per_batch": bool(l2_per_batch),
+            "l2_per_batch": _checks.boolean(l2_per_batch, "l2_per_batch"),
             "weight_decay": weight_decay,
             "max_grad_norm": most_norm or None,
         }
