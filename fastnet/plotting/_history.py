@@ -137,10 +137,18 @@ class HistoryDisplay:
         ax : Axes, default=None
             Axes whose area is divided among the panels.
         log_scale : bool, default=None
+            Whether losses are on a logarithmic scale. None: if they are positive and span more than a factor of 30.
 
         Returns
         -------
         HistoryDisplay
+
+        Raises
+        ------
+        TypeError
+            Something that is no run.
+        ValueError
+            No runs, or a run without losses.
         """
         if not self.histories:
             raise ValueError("There is no run to draw: give at least one.")
