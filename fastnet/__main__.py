@@ -26,6 +26,9 @@ RATE = 3e-3
 #: What this command leaves to another.
 TABLES = "a table of your own: fastnet fit table.csv --target COLUMN -o model.safetensors (pip install 'fastnet-cpu[cli]')"
 
+#: What scikit-learn takes.
+GREATEST_SEED = 2**32 - 1
+
 BATCH_SIZE = 32
 L2 = 1e-3
 
@@ -34,10 +37,24 @@ SKLEARN_ACTIVATIONS = {"identity": "identity", "relu": "relu", "sigmoid": "logis
 SKLEARN_SOLVERS = ("sgd", "adam", "lbfgs")
 
 
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an integer, got {text!r}") from None
+
+
 def _positive(text: str) -> int:
-    value = int(text)
+    value = _integer(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = _integer(text)
+    if not 0 <= value <= GREATEST_SEED:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {GREATEST_SEED}, got {value}")
     return value
 
 
@@ -54,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     activation_help = f"of the hidden layers: {', '.join(hidden_activations)} (default: %(default)s)"
     add("--activation", choices=hidden_activations, default="relu", metavar="NAME", help=activation_help)
     add("--optimizer", choices=OPTIMIZERS, default="adam", help="update rule (default: %(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of the initial weights and the order of rows (default: %(default)s)")
+    add("--seed", type=_seed, default=0, metavar="N", help="of the initial weights and the order of rows (default: %(default)s)")
     add("--threads", type=_positive, metavar="N", help="most threads to use (default: as many as the machine allows)")
     add("--compare", action="store_true", help="train scikit-learn's network on the same data, too, and print its time beside")
     return parser

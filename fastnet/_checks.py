@@ -85,7 +85,7 @@ def core_code(choice: Any, table: Mapping[str, type], codes: Mapping[str, int], 
     codes : mapping of str to int
         The core's numbers.
     computed : tuple of str
-        Methods that state what the core computes. The core would not call a derived class's own.
+        Methods whose work the compiled core does itself, so that it would ignore an override in a derived class.
 
     Raises
     ------

@@ -12,13 +12,13 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Of a number of inputs that a layer is given, as PyTorch's are.
+#: What to do where a layer is given its number of inputs, as PyTorch's layers are.
 NO_NUMBER_OF_INPUTS = "Leave it out: a layer takes its number of inputs from what comes before it"
 
 _RATES = ("learning_rate_init", "learning_rate", "initial", "peak", "rate")
 
-#: A word of Keras, PyTorch, scikit-learn, or of another class here, in lower case and without underscores; and what is called so,
-#: or what to write for it. Of several the first that is known in its place.
+#: Name in Keras, PyTorch, scikit-learn or another class of fastnet, in lower case without underscores -> its names here, or what
+#: to write instead. The first one that is known where the name was used is suggested.
 _CALLED_HERE: dict[str, tuple[str, ...]] = {
     # losses
     "mse": ("squared_error", "rmse"),
@@ -170,7 +170,7 @@ _CALLED_HERE: dict[str, tuple[str, ...]] = {
 _ALWAYS_THE_CPU = "Leave it out: fastnet computes on the CPU"
 _A_LOOP = "loss_and_grad(X, y) gives the gradient, and fastnet.update makes a step with it"
 
-#: Options for which nothing here has a name, written as above, and what to do instead.
+#: Options of other libraries that fastnet lacks, written as above -> what to do instead.
 _INSTEAD_OF_OPTIONS: dict[str, str] = {
     "metrics": "score(X, y) gives the accuracy, or R^2 of values",
     "classweight": "Give sample_weight, which sklearn.utils.class_weight.compute_sample_weight makes",
@@ -191,7 +191,7 @@ _INSTEAD_OF_OPTIONS: dict[str, str] = {
     "normalizedshape": NO_NUMBER_OF_INPUTS,
 }
 
-#: The same of attributes of a network, and of names in fastnet.
+#: The same for attributes of a network, and for names in fastnet.
 _INSTEAD_OF_ATTRIBUTES: dict[str, str] = {
     "compile": "Leave it out: fit takes the loss and the optimizer",
     "evaluate": "It has loss(X, y) and score(X, y)",

@@ -32,7 +32,23 @@ class Ensemble:
 
 
 def forward_members(self: Network, X: MatrixLike) -> np.ndarray:
-    """A[L] of each member of an ensemble, of shape (m, n_members, n_outputs), for X as for `forward`."""
+    """Outputs A[L] of each member of an ensemble.
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix of shape (m, n_inputs), or a single row
+        As for `forward`.
+
+    Returns
+    -------
+    ndarray of shape (m, n_members, n_outputs), of the network's dtype
+        (n_members, n_outputs) for a single row. There is one member where there is no ensemble.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Not real numbers, or a wrong shape.
+    """
     return self._forward_members(X)
 
 

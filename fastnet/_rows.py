@@ -23,6 +23,7 @@ def inputs_of(
     n_inputs: int | None, input_shape: Sequence[int] | None, source_shape: Sequence[int] | None, ragged: bool
 ) -> Inputs:
     """What a row of X is: a number of features, or their shape."""
+    ragged = _checks.boolean(ragged, "ragged")
     if (n_inputs is None) == (input_shape is None):
         raise TypeError(f"Give either n_inputs or input_shape, got n_inputs={n_inputs!r} and input_shape={input_shape!r}.")
     if input_shape is None and ragged:
@@ -32,7 +33,7 @@ def inputs_of(
     if input_shape is None:
         return Inputs((_checks.positive_int(n_inputs, "n_inputs", maximum=_checks.MAX_DIMENSION),))
     source = () if source_shape is None else _shape(source_shape, "source_shape")
-    return Inputs(_shape(input_shape, "input_shape"), bool(ragged), source)
+    return Inputs(_shape(input_shape, "input_shape"), ragged, source)
 
 
 def _shape(given: Sequence[int], name: str) -> tuple[int, ...]:

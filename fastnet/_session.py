@@ -45,7 +45,7 @@ class EpochResult(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """A network to train, and what is its own among others of one kind."""
+    """A network that is trained in one call with others of the same layers, and the options in which it may differ."""
 
     network: Network
     random_state: Seed
@@ -186,7 +186,7 @@ class Session:
         self._m = m
         seed, rng = _seeds(random_state)
         self._sampler = self._sampler_type(sampling, m, self.batch_size, rng)
-        self._tracks_norm = bool(track_grad_norm)
+        self._tracks_norm = _checks.boolean(track_grad_norm, "track_grad_norm")
         self._data: Any = (X, y, sample_weight)
         self._options = {
             "loss": loss,
@@ -195,7 +195,7 @@ class Session:
             "learning_rate": self.schedule,
             "sampling": sampling,
             "l2": l2,
-            "l2_per_batch": bool(l2_per_batch),
+            "l2_per_batch": _checks.boolean(l2_per_batch, "l2_per_batch"),
             "weight_decay": weight_decay,
             "max_grad_norm": most_norm or None,
         }
@@ -330,21 +330,21 @@ class Session:
         return updates, rows, loss_sum, penalty_sum, grad_sq_sum, seconds, float(rates[-1])
 
     def _train(self, order: np.ndarray | None, n_batches: int, settings: np.ndarray) -> tuple[Any, ...]:
-        """What the core answers to a run over the batches of an order."""
+        """Train on the batches of an order, and return what the core reports."""
         return self._trainer.run(order, settings)
 
     def agreed(self, stop: bool) -> bool:
-        """Whether training ends: what all sides of the run settle on, one of which asks for `stop`."""
+        """Whether training ends. Processes that train together decide on it together; `stop` is what this one wants."""
         return stop
 
     def whole_runs(self, n_epochs: int, others: Sequence[Fit] = ()) -> list[WholeRun]:
-        """What the core needs to train in one call for all epochs, of rows that are shuffled or taken as they are.
+        """Runs of `n_epochs` epochs that the core makes in one call, with rows shuffled or in sequence.
 
         Parameters
         ----------
         n_epochs : int
         others : sequence of Fit
-            Of networks with the layers of this one, which are trained after it.
+            Networks with the same layers as this session's, trained after it.
         """
         n_steps = n_epochs * self.steps_per_epoch
         order = self._sampler.permutation if self._sampler.permutation.size else None

@@ -31,12 +31,12 @@ from fastnet.network import Network
 #: Share of the rows that are shuffled together, by default.
 _BUFFER = 0.1
 
-#: Share of the time of reading that it has to compute to be called busy.
+#: Share of its time that a reading thread must spend computing to count as busy.
 _BUSY = 0.5
 
 
 class Reading:
-    """Reading while the core trains: teams leave it a core, unless it spent the last time waiting, for a disk or a network."""
+    """Reads rows in a thread beside training; teams leave it a core, unless it mostly waited for a disk or network last time."""
 
     def __init__(self) -> None:
         self._is_busy = True
@@ -44,13 +44,12 @@ class Reading:
         self._room: core.Room | None = None
 
     def make_room(self) -> None:
-        """Before the core trains and another thread goes on: teams leave it a core at once, if the last time shows that it will
-        need one."""
+        """Have teams leave a core free from now on, before the thread starts, if the last read shows that it will need one."""
         self._room = core.Room() if self._has_read and self._is_busy else None
         self._has_read = False
 
     def leave_room(self) -> None:
-        """There was nothing to read, or it has been read."""
+        """Let teams use all cores again: the thread has read what there was."""
         if self._room is not None:
             self._room.leave()
 

@@ -65,11 +65,36 @@ class Activation:
         return 0.0
 
     def __call__(self, z: Any) -> np.ndarray:
-        """``g(z)``, elementwise (softmax: along the last axis)."""
+        """``g(z)``, elementwise (softmax: along the last axis).
+
+        Parameters
+        ----------
+        z : array-like of float
+
+        Returns
+        -------
+        ndarray
+            Of z's shape and, if that is floating, of its dtype; otherwise float64.
+        """
         raise NotImplementedError
 
     def derivative(self, z: Any) -> np.ndarray:
-        """``g'(z)``, elementwise."""
+        """``g'(z)``, elementwise.
+
+        Parameters
+        ----------
+        z : array-like of float
+
+        Returns
+        -------
+        ndarray
+            Of z's shape and, if that is floating, of its dtype; otherwise float64.
+
+        Raises
+        ------
+        TypeError
+            Softmax, which has none (`derivable` is False).
+        """
         raise NotImplementedError
 
 

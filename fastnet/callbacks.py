@@ -102,8 +102,8 @@ class EarlyStopping(Callback):
         self.monitor = monitor
         self.patience = _checks.positive_int(patience, "patience")
         self.min_delta = _checks.real(min_delta, "min_delta", minimum=0.0)
-        self.restore_best = restore_best
-        self.each_member = each_member
+        self.restore_best = _checks.boolean(restore_best, "restore_best")
+        self.each_member = _checks.boolean(each_member, "each_member")
         if each_member and (monitor != "val_loss" or not restore_best):
             raise ValueError(
                 "each_member=True keeps each member's best epoch by val_loss: leave monitor and restore_best as they are."

@@ -95,6 +95,13 @@ class Network:
         Weights and biases of the dense layers, of shapes (n[l-1], n[l]) and (n[l],), with the members as first axis if each
         has its own. Change them in place, as in ``net.weights[0][:] = W``.
 
+    Raises
+    ------
+    TypeError
+        Neither `n_inputs` nor `input_shape`, or both; something that is no layer; a parameter of another type.
+    ValueError
+        No layers, layers that do not fit together or not to the inputs, or a parameter out of its range.
+
     Notes
     -----
     Predicting never writes to the network, so any number of threads may do it at once. Only one fit at a time can train it.
@@ -388,12 +395,22 @@ class Network:
     generate = _generation.generate
 
     def activations(self, X: MatrixLike) -> list[np.ndarray]:
-        """A[0], ..., A[L] of a batch (or of one datapoint), without dropout.
+        """Outputs of all layers, A[0], ..., A[L], without dropout.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (m, n_inputs), or a single row
+            As for `forward`.
 
         Returns
         -------
         list of L + 1 arrays of shape (m, n[l]), or (m, n_members, n[l]) where members have their own
-            A[0] is X itself where it is of the network's dtype and C-contiguous already.
+            A[0] is X itself where it is of the network's dtype and C-contiguous already. Without the axis m for a single row.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Not real numbers, or a wrong shape.
         """
         return self._activations(X)
 
@@ -417,7 +434,18 @@ class Network:
         return A.reshape(len(A), *((members,) if members > 1 else ()), *shape)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write architecture and parameters to a safetensors file, which `fastnet.load` reads."""
+        """Write architecture and parameters to a safetensors file, which `fastnet.load` reads.
+
+        Parameters
+        ----------
+        path : path-like
+            The file to create or replace; its name usually ends in `.safetensors`.
+
+        Raises
+        ------
+        OSError
+            The file could not be written; the previous one is unchanged.
+        """
         from fastnet.persistence import save
 
         save(self, path)

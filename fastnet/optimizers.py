@@ -128,6 +128,7 @@ class SGD(GradientRule):
             self,
             learning_rate=schedules.get(self.learning_rate),
             momentum=_checks.real(self.momentum, "momentum", minimum=0.0, maximum=1.0),
+            nesterov=_checks.boolean(self.nesterov, "nesterov"),
         )
 
     @property
@@ -267,6 +268,7 @@ class Adam(GradientRule):
             beta1=_checks.real(self.beta1, "beta1", minimum=0.0, below=1.0),
             beta2=_checks.real(self.beta2, "beta2", minimum=0.0, below=1.0),
             epsilon=_checks.real(self.epsilon, "epsilon", above=0.0),
+            epsilon_hat=_checks.boolean(self.epsilon_hat, "epsilon_hat"),
         )
 
     def hyper(self) -> tuple[float, ...]:

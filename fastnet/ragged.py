@@ -80,7 +80,25 @@ class Ragged:
 
     @classmethod
     def from_padded(cls, X: ArrayLike, lengths: ArrayLike) -> Ragged:
-        """Rows padded at the end: X of shape (m, longest, ...), and the number of positions of each row, `lengths` (m,)."""
+        """Rows that were padded at the end to one length.
+
+        Parameters
+        ----------
+        X : array-like of shape (m, longest, ...)
+        lengths : array-like of shape (m,)
+            Number of positions of each row; what lies beyond them is left out.
+
+        Returns
+        -------
+        Ragged
+
+        Raises
+        ------
+        ValueError
+            Shapes that do not belong together, or lengths that are no integers from 0 to ``longest``.
+        TypeError
+            Not real numbers.
+        """
         array, n = _checks.numeric_array(X, "X"), _checks.numeric_array(lengths, "lengths")
         if array.ndim < 2 or n.shape != array.shape[:1] or (n != n.astype(np.int64)).any():
             raise ValueError(f"Padded rows are X of shape (m, longest, ...) and m integers, got {array.shape} and {n.shape}.")

@@ -167,7 +167,8 @@ def show_config() -> None:
     for library in threadpool_info():
         if library["user_api"] == "blas":
             about = [str(library.get(key) or "?") for key in ("internal_api", "version", "architecture")]
-            rows.append(("BLAS", f"{' '.join(about)}, {library['num_threads']} threads, {os.path.basename(library['filepath'])}"))
+            n = library["num_threads"]
+            rows.append(("BLAS", f"{' '.join(about)}, {n} thread{'s' * (n != 1)}, {os.path.basename(library['filepath'])}"))
     rows.append(("thread limit", str(thread_limit())))
     for name, value in rows:
         print(f"{name + ':':14}{value}")

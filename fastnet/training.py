@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnet import _checks, _data, losses, optimizers
+from fastnet._caller import to_the_caller
 from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise, on_rows
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._objective import loss_of, penalty_of
@@ -20,6 +21,7 @@ from fastnet._session import EpochResult, Session
 from fastnet._stream import StreamSession, mean_loss
 from fastnet.callbacks import Callback, ProgressBar
 from fastnet.data import Blocks
+from fastnet.data.blocks import refuse_beside_blocks
 from fastnet.exceptions import DivergenceWarning
 from fastnet.history import History, growth
 from fastnet.losses import Loss
@@ -78,7 +80,9 @@ def fit_network(
     callbacks = checked_callbacks(callbacks)
     max_time = None if max_time is None else _checks.real(max_time, "max_time", above=0.0)
     if isinstance(data, Blocks):
-        _refuse_with_blocks(y=y, sample_weight=sample_weight, lbfgs=isinstance(optimizer, LBFGS))
+        refuse_beside_blocks(y, sample_weight)
+        if isinstance(optimizer, LBFGS):
+            raise ValueError("L-BFGS needs all rows in memory, got blocks: give another optimizer, or arrays.")
     elif buffer is not None:
         raise ValueError("buffer is for data that are read in blocks (fastnet.data): leave it out for arrays.")
     elif isinstance(optimizer, LBFGS):
@@ -98,7 +102,7 @@ def fit_network(
     train(session, max_time=max_time, callbacks=callbacks, **limit)
     grown = growth(session.history.loss)
     if grown is not None:
-        warnings.warn(grown, DivergenceWarning, stacklevel=4)
+        warnings.warn(grown, DivergenceWarning, stacklevel=to_the_caller())
     return session.history
 
 
@@ -126,13 +130,6 @@ def _session(network: Network, data: Blocks | _data.Dataset, buffer: float | Non
     return Session(network, X, y, sample_weight=sample_weight, **options)
 
 
-def _refuse_with_blocks(*, y: Any, sample_weight: Any, lbfgs: bool) -> None:
-    if y is not None or sample_weight is not None:
-        raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data alone.")
-    if lbfgs:
-        raise ValueError("L-BFGS needs all rows in memory, got blocks: give another optimizer, or arrays.")
-
-
 def _validated(network: Network, X: Any, y: Any, sample_weight: Any, loss: Loss) -> _data.Dataset:
     if y is None:
         raise TypeError("fit needs y beside X, unless X is data of fastnet.data.")
@@ -146,7 +143,7 @@ def _warn_of_negative_targets(network: Network, y: np.ndarray) -> None:
             f"The output layer's 'relu' gives no negative numbers, but y goes down to {y.min():g}: end the network with "
             f"Dense({network.n_outputs}, 'identity') to predict such values.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=to_the_caller(),
         )
 
 
@@ -238,7 +235,7 @@ def _fit_lbfgs(
             f"L-BFGS stopped after {result.nit} iterations before it reached a minimum: no step along its direction lowers the "
             "loss enough to be told from rounding. Standardise the features, or use a network of float64.",
             RuntimeWarning,
-            stacklevel=5,  # the caller of `Network.fit`
+            stacklevel=to_the_caller(),
         )
     return history
 

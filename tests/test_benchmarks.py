@@ -15,6 +15,8 @@ from statistics import median
 import numpy as np
 import pytest
 
+import fastnet as fn
+
 ROOT = Path(__file__).resolve().parent.parent
 if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the benchmarks are not part of the installed package", allow_module_level=True)
@@ -269,11 +271,21 @@ class TestNetworksOfLayers:
         assert part.flops == pytest.approx(2 * (lengths.sum() * 12 * (2 * 2 + 3 * 3) + 40 * 3 * 12))
 
     @pytest.mark.parametrize("task", layers.SHAPES, ids=lambda task: task.name)
-    @pytest.mark.parametrize("peer", ["fastnet_layers", "torch_layers", "jax_layers"])
+    @pytest.mark.parametrize("peer", ["torch_layers", "jax_layers"])
     def test_each_peer_trains_each_network(self, peer, task):
         pytest.importorskip(peer.removesuffix("_layers"))
         module = import_module(f"benchmarks._peers.{peer}")
         module.trainer(replace(task, n_rows=4, batch_size=2), 1)(1)
+
+    @pytest.mark.parametrize("task", layers.SHAPES, ids=lambda task: task.name)
+    def test_fastnet_learns_from_all_rows_in_each_epoch(self, task, monkeypatch):
+        from benchmarks._peers import fastnet_layers
+
+        fit, histories = fn.Network.fit, []
+        monkeypatch.setattr(fn.Network, "fit", lambda *given, **options: histories.append(fit(*given, **options)))
+        fastnet_layers.trainer(replace(task, n_rows=4, batch_size=2), 1)(3)
+        (history,) = histories
+        assert history.n_rows == [4, 4, 4] and len(set(history.loss)) == 3
 
     @pytest.mark.parametrize("task", layers.SHAPES, ids=lambda task: task.name)
     def test_what_is_predicted_of_a_row(self, task):

@@ -300,6 +300,31 @@ class TestSources:
         from_folders = fn.data.from_parquet(tmp_path / "rows", columns=["year"]).read(2)[0]
         assert from_folders.tolist() == [[2003]] * 10
 
+    @pytest.mark.parametrize(
+        ("first", "later", "message"),
+        [
+            ("by", "aby", "b.parquet has the column 'a', which .*a.parquet lacks: give all files the same columns, or choose"),
+            ("aby", "by", r"b.parquet has no column 'a': it has 'b', 'y'\."),
+            ("y", "aby", "b.parquet has the columns 'a', 'b', which .*a.parquet lacks"),
+        ],
+    )
+    def test_parquet_files_whose_columns_differ(self, first, later, message, tmp_path):
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        for file, names in (("a", first), ("b", later)):
+            parquet.write_table(pyarrow.table({name: np.arange(4.0) for name in names}), tmp_path / f"{file}.parquet")
+        with pytest.raises(ValueError, match=message):
+            fn.data.from_parquet(tmp_path)
+        common = [name for name in first if name in later]
+        assert len(fn.data.from_parquet(tmp_path, columns=common)) == 8
+
+    def test_parquet_files_whose_columns_have_another_order_or_index(self, tmp_path):
+        pandas = pytest.importorskip("pandas")
+        pytest.importorskip("pyarrow")
+        frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+        frame.to_parquet(tmp_path / "a.parquet")
+        frame[["b", "a"]].set_index(pandas.Index([7, 5], name="number")).to_parquet(tmp_path / "b.parquet")
+        assert fn.data.from_parquet(tmp_path).read(1)[0].tolist() == [[1, 3], [2, 4]]
+
     def test_a_column_in_the_files_counts_more_than_the_folder(self, tmp_path):
         pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
         (tmp_path / "a=1").mkdir()

@@ -23,8 +23,8 @@ LAYERS = [
     {"_checks", "_clock", "_drafts", "_ranks", "_values"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers", "augment"},
-    {"_atomic", "_data", "_summary", "ragged"},
-    {"_fit", "_members", "_rows", "_steps", "augment"},
+    {"_data", "ragged"},
+    {"_fit", "_members", "_rows", "_steps"},
     {"_generation", "_objective", "_predictions"},
     {"_identity", "_trainers", "data", "network"},
     {"_factors", "_lbfgs", "_loop", "_models", "_sampling", "callbacks", "functional"},
@@ -154,6 +154,10 @@ def name_of(path):
     return "/".join(place_of(path))
 
 
+def test_each_module_has_one_rank():
+    assert sorted(name for names in LAYERS for name in names) == sorted(RANK)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_import_downwards_only(path):
     own = place_of(path)[0]
@@ -191,7 +195,7 @@ def test_the_core_knows_nothing_of_fastnet():
 
 
 def test_public_names():
-    assert sorted(set(fn.__all__)) == sorted(fn.__all__)
+    assert sorted(set(fn.__all__)) == fn.__all__
     assert set(fn.__all__) <= set(dir(fn))
     public = {
         name

@@ -60,9 +60,20 @@ def test_same_seed_same_weights_in_both_dtypes():
     assert not np.array_equal(fn.Network(layers, 4).params, fn.Network(layers, 4).params)
 
 
-@pytest.mark.parametrize("state", [3, np.int64(3), np.random.SeedSequence(3), np.random.default_rng(3), np.random.RandomState(3)])
-def test_kinds_of_random_state(state):
-    fn.Network([fn.Dense(5)], 4, random_state=state)
+def parameters_of(random_state):
+    return fn.Network([fn.Dense(5)], 4, random_state=random_state).params
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.random.SeedSequence, np.random.default_rng])
+def test_kinds_of_random_state(kind):
+    assert np.array_equal(parameters_of(kind(3)), parameters_of(3))
+
+
+def test_a_random_state_of_old_is_advanced_by_a_draw():
+    state, same = np.random.RandomState(3), np.random.RandomState(3)
+    first = parameters_of(state)
+    assert np.array_equal(first, parameters_of(same))
+    assert not np.array_equal(first, parameters_of(state))
 
 
 @pytest.mark.parametrize("state", [-1, "seed", 0.5])

@@ -108,6 +108,9 @@ def test_commands_on_tables_are_those_of_fastnet(capsys):
         (["--epochs", "0"], "must be at least 1, got 0"),
         (["--compare", "--activation", "gelu"], "scikit-learn has no gelu; it has identity, relu, sigmoid, tanh"),
         (["--compare", "--optimizer", "adamw"], "scikit-learn has no adamw; it has sgd, adam, lbfgs"),
+        (["--epochs", "few"], "--epochs: must be an integer, got 'few'"),
+        (["--seed", "-1"], "--seed: must be from 0 to 4294967295, got -1"),
+        (["--compare", "--seed", "5000000000"], "--seed: must be from 0 to 4294967295, got 5000000000"),
         (["--hidden", "-3"], "expected|must be at least 1|unrecognized"),
     ],
 )

@@ -224,13 +224,28 @@ def test_estimators_are_those_of_single_fits():
 def test_as_many_at_a_time_as_threads_are_given(monkeypatch):
     monkeypatch.setattr(runtime, "thread_limit", lambda n_threads: n_threads)
     X, y = arrays()
-    together = threading.Barrier(2, timeout=20)
+    together, lock = threading.Barrier(2, timeout=20), threading.Lock()
+    running, seen = 0, []
+
+    def count(change):
+        nonlocal running
+        with lock:
+            running += change
+            seen.append(running)
 
     class Meeting(fn.Callback):
         def on_train_begin(self, session):
+            count(1)
             together.wait()
 
+        def on_epoch_end(self, session):
+            time.sleep(0.05)  # in which a fit that is one too many would begin
+
+        def on_train_end(self, session):
+            count(-1)
+
     fn.fit_many(networks(4), X, y, epochs=1, n_threads=2, callbacks=[Meeting()])
+    assert max(seen) == 2 and running == 0
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])

@@ -11,6 +11,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import fastnet as fn
+from fastnet._session import Session
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 y = np.arange(60) % 3
@@ -404,3 +405,27 @@ def test_derived_classes_have_arguments_of_their_own():
     assert Named([fn.Dense(1)], 2, label="a", dtype="float64").dtype == np.float64
     with pytest.raises(TypeError, match="Named has no option 'seed'; it has layers.* Did you mean 'random_state'"):
         Named([fn.Dense(1)], 2, label="a", seed=0)
+
+
+IN_CORE_FORM = X.astype(np.float32), y.astype(np.int32)
+OF_SESSION = {"loss": None, "optimizer": "adam", "batch_size": 9}
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("nesterov", lambda value: fn.SGD(momentum=0.9, nesterov=value)),
+        ("epsilon_hat", lambda value: fn.Adam(epsilon_hat=value)),
+        ("epsilon_hat", lambda value: fn.AdamW(epsilon_hat=value)),
+        ("restore_best", lambda value: fn.EarlyStopping(restore_best=value)),
+        ("each_member", lambda value: fn.EarlyStopping(each_member=value)),
+        ("cross", lambda value: fn.TransformerBlock(2, cross=value)),
+        ("ragged", lambda value: fn.Network([fn.GRU(3), fn.Dense(1)], input_shape=(5, 2), ragged=value)),
+        ("track_grad_norm", lambda value: network().fit(X, y, epochs=1, track_grad_norm=value)),
+        ("l2_per_batch", lambda value: Session(network(), *IN_CORE_FORM, l2_per_batch=value, **OF_SESSION)),
+    ],
+)
+def test_options_that_are_true_or_false(name, make):
+    make(np.bool_(True))
+    with pytest.raises(TypeError, match=f"^{name} must be True or False, got 'no'"):
+        make("no")

@@ -289,10 +289,17 @@ def test_show_config(capsys):
         "scikit-learn",
         f"core level:   {_core.level}",
         "BLAS",
-        "threads",
         "thread limit",
     ):
         assert word in out
+
+
+@pytest.mark.filterwarnings("ignore:OPENBLAS_CORETYPE:RuntimeWarning")
+@pytest.mark.parametrize(("n", "words"), [(1, ", 1 thread,"), (2, ", 2 threads,")])
+def test_one_thread_is_singular(n, words, capsys):
+    with threadpoolctl.threadpool_limits(n, user_api="blas"):
+        fn.show_config()
+    assert words in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

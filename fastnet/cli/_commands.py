@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import warnings
@@ -21,6 +22,7 @@ from fastnet.cli._data import (
     Data,
     Model,
     columns_of,
+    feature_names,
     has_value,
     read_data,
     target_column,
@@ -29,7 +31,7 @@ from fastnet.cli._data import (
 )
 from fastnet.cli._errors import OneLine, one_line, refusing
 from fastnet.cli._files import check_writable, check_written_format, csv_of, read_table, write_table
-from fastnet.cli._folders import column_of, is_read_in_pieces, pieces_of, read_folder
+from fastnet.cli._folders import column_names, column_of, is_read_in_pieces, pieces_of, read_folder
 from fastnet.cli._peers import installed
 from fastnet.data import Blocks
 from fastnet.tabular import TabularClassifier, TabularRegressor
@@ -142,7 +144,7 @@ def predict(model: Path, table: Path, output: Path | None, proba: bool) -> None:
 def _pieces(model: Model, table: Path) -> Iterator[nw.DataFrame[Any]]:
     """The rows to predict: of a folder one piece after the other, of a file all at once."""
     if is_read_in_pieces(table):
-        return pieces_of(table)
+        return pieces_of(table, feature_names(model))
     return iter([read_table(table, text_columns(model, *(model.target_names_ or [])))])
 
 
@@ -165,7 +167,7 @@ def _names_of_values(model: Any, n: int) -> list[str]:
     """Names of n predicted columns: those of the targets, with the level where each has several quantiles."""
     names = model.target_names_ or ["prediction"]
     if isinstance(model, TabularRegressor) and len(levels := model._levels()) > 1:
-        names = [f"{name}_{level:g}" for name in names for level in levels]
+        names = [f"{name}_{level}" for name in names for level in _scores.names_of_levels(levels)]
     return names if len(names) == n else [f"{names[0]}_{number}" for number in range(n)]
 
 
@@ -195,7 +197,7 @@ def _of_folder(model: Model, table: Path, target: str) -> tuple[np.ndarray, np.n
     """The same of a folder, of which only the targets and what is predicted are in memory at once."""
     column = column_of(table, target)
     _, y = targets_of(model, column.to_frame(), table, target)
-    predicted = np.concatenate([_predicted(model, rows, table) for rows in pieces_of(table)])
+    predicted = np.concatenate([_predicted(model, rows, table) for rows in pieces_of(table, feature_names(model))])
     return y, predicted[has_value(column, table).to_numpy()]
 
 
@@ -232,6 +234,8 @@ def compare(table: Path, target: str, task: str | None, held_out: float, **optio
     The others are CatBoost, LightGBM, XGBoost, and scikit-learn's HistGradientBoosting and MLP, all with their defaults.
     --preset, --metric and --time-limit are fastnet's.
     """
+    if is_read_in_pieces(table):
+        column_names(table)  # as a whole, it would be read without columns that the first file lacks
     data = read_data(table, target, task, options["metric"])
     click.echo(data.describe(table))
     X_train, X_test, y_train, y_test = _split(data, held_out, options["seed"])
@@ -263,8 +267,18 @@ def _split(data: Data, held_out: float, seed: int) -> list[Any]:
     with refusing(ImportError, about="comparing needs pandas and pyarrow for this table"):
         X = data.X.to_pandas()
     if data.task == "regression":
-        with refusing(ValueError):
-            return train_test_split(X, data.y.to_numpy(), test_size=held_out, random_state=seed)
-    _, y, counts = np.unique(data.y.to_numpy(), return_inverse=True, return_counts=True)
-    with refusing(ValueError):
-        return train_test_split(X, y, test_size=held_out, random_state=seed, stratify=y if counts.min() > 1 else None)
+        y, labels = data.y.to_numpy(), None
+    else:
+        _, y, counts = np.unique(data.y.to_numpy(), return_inverse=True, return_counts=True)
+        labels = y if counts.min() > 1 else None
+    _refuse_few(len(y), held_out, 1 if labels is None else len(counts))
+    return train_test_split(X, y, test_size=held_out, random_state=seed, stratify=labels)
+
+
+def _refuse_few(n_rows: int, held_out: float, needed: int) -> None:
+    """Refuse a share of the rows that leaves too few of them to train or to test on."""
+    n_test = math.ceil(held_out * n_rows)
+    if min(n_test, n_rows - n_test) < needed:
+        rows = f"{n_rows:,} row{'s' * (n_rows > 1)}"
+        left = f"--held-out {held_out:g} leaves {n_rows - n_test:,} of {rows} to train on and {n_test:,} to test on"
+        raise click.ClickException(f"{left}: each needs at least {needed}{', one of each class' * (needed > 1)}")

@@ -120,7 +120,7 @@ def has_value(y: nw.Series[Any], path: Path) -> nw.Series[Any]:
     """
     missing = y.is_null() | y.is_nan() if y.dtype.is_float() else y.is_null()
     if missing.all():
-        raise click.ClickException(f"all {len(y)} values of {y.name!r} in {path} are missing: there is nothing to learn")
+        raise click.ClickException(f"all {len(y)} values of {y.name!r} in {path} are missing: at least one is needed")
     return ~missing
 
 
@@ -178,6 +178,20 @@ def target_column(model: Model, wanted: str | None) -> str:
     return wanted or names[0]
 
 
+def feature_names(model: Model) -> list[str]:
+    """Names of the columns that a model was trained on.
+
+    Raises
+    ------
+    click.ClickException
+        They have none.
+    """
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        raise click.ClickException("the model was trained on an array, whose columns have no names: use it from Python")
+    return list(names)
+
+
 def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
     """The columns that a model was trained on, in their order, as a frame of the library that read it.
 
@@ -188,9 +202,7 @@ def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
     click.ClickException
         Some are missing.
     """
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        raise click.ClickException("the model was trained on an array, whose columns have no names: use it from Python")
+    names = feature_names(model)
     missing = [name for name in names if name not in frame.columns]
     if missing:
         plural = "s" if len(missing) > 1 else ""
@@ -198,7 +210,7 @@ def columns_of(model: Model, frame: nw.DataFrame[Any], path: Path) -> Any:
         raise click.ClickException(f"{path} lacks the column{plural} {listed(missing)} that the model was trained on{hint}")
     booleans = set(names) & set(model.preprocessor_._category_columns(bool)) - set(model.preprocessor_._category_columns(str))
     text = [name for name in booleans if frame[name].dtype == nw.String]
-    return frame.with_columns(*map(_as_boolean, text))[list(names)].to_native()
+    return frame.with_columns(*map(_as_boolean, text))[names].to_native()
 
 
 def _as_boolean(name: str) -> nw.Expr:
@@ -216,11 +228,15 @@ def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path, target: str) 
         The table has none, or they are not of the type that the model predicts.
     """
     X, y, _ = _parted(frame, path, target)
+    y = _as_floats(y)
     if isinstance(model, TabularRegressor):
+        if not y.dtype.is_numeric():
+            got = f"{target!r} in {path} holds {y.dtype} values, but the model predicts numbers"
+            raise click.ClickException(f"{got}: give the column of the true values with --target")
         return X, _target(y, "regression")[0].to_numpy()
     classes = model.classes_
-    values = np.asarray(_as_floats(y).to_list(), dtype=classes.dtype if classes.dtype.kind == "O" else None)
+    values = np.asarray(y.to_list(), dtype=classes.dtype if classes.dtype.kind == "O" else None)
     if values.dtype.kind != classes.dtype.kind and not np.can_cast(values.dtype, np.float64):
-        got = f"{target!r} in {path} holds values like {values[0]!r}"
-        raise click.ClickException(f"{got}, but the model's classes are {listed(classes)}")
+        got = f"{target!r} in {path} holds values like {y[:1].to_list()[0]!r}"
+        raise click.ClickException(f"{got}, but the model's classes are {listed(classes.tolist())}")
     return X, values

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -18,6 +20,7 @@ import narwhals.stable.v2.selectors as selectors
 from fastnet._atomic import replacing
 from fastnet.cli import INSTALL
 from fastnet.cli._errors import one_line
+from fastnet.data.folders import is_data_of
 
 #: Endings of compressed CSV files.
 COMPRESSIONS = (".gz", ".zip", ".xz")
@@ -26,6 +29,9 @@ FORMATS = {".csv": "CSV", ".tsv": "TSV", ".parquet": "Parquet", ".pq": "Parquet"
 
 #: What stands for a missing value in a CSV file, but in a target whose other values are words.
 NULLS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None")
+
+#: Separator of fields -> what messages call it.
+_SEPARATORS = {",": "','", "\t": "tabs"}
 
 
 def format_of(path: Path) -> str:
@@ -81,7 +87,7 @@ def _reason(error: Exception, format_: str) -> str:
     found = re.search(r"fields in (line \d+)|more fields than", str(error))
     if not found:
         return one_line(error)
-    separator = "tabs" if format_ == "TSV" else "','"
+    separator = _SEPARATORS["\t" if format_ == "TSV" else ","]
     return (
         f"{found[1] or 'a row'} has more fields than the header; expected fields separated by {separator}, one for each name in "
         "the header: leave no separator at the end of a row, and put quotes around text that holds one"
@@ -92,6 +98,7 @@ def _pandas_csv(path: Path, text: tuple[str, ...], target: str | None, separator
     import pandas as pd
 
     read = partial(pd.read_csv, path, sep=separator, keep_default_na=False)
+    _check_header(read(header=None, nrows=1, dtype=str).iloc[0].to_list(), separator)
     read(header=None, nrows=2)  # fails if the first row is longer than the header, which is cut below
     frame = read(index_col=False, dtype=dict.fromkeys(text, str), na_values=NULLS, low_memory=False)
     others = [name for name in frame.select_dtypes(exclude=["number", "bool"]).columns if name not in text]
@@ -126,16 +133,76 @@ def _polars_csv(path: Path, text: tuple[str, ...], target: str | None, separator
 
     if path.suffix.lower() in (".zip", ".xz"):
         raise ImportError("Polars reads neither")
-    read = partial(pl.read_csv, path, separator=separator, infer_schema_length=None)
-    header = pl.read_csv(path, separator=separator, has_header=False, n_rows=1, infer_schema=False).row(0)
-    theirs = dict(zip(_names([name or "" for name in header]), read(n_rows=0).columns, strict=True))
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        content = _without_blank_lines(file.read(), separator)
+    read = partial(pl.read_csv, content, separator=separator, infer_schema_length=None)
+    header = _polars_header(content, separator)
+    _check_header(header, separator)
+    theirs = dict(zip(_names(header), read(n_rows=0).columns, strict=True))
     are_text = {theirs[name]: pl.String for name in text if name in theirs}
-    frame = read(schema_overrides=are_text, null_values=list(NULLS), try_parse_dates=True)
+    frame = read(schema_overrides=are_text, null_values=list(NULLS))
+    others = [name for name in frame.columns if frame[name].dtype == pl.String and name not in are_text]
+    frame = frame.with_columns(_as_moments(frame[name]) for name in others)
     column = theirs.get(target or "")
     if column is not None and frame[column].dtype == pl.String and frame[column].null_count():
         words = read(schema_overrides={column: pl.String}, null_values=[""], columns=[column])
         frame = frame.with_columns(words[column])
     return frame.rename({given: name for name, given in theirs.items()})
+
+
+def _polars_header(content: bytes, separator: str) -> list[str]:
+    import polars as pl
+
+    read = partial(pl.read_csv, content, separator=separator, has_header=False, infer_schema=False)
+    return [name or "" for name in read(n_rows=1, truncate_ragged_lines=True).row(0)]
+
+
+def _without_blank_lines(content: bytes, separator: str) -> bytes:
+    """A CSV file without blank lines, which pandas skips, but with those within quotes."""
+    blank = rb"[ \t]" if separator == "," else b" "
+    line = rb"^(?:%b*\r?\n|%b+\Z)" % (blank, blank)
+    if not re.search(line, content, re.MULTILINE):
+        return content
+    return re.sub(rb'("[^"]*")|' + line, lambda found: found[1] or b"", content, flags=re.MULTILINE)
+
+
+def _as_moments(column: Any) -> Any:
+    """The same as `_typed` for text of Polars: dates where all of it is such."""
+    import polars as pl
+
+    try:
+        moments = {text: _moment(text) for text in column.unique().drop_nulls()}
+    except (ValueError, OverflowError):
+        return column
+    return column.replace_strict(moments, return_dtype=pl.Datetime("us")) if moments else column
+
+
+def _moment(text: str) -> datetime:
+    """A date, with or without a time, as pandas reads ISO 8601: also without the day, and in UTC where it has an offset."""
+    found = re.fullmatch(r"(\d{4})[-/.](\d\d?)(?:[-/.](\d\d?)([T ].+)?)?", text)
+    if not found:
+        raise ValueError(f"{text!r} is no date")
+    year, month, day, time = found.groups(default="")
+    moment = datetime.fromisoformat(f"{year}-{month:0>2}-{day or 1:0>2}{time}")
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _check_header(names: list[str], separator: str) -> None:
+    """Refuse a first line whose fields are separated otherwise, or which only says how fields are separated.
+
+    Raises
+    ------
+    ValueError
+    """
+    line, expected = separator.join(names), _SEPARATORS[separator]
+    if re.fullmatch("sep=.?", line):
+        raise ValueError(f"its first line, {line!r}, is for spreadsheet programs: delete it")
+    if len(names) == 1 and ";" in line:
+        what_to_do = f"separate them by {expected}, and write numbers with a decimal point"
+        raise ValueError(f"the fields of its header are separated by ';', expected {expected}: {what_to_do}")
+    if len(names) == 1 and "\t" in line:
+        what_to_do = "give the file a name that ends in .tsv"
+        raise ValueError(f"the fields of its header are separated by tabs, expected {expected}: {what_to_do}")
 
 
 def _names(header: list[str]) -> list[str]:
@@ -208,12 +275,16 @@ def check_writable(path: Path, *read: Path) -> None:
     Raises
     ------
     click.ClickException
-        It is a folder, or one of those that are read, or no file can be made beside it.
+        It is a folder, or one of the files that are read, or would be one of a folder's, or no file can be made beside it.
     """
     if path.is_dir():
         raise click.ClickException(f"{path} is a folder: give the name of a file to write")
-    if path.exists() and any(path.samefile(other) for other in read):
-        raise click.ClickException(f"{path} is a file to read: give the output another name")
+    for other in read:
+        if not (is_data_of(other, path) if other.is_dir() else path.exists() and path.samefile(other)):
+            continue
+        if path.exists():
+            raise click.ClickException(f"{path} is a file to read: give the output another name")
+        raise click.ClickException(f"{path} would be read as data of {other}: write it elsewhere")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import click
 import narwhals.stable.v2 as nw
 import numpy as np
 
@@ -24,9 +25,7 @@ def is_read_in_pieces(path: Path) -> bool:
 
 def read_folder(path: Path, target: str, task: str | None, metric: str | None) -> Data:
     """A table to learn, of which only the target is in memory; parameters and errors are those of `read_data`."""
-    with refusing(OSError, ValueError, about=str(path)):
-        rows = from_parquet(path).as_tables()
-        names = rows.read(int(np.flatnonzero(rows.sizes)[0]))[0].column_names
+    names = column_names(path)
     refuse_unknown(target, names, path)
     features = [name for name in names if name != target]
     refuse_target_alone(features, path, target)
@@ -38,6 +37,18 @@ def read_folder(path: Path, target: str, task: str | None, metric: str | None) -
     return Data(blocks, y, len(features), task, int((~known).sum()))
 
 
+def column_names(path: Path) -> list[str]:
+    """Names of the columns, which are those of all files.
+
+    Raises
+    ------
+    click.ClickException
+        Some files lack a column.
+    """
+    with refusing(OSError, ValueError, about=str(path)):
+        return from_parquet(path).feature_names or []
+
+
 def pieces_of(path: Path, columns: list[str] | None = None) -> Iterator[nw.DataFrame[Any]]:
     """The rows of a folder, one row group after the other."""
     with refusing(OSError, ValueError, about=str(path)):
@@ -47,11 +58,33 @@ def pieces_of(path: Path, columns: list[str] | None = None) -> Iterator[nw.DataF
 
 
 def column_of(path: Path, name: str) -> nw.Series[Any]:
-    """One column of all rows."""
+    """One column of all rows.
+
+    Raises
+    ------
+    click.ClickException
+        It has types in different files that do not go together.
+    """
     import pyarrow
 
-    tables = [piece.to_native() for piece in pieces_of(path, [name])]
-    return nw.from_native(pyarrow.concat_tables(tables, promote_options="permissive"))[name]
+    tables = [_without_dictionary(piece.to_native()) for piece in pieces_of(path, [name])]
+    try:
+        return nw.from_native(pyarrow.concat_tables(tables, promote_options="permissive"))[name]
+    except (pyarrow.ArrowTypeError, pyarrow.ArrowInvalid) as error:
+        types = " and ".join(dict.fromkeys(str(table.schema.field(name).type) for table in tables))
+        raise click.ClickException(
+            f"column {name!r} of {path} holds {types} values: write all files with one type of this column"
+        ) from error
+
+
+def _without_dictionary(table: Any) -> Any:
+    """A table of one column, with its values where it has numbers of them."""
+    import pyarrow
+
+    column, (name,) = table.column(0), table.column_names
+    if pyarrow.types.is_dictionary(column.type):
+        return table.set_column(0, name, column.cast(column.type.value_type))
+    return table
 
 
 def _with_targets(data: Blocks, y: nw.Series[Any], known: np.ndarray) -> Blocks:

@@ -44,8 +44,17 @@ def of_quantiles(y: np.ndarray, levels: np.ndarray, predicted: np.ndarray) -> di
     """
     of_levels = list(zip(levels.tolist(), predicted.T, strict=True))
     losses = [metrics.mean_pinball_loss(y, values, alpha=level) for level, values in of_levels]
-    shares = {f"share up to quantile {level:g}": float(np.mean(y <= values)) for level, values in of_levels}
+    shares = {
+        f"share up to quantile {name}": float(np.mean(y <= values))
+        for name, values in zip(names_of_levels(levels), predicted.T, strict=True)
+    }
     return {"pinball loss": float(np.mean(losses)), **shares}
+
+
+def names_of_levels(levels: np.ndarray) -> list[str]:
+    """Levels of quantiles in six digits, or as many as tell them from each other."""
+    names = [f"{level:g}" for level in levels]
+    return names if len(set(names)) == len(names) else [repr(level) for level in levels.tolist()]
 
 
 def table(rows: dict[str, dict[str, float]], corner: str) -> str:

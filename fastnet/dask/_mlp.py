@@ -28,7 +28,7 @@ else:
 
 
 class _DealtRows(DealtRows):
-    """Rows elsewhere, as the estimators see them.
+    """Rows on the workers, with the methods that estimators call to train on them.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def _encoded(estimator: Any, dtype: np.dtype, part: Partition) -> Shard:
 
 
 class _MLPOnDask(OnDask, _Estimator):
-    """What the data on Dask are to the frame of `fit`: a few rows here, which show what all are, and the rows elsewhere."""
+    """Gives `fit` data on Dask: a few example targets are checked in this process, and the rows stay on the workers."""
 
     def _checked_rows(self, X: Any, y: Any, sample_weight: Any, *, role: Any, reset: bool) -> Any:
         check = super()._checked_rows
@@ -88,7 +88,7 @@ class _MLPOnDask(OnDask, _Estimator):
         return replace(rows, elsewhere=elsewhere)
 
     def _for_workers(self, class_counts: ClassCounts) -> Any:
-        """What shards are checked and encoded with."""
+        """The estimator that checks and encodes shards on the workers."""
         local = self.to_local()
         local.callbacks = None
         if getattr(local, "class_weight", None) == "balanced":

@@ -89,7 +89,7 @@ class _Encode:
 
 
 class _TabularOnDask(OnDask, _Estimator):
-    """What tables on Dask are to the frame of `fit`: what is known of them here, and the rows elsewhere."""
+    """Gives `fit` tables on Dask: findings and validation rows come into this process, all other rows stay on the workers."""
 
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None, groups: Any = None

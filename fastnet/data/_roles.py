@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class Roles:
         """Refuse a table that lacks one of the columns, or has several of its name."""
         missing = sorted(set(self.names) - set(names))
         if missing:
-            raise ValueError(f"{where} has no column {', '.join(map(repr, missing))}.")
+            raise ValueError(f"{where} has no column {', '.join(map(repr, missing))}: it has {short(list(names))[1:-1]}.")
         several = sorted(name for name, n in Counter(names).items() if n > 1 and name in self.names)
         if several:
             raise ValueError(

@@ -11,9 +11,9 @@ from typing import Any
 from fastnet import _checks
 
 from ._arrays import share_of
-from ._folders import parquet_files, values_of_folders
 from ._roles import Roles
 from .blocks import CACHE_BYTES, Blocks, NamedBlocks
+from .folders import parquet_files, values_of_folders
 
 
 def from_parquet(
@@ -37,7 +37,8 @@ def from_parquet(
     target : str or sequence of str, optional
         Column or columns of y.
     columns : sequence of str, optional
-        Columns of X, in that order; by default all others. They must hold numbers, except for estimators of tables.
+        Columns of X, in that order; by default all others, which must then be the same in all files. They must hold numbers,
+        except for estimators of tables.
     weight : str, optional
         Column of the sample weights.
 
@@ -52,7 +53,7 @@ def from_parquet(
     FileNotFoundError
         No such file, or no Parquet file in the folder.
     ValueError
-        A file is none of Parquet or lacks a column, or there are no rows.
+        A file is none of Parquet, lacks a column or, without `columns`, has one that the first lacks, or there are no rows.
     """
     try:
         import pyarrow
@@ -67,9 +68,12 @@ def from_parquet(
             metadata[file] = parquet.read_metadata(file)
     schemas = {file: metadata[file].schema.to_arrow_schema() for file in files}
     of_folders = values_of_folders(path, schemas)
-    roles = Roles([*_columns_of(schemas[files[0]]), *of_folders[files[0]]], target, columns, weight)
+    names_in = {file: [*_columns_of(schemas[file]), *of_folders[file]] for file in files}
+    roles = Roles(names_in[files[0]], target, columns, weight)
     for file in files:
         roles.check([*schemas[file].names, *of_folders[file]], file)
+        if columns is None:
+            _refuse_more(names_in[file], roles.names, file, files[0])
     groups = [(file, group) for file in files for group in range(metadata[file].num_row_groups)]
     opened = threading.local()  # files are not for several threads
 
@@ -88,6 +92,16 @@ def from_parquet(
         return table
 
     return _of_tables(roles, read, [metadata[file].row_group(group).num_rows for file, group in groups])
+
+
+def _refuse_more(names: Sequence[str], known: Sequence[str], file: Path, first: Path) -> None:
+    """Refuse a file with columns that the first one lacks."""
+    more = [name for name in names if name not in known]
+    if more:
+        raise ValueError(
+            f"{file} has the column{'s' * (len(more) > 1)} {', '.join(map(repr, more))}, which {first} lacks: give all files the "
+            "same columns, or choose columns=[...]."
+        )
 
 
 def from_arrow(

@@ -186,6 +186,17 @@ class NamedBlocks(Blocks):
         return Blocks(self._read_table, self.sizes, target_names=self.target_names)
 
 
+def refuse_beside_blocks(y: Any, sample_weight: Any) -> None:
+    """Refuse targets and weights that are given beside blocks.
+
+    Raises
+    ------
+    ValueError
+    """
+    if y is not None or sample_weight is not None:
+        raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data alone.")
+
+
 def _place(where: int | str | os.PathLike[str], name: str) -> int | Path:
     """A folder, or a number of bytes as an int."""
     if not isinstance(where, (str, os.PathLike)):

@@ -18,6 +18,7 @@ from fastnet._data import MatrixLike
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import did_you_mean, takes_other_words
 from fastnet.data import Blocks
+from fastnet.data.blocks import refuse_beside_blocks
 from fastnet.layers import Dense
 from fastnet.losses import Loss
 from fastnet.network import Network
@@ -231,8 +232,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         """Data larger than memory, for which not everything is possible."""
         if role != "fit":
             raise ValueError("Data of fastnet.data can only be the X of fit: give arrays, such as those of data.read(0).")
-        if y is not None or sample_weight is not None:
-            raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data alone.")
+        refuse_beside_blocks(y, sample_weight)
         if uses_lbfgs(self):
             raise ValueError("solver='lbfgs' needs all rows in memory, got blocks: set another solver, or give arrays.")
         return data

@@ -155,6 +155,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         self : MLPClassifier
+
+        Raises
+        ------
+        ValueError
+            Data or parameters that `fit` would refuse, no `classes` in the first call, or a class that is not among them.
+        AttributeError
+            The solver is "lbfgs", which needs all rows at once.
         """
         if self.class_weight == "balanced":
             raise ValueError(
@@ -178,6 +185,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray of shape (n_samples,), or (n_samples, n_classes) for multilabel targets
+
+        Raises
+        ------
+        ValueError
+            Data that scikit-learn would refuse, or other features than those of `fit`.
+        sklearn.exceptions.NotFittedError
+            The estimator has no parameters yet.
         """
         return _targets.decode_labels(self, outputs(self, X))
 
@@ -192,6 +206,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            Data that scikit-learn would refuse, or other features than those of `fit`.
+        sklearn.exceptions.NotFittedError
+            The estimator has no parameters yet.
         """
         p = outputs(self, X)
         return p if p.shape[1] > 1 else both_classes(p)
@@ -206,6 +227,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
+
+        Raises
+        ------
+        ValueError
+            Data that scikit-learn would refuse, or other features than those of `fit`.
+        sklearn.exceptions.NotFittedError
+            The estimator has no parameters yet.
         """
         p = self.predict_proba(X)
         return np.log(p, out=p)

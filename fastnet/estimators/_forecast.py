@@ -151,6 +151,12 @@ class Forecaster(ReadyNetwork):
         Returns
         -------
         self : Forecaster
+
+        Raises
+        ------
+        ValueError, TypeError
+            Parameters or series that do not fit: values that are missing or no numbers, series that are too short for a window,
+            or that differ in their channels.
         """
         with unchanged_on_error(self):
             series, self._forms, self._several = self._read(X, self.horizon, reset=True)
@@ -250,6 +256,13 @@ class Forecaster(ReadyNetwork):
         -------
         ndarray of shape (horizon,) or (horizon, channels), pandas.Series or DataFrame; or a list of them
             In the form of X.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Series that are shorter than the window, or have other channels than those of `fit`.
+        sklearn.exceptions.NotFittedError
+            `fit` has not been called.
         """
         forecasts, several = self._forecasts(X)
         middle = self.levels_.index(0.5) if self.levels_ else 0
@@ -296,6 +309,13 @@ class Forecaster(ReadyNetwork):
         dict
             "forecaster", "naive" (the last value, repeated) and, with `season`, "seasonal_naive" (the value a season before) ->
             the mean error, in standard deviations of the series (`scale_`).
+
+        Raises
+        ------
+        ValueError, TypeError
+            Another number of series or channels than in `fit`, or fewer values than `horizon`.
+        sklearn.exceptions.NotFittedError
+            `fit` has not been called.
         """
         check_is_fitted(self)
         series, _, _ = self._read(X, 0)
@@ -338,6 +358,11 @@ class Forecaster(ReadyNetwork):
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError, TypeError, sklearn.exceptions.NotFittedError
+            As for `errors`.
         """
         errors = self.errors(X)
         own = errors.pop("forecaster")

@@ -194,6 +194,13 @@ class ReadyEstimator(ReadyNetwork):
         -------
         self : object
             The estimator itself.
+
+        Raises
+        ------
+        TypeError
+            Blocks of `fastnet.data`, or rows of another kind than the class describes.
+        ValueError
+            Parameters, rows or targets that do not fit, or values that are missing.
         """
         if isinstance(X, Blocks):
             name = type(self).__name__

@@ -31,14 +31,14 @@ class Layer:
 
 
 class Segment(NamedTuple):
-    """Parameters of an operation that have a name.
+    """One named array of an operation's parameters.
 
     Attributes
     ----------
     name : str
     shape : tuple of int
     initial : callable
-        ``(rng) -> array`` of that shape, or a number for all of it.
+        ``(rng) -> initial values``: an array of that shape, or one number for all.
     """
 
     name: str
@@ -60,14 +60,16 @@ def one(rng: np.random.Generator) -> float:
 class Operation:
     """One layer of the core: rows of `n_in` numbers become rows of `n_out`.
 
-    `forward` and `backward` are the same mathematics in plain NumPy, to read, and to test the core with.
+    `forward` and `backward` are plain NumPy versions of the core's kernels, which `fastnet.inspection` and the tests use.
 
     Attributes
     ----------
     kind : str
         Its name in the core.
-    activation, dropout
-        Of its output.
+    activation : Activation
+        Applied to its output.
+    dropout : float
+        Share of its output that training sets to zero.
     """
 
     kind: ClassVar[str]
@@ -81,17 +83,17 @@ class Operation:
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """What the core calls `dims`."""
+        """Sizes that the core's kernel needs; the head of its file in src_pyx/fastnet/_core/layers says which."""
         return ()
 
     @property
     def constants(self) -> tuple[int, ...]:
-        """What the core calls `constants`."""
+        """Further integers that the kernel needs, such as column numbers."""
         return ()
 
     @property
     def option(self) -> float | tuple[float, float]:
-        """What the core calls `option`, or that and its `rate`."""
+        """A real number that the kernel needs (`option` in the core), or two of them (`option` and `rate`)."""
         return 0.0
 
     @property
@@ -110,9 +112,9 @@ class Operation:
         raise NotImplementedError
 
     def forward_of_batch(self, params: Arrays, *A: np.ndarray) -> np.ndarray:
-        """Z while training, where it depends on the other rows of the batch; that is what `backward` is the way back of."""
+        """Z of a batch in training, where a row's result may depend on the other rows; `backward` is the gradient of this."""
         return self.forward(params, *A)
 
     def backward(self, params: Arrays, A: tuple[np.ndarray, ...], dZ: np.ndarray) -> tuple[tuple[np.ndarray, ...], Arrays]:
-        """(dA of each source, gradients by segment) from dZ (m, n_out)."""
+        """Gradients with respect to the rows of each source, and by segment, from dZ (m, n_out)."""
         raise NotImplementedError

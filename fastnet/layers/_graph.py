@@ -39,8 +39,8 @@ class Graph:
     ensemble : {"packed", "batch", "mini"}
         What they share.
     whole : Graph, optional
-        Of a network that goes step by step, the graph for whole rows. A row of the core's X is then one position, and after it
-        the states that the steps before left.
+        For a network that goes step by step, the graph of the same layers for whole rows. A row of the core's X then holds one
+        position, followed by the states that earlier steps left.
 
     Attributes
     ----------
@@ -49,17 +49,17 @@ class Graph:
     widths : list of int
         Numbers of an output row, of X first.
     row_shapes : list of tuple of int
-        What they are for layers that go by positions, of one member: positions first, channels last.
+        Shape of these numbers for one member: positions first, channels last.
     starts : list of int
-        What the first layer reads, X or the operation that takes other numbers off, and then what an encoder reads.
+        What the first layer reads (0 for X, or the operation that drops other numbers from it), then what an encoder reads.
     encoded : int, optional
-        The operation that makes what cross attention reads, inside of a decoder.
+        Inside a decoder, the operation whose output cross attention reads.
     given : list of int
-        The operations that make what stays the same in all steps.
+        The operations whose output stays the same in all steps.
     states : list of State
-        What a step leaves for the next, of a network that goes step by step, in their order in X.
+        What a step leaves for the next, in the order in X; for networks that go step by step.
     copies : dict of int to tuple of int
-        Of an operation of the first member the numbers of the other members', where each has its own.
+        Where each member has operations of its own: number of the first member's -> numbers of the other members'.
     """
 
     def __init__(self, inputs: Inputs, n_members: int = 1, ensemble: str = "packed", *, whole: Graph | None = None) -> None:
@@ -105,13 +105,13 @@ class Graph:
         return self.add(Selection(n_in=self.widths[0], columns=range(first, first + n)), 0, shape=shape)
 
     def state_before(self, n: int) -> int:
-        """The operation that makes a state of n numbers from X, which becomes wider by it; `states` gets that after the step."""
+        """The operation that reads a state of n numbers from X, which becomes wider by n; the caller adds to `states`."""
         first = self.widths[0]
         self.widths[0] += n
         return self._columns(first, n, (n,))
 
     def step_numbers(self) -> tuple[int, int]:
-        """The operations that make the number of steps before this one, and with it."""
+        """Two operations: the first gives the number of steps before this one, the second that number with this one."""
         if self._counter is None:
             before = self.state_before(1)
             after = self.add(Count(reach=1, stride=1, zeros=1, most=self.steps), before, shape=(1,))
@@ -120,7 +120,7 @@ class Graph:
         return self._counter
 
     def given_state(self) -> int:
-        """The operation that makes the next of `given` from X, which all steps are given."""
+        """The operation that reads from X the next of the numbers that stay the same in all steps (`given`)."""
         assert self.whole is not None
         number = self.whole.given[len(self.given)]
         n = self.whole.widths[number]
@@ -131,7 +131,7 @@ class Graph:
 
     @property
     def step_count(self) -> int | None:
-        """The operation that makes the number of steps with this one; None if no layer asked for it."""
+        """The operation that gives the number of steps, this one included; None if no layer asked for it."""
         return None if self._counter is None else self._counter[1]
 
     @classmethod
@@ -146,7 +146,7 @@ class Graph:
     ) -> tuple[Graph, list[int]]:
         """The graph of a chain of layers, and the numbers of the operations that make each layer's output.
 
-        Of members that have operations of their own, these are the first member's.
+        If members have operations of their own, the numbers are the first member's.
 
         Raises
         ------
@@ -185,7 +185,7 @@ class Graph:
 
     @property
     def goes_by_positions(self) -> bool:
-        """Whether there is more to rows' positions than that `Flatten` or `Reshape` changes them."""
+        """Whether an operation other than those of `Flatten` and `Reshape` reads or makes rows that have positions."""
         return any(
             len(self.row_shapes[place]) > 1
             for number, node in enumerate(self.nodes, 1)
@@ -194,9 +194,9 @@ class Graph:
         )
 
     def _add_members(self, alone: Graph, ensemble: str) -> None:
-        """Append the operations of a network alone once for each member, and one that puts the members' outputs side by side.
+        """Append the operations of a single network once for each member, and one that puts the members' outputs side by side.
 
-        What has nothing to learn and reads nothing of a member's own, the members share.
+        Members share operations without parameters that read nothing of a member's own.
         """
         if ensemble != "packed":
             raise ValueError(
@@ -228,7 +228,10 @@ class Graph:
             self.add(side, *ends, of_members=True, shape=shape, lengths=None if lengths is None else numbers[0][lengths])
 
     def _add_own(self, alone: Graph, number: int, member: int, own: list[int], first: list[int]) -> int:
-        """An operation of the network alone for a member, whose others have the numbers `own`; the first member's are `first`."""
+        """Add a member's copy of operation `number` of a single network, and return its number.
+
+        `own` and `first` have the numbers of the earlier operations, of this member and of the first one.
+        """
         node, lengths = alone.nodes[number - 1], alone.lengths_of(number)
         operation, sources = node.operation, [own[source] for source in node.sources]
         shareable = not operation.segments and operation.dropout == 0
@@ -251,9 +254,10 @@ class Graph:
     ) -> int:
         """Append an operation and return its number.
 
-        `of_members` says whether its rows hold numbers of each member, by default as its sources' do. `shape` is that of a
-        member's numbers, by default that of the first source where it has as many, and flat otherwise. `lengths` is the operation
-        that makes each row's number of positions, by default the first source's where the shape has as many positions.
+        `of_members` says whether its rows hold numbers of each member; by default they do if its sources' rows do. `shape` is
+        that of one member's numbers, by default that of the first source if the count is the same, and flat otherwise. `lengths`
+        is the operation that gives the number of positions of each row, by default the first source's if the shape has as many
+        positions.
         """
         self.nodes.append(Node(operation, sources, ".".join(self._path)))
         self.widths.append(operation.n_out)
@@ -280,7 +284,7 @@ class Graph:
 
     @contextmanager
     def within(self, name: str) -> Iterator[None]:
-        """Names of what is added begin with `name`. An error leaves the path, which says where it is from."""
+        """Begin the names of all that is added with `name`. After an error the path stays, to say where the error arose."""
         self._path.append(name)
         yield
         self._path.pop()
@@ -290,7 +294,7 @@ class Graph:
         return self.n_members if self._of_members[source] else 1
 
     def lengths_of(self, source: int) -> int | None:
-        """The operation that makes the number of positions of each row of `source`; None if all rows have all positions."""
+        """The operation that gives the number of positions of each row of `source`; None if all rows have all positions."""
         return self._lengths[source]
 
     def have_the_same_lengths(self, sources: Sequence[int]) -> bool:
@@ -315,7 +319,10 @@ class Graph:
         return self.add(Trim(n_positions=shape[0], n_numbers=math.prod(shape[1:])), source, lengths)
 
     def counted(self, source: int, reach: int, stride: int, zeros: int, most: int) -> int | None:
-        """The operation that makes the lengths of rows of windows over the source's positions, see `Count`; None as above."""
+        """The operation that gives how many windows fit into each row of the source (see `Count`).
+
+        It is that of the source's own lengths where windows do not change them, and None if all rows have all positions.
+        """
         lengths = self._lengths[source]
         if lengths is None or (stride == 1 and zeros == reach - 1):
             return lengths
@@ -337,7 +344,7 @@ class Graph:
         return None if source is None else self._counts(self.starts[0], lengths)[source]
 
     def _counts(self, start: int, lengths: np.ndarray) -> dict[int, np.ndarray]:
-        """What operations that make lengths make of rows of `lengths` positions at a start."""
+        """Outputs of all operations that give lengths, by number, for rows that have `lengths` positions at a start."""
         of_rows = self._lengths[start]
         assert of_rows is not None
         made = {of_rows: lengths}
@@ -361,7 +368,7 @@ class Graph:
         return self.add(Selection(n_in=self.widths[source], columns=everything), source, of_members=True)
 
     def own_of_members(self, source: int) -> int:
-        """`for_each_member`, where members share nothing: what is added next has parameters of each member."""
+        """`for_each_member` in packed ensembles, whose members share nothing, so that each gets parameters of its own next."""
         return self.for_each_member(source) if self.ensemble == "packed" else source
 
     @property
@@ -380,7 +387,7 @@ class Graph:
     def plan(self, share: tuple[int, int] | None = None) -> core.Plan:
         """The core's plan; a ValueError if its numbers are too large for the core.
 
-        With `share`, that of the members from its first number on, out of an ensemble of as many as its second.
+        `share` is (first member, members of the whole ensemble), for a plan of only some of the members.
         """
         n_inputs, layers, n_members, n_positions, lengths = self.form
         try:
@@ -396,7 +403,7 @@ class Graph:
         return MappingProxyType({name: _view(flat, places[name], shape) for name, shape in self.shapes().items()})
 
     def segments(self) -> Iterator[tuple[str, Segment, Node]]:
-        """All segments in the core's order, by name and with their operation; those of members have one name."""
+        """All segments in the core's order, as (name, segment, node); members' copies have the same name."""
         return ((f"{node.path}.{segment.name}", segment, node) for node in self.nodes for segment in node.operation.segments)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:

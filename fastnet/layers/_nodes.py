@@ -23,7 +23,8 @@ class Node:
     path : str
         Number of its layer, and where it is within that, as in "2.1": the beginning of its parameters' names.
     member : int, optional
-        Whose it is, where each member of an ensemble has operations of its own. Their parameters are stacked under one name.
+        Number of the member that it belongs to, if members have operations of their own; their parameters are stacked under one
+        name.
     """
 
     operation: Operation
@@ -37,7 +38,7 @@ class Node:
         return self.path if self.member is None else f"{self.path}:{self.member}"
 
     def own(self, array: np.ndarray) -> np.ndarray:
-        """What belongs to this operation of an array that goes by the name of its parameters."""
+        """This operation's part of an array that is stored under the name of its parameters: its member's, or all of it."""
         return array if self.member is None else array[self.member]
 
 
@@ -50,9 +51,9 @@ class Inputs:
     shape : tuple of int
         Positions first, the numbers of a position (channels, features) last; or the number of features alone.
     ragged : bool
-        Whether rows may have fewer positions along the first axis. In a row of the core's X the number of them follows.
+        Whether rows may have fewer positions along the first axis. A row of the core's X then also holds how many it has.
     source : tuple of int
-        Shape of the sequence that an encoder reads, which comes after that; () if there is none.
+        Shape of the sequence that an encoder reads, which follows in the core's X; () if there is none.
     """
 
     shape: tuple[int, ...]
@@ -66,14 +67,14 @@ class Inputs:
 
 
 class State(NamedTuple):
-    """Numbers that go from step to step: where they are after a step.
+    """Where to find, after a step, numbers that the next step needs.
 
     Attributes
     ----------
     operation, first, n : int
-        The operation in whose rows they are, where they begin, and how many they are.
+        The operation whose output holds them, the place of the first one there, and how many there are.
     given : int, optional
-        Of what stays the same in all steps, the operation of the whole rows' graph that makes it.
+        For numbers that stay the same in all steps: the operation that computes them in the graph for whole rows.
     """
 
     operation: int

@@ -211,7 +211,7 @@ class TransformerBlock(Layer):
             "dropout": attention.dropout,
             "causal": attention.causal,
             "activation": dense.activation,
-            "cross": bool(cross),
+            "cross": _checks.boolean(cross, "cross"),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)

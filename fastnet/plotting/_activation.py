@@ -115,8 +115,20 @@ class ActivationDisplay:
         ----------
         estimator : Network or fitted estimator
         ax : Axes, default=None
+            Axes whose area is divided among the panels.
         **options
             Passed to `from_activations`.
+
+        Returns
+        -------
+        ActivationDisplay
+
+        Raises
+        ------
+        TypeError
+            No model.
+        ValueError
+            A model that is not fitted, or whose only activation is softmax.
         """
         activations = {_label(a): a for a in model_view(estimator).activations if a.name != "softmax"}
         if not activations:

@@ -137,10 +137,18 @@ class HistoryDisplay:
         ax : Axes, default=None
             Axes whose area is divided among the panels.
         log_scale : bool, default=None
+            Whether losses are on a logarithmic scale. None: if they are positive and span more than a factor of 30.
 
         Returns
         -------
         HistoryDisplay
+
+        Raises
+        ------
+        TypeError
+            Something that is no run.
+        ValueError
+            No runs, or a run without losses.
         """
         if not self.histories:
             raise ValueError("There is no run to draw: give at least one.")
@@ -246,14 +254,7 @@ def _run(name: str, history: Any) -> _Run:
         raise ValueError(f"The history{f' {name!r}' if name else ''} holds no loss: train for at least one epoch first.")
     kept, names = read("kept_epoch"), {"loss": read("loss_name"), "val_score": read("score_name")}
     measures = {key: measure for key, measure in names.items() if measure is not None}
-    return _Run(curves, _best_epoch(curves) if kept is None else kept, measures)
-
-
-def _best_epoch(curves: Mapping[str, np.ndarray]) -> int:
-    """Return the index of the highest validation score, or else of the lowest validation loss, or else of the lowest loss."""
-    if "val_score" in curves:
-        return int(np.nanargmax(curves["val_score"]))
-    return int(np.nanargmin(curves.get("val_loss", curves["loss"])))
+    return _Run(curves, History.from_arrays(curves, kept).best_epoch, measures)
 
 
 def _estimator_runs(name: str, estimator: Any) -> dict[str, Any]:

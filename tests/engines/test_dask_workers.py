@@ -174,7 +174,9 @@ class TestClient:
         assert sum(second in where for where in held.values()) == 2
 
     def test_shards_that_cannot_be_made_are_not_waited_for(self, client):
-        Engine(client).spread(client.persist([dask.delayed(len, pure=False)(5), dask.delayed(len, pure=False)([])]))
+        shards = client.persist([dask.delayed(len, pure=False)(5), dask.delayed(len, pure=False)([])])
+        soon(Engine(client).spread, shards)
+        assert [future.status for future in distributed.futures_of(shards)] == ["error", "finished"]
 
     def test_a_cluster_that_loses_all_workers(self, client, monkeypatch):
         class Leave(fn.Callback):

@@ -13,14 +13,27 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 def parquet_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        found = (file for file in path.rglob("*.parquet") if file.is_file())
-        files = sorted(file for file in found if not any(map(_is_hidden, _names_in(path, file))))
-    else:
-        files = [path]
+    files = _files_in(path) if path.is_dir() else [path]
     if not files or not files[0].exists():
         raise FileNotFoundError(f"{path} is no Parquet file and no folder with files *.parquet.")
     return files
+
+
+def is_data_of(folder: Path, path: Path) -> bool:
+    """Whether a file is one of a folder's Parquet files, or would be one if it were written."""
+    folder, file = folder.resolve(), path.resolve()
+    if file.is_relative_to(folder) and _is_data(folder, file):
+        return True
+    return path.exists() and any(path.samefile(other) for other in _files_in(folder))
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*.parquet") if file.is_file() and _is_data(folder, file))
+
+
+def _is_data(folder: Path, file: Path) -> bool:
+    """Whether the name of a file below a folder is that of data."""
+    return file.suffix == ".parquet" and not any(map(_is_hidden, _names_in(folder, file)))
 
 
 def values_of_folders(path: Path, schemas: Mapping[Path, Any]) -> dict[Path, dict[str, Any]]:

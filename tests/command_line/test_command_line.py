@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 import sys
-from datetime import date
-from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,52 +14,11 @@ import fastnet as fn
 pd = pytest.importorskip("pandas")
 pytest.importorskip("click")
 
-from click.testing import CliRunner  # noqa: E402
+from commands import houses, run  # noqa: E402
 from sklearn.metrics import mean_pinball_loss  # noqa: E402
 
 from fastnet import cli  # noqa: E402
-from fastnet.cli import _commands, _peers  # noqa: E402
-from fastnet.cli._files import NULLS, READERS  # noqa: E402
-from fastnet.tabular._choices import PRESETS  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def three_epochs(monkeypatch):
-    """Presets that take no time."""
-    for preset in PRESETS.values():
-        monkeypatch.setitem(preset, "least_updates", 30)
-
-
-def run(line, status=0):
-    """What a command line prints, of a command that ends with this status."""
-    result = CliRunner().invoke(_commands.fastnet, line.split())
-    assert result.exit_code == status, result.output
-    return result.output
-
-
-def houses(n=120):
-    rng = np.random.default_rng(0)
-    area = rng.gamma(9, 16, n)
-    return pd.DataFrame({
-        "area": area,
-        "rooms": np.where(rng.random(n) < 0.1, np.nan, rng.integers(1, 9, n)),
-        "plot": rng.choice(["1", "2", "b"], n),
-        "sold": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 500, n), "D"),
-        "price": 3 * area + rng.normal(0, 20, n),
-        "dear": np.where(area > np.median(area), "yes", "no"),
-    })  # fmt: skip
-
-
-@pytest.fixture
-def table(folder):
-    houses().to_csv(folder / "houses.csv", index=False)
-    return folder / "houses.csv"
+from fastnet.cli import _peers  # noqa: E402
 
 
 class TestFit:
@@ -127,46 +82,6 @@ class TestFit:
         )
         assert "sold: time passed" in fn.load("m").summary()
 
-    def test_a_folder_is_read_in_pieces(self, folder, monkeypatch):
-        pytest.importorskip("pyarrow")
-        (folder / "parts").mkdir()
-        frame = houses()
-        frame.loc[:9, "dear"] = None
-        for number, rows in enumerate(np.split(np.arange(120), [8, 60])):
-            frame.iloc[rows].to_parquet(f"parts/{number}.parquet", row_group_size=25)
-        read, longest = fn.data.Blocks.read, []
-        monkeypatch.setattr(fn.data.Blocks, "read", lambda *number: longest.append(read(*number)) or longest[-1])
-        out = run("fit parts --target dear -o m --preset fast --seed 3")
-        assert "parts: 110 rows, 10 more without a target left out, 5 columns; classification of dear, 2 classes" in out
-        assert max(len(X) for X, _, _ in longest) == 25
-        assert fn.load("m").target_names_ == ["dear"]
-        assert "has no column 'dare'; did you mean 'dear'?" in run("fit parts --target dare -o m", 2)
-        (folder / "empty").mkdir()
-        assert "no folder with files *.parquet" in run("fit empty --target dear -o m", 2)
-
-    @pytest.mark.parametrize("target", ["dear", "price"])
-    def test_predictions_and_scores_of_a_folder_are_those_of_the_whole(self, target, folder, monkeypatch):
-        pytest.importorskip("pyarrow")
-        (folder / "parts").mkdir()
-        frame = houses().astype({"dear": object})
-        frame.loc[30:34, target] = None
-        frame.to_parquet("whole.parquet")
-        for number, rows in enumerate(np.split(np.arange(120), [8, 60])):
-            frame.iloc[rows].to_parquet(f"parts/{number}.parquet", row_group_size=25)
-        run(f"fit whole.parquet --target {target} -o m --preset fast")
-        proba = "--proba" if target == "dear" else ""
-        run(f"predict m whole.parquet -o whole.csv {proba}")
-        of_whole = run("evaluate m whole.parquet").removeprefix("whole.parquet")
-        assert ": 115 rows with a target" in of_whole
-        monkeypatch.setattr(_commands, "read_table", None)
-        assert run("evaluate m parts").removeprefix("parts") == of_whole
-        printed = io.StringIO(run(f"predict m parts {proba}"))
-        for name in ("out.csv", "out.parquet"):
-            assert f"120 predictions written to {name}" in run(f"predict m parts -o {name} {proba}")
-        expected = pd.read_csv("whole.csv")
-        for found in (pd.read_csv(printed), pd.read_csv("out.csv"), pd.read_parquet("out.parquet")):
-            pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
-
     @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "t.feather"])
     def test_polars_reads_where_pandas_is_missing(self, name, monkeypatch):
         pl = pytest.importorskip("polars")
@@ -177,158 +92,6 @@ class TestFit:
         assert "regression of price" in run(f"fit {name} --target price -o m --preset fast --time-limit 0.2")
         assert "sold: time passed" in fn.load("m").summary()
         assert len(run(f"predict m {name}").splitlines()) == 41
-
-
-@pytest.fixture(params=["pandas", "polars"])
-def reader(request, monkeypatch):
-    """The library that reads CSV files."""
-    pytest.importorskip(request.param)
-    monkeypatch.setitem(READERS, "CSV", (READERS["CSV"][request.param == "polars"],))
-
-
-@pytest.mark.usefixtures("reader")
-class TestCSV:
-    """What pandas and Polars make of the same file."""
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "y,a,b\n1,0.2,0.3,\n0,0.1,0.2,\n",
-            "y,a,b\n1,0.2,0.3,4\n0,0.1,0.2,5\n",
-            "y,a,b\n1,0.2,0.3\n0,0.1,0.2,5\n",
-            "y;a;b\n1;0,2;3,4\n0;1,2;3,4\n",
-            "y;a;b\n1;0;3\n0;1,2;3\n",
-        ],
-    )
-    def test_rows_with_more_fields_than_the_header_are_refused(self, text, folder):
-        (folder / "t.csv").write_text(text)
-        out = run("fit t.csv --target y -o m", 2)
-        assert out.count("\n") == 1
-        assert re.search("t.csv cannot be read as CSV: (line .|a row) has more fields than the header; expected .+ by ','", out)
-
-    @pytest.mark.parametrize("word", NULLS)
-    def test_columns_of_numbers_dates_and_booleans_may_have_words_for_missing_values(self, word, folder):
-        rows = [f"{n},2024-01-{n + 1:02},{n % 3 == 0},{n % 2}" for n in range(30)]
-        (folder / "t.csv").write_text("\n".join(["a,b,c,y", *rows, f"{word},{word},{word},{word}"]))
-        out = run("fit t.csv --target y -o m --preset fast")
-        assert "30 rows, 1 more without a target left out, 3 columns; classification of y, 2 classes" in out
-        assert [column.kind for column in fn.load("m").columns_] == ["number", "moment", "sign"]
-        assert fn.load("m").classes_.tolist() == [0, 1]
-
-    def test_words_for_missing_values_are_classes_among_other_words(self, folder):
-        (folder / "t.csv").write_text("x,y\n" + "1,None\n2,Mild\n3,NA\n4,\n" * 10)
-        assert "30 rows, 10 more without a target left out, 1 column; classification of y, 3 classes" in run(
-            "fit t.csv --target y -o m --preset fast"
-        )
-        assert fn.load("m").classes_.tolist() == ["Mild", "NA", "None"]
-        (folder / "new.csv").write_text("x,y\n1,None\n1,None\n2,\n")
-        assert "2 rows with a target\nerror: " in run("evaluate m new.csv")
-
-    def test_booleans_with_missing_ones_are_booleans(self, folder):
-        (folder / "t.csv").write_text("x,y\n" + "1,true\n2,false\n3,\n" * 10)
-        assert "20 rows, 10 more without a target" in run("fit t.csv --target y -o m --preset fast")
-        assert fn.load("m").classes_.tolist() == [False, True]
-        assert "20 rows with a target\nerror: " in run("evaluate m t.csv")
-
-    def test_booleans_stay_such_beside_fields_that_are_none(self, folder):
-        (folder / "t.csv").write_text("b,x,y\n" + "True,1,p\nFalse,2,q\n" * 20)
-        run("fit t.csv --target y -o m --preset fast")
-        for number, third in enumerate(("", "maybe")):
-            (folder / f"{number}.csv").write_text(f"x,b\n1,TRUE\n2,false\n1,{third}\n")
-        assert run("predict m 1.csv --proba") == run("predict m 0.csv --proba")
-        assert run("predict m 1.csv").split()[:3] == ["y", "p", "q"]
-
-    @pytest.mark.parametrize(
-        ("header", "names"),
-        [
-            (",b,y,", ["Unnamed: 0", "b", "Unnamed: 3"]),
-            ("a,a,y,a.1", ["a", "a.2", "a.1"]),
-            (",Unnamed: 0,y,", ["Unnamed: 0.1", "Unnamed: 0", "Unnamed: 3"]),
-            ('y,"a ""b"" c",y,', ['a "b" c', "y.1", "Unnamed: 3"]),
-        ],
-    )
-    def test_columns_without_a_name_and_of_the_same_name(self, header, names, folder):
-        rows = [f"{n % 3},{n % 4},{n % 2},{n % 5}" for n in range(30)]
-        (folder / "t.csv").write_text("\n".join([header, *rows]))
-        run("fit t.csv --target y -o m --preset fast")
-        assert list(fn.load("m").feature_names_in_) == names
-        assert len(run("predict m t.csv").splitlines()) == 31
-
-    def test_text_in_columns_without_a_name(self, folder):
-        (folder / "t.csv").write_text(",,y\n" + "1,a,0\nb,2,1\n" * 20)
-        run("fit t.csv --target y -o m --preset fast")
-        (folder / "new.csv").write_text(",\n1,2\n1,2\n")
-        model = fn.load("m")
-        expected = model.predict_proba(pd.DataFrame([["1", "2"]] * 2, columns=model.feature_names_in_))[:, 0]
-        assert pd.read_csv(io.StringIO(run("predict m new.csv --proba")))["y_0"].to_numpy() == pytest.approx(expected, rel=1e-6)
-
-    @pytest.mark.parametrize("numbers", ["1", "-2", "1.5", ""])
-    def test_integers_of_more_than_64_bits_are_numbers(self, numbers, folder):
-        (folder / "t.csv").write_text("x,y\n" + f"{10**25},10\n{2**63},1\n{numbers},2\n" * 10)
-        run("fit t.csv --target y -o m --preset fast")
-        assert fn.load("m").columns_[0].kind == "number"
-        (folder / "big.csv").write_text("x,y\n" + "".join(f"{n},{10**25 + n % 3 * 10**24}\n" for n in range(30)))
-        assert "regression of y" in run("fit big.csv --target y -o m --preset fast")
-        assert "RMSE" in run("evaluate m big.csv")
-
-
-@pytest.fixture(params=["pandas", "polars", "folder"])
-def parquet(request, monkeypatch):
-    """Writes a table of PyArrow; the name of what is read by pandas, by Polars or piece by piece."""
-    write = pytest.importorskip("pyarrow.parquet").write_table
-    if request.param == "folder":
-        Path("t").mkdir()
-        return lambda table: write(table, "t/part.parquet", row_group_size=25) or "t"
-    pytest.importorskip(request.param)
-    monkeypatch.setitem(READERS, "Parquet", (READERS["Parquet"][request.param == "polars"],))
-    return lambda table: write(table, "t.parquet") or "t.parquet"
-
-
-class TestTypesOfTargets:
-    """What pandas, Polars and PyArrow make of the same Parquet file."""
-
-    @pytest.mark.parametrize(
-        ("type_", "values", "task"),
-        [
-            ("decimal128(10, 2)", [None, *(Decimal(n % 41) / 4 for n in range(59))], "regression of y"),
-            ("decimal128(10, 0)", [Decimal(n % 2) for n in range(60)], "classification of y, 2 classes"),
-            ("bool_()", [None if n % 7 == 0 else n % 2 == 0 for n in range(60)], "classification of y, 2 classes"),
-            ("float16()", [np.float16(n / 4) for n in range(60)], "regression of y"),
-            ("uint64()", [2**63 + 2**40 * n + 1 for n in range(60)], "regression of y"),
-            ("int64()", [None, *(2**60 + 2**40 * n for n in range(59))], "regression of y"),
-        ],
-    )
-    def test_that_are_numbers_or_booleans(self, type_, values, task, parquet):
-        import pyarrow as pa
-
-        known = [value for value in values if value is not None]
-        columns = {"x": np.array([float(value or 0) for value in values]), "y": pa.array(values, eval(f"pa.{type_}"))}
-        name = parquet(pa.table(columns))
-        out = run(f"fit {name} --target y -o m --preset fast")
-        assert f"; {task}\n" in out and f"{len(known)} rows" in out and "warning" not in out
-        scores = run(f"evaluate m {name}")
-        assert re.search(r"R2: 0.9|R2: 1|error: 0\n", scores)
-
-    @pytest.mark.parametrize("values", [[b"a", b"b"], [[1], [2]], [{"a": 1}, {"a": 2}]])
-    def test_that_are_neither_numbers_nor_classes(self, values, parquet):
-        import pyarrow as pa
-
-        name = parquet(pa.table({"x": np.arange(60.0), "y": pa.array(values * 30)}))
-        assert re.search("the target 'y' holds .*: give a column of numbers or classes", run(f"fit {name} --target y -o m", 2))
-
-    def test_that_are_dates(self, parquet):
-        import pyarrow as pa
-
-        name = parquet(pa.table({"x": np.arange(60.0), "y": [date(2024, 1, 1 + n % 2) for n in range(60)]}))
-        assert "the target 'y' holds dates or times: give" in run(f"fit {name} --target y -o m", 2)
-
-    @pytest.mark.parametrize("index", [None, "number"])
-    def test_the_index_of_a_data_frame_is_no_column(self, index, parquet):
-        import pyarrow as pa
-
-        frame = houses().set_index(pd.Index(np.arange(120)[::-1] ** 2, name=index))
-        run(f"fit {parquet(pa.Table.from_pandas(frame))} --target price -o m --preset fast")
-        assert list(fn.load("m").feature_names_in_) == ["area", "rooms", "plot", "sold", "dear"]
 
 
 class TestPredict:
@@ -367,6 +130,13 @@ class TestPredict:
         model = fn.TabularRegressor(metric="quantile", quantiles=[0.1, 0.9], preset="fast", n_epochs=1)
         model.fit(frame[["area"]], frame["price"]).save("bounds")
         assert run("predict bounds houses.csv").splitlines()[0] == "price_0.1,price_0.9"
+
+    def test_quantiles_that_are_close_have_names_of_their_own(self):
+        frame = houses()
+        model = fn.TabularRegressor(metric="quantile", quantiles=[0.5, 0.9999991, 0.9999992], preset="fast", n_epochs=1)
+        model.fit(frame[["area"]], frame["price"]).save("bounds")
+        assert run("predict bounds houses.csv").splitlines()[0] == "price_0.5,price_0.9999991,price_0.9999992"
+        assert run("evaluate bounds houses.csv").count("share up to quantile 0.999999") == 2
 
 
 class TestEvaluate:
@@ -451,6 +221,8 @@ def models(tmp_path_factory):
     quick = fn.TabularRegressor(preset="fast", n_epochs=1)
     quick.fit(frame.drop(columns="price"), frame["price"]).save(folder / "model")
     quick.fit(frame[["area"]].to_numpy(), frame["price"].to_numpy()).save(folder / "array")
+    classifier = fn.TabularClassifier(preset="fast", n_epochs=1)
+    classifier.fit(frame.drop(columns="price"), frame["area"] > 144).save(folder / "booleans")
     return folder
 
 
@@ -459,6 +231,8 @@ BAD_FILES = {
     "head.csv": "x,y\n",
     "holes.csv": "x,y\n1,\n2,\n",
     "alone.csv": "y\n1\n2\n",
+    "unknown.csv": "area,rooms,plot,sold,dear,price\n9,1,1,2024-01-01,no,\n9,1,1,2024-01-01,no,\n",
+    "one.csv": "x,y\n1,0.5\n",
     "words.csv": "area,rooms,plot,sold,dear\nlarge,1,1,2024-01-01,no\n",
     "constant.csv": "x,y\n1,1\n2,1\n",
     "late.csv": "area,rooms,plot,sold,dear\n9,1,1,2024-01-01,no\n9,1,1,soon,no\n",
@@ -503,7 +277,14 @@ _FIT = "--target y -o new"
         ("predict model houses.csv -o new.xls", "predictions are written as .csv or .parquet"),
         ("predict model houses.csv -o absent/new.csv", "cannot be written"),
         ("evaluate model words.csv", "words.csv has no column 'price'"),
+        ("evaluate model houses.csv --target dear", "'dear' in houses.csv holds String values, but the model predicts numbers"),
+        ("evaluate model houses.csv --target sold", "'sold' in houses.csv holds Datetime"),
+        ("evaluate model unknown.csv", "all 2 values of 'price' in unknown.csv are missing: at least one is needed"),
+        ("evaluate booleans houses.csv --target dear", "holds values like 'yes', but the model's classes are False, True"),
         ("evaluate array houses.csv", "the model's target has no name: say with --target which column"),
+        ("compare houses.csv --target price --held-out 0.999", "--held-out 0.999 leaves 0 of 120 rows to train on and 120"),
+        ("compare houses.csv --target dear --held-out 0.001", "and 1 to test on: each needs at least 2, one of each class"),
+        ("compare one.csv --target y", "--held-out 0.25 leaves 0 of 1 row to train on and 1 to test on: each needs at least 1"),
         ("compare houses.csv --target prices", "did you mean 'price'?"),
         ("train houses.csv", "fastnet has no command 'train'; it has 'fit', 'predict', 'evaluate', 'compare'"),
         ("fot houses.csv", "fastnet has no command 'fot'; did you mean 'fit'?"),
