@@ -252,6 +252,9 @@ def test_ragged_holds_rows(rng):
         (lambda: network("valid").forward([np.ones((10, C))]), "has 10 positions"),
         (lambda: network("valid").forward([np.ones((4, C + 1))]), r"got rows of shape \(length, 4\)"),
         (lambda: network("valid").forward(np.full(T * C + 1, np.nan)), "has nan positions"),
+        (lambda: network("valid").forward(np.full(T * C + 1, 4.5)), "has 4.5 positions"),
+        (lambda: network("valid", dtype="float32").predict(np.full((2, T * C + 1), 100.0)), "has 100 positions"),
+        (lambda: network("valid").fit(np.full((2, T * C + 1), -3.0), [0, 1]), "has -3 positions"),
         (lambda: fn.Network([fn.Flatten(), fn.Dense(1)], input_shape=(T, C), ragged=True), "Flatten takes rows of one length"),
         (lambda: fn.Network([fn.Dense(1)], input_shape=(T, C), ragged=True), r"put fastnet.GlobalPool"),
         (
@@ -265,7 +268,7 @@ def test_what_does_not_fit_is_refused(make, message):
         make()
 
 
-@pytest.mark.parametrize("dtype", ["int64", "uint8"])
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float32", "float64"])
 def test_ids_of_one_position_too_many(dtype):
     """The last of them is no length."""
     net = fn.Network([fn.Embedding(9, 4), fn.GlobalPool(), fn.Dense(2, "softmax")], input_shape=(4,), ragged=True)
