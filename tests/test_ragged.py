@@ -292,6 +292,52 @@ def test_lengths_that_the_core_refuses(lengths, message):
         core.Plan(4, [passes, passes], lengths=[(0, 1), lengths])
 
 
+@pytest.mark.parametrize("layer", [fn.LayerNorm(), fn.BatchNorm()], ids=repr)
+def test_norms_of_the_numbers_of_flat_rows_are_refused(layer):
+    """They would see the zeros after a row's numbers."""
+    for n_members in (1, 2):
+        with pytest.raises(ValueError, match=f"Layer 1: {type(layer).__name__} takes rows of one length, got rows of unequal"):
+            fn.Network([layer, fn.Dense(2)], input_shape=(T,), ragged=True, n_members=n_members)
+
+
+@pytest.mark.parametrize(
+    "layer", [fn.MaxPool((2, 1)), fn.AvgPool((1, 2)), fn.MaxPool(2), fn.GlobalPool(), fn.Conv2d(2, 2)], ids=repr
+)
+def test_images_of_unequal_length_are_refused(layer):
+    with pytest.raises(ValueError, match=f"{type(layer).__name__} takes images of one size, got rows of unequal length: "):
+        fn.Network([layer, fn.Dense(2, "softmax")], input_shape=(4, 4, 1), ragged=True)
+
+
+class TestLastOfRowsWhosePositionsHavePositions:
+    """What it makes of rows (length, w, c) has all w positions, also where the longest row has as many."""
+
+    @pytest.mark.parametrize("n_members", [1, 2])
+    @pytest.mark.parametrize(
+        "layers",
+        [
+            [fn.Last(), fn.GRU(2)],
+            [fn.Dense(3, "tanh"), fn.Last(), fn.Last()],
+            [fn.Last(), fn.Flatten()],
+            [fn.Last(), fn.GlobalPool("max")],
+            [fn.Last(), fn.Conv1d(2, 2), fn.GlobalPool()],
+        ],
+        ids=str,
+    )
+    def test_each_row_is_as_it_is_alone(self, layers, n_members, rng):
+        net, whole = (
+            fn.Network([*layers, fn.Dense(2)], input_shape=(3, 3, 2), ragged=ragged, n_members=n_members, random_state=0)
+            for ragged in (True, False)
+        )
+        rows = [rng.standard_normal((n, 3, 2)) for n in (1, 3, 2)]
+        filled = np.stack([np.concatenate([np.zeros((3 - len(row), 3, 2)), row]) for row in rows])
+        np.testing.assert_allclose(net.forward(rows), whole.forward(filled), rtol=1e-6)
+
+    def test_ids(self, rng):
+        net = fn.Network([fn.Embedding(5, 2), fn.Last(), fn.GRU(2)], input_shape=(3, 3), ragged=True, random_state=0)
+        short, last = rng.integers(0, 5, (1, 3)), rng.integers(0, 5, (2, 3))
+        np.testing.assert_array_equal(net.forward([short, np.concatenate([last, short])]), net.forward([short, short]))
+
+
 @pytest.mark.parametrize(
     "layer", [fn.Columns([0, 1]), fn.NumericEmbedding("plr"), fn.CategoryEmbedding([3] * T * C), fn.FeatureTokens(2)], ids=repr
 )
