@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnet.network import Network
 from fastnet.persistence import _network
 from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, pack_labels, unpack
@@ -50,10 +51,8 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """
     from sklearn.utils.validation import check_is_fitted
 
-    from fastnet.estimators.models import fitted_network
-
     check_is_fitted(estimator)
-    content, tensors = _network.describe(fitted_network(estimator))
+    content, tensors = _network.describe(network_of(estimator))
     fitted = vars(estimator)
     parameters = {**estimator.get_params(deep=False), "callbacks": None}  # they belong to one training, and may hold anything
     content["parameters"] = {name: _parameter(name, value, tensors) for name, value in parameters.items()}
@@ -70,6 +69,13 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         content["target_type"] = binarizer.y_type_
         content["sparse_targets"] = bool(binarizer.sparse_input_)
     return content, tensors
+
+
+def network_of(estimator: Any) -> Network:
+    """Return the network of a fitted estimator."""
+    from fastnet.estimators.models import fitted_network
+
+    return fitted_network(estimator)
 
 
 def build(content: dict[str, Any], file: Container) -> Any:
