@@ -323,6 +323,9 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
                 f"The fitted network has layers of {sizes} units, but hidden_layer_sizes={self.hidden_layer_sizes!r} and y ask "
                 f"for {wanted}. Set hidden_layer_sizes back to continue training, or fit anew with warm_start=False."
             )
+        self._check_same_dtype()
+
+    def _check_same_dtype(self) -> None:
         dtype = self._parameter_dtype()
         if self.dtype is not None and np.dtype(self.dtype) != dtype:
             raise ValueError(

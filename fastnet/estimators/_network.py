@@ -152,6 +152,12 @@ class OfLayers(BaseMLP):
                 "The fitted network has other layers than `layers` and y ask for. Set layers back to continue training, or fit "
                 "anew with warm_start=False."
             )
+        else:
+            self._check_same_dtype()
+
+    def _start(self, n_features: int, n_outputs: int, out_activation: str) -> BaseMLP:
+        self._inputs = None
+        return super()._start(n_features, n_outputs, out_activation)
 
     def _parameters_of(self, network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return super()._parameters_of(network) if self._layers is None else (list(network.parameters.values()), [])
