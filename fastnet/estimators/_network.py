@@ -20,7 +20,7 @@ from ._docs import with_shared_parts
 from ._parameters import CLASSIFIER_CONSTRAINTS, OUTPUT_ACTIVATIONS, REGRESSOR_CONSTRAINTS
 from ._prediction import adopt, fitted_network, lengthened
 from ._regressor import MLPRegressor
-from ._rows import as_array_or_ragged
+from ._rows import as_array_or_ragged, checked_columns
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +49,8 @@ class OfLayers(BaseMLP):
     layers: Sequence[Layer] | None
     #: What a row is, where it has positions; None for flat rows.
     _inputs: Inputs | None = None
+    #: Names of the columns of rows that are data frames.
+    _columns: list[Any] | None = None
     #: Those of the fitted network; None if it is made of dense layers as the parameters of an MLP say.
     _layers: tuple[Layer, ...] | None = None
 
@@ -62,9 +64,9 @@ class OfLayers(BaseMLP):
 
     def _flat_rows(self, X: Any, *, reset: bool) -> Any:
         _refuse_pairs(self.layers)
-        rows = as_array_or_ragged(X)
+        columns, rows = checked_columns(X, None if reset else self._columns), as_array_or_ragged(X)
         if reset:
-            self._inputs = _inputs_of(rows)
+            self._inputs, self._columns = _inputs_of(rows), columns
         if self._inputs is not None and self._inputs.ragged:
             return self._ragged_rows(rows, reset=reset)
         if self._inputs is None or not (isinstance(rows, Ragged) or np.ndim(rows) > 2):
@@ -156,7 +158,7 @@ class OfLayers(BaseMLP):
             self._check_same_dtype()
 
     def _start(self, n_features: int, n_outputs: int, out_activation: str) -> BaseMLP:
-        self._inputs = None
+        self._inputs = self._columns = None
         return super()._start(n_features, n_outputs, out_activation)
 
     def _parameters_of(self, network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:

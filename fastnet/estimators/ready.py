@@ -34,6 +34,8 @@ _FITTED: dict[type, tuple[str, ...]] = {
     TextClassifier: ("vocabulary_",),
     Forecaster: ("window_", "horizon_", "season_", "quantiles_", "levels_", "scale_", "_past", "_several"),
 }
+#: Attributes that they have of some forms of X alone.
+_NAMES = ("feature_names_in_", "_columns")
 _SCALER = ("mean_", "var_", "scale_", "n_samples_seen_", "n_features_in_")
 
 
@@ -50,8 +52,7 @@ def state_of(estimator: ReadyNetwork) -> dict[str, Any]:
     """What fit found out, but for the network: numbers, text, arrays, and lists, tuples and dicts of them."""
     fitted = vars(estimator)
     state = {name: fitted[name] for name in _names(estimator)}
-    if "feature_names_in_" in fitted:
-        state["feature_names_in_"] = fitted["feature_names_in_"]
+    state |= {name: fitted[name] for name in _NAMES if fitted.get(name) is not None}
     if "target_scaler_" in fitted:
         state["target_scaler"] = {name: getattr(estimator.target_scaler_, name) for name in _SCALER}
     if "_forms" in fitted:
@@ -69,7 +70,7 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
     """
     estimator = KINDS[kind](**parameters)
     estimator._validate_params()
-    known = [*_names(estimator), *(name for name in ("feature_names_in_",) if name in state)]
+    known = [*_names(estimator), *(name for name in _NAMES if name in state)]
     estimator.__dict__.update({name: state[name] for name in known})
     estimator.history_ = History.from_arrays(state["history"], state["kept_epoch"])
     if isinstance(estimator, ReadyRegressor):

@@ -60,6 +60,8 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     content["curves"] = {name: _curve(fitted[name], tensors, name) for name in CURVES if name in fitted}
     if "feature_names_in_" in fitted:
         content["feature_names"] = pack_labels(estimator.feature_names_in_)
+    if fitted.get("_columns") is not None:
+        content["columns"] = pack(estimator._columns, tensors, "columns")
     if "target_scaler_" in fitted:
         scaler = estimator.target_scaler_
         content["target_scaler"] = {name: _vector(getattr(scaler, name), tensors, name) for name in TARGET_SCALER}
@@ -102,6 +104,8 @@ def build(content: dict[str, Any], file: Container) -> Any:
     vars(estimator).update(_numbers(_object(content, "numbers"), file), **_curves(_object(content, "curves"), file))
     if "feature_names" in content:
         estimator.feature_names_in_ = _labels(content["feature_names"], file, network.n_inputs, "feature names")
+    if "columns" in content:
+        estimator._columns = unpack(content["columns"], file)
     if content["kind"].endswith("classifier"):
         _restore_classes(estimator, content, file)
     if "target_scaler" in content:
