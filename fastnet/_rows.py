@@ -93,7 +93,7 @@ def _flat(network: Network, X: Any, shape: tuple[int, ...], sequence: int) -> An
     if X.shape == shape:
         return X.reshape(-1)
     if X.shape[1:] == shape:
-        return X.reshape(len(X), -1)
+        return X.reshape(len(X), math.prod(shape))
     if X.ndim > 2:
         raise ValueError(f"X must have shape (rows, {', '.join(map(str, shape))}), got {X.shape}.")
     return X

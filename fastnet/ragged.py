@@ -67,7 +67,7 @@ class Ragged:
     @classmethod
     def _named(cls, rows: Sequence[ArrayLike], name: str) -> Ragged:
         """`from_rows` of what errors call `name`."""
-        arrays = [_checks.numeric_array(row, f"row {number} of {name}") for number, row in enumerate(rows)]
+        arrays = [numbers(row, f"row {number} of {name}") for number, row in enumerate(rows)]
         kinds = {row.shape[1:] for row in arrays if row.ndim}
         if any(row.ndim == 0 for row in arrays) or len(kinds) > 1:
             odd = next((n for n, row in enumerate(arrays) if row.ndim == 0 or row.shape[1:] != arrays[0].shape[1:]), 0)
@@ -162,7 +162,7 @@ def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike, *
     if isinstance(X, (list, tuple)) and X and np.ndim(X[0]) == len(shape):
         X = Ragged.from_rows(X)
     if not isinstance(X, Ragged):
-        array = _checks.numeric_array(X, "X")
+        array = numbers(X, "X")
         if array.ndim in (1, 2) and len(shape) > 1 and array.shape[-1] == width and array.dtype.kind == "f":
             _check_lengths(array.reshape(-1, width)[:, -1], shape[0], shortest, for_longer)
             return array
@@ -193,7 +193,7 @@ def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
     if isinstance(y, (list, tuple)) and any(np.ndim(row) for row in y):
         y = Ragged._named(y, "y")
     if not isinstance(y, Ragged):
-        labels = _checks.numeric_array(y, "y")
+        labels = numbers(y, "y")
         check_label_shape(labels.shape, there.shape)
         return np.where(there, _with_room_for_none(labels).reshape(there.shape), -1)
     lengths = there.reshape(len(there), there.shape[1], -1).any(axis=2).sum(axis=1)
@@ -224,8 +224,19 @@ def check_label_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
 
 
 def listed(rows: Any) -> Any:
-    """Arrays and columns whose entries are rows as a list; anything else as it is."""
-    return list(rows) if getattr(rows, "dtype", None) == np.dtype(object) and np.ndim(rows) == 1 else rows
+    """Arrays and columns whose entries are rows, and other columns of objects, as a list; anything else as it is."""
+    if getattr(rows, "dtype", None) == np.dtype(object) and np.ndim(rows) == 1:
+        return list(rows)
+    if hasattr(rows, "to_numpy") and not hasattr(rows, "columns"):  # columns of lists have dtypes of their own
+        entries = np.asarray(rows)
+        return list(entries) if entries.dtype == object and len(entries) and np.ndim(entries[0]) else rows
+    return rows
+
+
+def numbers(values: Any, name: str) -> np.ndarray:
+    """`numeric_array`, also of arrays of objects that are numbers."""
+    is_of_objects = isinstance(values, np.ndarray) and values.dtype == object and values.ndim > 0
+    return _checks.numeric_array(values.tolist() if is_of_objects else values, name)
 
 
 def _wanted(shape: tuple[int, ...]) -> str:

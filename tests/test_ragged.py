@@ -214,6 +214,39 @@ def test_rows_and_labels_as_objects(column, rng):
     np.testing.assert_array_equal(model.predict(objects(rows)), model.predict(rows))
 
 
+def _columns_of(rows):
+    pandas, polars, arrow = (pytest.importorskip(name) for name in ("pandas", "polars", "pyarrow"))
+    yield polars.Series(rows)
+    yield arrow.array(rows)
+    yield pandas.Series(rows)
+    yield pandas.Series(rows, dtype=pandas.ArrowDtype(arrow.list_(arrow.int64())))
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("rows", [[[1, 2, 3], [4, 5, 6]], [[1, 2], [3, 4, 5]]], ids=["equal", "unequal"])
+def test_columns_of_lists(rows):
+    net = fn.Network([fn.Embedding(9, 2), fn.Dense(2, "softmax")], input_shape=(3,), ragged=True, random_state=0)
+    tags = [[number % 2 for number in row] for row in rows]
+    model = fn.NetworkClassifier([fn.Embedding(9, 2), fn.GRU(3)], max_iter=1, random_state=0).fit([[1, 2, 3], [4, 5]], [0, 1])
+    for column, labels in zip(_columns_of(rows), _columns_of(tags), strict=True):
+        np.testing.assert_array_equal(net.forward(column), net.forward(rows))
+        assert net.loss(column, labels) == net.loss(rows, tags)
+        np.testing.assert_array_equal(model.predict_proba(column), model.predict_proba(rows))
+        if len({*map(len, rows)}) > 1:
+            np.testing.assert_array_equal(model.fit(column, [0, 1]).predict_proba(rows), model.predict_proba(column))
+
+
+def test_numbers_as_objects(rng):
+    rows = rng.standard_normal((4, 7, C))
+    net = network("gru")
+    np.testing.assert_array_equal(net.forward(rows.astype(object)), net.forward(rows))
+    tagger = fn.Network([fn.Dense(3, "softmax")], input_shape=(T, C), ragged=True, random_state=0)
+    tags = rng.integers(0, 3, (4, 7))
+    assert tagger.loss(rows, list(tags.astype(object))) == tagger.loss(rows, list(tags))
+    with pytest.raises(TypeError, match="must hold real numbers"):
+        net.forward(rows.astype(str).astype(object))
+
+
 @pytest.mark.parametrize("chain", ["pools", "gru", "lstm", "blocks"])
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_bits_do_not_depend_on_threads(n_threads, chain, rng):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from fastnet._checks import numeric_array
 from fastnet._drafts import draft_of
 from fastnet.layers import Dense, EncoderDecoder, Graph, Inputs, Layer, chain
 from fastnet.network import Network
-from fastnet.ragged import Ragged, core_rows
+from fastnet.ragged import Ragged, core_rows, numbers
 
 from ._base import BaseMLP
 from ._classifier import MLPClassifier
@@ -73,14 +73,14 @@ class OfLayers(BaseMLP):
             return rows
         shape = self._inputs.shape
         if isinstance(rows, Ragged) or rows.shape[1:] != shape:
-            given = f"({', '.join(map(str, rows.shape[1:]))})" if not isinstance(rows, Ragged) else "unequal length"
-            raise ValueError(f"X has rows of shape {given}, but {type(self).__name__} was fitted with {shape}.")
-        return rows.reshape(len(rows), -1)
+            given = "unequal length" if isinstance(rows, Ragged) else f"shape {rows.shape[1:]}"
+            raise ValueError(f"X has rows of {given}, but {type(self).__name__} was fitted with rows of shape {shape}.")
+        return rows.reshape(len(rows), math.prod(shape))
 
     def _ragged_rows(self, X: Any, *, reset: bool) -> np.ndarray:
         """Rows of unequal length in the core's form, of a dtype that scikit-learn takes and that holds lengths."""
         assert self._inputs is not None
-        rows = X if isinstance(X, Ragged) else numeric_array(X, "X")
+        rows = X if isinstance(X, Ragged) else numbers(X, "X")
         given = (rows.flat if isinstance(rows, Ragged) else rows).dtype
         dtype = np.float32 if given == np.float32 else np.float64
         fewest = self._fewest_positions(reset=reset)

@@ -417,7 +417,13 @@ class ReadyRegressor(RegressorMixin, ReadyEstimator):
         refuse_dates(y, "y")
         columns = y.reshape(len(y), -1)
         self._one_column = y.ndim == 1
-        self.target_scaler_ = StandardScaler().fit(columns)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.target_scaler_ = StandardScaler().fit(columns)
+        if not (np.isfinite(self.target_scaler_.mean_) & np.isfinite(self.target_scaler_.scale_)).all():
+            raise ValueError(
+                f"y cannot be standardised, as it has values from {y.min():g} to {y.max():g}: their variance overflows. Divide y "
+                "by a constant first."
+            )
         return np.asarray(self.target_scaler_.transform(columns), np.float32)
 
     def _output_layer(self) -> Dense:

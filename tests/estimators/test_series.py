@@ -181,6 +181,13 @@ def test_one_row_of_one_position(estimator):
     np.testing.assert_allclose([model.predict(row[None])[0] for row in X], model.predict(X), rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+def test_targets_whose_variance_overflows(rng):
+    X, y = rng.normal(size=(20, 5, 2)), rng.normal(size=(20, 2)) * [1, 1e300]
+    with pytest.raises(ValueError, match=r"y cannot be standardised, .* from -\S+e\+300 to \S+e\+300: .* Divide y by a constant"):
+        SequenceRegressor(max_iter=1).fit(X, y)
+
+
 class TestDataFrames:
     """Lists of frames: their columns are the channels, by name."""
 

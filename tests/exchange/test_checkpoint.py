@@ -185,6 +185,10 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
     with pytest.raises(FileExistsError, match=r"epoch-000003.*this run is at epoch 0.*latest"):
         network.fit(X, Y, epochs=3, callbacks=[fn.Checkpoint(tmp_path)])
     assert np.array_equal(network.params, _network().params)
+    with pytest.raises(
+        FileExistsError, match=r"epoch-000003.*give another folder, or continue with Network\.fit\(.*resume_from="
+    ):
+        fn.MLPClassifier(callbacks=[fn.Checkpoint(tmp_path)]).fit(X, Y)
 
 
 def test_checkpoints_come_last(tmp_path):
