@@ -15,7 +15,7 @@ from ._image import ImageClassifier
 from ._ready import ReadyClassifier, ReadyNetwork, ReadyRegressor, StandardisedEstimator
 from ._sequence import SequenceClassifier, SequenceRegressor
 from ._series import Form
-from ._text import END, TextClassifier
+from ._text import END, READING, TextClassifier
 
 #: Kind of file -> class.
 KINDS: dict[str, type[ReadyNetwork]] = {
@@ -31,7 +31,7 @@ _FITTED: dict[type, tuple[str, ...]] = {
     StandardisedEstimator: ("n_features_in_", "mean_", "scale_"),
     ReadyClassifier: ("classes_",),
     ReadyRegressor: ("_one_column",),
-    TextClassifier: ("vocabulary_",),
+    TextClassifier: ("vocabulary_", "_reading"),
     Forecaster: ("window_", "horizon_", "season_", "quantiles_", "levels_", "scale_", "_past", "_several"),
 }
 #: Attributes that they have of some forms of X alone.
@@ -70,6 +70,8 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
     """
     estimator = KINDS[kind](**parameters)
     estimator._validate_params()
+    if isinstance(estimator, TextClassifier):
+        state = {"_reading": {name: parameters[name] for name in READING}, **state}  # older files have the parameters alone
     known = [*_names(estimator), *(name for name in _NAMES if name in state)]
     estimator.__dict__.update({name: state[name] for name in known})
     estimator.history_ = History.from_arrays(state["history"], state["kept_epoch"])
@@ -101,6 +103,7 @@ def _check(estimator: ReadyNetwork) -> None:
         _check_scale(estimator.mean_, estimator.scale_, (channels,))
     if isinstance(estimator, TextClassifier):
         _check_vocabulary(estimator.vocabulary_, network)
+        _check_reading(estimator._reading)
     if isinstance(estimator, Forecaster):
         _check_past(estimator, channels)
 
@@ -115,6 +118,12 @@ def _check_vocabulary(vocabulary: dict[str, int], network: Network) -> None:
     words = all(isinstance(token, str) for token in vocabulary)
     if not words or not network.ragged or sorted(vocabulary.values()) != list(known):
         raise ValueError("the vocabulary is not that of the network")
+
+
+def _check_reading(reading: dict[str, Any]) -> None:
+    if reading.keys() != set(READING):
+        raise ValueError("it does not say how texts are read")
+    TextClassifier(**reading)._validate_params()
 
 
 def _check_past(estimator: Forecaster, channels: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnet.losses import Quantile
 from fastnet.network import Network
 from fastnet.persistence import _network
 from fastnet.persistence._container import Container
@@ -65,6 +66,8 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if "target_scaler_" in fitted:
         scaler = estimator.target_scaler_
         content["target_scaler"] = {name: _vector(getattr(scaler, name), tensors, name) for name in TARGET_SCALER}
+    if hasattr(estimator, "_levels"):
+        content["levels"] = pack(estimator._levels(), tensors, "levels")
     if "classes_" in fitted:
         binarizer = estimator._label_binarizer
         content["classes"] = pack_labels(estimator.classes_)
@@ -108,6 +111,8 @@ def build(content: dict[str, Any], file: Container) -> Any:
         estimator._columns = unpack(content["columns"], file)
     if content["kind"].endswith("classifier"):
         _restore_classes(estimator, content, file)
+    if "levels" in content:
+        estimator._fitted_levels = _levels(unpack(content["levels"], file), network.n_outputs)
     if "target_scaler" in content:
         estimator.target_scaler_ = _target_scaler(_object(content, "target_scaler"), file, network.n_outputs)
     return estimator
@@ -177,6 +182,15 @@ def _labels(packed: Any, file: Container, n: int, what: str) -> np.ndarray:
     if not isinstance(labels, np.ndarray) or labels.shape != (n,):
         raise ValueError(f"broken file: expected {n} {what}")
     return labels
+
+
+def _levels(levels: Any, n_outputs: int) -> tuple[float, ...]:
+    try:
+        loss = Quantile(levels)
+        loss.n_targets(n_outputs)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"broken file: its levels are no quantiles of its network: {error}") from error
+    return loss.levels
 
 
 def _restore_classes(estimator: Any, content: dict[str, Any], file: Container) -> None:
