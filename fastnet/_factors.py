@@ -66,13 +66,13 @@ def _names_of(parameter: str) -> list[str]:
     return [parameter, *(".".join(path[:end]) for end in range(len(path), 0, -1)), letter]
 
 
-def scheduled(given: Mapping[str, Any] | None) -> dict[str, Schedule]:
+def scheduled(given: Mapping[str, Any] | None, optimizer: GradientRule) -> dict[str, Schedule]:
     """Schedules of hyperparameters by their names.
 
     Raises
     ------
     ValueError, TypeError
-        A name that is not in `SCHEDULED`, or no schedule.
+        A name that is not in `SCHEDULED`, or no schedule, or one of a momentum that the optimiser does not have.
     """
     checked = {}
     for name, schedule in (given or {}).items():
@@ -82,7 +82,16 @@ def scheduled(given: Mapping[str, Any] | None) -> dict[str, Schedule]:
                 f"{did_you_mean(str(name), SCHEDULED)}"
             )
         checked[name] = schedules.get(schedule)
+    if "momentum" in checked and not _has_momentum(optimizer):
+        raise ValueError(
+            "schedules['momentum'] needs an optimiser with momentum, such as SGD(momentum=0.9), RMSprop, Adam or Lion, got "
+            f"{optimizer!r}."
+        )
     return checked
+
+
+def _has_momentum(optimizer: GradientRule) -> bool:
+    return optimizer.kernel not in ("sgd", "adagrad")
 
 
 def settings(rates: np.ndarray, given: Mapping[str, Schedule], start: int, n: int) -> np.ndarray:
@@ -102,7 +111,7 @@ def check_scheduled(table: np.ndarray, network: Network, loss: Loss, optimizer: 
         return
     limits = {
         "dropout": max((node.operation.dropout for node in network._graph.nodes), default=0.0),
-        "momentum": 0.0 if optimizer.kernel in ("sgd", "adagrad") else optimizer.hyper()[0],
+        "momentum": optimizer.hyper()[0] if _has_momentum(optimizer) else 0.0,
         "label_smoothing": loss.parameter if loss.name == "cross_entropy" else 0.0,
     }
     for name, value in limits.items():

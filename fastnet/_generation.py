@@ -156,8 +156,9 @@ def _refuse_foresight(network: Network, source: np.ndarray | None, ids: list[int
 def _choice(probabilities: np.ndarray, temperature: float, top_k: int, rng: np.random.Generator) -> int:
     if temperature == 0:
         return int(probabilities.argmax())
-    with np.errstate(divide="ignore"):
-        logits = np.log(probabilities.astype(np.float64)) / temperature
+    with np.errstate(divide="ignore", over="ignore"):
+        logits = np.log(probabilities.astype(np.float64))
+        logits = (logits - logits.max()) / temperature
     logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf
-    weights = np.exp(logits - logits.max())
+    weights = np.exp(logits)
     return int(rng.choice(len(weights), p=weights / weights.sum()))

@@ -22,6 +22,10 @@ class CallbackProtocol(Protocol):
     def on_train_end(self, session: Session) -> None: ...
 
 
+#: Those of `CallbackProtocol`.
+_METHODS = ("on_train_begin", "on_epoch_end", "on_train_end")
+
+
 def checked_callbacks(callbacks: Any) -> tuple[CallbackProtocol, ...]:
     """Callbacks as a tuple of objects.
 
@@ -42,8 +46,10 @@ def checked_callbacks(callbacks: Any) -> tuple[CallbackProtocol, ...]:
             raise TypeError(f"callbacks must be objects, got the class {name}: give {name}(...), with parentheses.")
         if hasattr(callback, "on_fit_task_begin"):
             raise TypeError(f"callbacks are those of fastnet, got {callback!r} of scikit-learn: give it to set_callbacks.")
-        if not hasattr(callback, "on_epoch_end"):
-            raise TypeError(f"callbacks must be objects of classes derived from fastnet.Callback, got {callback!r}.")
+        missing = [name for name in _METHODS if not hasattr(callback, name)]
+        if missing:
+            lacks = "" if len(missing) == len(_METHODS) else f" without {', '.join(missing)}"
+            raise TypeError(f"callbacks must be objects of classes derived from fastnet.Callback, got {callback!r}{lacks}.")
     return callbacks
 
 

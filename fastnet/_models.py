@@ -244,7 +244,11 @@ class ModelView:
         ValueError
             The number of features differs from the model's.
         """
-        X = np.atleast_2d(dense_rows(self.flat(X)[0]))
+        return self.checked(self.flat(X)[0])
+
+    def checked(self, X: Any) -> Array:
+        """`inputs` of what `flat` gave."""
+        X = np.atleast_2d(dense_rows(X))
         if X.ndim != 2 or X.shape[1] != self.sizes[0]:
             raise ValueError(
                 f"X has shape {X.shape}, but this {self.name} takes {self.sizes[0]} features: "
@@ -264,8 +268,12 @@ class ModelView:
         Z, A : list of ndarray of shape (n_rows, n[l])
             Pre-activations of the operations, and the activations with ``A[0] = X``.
         """
+        return self.pass_of(self.inputs(X))
+
+    def pass_of(self, rows: Array) -> tuple[list[Array], list[Array]]:
+        """`forward_pass` of `checked` rows."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return self.graph.forward(self._wide_parameters(), self.inputs(X))
+            return self.graph.forward(self._wide_parameters(), rows)
 
     def layer_outputs(self, X: ArrayLike) -> list[Array]:
         """The output of each layer in float64, members side by side; of the last layer, of shape (n_rows, n[L]), their mean."""

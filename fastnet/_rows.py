@@ -12,7 +12,7 @@ import numpy as np
 from fastnet import _checks, _data
 from fastnet.layers import Inputs
 from fastnet.layers.lengths import positions_there
-from fastnet.ragged import check_label_shape, core_labels, core_rows, in_core_form
+from fastnet.ragged import check_label_shape, core_labels, core_rows
 
 if TYPE_CHECKING:
     from fastnet.losses import Loss
@@ -57,8 +57,8 @@ def flat(network: Network, X: Any) -> Any:
 
 def flat_rows(network: Network, X: Any) -> Any:
     """The same of a batch: an array (m, n_inputs) is one, also where a single row has that shape."""
-    is_flat = isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == network.n_inputs
-    return X if is_flat and (not network.ragged or in_core_form(X, network.n_inputs)) else flat(network, X)
+    is_flat = isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == network.n_inputs and not network.ragged
+    return X if is_flat else flat(network, X)
 
 
 def _beside_sources(network: Network, X: Any) -> Any:
@@ -94,7 +94,7 @@ def _flat(network: Network, X: Any, shape: tuple[int, ...], sequence: int) -> An
     if X.shape == shape:
         return X.reshape(-1)
     if X.shape[1:] == shape:
-        return X.reshape(len(X), -1)
+        return X.reshape(len(X), math.prod(shape))
     if X.ndim > 2:
         raise ValueError(f"X must have shape (rows, {', '.join(map(str, shape))}), got {X.shape}.")
     return X

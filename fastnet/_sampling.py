@@ -35,6 +35,12 @@ def shuffled(order: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return order
 
 
+def check_sampling(sampling: Any) -> None:
+    """Refuse, with a ValueError, what is no order of rows."""
+    if not callable(sampling) and sampling not in SAMPLINGS:
+        raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, or a callable, got {sampling!r}.")
+
+
 class Sampler:
     """Row numbers of each epoch.
 
@@ -54,8 +60,7 @@ class Sampler:
     """
 
     def __init__(self, sampling: Sampling, m: int, batch_size: int, rng: np.ndarray) -> None:
-        if not callable(sampling) and sampling not in SAMPLINGS:
-            raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, or a callable, got {sampling!r}.")
+        check_sampling(sampling)
         if m > _MOST_ROWS and sampling != "sequential":
             raise ValueError(
                 f"X has {m} rows; row numbers have 32 bits, so {_MOST_ROWS} rows can be put in another order at most: "

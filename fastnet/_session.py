@@ -208,7 +208,7 @@ class Session:
         augmentation = augmentation_of(network, augment)
         if augmentation is not None:
             self._options["augment"] = augment
-        self._scheduled = _factors.scheduled(schedules)
+        self._scheduled = _factors.scheduled(schedules, optimizer)
         self._loss, self._optimizer = loss, optimizer
         self._last_finite = network.params.copy()
         self._new_trainer = partial(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -173,13 +174,14 @@ class Steps:
         """What `Network.step` gives."""
         x = _checks.numeric_array(x, "x").astype(params.dtype, copy=False)
         streams = self._streams(x)
-        state = self._checked((*streams, sum(state.n for state in self._graph.states)), state, params.dtype)
+        n_states = sum(state.n for state in self._graph.states)
+        state = self._checked((*streams, n_states), state, params.dtype)
         m = streams[0] if streams else 1
-        rows = np.concatenate([x.reshape(m, -1), state.reshape(m, -1)], axis=1)
+        rows = np.concatenate([x.reshape(m, math.prod(self._shape)), state.reshape(m, n_states)], axis=1)
         outs = self._room(m, params.dtype)
         runtime.single_threaded_blas(self._plan.uses_blas, core.activations, self._plan, params, rows, outs)
         after = np.concatenate([outs[number - 1][:, first : first + n] for number, first, n, _ in self._graph.states], axis=1)
-        A = outs[-1].reshape(*streams, -1).copy()
+        A = outs[-1].reshape(*streams, self._plan.n_outputs).copy()
         self._rooms.append(outs)
         return A, after.reshape(state.shape)
 

@@ -95,8 +95,8 @@ class Checkpoint(Callback):
         later = [path.name for epoch, path in _numbered(self.folder) if epoch > session.epoch]
         if later:
             raise FileExistsError(
-                f"{self.folder} holds {later[-1]}, this run is at epoch {session.epoch}: continue with "
-                "resume_from=fastnet.checkpoint.latest(folder), or give another folder."
+                f"{self.folder} holds {later[-1]}, this run is at epoch {session.epoch}: give another folder, or continue with "
+                "Network.fit(..., resume_from=fastnet.checkpoint.latest(folder)), which estimators do not have."
             )
         _atomic.remove_stale(self.folder)
         _ = session.identity  # of the data before any callback changes it

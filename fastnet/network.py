@@ -344,6 +344,8 @@ class Network:
         TypeError, ValueError
             Not real numbers, or a wrong shape.
         """
+        if self._inputs.ragged:
+            return self._forward(X, check_finite=False)
         try:
             return _forward_row(self._plan, self._params, X, runtime.thread_limit)
         except (TypeError, ValueError):
@@ -417,9 +419,13 @@ class Network:
     def _activations(self, X: MatrixLike, n_threads: int | None = None) -> list[np.ndarray]:
         X, single = _data.batch(self._flat(X), self.n_inputs)
         A0 = _data.features(X, self.n_inputs, self.dtype, check_finite=False)
-        outs = [A0, *self._all_outputs(A0, n_threads)]
-        layers = [X if isinstance(A0, tuple) else A0, *(self._by_members(outs, end) for end in self._ends)]
+        layers = [X if isinstance(A0, tuple) else A0, *self._layer_outputs(A0, n_threads)]
         return [A[0] for A in layers] if single else layers
+
+    def _layer_outputs(self, X: _data.Features, n_threads: int | None = None) -> list[np.ndarray]:
+        """A[1], ..., A[L] of data in the core's form."""
+        outs = [X, *self._all_outputs(X, n_threads)]
+        return [self._by_members(outs, end) for end in self._ends]
 
     def _all_outputs(self, X: _data.Features, n_threads: int | None = None) -> list[np.ndarray]:
         """What all operations make of data in the core's form."""

@@ -70,10 +70,15 @@ class GradientRule(Optimizer):
         if learning_rate is None:
             return self.learning_rate
         return (
-            schedules.get(learning_rate, self.learning_rate(0))
+            schedules.get(learning_rate, self.first_rate)
             if isinstance(learning_rate, (str, type))
             else schedules.get(learning_rate)
         )
+
+    @property
+    def first_rate(self) -> float:
+        """The optimiser's own learning rate of the first update; schedules may not know yet how long the run is."""
+        return float(self.learning_rate.bound(1)(0))
 
     def hyper(self) -> tuple[float, ...]:
         """Hyperparameters, in the core's order."""

@@ -67,7 +67,7 @@ class Ragged:
     @classmethod
     def _named(cls, rows: Sequence[ArrayLike], name: str) -> Ragged:
         """`from_rows` of what errors call `name`."""
-        arrays = [_checks.numeric_array(row, f"row {number} of {name}") for number, row in enumerate(rows)]
+        arrays = [numbers(row, f"row {number} of {name}") for number, row in enumerate(rows)]
         kinds = {row.shape[1:] for row in arrays if row.ndim}
         if any(row.ndim == 0 for row in arrays) or len(kinds) > 1:
             odd = next((n for n, row in enumerate(arrays) if row.ndim == 0 or row.shape[1:] != arrays[0].shape[1:]), 0)
@@ -147,18 +147,24 @@ class Ragged:
         return f"<Ragged: {len(self)} rows of {span} positions, each {self.flat.shape[1:]} {self.flat.dtype.name}>"
 
 
-def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike) -> np.ndarray:
+#: What is done for rows that are too long for a network.
+_LONGER_SHAPE = "build the network with a longer input_shape"
+
+
+def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike, *, for_longer: str = _LONGER_SHAPE) -> np.ndarray:
     """Rows of at most ``shape[0]`` positions as the core takes them: padded with zeros, and followed by their length.
 
     Parameters
     ----------
     X : Ragged, sequence of arrays, or array
         Rows, also as an array or a column of objects; in any other array, all are as long as its second axis. A single row is an
-        array with one axis less. Rows in the core's form pass as they are.
+        array with one axis less. Rows in the core's form pass as they are, but for those of ids, which look like ids alone.
     shape : tuple of int
         Of the longest row.
     shortest : int
         Fewest positions that a row must have.
+    for_longer : str
+        What errors tell those to do who have longer rows.
 
     Returns
     -------
@@ -174,27 +180,22 @@ def core_rows(X: Any, shape: tuple[int, ...], shortest: int, dtype: DTypeLike) -
     if isinstance(X, (list, tuple)) and X and np.ndim(X[0]) == len(shape):
         X = Ragged.from_rows(X)
     if not isinstance(X, Ragged):
-        array = _checks.numeric_array(X, "X")
-        if array.ndim in (1, 2) and in_core_form(array, width):
-            _check_lengths(array.reshape(-1, width)[:, -1], shape[0], shortest)
+        array = numbers(X, "X")
+        if array.ndim in (1, 2) and len(shape) > 1 and array.shape[-1] == width and array.dtype.kind == "f":
+            _check_lengths(array.reshape(-1, width)[:, -1], shape[0], shortest, for_longer)
             return array
         if array.ndim == len(shape):
-            return np.asarray(core_rows([array], shape, shortest, dtype)[0])
+            return np.asarray(core_rows([array], shape, shortest, dtype, for_longer=for_longer)[0])
         if array.ndim != len(shape) + 1:
             raise ValueError(f"{_wanted(shape)} got an array of shape {array.shape}.")
         X = Ragged.from_padded(array, np.full(len(array), array.shape[1]))
     if X.flat.shape[1:] != shape[1:]:
         raise ValueError(f"{_wanted(shape)} got rows of shape ({', '.join(map(str, ('length', *X.flat.shape[1:])))}).")
-    _check_lengths(X.lengths, shape[0], shortest)
+    _check_lengths(X.lengths, shape[0], shortest, for_longer)
     rows = np.empty((len(X), width), dtype)
     rows[:, :-1] = X.padded(shape[0]).reshape(len(X), width - 1)
     rows[:, -1] = X.lengths
     return rows
-
-
-def in_core_form(array: np.ndarray, width: int) -> bool:
-    """Whether rows of this width may end with their length: integers do not, they are ids of one more position."""
-    return array.shape[-1:] == (width,) and array.dtype.kind == "f"
 
 
 def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
@@ -210,9 +211,9 @@ def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
     if isinstance(y, (list, tuple)) and any(np.ndim(row) for row in y):
         y = Ragged._named(y, "y")
     if not isinstance(y, Ragged):
-        labels = _checks.numeric_array(y, "y")
+        labels = numbers(y, "y")
         check_label_shape(labels.shape, there.shape)
-        return np.where(there, labels.reshape(there.shape), -1)
+        return np.where(there, _with_room_for_none(labels).reshape(there.shape), -1)
     lengths = there.reshape(len(there), there.shape[1], -1).any(axis=2).sum(axis=1)
     if len(y) != len(there) or (y.lengths != lengths).any() or y.flat.shape[1:] != there.shape[2:]:
         number = int((y.lengths != lengths).argmax()) if len(y) == len(there) else 0
@@ -220,9 +221,15 @@ def core_labels(y: Any, there: np.ndarray) -> np.ndarray:
             f"y must have one class number for each position of the output, {lengths[number]} for row {number} of {len(there)}; "
             f"got {len(y)} rows, row {number} of {y.lengths[number]}."
         )
-    labels = np.full(there.shape, -1, y.flat.dtype)
-    labels[there] = y.flat.reshape(-1)
+    flat = _with_room_for_none(y.flat)
+    labels = np.full(there.shape, -1, flat.dtype)
+    labels[there] = flat.reshape(-1)
     return labels
+
+
+def _with_room_for_none(labels: np.ndarray) -> np.ndarray:
+    """Class numbers in a dtype that holds -1."""
+    return labels if labels.dtype.kind in "if" else labels.astype(np.int64)
 
 
 def check_label_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
@@ -235,8 +242,19 @@ def check_label_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
 
 
 def listed(rows: Any) -> Any:
-    """Arrays and columns whose entries are rows as a list; anything else as it is."""
-    return list(rows) if getattr(rows, "dtype", None) == np.dtype(object) and np.ndim(rows) == 1 else rows
+    """Arrays and columns whose entries are rows, and other columns of objects, as a list; anything else as it is."""
+    if getattr(rows, "dtype", None) == np.dtype(object) and np.ndim(rows) == 1:
+        return list(rows)
+    if hasattr(rows, "to_numpy") and not hasattr(rows, "columns"):  # columns of lists have dtypes of their own
+        entries = np.asarray(rows)
+        return list(entries) if entries.dtype == object and len(entries) and np.ndim(entries[0]) else rows
+    return rows
+
+
+def numbers(values: Any, name: str) -> np.ndarray:
+    """`numeric_array`, also of arrays of objects that are numbers."""
+    is_of_objects = isinstance(values, np.ndarray) and values.dtype == object and values.ndim > 0
+    return _checks.numeric_array(values.tolist() if is_of_objects else values, name)
 
 
 def _wanted(shape: tuple[int, ...]) -> str:
@@ -244,11 +262,11 @@ def _wanted(shape: tuple[int, ...]) -> str:
     return f"X must be a fastnet.Ragged or a list of arrays of shape ({row}), or an array of rows of one length:"
 
 
-def _check_lengths(lengths: np.ndarray, longest: int, shortest: int) -> None:
-    bad = ~((lengths >= shortest) & (lengths <= longest))
+def _check_lengths(lengths: np.ndarray, longest: int, shortest: int, for_longer: str) -> None:
+    bad = ~((lengths >= shortest) & (lengths <= longest) & (lengths == np.floor(lengths)))
     if bad.any():
         number = int(bad.argmax())
         raise ValueError(
             f"Row {number} of X has {lengths[number]:g} positions; the network takes {shortest} to {longest}. Leave it out or "
-            "cut it, or build the network with a longer input_shape."
+            f"cut it, or {for_longer}."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import warnings
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnet import _checks, _data, losses, optimizers
+from fastnet import _checks, _data, losses, optimizers, runtime
 from fastnet._caller import to_the_caller
 from fastnet._lbfgs import LINE_SEARCH_FAILED, minimise, on_rows
 from fastnet._loop import CallbackProtocol, checked_callbacks, train
 from fastnet._objective import loss_of, penalty_of
 from fastnet._rows import dataset
+from fastnet._sampling import check_sampling
 from fastnet._session import EpochResult, Session
 from fastnet._stream import StreamSession, mean_loss
 from fastnet.callbacks import Callback, ProgressBar
@@ -33,20 +35,8 @@ if TYPE_CHECKING:
 
 _DEFAULT_EPOCHS = 20
 
-#: Options that need batches, which L-BFGS does not have.
-_OF_BATCHES = (
-    "learning_rate",
-    "weight_decay",
-    "max_grad_norm",
-    "track_grad_norm",
-    "learning_rate_factors",
-    "decay_factors",
-    "schedules",
-    "augment",
-    "callbacks",
-    "progress",
-    "resume_from",
-)
+#: How L-BFGS would go through the rows, if it did not use all of them at once and drew anything; such options do not matter.
+_HARMLESS_WITH_LBFGS = {"batch_size", "random_state", "sampling"}
 
 
 def fit_network(
@@ -87,6 +77,7 @@ def fit_network(
         raise ValueError("buffer is for data that are read in blocks (fastnet.data): leave it out for arrays.")
     elif isinstance(optimizer, LBFGS):
         _refuse_with_lbfgs(network, callbacks=callbacks, progress=progress, resume_from=resume_from, **of_session)
+        _check_harmless(n_threads, **{name: of_session[name] for name in _HARMLESS_WITH_LBFGS})
         return _fit_lbfgs(network, data, loss, optimizer, validation, l2, max(limit.values()), max_time, n_threads)
 
     options = {"loss": loss, "optimizer": optimizer, "l2": l2, "n_threads": n_threads, **of_session}
@@ -185,16 +176,29 @@ def _loss(network: Network, data: Blocks | _data.Dataset, loss: Loss, n_threads:
 
 
 def _refuse_with_lbfgs(network: Network, **options: Any) -> None:
-    given = sorted(name for name in _OF_BATCHES if _is_given(options[name]))
+    defaults = {name: parameter.default for name, parameter in inspect.signature(Network.fit).parameters.items()}
+    given = sorted(name for name in options.keys() - _HARMLESS_WITH_LBFGS if _is_given(options[name], defaults[name]))
     if given:
         raise ValueError(f"L-BFGS works on all data at once and cannot use {', '.join(given)}: leave that out.")
     if any(node.operation.dropout for node in network._graph.nodes):
         raise ValueError("L-BFGS needs a loss that does not change from call to call: build the network without dropout.")
 
 
-def _is_given(option: Any) -> bool:
-    """Whether an option differs from its default; arrays have no truth value."""
-    return isinstance(option, np.ndarray) or bool(option)
+def _check_harmless(n_threads: int | None, *, batch_size: Any, random_state: Any, sampling: Any) -> None:
+    """Refuse, with a ValueError or TypeError, values that no other optimiser takes either, and functions that choose rows."""
+    runtime.thread_limit(n_threads)
+    _checks.positive_int(batch_size, "batch_size")
+    _checks.generator(random_state)
+    check_sampling(sampling)
+    if callable(sampling):
+        raise ValueError("L-BFGS works on all data at once and cannot use a function as sampling: leave that out.")
+
+
+def _is_given(option: Any, default: Any) -> bool:
+    """Whether an option asks for something: arrays, which cannot be compared, do, and empty collections do not."""
+    if isinstance(option, (dict, list, tuple)) and not option:
+        return False
+    return isinstance(option, np.ndarray) or option != default
 
 
 def _fit_lbfgs(

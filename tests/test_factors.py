@@ -141,14 +141,18 @@ class TestSchedules:
             ({"momentun": 1.0}, "Did you mean 'momentum'"),
             ({"dropout": 2.0}, r"schedules\['dropout'\] times 0.5 must stay below 1, got 1"),
             ({"weight_decay": -1.0}, "at least 0"),
+            ({"momentum": 0.5}, r"schedules\['momentum'\] needs an optimiser with momentum, .* got SGD\(learning_rate="),
         ],
     )
     def test_bad_schedules(self, schedules, message):
         net, (X, y) = build(layers=[fn.Dense(3, "relu", dropout=0.5), fn.Dense(2, "identity")]), data()
         before = net.params.copy()
         with pytest.raises(ValueError, match=message):
-            net.fit(X, y, schedules=schedules)
+            net.fit(X, y, schedules=schedules, optimizer=fn.SGD())
         assert np.array_equal(net.params, before)
+        if "momentum" in schedules:
+            with pytest.raises(ValueError, match="needs an optimiser with momentum"):
+                net.fit(X, y, schedules=schedules, optimizer="adagrad")
 
 
 class TestUpdates:

@@ -25,7 +25,8 @@ def counting():
     return net
 
 
-@pytest.mark.parametrize("options", [{"temperature": 0}, {"top_k": 1}, {"temperature": 1e-3}, {}])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("options", [{"temperature": 0}, {"top_k": 1}, {"temperature": 1e-3}, {"temperature": 1e-320}, {}])
 def test_a_network_that_counts_goes_on_counting(counting, options):
     """Also beyond the positions that it sees at a time."""
     ids = counting.generate([2, 3], 20, random_state=0, **options)
@@ -75,9 +76,7 @@ def test_a_network_that_sees_one_id(ragged, block):
 
 
 def test_layers_without_single_steps():
-    net = fn.Network(
-        [fn.Embedding(N_IDS, 4), fn.Conv1d(N_IDS, 3, "softmax", padding="causal")], input_shape=(T,), random_state=0
-    )
+    net = fn.Network([fn.Embedding(N_IDS, 4), fn.Conv1d(N_IDS, 3, "softmax", padding="causal")], input_shape=(T,), random_state=0)
     with pytest.raises(ValueError, match="got Conv1d"):
         net.step(0)
     row = np.array([2, *net.generate([2], T - 1, temperature=0)])

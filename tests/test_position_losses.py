@@ -97,6 +97,15 @@ class TestUnequalLengths:
         assert distance(gradients.flat, of_flat.flat) < 1e-12
         assert net.score(X, targets) == pytest.approx(flat(net).score(np.concatenate(X), np.concatenate(y)))
 
+    @pytest.mark.parametrize("padded", [False, True])
+    @pytest.mark.parametrize("dtype", ["bool", "uint8", "uint64", "int8", "float16"])
+    def test_labels_whose_dtype_has_no_room_for_none(self, dtype, padded, rng):
+        X, y = [rng.standard_normal((n, C)) for n in (5, 3, 2)], [rng.integers(0, 2, n) for n in (5, 3, 2)]
+        net = network(ragged=True)
+        expected = net.loss(X, y)
+        given = [labels.astype(dtype) for labels in y]
+        assert net.loss(X, fn.Ragged.from_rows(given).padded() if padded else given) == expected
+
     def test_outputs_beyond_the_length(self, rng):
         net, (X, _) = network(ragged=True), self.rows(rng)
         A, classes = net.forward(X), net.predict(X)

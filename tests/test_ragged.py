@@ -214,6 +214,39 @@ def test_rows_and_labels_as_objects(column, rng):
     np.testing.assert_array_equal(model.predict(objects(rows)), model.predict(rows))
 
 
+def _columns_of(rows):
+    pandas, polars, arrow = (pytest.importorskip(name) for name in ("pandas", "polars", "pyarrow"))
+    yield polars.Series(rows)
+    yield arrow.array(rows)
+    yield pandas.Series(rows)
+    yield pandas.Series(rows, dtype=pandas.ArrowDtype(arrow.list_(arrow.int64())))
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("rows", [[[1, 2, 3], [4, 5, 6]], [[1, 2], [3, 4, 5]]], ids=["equal", "unequal"])
+def test_columns_of_lists(rows):
+    net = fn.Network([fn.Embedding(9, 2), fn.Dense(2, "softmax")], input_shape=(3,), ragged=True, random_state=0)
+    tags = [[number % 2 for number in row] for row in rows]
+    model = fn.NetworkClassifier([fn.Embedding(9, 2), fn.GRU(3)], max_iter=1, random_state=0).fit([[1, 2, 3], [4, 5]], [0, 1])
+    for column, labels in zip(_columns_of(rows), _columns_of(tags), strict=True):
+        np.testing.assert_array_equal(net.forward(column), net.forward(rows))
+        assert net.loss(column, labels) == net.loss(rows, tags)
+        np.testing.assert_array_equal(model.predict_proba(column), model.predict_proba(rows))
+        if len({*map(len, rows)}) > 1:
+            np.testing.assert_array_equal(model.fit(column, [0, 1]).predict_proba(rows), model.predict_proba(column))
+
+
+def test_numbers_as_objects(rng):
+    rows = rng.standard_normal((4, 7, C))
+    net = network("gru")
+    np.testing.assert_array_equal(net.forward(rows.astype(object)), net.forward(rows))
+    tagger = fn.Network([fn.Dense(3, "softmax")], input_shape=(T, C), ragged=True, random_state=0)
+    tags = rng.integers(0, 3, (4, 7))
+    assert tagger.loss(rows, list(tags.astype(object))) == tagger.loss(rows, list(tags))
+    with pytest.raises(TypeError, match="must hold real numbers"):
+        net.forward(rows.astype(str).astype(object))
+
+
 @pytest.mark.parametrize("chain", ["pools", "gru", "lstm", "blocks"])
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_bits_do_not_depend_on_threads(n_threads, chain, rng):
@@ -252,6 +285,9 @@ def test_ragged_holds_rows(rng):
         (lambda: network("valid").forward([np.ones((10, C))]), "has 10 positions"),
         (lambda: network("valid").forward([np.ones((4, C + 1))]), r"got rows of shape \(length, 4\)"),
         (lambda: network("valid").forward(np.full(T * C + 1, np.nan)), "has nan positions"),
+        (lambda: network("valid").forward(np.full(T * C + 1, 4.5)), "has 4.5 positions"),
+        (lambda: network("valid", dtype="float32").predict(np.full((2, T * C + 1), 100.0)), "has 100 positions"),
+        (lambda: network("valid").fit(np.full((2, T * C + 1), -3.0), [0, 1]), "has -3 positions"),
         (lambda: fn.Network([fn.Flatten(), fn.Dense(1)], input_shape=(T, C), ragged=True), "Flatten takes rows of one length"),
         (lambda: fn.Network([fn.Dense(1)], input_shape=(T, C), ragged=True), r"put fastnet.GlobalPool"),
         (
@@ -265,7 +301,7 @@ def test_what_does_not_fit_is_refused(make, message):
         make()
 
 
-@pytest.mark.parametrize("dtype", ["int64", "uint8"])
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float32", "float64"])
 def test_ids_of_one_position_too_many(dtype):
     """The last of them is no length."""
     net = fn.Network([fn.Embedding(9, 4), fn.GlobalPool(), fn.Dense(2, "softmax")], input_shape=(4,), ragged=True)
@@ -287,6 +323,52 @@ def test_lengths_that_the_core_refuses(lengths, message):
     passes = core.LAYER_CODES["pass"], (0,), (), (), 0.0, 0, 0.0, 0.0
     with pytest.raises(ValueError, match=message):
         core.Plan(4, [passes, passes], lengths=[(0, 1), lengths])
+
+
+@pytest.mark.parametrize("layer", [fn.LayerNorm(), fn.BatchNorm()], ids=repr)
+def test_norms_of_the_numbers_of_flat_rows_are_refused(layer):
+    """They would see the zeros after a row's numbers."""
+    for n_members in (1, 2):
+        with pytest.raises(ValueError, match=f"Layer 1: {type(layer).__name__} takes rows of one length, got rows of unequal"):
+            fn.Network([layer, fn.Dense(2)], input_shape=(T,), ragged=True, n_members=n_members)
+
+
+@pytest.mark.parametrize(
+    "layer", [fn.MaxPool((2, 1)), fn.AvgPool((1, 2)), fn.MaxPool(2), fn.GlobalPool(), fn.Conv2d(2, 2)], ids=repr
+)
+def test_images_of_unequal_length_are_refused(layer):
+    with pytest.raises(ValueError, match=f"{type(layer).__name__} takes images of one size, got rows of unequal length: "):
+        fn.Network([layer, fn.Dense(2, "softmax")], input_shape=(4, 4, 1), ragged=True)
+
+
+class TestLastOfRowsWhosePositionsHavePositions:
+    """What it makes of rows (length, w, c) has all w positions, also where the longest row has as many."""
+
+    @pytest.mark.parametrize("n_members", [1, 2])
+    @pytest.mark.parametrize(
+        "layers",
+        [
+            [fn.Last(), fn.GRU(2)],
+            [fn.Dense(3, "tanh"), fn.Last(), fn.Last()],
+            [fn.Last(), fn.Flatten()],
+            [fn.Last(), fn.GlobalPool("max")],
+            [fn.Last(), fn.Conv1d(2, 2), fn.GlobalPool()],
+        ],
+        ids=str,
+    )
+    def test_each_row_is_as_it_is_alone(self, layers, n_members, rng):
+        net, whole = (
+            fn.Network([*layers, fn.Dense(2)], input_shape=(3, 3, 2), ragged=ragged, n_members=n_members, random_state=0)
+            for ragged in (True, False)
+        )
+        rows = [rng.standard_normal((n, 3, 2)) for n in (1, 3, 2)]
+        filled = np.stack([np.concatenate([np.zeros((3 - len(row), 3, 2)), row]) for row in rows])
+        np.testing.assert_allclose(net.forward(rows), whole.forward(filled), rtol=1e-6)
+
+    def test_ids(self, rng):
+        net = fn.Network([fn.Embedding(5, 2), fn.Last(), fn.GRU(2)], input_shape=(3, 3), ragged=True, random_state=0)
+        short, last = rng.integers(0, 5, (1, 3)), rng.integers(0, 5, (2, 3))
+        np.testing.assert_array_equal(net.forward([short, np.concatenate([last, short])]), net.forward([short, short]))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,14 @@ LAYERS = {
     "lstm": [fn.Dense(3, "tanh"), fn.LSTM(4, return_sequences=True), fn.LayerNorm(), fn.LSTM(3)],
     "attention": [fn.Dense(4, "tanh"), fn.Attention(2, causal=True), fn.Last()],
     "blocks": [
-        fn.Dense(6, "identity"), fn.Positions(), fn.TransformerBlock(2, 5, causal=True), fn.Positions("sinusoidal"),
-        fn.LSTM(4, return_sequences=True), fn.TransformerBlock(1, causal=True), fn.LayerNorm(), fn.Last(),
+        fn.Dense(6, "identity"),
+        fn.Positions(),
+        fn.TransformerBlock(2, 5, causal=True),
+        fn.Positions("sinusoidal"),
+        fn.LSTM(4, return_sequences=True),
+        fn.TransformerBlock(1, causal=True),
+        fn.LayerNorm(),
+        fn.Last(),
     ],
     "gru": [fn.Residual([fn.GRU(2, return_sequences=True)]), fn.Concat([fn.GRU(3)], [fn.RNN(2, "relu"), fn.Dropout(0.1)])],
 }
@@ -89,6 +95,15 @@ def test_steps_see_new_parameters_and_survive_pickles(rng):
     after, _ = net.step(x)
     assert distance(before, after) > 1e-3
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(net)).step(x)[0], after)
+
+
+def test_no_streams_and_no_rows():
+    net = fn.Network([fn.GRU(4), fn.Dense(3, "softmax")], input_shape=(5, 2), random_state=0)
+    A, state = net.step(np.ones((0, 2)))
+    assert (A.shape, state.shape) == ((0, 3), (0, 4))
+    assert [a.shape for a in net.step(np.ones((0, 2)), state)] == [(0, 3), (0, 4)]
+    assert net.forward(np.ones((0, 5, 2))).shape == (0, 3)
+    assert net.predict(np.ones((0, 5, 2))).shape == (0,)
 
 
 def test_outputs_of_all_steps_one_by_one(rng):

@@ -308,6 +308,11 @@ def test_lbfgs(data):
         ({"learning_rate": np.array([0.1, 0.2])}, "learning_rate"),
         ({"callbacks": [fn.Callback()]}, "callbacks"),
         ({"progress": True, "max_grad_norm": 1.0}, "max_grad_norm, progress"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"sampling": lambda session: None}, "a function as sampling"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm"),
+        ({"weight_decay": "much"}, "weight_decay"),
+        ({"schedules": {"dropout": 0.5}, "augment": fn.augment.Jitter()}, "augment, schedules"),
     ],
 )
 def test_lbfgs_refuses_what_it_cannot_use(data, options, named):
@@ -315,6 +320,34 @@ def test_lbfgs_refuses_what_it_cannot_use(data, options, named):
         small().fit(*data, optimizer="lbfgs", **options)
     with pytest.raises(ValueError, match="without dropout"):
         small(dropout=0.1).fit(*data, optimizer="lbfgs")
+
+
+def test_lbfgs_takes_options_that_ask_for_nothing(data):
+    nothing = {"learning_rate_factors": {}, "callbacks": [], "progress": False, "weight_decay": 0, "batch_size": 32}
+    for options in (nothing, {"random_state": 3, "batch_size": 7, "sampling": "random"}):
+        net = small()
+        assert net.fit(*data, optimizer="lbfgs", epochs=2, **options).loss == small().fit(*data, optimizer="lbfgs", epochs=2).loss
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"random_state": "seed"},
+        {"n_threads": 0},
+        {"l2": -1},
+        {"max_time": 0},
+        {"buffer": 2},
+        {"batch_size": 0},
+        {"sampling": "at random"},
+    ],
+    ids=str,
+)
+def test_lbfgs_checks_what_matters_to_others(data, option):
+    net = small()
+    before = net.params.copy()
+    with pytest.raises((ValueError, TypeError), match=next(iter(option))):
+        net.fit(*data, optimizer="lbfgs", **option)
+    assert np.array_equal(net.params, before)
 
 
 def test_a_session_takes_no_lbfgs(data):

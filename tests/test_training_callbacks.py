@@ -49,6 +49,23 @@ def test_order_of_calls():
     assert log == ["a begin 0", "b begin 0", "a epoch 1", "b epoch 1", "a epoch 2", "b epoch 2", "a end 2", "b end 2"]
 
 
+def test_objects_that_lack_a_method_of_callbacks():
+    class Half:
+        def on_epoch_end(self, session):
+            raise AssertionError
+
+    net = small()
+    before = net.params.copy()
+    message = (
+        "callbacks must be objects of classes derived from fastnet.Callback, got .*Half.* without on_train_begin, on_train_end"
+    )
+    with pytest.raises(TypeError, match=message):
+        net.fit(X, Y, callbacks=[Half()])
+    with pytest.raises(TypeError, match=message):
+        fn.MLPRegressor(callbacks=[Half()]).fit(X, Y)
+    np.testing.assert_array_equal(net.params, before)
+
+
 def test_true_stops_training_and_all_see_the_epoch():
     log = []
     history = small().fit(X, Y, epochs=9, callbacks=[Recorder(log, "a ", stop_after=2), Recorder(log, "b ")])

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from fastnet._checks import positive_int, refuse_dates, refuse_missing_labels
-from fastnet._data import MatrixLike
+from fastnet._data import MatrixLike, features
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import did_you_mean, takes_other_words
 from fastnet.data import Blocks
@@ -289,6 +289,14 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         """X with one axis for the numbers of a row."""
         return X
 
+    def _as_given(self, rows: Any) -> Any:
+        """Flat rows in a form that `predict` takes."""
+        return rows
+
+    def _for_rows(self, X: Any) -> BaseMLP:
+        """The estimator, or one with its parameters for rows of X that are longer than those of fit."""
+        return self
+
     def _build_network(self, dtype: Any = None) -> Network:
         """A network with copies of the parameters."""
         sizes = [coef.shape[1] for coef in self.coefs_]
@@ -315,6 +323,9 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
                 f"The fitted network has layers of {sizes} units, but hidden_layer_sizes={self.hidden_layer_sizes!r} and y ask "
                 f"for {wanted}. Set hidden_layer_sizes back to continue training, or fit anew with warm_start=False."
             )
+        self._check_same_dtype()
+
+    def _check_same_dtype(self) -> None:
         dtype = self._parameter_dtype()
         if self.dtype is not None and np.dtype(self.dtype) != dtype:
             raise ValueError(
@@ -362,8 +373,10 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             No hidden layer of that number.
         """
         check_is_fitted(self)
-        X = checked_data(self, X, reset=False)
-        hidden = network_for(self, X.dtype)._activations(X, self.n_threads)[1:-1]
+        fitted = self._for_rows(X)
+        X = checked_data(fitted, X, reset=False)
+        network = network_for(fitted, X.dtype)
+        hidden = network._layer_outputs(features(X, network.n_inputs, network.dtype, check_finite=False), self.n_threads)[:-1]
         if layer is None:
             return hidden
         if not (isinstance(layer, Integral) and -len(hidden) <= layer < len(hidden)):

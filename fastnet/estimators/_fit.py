@@ -11,6 +11,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from fastnet import _data, _lbfgs
 from fastnet._loop import train
+from fastnet._objective import penalty_of
 from fastnet._session import Session
 from fastnet._stream import StreamSession
 from fastnet.callbacks import ProgressBar
@@ -28,7 +29,7 @@ from ._solver import Solver, lbfgs_options, new_solver
 from ._stopping import NON_FINITE, EpochRules, open_curves, prints_lines
 from ._types import MLP
 from ._validation import Rows, Validation
-from ._warnings import as_scikit_learn
+from ._warnings import as_scikit_learn, warn_of_dropout_in_layers
 
 #: Batch size "auto": all rows, but no more than these.
 AUTO_BATCH_SIZE = 200
@@ -196,6 +197,7 @@ def minimise(estimator: MLP, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
     """Train with L-BFGS on all rows: computed in float64, whose last digits its line search needs, and then rounded."""
     dtype = estimator._parameter_dtype()
     network = build_network(estimator, np.float64)
+    warn_of_dropout_in_layers(estimator, network)
     adopt(estimator, network)
     loss = estimator._core_loss(network.dtype)
     objective, weight = _objective(estimator, network, rows, loss)
@@ -218,7 +220,7 @@ def minimise(estimator: MLP, rows: Rows, *, data: tuple[Any, Any, Any]) -> None:
         estimator.n_iter_ = result.nit
     else:
         estimator.n_iter_ = as_scikit_learn(_check_optimize_result, "lbfgs", result, estimator.max_iter)
-    penalty = 0.5 * estimator.alpha / weight * sum(float(np.vdot(W, W)) for W in network.weights)
+    penalty = penalty_of(network, estimator.alpha / weight)
     estimator.loss_ = np.float64((result.fun - penalty) * reported_scale(loss, network.n_outputs) + penalty)
     if dtype != network.dtype:
         adopt(estimator, build_network(estimator, dtype))

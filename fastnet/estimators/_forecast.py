@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from reprlib import repr as short
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +17,7 @@ from fastnet.layers import Concat, Dense, Flatten, Layer
 from fastnet.losses import Loss, Quantile
 
 from ._ready import ReadyNetwork, Split, deviations
+from ._rows import refuse_other_columns
 from ._sequence import layers_of
 from ._series import Form, series_of
 from ._sklearn import unchanged_on_error
@@ -400,13 +400,7 @@ def _rows(windows: np.ndarray) -> np.ndarray:
 
 def _check_columns(forms: list[Form]) -> None:
     """Refuse, with a ValueError, frames whose columns differ; scikit-learn looks at those that are named by text alone."""
-    columns = [form.names for form in forms if form.names is not None and not form.flat]
-    other = next((names for names in columns if names != columns[0]), None)
-    if other is not None:
-        raise ValueError(
-            f"X has a data frame with the columns {short(other)}, but those of the first one of fit are {short(columns[0])}: "
-            "give the same columns in the same order."
-        )
+    refuse_other_columns([form.names for form in forms if form.names is not None and not form.flat])
 
 
 def _check_lengths(lengths: list[int], least: int, what: str) -> None:

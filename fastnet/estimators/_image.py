@@ -142,14 +142,26 @@ class ImageClassifier(StandardisedEstimator, ReadyClassifier):
 
     def _rows(self, X: Any) -> tuple[Any, tuple[int, int, int] | None]:
         """Flat rows, and the shape of an image where X has it; anything else as it is."""
-        images = np.asarray(X) if isinstance(X, (list, tuple)) else X
+        images = X
+        if isinstance(X, (list, tuple)):
+            self._refuse_unequal(X)
+            images = np.asarray(X)
         if not isinstance(images, np.ndarray) or images.ndim not in (3, 4):
             return X, None
         if images.ndim == 3:
             images = images[..., None]
         elif self.channels == "first":
             images = images.transpose(0, 2, 3, 1)
-        return images.reshape(len(images), -1), images.shape[1:]
+        return images.reshape(len(images), math.prod(images.shape[1:])), images.shape[1:]
+
+    def _refuse_unequal(self, images: Sequence[Any]) -> None:
+        """Refuse, with a ValueError, images that are not all of one shape."""
+        shapes = list(dict.fromkeys(map(np.shape, images)))
+        if len(shapes) > 1:
+            raise ValueError(
+                f"X has images of shape {shapes[0]} and of {shapes[1]}: {type(self).__name__} takes images of one size, "
+                "resize or crop them first."
+            )
 
     def _shape_of_rows(self, n_features: int) -> tuple[int, int, int]:
         """Height, width and channels of flat rows."""

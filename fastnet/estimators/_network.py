@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from fastnet._drafts import draft_of
 from fastnet.layers import Dense, EncoderDecoder, Graph, Inputs, Layer, chain
 from fastnet.network import Network
-from fastnet.ragged import Ragged, core_rows
+from fastnet.ragged import Ragged, core_rows, numbers
 
 from ._base import BaseMLP
 from ._classifier import MLPClassifier
 from ._docs import with_shared_parts
 from ._parameters import CLASSIFIER_CONSTRAINTS, OUTPUT_ACTIVATIONS, REGRESSOR_CONSTRAINTS
-from ._prediction import fitted_network
+from ._prediction import adopt, fitted_network, lengthened
 from ._regressor import MLPRegressor
-from ._rows import as_array_or_ragged
+from ._rows import as_array_or_ragged, checked_columns
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,6 +49,8 @@ class OfLayers(BaseMLP):
     layers: Sequence[Layer] | None
     #: What a row is, where it has positions; None for flat rows.
     _inputs: Inputs | None = None
+    #: Names of the columns of rows that are data frames.
+    _columns: list[Any] | None = None
     #: Those of the fitted network; None if it is made of dense layers as the parameters of an MLP say.
     _layers: tuple[Layer, ...] | None = None
 
@@ -60,19 +64,46 @@ class OfLayers(BaseMLP):
 
     def _flat_rows(self, X: Any, *, reset: bool) -> Any:
         _refuse_pairs(self.layers)
-        rows = as_array_or_ragged(X)
+        columns, rows = checked_columns(X, None if reset else self._columns), as_array_or_ragged(X)
         if reset:
-            self._inputs = _inputs_of(rows)
+            self._inputs, self._columns = _inputs_of(rows), columns
+        if self._inputs is not None and self._inputs.ragged:
+            return self._ragged_rows(rows, reset=reset)
         if self._inputs is None or not (isinstance(rows, Ragged) or np.ndim(rows) > 2):
             return rows
         shape = self._inputs.shape
-        if self._inputs.ragged:
-            dtype = rows.flat.dtype if isinstance(rows, Ragged) else rows.dtype
-            return core_rows(rows, shape, self._fewest_positions(reset=reset), dtype)
         if isinstance(rows, Ragged) or rows.shape[1:] != shape:
-            given = f"({', '.join(map(str, rows.shape[1:]))})" if not isinstance(rows, Ragged) else "unequal length"
-            raise ValueError(f"X has rows of shape {given}, but {type(self).__name__} was fitted with {shape}.")
-        return rows.reshape(len(rows), -1)
+            given = "unequal length" if isinstance(rows, Ragged) else f"shape {rows.shape[1:]}"
+            raise ValueError(f"X has rows of {given}, but {type(self).__name__} was fitted with rows of shape {shape}.")
+        return rows.reshape(len(rows), math.prod(shape))
+
+    def _ragged_rows(self, X: Any, *, reset: bool) -> np.ndarray:
+        """Rows of unequal length in the core's form, of a dtype that scikit-learn takes and that holds lengths."""
+        assert self._inputs is not None
+        rows = X if isinstance(X, Ragged) else numbers(X, "X")
+        given = (rows.flat if isinstance(rows, Ragged) else rows).dtype
+        dtype = np.float32 if given == np.float32 else np.float64
+        fewest = self._fewest_positions(reset=reset)
+        flat = core_rows(rows, self._inputs.shape, fewest, dtype, for_longer="fit anew with rows as long as it")
+        if isinstance(rows, np.ndarray) and flat.ndim == 1:
+            raise ValueError(f"X must hold rows, got a single one of shape {rows.shape}: give [X].")
+        return flat
+
+    def _as_given(self, rows: Any) -> Any:
+        if self._inputs is None or not self._inputs.ragged:
+            return rows
+        return Ragged.from_padded(rows[:, :-1].reshape(-1, *self._inputs.shape), rows[:, -1])
+
+    def _for_rows(self, X: Any) -> BaseMLP:
+        if self._inputs is None or not self._inputs.ragged or self._layers is None:
+            return self
+        longest = _positions_of_longest(as_array_or_ragged(X), self._inputs.shape)
+        if longest <= self._inputs.shape[0]:
+            return self
+        network, longer = lengthened(self.network_, longest), draft_of(self)
+        longer._inputs, longer.n_features_in_ = network._inputs, network.n_inputs
+        adopt(longer, network)
+        return longer
 
     def _fewest_positions(self, *, reset: bool) -> int:
         """How many positions a row must have for the layers that it goes through, those of `layers` where it is `reset`."""
@@ -123,6 +154,12 @@ class OfLayers(BaseMLP):
                 "The fitted network has other layers than `layers` and y ask for. Set layers back to continue training, or fit "
                 "anew with warm_start=False."
             )
+        else:
+            self._check_same_dtype()
+
+    def _start(self, n_features: int, n_outputs: int, out_activation: str) -> BaseMLP:
+        self._inputs = self._columns = None
+        return super()._start(n_features, n_outputs, out_activation)
 
     def _parameters_of(self, network: Network) -> tuple[list[np.ndarray], list[np.ndarray]]:
         return super()._parameters_of(network) if self._layers is None else (list(network.parameters.values()), [])
@@ -160,8 +197,15 @@ class OfLayers(BaseMLP):
 def _inputs_of(rows: Any) -> Inputs | None:
     """What rows with positions are."""
     if isinstance(rows, Ragged):
-        return Inputs((int(rows.lengths.max(initial=0)), *(rows.flat.shape[1:] or (1,))), ragged=True)
+        return Inputs((int(rows.lengths.max(initial=0)), *rows.flat.shape[1:]), ragged=True)
     return Inputs(rows.shape[1:]) if isinstance(rows, np.ndarray) and rows.ndim > 2 else None
+
+
+def _positions_of_longest(rows: Any, shape: tuple[int, ...]) -> int:
+    """How many positions the longest row has; 0 of what are no rows of this shape."""
+    if isinstance(rows, Ragged):
+        return int(rows.lengths.max(initial=0))
+    return np.shape(rows)[1] if np.ndim(rows) == len(shape) + 1 else 0
 
 
 def _refuse_pairs(layers: Any) -> None:
@@ -189,7 +233,8 @@ class NetworkClassifier(OfLayers, MLPClassifier):
     """Any list of layers as a classifier of scikit-learn.
 
     X may have positions: (n_samples, length, channels) for series, (n_samples, height, width, channels) for images; series of
-    unequal length are a list of arrays or a `fastnet.Ragged`. Everything else is as in `MLPClassifier`.
+    unequal length, and rows of ids for `Embedding`, are a list of arrays or a `fastnet.Ragged`. Rows to predict may then
+    be longer than those of `fit`, unless layers have parameters of each position. Everything else is as in `MLPClassifier`.
 
     Parameters
     ----------
@@ -239,7 +284,8 @@ class NetworkRegressor(OfLayers, MLPRegressor):
     """Any list of layers as a regressor of scikit-learn.
 
     X may have positions: (n_samples, length, channels) for series, (n_samples, height, width, channels) for images; series of
-    unequal length are a list of arrays or a `fastnet.Ragged`. Everything else is as in `MLPRegressor`.
+    unequal length, and rows of ids for `Embedding`, are a list of arrays or a `fastnet.Ragged`. Rows to predict may then
+    be longer than those of `fit`, unless layers have parameters of each position. Everything else is as in `MLPRegressor`.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from fastnet._data import features
 from fastnet.network import Network
 
 from ._sklearn import checked_data
@@ -76,8 +77,10 @@ def outputs(estimator: MLP, X: Any) -> np.ndarray:
     if result is not None:
         return result
     check_is_fitted(estimator)
+    estimator = estimator._for_rows(X)
     X = checked_data(estimator, X, reset=False)
-    return network_for(estimator, X.dtype)._forward(X, check_finite=False, n_threads=estimator.n_threads, batch=True)
+    network = network_for(estimator, X.dtype)
+    return network._outputs(features(X, network.n_inputs, network.dtype, check_finite=False), estimator.n_threads)
 
 
 def network_for(estimator: MLP, dtype: np.dtype) -> Network:
@@ -86,6 +89,33 @@ def network_for(estimator: MLP, dtype: np.dtype) -> Network:
     if estimator.dtype is None and dtype == np.float64 and network.dtype != np.float64:
         return build_network(estimator, np.float64)
     return network
+
+
+def lengthened(network: Network, longest: int) -> Network:
+    """A network for rows of up to `longest` positions, with the parameters of one for shorter ragged rows.
+
+    Raises
+    ------
+    ValueError
+        There are parameters of each position, which later ones lack.
+    """
+    shape = (longest, *network.input_shape[1:])
+    longer = Network(network.layers, input_shape=shape, ragged=True, dtype=network.dtype, random_state=0)
+    copy_parameters(network, longer)
+    return longer
+
+
+def copy_parameters(network: Network, longer: Network) -> None:
+    """Give a network for longer rows the parameters of one for shorter rows; the sines of positions are its own."""
+    frozen = [is_frozen for *_, is_frozen in longer._plan.segment_table()]
+    for (name, _, _), is_frozen in zip(longer._graph.segments(), frozen, strict=True):
+        if longer.parameters[name].shape == network.parameters[name].shape:
+            longer.parameters[name][...] = network.parameters[name]
+        elif not is_frozen:
+            raise ValueError(
+                f"X has a row of {longer.input_shape[0]} positions, the longest row of fit had {network.input_shape[0]}, and the "
+                f"layers have parameters of each position ({name}): cut it."
+            )
 
 
 def plain_outputs(estimator: MLP, X: Any) -> np.ndarray | None:
@@ -98,7 +128,7 @@ def plain_outputs(estimator: MLP, X: Any) -> np.ndarray | None:
     if kept is None or type(X) is not np.ndarray or X.ndim != 2 or "feature_names_in_" in attributes:
         return None
     network = kept.network
-    if X.dtype != network.dtype or X.shape[1] != network.n_inputs or not kept.serves(attributes):
+    if network.ragged or X.dtype != network.dtype or X.shape[1] != network.n_inputs or not kept.serves(attributes):
         return None
     flags = X.flags
     if not (flags.c_contiguous and flags.aligned):

@@ -28,6 +28,7 @@ from fastnet.optimizers import AdamW
 from fastnet.ragged import Ragged
 from fastnet.schedules import Cosine
 
+from ._prediction import copy_parameters, lengthened
 from ._sklearn import unchanged_on_error
 
 #: Flat rows, or rows of unequal length.
@@ -245,12 +246,8 @@ class ReadyEstimator(ReadyNetwork):
             return network
         longer: Network | None = self.__dict__.get("_longer")
         if longer is None or longest > longer.input_shape[0]:
-            shape = (longest, *network.input_shape[1:])
-            longer = Network(network.layers, input_shape=shape, ragged=True, dtype=network.dtype, random_state=0)
-            self._longer = longer
-        for name, view in network.parameters.items():
-            if longer.parameters[name].shape == view.shape:  # all others are sines of the positions, which are not trained
-                longer.parameters[name][...] = view
+            self._longer = longer = lengthened(network, longest)
+        copy_parameters(network, longer)  # which may have changed since
         return longer
 
     def __getstate__(self) -> dict[str, Any]:
@@ -427,7 +424,13 @@ class ReadyRegressor(RegressorMixin, ReadyEstimator):
         refuse_dates(y, "y")
         columns = y.reshape(len(y), -1)
         self._one_column = y.ndim == 1
-        self.target_scaler_ = StandardScaler().fit(columns)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.target_scaler_ = StandardScaler().fit(columns)
+        if not (np.isfinite(self.target_scaler_.mean_) & np.isfinite(self.target_scaler_.scale_)).all():
+            raise ValueError(
+                f"y cannot be standardised, as it has values from {y.min():g} to {y.max():g}: their variance overflows. Divide y "
+                "by a constant first."
+            )
         return np.asarray(self.target_scaler_.transform(columns), np.float32)
 
     def _output_layer(self) -> Dense:

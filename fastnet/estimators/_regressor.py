@@ -93,6 +93,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = REGRESSOR_CONSTRAINTS
     _numeric_targets = True
+    #: Those of the quantile loss of the last fit.
+    _fitted_levels: tuple[float, ...] | None = None
 
     @takes_other_words()
     def __init__(
@@ -208,11 +210,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self : MLPRegressor
         """
         with unchanged_on_error(self):
-            units = positive_int(n_outputs, "n_outputs") * len(self._levels())
+            self._fitted_levels = self._asked_levels()
+            units = positive_int(n_outputs, "n_outputs") * len(self._fitted_levels)
             return self._start(n_features, units, self._out_activation())
 
     def _checked_targets(self, y: np.ndarray, role: Role) -> np.ndarray:
         y = checked_values(y)
+        if role != "validation":
+            self._fitted_levels = self._asked_levels()
         if self.scale_target and regression_loss(self).name == "poisson":
             raise ValueError(
                 "scale_target=True standardises y, but loss='poisson' needs y >= 0, such as counts. Use scale_target=False, or "
@@ -252,7 +257,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return "exp" if regression_loss(self).name == "poisson" else "identity"
 
     def _levels(self) -> tuple[float, ...]:
-        """Levels of the quantile loss; one entry for every other loss."""
+        """Levels of the quantile loss of fit; one entry for every other loss."""
+        return self._asked_levels() if self._fitted_levels is None else self._fitted_levels
+
+    def _asked_levels(self) -> tuple[float, ...]:
+        """Those that the parameters ask for."""
         loss = regression_loss(self)
         return loss.levels if isinstance(loss, Quantile) else (0.5,)
 

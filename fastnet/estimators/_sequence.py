@@ -29,8 +29,8 @@ from fastnet.layers import (
 from fastnet.ragged import Ragged
 
 from ._docs import with_shared_parts
-from ._ready import ReadyClassifier, ReadyRegressor, StandardisedEstimator
-from ._rows import as_array_or_ragged
+from ._ready import ReadyClassifier, ReadyRegressor, Rows, StandardisedEstimator
+from ._rows import as_array_or_ragged, checked_columns
 
 #: Series of one length are averaged over this part of their length.
 PARTS = 16
@@ -45,6 +45,8 @@ class _Series(StandardisedEstimator):
     }
     _fewest_to_set_aside = 100
     _batch_size = 16
+    #: Names of the columns of series that are data frames.
+    _columns: list[Any] | None = None
 
     @takes_other_words()
     def __init__(
@@ -63,6 +65,17 @@ class _Series(StandardisedEstimator):
         self.random_state = random_state
         self.n_threads = n_threads
         self.verbose = verbose
+
+    def _learn_rows(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
+        self._columns = self._checked_columns(X)
+        return super()._learn_rows(X, y)
+
+    def _known_rows(self, X: Any) -> Rows:
+        self._checked_columns(X, self._columns)
+        return super()._known_rows(X)
+
+    def _checked_columns(self, X: Any, known: list[Any] | None = None) -> list[Any] | None:
+        return checked_columns(X, known) if self.channels == "last" else None
 
     def _rows(self, X: Any) -> tuple[Any, tuple[int, ...] | None]:
         series = as_array_or_ragged(X, channels_first=self.channels == "first")

@@ -149,6 +149,8 @@ def _following(index: Any, n: int) -> Any:
         return pd.PeriodIndex.from_ordinals(index.asi8[-1] + step * ahead, freq=index.freq)
     if isinstance(index, pd.TimedeltaIndex) and (step := _step(index.asi8)):
         return pd.TimedeltaIndex((index.asi8[-1] + step * ahead).view(f"m8[{index.unit}]"))
+    if isinstance(index, pd.RangeIndex) and index.step > 0:
+        return pd.Index(index[-1] + index.step * ahead)
     if pd.api.types.is_numeric_dtype(index) and (step := _step(index.to_numpy())):
         return pd.Index(index[-1] + step * ahead)
     return None

@@ -186,7 +186,7 @@ def learning_rate(estimator: MLP, optimizer: GradientRule) -> Schedule:
     policy = "constant" if isinstance(estimator.solver, str) and estimator.solver == "adam" else spec
     if policy == "constant" and not isinstance(own, Constant):
         return own
-    return EpochRate(policy, float(own(0)), estimator.power_t)
+    return EpochRate(policy, optimizer.first_rate, estimator.power_t)
 
 
 def partial_fit_available(estimator: MLP) -> bool:

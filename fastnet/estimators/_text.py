@@ -21,6 +21,9 @@ from ._sequence import blocks, recurrent
 #: Ids of what stands for tokens that are not in the vocabulary, and behind the last token of each text.
 UNKNOWN, END = 0, 1
 
+#: Parameters that say how texts are read; those of fit hold for predictions.
+READING = ("analyzer", "lowercase", "strip_accents", "token_pattern", "min_df", "max_features", "max_length")
+
 
 class TextClassifier(ReadyClassifier):
     """Classification of texts, with nothing to configure.
@@ -127,12 +130,13 @@ class TextClassifier(ReadyClassifier):
         self.verbose = verbose
 
     def _vectorizer(self) -> CountVectorizer:
-        names = ("analyzer", "lowercase", "strip_accents", "min_df", "max_features")
-        pattern = self.token_pattern if self.analyzer == "word" else None
-        return CountVectorizer(token_pattern=pattern, **{name: getattr(self, name) for name in names})
+        reading = {name: value for name, value in self._reading.items() if name != "max_length"}
+        pattern = reading.pop("token_pattern")
+        return CountVectorizer(token_pattern=pattern if reading["analyzer"] == "word" else None, **reading)
 
     def _learn_rows(self, X: Any, y: Any) -> tuple[Ragged, np.ndarray]:
         texts = _checked(X)
+        self._reading = {name: getattr(self, name) for name in READING}
         vectorizer = self._vectorizer()
         try:
             vectorizer.build_analyzer()
@@ -154,7 +158,7 @@ class TextClassifier(ReadyClassifier):
 
     def _ids(self, texts: Iterable[str]) -> Ragged:
         tokens_of, number_of = self._vectorizer().build_analyzer(), self.vocabulary_.get
-        tokens = (tokens_of(text)[: self.max_length] for text in texts)
+        tokens = (tokens_of(text)[: self._reading["max_length"]] for text in texts)
         return Ragged.from_rows([[*(number_of(token, UNKNOWN) for token in row), END] for row in tokens])
 
     def _layers(self, *, ragged: bool) -> list[Layer]:

@@ -231,9 +231,10 @@ class Validation:
         own = callable(scoring) and not hasattr(scoring, "_score_func")
         sample_weight = self._rows.caller_weight if own else self._rows.sample_weight
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        X = self._estimator._as_given(self._rows.X)
 
         def score() -> float:
-            value = scorer(_without_feature_names(self._estimator), self._rows.X, self._rows.labels, **weights)
+            value = scorer(_without_feature_names(self._estimator), X, self._rows.labels, **weights)
             try:
                 return float(value)
             except (TypeError, ValueError) as error:
@@ -242,7 +243,7 @@ class Validation:
         return score
 
     def _default_score(self, metric: Callable[[np.ndarray, Rows], float]) -> float:
-        outputs = self._network._forward(self._rows.X, check_finite=False, n_threads=self._estimator.n_threads, batch=True)
+        outputs = self._network._outputs(self._X, self._estimator.n_threads)
         if not np.isfinite(outputs).all():
             return float("nan")
         return metric(outputs, self._rows)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnet._caller import to_the_caller
+from fastnet.network import Network
 from fastnet.optimizers import Optimizer
 
 from ._parameters import RATE_POLICIES
@@ -22,6 +23,7 @@ from ._types import MLP
 _FEWEST_TARGETS = 20
 #: Ratio of the spreads of y and y_val from which they are not in the same units.
 _OTHER_UNITS = 10.0
+_WITH_LBFGS = "with solver='lbfgs', which takes no mini-batches and never stops early"
 
 
 def _call(warn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -41,6 +43,12 @@ def warn_of_unused_parameters(estimator: MLP) -> None:
         warnings.warn(message, UserWarning, stacklevel=to_the_caller())
 
 
+def warn_of_dropout_in_layers(estimator: MLP, network: Network) -> None:
+    """Warn where `layers` have dropout, which L-BFGS leaves out."""
+    if getattr(estimator, "layers", None) is not None and any(node.operation.dropout for node in network._graph.nodes):
+        warnings.warn(f"Dropout in layers has no effect {_WITH_LBFGS}.", UserWarning, stacklevel=to_the_caller())
+
+
 def _unused(estimator: MLP) -> Iterator[tuple[str, str]]:
     lbfgs, own_rate = uses_lbfgs(estimator), isinstance(estimator.solver, Optimizer)
     validation: dict[str, Container[Any]] = {"scoring": (None,), "validation_split": (None,)}
@@ -52,7 +60,7 @@ def _unused(estimator: MLP) -> Iterator[tuple[str, str]]:
         "callbacks": (None,),
     }
     rules: list[tuple[bool, dict[str, Container[Any]], str]] = [
-        (lbfgs, mini_batches | validation, "with solver='lbfgs', which takes no mini-batches and never stops early"),
+        (lbfgs, mini_batches | validation, _WITH_LBFGS),
         (not (lbfgs or estimator.early_stopping), validation | {"stratify": ("auto",)}, "without early_stopping=True"),
         (own_rate, {"learning_rate_init": (0.001,)}, f"with solver={estimator.solver!r}, which has a learning rate of its own"),
         (estimator.loss != "quantile", {"quantile": (0.5,)}, f"with loss={estimator.loss!r}, only with loss='quantile'"),

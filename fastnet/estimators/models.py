@@ -8,7 +8,6 @@ from fastnet import activations, losses
 from fastnet._models import ModelView
 from fastnet.activations import Activation
 from fastnet.layers import Dense, Graph, Inputs
-from fastnet.losses import Loss, Quantile
 from fastnet.network import Network
 from fastnet.optimizers import SGD
 
@@ -36,12 +35,12 @@ def view(estimator: Any, *, as_trained: bool) -> ModelView:
         output_names=_output_names(classes, parts["sizes"][-1]),
         loss=loss,
         classes=classes,
-        learning_rate=None if optimizer is None else float(optimizer.learning_rate.bound(1)(0)),
+        learning_rate=None if optimizer is None else optimizer.first_rate,
         has_normalised_steps=optimizer is not None and not isinstance(optimizer, SGD),
         n_epochs=len(getattr(estimator, "loss_curve_", ())) or getattr(estimator, "n_iter_", None),
         tol=estimator.tol if optimizer is not None and _ended_by_tol(estimator) else None,
         target_scaler=getattr(estimator, "target_scaler_", None) if as_trained else None,
-        sorted_levels=_sorted_levels(estimator, loss),
+        sorted_levels=_sorted_levels(estimator),
     )
 
 
@@ -86,10 +85,9 @@ def _ended_by_tol(estimator: Any) -> bool:
     return watches_loss and estimator.n_iter_no_change < n_stalled < estimator.n_iter_ < estimator.max_iter
 
 
-def _sorted_levels(estimator: Any, loss: Loss) -> tuple[float, ...]:
-    if isinstance(loss, Quantile) and len(loss.levels) > 1 and estimator.sort_quantiles:
-        return loss.levels
-    return ()
+def _sorted_levels(estimator: Any) -> tuple[float, ...]:
+    levels = estimator._levels() if getattr(estimator, "sort_quantiles", False) else ()
+    return levels if len(levels) > 1 else ()
 
 
 def _output_names(classes: Any, n_outputs: int) -> tuple[str, ...] | None:

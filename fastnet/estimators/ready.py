@@ -15,7 +15,7 @@ from ._image import ImageClassifier
 from ._ready import ReadyClassifier, ReadyNetwork, ReadyRegressor, StandardisedEstimator
 from ._sequence import SequenceClassifier, SequenceRegressor
 from ._series import Form
-from ._text import END, TextClassifier
+from ._text import END, READING, TextClassifier
 
 #: Kind of file -> class.
 KINDS: dict[str, type[ReadyNetwork]] = {
@@ -31,9 +31,11 @@ _FITTED: dict[type, tuple[str, ...]] = {
     StandardisedEstimator: ("n_features_in_", "mean_", "scale_"),
     ReadyClassifier: ("classes_",),
     ReadyRegressor: ("_one_column",),
-    TextClassifier: ("vocabulary_",),
+    TextClassifier: ("vocabulary_", "_reading"),
     Forecaster: ("window_", "horizon_", "season_", "quantiles_", "levels_", "scale_", "_past", "_several"),
 }
+#: Attributes that they have of some forms of X alone.
+_NAMES = ("feature_names_in_", "_columns")
 _SCALER = ("mean_", "var_", "scale_", "n_samples_seen_", "n_features_in_")
 
 
@@ -50,8 +52,7 @@ def state_of(estimator: ReadyNetwork) -> dict[str, Any]:
     """What fit found out, but for the network: numbers, text, arrays, and lists, tuples and dicts of them."""
     fitted = vars(estimator)
     state = {name: fitted[name] for name in _names(estimator)}
-    if "feature_names_in_" in fitted:
-        state["feature_names_in_"] = fitted["feature_names_in_"]
+    state |= {name: fitted[name] for name in _NAMES if fitted.get(name) is not None}
     if "target_scaler_" in fitted:
         state["target_scaler"] = {name: getattr(estimator.target_scaler_, name) for name in _SCALER}
     if "_forms" in fitted:
@@ -69,7 +70,9 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
     """
     estimator = KINDS[kind](**parameters)
     estimator._validate_params()
-    known = [*_names(estimator), *(name for name in ("feature_names_in_",) if name in state)]
+    if isinstance(estimator, TextClassifier):
+        state = {"_reading": {name: parameters[name] for name in READING}, **state}  # older files have the parameters alone
+    known = [*_names(estimator), *(name for name in _NAMES if name in state)]
     estimator.__dict__.update({name: state[name] for name in known})
     estimator.history_ = History.from_arrays(state["history"], state["kept_epoch"])
     if isinstance(estimator, ReadyRegressor):
@@ -100,6 +103,7 @@ def _check(estimator: ReadyNetwork) -> None:
         _check_scale(estimator.mean_, estimator.scale_, (channels,))
     if isinstance(estimator, TextClassifier):
         _check_vocabulary(estimator.vocabulary_, network)
+        _check_reading(estimator._reading)
     if isinstance(estimator, Forecaster):
         _check_past(estimator, channels)
 
@@ -114,6 +118,12 @@ def _check_vocabulary(vocabulary: dict[str, int], network: Network) -> None:
     words = all(isinstance(token, str) for token in vocabulary)
     if not words or not network.ragged or sorted(vocabulary.values()) != list(known):
         raise ValueError("the vocabulary is not that of the network")
+
+
+def _check_reading(reading: dict[str, Any]) -> None:
+    if reading.keys() != set(READING):
+        raise ValueError("it does not say how texts are read")
+    TextClassifier(**reading)._validate_params()
 
 
 def _check_past(estimator: Forecaster, channels: int) -> None:

@@ -207,8 +207,8 @@ def diagnose(
     """
     view = model_view(model, as_trained=True)
     rows, targets = sample_rows(*view.flat(X, y))
-    rows = view.inputs(rows)
-    Z, A = view.forward_pass(rows)
+    rows = view.checked(rows)
+    Z, A = view.pass_of(rows)
     layers = layer_statistics(view, Z, A, targets, loss=loss, learning_rate=learning_rate, update_ratios=update_ratios)
     chosen = view.loss if loss is None else losses.get(loss, view.activations[-1])
     measured = view.measured_inputs

@@ -60,7 +60,7 @@ def snapshot(model: Any, X: ArrayLike, y: ArrayLike | None = None, *, loss: str 
     view = model_view(model, as_trained=True)
     view.assert_finite()
     rows, targets = sample_rows(*view.flat(X, y))
-    Z, A = view.forward_pass(rows)
+    Z, A = view.pass_of(view.checked(rows))
     parts = [part for part in view.parts if part.weight is not None]
     gradients = None
     if targets is not None:

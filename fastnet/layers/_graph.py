@@ -225,7 +225,7 @@ class Graph:
         side = Side(widths=(last.n_out,) * self.n_members, activation=last.activation)
         with self.within(alone.nodes[-1].path):
             shape = alone.row_shapes[-1]
-            self.add(side, *ends, of_members=True, shape=shape, lengths=None if lengths is None else numbers[0][lengths])
+            self.add(side, *ends, of_members=True, shape=shape, lengths=0 if lengths is None else numbers[0][lengths])
 
     def _add_own(self, alone: Graph, number: int, member: int, own: list[int], first: list[int]) -> int:
         """Add a member's copy of operation `number` of a single network, and return its number.
@@ -240,7 +240,7 @@ class Graph:
         if number == len(alone.nodes):
             operation = replace(operation, activation=Identity())
         shape = alone.row_shapes[number]
-        added = self.add(operation, *sources, shape=shape, lengths=None if lengths is None else own[lengths])
+        added = self.add(operation, *sources, shape=shape, lengths=0 if lengths is None else own[lengths])
         self.nodes[-1] = replace(self.nodes[-1], path=node.path, member=member)
         return added
 
@@ -256,8 +256,8 @@ class Graph:
 
         `of_members` says whether its rows hold numbers of each member; by default they do if its sources' rows do. `shape` is
         that of one member's numbers, by default that of the first source if the count is the same, and flat otherwise. `lengths`
-        is the operation that gives the number of positions of each row, by default the first source's if the shape has as many
-        positions.
+        is the operation that gives the number of positions of each row, 0 if all rows have all positions; by default the first
+        source's if the shape has as many positions.
         """
         self.nodes.append(Node(operation, sources, ".".join(self._path)))
         self.widths.append(operation.n_out)
@@ -270,7 +270,7 @@ class Graph:
         self.row_shapes.append(shape)
         if lengths is None and len(shape) > 1 and shape[0] == self.row_shapes[sources[0]][0]:
             lengths = self._lengths[sources[0]]
-        self._lengths.append(lengths)
+        self._lengths.append(lengths or None)
         return number
 
     def chain(self, layers: Iterable[Layer], source: int) -> int:

@@ -15,7 +15,7 @@ from fastnet.activations import Activation
 from fastnet.initializers import Initializer
 from fastnet.layers._base import Arrays, Layer, Operation, Segment, zero
 from fastnet.layers._graph import Graph
-from fastnet.layers.windows import PADDINGS, Border, Windows, as_image, border, down_and_across, sizes
+from fastnet.layers.windows import PADDINGS, Border, Windows, as_image, border, down_and_across, refuse_unequal_images, sizes
 
 
 @dataclass(frozen=True, init=False)
@@ -92,9 +92,8 @@ class _Windowed(Layer):
         """What makes the lengths of the output's rows, if they have some."""
         if graph.lengths_of(source) is None:
             return None
-        if self.n_axes > 1:
-            name = type(self).__name__
-            raise ValueError(f"{name} takes images of one size, got rows of unequal length: use {name[:-2]}1d for series.")
+        name = type(self).__name__
+        refuse_unequal_images(graph, source, name, f"use {name[:-2]}1d for series")
         if self.padding == "same" and self.stride != (1,):
             raise ValueError(
                 f"padding='same' with stride {self.stride[0]} would start elsewhere in each row of unequal length: give padding "

@@ -208,7 +208,7 @@ class Last(Layer):
         numbers, lengths = math.prod(shape), graph.lengths_of(source)
         if lengths is not None:
             operation = LastPosition(n_positions=shape[0], n_numbers=math.prod(shape[1:]))
-            return graph.add(operation, source, lengths, shape=shape[1:])
+            return graph.add(operation, source, lengths, shape=shape[1:], lengths=0)
         return select(graph, source, range(numbers - math.prod(shape[1:]), numbers), shape=shape[1:])
 
 

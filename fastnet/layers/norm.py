@@ -14,6 +14,7 @@ from fastnet._values import frozen
 from fastnet.activations import Activation
 from fastnet.layers._base import Arrays, Layer, Operation, Segment, one, zero
 from fastnet.layers._graph import Graph
+from fastnet.layers.joins import refuse_lengths
 from fastnet.layers.lengths import positions_there
 
 
@@ -42,6 +43,8 @@ class LayerNorm(Layer):
         object.__setattr__(self, "epsilon", _checks.below_one(self.epsilon, "epsilon", above=0.0))
 
     def connect(self, graph: Graph, source: int) -> int:
+        if len(graph.row_shapes[source]) == 1:
+            refuse_lengths(graph, source, type(self).__name__)
         source = graph.own_of_members(source)
         positions = math.prod(graph.row_shapes[source][:-1])
         normalisation = Normalisation(
@@ -147,6 +150,8 @@ class BatchNorm(Layer):
             object.__setattr__(self, name, value)
 
     def connect(self, graph: Graph, source: int) -> int:
+        if len(graph.row_shapes[source]) == 1:
+            refuse_lengths(graph, source, type(self).__name__)
         source = graph.own_of_members(source)
         shape, members = graph.row_shapes[source], graph.members_of(source)
         lengths = graph.lengths_of(source)

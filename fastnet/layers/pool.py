@@ -14,7 +14,9 @@ from fastnet._values import frozen
 from fastnet.layers._base import Arrays, Layer, Operation
 from fastnet.layers._graph import Graph
 from fastnet.layers.lengths import positions_there
-from fastnet.layers.windows import Windows, as_image, down_and_across, sizes
+from fastnet.layers.windows import Windows, as_image, down_and_across, refuse_unequal_images, sizes
+
+_AS_SERIES = "give series, rows of shape (length, width * channels)"
 
 
 @dataclass(frozen=True, init=False)
@@ -35,6 +37,7 @@ class _Pool(Layer):
     def connect(self, graph: Graph, source: int) -> int:
         name, shape = type(self).__name__, graph.row_shapes[source]
         image = as_image(graph, source, name)
+        refuse_unequal_images(graph, source, name, _AS_SERIES)
         n_axes = len(shape) - 1
         size, stride = sizes(self.size, "size", n_axes), sizes(self.stride, "stride", n_axes)
         if any(k > n for k, n in zip(size, shape, strict=False)):
@@ -114,6 +117,7 @@ class GlobalPool(Layer):
 
     def connect(self, graph: Graph, source: int) -> int:
         image = as_image(graph, source, "GlobalPool")
+        refuse_unequal_images(graph, source, "GlobalPool", _AS_SERIES)
         pooling = Pooling(windows=Windows(image, image[:2]), maximum=self.kind == "max")
         lengths = graph.lengths_of(source)
         return graph.add(pooling, source, *(() if lengths is None else (lengths,)), shape=image[2:])

@@ -114,6 +114,12 @@ def as_image(graph: Graph, source: int, layer: str, n_axes: int | None = None) -
     return (shape[0] if len(shape) == 3 else 1), length, channels
 
 
+def refuse_unequal_images(graph: Graph, source: int, layer: str, instead: str) -> None:
+    """ValueError of a layer over height and width, where rows have unequal numbers of positions."""
+    if len(graph.row_shapes[source]) > 2 and graph.lengths_of(source) is not None:
+        raise ValueError(f"{layer} takes images of one size, got rows of unequal length: {instead}.")
+
+
 def border(padding: Any, sizes: tuple[int, ...], reach: tuple[int, ...], stride: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     """Zeros before and after each axis of `sizes` for windows that reach over `reach` positions."""
     if padding == "causal":

@@ -25,7 +25,8 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     that its `predict` returns; a network's is `output` (n_rows, n_outputs), for an ensemble the mean over its members. All layers
     are written as they are at inference, without dropout. Category codes are columns of `X`, given as numbers like the others.
     Rows with positions are flat in `X`; rows of unequal length are filled up with zeros to the longest, and one more column has
-    their lengths. Sources of an encoder follow, in the same form.
+    their lengths. Sources of an encoder follow, in the same form. Of softmax outputs at each position, those of positions that a
+    row does not have are not 0, as they are from `Network.forward`, but some probabilities.
 
     A `TabularClassifier` or `TabularRegressor` has an input (n_rows, 1) for each column that it uses, named as the column is:
     of strings if its categories are text, otherwise of float64. Missing numbers are NaN; missing text is any string that is
@@ -37,7 +38,8 @@ def to_onnx(model: Any, *, dtype: str = "float32", opset: int = DEFAULT_OPSET, z
     model : Network or fitted estimator
     dtype : {"float32", "float64"}
         Dtype of input, parameters and output; of tables, that of parameters and probabilities. ONNX Runtime has no
-        float64 kernels for leaky_relu, elu, selu, gelu, mish and softplus.
+        float64 kernels for leaky_relu, elu, selu, gelu, mish, hardswish and softplus, nor for GRU, LSTM, RNN, convolutions,
+        AvgPool and the mean of GlobalPool.
     opset : int
         Version of ONNX's operators, at least 13.
     zipmap : bool

@@ -143,10 +143,13 @@ def _waves(graph: GraphBuilder, waves: Waves, segments: Segments, A: str) -> str
 
 
 def _places(graph: GraphBuilder, places: Places, segments: Segments, A: str) -> str:
-    """``(a - left) / width``, at least 0 but in the first bin and at most 1 but in the last; 0 beyond a feature's bins."""
+    """``(a - left) / width``, at least 0 but in the first bin and at most 1 but in the last; 0 beyond a feature's bins.
+
+    A bin whose edges the dtype cannot tell apart is a step, as in the core.
+    """
     t, bins = np.arange(places.n_bins), np.array(places.constants)[:, None]
     edges = segments.arrays["edges"]
-    left, width = edges[:, :-1], np.where(t < bins, np.diff(edges), 1)
+    left, width = edges[:, :-1], np.where(t < bins, np.maximum(np.diff(edges), np.finfo(np.float32).tiny), 1)
     least = np.where(t == 0, -np.inf, 0)
     most = np.where(t < bins - 1, 1, np.where(t == bins - 1, np.inf, 0))
     above = graph.add("Sub", graph.reshape(A, places.n_in, 1), graph.number(left, f"left{segments.path}"))

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnet.losses import Quantile
+from fastnet.network import Network
 from fastnet.persistence import _network
 from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, pack_labels, pack_parameter, unpack
@@ -50,10 +52,8 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """
     from sklearn.utils.validation import check_is_fitted
 
-    from fastnet.estimators.models import fitted_network
-
     check_is_fitted(estimator)
-    content, tensors = _network.describe(fitted_network(estimator))
+    content, tensors = _network.describe(network_of(estimator))
     fitted = vars(estimator)
     parameters = {**estimator.get_params(deep=False), "callbacks": None}  # they belong to one training, and may hold anything
     content["parameters"] = {name: _parameter(name, value, tensors) for name, value in parameters.items()}
@@ -61,15 +61,26 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     content["curves"] = {name: _curve(fitted[name], tensors, name) for name in CURVES if name in fitted}
     if "feature_names_in_" in fitted:
         content["feature_names"] = pack_labels(estimator.feature_names_in_)
+    if fitted.get("_columns") is not None:
+        content["columns"] = pack(estimator._columns, tensors, "columns")
     if "target_scaler_" in fitted:
         scaler = estimator.target_scaler_
         content["target_scaler"] = {name: _vector(getattr(scaler, name), tensors, name) for name in TARGET_SCALER}
+    if hasattr(estimator, "_levels"):
+        content["levels"] = pack(estimator._levels(), tensors, "levels")
     if "classes_" in fitted:
         binarizer = estimator._label_binarizer
         content["classes"] = pack_labels(estimator.classes_)
         content["target_type"] = binarizer.y_type_
         content["sparse_targets"] = bool(binarizer.sparse_input_)
     return content, tensors
+
+
+def network_of(estimator: Any) -> Network:
+    """Return the network of a fitted estimator."""
+    from fastnet.estimators.models import fitted_network
+
+    return fitted_network(estimator)
 
 
 def build(content: dict[str, Any], file: Container) -> Any:
@@ -96,8 +107,12 @@ def build(content: dict[str, Any], file: Container) -> Any:
     vars(estimator).update(_numbers(_object(content, "numbers"), file), **_curves(_object(content, "curves"), file))
     if "feature_names" in content:
         estimator.feature_names_in_ = _labels(content["feature_names"], file, network.n_inputs, "feature names")
+    if "columns" in content:
+        estimator._columns = unpack(content["columns"], file)
     if content["kind"].endswith("classifier"):
         _restore_classes(estimator, content, file)
+    if "levels" in content:
+        estimator._fitted_levels = _levels(unpack(content["levels"], file), network.n_outputs)
     if "target_scaler" in content:
         estimator.target_scaler_ = _target_scaler(_object(content, "target_scaler"), file, network.n_outputs)
     return estimator
@@ -164,6 +179,15 @@ def _labels(packed: Any, file: Container, n: int, what: str) -> np.ndarray:
     if not isinstance(labels, np.ndarray) or labels.shape != (n,):
         raise ValueError(f"broken file: expected {n} {what}")
     return labels
+
+
+def _levels(levels: Any, n_outputs: int) -> tuple[float, ...]:
+    try:
+        loss = Quantile(levels)
+        loss.n_targets(n_outputs)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"broken file: its levels are no quantiles of its network: {error}") from error
+    return loss.levels
 
 
 def _restore_classes(estimator: Any, content: dict[str, Any], file: Container) -> None:

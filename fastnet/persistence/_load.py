@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnet.network import Network
 from fastnet.persistence import _container, _estimators, _format, _network, _states
 
 FINITE_CHECK_LIMIT = 16 << 20  # bytes; in files up to this size, checking every parameter takes next to no time
@@ -82,12 +83,14 @@ def build(file: _container.Container, kind: str, content: dict[str, Any], check_
     """Return the model of a checked container; see `load`."""
     if kind not in _BUILDERS:
         raise ValueError(f"the file holds a {short(kind)}, expected one of {', '.join(_BUILDERS)}")
-    if check_finite or (check_finite is None and file.size <= FINITE_CHECK_LIMIT):
-        _check_finite(file)
     try:
-        return _BUILDERS[kind](content, file)
+        model = _BUILDERS[kind](content, file)
     except RecursionError:
         raise ValueError("broken file: its description is nested too deeply") from None
+    checks_itself = kind in _states.KINDS
+    if not checks_itself and (check_finite or (check_finite is None and file.size <= FINITE_CHECK_LIMIT)):
+        _check_finite(model)
+    return model
 
 
 def _buffer(path: str | os.PathLike[str], mmap: bool) -> Any:
@@ -101,7 +104,8 @@ def _buffer(path: str | os.PathLike[str], mmap: bool) -> Any:
         return bytearray(source.read())
 
 
-def _check_finite(file: _container.Container) -> None:
-    for name, tensor in file.tensors.items():
-        if name.startswith(("W", "b")) and tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-            raise ValueError(f"tensor {short(name)} holds NaN or Inf; load with check_finite=False to look at it")
+def _check_finite(model: Any) -> None:
+    network = model if isinstance(model, Network) else _estimators.network_of(model)
+    for name, parameter in network.parameters.items():
+        if not np.isfinite(parameter).all():
+            raise ValueError(f"parameter {name!r} holds NaN or Inf; load with check_finite=False to look at it")

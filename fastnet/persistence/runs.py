@@ -14,6 +14,7 @@ from fastnet.persistence._container import Container
 from fastnet.persistence._values import pack, unpack
 
 if TYPE_CHECKING:
+    from fastnet._members import Ensemble
     from fastnet._session import Session
     from fastnet.network import Network
 
@@ -30,8 +31,8 @@ def save(session: Session, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    TypeError
-        A callback's state holds something that only pickle could store.
+    TypeError, ValueError
+        A callback's state is not one that `resume` would restore.
     OSError
         The file could not be written; the previous one is unchanged.
     """
@@ -40,9 +41,29 @@ def save(session: Session, path: str | os.PathLike[str]) -> None:
     del position["params"]
     content["position"] = pack(position, tensors, "position")
     content["run"] = session.identity
-    states = [(callback_name(callback), callback.state_dict()) for callback in with_state(session.callbacks)]
-    content["callbacks"] = pack(states, tensors, "callbacks")
+    content["callbacks"] = [_packed_state(callback, session.network, tensors) for callback in with_state(session.callbacks)]
     _container.write(path, _format.dump("checkpoint", content), tensors)
+
+
+def _packed_state(callback: Any, network: Network, tensors: dict[str, np.ndarray]) -> Any:
+    """Return the JSON form of a callback's name and state, whose arrays are added to `tensors`."""
+    name, state = callback_name(callback), callback.state_dict()
+    if not _is_state(state):
+        raise TypeError(f"state_dict() of {name} must return a dictionary whose keys are strings, got {short(state)}.")
+    for key, value in state.items():
+        if _are_other_parameters(key, value, network):
+            raise ValueError(
+                f"The state of {name} has under {key!r} an array of shape {value.shape} and dtype {value.dtype}, and the "
+                f"network's parameters have {network.params.shape} and {network.dtype}: give it a name that does not end in "
+                "'params'."
+            )
+    try:
+        return pack((name, state), tensors, f"callbacks.{name}")
+    except TypeError as error:
+        raise TypeError(
+            f"The state of {name} cannot be saved: {error}. It may have numbers, bools, strings, None, arrays, and lists, tuples "
+            "and dictionaries of these."
+        ) from error
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Network, dict[str, Any], list[tuple[str, Any]]]:
@@ -132,12 +153,24 @@ def callback_name(callback: Any) -> str:
 
 
 def _are_states(callbacks: Any) -> bool:
-    return isinstance(callbacks, list) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in callbacks)
+    return isinstance(callbacks, list) and all(
+        isinstance(pair, tuple) and len(pair) == 2 and _is_state(pair[1]) for pair in callbacks
+    )
+
+
+def _is_state(state: Any) -> bool:
+    return isinstance(state, dict) and all(isinstance(name, str) for name in state)
 
 
 def _check_network(mine: Network, saved: Network) -> None:
-    if (mine.sizes, mine.layers, mine.dtype) != (saved.sizes, saved.layers, saved.dtype):
+    if (mine.sizes, mine.layers, mine.dtype, mine._inputs) != (saved.sizes, saved.layers, saved.dtype, saved._inputs):
         raise ValueError(f"it is a checkpoint of {saved!r}, not of {mine!r}.")
+    if max(mine.n_members, saved.n_members) > 1 and mine._together != saved._together:
+        raise ValueError(f"it is a checkpoint of members with {_shown(saved._together)}, not of {_shown(mine._together)}.")
+
+
+def _shown(together: Ensemble) -> str:
+    return f"n_members={together.n_members}, ensemble={together.kind!r}, ensemble_loss={together.loss!r}"
 
 
 def _check_run(session: Session, saved: Any) -> None:
@@ -162,12 +195,15 @@ def _value_of(name: str, options: dict[str, str]) -> str:
 
 
 def _check_states(session: Session, callbacks: list[Any], position: dict[str, Any], states: list[tuple[str, Any]]) -> None:
-    """Check that the saved values have the types of those that this run and its callbacks would save."""
+    """Check that the saved values have the types of those that this run and fastnet's callbacks would save.
+
+    Users' callbacks may save other types in another epoch, and get what they have saved.
+    """
     names, written = [callback_name(callback) for callback in callbacks], [name for name, _ in states]
     if names != written:
         raise ValueError(f"it was written with the callbacks {written}, this run has {names}.")
-    templates = [session.position(), *(callback.state_dict() for callback in callbacks)]
-    if not all(map(_alike, templates, [position, *(state for _, state in states)])):
+    own = [(callback.state_dict(), state) for callback, (_, state) in zip(callbacks, states, strict=True) if _is_own(callback)]
+    if not all(_alike(template, saved) for template, saved in [(session.position(), position), *own]):
         raise ValueError("it does not hold what this run would save: it is broken, or belongs to another run.")
 
 
@@ -183,22 +219,30 @@ def _check_position(position: dict[str, Any]) -> None:
 
 
 def _check_parameters(states: list[tuple[str, Any]], network: Network) -> None:
-    """Check values of callbacks whose names end in params: each must be a parameter vector of the network, or None."""
-    kept = [value for _, state in states for name, value in state.items() if name.endswith("params") and value is not None]
-    expected = (network.params.shape, network.dtype)
-    if not all(isinstance(value, np.ndarray) and (value.shape, value.dtype) == expected for value in kept):
+    """Check arrays of callbacks whose names end in params: each must be a parameter vector of the network."""
+    if any(_are_other_parameters(name, value, network) for _, state in states for name, value in state.items()):
         raise ValueError(f"it is broken: a callback's parameters are not those of {network!r}.")
 
 
+def _are_other_parameters(name: str, value: Any, network: Network) -> bool:
+    """Whether a value of a callback's state is called parameters, and is an array that cannot be the network's."""
+    is_array = name.endswith("params") and isinstance(value, np.ndarray)
+    return is_array and (value.shape, value.dtype) != (network.params.shape, network.dtype)
+
+
+def _is_own(callback: Any) -> bool:
+    return type(callback).__module__.partition(".")[0] == "fastnet"
+
+
 def _alike(template: Any, saved: Any) -> bool:
-    """Whether a saved value can replace `template`; a template of None, a value not known yet, takes a number or an array."""
+    """Whether a saved value can replace `template`; a template of None, a value not known yet, takes an array."""
     if isinstance(template, dict):
         same_keys = isinstance(saved, dict) and template.keys() == saved.keys()
         return same_keys and all(_alike(template[key], saved[key]) for key in template)
     if isinstance(template, list):
         return isinstance(saved, list) and len(saved) == len(template) and all(map(_alike, template, saved))
     if template is None:
-        return saved is None or _is_number(saved) or (isinstance(saved, np.ndarray) and bool(np.isfinite(saved).all()))
+        return saved is None or (isinstance(saved, np.ndarray) and saved.dtype.kind == "f" and bool(np.isfinite(saved).all()))
     if isinstance(template, np.ndarray):
         same_dtype = isinstance(saved, np.ndarray) and (saved.dtype == template.dtype or not template.size)
         return same_dtype and saved.ndim == template.ndim

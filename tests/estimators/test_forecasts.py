@@ -360,3 +360,11 @@ def test_wrong_use(quick, waves):
     with pytest.raises(ValueError, match="NaN"):
         forecaster.fit([np.nan] * 50)
     np.testing.assert_array_equal(forecaster.predict(), before)
+
+
+@pytest.mark.parametrize(("index", "following"), [(None, 1), (pd.RangeIndex(4, 10, 6), 10)])
+def test_a_window_of_one_value_whose_index_says_its_step(index, following, rng):
+    model = Forecaster(horizon=1, window=1, max_iter=1, random_state=0).fit(pd.Series(rng.normal(size=40)))
+    assert model.predict(pd.Series([1.0], index=index)).index.tolist() == [following]
+    with pytest.raises(ValueError, match="does not go up by a regular step"):
+        model.predict(pd.Series([1.0], index=pd.RangeIndex(4, 3, -1)))

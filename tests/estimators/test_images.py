@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+import fastnet as fn
 from fastnet import ImageClassifier, MaxPool, augment
 
 
@@ -121,6 +122,29 @@ def test_wrong_image_shapes(shape, rng):
     with pytest.raises(ValueError, match=r"image_shape must be two or three positive integers .*, got [\[(]"):
         ImageClassifier(image_shape=shape).fit(rng.random((20, 16)), np.arange(20) % 2)
     ImageClassifier(image_shape=np.array([4, 4]), max_iter=1).fit(rng.random((20, 16)), np.arange(20) % 2)
+
+
+def test_no_images(rng):
+    X, y = rng.random((20, 4, 4)), np.arange(20) % 2
+    for model in (ImageClassifier(max_iter=1), fn.NetworkClassifier([fn.Flatten()], solver="lbfgs")):
+        model.fit(X, y)
+        for use in (lambda X, model=model: model.fit(X, y[:0]), model.predict):
+            with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\) .* is required by"):
+                use(X[:0])
+
+
+def test_images_of_unequal_size(rng):
+    X, y = rng.random((20, 4, 4)), np.arange(20) % 2
+    clf = ImageClassifier(max_iter=1).fit(X, y)
+    message = r"X has images of shape \(4, 4\) and of \(3, 4\): ImageClassifier takes images of one size, resize or crop them"
+    for use in (clf.predict, lambda X: clf.fit(X, y)):
+        with pytest.raises(ValueError, match=message):
+            use([*X[:-1], X[-1, :3]])
+    model = fn.NetworkClassifier([fn.Flatten()], solver="lbfgs").fit(X, y)
+    with pytest.raises(
+        ValueError, match=r"X has rows of unequal length, but NetworkClassifier was fitted with rows of .*\(4, 4\)"
+    ):
+        model.predict([*X[:-1], X[-1, :3]])
 
 
 def test_dates_are_no_pixels(rng):

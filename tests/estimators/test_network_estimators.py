@@ -114,6 +114,18 @@ def test_without_data(digits):
     np.testing.assert_allclose(fn.NetworkRegressor.from_sklearn(theirs).predict(X), theirs.predict(X))
 
 
+def test_without_data_after_a_fit_on_images(digits, fitted):
+    images, _ = digits
+    again = pickle.loads(pickle.dumps(fitted)).set_params(layers=[fn.Dense(5)])
+    with pytest.raises(ValueError, match="n_features"):
+        again.initialize(0)
+    assert_array_equal(again.predict_proba(images), fitted.predict_proba(images))
+    assert again.initialize(64, classes=["a", "b"]).input_shape_ == (64,)
+    assert set(again.predict(images.reshape(-1, 64))) <= {"a", "b"}
+    regressor = fn.NetworkRegressor([fn.GRU(3)], **OPTIONS).fit([np.ones((n, 2)) for n in (3, 4)], [0, 1])
+    assert regressor.set_params(layers=[fn.Dense(3)]).initialize(5).predict(np.ones((2, 5))).shape == (2,)
+
+
 @pytest.mark.parametrize("estimator", [fn.NetworkClassifier, fn.NetworkRegressor])
 def test_one_row_of_one_position(estimator, rng):
     """It has the shape of a single datapoint of the network."""
@@ -142,6 +154,8 @@ def test_it_trains_on(digits, fitted):
         twice.set_params(layers=LAYERS[1:]).fit(X, y)
     with pytest.raises(ValueError, match="other layers"):
         twice.set_params(layers=None).fit(X, y)
+    with pytest.raises(ValueError, match="parameters of float64, but dtype='float32'. Set dtype back"):
+        twice.set_params(layers=LAYERS, dtype="float32").fit(X, y)
     part = clone(fitted).partial_fit(X, y, classes=np.unique(y))
     assert part.n_iter_ == 1
 
@@ -157,6 +171,30 @@ def test_lbfgs(digits):
     X, y = digits
     clf = fn.NetworkClassifier(LAYERS, solver="lbfgs", max_iter=30, random_state=0).fit(X, y)
     assert clf.score(X, y) > 0.95
+
+
+DROPPING = [[fn.Dense(3, dropout=0.1)], [fn.Residual([fn.Dropout(0.1), fn.Dense(64)]), fn.LayerNorm()]]
+
+
+@pytest.mark.parametrize("layers", DROPPING, ids=["dense", "nested"])
+@pytest.mark.parametrize("solver", ["lbfgs", fn.LBFGS()])
+def test_dropout_in_layers_has_no_effect_with_lbfgs(digits, layers, solver):
+    X, y = digits[0].reshape(-1, 64), digits[1]
+    message = "Dropout in layers has no effect with solver='lbfgs', which takes no mini-batches"
+    with pytest.warns(UserWarning, match=message) as caught:
+        fn.NetworkClassifier(layers, solver=solver, max_iter=2, random_state=0).fit(X, y)
+    assert [w.filename for w in caught if "Dropout" in str(w.message)] == [__file__]
+
+
+@pytest.mark.parametrize("layers", [[fn.GRU(3)], [fn.Conv1d(3, 2), fn.GlobalPool()], [fn.Flatten(), fn.Dense(3)]])
+def test_the_loss_that_lbfgs_reports(layers, rng):
+    """Of several outputs it is a mean over them, as that of the other solvers; the penalty is that of all layers."""
+    X = rng.normal(size=(30, 4, 2))
+    Y = X.sum(axis=1) + rng.normal(size=(30, 2))
+    model = fn.NetworkRegressor(layers, solver="lbfgs", alpha=3.0, max_iter=20, random_state=0).fit(X, Y)
+    network = model.network_
+    penalty = 0.5 * 3.0 / 30 * float(np.sum(network.params[: network.n_weights] ** 2))
+    assert model.loss_ == pytest.approx(((model.predict(X) - Y) ** 2).mean() / 2 + penalty, rel=1e-9)
 
 
 def test_series_of_unequal_length():

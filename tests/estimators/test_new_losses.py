@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -112,11 +113,32 @@ def test_scores_are_of_sorted_quantiles(crossing: tuple[MLPRegressor, Data]) -> 
     assert max(seen) == 0
 
 
-def test_quantiles_of_other_levels_are_named(crossing: tuple[MLPRegressor, Data]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"quantile": [0.1, 0.5, 0.9]}, {"quantile": [0.1, 0.2, 0.3, 0.4]}, {"loss": "squared_error"}, {"quantile": 0.3}]
+)
+def test_quantiles_are_those_of_fit_until_the_next(crossing: tuple[MLPRegressor, Data], change: Any, tmp_path: Any) -> None:
     reg, (X, y) = crossing
-    changed = clone(reg).fit(X, y).set_params(quantile=[0.1, 0.2, 0.3, 0.4])
-    with pytest.raises(ValueError, match="4 quantiles need a multiple of 4 outputs, the network has 6"):
-        changed.predict(X)
+    predicted, score = reg.predict(X), reg.score(X, y)
+    changed = pickle.loads(pickle.dumps(reg)).set_params(**change)
+    models = [changed, pickle.loads(pickle.dumps(changed))]
+    if len(np.atleast_1d(change.get("quantile", 0.5))) != 4:  # six outputs cannot be four quantiles, so no file can say so
+        changed.save(tmp_path / "model")
+        models.append(fn.load(tmp_path / "model"))
+    for model in models:
+        np.testing.assert_array_equal(model.predict(X), predicted)
+        assert model.score(X, y) == score
+    changed.set_params(**{"quantile": 0.5} | change).fit(X, y)
+    assert changed.predict(X).shape == (len(X), 2 * np.size(change.get("quantile", 0.5)))
+
+
+def test_quantiles_of_initialize_and_of_training_that_goes_on(crossing: tuple[MLPRegressor, Data]) -> None:
+    _, (X, y) = crossing
+    reg = MLPRegressor("quantile", (4,), quantile=[0.1, 0.5], random_state=0).initialize(5)
+    predicted = reg.predict(X)
+    np.testing.assert_array_equal(reg.set_params(quantile=[0.5, 0.1]).predict(X), predicted)
+    reg.partial_fit(X, y[:, 0])
+    high, low = reg.predict(X).T
+    assert (high >= low).all()
 
 
 def test_networks_that_do_not_sort_are_not_made_of_those_that_do(crossing: tuple[MLPRegressor, Data]) -> None:

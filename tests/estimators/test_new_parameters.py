@@ -136,6 +136,14 @@ def test_schedule_of_an_optimiser_object(iris: Data) -> None:
     assert equal(own, replaced)
 
 
+@pytest.mark.parametrize("policy", ["cosine", "one_cycle", "invscaling", "adaptive"])
+def test_a_policy_starts_from_the_first_rate_of_an_optimiser_whose_schedule_has_no_length(iris: Data, policy: str) -> None:
+    X, y = iris
+    options: dict[str, Any] = {"learning_rate": policy, "batch_size": 50, "max_iter": 4, "random_state": 0}
+    of_run = MLPClassifier((4,), solver=fn.SGD(fn.Cosine(0.01)), **options).fit(X, y)
+    assert equal(of_run, MLPClassifier((4,), solver=fn.SGD(0.01), **options).fit(X, y))
+
+
 def test_adaptive_rate_of_a_new_solver(iris: Data) -> None:
     X, y = iris
     options = {"learning_rate": "adaptive", "tol": 10.0, "n_iter_no_change": 2, "max_iter": 200, "random_state": 0}

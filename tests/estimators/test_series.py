@@ -7,7 +7,9 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
+import fastnet as fn
 from fastnet import Ragged, SequenceClassifier, SequenceRegressor
 
 
@@ -177,3 +179,44 @@ def test_one_row_of_one_position(estimator):
     X, y = np.random.default_rng(0).normal(size=(30, 1, 2)), np.arange(30) % 3
     model = estimator(max_iter=2, random_state=0).fit(X, y)
     np.testing.assert_allclose([model.predict(row[None])[0] for row in X], model.predict(X), rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_targets_whose_variance_overflows(rng):
+    X, y = rng.normal(size=(20, 5, 2)), rng.normal(size=(20, 2)) * [1, 1e300]
+    with pytest.raises(ValueError, match=r"y cannot be standardised, .* from -\S+e\+300 to \S+e\+300: .* Divide y by a constant"):
+        SequenceRegressor(max_iter=1).fit(X, y)
+
+
+class TestDataFrames:
+    """Lists of frames: their columns are the channels, by name."""
+
+    @staticmethod
+    def frames(rng, names, lengths=(5, 6, 7) * 5):
+        return [pd.DataFrame(rng.normal(size=(n, len(names))), columns=names) for n in lengths]
+
+    @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+    @pytest.mark.parametrize("lengths", [(5, 6, 7) * 5, (6,) * 15])
+    @pytest.mark.parametrize(
+        "estimator",
+        [fn.SequenceClassifier(max_iter=1), fn.SequenceRegressor(max_iter=1), fn.NetworkClassifier([fn.GRU(2)], max_iter=1)],
+        ids=lambda each: type(each).__name__,
+    )
+    def test_columns_in_another_order_are_refused(self, estimator, lengths, rng, tmp_path):
+        frames, y = self.frames(rng, ["a", "b"], lengths), np.arange(15) % 2
+        model = clone(estimator).fit(frames, y)
+        model.save(tmp_path / "model")
+        swapped = [frame[["b", "a"]] for frame in frames]
+        message = r"X has a data frame with the columns \['b', 'a'\], but those of the first one of fit are \['a', 'b'\]: give"
+        for each in (model, pickle.loads(pickle.dumps(model)), fn.load(tmp_path / "model")):
+            np.testing.assert_array_equal(each.predict(frames), each.predict([frame.to_numpy() for frame in frames]))
+            with pytest.raises(ValueError, match=message):
+                each.predict(swapped)
+        with pytest.raises(ValueError, match=message):
+            clone(estimator).fit([*frames[:-1], swapped[-1]], y)
+        model.fit(swapped, y).predict(swapped)
+        model.fit([frame.to_numpy() for frame in frames], y).predict(swapped)
+
+    def test_columns_are_steps_where_channels_come_first(self, rng):
+        frames = [frame.T for frame in self.frames(rng, ["a", "b"])]
+        SequenceClassifier(channels="first", max_iter=1).fit(frames, np.arange(15) % 2).predict(frames)

@@ -11,6 +11,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+import fastnet as fn
 from fastnet import TextClassifier
 from fastnet.estimators._text import END, UNKNOWN
 from fastnet.ragged import core_rows
@@ -128,6 +129,22 @@ def test_copies_and_threads(fitted, names):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(X), fitted.predict_proba(X))
     assert clone(fitted).get_params() == fitted.get_params()
     assert repr(clone(fitted)) == "TextClassifier(max_iter=3, random_state=0)"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"analyzer": "word"}, {"lowercase": False}, {"strip_accents": "unicode"}, {"max_length": 2}, {"kind": "gru"}],
+    ids=str,
+)
+def test_texts_are_read_as_in_fit_until_the_next(names, change, tmp_path):
+    X = [*names[0][:20], "KALOINO", "k\u00e4loni"]
+    clf = TextClassifier(max_iter=1, random_state=0).fit(*names)
+    expected = clf.predict_proba(X)
+    clf.set_params(**change).save(tmp_path / "model")
+    for model in (clf, pickle.loads(pickle.dumps(clf)), fn.load(tmp_path / "model")):
+        np.testing.assert_array_equal(model.predict_proba(X), expected)
+        assert model.get_params() == clf.get_params()
+    assert not np.array_equal(clf.fit(*names).predict_proba(X), expected)
 
 
 @pytest.mark.parametrize("kind", ["cnn", "gru"])

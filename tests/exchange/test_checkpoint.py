@@ -185,6 +185,10 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
     with pytest.raises(FileExistsError, match=r"epoch-000003.*this run is at epoch 0.*latest"):
         network.fit(X, Y, epochs=3, callbacks=[fn.Checkpoint(tmp_path)])
     assert np.array_equal(network.params, _network().params)
+    with pytest.raises(
+        FileExistsError, match=r"epoch-000003.*give another folder, or continue with Network\.fit\(.*resume_from="
+    ):
+        fn.MLPClassifier(callbacks=[fn.Checkpoint(tmp_path)]).fit(X, Y)
 
 
 def test_checkpoints_come_last(tmp_path):
@@ -220,6 +224,34 @@ def test_what_does_not_fit_is_refused_and_nothing_changes(tmp_path):
         with pytest.raises(ValueError, match=message):
             network.fit(rows, Y[: len(rows)], epochs=3, **options)
         assert np.array_equal(network.params, before)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        ({"ensemble": "batch"}, {"ensemble": "mini"}, "ensemble='batch', .*not of .* ensemble='mini'"),
+        ({}, {"ensemble_loss": "mean"}, "ensemble_loss='members', not of .* ensemble_loss='mean'"),
+        ({}, {"n_members": 2}, "not of"),
+    ],
+)
+def test_another_ensemble_is_another_network(one, other, shown, tmp_path):
+    def network(**options):
+        return fn.Network([fn.Scale(), fn.Dense(2, "softmax")], n_inputs=4, random_state=0, **{"n_members": 3, **options})
+
+    network(**one).fit(X[:, :4], Y > 0, epochs=1, callbacks=[fn.Checkpoint(tmp_path)])
+    net = network(**other)
+    before = net.params.copy()
+    with pytest.raises(ValueError, match=f"cannot resume from .*it is a checkpoint of .*{shown}"):
+        net.fit(X[:, :4], Y > 0, epochs=2, resume_from=checkpoint.latest(tmp_path))
+    assert np.array_equal(net.params, before)
+
+
+def test_an_ensemble_of_one_is_a_network(tmp_path):
+    for epochs in (1, 2):
+        net = fn.Network([fn.Dense(2, "softmax")], 4, ensemble="mini", ensemble_loss="mean", random_state=0)
+        latest = checkpoint.latest(tmp_path)
+        history = net.fit(X, Y > 0, epochs=epochs, callbacks=[fn.Checkpoint(tmp_path)], resume_from=latest)
+    assert len(history) == 2
 
 
 def test_stale_temporary_files_are_cleared(tmp_path):

@@ -169,9 +169,35 @@ def test_pickle_and_deepcopy_of_a_mapped_network(network, path):
 def test_parameters_that_are_not_finite_are_refused_unless_asked_for(network, path, value):
     network.params[3] = value
     network.save(path)
-    with pytest.raises(ValueError, match="W1.*NaN or Inf"):
+    with pytest.raises(ValueError, match=r"1\.W.*NaN or Inf"):
         fn.load(path)
     assert np.array_equal(fn.load(path, check_finite=False).params, network.params, equal_nan=True)
+
+
+@pytest.mark.parametrize("check_finite", [None, True])
+@pytest.mark.parametrize("layer", [fn.GRU(2), fn.Conv1d(2, 2), fn.BatchNorm(), fn.TransformerBlock(1), fn.Positions()], ids=repr)
+def test_parameters_of_all_layers_are_checked(layer, check_finite, path):
+    network = fn.Network([layer, fn.GlobalPool() if layer != fn.GRU(2) else fn.Scale(), fn.Dense(1)], input_shape=(4, 2))
+    for name, parameter in network.parameters.items():
+        before = parameter.flat[0]
+        parameter.flat[0] = np.nan
+        network.save(path)
+        with pytest.raises(ValueError, match=f"cannot load .*parameter '{name}' holds NaN or Inf; load with check_finite=False"):
+            fn.load(path, check_finite=check_finite)
+        assert np.isnan(fn.load(path, check_finite=False).parameters[name].flat[0])
+        parameter.flat[0] = before
+    network.save(path)
+    fn.load(path, check_finite=check_finite)
+
+
+@pytest.mark.parametrize("layers", [None, [fn.Scale(), fn.Dense(3)]])
+def test_parameters_of_estimators_are_checked(layers, path):
+    clf = fn.NetworkClassifier(layers, hidden_layer_sizes=(3,)).initialize(4, classes=[0, 1])
+    clf.coefs_[1][0] = np.inf
+    save(clf, path)
+    with pytest.raises(ValueError, match="holds NaN or Inf; load with check_finite=False"):
+        fn.load(path)
+    assert np.isinf(fn.load(path, check_finite=False).coefs_[1]).any()
 
 
 def test_what_is_not_a_model_file(tmp_path, path):

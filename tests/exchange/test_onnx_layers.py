@@ -94,6 +94,17 @@ def test_numbers_at_and_beyond_the_edges_of_bins(opset):
     np.testing.assert_allclose(outputs(to_onnx(net, opset=opset), X), net.forward(X), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("of_network", "of_model"), [("float32", "float32"), ("float64", "float32"), ("float64", "float64")])
+@pytest.mark.parametrize("nearly", [1 + 1e-9, np.nextafter(1, 2)])
+def test_edges_of_bins_that_a_dtype_cannot_tell_apart(nearly, of_network, of_model):
+    """They are a step; of the first bin and the last, too."""
+    bins = [[0, 1, nearly, 2], [0, 1e-50, 1, 2], [0, 1, 2, 2 * nearly]]
+    embedding = fn.NumericEmbedding("piecewise_linear", n_units=2, bins=bins)
+    net = fn.Network([embedding, fn.Dense(2, "softmax")], n_inputs=3, dtype=of_network, random_state=0)
+    X = np.array([0, 0.5, 1, 1.5, 2], of_model)[:, None].repeat(3, axis=1)
+    np.testing.assert_allclose(outputs(to_onnx(net, dtype=of_model), X), net.forward(X), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("ensemble", ENSEMBLES)
 def test_batches_of_one_row_and_of_none(ensemble):
     net = build("table", "softmax", 3, dtype="float32", n_members=3, ensemble=ensemble)
