@@ -49,12 +49,18 @@ class Rate:
         if os.getpid() != self.client:
             with open(f"{self.folder}/log", "a") as log:
                 log.write(f"{os.getpid()} {step}\n")
-            marker = f"{self.folder}/killed"
-            if step == self.at and (self.forever or not os.path.exists(marker)):
-                with open(marker, "w") as file:
-                    file.write(str(os.getpid()))
+            if step == self.at and (self.forever or self._is_first()):
                 os.kill(os.getpid(), signal.SIGKILL)
         return 0.02
+
+    def _is_first(self):
+        """Whether no other process has come this far, of which two may at the same time."""
+        try:
+            with open(f"{self.folder}/killed", "x") as file:
+                file.write(str(os.getpid()))
+        except FileExistsError:
+            return False
+        return True
 
     def asked(self):
         with open(f"{self.folder}/log") as log:
