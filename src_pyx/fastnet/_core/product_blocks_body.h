@@ -1,11 +1,11 @@
 /* Blocks of C in registers, and all rows of A against a panel of B: for product_body.h. */
 
 /* rows x (vectors * LANES) elements of C in registers: the sum over k of outer products. The second vector of a row of B and C
- * lies `second` elements after the first. If `along`, a_col is 1; else, in FOUR_STEPS, a_row is. If `ahead`, a pair of lines is fetched
- * every four steps: `soon`, and then a share of `later`. rows, vectors, along and ahead are constants at every call, so that the loops
- * unroll. */
-FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, const int ahead, ptrdiff_t second, ptrdiff_t k,
-                            const REAL *restrict a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *restrict b, ptrdiff_t b_row,
+ * lies `second` elements after the first. If `along`, a_col is 1; else, in FOUR_STEPS, a_row is. If `adds`, C is added at the end. If
+ * `ahead`, a pair of lines is fetched every four steps: `soon`, and then a share of `later`. rows, vectors, along, adds and ahead are
+ * constants at every call, so that the loops unroll. */
+FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, const int adds, const int ahead, ptrdiff_t second,
+                            ptrdiff_t k, const REAL *restrict a, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *restrict b, ptrdiff_t b_row,
                             REAL *restrict c, ptrdiff_t c_row, const REAL *bias, int accumulate, pairs soon, runs *later)
 {
     VECTOR sum[BLOCK_ROWS][2];
@@ -14,9 +14,7 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, 
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            sum[i][v] = accumulate == BEGIN_WITH_C   ? LOAD(c + i * c_row + v * second)
-                        : bias && accumulate == 0 ? LOAD(bias + v * second)
-                                                  : zero;
+            sum[i][v] = accumulate && !adds ? LOAD(c + i * c_row + v * second) : bias && !adds ? LOAD(bias + v * second) : zero;
 #if FOUR_STEPS
     /* Each address is in an instruction that reads it. */
     const ptrdiff_t a_step = along ? a_row : a_col;
@@ -72,7 +70,8 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, 
         a8 += a_col; \
         b += b_row; \
     } while (0)
-    for (ptrdiff_t p = ahead ? k / 4 : 0; p > 0; p--) {
+    ptrdiff_t p = 0;
+    for (; ahead && p + 4 <= k; p += 4) {
         fetch(&soon);
         if (soon.left == 0)
             soon = share-- > 0 && later->left > 0 ? take(later) : (pairs){(const char *)b, 0, 0, 0};
@@ -81,32 +80,30 @@ FN_INLINE void NAME(block_)(const int rows, const int vectors, const int along, 
         STEP;
         STEP;
     }
-    for (ptrdiff_t p = ahead ? k % 4 : k; p > 0; p--)
+    for (; p < k; p++)
         STEP;
 #undef STEP
 #endif
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) { /* the two vectors may overlap: both are read before one is written */
-        REAL *row = c + i * c_row;
-        if (accumulate == ADD_TO_C) {
-            sum[i][0] += LOAD(row);
-            if (vectors == 2)
-                sum[i][1] += LOAD(row + second);
-        }
-        *(VECTOR *)row = sum[i][0];
-        if (vectors == 2)
-            *(VECTOR *)(row + second) = sum[i][1];
-    }
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; adds && v < vectors; v++)
+            sum[i][v] += LOAD(c + i * c_row + v * second);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            *(VECTOR *)(c + i * c_row + v * second) = sum[i][v];
 }
 
 /* All m rows against one panel of B; a_step is from one row to the next across blocks, a_row within one. Meanwhile the panel that is
  * packed next comes into L2, and the block of C that is added to next. */
-FN_INLINE void NAME(rows_)(const int vectors, const int along, ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step,
-                           ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias,
-                           int accumulate, runs next)
+FN_INLINE void NAME(rows_)(const int vectors, const int along, const int adds, ptrdiff_t second, ptrdiff_t m, ptrdiff_t k,
+                           const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, REAL *c,
+                           ptrdiff_t c_row, const REAL *bias, int accumulate, runs next)
 {
 #define BLOCK(r) \
-    NAME(block_)(r, vectors, along, 0, second, k, a + i * a_step, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate, \
+    NAME(block_)(r, vectors, along, adds, 0, second, k, a + i * a_step, a_row, a_col, b, b_row, c + i * c_row, c_row, bias, accumulate, \
                  (pairs){NULL, 0, 0, 0}, NULL)
     const ptrdiff_t rest = m % BLOCK_ROWS;
     const int even = rest && rest <= SHORT_BLOCK && m > BLOCK_ROWS && a_step == a_row; /* packed blocks stay whole */
@@ -144,10 +141,12 @@ FN_INLINE void NAME(rows_)(const int vectors, const int along, ptrdiff_t second,
 static void NAME(rows2_)(ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col,
                          const REAL *b, ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate, runs next)
 {
-    if (FOUR_STEPS && a_col == 1)
-        NAME(rows_)(2, 1, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, next);
+    if (accumulate == ADD_TO_C)
+        NAME(rows_)(2, 0, 1, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, next);
+    else if (FOUR_STEPS && a_col == 1)
+        NAME(rows_)(2, 1, 0, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, next);
     else
-        NAME(rows_)(2, 0, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, next);
+        NAME(rows_)(2, 0, 0, second, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, next);
 }
 
 #if FETCH_BETWEEN_STEPS
@@ -157,9 +156,15 @@ static void NAME(packed_rows2_)(ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, cons
                                 const REAL *bias, int accumulate, runs next)
 {
     const ptrdiff_t whole = m - m % BLOCK_ROWS;
+#define BLOCK(adds) \
+    NAME(block_)(BLOCK_ROWS, 2, 0, adds, 1, second, k, a, 1, BLOCK_ROWS, b, PANEL_WIDTH, c, c_row, bias, accumulate, \
+                 (pairs){(const char *)(c + BLOCK_ROWS * c_row), TO_LAST_LINE, c_row * sizeof(REAL), BLOCK_ROWS}, &next)
     for (ptrdiff_t i = 0; i < whole; i += BLOCK_ROWS, a += BLOCK_ROWS * k, c += BLOCK_ROWS * c_row)
-        NAME(block_)(BLOCK_ROWS, 2, 0, 1, second, k, a, 1, BLOCK_ROWS, b, PANEL_WIDTH, c, c_row, bias, accumulate,
-                     (pairs){(const char *)(c + BLOCK_ROWS * c_row), TO_LAST_LINE, c_row * sizeof(REAL), BLOCK_ROWS}, &next);
+        if (accumulate == ADD_TO_C)
+            BLOCK(1);
+        else
+            BLOCK(0);
+#undef BLOCK
     if (whole < m)
         NAME(rows2_)(second, m - whole, k, a, k, 1, BLOCK_ROWS, b, PANEL_WIDTH, c, c_row, bias, accumulate, NOTHING);
 }
@@ -168,10 +173,12 @@ static void NAME(packed_rows2_)(ptrdiff_t second, ptrdiff_t m, ptrdiff_t k, cons
 static void NAME(rows1_)(ptrdiff_t m, ptrdiff_t k, const REAL *a, ptrdiff_t a_step, ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b,
                          ptrdiff_t b_row, REAL *c, ptrdiff_t c_row, const REAL *bias, int accumulate)
 {
-    if (FOUR_STEPS && a_col == 1)
-        NAME(rows_)(1, 1, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, NOTHING);
+    if (accumulate == ADD_TO_C)
+        NAME(rows_)(1, 0, 1, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, NOTHING);
+    else if (FOUR_STEPS && a_col == 1)
+        NAME(rows_)(1, 1, 0, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, NOTHING);
     else
-        NAME(rows_)(1, 0, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, NOTHING);
+        NAME(rows_)(1, 0, 0, 0, m, k, a, a_step, a_row, a_col, b, b_row, c, c_row, bias, accumulate, NOTHING);
 }
 
 /* The same of one or two steps, with B's rows in registers and no sums to begin with: dA of one or two outputs. */
