@@ -202,7 +202,7 @@ def test_a_long_update_has_the_bits_of_a_short_one(dtype, rng):
 
 
 def test_products_in_slices_of_columns(rng):
-    """A batch for which BLAS takes so long that signals are checked meanwhile, forward and for dA, compared with NumPy."""
+    """A batch whose products take so long that signals are checked meanwhile, forward and for dA, compared with NumPy."""
     X, y = rng.standard_normal((1024, 1100)), rng.standard_normal((1024, 2))
     net = fn.Network(
         [fn.Dense(1100, "tanh"), fn.Dense(1100, "tanh"), fn.Dense(2, "identity")], 1100, dtype="float64", random_state=0
@@ -211,6 +211,20 @@ def test_products_in_slices_of_columns(rng):
     J_exact, exact = reference_loss_and_grad(net, fn.SquaredError(), X, y)
     assert J == pytest.approx(J_exact, rel=1e-12)
     assert distance(grads.flat, exact) < 1e-12
+
+
+def test_long_products_of_its_own_have_the_same_bits_for_any_team(rng):
+    """Slices of columns depend on how many rows a worker has."""
+    layers = [fn.Dense(1100, "tanh"), fn.Dense(1100, "tanh"), fn.Dense(2, "identity")]
+    X, y = rng.standard_normal((700, 1100), dtype=np.float32), rng.standard_normal((700, 2), dtype=np.float32)
+    results = []
+    for n_threads in (1, 2, 3):
+        net = fn.Network(layers, 1100, random_state=0)
+        if net._plan.uses_blas:
+            pytest.skip("BLAS makes long products on this level")
+        net.fit(X, y, batch_size=700, epochs=2, random_state=0, n_threads=n_threads)
+        results.append(net.params)
+    assert all(np.array_equal(params, results[0]) for params in results[1:])
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGALRM on this platform")

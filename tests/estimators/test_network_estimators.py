@@ -242,7 +242,7 @@ def test_diagnosis_and_pictures_see_the_layers(digits, fitted):
 
 def test_wrong_layers(digits, fitted):
     X, y = digits
-    with pytest.raises(ValueError, match=r"rows of shape \(8, 4, 1\), but NetworkClassifier was fitted with rows of shape \(8, 8, 1\)"):
+    with pytest.raises(ValueError, match=r"shape \(8, 4, 1\), but NetworkClassifier was fitted with rows of shape \(8, 8, 1\)"):
         fitted.predict(X[:, :, :4])
     with pytest.raises(ValueError, match="put fastnet.Flatten"):
         fn.NetworkClassifier(LAYERS[:2]).fit(X, y)
