@@ -94,14 +94,18 @@ cdef void summarise(const Pass* here, const Layer* layer, bint forward, Worker* 
     cdef Pass group = here[0]
     cdef Py_ssize_t first = 0
     cdef const real* A = source_rows(layer, here, 0, <real*> NULL)
-    cdef const real* dZ = rows_at(here.dZ, layer.number, layer.n_out, here, <real*> NULL)
+    cdef const real* dZ = NULL
     cdef real* summary
+    if not forward:
+        dZ = rows_at(here.dZ, layer.number, layer.n_out, here, <real*> NULL)
     while first < here.rows:
         group.first, group.rows = here.first + first, min(<Py_ssize_t> ROWS_PER_GROUP, here.rows - first)
         if here.inputs != NULL:
             group.inputs = <const real*> here.inputs + first * here.X.n_columns
         summary = <real*> here.summaries[layer.number] + group.first // ROWS_PER_GROUP * layer.summary
-        layer_summary(layer, &group, A + first * layer.sources[0].width, NULL if forward else dZ + first * layer.n_out, summary, worker)
+        layer_summary(layer, &group, A + first * layer.sources[0].width, dZ, summary, worker)
+        if dZ != NULL:
+            dZ += group.rows * layer.n_out
         first += ROWS_PER_GROUP
 
 

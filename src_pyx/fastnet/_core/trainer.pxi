@@ -397,7 +397,7 @@ def loss_and_grad(Plan plan not None, cnp.ndarray params not None, tuple loss, X
     cdef Trainer trainer
     cdef double one = 1
     # One after the other, as weight_of_batch adds them: a batch's gradient has the bits that it has in training.
-    weight = None if sample_weight is None else float(np.add.accumulate(sample_weight, dtype=np.float64)[-1])
+    weight = None if sample_weight is None else float(np.add.accumulate(sample_weight, dtype=np.float64)[len(sample_weight) - 1])
     if weight is not None and not weight > 0:
         raise ValueError(f"sample_weight must have a positive sum, got {weight}")
     trainer = Trainer.__new__(Trainer, plan, params, loss, X, y, sample_weight,
