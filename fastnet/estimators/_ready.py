@@ -29,7 +29,7 @@ from fastnet.ragged import Ragged
 from fastnet.schedules import Cosine
 
 from ._prediction import copy_parameters, lengthened
-from ._sklearn import unchanged_on_error
+from ._sklearn import check_sample_weight, unchanged_on_error
 
 #: Flat rows, or rows of unequal length.
 Rows: TypeAlias = np.ndarray | Ragged
@@ -113,7 +113,9 @@ class ReadyNetwork(BaseEstimator, ABC):
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31))
 
-    def _train(self, rows: Rows, targets: np.ndarray, aside: Split | None, seed: int) -> None:
+    def _train(
+        self, rows: Rows, targets: np.ndarray, aside: Split | None, seed: int, weights: np.ndarray | None = None
+    ) -> None:
         """Make the network and train it, with the numbers of the rows to train on and of those set aside; None: on all."""
         ragged = isinstance(rows, Ragged)
         self.network_ = Network(
@@ -126,13 +128,14 @@ class ReadyNetwork(BaseEstimator, ABC):
         if aside is not None:
             train, validation = aside
             options = {
-                "validation_data": (rows[validation], targets[validation]),
+                "validation_data": (rows[validation], targets[validation], None if weights is None else weights[validation]),
                 "callbacks": [EarlyStopping(patience=self._patience)],
             }
-            rows, targets = rows[train], targets[train]
+            rows, targets, weights = rows[train], targets[train], None if weights is None else weights[train]
         self.history_ = self.network_.fit(
             rows,
             targets,
+            sample_weight=weights,
             loss=self._loss(),
             optimizer=AdamW(self._learning_rate),
             batch_size=self._batch_size,
@@ -173,7 +176,7 @@ class ReadyEstimator(ReadyNetwork):
         """Rows as the network reads them, made with what was learnt."""
 
     @abstractmethod
-    def _learn_targets(self, y: np.ndarray) -> np.ndarray:
+    def _learn_targets(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         """Targets in the form that the network is trained on."""
 
     @abstractmethod
@@ -182,7 +185,7 @@ class ReadyEstimator(ReadyNetwork):
 
     @takes_other_words()
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.
 
         Parameters
@@ -190,6 +193,9 @@ class ReadyEstimator(ReadyNetwork):
         X : rows in any of the forms that the class describes
         y : array-like of shape (n_samples,)
             Targets; those of a regressor may have several columns.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the rows in the loss, in training and on the rows set aside; a regressor also standardises y with them. X is
+            standardised, and texts give their words, by all rows alike.
 
         Returns
         -------
@@ -201,7 +207,7 @@ class ReadyEstimator(ReadyNetwork):
         TypeError
             Blocks of `fastnet.data`, or rows of another kind than the class describes.
         ValueError
-            Parameters, rows or targets that do not fit, or values that are missing.
+            Parameters, rows, targets or weights that do not fit, or values that are missing.
         """
         if isinstance(X, Blocks):
             name = type(self).__name__
@@ -209,10 +215,22 @@ class ReadyEstimator(ReadyNetwork):
         self._refuse_targets(y)
         with unchanged_on_error(self):
             rows, y = self._learn_rows(X, y)
-            targets, seed = self._learn_targets(y), self._seed()
+            weights = self._weights(y, sample_weight)
+            targets, seed = self._learn_targets(y, weights), self._seed()
+            if weights is not None:
+                counting = np.flatnonzero(weights)
+                rows, targets, weights = rows[counting], targets[counting], weights[counting]
             self.__dict__.pop("_longer", None)
-            self._train(rows, targets, self._set_aside(targets, seed), seed)
+            self._train(rows, targets, self._set_aside(targets, seed), seed, weights)
         return self
+
+    @staticmethod
+    def _weights(y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
+        """Checked weights of rows, whose mean is 1."""
+        if sample_weight is None:
+            return None
+        weights = check_sample_weight(sample_weight, y, np.dtype(np.float64))
+        return np.asarray(weights / weights.mean(), np.float32)
 
     def _refuse_targets(self, y: Any) -> None:
         """Refuse, with a ValueError, targets that scikit-learn takes for others, or refuses without saying why."""
@@ -365,7 +383,7 @@ class ReadyClassifier(ClassifierMixin, ReadyEstimator):
     def _refuse_targets(self, y: Any) -> None:
         refuse_missing_labels(y)
 
-    def _learn_targets(self, y: np.ndarray) -> np.ndarray:
+    def _learn_targets(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -415,17 +433,17 @@ class ReadyRegressor(RegressorMixin, ReadyEstimator):
     Attributes
     ----------
     target_scaler_ : StandardScaler
-        Mean and deviation of each column of y.
+        Mean and deviation of each column of y, weighted by `sample_weight`.
     """
 
     _y_options: ClassVar[dict[str, Any]] = {"multi_output": True, "y_numeric": True}
 
-    def _learn_targets(self, y: np.ndarray) -> np.ndarray:
+    def _learn_targets(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         refuse_dates(y, "y")
         columns = y.reshape(len(y), -1)
         self._one_column = y.ndim == 1
         with np.errstate(over="ignore", invalid="ignore"):
-            self.target_scaler_ = StandardScaler().fit(columns)
+            self.target_scaler_ = StandardScaler().fit(columns, sample_weight=weights)
         if not (np.isfinite(self.target_scaler_.mean_) & np.isfinite(self.target_scaler_.scale_)).all():
             raise ValueError(
                 f"y cannot be standardised, as it has values from {y.min():g} to {y.max():g}: their variance overflows. Divide y "
