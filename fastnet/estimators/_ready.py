@@ -194,8 +194,8 @@ class ReadyEstimator(ReadyNetwork):
         y : array-like of shape (n_samples,)
             Targets; those of a regressor may have several columns.
         sample_weight : array-like of shape (n_samples,), optional
-            Weights of the rows in the loss, in training and on the rows set aside; a regressor also standardises y with them. X is
-            standardised, and texts give their words, by all rows alike.
+            Weights of the rows in the loss, in training and on the rows set aside; a regressor also standardises y with them.
+            All rows count alike when X is standardised, and for the vocabulary of texts.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""scikit-learn's checks of third-party estimators, with no failure expected."""
+"""scikit-learn's checks of third-party estimators, with one failure expected."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from fastnet.estimators import (
     TextClassifier,
 )
 from fastnet.layers import Dense, PReLU
-
 
 #: Of estimators that choose their own network.
 _OF_READY = {"check_sample_weight_equivalence_on_dense_data": "batches are drawn: repeating rows is not weighting them"}
