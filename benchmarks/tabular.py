@@ -26,9 +26,14 @@ RANKED = {"classification": "error", "regression": "RMSE"}
 Row = dict[str, Any]
 
 
-def run(pool: Pool, methods: Sequence[Recipe] = METHODS, tables: Sequence[Table] = DEVELOPMENT) -> dict[str, Any]:
+def run(
+    pool: Pool,
+    methods: Sequence[Recipe] = METHODS,
+    tables: Sequence[Table] = DEVELOPMENT,
+    quick: Sequence[str] = QUICK,
+) -> dict[str, Any]:
     """A row for each method, with its scores on every split of every table, and its average rank."""
-    return recipes.run(pool, methods, pool.options.chosen(tables, QUICK), {SECTION: REFERENCE}, rank)
+    return recipes.run(pool, methods, pool.options.chosen(tables, quick), {SECTION: REFERENCE}, rank)
 
 
 def rank(rows: Sequence[Row], kinds: dict[str, str]) -> None:
