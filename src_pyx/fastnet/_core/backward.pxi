@@ -74,7 +74,7 @@ cdef inline void through_activation(const Layer* layer, const Pass* here, real* 
     if layer.keeps:
         multiply_into(rows_at(here.D, layer.number, layer.n_out, here, <real*> NULL), dZ, here.rows * layer.n_out)
     else:
-        multiply_derivative(layer.activation, layer.alpha, output_rows(layer, here, <real*> NULL), dZ, here.rows * layer.n_out)
+        multiply_derivative(layer.trained_activation, layer.alpha, output_rows(layer, here, <real*> NULL), dZ, here.rows * layer.n_out)
 
 
 cdef void gradient_of_layer(const Layer* layer, const Pass* here, Worker* worker, real* unused) noexcept nogil:

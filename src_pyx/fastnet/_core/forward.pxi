@@ -64,7 +64,7 @@ cdef inline void activate_layer(const Layer* layer, const Pass* here, real* Z) n
     """A[l] = g(Z[l]), in place, and its dropout; the derivative is kept if the way back needs it."""
     cdef real* D
     if here.D == NULL or not layer.keeps:
-        activate(layer.activation, layer.alpha, Z, here.rows * layer.n_out)
+        activate(layer.activation if here.D == NULL else layer.trained_activation, layer.alpha, Z, here.rows * layer.n_out)
         return
     D = rows_at(here.D, layer.number, layer.n_out, here, <real*> NULL)
     activate_keeping(layer.activation, layer.alpha, Z, D, here.rows * layer.n_out)

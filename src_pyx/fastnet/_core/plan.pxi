@@ -91,6 +91,7 @@ cdef class Plan:
             self._take_share(share[0], share[1])
         self._choose_slots()
         self._split_positions()
+        self._move_rectifiers()
         self.widest = max(self.sizes[1:])
 
     def __dealloc__(self):
@@ -141,7 +142,8 @@ cdef class Plan:
         cdef Py_ssize_t n
         option, activation, alpha, dropout = spec[4:]
         layer.option, layer.rate = option if isinstance(option, tuple) else (option, 0)
-        layer.activation, layer.alpha, layer.dropout = activation, alpha, dropout
+        layer.activation = layer.trained_activation = activation
+        layer.alpha, layer.dropout = alpha, dropout
         for n in range(layer.n_sources):
             layer.sources[n].width = self.sizes[layer.sources[n].layer]
             layer.n_in += layer.sources[n].width
@@ -284,6 +286,24 @@ cdef class Plan:
             for n in range(layer.n_sources):
                 if layer.sources[n].layer > 0 and not minds_lengths(layer, self.layers[layer.sources[n].layer - 1].lengths):
                     self.layers[layer.sources[n].layer - 1].clears = True
+        return 0
+
+    cdef int _move_rectifiers(self) except -1:
+        """In training, let the ReLU before a maximum pool be that of the maxima, which are fewer: these and their slopes are the same."""
+        cdef Py_ssize_t i, n
+        cdef Layer* pool
+        cdef Layer* before
+        n_readers = [0] * (self.n_layers + 1)
+        for i in range(self.n_layers):
+            for n in range(self.layers[i].n_sources):
+                n_readers[self.layers[i].sources[n].layer] += 1
+        for i in range(self.n_layers - 1):
+            pool = self.layers + i
+            if not is_maximum_alone(pool) or n_readers[pool.sources[0].layer] > 1 or pool.sources[0].layer == 0:
+                continue
+            before = self.layers + pool.sources[0].layer - 1
+            if before.activation == RELU and not before.keeps and before.lengths == 0:
+                before.trained_activation, pool.trained_activation = IDENTITY, RELU
         return 0
 
     cdef int add_segment(self, Layer* layer, Py_ssize_t rows, Py_ssize_t columns, int traits) except -1:

@@ -149,6 +149,7 @@ cdef struct Layer:
     Py_ssize_t first_segment
     Py_ssize_t places[MOST_SEGMENTS]    # of its segments in the flat vector
     int activation                  # of its output
+    int trained_activation          # the same in training, where a ReLU goes behind the maximum pool that alone reads it
     double alpha                    # the activation's parameter
     double dropout                  # probability of dropping a number of its output
     Py_ssize_t first_unit           # number of the first one for dropout's masks: 0, unless others go before it in a larger ensemble

@@ -23,6 +23,11 @@ cdef int pool_plan(Plan plan, Layer* layer) except -1:
     return 0
 
 
+cdef inline bint is_maximum_alone(const Layer* layer) noexcept nogil:
+    """Whether a layer is a pool of maxima without lengths, and without an activation of its own."""
+    return layer.kind == POOL and layer.dims[0] and layer.n_sources == 1 and layer.lengths == 0 and layer.activation == IDENTITY
+
+
 cdef void pool_forward(const Layer* layer, const Pass* here, const real* A, real* Z) noexcept nogil:
     cdef Windows windows = windows_of(layer)
     cdef Py_ssize_t channels = layer.constants[2], height = layer.constants[3], width, columns, missing, r, i, j
