@@ -58,6 +58,7 @@ cdef enum:
     WINDOWS_AT_LEAST = 48           # are made at a time, whatever their size
     SHORT_RUN = 12                  # shorter pieces of windows are copied: 28 x 28 x 1 to 6 filters of 5 x 5 took 3 times as long
     TURNED_TOGETHER = 1 << 13       # numbers of slopes of one channel's lines, which stay in the first-level cache
+    LONG_LINE = 64                  # of windows: shorter ones, of a few steps each, make one product of many for the gradient
     FEW_WINDOWS = 8                 # where a line has fewer, they are: 8 x 8 pixels took 1.2 times as long; with 64, 32 x 32 x 16 did
 
 
@@ -243,7 +244,7 @@ cdef int conv_plan(Plan plan, Layer* layer) except -1:
     plan.add_segment(layer, 1, filters, WHOLE_TILE)
     layer.cost = <double> layer.n_out * size
     plan.needs_panel = True
-    plan.room = max(plan.room, windows_at_a_time(size) * size)
+    plan.room = max(plan.room, max(<Py_ssize_t> MOST_ROOM, windows_at_a_time(size) * size))
     if by_lines(layer, &windows, <float*> NULL) or by_lines(layer, &windows, <double*> NULL):
         plan.room = max(plan.room, sums_sizef(size, filters) + max(<Py_ssize_t> TURNED_TOGETHER,
                                                                    turned_line_sizef(windows.columns, filters)))
@@ -416,25 +417,56 @@ cdef void gradient_of_channel(const Layer* layer, const Pass* here, const Window
 
 cdef void gradient_of_lines(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t start, Py_ssize_t end,
                             Py_ssize_t filters, real* g, Py_ssize_t g_row, Worker* worker) noexcept nogil:
-    """What windows start .. end add to a tile, as of `forward_of_lines`."""
+    """What windows start .. end add to a tile, as of `forward_of_lines`; of one line at a time, or of several together."""
     cdef WindowWalk walk = walk_from(windows, start)
-    cdef Py_ssize_t n
+    cdef Py_ssize_t n, i, lines, apart = windows.down // windows.across
+    cdef real* spread = <real*> worker.room
+    dZ += start * filters + tile.first_column
     while start < end and not ended(worker):
         n = min(windows.columns, end - start)
-        gradient_of_line(windows, tile, A + walk.place, dZ + start * filters, n, filters, g, g_row, worker)
-        walk_on(windows, &walk, n)
-        start += n
+        lines = lines_together(windows, walk.line, tile.columns)
+        if lines == 1:
+            gradient_of_line(windows, tile, A + walk.place, dZ, n, filters, g, g_row, worker)
+        else:
+            spread_lines(dZ, lines, n, filters, spread, apart, tile.columns)
+            gradient_of_line(windows, tile, A + walk.place, spread, (lines - 1) * apart + n, tile.columns, g, g_row, worker)
+        for i in range(lines):
+            walk_on(windows, &walk, n)
+        dZ += lines * n * filters
+        start += lines * n
 
 
-cdef void gradient_of_line(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t columns, Py_ssize_t filters,
-                           real* g, Py_ssize_t g_row, Worker* worker) noexcept nogil:
-    """What outputs of a line add to a tile."""
+cdef inline Py_ssize_t lines_together(const Windows* windows, Py_ssize_t line, Py_ssize_t columns) noexcept nogil:
+    """How many lines of slopes, from one of a row on, make one product: windows that reach over the end of a line are then counted
+    with slopes of zero, and must be few."""
+    cdef Py_ssize_t apart = windows.down // windows.across
+    if windows.down % windows.across or windows.columns >= LONG_LINE or 2 * (apart - windows.columns) > windows.columns:
+        return 1
+    return max(<Py_ssize_t> 1, min(windows.lines - line, MOST_ROOM // (apart * columns)))
+
+
+cdef inline void spread_lines(const real* dZ, Py_ssize_t lines, Py_ssize_t n, Py_ssize_t filters, real* to, Py_ssize_t apart,
+                              Py_ssize_t columns) noexcept nogil:
+    """Some columns of the slopes of lines of n windows, with zeros between a line and the next, `apart` windows after it."""
+    cdef Py_ssize_t i, j
+    for i in range(lines):
+        for j in range(n):
+            copy_row(to + j * columns, dZ + j * filters, columns * sizeof(real))
+        if i + 1 < lines:
+            memset(to + n * columns, 0, (apart - n) * columns * sizeof(real))
+        dZ += n * filters
+        to += apart * columns
+
+
+cdef void gradient_of_line(const Windows* windows, const Tile* tile, const real* A, const real* dZ, Py_ssize_t n_windows,
+                           Py_ssize_t dZ_row, real* g, Py_ssize_t g_row, Worker* worker) noexcept nogil:
+    """What windows that lie one after the other add to a tile."""
     cdef Py_ssize_t row = tile.first_row, end = tile.first_row + tile.rows, k, n
     while row < end:
         k = row // windows.run
         n = min((k + 1) * windows.run, end) - row
-        own(n, tile.columns, columns, A + run_place(windows, k) + row - k * windows.run, 1, windows.across,
-            dZ + tile.first_column, filters, 1, g + (row - tile.first_row) * g_row, g_row, <real*> NULL, True, <real*> worker.panel)
+        own(n, tile.columns, n_windows, A + run_place(windows, k) + row - k * windows.run, 1, windows.across,
+            dZ, dZ_row, 1, g + (row - tile.first_row) * g_row, g_row, <real*> NULL, True, <real*> worker.panel)
         row += n
 
 
