@@ -195,6 +195,35 @@ static void NAME(fold_sums)(ptrdiff_t n, ptrdiff_t filters, const REAL *sums, RE
                 }
 }
 
+/* to += x, n numbers each. */
+FN_INLINE void NAME(add_run)(REAL *restrict to, const REAL *restrict x, ptrdiff_t n)
+{
+    if (n < LANES) {
+        for (ptrdiff_t j = 0; j < n; j++)
+            to[j] += x[j];
+        return;
+    }
+    const VECTOR last = LOAD(to + n - LANES) + LOAD(x + n - LANES); /* which overlaps the one before */
+    for (ptrdiff_t j = 0; j < n - LANES; j += LANES)
+        *(VECTOR *)(to + j) = LOAD(to + j) + LOAD(x + j);
+    *(VECTOR *)(to + n - LANES) = last;
+}
+
+/* To a, where the windows of some lines lie, x (lines, columns, height, width, run). Column by column: the window beside one overlaps
+ * it, and would read what its stores have not yet left in the cache. */
+static FN_NO_CLONE void NAME(add_lines)(const struct kernel_places *window, ptrdiff_t run, ptrdiff_t lines, ptrdiff_t columns,
+                                        ptrdiff_t down, ptrdiff_t across, const REAL *x, REAL *a)
+{
+    const ptrdiff_t of_window = window->height * window->width * run;
+    for (ptrdiff_t j = 0; j < columns; j++, x += of_window, a += across) {
+        const REAL *from = x;
+        for (ptrdiff_t k = 0; k < window->height; k++)
+            for (ptrdiff_t l = 0; l < window->width; l++, from += run)
+                for (ptrdiff_t i = 0; i < lines; i++)
+                    NAME(add_run)(a + i * down + k * window->line_step + l * window->step, from + i * columns * of_window, run);
+    }
+}
+
 /* z = the maximum over the places of a window, of CHANNELS_TOGETHER channels that lie side by side, or NaN if there is one; `kept` its
  * place, the first of equal ones, unless it is NULL. */
 FN_INLINE void NAME(largest_together)(const struct kernel_places *window, const REAL *restrict a, REAL *restrict z, REAL *restrict kept)

@@ -43,6 +43,10 @@ cdef extern from "windows.h" nogil:
                      Py_ssize_t filters, const double* a, Py_ssize_t down, const double* turned, double* sums)
     void fold_sumsf(Py_ssize_t n, Py_ssize_t filters, const float* sums, float* g, Py_ssize_t g_row)
     void fold_sumsd(Py_ssize_t n, Py_ssize_t filters, const double* sums, double* g, Py_ssize_t g_row)
+    void add_linesf(const kernel_places* window, Py_ssize_t run, Py_ssize_t lines, Py_ssize_t columns, Py_ssize_t down,
+                    Py_ssize_t across, const float* x, float* a)
+    void add_linesd(const kernel_places* window, Py_ssize_t run, Py_ssize_t lines, Py_ssize_t columns, Py_ssize_t down,
+                    Py_ssize_t across, const double* x, double* a)
     void largest_togetherf(const kernel_places* window, const float* a, float* z, float* kept)
     void largest_togetherd(const kernel_places* window, const double* a, double* z, double* kept)
     void mean_togetherf(const kernel_places* window, const float* a, float* z)
@@ -202,21 +206,24 @@ cdef void copy_windows(const Windows* windows, const real* A, Py_ssize_t first, 
         walk_on(windows, &walk, 1)
 
 
-cdef void add_windows(const Windows* windows, const real* restrict x, Py_ssize_t first, Py_ssize_t n, real* restrict A) noexcept nogil:
-    """To A, where they lie, n windows are added."""
+cdef void add_windows(const Windows* windows, const real* x, Py_ssize_t first, Py_ssize_t n, real* A) noexcept nogil:
+    """To A, where they lie, n windows are added: whole lines of a row together."""
     cdef WindowWalk walk = walk_from(windows, first)
-    cdef Py_ssize_t i, k, j
-    cdef WindowRun run
-    cdef real* place
-    for i in range(n):
-        run = run_of(windows, 0)
-        for k in range(windows.runs):
-            place = A + walk.place + run.place
-            for j in range(windows.run):
-                place[j] = place[j] + x[j]
-            x += windows.run
-            next_run(windows, &run)
-        walk_on(windows, &walk, 1)
+    cdef kernel_places places
+    cdef Py_ssize_t some, lines, i
+    places.height, places.width = windows.runs // windows.runs_of_line, windows.runs_of_line
+    places.line_step, places.step = windows.line_step, windows.run_step
+    while n > 0:
+        some = min(windows.columns - walk.column, n)
+        lines = max(<Py_ssize_t> 1, min(n // windows.columns, windows.lines - walk.line)) if some == windows.columns else 1
+        if real is float:
+            add_linesf(&places, windows.run, lines, some, windows.down, windows.across, x, A + walk.place)
+        else:
+            add_linesd(&places, windows.run, lines, some, windows.down, windows.across, x, A + walk.place)
+        for i in range(lines):
+            walk_on(windows, &walk, some)
+        x += lines * some * windows.runs * windows.run
+        n -= lines * some
 
 
 cdef int check_windows(Plan plan, const Layer* layer) except -1:
@@ -334,11 +341,17 @@ cdef void forward_of_copies(const Layer* layer, const Pass* here, const Windows*
         start += n
 
 
+cdef inline Py_ssize_t whole_lines(const Windows* windows, Py_ssize_t n) noexcept nogil:
+    """As many windows of n as make whole rows or, if that is none, whole lines."""
+    cdef Py_ssize_t of_row = windows.lines * windows.columns
+    return n // of_row * of_row if n >= of_row else n // windows.columns * windows.columns if n >= windows.columns else n
+
+
 cdef void conv_backward(const Layer* layer, const Pass* here, const real* dZ, real* dA, bint accumulate, Worker* worker) noexcept nogil:
     """Some windows' gradients at a time, dZ W^T, which are then added where the windows lie."""
     cdef Windows windows = windows_of(layer)
     cdef Py_ssize_t filters = layer.dims[0], size = windows.runs * windows.run, places = windows.lines * windows.columns
-    cdef Py_ssize_t step = windows_at_a_time(size), row = 0, start, end, n
+    cdef Py_ssize_t step = whole_lines(&windows, windows_at_a_time(size)), row = 0, start, end, n
     cdef const real* lengths = lengths_of_output(layer, here, <real*> NULL)
     cdef const real* W = <const real*> here.params + layer.places[0]
     cdef real* room = <real*> worker.room
