@@ -67,6 +67,15 @@ POSITIONED = {
         (8, 41, 1),
         [fn.Conv2d(7, (3, 4), "tanh", stride=(2, 1), dilation=(1, 2)), fn.MaxPool((3, 5))],
     ),
+    "conv2d-gradient-of-lines": (
+        (9, 12, 5),
+        [fn.Conv2d(16, 3, "tanh"), fn.Conv2d(21, (3, 1), "tanh", padding="same")],
+    ),
+    "max-pool-of-relu": ((7, 10, 2), [fn.Conv2d(6, 2, "relu"), fn.MaxPool(2), fn.Conv2d(11, 1, "relu"), fn.GlobalPool("max")]),
+    "max-pool-of-shared-relu": (
+        (6, 8, 3),
+        [fn.Conv2d(4, 3, "relu"), fn.Residual([fn.MaxPool(1)], "relu"), fn.Conv2d(9, 1, "relu"), fn.MaxPool((2, 3))],
+    ),
     "max-pool": ((7, 6, 2), [fn.Conv2d(3, 2, "tanh"), fn.MaxPool(2), fn.Conv2d(2, 2, "tanh")]),
     "max-pool-filling": ((7, 21, 1), [fn.Conv2d(3, 2, "tanh"), fn.MaxPool((3, 2))]),
     "max-pool-overlapping": ((11, 2), [fn.Conv1d(20, 2, "tanh"), fn.MaxPool(3, 1), fn.Residual([fn.MaxPool(1)])]),

@@ -4,7 +4,7 @@
 #
 # A series is an image of one line. The windows of a line of outputs overlap in memory and lie `across` apart: where they are in one
 # piece, or many, they are a matrix that products read where it lies. Others are copied first: many lines then make one product. Of one
-# channel and few filters, kernels of windows.h make whole lines: of 28 x 28 x 1 and 6 filters of 5 x 5 an output took 0.4 of the time
+# channel and few filters, kernels of window_kernels.h make whole lines: of 28 x 28 x 1 and 6 filters of 5 x 5 an output took 0.4 of the time
 # that a copy and its product did, the gradient 0.4 too.
 #
 # Convolution:
@@ -17,7 +17,7 @@
 #
 # A row of A is (height, width, channels).
 
-cdef extern from "windows.h" nogil:
+cdef extern from "window_kernels.h" nogil:
     struct kernel_places:
         Py_ssize_t height
         Py_ssize_t width
@@ -47,12 +47,18 @@ cdef extern from "windows.h" nogil:
                     Py_ssize_t across, const float* x, float* a)
     void add_linesd(const kernel_places* window, Py_ssize_t run, Py_ssize_t lines, Py_ssize_t columns, Py_ssize_t down,
                     Py_ssize_t across, const double* x, double* a)
-    void largest_togetherf(const kernel_places* window, const float* a, float* z, float* kept)
-    void largest_togetherd(const kernel_places* window, const double* a, double* z, double* kept)
-    void mean_togetherf(const kernel_places* window, const float* a, float* z)
-    void mean_togetherd(const kernel_places* window, const double* a, double* z)
-    void slopes_togetherf(const float* dz, const float* kept, float place, float* da)
-    void slopes_togetherd(const double* dz, const double* kept, double place, double* da)
+    void largest_of_linef(const kernel_places* window, Py_ssize_t columns, Py_ssize_t across, Py_ssize_t channels, const float* a,
+                          float* z, float* kept)
+    void largest_of_lined(const kernel_places* window, Py_ssize_t columns, Py_ssize_t across, Py_ssize_t channels, const double* a,
+                          double* z, double* kept)
+    void means_of_linef(const kernel_places* window, Py_ssize_t columns, Py_ssize_t across, Py_ssize_t channels, const float* a,
+                        float* z)
+    void means_of_lined(const kernel_places* window, Py_ssize_t columns, Py_ssize_t across, Py_ssize_t channels, const double* a,
+                        double* z)
+    void slopes_of_linef(Py_ssize_t k, const kernel_places* window, Py_ssize_t columns, Py_ssize_t channels, const float* dz,
+                         const float* kept, float* da)
+    void slopes_of_lined(Py_ssize_t k, const kernel_places* window, Py_ssize_t columns, Py_ssize_t channels, const double* dz,
+                         const double* kept, double* da)
 
 
 cdef enum:

@@ -2,8 +2,8 @@
  * vectors run over the positions of a line, and maxima of few channels, which are taken a vector at a time with what lies beside them.
  * Without vector extensions (MSVC) a vector is one number.
  */
-#ifndef FASTNET_WINDOWS_H
-#define FASTNET_WINDOWS_H
+#ifndef FASTNET_WINDOW_KERNELS_H
+#define FASTNET_WINDOW_KERNELS_H
 #include <stddef.h>
 #include "product.h"
 
@@ -25,12 +25,12 @@ struct kernel_places {
 
 #define REAL float
 #define NAME(x) x##f
-#include "windows_body.h"
+#include "window_kernels_body.h"
 #undef REAL
 #undef NAME
 #define REAL double
 #define NAME(x) x##d
-#include "windows_body.h"
+#include "window_kernels_body.h"
 #undef REAL
 #undef NAME
 #endif

@@ -1,19 +1,14 @@
-/* The bodies of windows.h for one width. */
+/* The bodies of window_kernels.h for one width. */
 
 #if HAVE_OWN_PRODUCT
 #define VECTOR NAME(vector_)
-typedef __typeof__((VECTOR){0} == (VECTOR){0}) NAME(mask_);
-#define MASK NAME(mask_)
 #define LANES ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
 #define MOST_LANES (VECTOR_BYTES / sizeof(REAL))
 #define SQUARE ((ptrdiff_t)(16 / sizeof(REAL)))
-#define WHERE(mask, x, y) ((VECTOR)(((mask) & (MASK)(x)) | (~(mask) & (MASK)(y))))
 #else
 #define VECTOR REAL
-#define MASK int
 #define LANES 1
 #define MOST_LANES 1
-#define WHERE(mask, x, y) ((mask) ? (x) : (y))
 #endif
 #define LOAD(p) (*(const VECTOR *)(p))
 
@@ -224,56 +219,54 @@ static FN_NO_CLONE void NAME(add_lines)(const struct kernel_places *window, ptrd
     }
 }
 
-/* z = the maximum over the places of a window, of CHANNELS_TOGETHER channels that lie side by side, or NaN if there is one; `kept` its
- * place, the first of equal ones, unless it is NULL. */
-FN_INLINE void NAME(largest_together)(const struct kernel_places *window, const REAL *restrict a, REAL *restrict z, REAL *restrict kept)
+#define CHANNELS 8
+#define FEW(x) NAME(x##8_)
+#include "window_pools_body.h"
+#undef CHANNELS
+#undef FEW
+#define CHANNELS 16
+#define FEW(x) NAME(x##16_)
+#include "window_pools_body.h"
+#undef CHANNELS
+#undef FEW
+
+static FN_NO_CLONE void NAME(largest_of_line)(const struct kernel_places *window, ptrdiff_t columns, ptrdiff_t across,
+                                              ptrdiff_t channels, const REAL *a, REAL *z, REAL *kept)
 {
-#pragma GCC unroll 16
-    for (ptrdiff_t v = 0; v < CHANNELS_TOGETHER; v += LANES) {
-        const VECTOR zero = {0};
-        VECTOR largest = LOAD(a + v), place = zero;
-        for (ptrdiff_t k = 0; k < window->height; k++)
-            for (ptrdiff_t l = 0; l < window->width; l++) {
-                const ptrdiff_t here = k * window->line_step + l * window->step;
-                const VECTOR x = LOAD(a + here + v);
-                const MASK larger = (x > largest) | (x != x);
-                largest = WHERE(larger, x, largest);
-                place = WHERE(larger, zero + (REAL)here, place);
-            }
-        *(VECTOR *)(z + v) = largest;
-        if (kept)
-            *(VECTOR *)(kept + v) = place;
-    }
+    if (channels > 8)
+        NAME(largest16_)(window->height, window->width, window, columns, across, channels, a, z, kept);
+    else if (window->height == 2 && window->width == 2)
+        NAME(largest8_)(2, 2, window, columns, across, channels, a, z, kept);
+    else
+        NAME(largest8_)(window->height, window->width, window, columns, across, channels, a, z, kept);
 }
 
-/* z = the means likewise. */
-FN_INLINE void NAME(mean_together)(const struct kernel_places *window, const REAL *restrict a, REAL *restrict z)
+static FN_NO_CLONE void NAME(means_of_line)(const struct kernel_places *window, ptrdiff_t columns, ptrdiff_t across, ptrdiff_t channels,
+                                            const REAL *a, REAL *z)
 {
-    const REAL share = 1 / (REAL)(window->height * window->width);
-#pragma GCC unroll 16
-    for (ptrdiff_t v = 0; v < CHANNELS_TOGETHER; v += LANES) {
-        VECTOR sum = {0};
-        for (ptrdiff_t k = 0; k < window->height; k++)
-            for (ptrdiff_t l = 0; l < window->width; l++)
-                sum += share * LOAD(a + k * window->line_step + l * window->step + v);
-        *(VECTOR *)(z + v) = sum;
-    }
+    if (channels > 8)
+        NAME(means16_)(window, columns, across, channels, a, z);
+    else
+        NAME(means8_)(window, columns, across, channels, a, z);
 }
 
-/* da = dz of those of CHANNELS_TOGETHER channels whose maximum is at a place. */
-FN_INLINE void NAME(slopes_together)(const REAL *restrict dz, const REAL *restrict kept, REAL place, REAL *restrict da)
+static FN_NO_CLONE void NAME(slopes_of_line)(ptrdiff_t k, const struct kernel_places *window, ptrdiff_t columns, ptrdiff_t channels,
+                                             const REAL *dz, const REAL *kept, REAL *da)
 {
-#pragma GCC unroll 16
-    for (ptrdiff_t v = 0; v < CHANNELS_TOGETHER; v += LANES) {
-        const VECTOR zero = {0};
-        const MASK here = LOAD(kept + v) == zero + place;
-        *(VECTOR *)(da + v) = WHERE(here, LOAD(dz + v), zero);
-    }
+    if (channels > 8)
+        NAME(slopes16_)(window->width, k, window, columns, channels, dz, kept, da);
+    else if (window->width == 2)
+        NAME(slopes8_)(2, k, window, columns, channels, dz, kept, da);
+    else
+        NAME(slopes8_)(window->width, k, window, columns, channels, dz, kept, da);
 }
 #undef VECTOR
-#undef MASK
+#undef FEW
+#undef FEW_MASK
+#undef FEW_LANES
+#undef FEW_BYTES
+#undef LOAD_FEW
 #undef LANES
 #undef MOST_LANES
 #undef SQUARE
-#undef WHERE
 #undef LOAD
