@@ -15,6 +15,7 @@
 #ifndef FASTNET_PRODUCT_H
 #define FASTNET_PRODUCT_H
 #include <stddef.h>
+#include <stdint.h>
 #include "memory.h"
 #include "vecmath.h"
 
@@ -104,6 +105,14 @@ static ptrdiff_t size_of_panels(ptrdiff_t n, ptrdiff_t k) { return (n + 2 * VECT
 #endif
 #define ALIASING_BYTES 1024
 #define PANELS_WORTH_PACKING 8
+
+/* Columns of A^T that lie scattered over so many bytes, more than L1 has, are copied for two panels already: with AVX-512 dW of 256 x 64
+ * and a batch of 64 115 to 129 GFLOP/s, of 128 x 512 and 128 114 to 142, of 512 x 128 and 128 102 to 144, of 200 x 64 and 100 the same. */
+#if VECTOR_BYTES == 64
+#define SPREAD_WORTH_PACKING (1 << 16)
+#else
+#define SPREAD_WORTH_PACKING PTRDIFF_MAX
+#endif
 
 /* Columns of A^T are copied so many steps at a time: whole cache lines of a block, and few enough rows of A, if they are pages apart,
  * for the sets of L1. One step at a time: tiles of dW of 2048 x 2048 153 to 157 GFLOP/s, of 1000 x 1000 and a batch of 128 157 to 161; with
