@@ -15,7 +15,6 @@
 #ifndef FASTNET_PRODUCT_H
 #define FASTNET_PRODUCT_H
 #include <stddef.h>
-#include <stdint.h>
 #include "memory.h"
 #include "vecmath.h"
 
@@ -106,13 +105,18 @@ static ptrdiff_t size_of_panels(ptrdiff_t n, ptrdiff_t k) { return (n + 2 * VECT
 #define ALIASING_BYTES 1024
 #define PANELS_WORTH_PACKING 8
 
-/* Columns of A^T that lie scattered over so many bytes, more than L1 has, are copied for two panels already: with AVX-512 dW of 256 x 64
- * and a batch of 64 115 to 129 GFLOP/s, of 128 x 512 and 128 114 to 142, of 512 x 128 and 128 102 to 144, of 200 x 64 and 100 the same. */
+/* Columns of A^T that L1 does not hold, `apart` bytes from one step to the next, are copied where rows of C have so many bytes. With AVX-512
+ * dW of 256 x 64 and a batch of 64 115 to 129 GFLOP/s, of 128 x 512 and 128 114 to 142, of 512 x 128 and 128 102 to 144, of 200 x 64 and
+ * 100 the same; with AVX2 75 to 83, 92 to 92, 75 to 87, and 95 to 84, so that there they must fall into few sets, too. */
+#define ROW_WORTH_PACKING 256
+static int is_spread(ptrdiff_t apart, ptrdiff_t steps)
+{
 #if VECTOR_BYTES == 64
-#define SPREAD_WORTH_PACKING (1 << 16)
+    return apart * steps >= 1 << 16;
 #else
-#define SPREAD_WORTH_PACKING PTRDIFF_MAX
+    return apart * steps > 1 << 15 && apart % ALIASING_BYTES == 0;
 #endif
+}
 
 /* Columns of A^T are copied so many steps at a time: whole cache lines of a block, and few enough rows of A, if they are pages apart,
  * for the sets of L1. One step at a time: tiles of dW of 2048 x 2048 153 to 157 GFLOP/s, of 1000 x 1000 and a batch of 128 157 to 161; with

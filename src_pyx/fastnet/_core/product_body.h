@@ -53,9 +53,9 @@ static FN_NO_CLONE void NAME(product)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, con
     const int is_wide = m >= BLOCK_ROWS && n >= PANELS_WORTH_PACKING * PANEL_WIDTH;
     const int far = m >= (FETCH_BETWEEN_STEPS && is_wide ? ROWS_WORTH_FETCHING_BETWEEN : ROWS_WORTH_FETCHING) &&
                     (is_far || n * k * (ptrdiff_t)sizeof(REAL) >= BYTES_WORTH_FETCHING);
-    const int is_spread = a_row == 1 && m >= BLOCK_ROWS && n >= 2 * PANEL_WIDTH &&
-                          a_bytes * (k < DEPTH ? k : DEPTH) >= SPREAD_WORTH_PACKING;
-    const int pack_a = is_spread || (is_wide && (is_aliased || (FETCH_BETWEEN_STEPS && far)));
+    const int lacks_columns = a_row == 1 && m >= BLOCK_ROWS && n * (ptrdiff_t)sizeof(REAL) >= ROW_WORTH_PACKING &&
+                              is_spread(a_bytes, k < DEPTH ? k : DEPTH);
+    const int pack_a = lacks_columns || (is_wide && (is_aliased || (FETCH_BETWEEN_STEPS && far)));
     const int few = (k == 1 || k == 2) && !accumulate && !bias && !pack_a;
     const ptrdiff_t passes = (m + ROWS_PER_PASS - 1) / ROWS_PER_PASS, blocks = (m + BLOCK_ROWS - 1) / BLOCK_ROWS;
     const ptrdiff_t pass = m > ROWS_PER_PASS ? (blocks + passes - 1) / passes * BLOCK_ROWS : m; /* passes of equal rows */
