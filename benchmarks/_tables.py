@@ -148,8 +148,8 @@ DEVELOPMENT = (
     *(table for table in TABLES if table.name in ("diamonds", "wages", "food")),
 )
 
-#: Tables of 400 rows or more in the same packages on which no choice of `fastnet.tabular` was made. "leaves" is left out: its texts name
-#: the species, and CatBoost takes ten minutes for its 32 classes.
+#: Tables of 400 rows or more in the same packages on which no choice of `fastnet.tabular` was made. "leaves" is left out: its
+#: texts name the species, and CatBoost takes ten minutes for its 32 classes.
 HELD_OUT = (
     *map(_keel, ("australian", "chess", "contraceptive", "crx", "german", "led7digit", "letter", "mammographic", "marketing")),
     *map(_keel, ("monk-2", "optdigits", "penbased", "pima", "ring", "saheart", "splice", "texture", "tic-tac-toe", "vehicle")),

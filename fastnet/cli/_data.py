@@ -128,7 +128,7 @@ def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
     """The target in the type that suits the task, and the task."""
     if y.dtype in (nw.Date, nw.Datetime, nw.Duration, nw.Time):
         raise click.ClickException(f"the target {y.name!r} holds dates or times: give a column of numbers or classes")
-    y = _as_floats(y)
+    y = _plain(y)
     if not y.dtype.is_numeric():
         if y.dtype not in (nw.String, nw.Boolean, nw.Categorical, nw.Enum):
             raise click.ClickException(f"the target {y.name!r} holds {y.dtype} values: give a column of numbers or classes")
@@ -149,9 +149,14 @@ def _target(y: nw.Series[Any], task: str | None) -> tuple[nw.Series[Any], str]:
     return y.cast(nw.Int64), task
 
 
-def _as_floats(y: nw.Series[Any]) -> nw.Series[Any]:
-    """Decimals, and floats of every size, as float64; anything else as it is."""
-    return y.cast(nw.Float64) if y.dtype == nw.Decimal or y.dtype.is_float() else y
+def _plain(y: nw.Series[Any]) -> nw.Series[Any]:
+    """Decimals, and floats of every size, as float64; categories of numbers or booleans as these; anything else as it is."""
+    if y.dtype == nw.Decimal or y.dtype.is_float():
+        return y.cast(nw.Float64)
+    if y.dtype == nw.Categorical:
+        of_categories = y.cat.get_categories().dtype
+        return _plain(y.cast(of_categories)) if of_categories.is_numeric() or of_categories == nw.Boolean else y
+    return y
 
 
 def text_columns(model: Model, *targets: str) -> list[str]:
@@ -228,7 +233,7 @@ def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path, target: str) 
         The table has none, or they are not of the type that the model predicts.
     """
     X, y, _ = _parted(frame, path, target)
-    y = _as_floats(y)
+    y = _plain(y)
     if isinstance(model, TabularRegressor):
         if not y.dtype.is_numeric():
             got = f"{target!r} in {path} holds {y.dtype} values, but the model predicts numbers"
@@ -236,7 +241,7 @@ def targets_of(model: Model, frame: nw.DataFrame[Any], path: Path, target: str) 
         return X, _target(y, "regression")[0].to_numpy()
     classes = model.classes_
     values = np.asarray(y.to_list(), dtype=classes.dtype if classes.dtype.kind == "O" else None)
-    if values.dtype.kind != classes.dtype.kind and not np.can_cast(values.dtype, np.float64):
+    if (classes.dtype.kind in "OU") == (y.dtype.is_numeric() or y.dtype == nw.Boolean):
         got = f"{target!r} in {path} holds values like {y[:1].to_list()[0]!r}"
         raise click.ClickException(f"{got}, but the model's classes are {listed(classes.tolist())}")
     return X, values

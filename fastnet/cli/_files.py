@@ -98,7 +98,7 @@ def _pandas_csv(path: Path, text: tuple[str, ...], target: str | None, separator
     import pandas as pd
 
     read = partial(pd.read_csv, path, sep=separator, keep_default_na=False)
-    _check_header(read(header=None, nrows=1, dtype=str).iloc[0].to_list(), separator)
+    _check_header(read(header=None, nrows=1, dtype=str).iloc[0].to_list(), separator, target)
     read(header=None, nrows=2)  # fails if the first row is longer than the header, which is cut below
     frame = read(index_col=False, dtype=dict.fromkeys(text, str), na_values=NULLS, low_memory=False)
     others = [name for name in frame.select_dtypes(exclude=["number", "bool"]).columns if name not in text]
@@ -137,7 +137,7 @@ def _polars_csv(path: Path, text: tuple[str, ...], target: str | None, separator
         content = _without_blank_lines(file.read(), separator)
     read = partial(pl.read_csv, content, separator=separator, infer_schema_length=None)
     header = _polars_header(content, separator)
-    _check_header(header, separator)
+    _check_header(header, separator, target)
     theirs = dict(zip(_names(header), read(n_rows=0).columns, strict=True))
     are_text = {theirs[name]: pl.String for name in text if name in theirs}
     frame = read(schema_overrides=are_text, null_values=list(NULLS))
@@ -187,8 +187,8 @@ def _moment(text: str) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
-def _check_header(names: list[str], separator: str) -> None:
-    """Refuse a first line whose fields are separated otherwise, or which only says how fields are separated.
+def _check_header(names: list[str], separator: str, target: str | None) -> None:
+    """Refuse a first line whose fields are separated otherwise, which only says how, or which names the target twice.
 
     Raises
     ------
@@ -203,6 +203,8 @@ def _check_header(names: list[str], separator: str) -> None:
     if len(names) == 1 and "\t" in line:
         what_to_do = "give the file a name that ends in .tsv"
         raise ValueError(f"the fields of its header are separated by tabs, expected {expected}: {what_to_do}")
+    if target is not None and (n := names.count(target)) > 1:
+        raise ValueError(f"its header names the target {target!r} {n} times, expected once: remove the other columns")
 
 
 def _names(header: list[str]) -> list[str]:

@@ -60,6 +60,12 @@ class TestCSV:
         out = run("fit t.csv --target y -o m", 2)
         assert out.startswith("fastnet: t.csv cannot be read as CSV: ") and message in out and out.count("\n") == 1
 
+    def test_a_target_that_is_named_twice_is_refused(self, folder):
+        (folder / "t.csv").write_text("y,a,y\n0,1,0\n1,2,1\n")
+        out = run("fit t.csv --target y -o m", 2)
+        assert "t.csv cannot be read as CSV: its header names the target 'y' 2 times, expected once: remove" in out
+        assert read_table(folder / "t.csv", target="a").columns == ["y", "a", "y.1"]
+
     @pytest.mark.parametrize(
         "text",
         [
@@ -149,7 +155,7 @@ class TestCSV:
             (",b,y,", ["Unnamed: 0", "b", "Unnamed: 3"]),
             ("a,a,y,a.1", ["a", "a.2", "a.1"]),
             (",Unnamed: 0,y,", ["Unnamed: 0.1", "Unnamed: 0", "Unnamed: 3"]),
-            ('y,"a ""b"" c",y,', ['a "b" c', "y.1", "Unnamed: 3"]),
+            ('y,"a ""b"" c","a ""b"" c",', ['a "b" c', 'a "b" c.1', "Unnamed: 3"]),
         ],
     )
     def test_columns_without_a_name_and_of_the_same_name(self, header, names, folder):

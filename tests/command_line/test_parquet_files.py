@@ -59,6 +59,28 @@ class TestTypesOfTargets:
         scores = run(f"evaluate m {name}")
         assert re.search(r"R2: 0.9|R2: 1|error: 0\n", scores)
 
+    @pytest.mark.parametrize("values", [[3, 7], [False, True], ["3", "7"]])
+    def test_that_are_categories_are_of_their_type(self, values, parquet):
+        import pyarrow as pa
+
+        x = np.arange(60.0)
+        y = pa.array([None, *(values * 30)[1:]]).dictionary_encode()
+        name = parquet(pa.table({"x": x % 2, "y": y}))
+        run(f"fit {name} --target y -o m --preset fast")
+        assert fn.load("m").classes_.tolist() == values
+        assert {type(label) for label in fn.load("m").classes_.tolist()} == {type(values[0])}
+        assert "error: 0\n" in run(f"evaluate m {name}")
+
+    def test_that_are_numbers_of_a_model_of_text_are_refused(self, parquet):
+        import pyarrow as pa
+
+        x = np.arange(60.0) % 2
+        pd.DataFrame({"x": x, "y": np.where(x, "3", "7")}).to_parquet("text.parquet")
+        run("fit text.parquet --target y -o m --preset fast")
+        name = parquet(pa.table({"x": x, "y": np.where(x, 3, 7)}))
+        message = "'y' in .* holds values like 7, but the model's classes are '3', '7'"
+        assert re.search(message, run(f"evaluate m {name}", 2))
+
     @pytest.mark.parametrize("values", [[b"a", b"b"], [[1], [2]], [{"a": 1}, {"a": 2}]])
     def test_that_are_neither_numbers_nor_classes(self, values, parquet):
         import pyarrow as pa
