@@ -230,7 +230,7 @@ def numeric_array(values: Any, name: str) -> np.ndarray:
     """
     if type(values) is np.ndarray and values.dtype.kind in _NUMBERS:
         return values
-    refuse_dates(values, name)
+    refuse_silent_conversion(values, name)
     try:
         array = table(values) if hasattr(values, "to_numpy") else np.asarray(values)
     except ValueError as error:
@@ -261,13 +261,20 @@ def table(values: Any) -> np.ndarray:
 _DATES = ("date", "time", "duration", "period")
 
 
-def refuse_dates(values: Any, name: str) -> None:
-    """Refuse dates, times and spans of time, in arrays, lists, columns and frames: NumPy would convert them to numbers.
+def refuse_silent_conversion(values: Any, name: str) -> None:
+    """Refuse what NumPy would turn into other numbers: dates, times and spans of time, in arrays, lists, columns and frames; and
+    masked entries.
 
     Raises
     ------
     TypeError
+        Dates, times or spans of time.
+    ValueError
+        A masked array some of whose entries are masked.
     """
+    if is_masked(values):
+        got = f"{name} is a masked array with {values.mask.sum()} masked entries, which are missing values"
+        raise ValueError(f"{got}: fill them first, with {name}.filled(0) for example.")
     if isinstance(values, np.ndarray):
         found = [str(values.dtype)] if values.dtype.kind in "mM" else []
     elif hasattr(values, "columns") and hasattr(values, "dtypes"):
@@ -296,6 +303,11 @@ def naming(part: str) -> Iterator[None]:
         raise type(error)(f"{part}: {error}") from error
 
 
+def is_masked(values: Any) -> bool:
+    """Whether entries of a masked array of NumPy are masked."""
+    return isinstance(values, np.ma.MaskedArray) and bool(np.ma.is_masked(values))
+
+
 def is_missing(value: Any) -> bool:
     """None, NaN, NaT and pandas' NA."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
@@ -308,7 +320,7 @@ _PRESENT = {str, int, bool, bytes, list, tuple}
 
 
 def refuse_missing_labels(y: Any) -> None:
-    """Refuse labels of which some are missing, in arrays of objects, lists, columns and frames.
+    """Refuse labels of which some are missing, in arrays of objects, masked arrays, lists, columns and frames.
 
     Raises
     ------
@@ -316,10 +328,10 @@ def refuse_missing_labels(y: Any) -> None:
     """
     if not isinstance(y, (list, tuple)):
         # NumPy gets labels for those that are missing from a column of PyArrow with a dictionary.
-        n_missing = getattr(y, "null_count", 0)
+        unread, n_missing = y, getattr(y, "null_count", 0)
         array = np.asarray(y)
         y = array.ravel().tolist() if array.dtype.kind == "O" and array.ndim else []
-        if isinstance(n_missing, int) and n_missing:
+        if is_masked(unread) or (isinstance(n_missing, int) and n_missing):
             y.append(None)
     if _PRESENT.issuperset(map(type, y)):
         return

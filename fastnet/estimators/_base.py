@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from fastnet._checks import positive_int, refuse_dates, refuse_missing_labels
+from fastnet._checks import positive_int, refuse_missing_labels, refuse_silent_conversion
 from fastnet._data import MatrixLike, features
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import did_you_mean, takes_other_words
@@ -213,7 +213,7 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
             X, y, sample_weight = without_features(blocks, self, learn_names=reset)
             names = self.__dict__.pop("feature_names_in_", None)  # which the empty matrix does not have
         if self._numeric_targets:
-            refuse_dates(y, "y")
+            refuse_silent_conversion(y, "y")
         elif y is not None and blocks is None:
             refuse_missing_labels(y)
         X, labels = checked_data(self, X, y, multi_output=True, y_numeric=self._numeric_targets, reset=reset)

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnet._checks import refuse_dates, refuse_missing_labels
+from fastnet._checks import refuse_missing_labels, refuse_silent_conversion
 from fastnet._hints import takes_other_words
 from fastnet.callbacks import EarlyStopping
 from fastnet.data import Blocks
@@ -309,7 +309,7 @@ class StandardisedEstimator(ReadyEstimator):
 
     def _learn_rows(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
         rows, shape = self._rows(X)
-        refuse_dates(rows, "X")
+        refuse_silent_conversion(rows, "X")
         rows, y = self._checked(rows, y)
         self.input_shape_ = self._shape_of_rows(self.n_features_in_) if shape is None else shape
         if isinstance(rows, Ragged):
@@ -342,7 +342,7 @@ class StandardisedEstimator(ReadyEstimator):
 
     def _known_rows(self, X: Any) -> Rows:
         rows, shape = self._rows(X)
-        refuse_dates(rows, "X")
+        refuse_silent_conversion(rows, "X")
         name = type(self).__name__
         if isinstance(rows, Ragged) and not self.network_.ragged:
             raise ValueError(f"{name} was fitted with rows of one length, got rows of unequal length. Fit it with such rows.")
@@ -439,7 +439,7 @@ class ReadyRegressor(RegressorMixin, ReadyEstimator):
     _y_options: ClassVar[dict[str, Any]] = {"multi_output": True, "y_numeric": True}
 
     def _learn_targets(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-        refuse_dates(y, "y")
+        refuse_silent_conversion(y, "y")
         columns = y.reshape(len(y), -1)
         self._one_column = y.ndim == 1
         with np.errstate(over="ignore", invalid="ignore"):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from fastnet._checks import refuse_dates
+from fastnet._checks import refuse_silent_conversion
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _read(X: Any, name: str, horizon: int) -> tuple[np.ndarray, Form]:
     if not getattr(getattr(X, "columns", None), "is_unique", True):
         twice = X.columns[X.columns.duplicated()][0]
         raise ValueError(f"{name} has several columns named {twice!r}: rename them, or pass the values alone, X.to_numpy().")
-    refuse_dates(X, name)
+    refuse_silent_conversion(X, name)
     values = check_array(X, dtype="numeric", ensure_2d=False, allow_nd=True, ensure_all_finite=False, input_name=name)
     if values.ndim not in (1, 2):
         raise ValueError(

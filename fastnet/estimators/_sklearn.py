@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from fastnet._checks import refuse_dates
+from fastnet._checks import refuse_silent_conversion
 from fastnet._data import representable
 from fastnet._drafts import replace_state
 
@@ -51,7 +51,7 @@ def checked_data(estimator: MLP, X: Any, *y: Any, **options: Any) -> Any:
         Dates or times among the features.
     """
     X = estimator._flat_rows(X, reset=options.get("reset", True))
-    refuse_dates(X, "X")
+    refuse_silent_conversion(X, "X")
     try:
         return validate_data(estimator, X, *y, accept_sparse="csr", dtype=estimator._accepted_dtypes(), order="C", **options)
     except ValueError as error:

@@ -15,7 +15,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from fastnet._checks import is_missing, refuse_missing_labels
+from fastnet._checks import is_masked, is_missing, refuse_missing_labels
 
 Kind = Literal["number", "category", "moment"]
 
@@ -101,7 +101,10 @@ def rows_of(X: Any, rows: np.ndarray) -> Any:
 
 
 def _whole(X: Any) -> Any:
-    """PyArrow's record batches as tables, which Narwhals knows; anything else as it is."""
+    """PyArrow's record batches as tables, which Narwhals knows, and masked arrays with missing values; anything else as it is."""
+    if is_masked(X):
+        is_numeric = X.dtype.kind in "fiub"
+        return np.where(np.ma.getmask(X), np.nan if is_numeric else None, X.data.astype(np.float64 if is_numeric else object))
     pyarrow = sys.modules.get("pyarrow")
     return pyarrow.Table.from_batches([X]) if pyarrow and isinstance(X, pyarrow.RecordBatch) else X
 
@@ -152,10 +155,15 @@ def _plain_integers(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def plain_values(y: Any) -> Any:
-    """Targets whose decimals and integers of 128 bits are floats, as NumPy has no type for them; others as they are."""
+    """Targets whose decimals, integers of 128 bits and categories of numbers are floats, as NumPy has no type for them.
+
+    Masked ones are NaN, others as they are.
+    """
+    y = _whole(y)
     known = nw.from_native(y, eager_only=True, allow_series=True, pass_through=True)
     if isinstance(known, nw.Series):
-        return known.cast(nw.Float64).to_native() if known.dtype in _WIDE else y
+        is_numbers = known.dtype == nw.Categorical and known.cat.get_categories().dtype.is_numeric()
+        return known.cast(nw.Float64).to_native() if is_numbers or known.dtype in _WIDE else y
     if isinstance(known, nw.DataFrame):
         wide = [name for name, dtype in known.schema.items() if dtype in _WIDE]
         return known.with_columns(nw.col(wide).cast(nw.Float64)).to_native() if wide else y

@@ -141,11 +141,15 @@ def test_sizes_of_small_integers_do_not_wrap(dtype):
 
 
 @pytest.mark.parametrize("missing", [None, np.nan])
-@pytest.mark.parametrize("form", ["list", "array", "object", "str", "string", "category", "arrow", "arrow's dictionary"])
+@pytest.mark.parametrize(
+    "form", ["list", "array", "masked", "object", "str", "string", "category", "arrow", "arrow's dictionary"]
+)
 def test_missing_labels(missing, form):
     X, y = np.arange(8.0).reshape(4, 2), ["u", missing, "v", "u"]
     if form == "array":
         y = np.array(y, dtype=object)
+    elif form == "masked":
+        y = np.ma.masked_equal(["u", "missing", "v", "u"], "missing")
     elif "arrow" in form:
         pyarrow = pytest.importorskip("pyarrow")
         column = pyarrow.array(y, from_pandas=True)

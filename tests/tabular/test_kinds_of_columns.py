@@ -59,6 +59,15 @@ class TestColumnsOfTypeCategory:
         assert kinds(X) == ["one_hot"] and kinds(X, categorical_features=None) == ["number"]
 
 
+@pytest.mark.parametrize(("dtype", "nothing"), [(int, np.nan), (str, None)])
+def test_masked_entries_are_missing(dtype, nothing):
+    values = (np.arange(120).reshape(40, 3) % 7).astype(dtype)
+    masked = np.ma.masked_equal(values, dtype(3))
+    missing = np.where(masked.mask, nothing, values if dtype is int else values.astype(object))
+    expected = fn.TabularPreprocessor().fit_transform(missing)
+    np.testing.assert_array_equal(fn.TabularPreprocessor().fit_transform(masked), expected)
+
+
 PERIODS = pd.period_range("2024-01", periods=40, freq="M")
 
 

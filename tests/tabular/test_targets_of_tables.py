@@ -46,3 +46,24 @@ def test_integers_of_128_bits():
     assert both.predict(X).shape == (300, 2) and both.target_names_ == ["y", "z"]
     with pytest.raises(ValueError, match="Labels in y are integers beyond 64 bits"):
         fn.TabularClassifier(**QUICK).fit(X[:40], pl.Series("y", [2**70, 1] * 20, dtype=pl.Int128))
+
+
+class TestValuesOfRegressions:
+    X = np.arange(120.0).reshape(40, 3)
+    Y = np.arange(40) % 4
+
+    @pytest.mark.parametrize("missing", [True, False])
+    def test_in_a_dictionary_of_pyarrow(self, missing):
+        pa = pytest.importorskip("pyarrow")
+        y = pa.chunked_array([pa.array([None if missing else 0, *self.Y[1:].tolist()]).dictionary_encode()])
+        model = fn.TabularRegressor(preset="fast", n_epochs=1, random_state=0)
+        if missing:
+            with pytest.raises(ValueError, match="Input y contains NaN"):
+                model.fit(self.X, y)
+        else:
+            expected = fn.TabularRegressor(preset="fast", n_epochs=1, random_state=0).fit(self.X, self.Y).predict(self.X)
+            np.testing.assert_array_equal(model.fit(self.X, y).predict(self.X), expected)
+
+    def test_masked_ones_are_missing(self):
+        with pytest.raises(ValueError, match="Input y contains NaN"):
+            fn.TabularRegressor(preset="fast").fit(self.X, np.ma.masked_equal(self.Y, 2))
