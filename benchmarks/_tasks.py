@@ -292,7 +292,7 @@ class TabularFit:
     kind: ClassVar[str] = "tabular_fit"
     unit: ClassVar[str] = "s"
     scale: ClassVar[float] = 1.0
-    n_epochs: ClassVar[int] = 64
+    n_epochs: ClassVar[int] = 256
     n_bytes: ClassVar[int] = 100_000_000
 
     table: _tables.Table

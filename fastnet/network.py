@@ -26,12 +26,12 @@ from fastnet._core import core
 from fastnet._core.guards import Exclusive
 from fastnet._hints import called_here, takes_other_words
 from fastnet._members import Ensemble
+from fastnet._saving import Saving
 from fastnet.activations import Activation
 from fastnet.layers import Dense, Graph, Inputs, Layer, chain, zeros
 from fastnet.layers.dense import Linear
 
 if TYPE_CHECKING:
-    import os
 
     from numpy.typing import ArrayLike, DTypeLike
 
@@ -46,7 +46,7 @@ _forward_row = core.forward_row
 _WORTH_THREADS = 1 << 20
 
 
-class Network:
+class Network(Saving):
     """A network of layers; of dense layers alone, a multilayer perceptron.
 
     Parameters
@@ -438,23 +438,6 @@ class Network:
         A, shape = self._graph.side_by_side(outs, operation), self._graph.row_shapes[operation]
         members = A.shape[1] // math.prod(shape)
         return A.reshape(len(A), *((members,) if members > 1 else ()), *shape)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write architecture and parameters to a safetensors file, which `fastnet.load` reads.
-
-        Parameters
-        ----------
-        path : path-like
-            The file to create or replace; its name usually ends in `.safetensors`.
-
-        Raises
-        ------
-        OSError
-            The file could not be written; the previous one is unchanged.
-        """
-        from fastnet.persistence import save
-
-        save(self, path)
 
     def summary(self) -> str:
         """A table of the layers: shapes, activations, parameters and memory."""

@@ -19,7 +19,7 @@ PACKAGE = Path(fn.__file__).parent
 #: Modules and packages, lowest first; one imports those of lower rank when it is imported, and others only when a function needs
 #: them.
 LAYERS = [
-    {"_atomic", "_caller", "_cgroups", "_core", "_hints", "_outputs", "_summary", "exceptions"},
+    {"_atomic", "_caller", "_cgroups", "_core", "_hints", "_outputs", "_saving", "_summary", "exceptions"},
     {"_checks", "_clock", "_drafts", "_ranks", "_values"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers", "augment"},

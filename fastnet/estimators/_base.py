@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -23,9 +22,10 @@ from fastnet.layers import Dense
 from fastnet.losses import Loss
 from fastnet.network import Network
 
-from . import _fit, _interop
+from . import _fit
 from ._blocks import without_features
 from ._docs import with_shared_parts
+from ._exchange import Exchange
 from ._initialization import initial_parameters
 from ._parameters import check_names, dropouts, hidden_sizes, initialization_activations, layers
 from ._prediction import adopt, build_network, network_for
@@ -38,7 +38,7 @@ from ._warnings import as_scikit_learn, warn_of_other_units, warn_of_unused_para
 
 
 @with_shared_parts
-class BaseMLP(CallbackSupport, BaseEstimator, ABC):
+class BaseMLP(CallbackSupport, Exchange, BaseEstimator, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`; the model is its attributes `coefs_` and `intercepts_`."""
 
     #: Whether targets are numbers, and no labels.
@@ -394,70 +394,6 @@ class BaseMLP(CallbackSupport, BaseEstimator, ABC):
         self._initialize(sizes, out_activation, check_random_state(self.random_state), dtype)
         adopt(self, build_network(self))
         return self
-
-    def to_sklearn(self) -> Any:
-        """A fitted estimator of scikit-learn with equal predictions, for exporters that know only those.
-
-        Returns
-        -------
-        sklearn.neural_network.MLPClassifier or MLPRegressor
-            It shares no memory with this one. Parameters that scikit-learn does not have are left out.
-
-        Raises
-        ------
-        ValueError
-            scikit-learn has no such network: it has an activation that scikit-learn lacks, several activations, or sorted
-            quantiles.
-        """
-        check_is_fitted(self)
-        return _interop.to_sklearn(self)
-
-    @classmethod
-    def from_sklearn(cls, estimator: Any) -> BaseMLP:
-        """An estimator with the parameters of one of scikit-learn and, if that is fitted, a copy of its model.
-
-        Parameters
-        ----------
-        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-            The estimator with the same name as this class.
-
-        Returns
-        -------
-        MLPClassifier or MLPRegressor
-
-        Raises
-        ------
-        TypeError
-            `estimator` is not scikit-learn's estimator of this name.
-        """
-        return _interop.from_sklearn(cls, estimator)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-        """
-        from fastnet.persistence import save
-
-        save(self, path)
-
-    def to_onnx(self, **options: Any) -> Any:
-        """Convert the fitted estimator to ONNX.
-
-        Parameters
-        ----------
-        **options
-            ``dtype``, ``opset``, ``zipmap``: those of `fastnet.onnx.to_onnx`.
-
-        Returns
-        -------
-        onnx.ModelProto
-        """
-        from fastnet.onnx import to_onnx
-
-        return to_onnx(self, **options)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

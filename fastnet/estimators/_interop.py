@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn import neural_network
@@ -13,8 +13,7 @@ from sklearn.base import ClassifierMixin
 from ._parameters import hidden_activations
 from ._scaling import parameters_in_units_of_y
 
-if TYPE_CHECKING:
-    from ._base import BaseMLP
+Twin = TypeVar("Twin")
 
 #: Activations that scikit-learn has: the core's name, and its own.
 ACTIVATIONS = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
@@ -42,7 +41,7 @@ def _twin(cls: type) -> Any:
     return neural_network.MLPClassifier if issubclass(cls, ClassifierMixin) else neural_network.MLPRegressor
 
 
-def to_sklearn(estimator: BaseMLP) -> Any:
+def to_sklearn(estimator: Any) -> Any:
     """A fitted scikit-learn estimator with copies of the parameters of `estimator`."""
     twin = _twin(type(estimator))()
     parameters = {name: value for name, value in estimator.get_params(deep=False).items() if name in twin.get_params()}
@@ -74,7 +73,7 @@ def _copy_model(source: Any, target: Any) -> None:
     target.intercepts_ = [np.array(intercept) for intercept in intercepts]
 
 
-def _activation(estimator: BaseMLP) -> str:
+def _activation(estimator: Any) -> str:
     names = {activation.name for activation in hidden_activations(estimator, len(estimator.coefs_) - 1)} or {"relu"}
     if len(names) > 1 or not names <= ACTIVATIONS.keys():
         raise ValueError(
@@ -91,7 +90,7 @@ def _accepts(twin: Any, name: str, value: Any) -> bool:
     )
 
 
-def from_sklearn(cls: type[BaseMLP], estimator: Any) -> BaseMLP:
+def from_sklearn(cls: type[Twin], estimator: Any) -> Twin:
     """An estimator of `cls` with the parameters and copies of the fitted attributes of scikit-learn's `estimator`."""
     expected = _twin(cls)
     if not isinstance(estimator, expected):

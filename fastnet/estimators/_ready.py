@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from numbers import Integral
 from typing import Any, ClassVar, Self, TypeAlias
@@ -19,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnet._checks import refuse_missing_labels, refuse_silent_conversion
 from fastnet._hints import takes_other_words
+from fastnet._saving import Saving
 from fastnet.callbacks import EarlyStopping
 from fastnet.data import Blocks
 from fastnet.layers import Dense, Layer
@@ -61,7 +61,7 @@ def deviations(values: np.ndarray) -> np.ndarray:
     return np.where(constant, 1.0, np.sqrt(variance))
 
 
-class ReadyNetwork(BaseEstimator, ABC):
+class ReadyNetwork(Saving, BaseEstimator, ABC):
     """Base of estimators that choose a network, and decide when training ends.
 
     Attributes
@@ -147,18 +147,6 @@ class ReadyNetwork(BaseEstimator, ABC):
             **options,
         )
         self.n_iter_ = len(self.history_)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-        """
-        from fastnet.persistence import save
-
-        save(self, path)
-
 
 class ReadyEstimator(ReadyNetwork):
     """Base of those that learn the targets of rows."""

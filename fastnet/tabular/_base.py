@@ -20,6 +20,7 @@ from fastnet._atomic import replacing
 from fastnet._caller import to_the_caller
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
+from fastnet._saving import Saving
 from fastnet.data import Blocks
 from fastnet.history import History
 from fastnet.layers import Dense
@@ -61,7 +62,7 @@ class Source(NamedTuple):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class BaseTabular(BaseEstimator, ABC):
+class BaseTabular(Saving, BaseEstimator, ABC):
     """An estimator whose `fit` takes a table as it is; subclasses know their targets."""
 
     preset: str = "default"
@@ -379,17 +380,6 @@ class BaseTabular(BaseEstimator, ABC):
         networks = f"{n} network{'s' * (n > 1)} of {of_each} member{'s' * (of_each > 1)}"
         n_params = sum(network.n_params for network in self.networks_)
         return f"{self.preprocessor_.summary()}\n{networks}, {n_params:,} parameters"
-
-    def save(self, path: Any) -> None:
-        """Write the fitted estimator to a safetensors file, which `fastnet.load` reads; no pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-        """
-        from fastnet.persistence import save
-
-        save(self, path)
 
     def to_onnx(self, path: Any = None, **options: Any) -> Any:
         """The fitted estimator as an ONNX model, which includes the preparation of columns.

@@ -16,6 +16,7 @@ from fastnet import _checks
 from fastnet._caller import to_the_caller
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
+from fastnet._saving import Saving
 from fastnet.data import Blocks
 from fastnet.tabular._columns import ALL_DIFFER, Categories, Code, Encoder, Moment, Number
 from fastnet.tabular._frames import Kind, Table, is_categorical, kind_of, read_table
@@ -57,7 +58,7 @@ class ColumnSummary:
         return f"{self.name}: {self.description}"
 
 
-class TabularPreprocessor(TransformerMixin, BaseEstimator):
+class TabularPreprocessor(Saving, TransformerMixin, BaseEstimator):
     """Turns a table of numbers, categories, text, dates and missing values into numbers that suit a neural network.
 
     Numbers become ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (q75 - q25)``, which limits the effect of outlying values
@@ -344,17 +345,6 @@ class TabularPreprocessor(TransformerMixin, BaseEstimator):
         """What was done to each column, a line each."""
         check_is_fitted(self)
         return "\n".join(map(str, self.columns_))
-
-    def save(self, path: Any) -> None:
-        """Write the fitted transformer to a safetensors file, which `fastnet.load` reads; no pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-        """
-        from fastnet.persistence import save
-
-        save(self, path)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
