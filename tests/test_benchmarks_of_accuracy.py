@@ -26,6 +26,7 @@ from benchmarks import (  # noqa: E402
     _report,
     _series_report,
     _tabular_report,
+    held_out,
     realmlp,
     recipes,
     series,
@@ -37,7 +38,7 @@ from benchmarks._pool import Pool  # noqa: E402
 from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
 from benchmarks._results import Options, Series, check, row  # noqa: E402
 from benchmarks._series import FOLDS, SERIES, MiniRocket  # noqa: E402
-from benchmarks._tables import TABLES  # noqa: E402
+from benchmarks._tables import DEVELOPMENT, HELD_OUT, TABLES  # noqa: E402
 from benchmarks._tabular_methods import ABLATIONS, METHODS, REFERENCE  # noqa: E402
 from fastnet.cli._peers import Prepared  # noqa: E402
 
@@ -230,6 +231,23 @@ class TestTabular:
 
         files = draw(results, tmp_path)
         assert [file.name for file in files] == ["error-and-time.png", "ranks.png"]
+
+    def test_held_out_tables_are_others_than_those_of_the_development(self, monkeypatch):
+        pytest.importorskip("pandas")
+        names = [table.name for table in HELD_OUT]
+        assert len(set(names)) == len(names) == 43 and not set(names) & {table.name for table in DEVELOPMENT}
+        assert not {table.source for table in HELD_OUT} & {table.source for table in DEVELOPMENT}
+        found = {"error": 0.5, "RMSE": 0.5, "log-loss": 0.5, "AUC": 0.5, "seconds": 1.0, "seconds, predictions": 1.0}
+        monkeypatch.setattr(recipes, "score", lambda *_: found)
+        monkeypatch.setattr(recipes, "_loaded", lambda table: ([], []))
+        monkeypatch.setattr(recipes, "described", lambda table, X, y: {"kind": table.kind})
+        monkeypatch.setattr("benchmarks._recipes.find_spec", lambda name: name)
+        monkeypatch.setattr(type(HELD_OUT[0]), "missing", lambda table: None)
+        with Pool(Options(rounds=1, methods=("CatBoost",))) as pool:
+            group = held_out.run(pool)
+        assert list(group["tables"]) == names
+        results = {"options": {"rounds": 1, "train_rows": None}, "groups": {"held_out": group}}
+        assert "29 classifications and 14 regressions" in _tabular_report.held_out(results, "x.json")["source"]
 
     def test_an_interrupted_run_goes_on_where_it_was(self, monkeypatch):
         pytest.importorskip("pandas")
