@@ -105,8 +105,8 @@ static ptrdiff_t size_of_panels(ptrdiff_t n, ptrdiff_t k) { return (n + 2 * VECT
 #define ALIASING_BYTES 1024
 #define PANELS_WORTH_PACKING 8
 
-/* Columns of A^T that L1 does not hold, `apart` bytes from one step to the next, are copied where rows of C have so many bytes. With AVX-512
- * dW of 256 x 64 and a batch of 64 115 to 129 GFLOP/s, of 128 x 512 and 128 114 to 142, of 512 x 128 and 128 102 to 144, of 200 x 64 and
+/* Columns of A^T that L1 does not hold, `apart` bytes from one step to the next, are copied where rows of C have so many bytes. With
+ * AVX-512 dW of 256 x 64 and a batch of 64 115 to 129 GFLOP/s, of 128 x 512 and 128 114 to 142, of 512 x 128 and 128 102 to 144, of 200 x 64 and
  * 100 the same; with AVX2 75 to 83, 92 to 92, 75 to 87, and 95 to 84, so that there they must fall into few sets, too. */
 #define ROW_WORTH_PACKING 256
 static int is_spread(ptrdiff_t apart, ptrdiff_t steps)

@@ -4,8 +4,8 @@
 #
 # A series is an image of one line. The windows of a line of outputs overlap in memory and lie `across` apart: where they are in one
 # piece, or many, they are a matrix that products read where it lies. Others are copied first: many lines then make one product. Of one
-# channel and few filters, kernels of window_kernels.h make whole lines: of 28 x 28 x 1 and 6 filters of 5 x 5 an output took 0.4 of the time
-# that a copy and its product did, the gradient 0.4 too.
+# channel and few filters, window_kernels.h makes whole lines: of 28 x 28 x 1 and 6 filters of 5 x 5 an output took 0.4 of the time that
+# a copy and its product did, the gradient 0.4 too.
 #
 # Convolution:
 #     dims       filters
