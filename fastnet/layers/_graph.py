@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -13,19 +12,13 @@ from typing import Any
 import numpy as np
 
 from fastnet._core import core
-from fastnet.activations import Identity
+from fastnet.layers import _graph_ensembles, _graph_lengths, _graph_twin
 from fastnet.layers._base import Arrays, Layer, Operation, Segment
 from fastnet.layers._nodes import Inputs, Node, State
 from fastnet.layers.lengths import Count, Trim
 
 #: How the members of an ensemble share parameters; see `fastnet.Network`.
 ENSEMBLES = ("packed", "batch", "mini")
-
-#: Most numbers of a row's copies for members: a list of their columns is made before any parameter.
-MAX_COPIES = 2**22
-
-#: Most operations of members that have some each: they take Python's memory and time before any parameter does.
-MAX_OPERATIONS = 2**12
 
 
 class Graph:
@@ -97,6 +90,23 @@ class Graph:
     def steps(self) -> int:
         """Most steps of a network that goes step by step; 0 of all others."""
         return 0 if self.whole is None else self.whole.row_shapes[self.whole.starts[0]][0]
+
+    # Methods that have files of their own.
+    have_the_same_lengths = _graph_lengths.have_the_same_lengths
+    trimmed = _graph_lengths.trimmed
+    counted = _graph_lengths.counted
+    shortest = cached_property(_graph_lengths.shortest)
+    _shortest = _graph_lengths._shortest
+    output_lengths = _graph_lengths.output_lengths
+    _counts = _graph_lengths._counts
+    members_of = _graph_ensembles.members_of
+    for_each_member = _graph_ensembles.for_each_member
+    own_of_members = _graph_ensembles.own_of_members
+    side_by_side = _graph_ensembles.side_by_side
+    _add_members = _graph_ensembles._add_members
+    _add_own = _graph_ensembles._add_own
+    forward = _graph_twin.forward
+    backward = _graph_twin.backward
 
     def _columns(self, first: int, n: int, shape: tuple[int, ...]) -> int:
         """Some numbers of X."""
@@ -193,57 +203,6 @@ class Graph:
             if node.operation.kind != "pass"
         )
 
-    def _add_members(self, alone: Graph, ensemble: str) -> None:
-        """Append the operations of a single network once for each member, and one that puts the members' outputs side by side.
-
-        Members share operations without parameters that read nothing of a member's own.
-        """
-        if ensemble != "packed":
-            raise ValueError(
-                f"The members of a {ensemble!r} ensemble share dense layers over flat rows, and this network's rows have "
-                "positions: take ensemble='packed'."
-            )
-        if alone.n_positions > 1:
-            raise ValueError(
-                f"The members of an ensemble have one softmax each, and this network has {alone.n_positions} a row: put "
-                "fastnet.GlobalPool() or fastnet.Last() before the last layer, or train networks one by one."
-            )
-        if self.n_members * len(alone.nodes) > MAX_OPERATIONS:
-            raise ValueError(
-                f"{self.n_members} members with {len(alone.nodes)} operations each are too many: together they can have at "
-                f"most {MAX_OPERATIONS}."
-            )
-        from fastnet.layers.joins import Side
-
-        shared, last, lengths = len(self.nodes) + 1, alone.nodes[-1].operation, alone.lengths_of(len(alone.nodes))
-        numbers = [list(range(shared)) for _ in range(self.n_members)]
-        for member, own in enumerate(numbers):
-            for number in range(shared, len(alone.nodes) + 1):
-                own.append(self._add_own(alone, number, member, own, numbers[0]))
-        self.copies = {of_all[0]: of_all[1:] for of_all in zip(*numbers, strict=True) if of_all[0] != of_all[-1]}
-        ends = [own[-1] for own in numbers]
-        side = Side(widths=(last.n_out,) * self.n_members, activation=last.activation)
-        with self.within(alone.nodes[-1].path):
-            shape = alone.row_shapes[-1]
-            self.add(side, *ends, of_members=True, shape=shape, lengths=0 if lengths is None else numbers[0][lengths])
-
-    def _add_own(self, alone: Graph, number: int, member: int, own: list[int], first: list[int]) -> int:
-        """Add a member's copy of operation `number` of a single network, and return its number.
-
-        `own` and `first` have the numbers of the earlier operations, of this member and of the first one.
-        """
-        node, lengths = alone.nodes[number - 1], alone.lengths_of(number)
-        operation, sources = node.operation, [own[source] for source in node.sources]
-        shareable = not operation.segments and operation.dropout == 0
-        if member > 0 and shareable and sources == [first[source] for source in node.sources]:
-            return first[number]
-        if number == len(alone.nodes):
-            operation = replace(operation, activation=Identity())
-        shape = alone.row_shapes[number]
-        added = self.add(operation, *sources, shape=shape, lengths=0 if lengths is None else own[lengths])
-        self.nodes[-1] = replace(self.nodes[-1], path=node.path, member=member)
-        return added
-
     def add(
         self,
         operation: Operation,
@@ -289,87 +248,9 @@ class Graph:
         yield
         self._path.pop()
 
-    def members_of(self, source: int) -> int:
-        """Members whose numbers stand side by side in a row of `source`."""
-        return self.n_members if self._of_members[source] else 1
-
     def lengths_of(self, source: int) -> int | None:
         """The operation that gives the number of positions of each row of `source`; None if all rows have all positions."""
         return self._lengths[source]
-
-    def have_the_same_lengths(self, sources: Sequence[int]) -> bool:
-        """Whether each row has as many positions in all of these sources."""
-        first, *others = {self._lengths[source] for source in sources}
-        if not others:
-            return True
-        if None in (first, *others):
-            return False
-        for start in self.starts:
-            counts = self._counts(start, np.arange(1, self.row_shapes[start][0] + 1))
-            if first in counts:
-                there = np.logical_and.reduce([count >= 1 for count in counts.values()])
-                return all(other in counts and np.array_equal(counts[first][there], counts[other][there]) for other in others)
-        return False
-
-    def trimmed(self, source: int) -> int:
-        """An operation whose rows are zero beyond their lengths; the source itself where all rows have all positions."""
-        lengths, shape = self._lengths[source], self.row_shapes[source]
-        if lengths is None or isinstance(self.nodes[source - 1].operation, Trim):
-            return source
-        return self.add(Trim(n_positions=shape[0], n_numbers=math.prod(shape[1:])), source, lengths)
-
-    def counted(self, source: int, reach: int, stride: int, zeros: int, most: int) -> int | None:
-        """The operation that gives how many windows fit into each row of the source (see `Count`).
-
-        It is that of the source's own lengths where windows do not change them, and None if all rows have all positions.
-        """
-        lengths = self._lengths[source]
-        if lengths is None or (stride == 1 and zeros == reach - 1):
-            return lengths
-        return self.add(Count(reach=reach, stride=stride, zeros=zeros, most=most), lengths, shape=(1,))
-
-    @cached_property
-    def shortest(self) -> list[int]:
-        """Fewest positions with which a row still has one position in all layers, for each of `starts`."""
-        return [self._shortest(start) for start in self.starts]
-
-    def _shortest(self, start: int) -> int:
-        counts = self._counts(start, np.arange(1, self.row_shapes[start][0] + 1))
-        enough = np.logical_and.reduce([count >= 1 for count in counts.values()])
-        return int(enough.argmax()) + 1
-
-    def output_lengths(self, lengths: np.ndarray) -> np.ndarray | None:
-        """Positions of the outputs (m,) of ragged rows that have `lengths` (m,); None if all rows have all positions."""
-        source = self._lengths[-1]
-        return None if source is None else self._counts(self.starts[0], lengths)[source]
-
-    def _counts(self, start: int, lengths: np.ndarray) -> dict[int, np.ndarray]:
-        """Outputs of all operations that give lengths, by number, for rows that have `lengths` positions at a start."""
-        of_rows = self._lengths[start]
-        assert of_rows is not None
-        made = {of_rows: lengths}
-        for number, node in enumerate(self.nodes, 1):
-            if isinstance(node.operation, Count) and node.sources[0] in made:
-                made[number] = node.operation.forward({}, made[node.sources[0]])
-        return made
-
-    def for_each_member(self, source: int) -> int:
-        """An operation whose rows hold a copy of the source's for each member; the source itself if they do already."""
-        if self._of_members[source]:
-            return source
-        from fastnet.layers.joins import Selection
-
-        if self.widths[source] * self.n_members > MAX_COPIES:
-            raise ValueError(
-                f"{self.n_members} members with parameters of their own read {self.widths[source]} numbers a row each: together "
-                f"they can read at most {MAX_COPIES}."
-            )
-        everything = tuple(range(self.widths[source])) * self.n_members
-        return self.add(Selection(n_in=self.widths[source], columns=everything), source, of_members=True)
-
-    def own_of_members(self, source: int) -> int:
-        """`for_each_member` in packed ensembles, whose members share nothing, so that each gets parameters of its own next."""
-        return self.for_each_member(source) if self.ensemble == "packed" else source
 
     @property
     def n_positions(self) -> int:
@@ -421,43 +302,6 @@ class Graph:
     def arrays(self, node: Node, parameters: Mapping[str, np.ndarray]) -> Arrays:
         """The parameters of one operation, by the names of its segments."""
         return {segment.name: node.own(parameters[f"{node.path}.{segment.name}"]) for segment in node.operation.segments}
-
-    def side_by_side(self, A: Sequence[Any], number: int) -> np.ndarray:
-        """Rows of an operation, those of all members side by side, from the rows of X and all operations."""
-        numbers = (number, *self.copies.get(number, ()))
-        return A[number] if len(numbers) == 1 else np.concatenate([A[n] for n in numbers], axis=1)
-
-    def forward(
-        self, parameters: Mapping[str, np.ndarray], X: np.ndarray, *, training: bool = False
-    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """[Z[1], ..., Z[L]] and [A[0], ..., A[L]] of all operations, in plain NumPy; the last activation goes by members.
-
-        With `training`, X is a batch, whose rows may depend on each other.
-        """
-        Z, A = [], [X]
-        for node in self.nodes:
-            forward = node.operation.forward_of_batch if training else node.operation.forward
-            Z.append(forward(self.arrays(node, parameters), *(A[source] for source in node.sources)))
-            groups = self.n_members * self.n_positions if node is self.nodes[-1] else 1
-            A.append(node.operation.activation(Z[-1].reshape(len(X), groups, -1)).reshape(Z[-1].shape))
-        return Z, A
-
-    def backward(
-        self, parameters: Mapping[str, np.ndarray], Z: list[np.ndarray], A: list[np.ndarray], dZ: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-        """Gradients of all segments by name, and dA of X and all operations, from dZ[L], in plain NumPy."""
-        gradients = {name: np.zeros_like(array) for name, array in parameters.items()}
-        dA = [np.zeros_like(a) for a in A]
-        for number in range(len(self.nodes), 0, -1):
-            node = self.nodes[number - 1]
-            if number < len(self.nodes):
-                dZ = dA[number] * node.operation.activation.derivative(Z[number - 1])
-            dA_of, own = node.operation.backward(self.arrays(node, parameters), tuple(A[s] for s in node.sources), dZ)
-            for name, gradient in own.items():
-                node.own(gradients[f"{node.path}.{name}"])[...] = gradient
-            for source, d in zip(node.sources, dA_of, strict=True):
-                dA[source] += d
-        return gradients, dA
 
 
 def _view(flat: np.ndarray, places: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
