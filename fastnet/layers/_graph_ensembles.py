@@ -20,7 +20,6 @@ MAX_COPIES = 2**22
 MAX_OPERATIONS = 2**12
 
 
-
 def _add_members(self: Graph, alone: Graph, ensemble: str) -> None:
     """Append the operations of a single network once for each member, and one that puts the members' outputs side by side.
 
