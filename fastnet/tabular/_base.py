@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks, losses
 from fastnet._atomic import replacing
@@ -21,7 +20,6 @@ from fastnet._caller import to_the_caller
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
 from fastnet._saving import Saving
-from fastnet.data import Blocks
 from fastnet.history import History
 from fastnet.layers import Dense
 from fastnet.network import Network
@@ -29,36 +27,14 @@ from fastnet.tabular import _recipe
 from fastnet.tabular._choices import PRESETS, Choices, resolved
 from fastnet.tabular._findings import Findings, Prepare
 from fastnet.tabular._folds import Part, Rows, Task, outputs_of, train_folds
-from fastnet.tabular._frames import names_of
 from fastnet.tabular._importances import importances, sample_of
 from fastnet.tabular._metrics import Metric
 from fastnet.tabular._mixture import Mixture
 from fastnet.tabular._parameters import check_given
 from fastnet.tabular._preprocessor import ColumnSummary, TabularPreprocessor
-from fastnet.tabular._splits import LEAST_ROWS, group_numbers, splits
-from fastnet.tabular._streamed import read_blocks
+from fastnet.tabular._sources import Source, read_held, source_of, with_a_column
 from fastnet.tabular._time_limit import TimeLimit
 from fastnet.tabular._training import Trainable
-
-
-class Source(NamedTuple):
-    """Where networks get their rows from.
-
-    Attributes
-    ----------
-    n_rows : int
-    sample : ndarray of shape (m, n_inputs)
-        Features that show what all are like.
-    parts : callable
-        ``(n_folds) -> parts``, one for each fold, or a single one where there are no folds.
-    most_folds : int, optional
-        Rows, or groups of rows that must not be parted, where some are set aside.
-    """
-
-    n_rows: int
-    sample: np.ndarray
-    parts: Callable[[int], list[Part]]
-    most_folds: int | None = None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -190,7 +166,7 @@ class BaseTabular(Saving, BaseEstimator, ABC):
             min_category_count=self.min_category_count,
         )
         source = self._source(X, y, sample_weight, groups, fraction if X_val is None else 0.0, seed)
-        given = None if X_val is None else self._read_held(X_val, y_val)
+        given = None if X_val is None else read_held(self, X_val, y_val)
         prepare = self.preprocessor_
         n_numbers, n_categories = len(prepare.continuous_), prepare.n_categories_
         choices = resolved(self, source.n_rows, n_numbers, n_categories, metric, regression=self._regression)
@@ -209,26 +185,7 @@ class BaseTabular(Saving, BaseEstimator, ABC):
         self.n_iter_ = max(map(len, self.history_))
         self._judge(tasks[0], mixture)
 
-    def _source(self, X: Any, y: Any, sample_weight: Any, groups: Any, fraction: float, seed: int) -> Source:
-        """Where networks get their rows from, of which a fraction is held; what is to be known of all rows is learnt."""
-        if isinstance(X, Blocks):
-            _refuse_with_blocks(y=y, sample_weight=sample_weight, groups=groups)
-            part = read_blocks(self, X, fraction, seed)
-            return Source(len(X), part[0].sample, lambda n_folds: [lambda: part])
-        if y is None:
-            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
-        if isinstance(y, str):
-            raise TypeError(f"y must be the targets, got the text {y!r}: give X without this column, and y=X[{y!r}].")
-        data = self._read(X, y, sample_weight)
-        counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
-        numbers = None if groups is None else group_numbers(groups, len(data))[counting]
-        most_folds = len(counting) if numbers is None else len(np.unique(numbers))
-        return Source(
-            len(data),
-            data.counting.X,
-            partial(self._parts, data, counting, numbers, fraction, seed),
-            most_folds if fraction and len(counting) >= LEAST_ROWS else None,
-        )
+    _source = source_of
 
     def _with_folds(self, most: int | None, choices: Choices) -> Choices:
         """Choices of no more folds than there are rows or groups of rows."""
@@ -249,25 +206,6 @@ class BaseTabular(Saving, BaseEstimator, ABC):
             why = "beside X_val: leave it out"
         warnings.warn(f"validation_fraction={self.validation_fraction:g} has no effect {why}.", stacklevel=to_the_caller())
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> Rows:
-        """Rows in memory, prepared."""
-        features = _with_a_column(self.preprocessor_._encoded(self.preprocessor_._learn_table(X)))
-        self._take_names()
-        self.target_names_ = names_of(y)
-        weights = self._sample_weights(features, sample_weight)
-        check_consistent_length(features, y)
-        targets = self._learn_targets(y, weights)
-        weights = self._with_class_weights(targets, weights)
-        if weights is not None and not weights.any():
-            raise ValueError("class_weight and sample_weight together leave no row a weight.")
-        return Rows(features, targets, weights)
-
-    def _read_held(self, X: Any, y: Any) -> Rows:
-        """Rows that are given to validate on, prepared."""
-        features, targets = self._prepared(X), self._check_targets(y)
-        check_consistent_length(features, targets)
-        return Rows(features, targets, self._with_class_weights(targets, None)).counting
-
     def _learn(self, found: Findings) -> Prepare:
         """Learn columns and targets from what is known of all rows."""
         if found.weight == 0:
@@ -287,11 +225,11 @@ class BaseTabular(Saving, BaseEstimator, ABC):
                 setattr(self, name, getattr(self.preprocessor_, name))
 
     def _prepared(self, X: Any) -> np.ndarray:
-        return _with_a_column(self.preprocessor_._transformed(X))
+        return with_a_column(self.preprocessor_._transformed(X))
 
     def _prepared_known(self, X: Any) -> np.ndarray:
         """Rows of fit."""
-        return _with_a_column(self.preprocessor_._transformed_known(X))
+        return with_a_column(self.preprocessor_._transformed_known(X))
 
     def _with_class_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
         """Weights of rows, times those of their classes if these have any."""
@@ -300,30 +238,6 @@ class BaseTabular(Saving, BaseEstimator, ABC):
     def _without_class_weights(self, rows: Rows) -> Rows:
         """The rows with the weights that they have of their own."""
         return rows
-
-    @staticmethod
-    def _sample_weights(X: np.ndarray, sample_weight: Any) -> np.ndarray | None:
-        """Checked weights of rows, whose mean is 1."""
-        if sample_weight is None:
-            return None
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if (weights < 0).any() or not weights.any():
-            raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")
-        return np.asarray(weights / weights.mean(), np.float32)
-
-    def _parts(
-        self, data: Rows, counting: np.ndarray, groups: np.ndarray | None, fraction: float, seed: int, n_folds: int
-    ) -> list[Part]:
-        """The rows that each network trains on and is validated on, of those that count; rows without weight do not."""
-        found = splits(
-            len(counting),
-            None if self._regression else data.y[counting],
-            groups,
-            n_folds=n_folds,
-            fraction=fraction,
-            seed=seed,
-        )
-        return [partial(_of_both, data, counting[rows], counting[held]) for rows, held in found]
 
     def _task(self, metric: Metric, choices: Choices, embedding: str, source: Source) -> Task:
         prepare = self.preprocessor_
@@ -438,21 +352,5 @@ class BaseTabular(Saving, BaseEstimator, ABC):
         return tags
 
 
-def _of_both(data: Rows, rows: np.ndarray, held: np.ndarray) -> tuple[Rows, Rows]:
-    return data[rows], data[held]
-
-
-def _with_a_column(features: np.ndarray) -> np.ndarray:
-    """Prepared columns, or one of zeros where every column was left out."""
-    return features if features.shape[1] else np.zeros((len(features), 1), np.float32)
-
-
 def _with_held(part: Part, held: Rows) -> tuple[Trainable, Rows]:
     return part()[0], held
-
-
-def _refuse_with_blocks(*, y: Any, sample_weight: Any, groups: Any) -> None:
-    if y is not None or sample_weight is not None:
-        raise ValueError("Blocks bring their targets and sample weights: give y and sample_weight to fastnet.data alone.")
-    if groups is not None:
-        raise ValueError("groups= needs all rows in memory, got data of fastnet.data: give X_val and y_val instead.")
