@@ -146,6 +146,8 @@ class BaseMLP(CallbackSupport, Exchange, BaseEstimator, ABC):
         ------
         ValueError
             Parameters or data out of range, or training that diverges; a model that was fitted before is left as it was.
+        RuntimeError
+            Another thread is fitting this estimator.
         """
         return self._fit(X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val, groups=groups)
 

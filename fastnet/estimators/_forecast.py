@@ -157,6 +157,8 @@ class Forecaster(ReadyNetwork):
         ValueError, TypeError
             Parameters or series that do not fit: values that are missing or no numbers, series that are too short for a window,
             or that differ in their channels.
+        RuntimeError
+            Another thread is fitting this estimator.
         """
         with unchanged_on_error(self):
             series, self._forms, self._several = self._read(X, self.horizon, reset=True)

@@ -196,6 +196,8 @@ class ReadyEstimator(ReadyNetwork):
             Blocks of `fastnet.data`, or rows of another kind than the class describes.
         ValueError
             Parameters, rows, targets or weights that do not fit, or values that are missing.
+        RuntimeError
+            Another thread is fitting this estimator.
         """
         if isinstance(X, Blocks):
             name = type(self).__name__

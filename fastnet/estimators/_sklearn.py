@@ -13,6 +13,7 @@ from fastnet._checks import refuse_silent_conversion
 from fastnet._data import representable
 from fastnet._drafts import replace_state
 
+from ._one_thread import by_one_thread
 from ._types import MLP
 
 __all__ = [
@@ -122,18 +123,20 @@ class EpochTasks:
 def unchanged_on_error(estimator: MLP) -> Iterator[None]:
     """Put the attributes of `estimator` back if the block raises: a failed or interrupted fit leaves the model before it.
 
-    A shallow copy is enough: in a fit, arrays are replaced and never modified in place, and lists only grow.
+    A shallow copy is enough: in a fit, arrays are replaced and never modified in place, and lists only grow. One thread at a time
+    can be in the block.
     """
-    before = dict(estimator.__dict__)
-    lengths = {name: len(value) for name, value in before.items() if type(value) is list}
-    try:
-        yield
-    except BaseException:
-        for name, length in lengths.items():
-            del before[name][length:]
-        kept = {name: value for name, value in estimator.__dict__.items() if name in _OF_CALLBACKS}
-        replace_state(estimator, before | kept)
-        raise
+    with by_one_thread(estimator):
+        before = dict(estimator.__dict__)
+        lengths = {name: len(value) for name, value in before.items() if type(value) is list}
+        try:
+            yield
+        except BaseException:
+            for name, length in lengths.items():
+                del before[name][length:]
+            kept = {name: value for name, value in estimator.__dict__.items() if name in _OF_CALLBACKS}
+            replace_state(estimator, before | kept)
+            raise
 
 
 #: Attributes that scikit-learn itself sets in a fit and removes after it.
