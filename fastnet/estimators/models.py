@@ -117,4 +117,5 @@ def install(estimator: MLP, network: Network) -> None:
     estimator.n_features_in_, estimator.n_outputs_ = network.n_inputs, network.n_outputs
     estimator.n_layers_ = network.n_layers + 1
     adopt(estimator, network)
-    estimator._core_loss(estimator._parameter_dtype()).n_targets(estimator.n_outputs_)  # refuses another number of quantiles
+    if hasattr(estimator, "_levels"):
+        losses.Quantile(estimator._levels()).n_targets(network.n_outputs)  # refuses another number of quantiles

@@ -100,6 +100,8 @@ def build(content: dict[str, Any], file: Container) -> Any:
     if unknown:
         raise ValueError(f"broken file: {cls.__name__} has no parameters {short(unknown)}")
     estimator = cls(**parameters)
+    if "levels" in content:
+        estimator._fitted_levels = _levels(unpack(content["levels"], file), network.n_outputs)
     try:
         install(estimator, network)
     except (TypeError, ValueError) as error:
@@ -111,8 +113,6 @@ def build(content: dict[str, Any], file: Container) -> Any:
         estimator._columns = unpack(content["columns"], file)
     if content["kind"].endswith("classifier"):
         _restore_classes(estimator, content, file)
-    if "levels" in content:
-        estimator._fitted_levels = _levels(unpack(content["levels"], file), network.n_outputs)
     if "target_scaler" in content:
         estimator.target_scaler_ = _target_scaler(_object(content, "target_scaler"), file, network.n_outputs)
     return estimator

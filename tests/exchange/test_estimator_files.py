@@ -96,12 +96,20 @@ def test_scaled_targets(loss, dtype, X, path, rng):
     assert np.array_equal(after.partial_fit(X, y, weights).predict(X), before.partial_fit(X, y, weights).predict(X))
 
 
-def test_quantiles_that_could_not_be_loaded_are_not_saved(X, path):
-    estimator = MLPRegressor("quantile", (3,), quantile=[0.1, 0.5, 0.9], max_iter=2).fit(X, X[:, 0])
-    estimator.set_params(quantile=[0.1, 0.9])
-    with pytest.raises(ValueError, match="2 quantiles need a multiple of 2 outputs, the network has 3"):
-        estimator.save(path)
-    assert not path.exists()
+@pytest.mark.parametrize("later", [{"quantile": [0.1, 0.9]}, {"quantile": 0.3}, {"loss": "huber"}])
+def test_quantiles_that_were_set_after_fit_change_no_prediction(later, X, path):
+    before = MLPRegressor("quantile", (3,), quantile=[0.9, 0.5, 0.1], max_iter=2, random_state=0).fit(X, X[:, 0])
+    expected = before.predict(X)
+    after = _saved(before.set_params(**later), path)
+    assert np.array_equal(before.predict(X), expected) and np.array_equal(after.predict(X), expected)
+    assert after.get_params() == before.get_params()
+    assert np.array_equal(after.fit(X, X[:, 0]).predict(X), before.fit(X, X[:, 0]).predict(X))
+
+
+def test_a_loss_of_several_quantiles_that_was_set_after_fit_changes_no_prediction(X, path):
+    before = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(X, X[:, 0])
+    after = _saved(before.set_params(loss="quantile", quantile=[0.1, 0.9]), path)
+    assert np.array_equal(after.predict(X), before.predict(X))
 
 
 def test_parameters_of_every_kind(X, path, rng):
