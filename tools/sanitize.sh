@@ -24,7 +24,8 @@ if [ "$kind" = valgrind ]; then # python's allocator would hide errors; a short 
 fi
 tests=("$@")
 [ ${#tests[@]} -gt 0 ] || tests=(tests/test_kernels.py tests/test_gradients.py tests/test_optimizers.py tests/test_training.py
-    tests/test_determinism.py tests/test_inputs.py tests/test_threads.py tests/test_core_edges.py)
+    tests/test_determinism.py tests/test_inputs.py tests/test_threads.py tests/test_core_edges.py tests/test_layers.py
+    tests/test_positions.py tests/test_recurrent.py tests/test_attention.py tests/test_batch_norm.py tests/test_ragged.py)
 # CPython itself leaks at exit; only errors count.
 LD_PRELOAD="$preload" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
     TSAN_OPTIONS=exitcode=66:die_after_fork=0:suppressions=$copy/tools/tsan.supp PYTHONPATH=$copy \

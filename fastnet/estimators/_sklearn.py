@@ -69,6 +69,7 @@ def check_sample_weight(sample_weight: Any, X: Any, dtype: np.dtype) -> np.ndarr
     ValueError
         Wrong shape, NaN or infinity, negative weights, or all weights zero (which scikit-learn itself refuses from 1.8 on).
     """
+    refuse_silent_conversion(sample_weight, "sample_weight")
     sample_weight = representable(_check_sample_weight(sample_weight, X), dtype).astype(dtype, copy=False)
     if (sample_weight < 0).any():
         raise ValueError(f"sample_weight must not be negative, got {sample_weight.min():g}.")

@@ -137,7 +137,7 @@ class _Layers:
             elif operator in _PASSED_OVER and node.input[0] == step.operand:
                 self._pass_over(node, attributes)
             else:
-                raise ValueError("there is no such layer or activation in fastnet")
+                raise ValueError("there is no such layer for from_onnx, which reads dense layers and activations alone")
         except (ValueError, TypeError, LookupError) as error:  # last two: operands or attributes missing or of wrong type
             raise ValueError(f"cannot take {describe(node)}: {error}") from error
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
+from fastnet._checks import refuse_silent_conversion
 from fastnet.data import Blocks
 from fastnet.tabular._folds import Part, Rows
 from fastnet.tabular._frames import names_of
@@ -91,6 +92,7 @@ def _sample_weights(X: np.ndarray, sample_weight: Any) -> np.ndarray | None:
     """Checked weights of rows, whose mean is 1."""
     if sample_weight is None:
         return None
+    refuse_silent_conversion(sample_weight, "sample_weight")
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
     if (weights < 0).any() or not weights.any():
         raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")

@@ -206,3 +206,10 @@ class TestValuesThatAreNotFinite:
         reg = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2, **options)
         with pytest.raises(ValueError, match=r"y holds -?inf at index .* \(as float32\)"):
             reg.fit(X.astype(np.float32), X[:, 0] * 1e39)
+
+
+@pytest.mark.parametrize("model", [MLPClassifier(), TabularClassifier(preset="fast"), ImageClassifier()], ids=repr)
+def test_masked_weights_are_refused(model):
+    weights = np.ma.masked_equal([1.0, 2.0, -1.0, 1.0], -1)
+    with pytest.raises(ValueError, match="sample_weight is a masked array with 1 masked entries"):
+        model.fit(np.zeros((4, 8, 8)) if isinstance(model, ImageClassifier) else np.eye(4), [0, 1, 0, 1], sample_weight=weights)
