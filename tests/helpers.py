@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 import reference
 
 import fastnet as fn
-from fastnet._core import supported_levels
+from fastnet import runtime
+from fastnet._core import core, supported_levels
 from fastnet.activations import ACTIVATIONS
 from fastnet.losses import LOSSES
 
@@ -115,6 +117,37 @@ def finite_difference(f, p, h=2e-4):
         p[i] = old
         gradient[i] = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * h)
     return gradient
+
+
+@contextmanager
+def teams_of(n):
+    """Every team has n workers, or as many as it has rows: also on a machine with fewer CPUs, and where fewer would be faster."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "thread_limit", lambda n_threads=None: n if n_threads is None else min(n, n_threads))
+        patch.setattr("fastnet.network._WORTH_THREADS", 0)
+        core.fix_team(n)
+        try:
+            yield
+        finally:
+            core.fix_team(0)
+
+
+def assert_same_bits_by_any_team(compute):
+    """Whether ``compute()`` trains or predicts, it returns arrays, which must not depend on who works on them.
+
+    It is called until helpers have worked: predictions may be over before they are awake, training waits for them.
+    """
+    with teams_of(1):
+        expected = compute()
+    for n in (2, 3, 5):
+        begun, calls = core.helpers_begun(), 0
+        while core.helpers_begun() - begun < n - 1:
+            assert calls < 1000, "nobody has helped"
+            with teams_of(n):
+                found = compute()
+            for array, other in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(array, other, f"{n} workers")
+            calls += 1
 
 
 def distance(a, b):

@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import DTYPES, RTOL, distance, finite_difference
+from helpers import DTYPES, RTOL, assert_same_bits_by_any_team, distance, finite_difference
 
 import fastnet as fn
 from fastnet import checkpoint
@@ -18,12 +18,33 @@ CHAINS = {
     "image": ((6, 7, 2), [fn.Conv2d(3, 3, "identity"), fn.BatchNorm("silu"), fn.Conv2d(20, 2, "identity"), fn.BatchNorm("tanh")]),
     "residual": ((9, 3), [fn.Residual([fn.BatchNorm("tanh"), fn.Conv1d(3, 3, "identity", padding="same"), fn.BatchNorm()])]),
 }
+#: Chains whose BatchNorms are folded into the layer before when they predict: the shape of a row, the layers, the
+#: parameters of W and b that are multiplied.
+FOLDED = {
+    "image-of-two": (
+        (9, 8, 2),
+        [fn.Conv2d(3, 3, "identity"), fn.BatchNorm("relu"), fn.Conv2d(20, 2, "identity"), fn.BatchNorm("tanh")],
+        57 + 260,
+    ),
+    "lines-of-one-channel": ((28, 28, 1), [fn.Conv2d(6, 5, "identity"), fn.BatchNorm("relu"), fn.MaxPool(2)], 156),
+    "dilation": ((30, 3), [fn.Conv1d(70, 3, "identity", dilation=2, padding="causal"), fn.BatchNorm("silu", epsilon=1e-3)], 700),
+    "depthwise": ((8, 8, 5), [fn.DepthwiseConv2d(3, "identity", padding="same"), fn.BatchNorm("relu"), fn.Conv2d(4, 1)], 50),
+    "dense-at-positions": ((12, 4), [fn.Dense(6, "identity"), fn.BatchNorm("tanh")], 30),
+    "residual": ((9, 3), [fn.Residual([fn.Conv1d(3, 3, "identity", padding="same"), fn.BatchNorm()]), fn.LayerNorm()], 30),
+}
+NOT_FOLDED = {
+    "activation-between": ((9, 3), [fn.Conv1d(3, 3, "relu"), fn.BatchNorm()]),
+    "pool-between": ((9, 3), [fn.Conv1d(3, 3, "identity"), fn.MaxPool(2), fn.BatchNorm()]),
+    "other-channels": ((9, 3), [fn.Conv1d(3, 3, "identity"), fn.Flatten(), fn.BatchNorm()]),
+    "of-a-sum": ((9, 3), [fn.Residual([fn.Conv1d(3, 3, "identity", padding="same")]), fn.BatchNorm()]),
+    "weights-used-once": ((9,), [fn.Dense(5, "identity"), fn.BatchNorm()]),
+}
 LENGTHS = [5, 9, 1, 7, 9, 2, 6, 3, 8, 4, 9]
 
 
 def build(chain, dtype="float64", **options):
     """A network whose parameters are all random, and its variances positive."""
-    shape, layers = CHAINS[chain]
+    shape, layers = (CHAINS | FOLDED | NOT_FOLDED)[chain][:2]
     net = fn.Network([*layers, fn.Flatten(), fn.Dense(2, "identity")], input_shape=shape, dtype=dtype, random_state=0, **options)
     rng = np.random.default_rng(1)
     for name, view in net.parameters.items():
@@ -55,6 +76,40 @@ def test_outputs_by_running_statistics(chain, dtype, rng):
     _, expected = net._graph.forward(wide, X.reshape(300, -1).astype(np.float64))
     assert distance(A, expected[-1]) < 10 * RTOL[dtype]
     assert distance(np.stack([net.forward(x) for x in X[:5]]), A[:5]) < 10 * RTOL[dtype]
+
+
+class TestFolding:
+    @pytest.mark.parametrize("chain", FOLDED)
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_outputs(self, chain, dtype, rng):
+        """Those of plain NumPy, of one row and many, by any team; `activations`, which shows every layer, folds nothing."""
+        net, X = build(chain, dtype), rng.standard_normal((300, *FOLDED[chain][0])).astype(dtype)
+        A = net.forward(X)
+        wide = {name: view.astype(np.float64) for name, view in net.parameters.items()}
+        _, expected = net._graph.forward(wide, X.reshape(300, -1).astype(np.float64))
+        assert distance(A, expected[-1]) < 10 * RTOL[dtype]
+        assert distance(A, net.activations(X)[-1]) < 10 * RTOL[dtype]
+        assert distance(np.stack([net.forward(x) for x in X[:5]]), A[:5]) < 10 * RTOL[dtype]
+        assert_same_bits_by_any_team(lambda: [net.forward(X)])
+
+    @pytest.mark.parametrize("chain", [*FOLDED, *NOT_FOLDED])
+    def test_which_are_folded(self, chain):
+        assert build(chain)._plan.n_folded == (FOLDED[chain][2] if chain in FOLDED else 0)
+
+    def test_parameters_that_change_between_calls_count(self, rng):
+        net, X = build("image-of-two"), rng.standard_normal((20, 9, 8, 2))
+        before = net.forward(X), net.forward(X[0])
+        for name in ("1.W", "1.b", "2.gain", "2.bias", "2.mean", "2.var"):
+            net.parameters[name][...] *= 1.5
+            after = net.forward(X), net.forward(X[0])
+            assert distance(after[0], before[0]) > 1e-6 and distance(after[1], before[1]) > 1e-6
+            assert distance(after[0], net.activations(X)[-1]) < 1e-11
+            before = after
+
+    def test_loss_and_validation(self, rng):
+        net, X, y = build("image-of-two"), rng.standard_normal((50, 9, 8, 2)), rng.random((50, 2))
+        expected = 0.5 * ((net.activations(X)[-1] - y) ** 2).sum() / 50
+        assert net.loss(X, y) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("chain", CHAINS)
@@ -111,14 +166,13 @@ def test_a_step_of_training(chain, rng):
 def test_threads_do_not_change_bits(chain, max_grad_norm, rng):
     """Nor do shares of a batch whose rows are no multiple of a group's."""
     X, y = data(chain, 203, rng)
-    results = []
-    for n_threads in (1, 2, 3):
+
+    def compute():
         net = build(chain, "float32")
-        net.fit(X, y, batch_size=101, epochs=2, random_state=0, n_threads=n_threads, max_grad_norm=max_grad_norm)
-        results.append((net.params.copy(), net.loss_and_grad(X, y)[1].flat))
-    for params, gradient in results[1:]:
-        np.testing.assert_array_equal(params, results[0][0])
-        np.testing.assert_array_equal(gradient, results[0][1])
+        net.fit(X, y, batch_size=101, epochs=2, random_state=0, max_grad_norm=max_grad_norm)
+        return net.params, net.loss_and_grad(X, y)[1].flat, net.forward(X)
+
+    assert_same_bits_by_any_team(compute)
 
 
 def test_files_pickles_copies_and_checkpoints(rng, tmp_path):

@@ -9,7 +9,7 @@ cdef Pass pass_of(const Training* task, Py_ssize_t start, Py_ssize_t r0, Py_ssiz
     """Rows r0 .. r1 of the batch that starts at row `start` of the pass."""
     cdef const Batch* batch = &task.batch
     cdef Pass here
-    here.layers, here.n_layers, here.params = batch.layers, batch.n_layers, batch.params
+    here.layers, here.n_layers, here.params, here.folded = batch.layers, batch.n_layers, batch.params, NULL
     here.A, here.dZ, here.D, here.kept = batch.A, batch.dZ, batch.D, batch.kept
     here.summaries, here.partials, here.group_rows = batch.summaries, batch.partials, batch.group_rows
     here.gradient, here.begins, here.segments = NULL, False, batch.segments

@@ -39,6 +39,7 @@ cdef extern from "team.h" nogil:
     void count_one(int* count)
     void await_count(const int* count, int n)
     int team_calls()
+    long long team_helpers_begun()
     void team_count_calls(int n)
     int team_forks()
     void team_lose_helpers(Team* team)

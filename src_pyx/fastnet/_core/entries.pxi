@@ -31,6 +31,17 @@ def largest_team_at(int n_threads, long long now):
     return largest_team(n_threads, 0, now)
 
 
+def fix_team(int size):
+    """From now on every team has so many workers, or as many threads as its call may use; 0: as many as prove fastest."""
+    global fixed_team
+    fixed_team = size
+
+
+def helpers_begun():
+    """How often a helper has begun to work in a team."""
+    return team_helpers_begun()
+
+
 def forget_retreats():
     """Let teams be of any size again, whatever happened before."""
     memset(&retreat, 0, sizeof(retreat))

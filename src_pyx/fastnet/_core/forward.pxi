@@ -17,7 +17,8 @@ cdef bint forward_layers(const Pass* here, Py_ssize_t first, Py_ssize_t last, Wo
 
 cdef inline void forward_layer(const Layer* layer, const Pass* here, Worker* worker, real* unused) noexcept nogil:
     cdef real* Z = rows_at(here.A, layer.number, layer.n_out, here, <real*> NULL)
-    layer_forward(layer, here, source_rows(layer, here, 0, <real*> NULL), Z, worker)
+    if here.folded == NULL or not layer.is_folded:
+        layer_forward(layer, here, source_rows(layer, here, 0, <real*> NULL), Z, worker)
     if layer.number < here.n_layers:
         activate_layer(layer, here, Z)
 

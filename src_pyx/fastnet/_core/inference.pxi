@@ -4,6 +4,7 @@ cdef enum:
     ROWS_PER_BLOCK = 264            # as many as a product passes over at a time; with 128, 100,000 rows took 5 to 15 % longer
     ROWS_PER_BLOCK_BLAS = 528       # BLAS copies the weights for every block: layers of 2048 units, 21 %
     BLOCKS_PER_WORKER = 2           # at least, of a team; with 4, 1,000 rows of 784-512-512-10 took 8 % longer
+    WORK_OF_BLOCKS = 2500000        # multiply-adds for each of a team: some 50 microseconds', which is what it takes to wake one
     LONG_CALL = 1000000000          # multiply-adds that outlast a time slice: workers share such a call as fast as each can
 
 
@@ -20,6 +21,7 @@ cdef struct Inference:
     Py_ssize_t next_block
     const Rows* X
     const void* params
+    const void* folded          # see Pass
     void* out                   # (n, n_outputs), or (n, n_members, n_outputs) if each member's are wanted, or NULL
     bint of_each
     void** kept                 # L matrices (n, n[l]) or NULL
@@ -67,7 +69,8 @@ cdef void infer_rows(Inference* task, Worker* worker, real* unused) noexcept nog
     cdef Block block = lay_block(&place, task)
     cdef Pass here
     memset(&here, 0, sizeof(here))
-    here.layers, here.n_layers, here.params, here.A, here.X = task.layers, task.n_layers, task.params, block.A, task.X
+    here.layers, here.n_layers, here.A, here.X = task.layers, task.n_layers, block.A, task.X
+    here.params, here.folded = task.params, task.folded
     worker.panel, worker.room = block.panel, block.room
     while True:
         start = take_number(&task.next_block) * task.block_rows
@@ -114,15 +117,24 @@ cdef void infer_worker(int number, void* argument) noexcept nogil:
         infer_rows[double](task, &worker, NULL)
 
 
-cdef int workers_worth_having(double work, int n_threads) noexcept nogil:
-    """For `work` multiply-adds: some 50 microseconds' for each, which is what it takes to wake one."""
-    return max(<int> min(work / 2.5e6, <double> min(n_threads, TEAM_MAXIMUM)), 1)
+cdef void fold_norms(Plan plan, int width, const void* params, void* folded) noexcept nogil:
+    """W and b of the layers that a BatchNorm is folded into, for one call: parameters may change before the next."""
+    cdef Py_ssize_t l
+    cdef const Layer* layer
+    for l in range(plan.n_layers):
+        layer = plan.layers + l
+        if layer.normed_by == 0:
+            continue
+        if width == cnp.NPY_FLOAT:
+            fold_norm(plan.layers + layer.normed_by - 1, layer, plan.segments, <const float*> params, <float*> folded)
+        else:
+            fold_norm(plan.layers + layer.normed_by - 1, layer, plan.segments, <const double*> params, <double*> folded)
 
 
 cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     cdef double work = plan.cost * task.X.n
-    cdef int worth = workers_worth_having(work, <int> min(n_threads, task.X.n)), size
-    cdef bint reviewed = 1 < worth and work < LONG_CALL
+    cdef int worth = workers_worth_having(work, WORK_OF_BLOCKS, <int> min(n_threads, task.X.n)), size
+    cdef bint reviewed = 1 < worth and work < LONG_CALL and fixed_team == 0
     cdef Py_ssize_t most = ROWS_PER_BLOCK_BLAS if plan.uses_blas else ROWS_PER_BLOCK
     most = min(most, <Py_ssize_t> (PIECE_OPERATIONS / max(plan.costliest, 1.0)))
     cdef Py_ssize_t blocks = worth * BLOCKS_PER_WORKER if worth > 1 else 1
@@ -150,8 +162,14 @@ cdef int infer(Plan plan, Inference* task, int n_threads) except -1:
     task.scratch_size = (<Py_ssize_t> place + 64 + 4095) // 4096 * 4096
     cdef cnp.ndarray scratch = np.empty(size * task.scratch_size, dtype=np.uint8)
     task.scratch = <char*> cnp.PyArray_DATA(scratch)
+    cdef Py_ssize_t folded_size = plan.n_folded * (4 if task.width == cnp.NPY_FLOAT else 8)
+    cdef cnp.ndarray folded = np.empty(folded_size + 64, dtype=np.uint8)
+    place = <char*> cnp.PyArray_DATA(folded)
+    task.folded = part(&place, folded_size) if plan.n_folded > 0 and task.kept == NULL else NULL
     start_signals(&task.signals, &task.team)
     with nogil:
+        if task.folded != NULL:
+            fold_norms(plan, task.width, task.params, <void*> task.folded)
         team_run(&task.team, size, infer_worker, task)
         if task.signals.orphaned:       # this worker knows all rows
             start_signals(&task.signals, &task.team)

@@ -9,6 +9,7 @@ cdef struct Pass:
     const Layer* layers
     Py_ssize_t n_layers
     const void* params
+    const void* folded          # W and b of the layers that a BatchNorm is folded into; NULL: there is a way back, or all outputs are kept
     void** A                    # A[l] (.., n[l]) for l = 1 .. L
     void** dZ
     void** D                    # g'(Z[l]) of the layers that keep it; NULL: there is no way back
@@ -61,6 +62,13 @@ cdef inline const real* source_rows(const Layer* layer, const Pass* here, Py_ssi
 
 cdef inline const real* output_rows(const Layer* layer, const Pass* here, real* unused) noexcept nogil:
     return rows_at(here.A, layer.number, layer.n_out, here, <real*> NULL)
+
+
+cdef inline const real* parameters_of(const Layer* layer, const Pass* here, int part, real* unused) noexcept nogil:
+    """Segment `part` of a layer as its forward pass uses it."""
+    if here.folded != NULL and layer.normed_by > 0:
+        return <const real*> here.folded + layer.folded_places[part]
+    return <const real*> here.params + layer.places[part]
 
 
 cdef inline real* kept_rows(const Layer* layer, const Pass* here, real* unused) noexcept nogil:

@@ -79,7 +79,7 @@ def train_members(tuple trainers not None, order, cnp.ndarray settings not None,
         trainer._take_pass(order, settings, None, 1)
         task.tasks[i] = &trainer.task
         work += 3 * trainer.plan.cost * trainer.task.n
-    cdef int size = <int> min(<double> min(n_threads, task.n_tasks), max(work / WORK_OF_WORKER, 1.0))
+    cdef int size = workers_worth_having(work, WORK_OF_WORKER, <int> min(n_threads, task.n_tasks))
     task.size = size = min(size, largest_team(size, team_calls(), now_nanoseconds()))
     first = task.tasks[0]
     task.forks = team_forks()

@@ -14,6 +14,7 @@ cdef struct RowTask:
     const Layer* layers
     Py_ssize_t n_layers
     const void* params
+    const void* folded              # see Pass
     const void* x
     void** A                        # (L + 1,)
     char* room                      # for what a layer makes on its way; one worker has the layers that need it
@@ -25,13 +26,13 @@ cdef struct RowTask:
 
 cdef Py_ssize_t row_scratch(Plan plan, Py_ssize_t item) noexcept nogil:
     """Bytes that one row needs."""
-    return (plan.n_layers + 1) * sizeof(void*) + 64 + (plan.n_slots * plan.widest + plan.n_members + plan.room) * item
+    return (plan.n_layers + 1) * sizeof(void*) + 2 * 64 + (plan.n_slots * plan.widest + plan.n_members + plan.room + plan.n_folded) * item
 
 
 cdef inline void take_row(Pass* here, Worker* worker, const RowTask* task, int number) noexcept nogil:
     """All that a pass without a way back, over one dense row, reads of it."""
     here.layers, here.n_layers, here.params, here.A, here.inputs = task.layers, task.n_layers, task.params, task.A, task.x
-    here.first, here.rows, here.D, here.kept, here.summaries = 0, 1, NULL, NULL, NULL
+    here.first, here.rows, here.folded, here.D, here.kept, here.summaries = 0, 1, task.folded, NULL, NULL, NULL
     worker.number, worker.signals, worker.room = number, NULL, task.room
     worker.panel, worker.scratch, worker.totals, worker.weights_are_far = NULL, NULL, NULL, False
 
@@ -110,6 +111,10 @@ cdef void infer_row(Plan plan, RowTask* task, void* out, void* scratch, real* un
     slots = <real*> part(&place, 0)
     log_sums = slots + plan.n_slots * plan.widest
     task.room = <char*> (log_sums + plan.n_members)
+    place = task.room + plan.room * sizeof(real)
+    task.folded = part(&place, plan.n_folded * sizeof(real)) if plan.n_folded > 0 else NULL
+    if task.folded != NULL:
+        fold_norms(plan, task.width, task.params, <void*> task.folded)
     for l in range(1, plan.n_layers + 1):
         task.A[l] = slots + plan.layers[l - 1].slot * plan.widest
     if plan.n_members == 1:

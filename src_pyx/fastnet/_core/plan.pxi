@@ -46,6 +46,7 @@ cdef class Plan:
     cdef readonly Py_ssize_t n_positions
     cdef readonly Py_ssize_t n_outputs      # of one member
     cdef readonly Py_ssize_t widest         # layer; inputs are read where they lie
+    cdef readonly Py_ssize_t n_folded       # parameters of layers that a BatchNorm is folded into
     cdef readonly Py_ssize_t n_slots        # for outputs of layers, while later ones need them
     cdef readonly Py_ssize_t slopes         # numbers a row of the slots for dZ of layers, while earlier ones need them
     cdef readonly double cost               # multiply-adds a row
@@ -89,6 +90,7 @@ cdef class Plan:
             self._place_segments(1, 0, 1)
         else:
             self._take_share(share[0], share[1])
+        self._fold_norms()
         self._choose_slots()
         self._split_positions()
         self._move_rectifiers()
@@ -248,10 +250,13 @@ cdef class Plan:
             for n in range(self.layers[i].n_sources):
                 last_reader[self.layers[i].sources[n].layer] = i
             last_reader[self.layers[i].lengths] = i
-        slots = _slots((i, last_reader.get(i + 1, i)) for i in range(self.n_layers))
+        writers = [i for i in range(self.n_layers) if not self.layers[i].is_folded]
+        slots = _slots((i, last_reader.get(self.layers[i].normed_by or i + 1, i)) for i in writers)
         self.n_slots = max(slots) + 1
-        for i in range(self.n_layers):
-            self.layers[i].slot = slots[i]
+        for i, slot in zip(writers, slots):
+            self.layers[i].slot = slot
+            if self.layers[i].normed_by > 0:
+                self.layers[self.layers[i].normed_by - 1].slot = slot
         learning = [i for i in range(self.n_layers) if self.layers[i].learns]
         learning.sort(key=lambda i: -last_reader.get(i + 1, i))
         slots = _slots((-last_reader.get(i + 1, i), -i) for i in learning)
@@ -261,6 +266,33 @@ cdef class Plan:
         for i, slot in zip(learning, slots):
             self.layers[i].slopes = sum(widths[:slot])
         self.slopes = sum(widths)
+        return 0
+
+    cdef list _numbers_of_readers(self):
+        """How often each output is read: that of layer 0, the inputs, and of all others."""
+        cdef Py_ssize_t i, n
+        n_readers = [0] * (self.n_layers + 1)
+        for i in range(self.n_layers):
+            for n in range(self.layers[i].n_sources):
+                n_readers[self.layers[i].sources[n].layer] += 1
+        return n_readers
+
+    cdef int _fold_norms(self) except -1:
+        """Which BatchNorm predictions fold into the layer before."""
+        cdef Py_ssize_t i, part
+        cdef Layer* norm
+        cdef Layer* before
+        n_readers = self._numbers_of_readers()
+        for i in range(self.n_layers):
+            norm = self.layers + i
+            if norm.kind != BATCH_NORM or norm.sources[0].layer == 0 or n_readers[norm.sources[0].layer] > 1:
+                continue
+            before = self.layers + norm.sources[0].layer - 1
+            if norm.n_sources == 1 and can_be_folded(self, norm, before):
+                before.normed_by, norm.is_folded = norm.number, True
+                for part in range(2):
+                    before.folded_places[part] = self.n_folded
+                    self.n_folded += self.segments[before.first_segment + part].rows * self.segments[before.first_segment + part].columns
         return 0
 
     cdef int _split_positions(self) except -1:
@@ -290,13 +322,10 @@ cdef class Plan:
 
     cdef int _move_rectifiers(self) except -1:
         """In training, let the ReLU before a maximum pool be that of the maxima, which are fewer: these and their slopes are the same."""
-        cdef Py_ssize_t i, n
+        cdef Py_ssize_t i
         cdef Layer* pool
         cdef Layer* before
-        n_readers = [0] * (self.n_layers + 1)
-        for i in range(self.n_layers):
-            for n in range(self.layers[i].n_sources):
-                n_readers[self.layers[i].sources[n].layer] += 1
+        n_readers = self._numbers_of_readers()
         for i in range(self.n_layers - 1):
             pool = self.layers + i
             if not is_maximum_alone(pool) or n_readers[pool.sources[0].layer] > 1 or pool.sources[0].layer == 0:

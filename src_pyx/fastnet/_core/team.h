@@ -253,6 +253,7 @@ typedef struct Helper {
 static pthread_mutex_t helpers_mutex = PTHREAD_MUTEX_INITIALIZER;
 static Helper *idle_helpers;
 static int team_callers;
+static long long helpers_begun;
 static __thread int calls_of_this_thread; /* among them: a signal handler may call what it has interrupted */
 static int forks;
 
@@ -325,6 +326,7 @@ static void *helper_life(void *argument)
         Team *team = helper_awaits_team(self);
         if (!helper_leaves(self, team)) /* it was called off */
             continue;
+        __atomic_fetch_add(&helpers_begun, 1, __ATOMIC_RELAXED);
         leave_core(__atomic_load_n(&team->core, __ATOMIC_RELAXED));
         team->work(self->number, team->task);
         helper_is_idle(self);
@@ -391,6 +393,8 @@ static void team_await_helpers(Team *team)
     }
 }
 
+static long long team_helpers_begun(void) { return __atomic_load_n(&helpers_begun, __ATOMIC_RELAXED); }
+
 /* Forks between the first team and this process. */
 static int team_forks(void) { return forks; }
 
@@ -446,6 +450,7 @@ static void count_one(int *count) { ++*count; }
 static void await_count(const int *count, int n) { (void)count, (void)n; }
 static int team_calls(void) { return 0; }
 static void team_count_calls(int n) { (void)n; }
+static long long team_helpers_begun(void) { return 0; }
 static int team_forks(void) { return 0; }
 static void team_lose_helpers(Team *team) { (void)team; }
 

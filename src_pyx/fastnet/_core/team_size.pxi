@@ -40,6 +40,17 @@ cdef struct TeamSize:
     double trials_spent
 
 
+cdef int fixed_team = 0            # workers of every team, for tests; 0: what has proved fastest
+
+
+cdef int workers_worth_having(double work, double of_each, int n_threads) noexcept nogil:
+    """As many as this work keeps busy, if each should have so much of it."""
+    cdef int most = min(n_threads, TEAM_MAXIMUM)
+    if fixed_team > 0:
+        return max(min(most, fixed_team), 1)
+    return max(<int> min(work / of_each, <double> most), 1)
+
+
 cdef void retreat_from(int size, double lost, long long now) noexcept nogil:
     """After a team of this size has lost so many nanoseconds."""
     cdef double length = RETREAT_LEAST * lost
@@ -53,6 +64,8 @@ cdef void retreat_from(int size, double lost, long long now) noexcept nogil:
 cdef int largest_team(int n_threads, int calls, long long now) noexcept nogil:
     """Workers that a team may have now: the threads are shared with the calls that are running, and a retreat may be on."""
     cdef int size = max(n_threads // (1 + calls), 1)
+    if fixed_team > 0:
+        return n_threads
     return min(size, retreat.size) if now < retreat.until else size
 
 

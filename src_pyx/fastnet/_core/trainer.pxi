@@ -85,20 +85,15 @@ cdef class Trainer:
             self._take_exchange(*exchange)
         self._take_factors(rate_factors, decay_factors)
         task.n_shares = self.n_threads if plan.uses_blas else 0
-        task.stretch.reviewed = self.n_threads > 1 and operations < ALWAYS_ALL
+        task.stretch.reviewed = self.n_threads > 1 and operations < ALWAYS_ALL and fixed_team == 0
         self._kind = (plan.kind, task.batch_size, batch.width, self.n_threads, task.path == GRADIENT, isinstance(X, tuple))
         if not recall_size(&task.sizes, self._kind):
             start_team_size(&task.sizes, self.n_threads)
 
     cdef int _workers(self, int n_threads):
         """As many workers as a batch has work for."""
-        cdef double work = self.plan.cost * 3 * self.task.batch_size
-        cdef int size = n_threads if n_threads < TEAM_MAXIMUM else TEAM_MAXIMUM
-        if work / WORK_OF_WORKER < size:
-            size = <int> (work / WORK_OF_WORKER)
-        if self.task.batch_size < size:
-            size = <int> self.task.batch_size
-        return size if size > 1 else 1
+        cdef int most = <int> min(n_threads, self.task.batch_size)
+        return workers_worth_having(3 * self.plan.cost * self.task.batch_size, WORK_OF_WORKER, most)
 
     cdef int _take_factors(self, rate_factors, decay_factors) except -1:
         """Factors of the learning rate and of the decays for each segment; by default 1, and the decay of penalised segments

@@ -168,6 +168,9 @@ cdef struct Layer:
     Py_ssize_t positions            # of a row of its output, where there are lengths
     const Layer* each               # what it does at each position, if it treats all alike and rows have lengths; else NULL
     bint clears                     # a later layer counts on zeros at positions that a row does not have
+    Py_ssize_t normed_by            # the BatchNorm that predictions fold into its W and b; 0: none
+    Py_ssize_t folded_places[2]     # where these then are
+    bint is_folded                  # it is such a BatchNorm: what it reads is then in its place, all but its activation
 
 
 cdef struct Loss:

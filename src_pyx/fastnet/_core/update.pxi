@@ -167,6 +167,6 @@ def update(cnp.ndarray params not None, cnp.ndarray gradient not None, int optim
         task.v = check(state[1], task.width, "state[1]", (task.n,), True)
     task.step.rate, task.step.l2, task.step.decay, task.step.scale = rate, l2, weight_decay, scale
     prepare(&task.step, step)
-    cdef int size = max(<int> min(task.n // UPDATES_OF_WORKER, min(n_threads, TEAM_MAXIMUM)), 1)
+    cdef int size = workers_worth_having(task.n, UPDATES_OF_WORKER, n_threads)
     with nogil:
         team_run(&task.team, min(size, largest_team(n_threads, team_calls(), now_nanoseconds())), update_worker, &task)

@@ -1,5 +1,6 @@
 # BatchNorm (Ioffe & Szegedy 2015): Z = gain * (A - mean) / sqrt(variance + epsilon) + bias, by channels, over all positions that the
-# rows of a batch have. Inference takes the running mean and variance in place of the batch's: one multiply-add a number.
+# rows of a batch have. Inference takes the running mean and variance in place of the batch's: one multiply-add a number, or none where
+# it is folded into the layer before, whose W and b are then multiplied by the same factors.
 #
 #     dims      positions along the first axis, places at each of them, channels
 #     option    epsilon
@@ -21,6 +22,7 @@ cdef enum:
 
 cdef enum:
     LANES = 64                      # numbers side by side that are worked on at a time
+    USES_OF_FOLDED = 8              # by a row, of each weight of a layer that is worth folding into
 
 
 cdef struct Walk:
@@ -85,16 +87,18 @@ cdef inline bint step_on(Walk* walk, real* unused) noexcept nogil:
 
 cdef inline void spread(const real* values, Py_ssize_t channels, const Walk* walk, real* lanes) noexcept nogil:
     """lanes = the values of the channels that the pieces of a walk have side by side."""
-    cdef Py_ssize_t j
+    cdef Py_ssize_t j, c = walk.lane % channels
     for j in range(walk.lanes):
-        lanes[j] = values[(walk.lane + j) % channels]
+        lanes[j] = values[c]
+        c = 0 if c + 1 == channels else c + 1
 
 
 cdef inline void fold(const real* lanes, const Walk* walk, Py_ssize_t channels, real* values) noexcept nogil:
     """The way back of `spread`: values are added."""
-    cdef Py_ssize_t j
+    cdef Py_ssize_t j, c = walk.lane % channels
     for j in range(walk.lanes):
-        values[(walk.lane + j) % channels] += lanes[j]
+        values[c] += lanes[j]
+        c = 0 if c + 1 == channels else c + 1
 
 
 cdef void sums_of_group(const Layer* layer, const Pass* here, const real* A, const real* dZ, const real* mean, real* first,
@@ -212,7 +216,7 @@ cdef inline real inverse_deviation(const Layer* layer, real variance) noexcept n
 
 cdef void batch_norm_forward(const Layer* layer, const Pass* here, const real* A, real* restrict Z, Worker* worker) noexcept nogil:
     """Z = factor * (A - mean) + bias, and zeros where there is no position."""
-    cdef Py_ssize_t channels = layer.dims[BN_CHANNELS], lane = 0, n, j, c
+    cdef Py_ssize_t channels = layer.dims[BN_CHANNELS], lane = 0, n, j
     cdef const real* gain = <const real*> here.params + layer.places[0]
     cdef const real* bias = <const real*> here.params + layer.places[1]
     cdef const real* mean = <const real*> here.params + layer.places[2]
@@ -220,6 +224,7 @@ cdef void batch_norm_forward(const Layer* layer, const Pass* here, const real* A
     cdef real count = 1
     cdef Walk walk
     cdef real factors[LANES]
+    cdef real variances[LANES]
     cdef real means[LANES]
     cdef real biases[LANES]
     cdef const real* a
@@ -231,9 +236,10 @@ cdef void batch_norm_forward(const Layer* layer, const Pass* here, const real* A
         memset(Z, 0, here.rows * layer.n_out * sizeof(real))
     while True:
         walk = walk_of(layer, here, lane, <real*> NULL)
+        spread(gain, channels, &walk, factors)
+        spread(squares, channels, &walk, variances)
         for j in range(walk.lanes):
-            c = (lane + j) % channels
-            factors[j] = gain[c] * inverse_deviation(layer, squares[c] / count)
+            factors[j] = factors[j] * inverse_deviation(layer, variances[j] / count)
         spread(mean, channels, &walk, means)
         spread(bias, channels, &walk, biases)
         while step_on(&walk, <real*> NULL):
@@ -243,6 +249,40 @@ cdef void batch_norm_forward(const Layer* layer, const Pass* here, const real* A
         lane += LANES
         if lane >= walk.stride:
             return
+
+
+cdef bint can_be_folded(Plan plan, const Layer* norm, const Layer* before) noexcept:
+    """Whether a layer that this one alone reads makes its channels by W (.., channels) and b (channels,), each of which a row uses often:
+    a copy of them for each call then costs little."""
+    cdef const Segment* W
+    if before.activation != IDENTITY or before.lengths > 0 or norm.number == plan.n_layers:
+        return False
+    if before.kind == DENSE and (before.dims[D_GROUPS] > 1 or not before.dims[D_BIASES] or before.option != 1):
+        return False
+    if before.kind != DENSE and before.kind != CONV and before.kind != DEPTHWISE:
+        return False
+    W = plan.segments + before.first_segment
+    return W.columns == norm.dims[BN_CHANNELS] and before.cost >= USES_OF_FOLDED * <double> W.rows * W.columns
+
+
+cdef void fold_norm(const Layer* norm, const Layer* before, const Segment* segments, const real* params, real* folded) noexcept nogil:
+    """W and b of the layer before, for the outputs of both."""
+    cdef Py_ssize_t channels = norm.dims[BN_CHANNELS], r, j
+    cdef const real* gain = params + norm.places[0]
+    cdef const real* bias = params + norm.places[1]
+    cdef const real* mean = params + norm.places[2]
+    cdef const real* variance = params + norm.places[3]
+    cdef const real* W = params + before.places[0]
+    cdef const real* b = params + before.places[1]
+    cdef real* restrict folded_W = folded + before.folded_places[0]
+    cdef real* restrict factors = folded + before.folded_places[1]
+    for j in range(channels):
+        factors[j] = gain[j] * inverse_deviation(norm, variance[j])
+    for r in range(segments[before.first_segment].rows):
+        for j in range(channels):
+            folded_W[r * channels + j] = W[r * channels + j] * factors[j]
+    for j in range(channels):
+        factors[j] = (b[j] - mean[j]) * factors[j] + bias[j]
 
 
 cdef void batch_norm_backward(const Layer* layer, const Pass* here, const real* A, const real* dZ, real* restrict dA, bint accumulate,

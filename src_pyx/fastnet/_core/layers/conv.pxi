@@ -301,8 +301,8 @@ cdef void forward_of_channel(const Layer* layer, const Pass* here, const Windows
                              Worker* worker) noexcept nogil:
     cdef kernel_places kernel = places_of(layer, windows)
     cdef Py_ssize_t filters = layer.dims[0], r = 0, i
-    cdef const real* W = <const real*> here.params + layer.places[0]
-    cdef const real* b = <const real*> here.params + layer.places[1]
+    cdef const real* W = parameters_of(layer, here, 0, <real*> NULL)
+    cdef const real* b = parameters_of(layer, here, 1, <real*> NULL)
     while r < here.rows and not ended(worker):
         for i in range(windows.lines):
             if real is float:
@@ -318,8 +318,8 @@ cdef void forward_of_lines(const Layer* layer, const Pass* here, const Windows* 
                            real* Z, Worker* worker) noexcept nogil:
     """Windows start .. end, which end with a line or are the beginning of one."""
     cdef Py_ssize_t filters = layer.dims[0], k, n
-    cdef const real* W = <const real*> here.params + layer.places[0]
-    cdef const real* b = <const real*> here.params + layer.places[1]
+    cdef const real* W = parameters_of(layer, here, 0, <real*> NULL)
+    cdef const real* b = parameters_of(layer, here, 1, <real*> NULL)
     cdef WindowWalk walk = walk_from(windows, start)
     while start < end and not ended(worker):
         n = min(windows.columns, end - start)
@@ -333,8 +333,8 @@ cdef void forward_of_lines(const Layer* layer, const Pass* here, const Windows* 
 cdef void forward_of_copies(const Layer* layer, const Pass* here, const Windows* windows, const real* A, Py_ssize_t start, Py_ssize_t end,
                             real* Z, Worker* worker) noexcept nogil:
     cdef Py_ssize_t filters = layer.dims[0], size = windows.runs * windows.run, step = windows_at_a_time(size), n
-    cdef const real* W = <const real*> here.params + layer.places[0]
-    cdef const real* b = <const real*> here.params + layer.places[1]
+    cdef const real* W = parameters_of(layer, here, 0, <real*> NULL)
+    cdef const real* b = parameters_of(layer, here, 1, <real*> NULL)
     cdef bint together = lie_together(windows)
     cdef real* room = <real*> worker.room
     Z += start * filters

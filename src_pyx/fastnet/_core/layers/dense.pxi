@@ -45,8 +45,8 @@ cdef inline Py_ssize_t dense_input_step(const Layer* layer) noexcept nogil:
 
 cdef void dense_forward(const Layer* layer, const Pass* here, const real* A, real* Z, Worker* worker) noexcept nogil:
     cdef Py_ssize_t n_in = layer.dims[D_INPUTS], n_out = layer.dims[D_OUTPUTS], step = dense_input_step(layer), g
-    cdef const real* W = <const real*> here.params + layer.places[0]
-    cdef const real* b = <const real*> here.params + layer.places[1] if layer.dims[D_BIASES] and layer.option == 1 else NULL
+    cdef const real* W = parameters_of(layer, here, 0, <real*> NULL)
+    cdef const real* b = parameters_of(layer, here, 1, <real*> NULL) if layer.dims[D_BIASES] and layer.option == 1 else NULL
     if A == NULL:
         sparse_forward_product(here.X, here.order, here.start, W, b, Z, here.rows, n_out)
     elif layer.dims[D_GROUPS] == 1:

@@ -29,8 +29,8 @@ cdef void depthwise_forward(const Layer* layer, const Pass* here, const real* A,
     cdef Py_ssize_t channels = constants[2], taps = <Py_ssize_t> constants[3] * constants[4], columns, r, i, k
     cdef Windows windows = windows_of(layer)
     cdef const real* lengths = lengths_of_output(layer, here, <real*> NULL)
-    cdef const real* W = <const real*> here.params + layer.places[0]
-    cdef const real* b = <const real*> here.params + layer.places[1]
+    cdef const real* W = parameters_of(layer, here, 0, <real*> NULL)
+    cdef const real* b = parameters_of(layer, here, 1, <real*> NULL)
     for r in range(here.rows):
         columns = n_positions(lengths, r, windows.columns)
         for i in range(windows.lines):
