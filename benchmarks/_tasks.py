@@ -45,10 +45,13 @@ class Training:
     optimizer: str = "adam"
     regression: bool = False
     dtype: str = "float32"
-    #: fastnet only: further arguments of `fit` and of `Network`, and whether the core is called for each batch.
+    #: fastnet only: further arguments of `fit` and of `Network`, whether the core is called for each batch, whether a loop of
+    #: `loss_and_grad` and `update` takes the place of `fit`, and how many cores it must take the machine to have.
     fit_options: tuple[tuple[str, object], ...] = ()
     network_options: tuple[tuple[str, object], ...] = ()
     call_a_batch: bool = False
+    own_loop: bool = False
+    assumed_cores: int | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:

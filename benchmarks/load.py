@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks import train
+from benchmarks._environment import n_cores
 from benchmarks._pool import Entry, Pool
 from benchmarks._results import check, ratios, row
-from benchmarks._tasks import Concurrent, Inference
+from benchmarks._tasks import Concurrent, Inference, Training
 
 TITLE = "Beside other programs"
 
@@ -30,8 +31,11 @@ OTHERS = {"busy": "while True: pass", "fitting": _FITS}
 LOADS = ((0, "busy"), (1, "busy"), (4, "busy"), (8, "busy"), (1, "fitting"), (3, "fitting"))
 #: The default may take this many times as long as one thread.
 MOST = 1.3
+#: So many times as long may training take that believes in more cores than there are.
+MOST_OVERSUBSCRIBED = 1.5
 QUICK = ("tab200", "small-20000")
 
+OVERSUBSCRIBED = tuple(task for task in train.SHAPES if task.name in ("tab", "tab200", "med", "mnist"))
 _SMALL, _LARGE = (20, 64, 64, 2), (784, 512, 512, 10)
 TASKS = (
     *(task for task in train.SHAPES if task.name in ("tab", "tab200")),
@@ -44,7 +48,7 @@ TASKS = (
 
 
 def run(pool: Pool, loads: Sequence[tuple[int, str]] = LOADS, tasks: Sequence[Any] = TASKS) -> dict[str, Any]:
-    rows = []
+    rows = [_oversubscribed(pool, task) for task in pool.options.chosen(OVERSUBSCRIBED, QUICK)]
     # Rounds as long as several time slices of all processes. The disturbance is intended, so no round is repeated.
     options = replace(pool.options, min_seconds=max(pool.options.min_seconds, 0.4), retries=0)
     for n_others, what in loads:
@@ -56,6 +60,18 @@ def run(pool: Pool, loads: Sequence[tuple[int, str]] = LOADS, tasks: Sequence[An
                 rows.append(row(name, "ms", 1e3, series, [figure], others=n_others, what=what))
                 pool.report(rows[-1])
     return {"rows": rows}
+
+
+def _oversubscribed(pool: Pool, task: Training) -> dict[str, Any]:
+    """Where the machine seems to have four times the cores that it has, as in a container whose quota cannot be seen."""
+    real, assumed = n_cores(), 4 * n_cores()
+    entries = [Entry(f"{n} cores assumed", "fastnet", replace(task, assumed_cores=n)) for n in (real, assumed)]
+    series = pool.compare(entries)
+    few, many = (series[entry.label] for entry in entries)
+    figure = check(f"{assumed} / {real} cores assumed", ratios(many, few), MOST_OVERSUBSCRIBED, at_most=True)
+    result = row(f"{task.name}, {assumed} cores assumed", task.unit, task.scale, series, [figure])
+    pool.report(result)
+    return result
 
 
 def _name(task: Any) -> str:

@@ -27,6 +27,7 @@ class Step:
 
 _STEPS = (
     Step("a call for each batch", ("xs", "tab", "med"), {"call_a_batch": True}),
+    Step("a loop of one's own", ("tab", "med", "mnist", "big"), {"own_loop": True}),
     Step("a gradient vector", ("tab", "med", "mnist"), {"fit_options": (("max_grad_norm", 1e30),)}),
     Step("one thread", ("tab", "tab200", "med", "mnist", "big"), {"fit_options": (("n_threads", 1),)}),
     Step("the code of x86-64-v2", ("tab", "med", "mnist"), variables=(("FASTNET_CPU", "v2"),)),

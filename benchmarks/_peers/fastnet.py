@@ -23,6 +23,7 @@ from benchmarks._tasks import (
     Training,
 )
 from benchmarks._timing import Job
+from fastnet import runtime
 
 _OPTIMIZERS = {
     "sgd": fn.SGD(LEARNING_RATE),
@@ -35,6 +36,11 @@ _OPTIMIZERS = {
 def trainer(task: Training, n_threads: int | None) -> Job:
     X, y = task.data()
     net, seeds = network(task), count()
+    if task.assumed_cores is not None:
+        cores = task.assumed_cores
+        runtime.thread_limit = lambda n_threads=None: n_threads or cores
+    if task.own_loop:
+        return _own_loop(net, X, y, task)
     options = {"optimizer": _OPTIMIZERS[task.optimizer], "batch_size": task.batch_size, "n_threads": n_threads}
     options |= dict(task.fit_options)
     calls = 1
@@ -45,6 +51,22 @@ def trainer(task: Training, n_threads: int | None) -> Job:
 
     def train(n: int) -> None:
         net.fit(X, y, epochs=n * calls, random_state=next(seeds), **options)
+
+    return train
+
+
+def _own_loop(net: fn.Network, X: np.ndarray, y: np.ndarray, task: Training) -> Job:
+    """The epochs of `fit`, as users would write them."""
+    optimizer, rng = _OPTIMIZERS[task.optimizer], np.random.default_rng(0)
+    state = fn.init_state(net, optimizer)
+
+    def train(n: int) -> None:
+        for _ in range(n):
+            order = rng.permutation(task.n_rows)
+            for start in range(0, task.n_rows, task.batch_size):
+                rows = order[start : start + task.batch_size]
+                _, gradient = net.loss_and_grad(X[rows], y[rows])
+                fn.update(net, gradient, state, optimizer)
 
     return train
 
