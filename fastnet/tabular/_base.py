@@ -6,11 +6,10 @@ import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,6 +19,7 @@ from fastnet._caller import to_the_caller
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
 from fastnet._saving import Saving
+from fastnet._set_params import NamedParameters
 from fastnet.history import History
 from fastnet.layers import Dense
 from fastnet.network import Network
@@ -38,7 +38,7 @@ from fastnet.tabular._training import Trainable
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class BaseTabular(Saving, BaseEstimator, ABC):
+class BaseTabular(Saving, NamedParameters, ABC):
     """An estimator whose `fit` takes a table as it is; subclasses know their targets."""
 
     preset: str = "default"
@@ -150,6 +150,19 @@ class BaseTabular(Saving, BaseEstimator, ABC):
         draft._fit(X, y, sample_weight, X_val, y_val, groups)
         replace_state(self, draft.__dict__)
         return self
+
+    @property
+    def partial_fit(self) -> NoReturn:
+        """There is none: call `fit` with old and new rows together.
+
+        Raises
+        ------
+        AttributeError
+        """
+        raise AttributeError(
+            f"{type(self).__name__} has no partial_fit, because columns, folds and schedules belong to one fit: fit on old and "
+            "new rows together, or put a TabularPreprocessor before an MLPClassifier or MLPRegressor and use its partial_fit."
+        )
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any) -> None:
         limit = TimeLimit(None if self.time_limit is None else _checks.real(self.time_limit, "time_limit", above=0.0))

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks
@@ -17,6 +17,7 @@ from fastnet._caller import to_the_caller
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
 from fastnet._saving import Saving
+from fastnet._set_params import NamedParameters
 from fastnet.data import Blocks
 from fastnet.tabular._columns import ALL_DIFFER, Categories, Code, Encoder, Moment, Number
 from fastnet.tabular._frames import Kind, Table, is_categorical, kind_of, read_table
@@ -58,7 +59,7 @@ class ColumnSummary:
         return f"{self.name}: {self.description}"
 
 
-class TabularPreprocessor(Saving, TransformerMixin, BaseEstimator):
+class TabularPreprocessor(Saving, TransformerMixin, NamedParameters):
     """Turns a table of numbers, categories, text, dates and missing values into numbers that suit a neural network.
 
     Numbers become ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (q75 - q25)``, which limits the effect of outlying values

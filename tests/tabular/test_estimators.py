@@ -313,6 +313,18 @@ class TestFitting:
         with pytest.raises(TypeError, match=r"y holds dates or times \(.*\), which are no targets: make them text"):
             fn.TabularClassifier(**QUICK).fit(X[:40], y)
 
+    @pytest.mark.parametrize("estimator", [fn.TabularClassifier(), fn.TabularRegressor()])
+    def test_fits_that_would_go_on(self, estimator):
+        assert not hasattr(estimator, "partial_fit")
+        name = type(estimator).__name__
+        with pytest.raises(AttributeError, match=f"^{name} has no partial_fit, .* fit on old and new rows together, or"):
+            estimator.partial_fit(X, VALUES)
+        anew = "all other fits start anew, so give them old and new rows together"
+        with pytest.raises(TypeError, match=f"^{name} has no option 'warm_start'; .*{anew}"):
+            type(estimator)(warm_start=True)
+        with pytest.raises(ValueError, match=f"^Invalid parameter 'warm_start' for estimator {name}.*{anew}"):
+            estimator.set_params(warm_start=True)
+
     def test_names_of_targets(self):
         model = fn.TabularRegressor(**QUICK, n_epochs=1)
         assert model.fit(X, pd.Series(VALUES, name="price")).target_names_ == ["price"]
