@@ -132,6 +132,7 @@ class BaseTabular(Saving, NamedParameters, ABC):
             `fastnet.data`, with their targets and sample weights.
         y : array-like of shape (n_samples,), or (n_samples, n_outputs) for a regression
         sample_weight : array-like of shape (n_samples,), optional
+            Rows of weight 0 are left out.
         X_val, y_val : optional
             Rows to validate on, in place of rows of X.
         groups : array-like of shape (n_samples,), optional

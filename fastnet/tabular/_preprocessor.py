@@ -152,7 +152,7 @@ class TabularPreprocessor(Saving, TransformerMixin, NamedParameters):
             draft._settings()
             draft._learn(TableSurvey.of_all(draft._survey(rows[0], start) for _, start, rows in X.as_tables().in_order()))
         else:
-            draft._learn_table(X)
+            draft._learn_table(draft._read(X))
         replace_state(self, draft.__dict__)
         return self
 
@@ -170,7 +170,9 @@ class TabularPreprocessor(Saving, TransformerMixin, NamedParameters):
         ndarray of shape (n_samples, n_features_out), float32
         """
         draft = draft_of(self)
-        out = draft._encoded(draft._learn_table(X))
+        table = draft._read(X)
+        draft._learn_table(table)
+        out = draft._encoded(table)
         replace_state(self, draft.__dict__)
         return out
 
@@ -179,19 +181,23 @@ class TabularPreprocessor(Saving, TransformerMixin, NamedParameters):
         min_count = _checks.positive_int(self.min_category_count, "min_category_count")
         return Settings(max_one_hot, min_count, _checks.boolean(self.missing_indicator, "missing_indicator"))
 
-    def _learn_table(self, X: Any) -> Table:
-        """Read a table in memory, and learn what to do with each column."""
+    def _read(self, X: Any) -> Table:
+        """A table in memory; the number and the names of its columns are learnt."""
         self._settings()
-        table = read_table(self, X, reset=True)
-        self._learn(self._survey_of(table, 0))
-        return table
+        return read_table(self, X, reset=True)
 
-    def _survey(self, X: Any, start: int) -> TableSurvey:
-        """What is known of some rows, whose first is number `start` of all."""
-        return self._survey_of(read_table(self, X, reset=not start), start)
+    def _learn_table(self, table: Table) -> None:
+        """Learn what to do with each column of a table in memory."""
+        self._learn(TableSurvey(table, self._kinds(table), draws(0, table.n_rows, 0)))
 
-    def _survey_of(self, table: Table, start: int) -> TableSurvey:
-        return TableSurvey(table, self._kinds(table), draws(start, start + table.n_rows, 0))
+    def _survey(self, X: Any, start: int, weights: np.ndarray | None = None) -> TableSurvey:
+        """What is known of some rows but for those of weight 0; the first is number `start` of all."""
+        table = read_table(self, X, reset=not start)
+        drawn = draws(start, start + table.n_rows, 0)
+        if weights is not None:
+            counting = np.flatnonzero(weights)
+            table, drawn = table[counting], drawn[counting]
+        return TableSurvey(table, self._kinds(table), drawn)
 
     def _learn(self, survey: TableSurvey) -> None:
         """Learn what to do with each column from what is known of all rows."""

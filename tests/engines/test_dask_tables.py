@@ -107,7 +107,7 @@ class TestTables:
         ("change", "options", "message"),
         [
             ({"x": [1.0] * 200 + [np.nan] * 100}, {"estimator": TabularRegressor, "target": "x"}, "partition 1: .* NaN"),
-            ({"class": "one"}, {}, "at least two classes in y, got one class"),
+            ({"class": "one"}, {}, "at least two classes in y, among the rows that have a weight; got one"),
             ({}, {"time_limit": 9.0}, "time_limit is not supported on Dask"),
             ({}, {"sizes": (0, 0)}, "The partitions have no rows"),
             ({}, {"n_shards": 0}, "n_shards"),
