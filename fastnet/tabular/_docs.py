@@ -82,7 +82,8 @@ n_threads : int, default=None
     Maximum number of threads; None: as many as the environment allows. Folds are trained side by side; the model does not depend
     on the number of threads.
 verbose : bool, default=False
-    Show a progress bar.
+    Show a progress bar for each network: rows trained on, of those that are planned or, with a `time_limit`, of those that there
+    is time for.
 random_state : int, RandomState or None, default=None
     The same seed gives the same model, bit for bit, where there is no `time_limit`."""
 
