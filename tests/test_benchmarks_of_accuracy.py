@@ -32,6 +32,7 @@ from benchmarks import (  # noqa: E402
     series,
     tabular,
     tabular_scaling,
+    time_limit,
 )
 from benchmarks._environment import header  # noqa: E402
 from benchmarks._pool import Pool  # noqa: E402
@@ -290,6 +291,20 @@ class TestTabular:
         from benchmarks._plots import draw
 
         assert [file.name for file in draw({"groups": {"tabular_scaling": group}}, tmp_path)] == ["tabular-scaling.png"]
+
+    @pytest.mark.parametrize("table", time_limit._TABLES)
+    def test_fits_with_a_limit(self, table):
+        sizes = {**time_limit._DEFAULTS, **time_limit._TABLES[table], "rows": 60, "columns": 3, "limit": 0.3}
+        assert time_limit._seconds(sizes) > 0.1
+
+    def test_shares_of_limits(self, monkeypatch):
+        monkeypatch.setattr(time_limit, "_seconds", lambda table: table["limit"] + 0.3)
+        with Pool(Options(quick=True, rounds=2, shapes=("long",))) as pool:
+            group = time_limit.run(pool)
+        assert [row["name"] for row in group["rows"]] == ["long, 100,000 x 50, 1 s", "long, 100,000 x 50, 3 s"]
+        figures = [figure for row in group["rows"] for figure in row["checks"]]
+        assert [figure["median"] for figure in figures] == pytest.approx([1.3, 1.1])
+        assert figures[0]["reached"] is False
 
     def test_pieces_are_left_out_of_the_default_preset(self):
         whole, *others = [recipe.make(False, 0).get_params() for recipe in ABLATIONS]
