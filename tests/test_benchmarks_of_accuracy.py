@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import re
@@ -39,7 +40,7 @@ from benchmarks._pool import Pool  # noqa: E402
 from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
 from benchmarks._results import Options, Series, check, row  # noqa: E402
 from benchmarks._series import FOLDS, SERIES, MiniRocket  # noqa: E402
-from benchmarks._tables import DEVELOPMENT, HELD_OUT, TABLES  # noqa: E402
+from benchmarks._tables import DEVELOPMENT, HELD_OUT, TABLES, Table  # noqa: E402
 from benchmarks._tabular_methods import ABLATIONS, METHODS, REFERENCE  # noqa: E402
 from fastnet.cli._peers import Prepared  # noqa: E402
 
@@ -249,6 +250,29 @@ class TestTabular:
         assert list(group["tables"]) == names
         results = {"options": {"rounds": 1, "train_rows": None}, "groups": {"held_out": group}}
         assert "29 classifications and 14 regressions" in _tabular_report.held_out(results, "x.json")["source"]
+
+    def test_a_compressed_file_of_a_package(self, tmp_path, monkeypatch):
+        pytest.importorskip("pandas")
+        folder = tmp_path / "package_of_tables"
+        folder.mkdir()
+        (folder / "__init__.py").write_text("raise ImportError")
+        with gzip.open(folder / "t.csv.gz", "wt") as file:
+            file.write("age;kind;target\n20;a;1\n?;?;2\n30;b;?\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        X, y = Table("t", ("package_of_tables", "t.csv.gz"), regression=True).load()
+        assert X["age"].dtype == float and X.isna().sum().tolist() == [1, 1] and y.tolist() == [1, 2]
+
+    @pytest.mark.parametrize(
+        ("name", "shape", "n_values"), [("shuttle", (10_000, 9), 2), ("skillcraft1", (3395, 18), 8), ("segment", (2310, 19), 7)]
+    )
+    def test_tables_of_numbers_in_installed_packages(self, name, shape, n_values):
+        pytest.importorskip("pandas")
+        table = next(table for table in DEVELOPMENT if table.name == name)
+        if table.missing():
+            pytest.skip(table.missing())
+        X, y = table.load()
+        assert X.shape == X.select_dtypes("number").shape == shape
+        assert len(y) == len(X) and y.nunique() == n_values
 
     def test_an_interrupted_run_goes_on_where_it_was(self, monkeypatch):
         pytest.importorskip("pandas")
