@@ -109,6 +109,10 @@ class BaseTabular(Saving, NamedParameters, ABC):
     def _learn_from_held(self, held: Rows, outputs: np.ndarray) -> None:
         """Learn from the networks' outputs for the rows that they were validated on."""
 
+    def _calibrated(self, outputs: np.ndarray) -> np.ndarray:
+        """The networks' outputs after what was learnt from the rows that they were validated on."""
+        return outputs
+
     def _chosen_metric(self) -> Metric:
         return self._metrics[_checks.one_of(self.metric, "metric", tuple(self._metrics))]
 
@@ -270,10 +274,10 @@ class BaseTabular(Saving, NamedParameters, ABC):
         )
 
     def _judge(self, task: Task, mixture: Mixture) -> None:
-        """Score and calibrate on the rows that networks did not train on, and keep some for the importances."""
+        """Calibrate and score on the rows that networks did not train on, and keep some for the importances."""
         self._learn_from_held(mixture.held, mixture.outputs)
         held = self._without_class_weights(mixture.held)
-        self.validation_score_ = task.score(held, mixture.outputs) if len(held) else np.nan
+        self.validation_score_ = task.score(held, self._calibrated(mixture.outputs)) if len(held) else np.nan
         self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
         rows = self._without_class_weights(sample_of(first.held))

@@ -138,6 +138,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _learn_from_held(self, held: Rows, outputs: np.ndarray) -> None:
         self.temperature_ = best_temperature(held.y, outputs, held.weights) if self.calibrate and len(held) else 1.0
 
+    def _calibrated(self, outputs: np.ndarray) -> np.ndarray:
+        return tempered(outputs, self.temperature_)
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes.
 
@@ -149,7 +152,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        return tempered(self._outputs(X), self.temperature_)
+        return self._calibrated(self._outputs(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row.

@@ -108,8 +108,9 @@ history_ : list of History
 n_iter_ : int
     Epochs of the network that was trained for most; with a `time_limit`, its pieces of epochs.
 validation_score_ : float
-    `metric` of the validation rows, greater is better: the accuracy or the area under the ROC curve itself, minus the log-loss or
-    the error of a regression. NaN without such rows, and for "roc_auc" where they are of one class.
+    `metric` of the validation rows, greater is better: the accuracy or the area under the ROC curve itself, minus the log-loss of
+    the calibrated probabilities, or minus the error of a regression. NaN without such rows, and for "roc_auc" where they are of
+    one class. The same rows decided the best epochs, the networks' weights and the temperature, so new rows may score less.
 feature_importances_ : ndarray of shape (n_features,)
     How much worse the metric gets on validation rows when a column is shuffled; NaN where there are no such rows, or so many
     columns and parameters that it would take long. Measured when first asked for, or when the estimator is pickled or saved."""

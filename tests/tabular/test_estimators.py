@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
 from fastnet.history import History
-from fastnet.tabular._calibration import best_temperature
+from fastnet.tabular._calibration import best_temperature, tempered
 from fastnet.tabular._recipe import cosine, of_progress
 from fastnet.tabular._training import BestEpochs, EveryEpoch
 
@@ -143,6 +143,26 @@ class TestLearning:
             losses[calibrate] = -np.log(p[np.arange(100), (LABELS[200:] == "dear").astype(int)]).mean()
         assert losses[True] <= losses[False] + 1e-6
         assert kept[True].temperature_ != kept[False].temperature_ == 1
+
+    @pytest.mark.parametrize("metric", ["accuracy", "log_loss", "roc_auc"])
+    def test_the_score_is_of_the_model_that_predicts(self, metric):
+        """Weights of classes decide the temperature, but not the score."""
+        y = np.where(X["colour"] == "red", "red", LABELS)
+        held, y_held = X[200:], y[200:]
+        model = fn.TabularClassifier(**QUICK, metric=metric, class_weight={"red": 5})
+        p = model.fit(X[:200], y[:200], X_val=held, y_val=y_held).predict_proba(held)
+        expected = {
+            "accuracy": metrics.accuracy_score(y_held, model.predict(held)),
+            "log_loss": -metrics.log_loss(y_held, p),
+            "roc_auc": metrics.roc_auc_score(y_held, p, multi_class="ovr"),
+        }
+        assert model.temperature_ != 1
+        assert model.validation_score_ == pytest.approx(expected[metric], rel=1e-5)
+
+    def test_a_temperature_of_many_classes(self, rng):
+        p = rng.dirichlet(np.ones(1000), 200).astype(np.float32)
+        powers = p.astype(float) ** 2
+        np.testing.assert_allclose(tempered(p, 0.5), powers / powers.sum(axis=1, keepdims=True), rtol=1e-12, atol=1e-58)
 
     def test_few_rows_that_are_all_right_do_not_make_predictions_certain(self):
         y, p = np.arange(20) % 2, np.where(np.arange(2) == (np.arange(20) % 2)[:, None], 0.9, 0.1)
