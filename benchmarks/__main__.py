@@ -17,8 +17,8 @@ SPEED = (
 QUICK = ("train", "inference")
 #: Those that measure accuracy, on real data, or take long, and those of several processes and of data larger than memory.
 ON_REQUEST = (
-    *("recipes", "tabular", "held_out", "realmlp", "realmlp_time", "ablation", "tabular_scaling", "series"),
-    *("distributed", "shards", "outofcore"),
+    *("recipes", "tabular", "held_out", "realmlp", "realmlp_time", "ablation", "tabular_scaling", "time_limit"),
+    *("series", "distributed", "shards", "outofcore"),
 )
 GROUPS = (*SPEED, *ON_REQUEST)
 #: Below that, a table of several classes cannot be split.

@@ -64,15 +64,18 @@ class Table:
 
 
 def read_file(package: str, path: str) -> pd.DataFrame:
-    """A CSV or KEEL file inside an installed package, which is not imported; the last column of KEEL's is "target"."""
+    """A CSV or KEEL file inside an installed package, which is not imported; the last column of KEEL's is "target".
+
+    CSV files may be compressed. A "?" is a missing value.
+    """
     import pandas as pd
 
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(f"{package} is not installed.")
     file = Path(spec.submodule_search_locations[0]) / path
-    if file.suffix == ".csv":
-        return pd.read_csv(file, sep=None, engine="python")  # which finds semicolons, too
+    if ".csv" in file.suffixes:
+        return pd.read_csv(file, sep=None, engine="python", na_values="?")  # which finds semicolons, too
     if file.suffix == ".data":
         frame = pd.read_csv(file, header=None, na_values="?")
         return frame.rename(columns=lambda number: "target" if number == frame.shape[1] - 1 else f"x{number}")
@@ -129,6 +132,7 @@ DEVELOPMENT = (
     *map(_common, ("page-blocks0", "nursery", "kr-vs-k")),
     Table("telco", ("modeldata", "wa_churn"), "churn"),
     *(table for table in TABLES if table.name in ("churn", "credit", "cells", "caravan")),
+    Table("shuttle", ("river", "datasets/shuttle.csv.gz"), "anomaly"),
     _common("puma32h", "regression"),
     Table(
         "grid",
@@ -137,6 +141,7 @@ DEVELOPMENT = (
         True,
         ("stabf",),
     ),
+    _common("skillcraft1", "regression", "SkillCraft1_Dataset.csv", "LeagueIndex", without=("GameID",)),
     _common("quake", "regression"),
     _common("treasury", "regression"),
     _common("mortgage", "regression"),

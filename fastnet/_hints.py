@@ -183,6 +183,8 @@ _INSTEAD_OF_OPTIONS: dict[str, str] = {
     "bidirectional": "Write fastnet.Bidirectional(layer)",
     "numlayers": "Write one layer for each, all but the last with return_sequences=True",
     "batchfirst": "Leave it out: the rows come first always",
+    "warmstart": "MLPClassifier, NetworkClassifier and their regressors have it, and Network.fit goes on from the parameters "
+    "that there are; all other fits start anew, so give them old and new rows together",
     "device": _ALWAYS_THE_CPU,
     **dict.fromkeys(
         ("inputsize", "inputshape", "inputdim", "infeatures", "inchannels", "dmodel", "embeddim", "numfeatures", "numparameters"),
@@ -218,6 +220,19 @@ _INSTEAD_OF_ATTRIBUTES: dict[str, str] = {
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'relu'?`` for a word that is written or called differently elsewhere; otherwise nothing."""
     return _hint(word, {"": known}, _exactly) or _hint(word, {"": known}, _nearly)
+
+
+def option_meant(word: str, places: dict[str, Iterable[str]]) -> str:
+    """`` Did you mean 'max_iter'?`` for an option that is written or called differently here, or what to do instead of it.
+
+    Parameters
+    ----------
+    word : str
+    places : dict
+        Known options: "" has those of the place itself; any other key is written around an option that is meant.
+    """
+    advice = _INSTEAD_OF_OPTIONS.get(_plain(word))
+    return _hint(word, places, _exactly) or (f" {advice}." if advice else _hint(word, places, _nearly))
 
 
 def called_here(word: str, known: Iterable[str]) -> str:
@@ -341,6 +356,4 @@ def _refusal(word: str, known: tuple[str, ...], method: Callable[..., Any], owne
     places: dict[str, Iterable[str]] = {"": known, owner.__name__: _names(owner.__init__)}
     if hasattr(owner, "fit"):
         places["fit"] = _names(owner.fit)
-    advice = _INSTEAD_OF_OPTIONS.get(_plain(word))
-    hint = _hint(word, places, _exactly) or (f" {advice}." if advice else _hint(word, places, _nearly))
-    return f"{name} has no option {word!r}; {has}.{hint}"
+    return f"{name} has no option {word!r}; {has}.{option_meant(word, places)}"

@@ -208,6 +208,7 @@ class ProgressBar(Callback):
         curves = {name: getattr(history, name) for name in ("loss", "val_loss", "val_score")}
         last = {name: f"{values[-1]:.4g}" for name, values in curves.items() if values}
         self._bar.set_postfix({"epoch": session.epoch, **last}, refresh=False)
+        self._bar.total = session.planned_rows  # which a callback before may have changed
         self._bar.update(history.n_rows[-1])
 
     def on_train_end(self, session: Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import re
@@ -32,13 +33,14 @@ from benchmarks import (  # noqa: E402
     series,
     tabular,
     tabular_scaling,
+    time_limit,
 )
 from benchmarks._environment import header  # noqa: E402
 from benchmarks._pool import Pool  # noqa: E402
 from benchmarks._recipes import RECIPES, RECOMMENDED, network  # noqa: E402
 from benchmarks._results import Options, Series, check, row  # noqa: E402
 from benchmarks._series import FOLDS, SERIES, MiniRocket  # noqa: E402
-from benchmarks._tables import DEVELOPMENT, HELD_OUT, TABLES  # noqa: E402
+from benchmarks._tables import DEVELOPMENT, HELD_OUT, TABLES, Table  # noqa: E402
 from benchmarks._tabular_methods import ABLATIONS, METHODS, REFERENCE  # noqa: E402
 from fastnet.cli._peers import Prepared  # noqa: E402
 
@@ -249,6 +251,29 @@ class TestTabular:
         results = {"options": {"rounds": 1, "train_rows": None}, "groups": {"held_out": group}}
         assert "29 classifications and 14 regressions" in _tabular_report.held_out(results, "x.json")["source"]
 
+    def test_a_compressed_file_of_a_package(self, tmp_path, monkeypatch):
+        pytest.importorskip("pandas")
+        folder = tmp_path / "package_of_tables"
+        folder.mkdir()
+        (folder / "__init__.py").write_text("raise ImportError")
+        with gzip.open(folder / "t.csv.gz", "wt") as file:
+            file.write("age;kind;target\n20;a;1\n?;?;2\n30;b;?\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        X, y = Table("t", ("package_of_tables", "t.csv.gz"), regression=True).load()
+        assert X["age"].dtype == float and X.isna().sum().tolist() == [1, 1] and y.tolist() == [1, 2]
+
+    @pytest.mark.parametrize(
+        ("name", "shape", "n_values"), [("shuttle", (10_000, 9), 2), ("skillcraft1", (3395, 18), 8), ("segment", (2310, 19), 7)]
+    )
+    def test_tables_of_numbers_in_installed_packages(self, name, shape, n_values):
+        pytest.importorskip("pandas")
+        table = next(table for table in DEVELOPMENT if table.name == name)
+        if table.missing():
+            pytest.skip(table.missing())
+        X, y = table.load()
+        assert X.shape == X.select_dtypes("number").shape == shape
+        assert len(y) == len(X) and y.nunique() == n_values
+
     def test_an_interrupted_run_goes_on_where_it_was(self, monkeypatch):
         pytest.importorskip("pandas")
         tables = [table for table in TABLES if table.name in ("breast_cancer", "diabetes")]
@@ -290,6 +315,20 @@ class TestTabular:
         from benchmarks._plots import draw
 
         assert [file.name for file in draw({"groups": {"tabular_scaling": group}}, tmp_path)] == ["tabular-scaling.png"]
+
+    @pytest.mark.parametrize("table", time_limit._TABLES)
+    def test_fits_with_a_limit(self, table):
+        sizes = {**time_limit._DEFAULTS, **time_limit._TABLES[table], "rows": 60, "columns": 3, "limit": 0.3}
+        assert time_limit._seconds(sizes) > 0.1
+
+    def test_shares_of_limits(self, monkeypatch):
+        monkeypatch.setattr(time_limit, "_seconds", lambda table: table["limit"] + 0.3)
+        with Pool(Options(quick=True, rounds=2, shapes=("long",))) as pool:
+            group = time_limit.run(pool)
+        assert [row["name"] for row in group["rows"]] == ["long, 100,000 x 50, 1 s", "long, 100,000 x 50, 3 s"]
+        figures = [figure for row in group["rows"] for figure in row["checks"]]
+        assert [figure["median"] for figure in figures] == pytest.approx([1.3, 1.1])
+        assert figures[0]["reached"] is False
 
     def test_pieces_are_left_out_of_the_default_preset(self):
         whole, *others = [recipe.make(False, 0).get_params() for recipe in ABLATIONS]

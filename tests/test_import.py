@@ -20,7 +20,7 @@ PACKAGE = Path(fn.__file__).parent
 #: them.
 LAYERS = [
     {"_atomic", "_caller", "_cgroups", "_core", "_hints", "_outputs", "_saving", "_summary", "exceptions"},
-    {"_checks", "_clock", "_drafts", "_ranks", "_values"},
+    {"_checks", "_clock", "_drafts", "_ranks", "_set_params", "_values"},
     {"activations", "initializers", "schedules", "runtime", "history"},
     {"losses", "optimizers", "layers", "augment"},
     {"_data", "ragged"},

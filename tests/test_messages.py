@@ -113,6 +113,13 @@ def test_parameters_that_there_are_not_to_set():
         fn.MLPClassifier().set_params(epochs=3)
     with pytest.raises(ValueError, match=r"Invalid parameter 'zebra' for estimator.*\]\.$"):
         fn.MLPClassifier().set_params(zebra=3)
+    for estimator, word, meant in (
+        (fn.TabularPreprocessor(), "max_onehot", "max_one_hot"),
+        (fn.TabularRegressor(), "seed", "random_state"),
+        (fn.ImageClassifier(), "epochs", "max_iter"),
+    ):
+        with pytest.raises(ValueError, match=f"Invalid parameter '{word}' for estimator.* Did you mean '{meant}'"):
+            estimator.set_params(**{word: 3})
     assert fn.MLPClassifier().set_params(max_iter=3).max_iter == 3
 
 

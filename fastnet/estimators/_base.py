@@ -8,14 +8,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from fastnet._checks import positive_int, refuse_missing_labels, refuse_silent_conversion
 from fastnet._data import MatrixLike, features
 from fastnet._drafts import draft_of, replace_state
-from fastnet._hints import did_you_mean, takes_other_words
+from fastnet._hints import takes_other_words
+from fastnet._set_params import NamedParameters
 from fastnet.data import Blocks
 from fastnet.data.blocks import refuse_beside_blocks
 from fastnet.layers import Dense
@@ -38,7 +39,7 @@ from ._warnings import as_scikit_learn, warn_of_other_units, warn_of_unused_para
 
 
 @with_shared_parts
-class BaseMLP(CallbackSupport, Exchange, BaseEstimator, ABC):
+class BaseMLP(CallbackSupport, Exchange, NamedParameters, ABC):
     """Base of `MLPClassifier` and `MLPRegressor`; the model is its attributes `coefs_` and `intercepts_`."""
 
     #: Whether targets are numbers, and no labels.
@@ -88,29 +89,6 @@ class BaseMLP(CallbackSupport, Exchange, BaseEstimator, ABC):
 
     def _accepted_dtypes(self) -> Any:
         return np.dtype(self.dtype) if self.dtype is not None else (np.float64, np.float32)
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters by their names.
-
-        Parameters
-        ----------
-        **params : dict
-
-        Returns
-        -------
-        self : MLPClassifier or MLPRegressor
-
-        Raises
-        ------
-        ValueError
-            A name is not that of a parameter; the message gives the right one where it is known.
-        """
-        try:
-            return super().set_params(**params)
-        except ValueError as error:
-            known = self.get_params()
-            hints = (did_you_mean(name, known) for name in params if name not in known)
-            raise ValueError(f"{error}{next(filter(None, hints), '')}") from None
 
     @takes_other_words()
     @_fit_context(prefer_skip_nested_validation=True)

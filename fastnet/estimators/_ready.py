@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length, check_random_state, gen_batches
@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from fastnet._checks import refuse_missing_labels, refuse_silent_conversion
 from fastnet._hints import takes_other_words
 from fastnet._saving import Saving
+from fastnet._set_params import NamedParameters
 from fastnet.callbacks import EarlyStopping
 from fastnet.data import Blocks
 from fastnet.layers import Dense, Layer
@@ -61,7 +62,7 @@ def deviations(values: np.ndarray) -> np.ndarray:
     return np.where(constant, 1.0, np.sqrt(variance))
 
 
-class ReadyNetwork(Saving, BaseEstimator, ABC):
+class ReadyNetwork(Saving, NamedParameters, ABC):
     """Base of estimators that choose a network, and decide when training ends.
 
     Attributes

@@ -6,11 +6,10 @@ import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,6 +19,7 @@ from fastnet._caller import to_the_caller
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
 from fastnet._saving import Saving
+from fastnet._set_params import NamedParameters
 from fastnet.history import History
 from fastnet.layers import Dense
 from fastnet.network import Network
@@ -38,7 +38,7 @@ from fastnet.tabular._training import Trainable
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class BaseTabular(Saving, BaseEstimator, ABC):
+class BaseTabular(Saving, NamedParameters, ABC):
     """An estimator whose `fit` takes a table as it is; subclasses know their targets."""
 
     preset: str = "default"
@@ -109,6 +109,10 @@ class BaseTabular(Saving, BaseEstimator, ABC):
     def _learn_from_held(self, held: Rows, outputs: np.ndarray) -> None:
         """Learn from the networks' outputs for the rows that they were validated on."""
 
+    def _calibrated(self, outputs: np.ndarray) -> np.ndarray:
+        """The networks' outputs after what was learnt from the rows that they were validated on."""
+        return outputs
+
     def _chosen_metric(self) -> Metric:
         return self._metrics[_checks.one_of(self.metric, "metric", tuple(self._metrics))]
 
@@ -132,6 +136,7 @@ class BaseTabular(Saving, BaseEstimator, ABC):
             `fastnet.data`, with their targets and sample weights.
         y : array-like of shape (n_samples,), or (n_samples, n_outputs) for a regression
         sample_weight : array-like of shape (n_samples,), optional
+            Rows of weight 0 are left out.
         X_val, y_val : optional
             Rows to validate on, in place of rows of X.
         groups : array-like of shape (n_samples,), optional
@@ -150,6 +155,19 @@ class BaseTabular(Saving, BaseEstimator, ABC):
         draft._fit(X, y, sample_weight, X_val, y_val, groups)
         replace_state(self, draft.__dict__)
         return self
+
+    @property
+    def partial_fit(self) -> NoReturn:
+        """There is none: call `fit` with old and new rows together.
+
+        Raises
+        ------
+        AttributeError
+        """
+        raise AttributeError(
+            f"{type(self).__name__} has no partial_fit, because columns, folds and schedules belong to one fit: fit on old and "
+            "new rows together, or put a TabularPreprocessor before an MLPClassifier or MLPRegressor and use its partial_fit."
+        )
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, groups: Any) -> None:
         limit = TimeLimit(None if self.time_limit is None else _checks.real(self.time_limit, "time_limit", above=0.0))
@@ -256,10 +274,10 @@ class BaseTabular(Saving, BaseEstimator, ABC):
         )
 
     def _judge(self, task: Task, mixture: Mixture) -> None:
-        """Score and calibrate on the rows that networks did not train on, and keep some for the importances."""
+        """Calibrate and score on the rows that networks did not train on, and keep some for the importances."""
         self._learn_from_held(mixture.held, mixture.outputs)
         held = self._without_class_weights(mixture.held)
-        self.validation_score_ = task.score(held, mixture.outputs) if len(held) else np.nan
+        self.validation_score_ = task.score(held, self._calibrated(mixture.outputs)) if len(held) else np.nan
         self.__dict__.pop("feature_importances_", None)  # those of an earlier fit
         first = mixture.folds[0]
         rows = self._without_class_weights(sample_of(first.held))

@@ -8,15 +8,23 @@ from scipy.optimize import minimize_scalar
 #: Standard deviation of the logarithm of temperatures, before any row is seen.
 _LOG_TEMPERATURE_DEVIATION = 0.5
 
+#: Probabilities that are tempered together, so that they stay in the cache.
+_AT_ONCE = 65_536
+
 #: Most probabilities that a temperature is fitted to.
 _MOST_PROBABILITIES = 200_000
 
 
 def tempered(p: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities proportional to ``p^(1 / temperature)``."""
-    logits = np.log(np.maximum(p.astype(np.float64), 1e-30)) / temperature
-    q = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return q / q.sum(axis=1, keepdims=True)
+    """Probabilities proportional to ``p^(1 / temperature)``, float64."""
+    found = np.empty(p.shape)
+    n_rows = max(1, _AT_ONCE // p.shape[1])
+    for start in range(0, len(p), n_rows):
+        rows = slice(start, start + n_rows)
+        logits = np.log(np.maximum(p[rows].astype(np.float64), 1e-30)) / temperature
+        q = np.exp(logits - logits.max(axis=1, keepdims=True))
+        found[rows] = q / q.sum(axis=1, keepdims=True)
+    return found
 
 
 def best_temperature(y: np.ndarray, p: np.ndarray, weights: np.ndarray | None) -> float:

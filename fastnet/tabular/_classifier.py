@@ -39,7 +39,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in scikit-learn's classifiers: a class that a dict does not name has 1. They weigh the rows
         that are trained on and, in folds and with `X_val`, what the best epochs, the networks' weights and the temperature are
-        chosen by; not `validation_score_` and `feature_importances_`. Rows of a class of weight 0 do not count anywhere.
+        chosen by; not `validation_score_` and `feature_importances_`. Rows of a class of weight 0 count for nothing but, of
+        data in blocks, for what is learnt of columns.
     calibrate : bool, default=True
         Divide the logarithms of probabilities by the temperature that is best for log-loss on the validation rows.
 
@@ -91,7 +92,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         """Learn the classes, and their weights from the rows of each."""
         self.classes_ = classes
         if len(classes) < 2:
-            raise ValueError(f"{type(self).__name__} needs at least two classes in y, got one class: {classes[0]!r}.")
+            needs = f"{type(self).__name__} needs at least two classes in y, among the rows that have a weight"
+            raise ValueError(f"{needs}; got one class: {classes.tolist()[0]!r}.")
         self._of_classes = None if self.class_weight is None else weights_of_classes(self.class_weight, classes, counts)
 
     def _check_targets(self, y: Any) -> np.ndarray:
@@ -136,6 +138,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _learn_from_held(self, held: Rows, outputs: np.ndarray) -> None:
         self.temperature_ = best_temperature(held.y, outputs, held.weights) if self.calibrate and len(held) else 1.0
 
+    def _calibrated(self, outputs: np.ndarray) -> np.ndarray:
+        return tempered(outputs, self.temperature_)
+
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes.
 
@@ -147,7 +152,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         -------
         ndarray of shape (n_samples, n_classes)
         """
-        return tempered(self._outputs(X), self.temperature_)
+        return self._calibrated(self._outputs(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row.

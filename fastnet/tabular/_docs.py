@@ -82,7 +82,8 @@ n_threads : int, default=None
     Maximum number of threads; None: as many as the environment allows. Folds are trained side by side; the model does not depend
     on the number of threads.
 verbose : bool, default=False
-    Show a progress bar.
+    Show a progress bar for each network: rows trained on, of those that are planned or, with a `time_limit`, of those that there
+    is time for.
 random_state : int, RandomState or None, default=None
     The same seed gives the same model, bit for bit, where there is no `time_limit`."""
 
@@ -107,8 +108,9 @@ history_ : list of History
 n_iter_ : int
     Epochs of the network that was trained for most; with a `time_limit`, its pieces of epochs.
 validation_score_ : float
-    `metric` of the validation rows, greater is better: the accuracy or the area under the ROC curve itself, minus the log-loss or
-    the error of a regression. NaN without such rows, and for "roc_auc" where they are of one class.
+    `metric` of the validation rows, greater is better: the accuracy or the area under the ROC curve itself, minus the log-loss of
+    the calibrated probabilities, or minus the error of a regression. NaN without such rows, and for "roc_auc" where they are of
+    one class. The same rows decided the best epochs, the networks' weights and the temperature, so new rows may score less.
 feature_importances_ : ndarray of shape (n_features,)
     How much worse the metric gets on validation rows when a column is shuffled; NaN where there are no such rows, or so many
     columns and parameters that it would take long. Measured when first asked for, or when the estimator is pickled or saved."""

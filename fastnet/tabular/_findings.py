@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnet._checks import is_missing, joined_labels
 from fastnet._data import nonnegative
+from fastnet.data.blocks import n_rows
 from fastnet.tabular._folds import Rows
 from fastnet.tabular._frames import kind_of, names_of
 from fastnet.tabular._survey import TableSurvey
@@ -106,10 +107,11 @@ class Findings:
         """
         if y is None:
             raise ValueError("The data have no targets to train on: give y to fastnet.data.")
-        columns = estimator.preprocessor_._survey(X, start)
-        if len(y) != columns.n:
-            raise ValueError(f"X has {columns.n} rows, y has {len(y)}.")
-        weights = None if sample_weight is None else checked_weights(sample_weight, columns.n)
+        m = n_rows(X)
+        if len(y) != m:
+            raise ValueError(f"X has {m} rows, y has {len(y)}.")
+        weights = None if sample_weight is None else checked_weights(sample_weight, m)
+        columns = estimator.preprocessor_._survey(X, start, weights)
         targets = estimator._survey_targets(y, weights)
         return cls(columns, targets, None if weights is None else float(weights.sum()), names_of(y))
 

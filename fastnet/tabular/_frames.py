@@ -45,6 +45,9 @@ class Table:
     columns: list[Any]
     n_rows: int
 
+    def __getitem__(self, rows: np.ndarray) -> Table:
+        return Table(self.names, [column[rows] for column in self.columns], len(rows))
+
 
 def read_table(estimator: Any, X: Any, *, reset: bool) -> Table:
     """Check X as scikit-learn's estimators do, and take it apart.
@@ -92,9 +95,11 @@ def _plain(column: Any) -> Any:
 
 
 def rows_of(X: Any, rows: np.ndarray) -> Any:
-    """Some rows, by their numbers, of a data frame, a series or an array; None of None."""
+    """Some rows, by their numbers, of a data frame, a series, an array or a list; None of None."""
     if X is None:
         return None
+    if isinstance(X, (list, tuple)):
+        return [X[row] for row in rows]
     X = _whole(X)
     known = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
     return known[rows].to_native() if isinstance(known, (nw.DataFrame, nw.Series)) else np.asarray(X)[rows]

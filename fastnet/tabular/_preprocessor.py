@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastnet import _checks
@@ -17,6 +17,7 @@ from fastnet._caller import to_the_caller
 from fastnet._drafts import draft_of, replace_state
 from fastnet._hints import takes_other_words
 from fastnet._saving import Saving
+from fastnet._set_params import NamedParameters
 from fastnet.data import Blocks
 from fastnet.tabular._columns import ALL_DIFFER, Categories, Code, Encoder, Moment, Number
 from fastnet.tabular._frames import Kind, Table, is_categorical, kind_of, read_table
@@ -58,7 +59,7 @@ class ColumnSummary:
         return f"{self.name}: {self.description}"
 
 
-class TabularPreprocessor(Saving, TransformerMixin, BaseEstimator):
+class TabularPreprocessor(Saving, TransformerMixin, NamedParameters):
     """Turns a table of numbers, categories, text, dates and missing values into numbers that suit a neural network.
 
     Numbers become ``z / sqrt(1 + (z / 3)^2)`` with ``z = (x - median) / (q75 - q25)``, which limits the effect of outlying values
@@ -151,7 +152,7 @@ class TabularPreprocessor(Saving, TransformerMixin, BaseEstimator):
             draft._settings()
             draft._learn(TableSurvey.of_all(draft._survey(rows[0], start) for _, start, rows in X.as_tables().in_order()))
         else:
-            draft._learn_table(X)
+            draft._learn_table(draft._read(X))
         replace_state(self, draft.__dict__)
         return self
 
@@ -169,7 +170,9 @@ class TabularPreprocessor(Saving, TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_features_out), float32
         """
         draft = draft_of(self)
-        out = draft._encoded(draft._learn_table(X))
+        table = draft._read(X)
+        draft._learn_table(table)
+        out = draft._encoded(table)
         replace_state(self, draft.__dict__)
         return out
 
@@ -178,19 +181,23 @@ class TabularPreprocessor(Saving, TransformerMixin, BaseEstimator):
         min_count = _checks.positive_int(self.min_category_count, "min_category_count")
         return Settings(max_one_hot, min_count, _checks.boolean(self.missing_indicator, "missing_indicator"))
 
-    def _learn_table(self, X: Any) -> Table:
-        """Read a table in memory, and learn what to do with each column."""
+    def _read(self, X: Any) -> Table:
+        """A table in memory; the number and the names of its columns are learnt."""
         self._settings()
-        table = read_table(self, X, reset=True)
-        self._learn(self._survey_of(table, 0))
-        return table
+        return read_table(self, X, reset=True)
 
-    def _survey(self, X: Any, start: int) -> TableSurvey:
-        """What is known of some rows, whose first is number `start` of all."""
-        return self._survey_of(read_table(self, X, reset=not start), start)
+    def _learn_table(self, table: Table) -> None:
+        """Learn what to do with each column of a table in memory."""
+        self._learn(TableSurvey(table, self._kinds(table), draws(0, table.n_rows, 0)))
 
-    def _survey_of(self, table: Table, start: int) -> TableSurvey:
-        return TableSurvey(table, self._kinds(table), draws(start, start + table.n_rows, 0))
+    def _survey(self, X: Any, start: int, weights: np.ndarray | None = None) -> TableSurvey:
+        """What is known of some rows but for those of weight 0; the first is number `start` of all."""
+        table = read_table(self, X, reset=not start)
+        drawn = draws(start, start + table.n_rows, 0)
+        if weights is not None:
+            counting = np.flatnonzero(weights)
+            table, drawn = table[counting], drawn[counting]
+        return TableSurvey(table, self._kinds(table), drawn)
 
     def _learn(self, survey: TableSurvey) -> None:
         """Learn what to do with each column from what is known of all rows."""

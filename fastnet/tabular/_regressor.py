@@ -27,7 +27,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     """Regression on rows of a table: numbers, categories, text, dates and missing values, with no tuning.
 
     Targets are standardised by their weighted mean and deviation (for metric "poisson" divided by the mean), and predictions stay
-    within the range of the training targets unless ``clip=False``. Targets of rows of weight 0 do not count.
+    within the range of the training targets unless ``clip=False``.
 
     Parameters
     ----------

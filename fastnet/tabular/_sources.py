@@ -12,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from fastnet._checks import refuse_silent_conversion
 from fastnet.data import Blocks
 from fastnet.tabular._folds import Part, Rows
-from fastnet.tabular._frames import names_of
+from fastnet.tabular._frames import Table, names_of, rows_of
 from fastnet.tabular._splits import LEAST_ROWS, group_numbers, splits
 from fastnet.tabular._streamed import read_blocks
 
@@ -50,30 +50,43 @@ def source_of(self: BaseTabular, X: Any, y: Any, sample_weight: Any, groups: Any
         raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
     if isinstance(y, str):
         raise TypeError(f"y must be the targets, got the text {y!r}: give X without this column, and y=X[{y!r}].")
-    data = _read(self, X, y, sample_weight)
-    counting = np.arange(len(data)) if data.weights is None else np.flatnonzero(data.weights)
-    numbers = None if groups is None else group_numbers(groups, len(data))[counting]
-    most_folds = len(counting) if numbers is None else len(np.unique(numbers))
+    data, numbers = _read(self, X, y, sample_weight, groups)
+    most_folds = len(data) if numbers is None else len(np.unique(numbers))
     return Source(
         len(data),
-        data.counting.X,
-        partial(_parts, self, data, counting, numbers, fraction, seed),
-        most_folds if fraction and len(counting) >= LEAST_ROWS else None,
+        data.X,
+        partial(_parts, self, data, numbers, fraction, seed),
+        most_folds if fraction and len(data) >= LEAST_ROWS else None,
     )
 
 
-def _read(self: BaseTabular, X: Any, y: Any, sample_weight: Any) -> Rows:
-    """Rows in memory, prepared."""
-    features = with_a_column(self.preprocessor_._encoded(self.preprocessor_._learn_table(X)))
+def _read(self: BaseTabular, X: Any, y: Any, sample_weight: Any, groups: Any) -> tuple[Rows, np.ndarray | None]:
+    """Rows in memory that have a weight, prepared, and the numbers of their groups."""
+    table = self.preprocessor_._read(X)
     self._take_names()
     self.target_names_ = names_of(y)
-    weights = _sample_weights(features, sample_weight)
-    check_consistent_length(features, y)
+    weights = _sample_weights(table.n_rows, sample_weight)
+    check_consistent_length(np.empty(table.n_rows), y)
+    numbers = None if groups is None else group_numbers(groups, table.n_rows)
+    if weights is not None:
+        weights, table, y, numbers = _counting(weights, table, y, numbers)
+        weights = np.asarray(weights / weights.mean(), np.float32)
     targets = self._learn_targets(y, weights)
     weights = self._with_class_weights(targets, weights)
-    if weights is not None and not weights.any():
-        raise ValueError("class_weight and sample_weight together leave no row a weight.")
-    return Rows(features, targets, weights)
+    if weights is not None:
+        weights, table, targets, numbers = _counting(weights, table, targets, numbers)
+        if not len(weights):
+            raise ValueError("class_weight and sample_weight together leave no row a weight.")
+    self.preprocessor_._learn_table(table)
+    return Rows(with_a_column(self.preprocessor_._encoded(table)), targets, weights), numbers
+
+
+def _counting(weights: np.ndarray, table: Table, y: Any, groups: np.ndarray | None) -> tuple[np.ndarray, Table, Any, Any]:
+    """Weights, table, targets and groups of the rows that have a weight."""
+    rows = np.flatnonzero(weights)
+    if len(rows) == len(weights):
+        return weights, table, y, groups
+    return weights[rows], table[rows], rows_of(y, rows), rows_of(groups, rows)
 
 
 def read_held(self: BaseTabular, X: Any, y: Any) -> Rows:
@@ -88,30 +101,24 @@ def with_a_column(features: np.ndarray) -> np.ndarray:
     return features if features.shape[1] else np.zeros((len(features), 1), np.float32)
 
 
-def _sample_weights(X: np.ndarray, sample_weight: Any) -> np.ndarray | None:
-    """Checked weights of rows, whose mean is 1."""
+def _sample_weights(m: int, sample_weight: Any) -> np.ndarray | None:
+    """Checked weights of m rows."""
     if sample_weight is None:
         return None
     refuse_silent_conversion(sample_weight, "sample_weight")
-    weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+    weights = _check_sample_weight(sample_weight, np.empty(m), dtype=np.float64)
     if (weights < 0).any() or not weights.any():
         raise ValueError("Sample weights must be at least 0 and contain at least one non-zero number.")
-    return np.asarray(weights / weights.mean(), np.float32)
+    return np.asarray(weights)
 
 
 def _parts(
-    self: BaseTabular, data: Rows, counting: np.ndarray, groups: np.ndarray | None, fraction: float, seed: int, n_folds: int
+    self: BaseTabular, data: Rows, groups: np.ndarray | None, fraction: float, seed: int, n_folds: int
 ) -> list[Part]:
-    """The rows that each network trains on and is validated on, of those that count; rows without weight do not."""
-    found = splits(
-        len(counting),
-        None if self._regression else data.y[counting],
-        groups,
-        n_folds=n_folds,
-        fraction=fraction,
-        seed=seed,
-    )
-    return [partial(_of_both, data, counting[rows], counting[held]) for rows, held in found]
+    """The rows that each network trains on and is validated on."""
+    classes = None if self._regression else data.y
+    found = splits(len(data), classes, groups, n_folds=n_folds, fraction=fraction, seed=seed)
+    return [partial(_of_both, data, rows, held) for rows, held in found]
 
 
 def _of_both(data: Rows, rows: np.ndarray, held: np.ndarray) -> tuple[Rows, Rows]:

@@ -117,7 +117,7 @@ class Deadline(Callback):
     ) -> None:
         self.course, self.end, self.rng = course, end, rng
         self.n_rows, self.n_held, self.batch_size = n_rows, n_held, min(batch_size, n_rows)
-        self.rows_left = n_rows * n_epochs
+        self.rows_done, self.rows_left = 0, n_rows * n_epochs
         self.order = np.empty(0, np.int64)
         self.size = self.batch_size
         self.seconds_a_row = self.seconds_of_judging = self.since_judging = 0.0
@@ -125,6 +125,10 @@ class Deadline(Callback):
         self.last = time.monotonic()
         self.least_before_judging = _BEFORE_JUDGING * (end - self.last)
         course.epoch = self.size / self.rows_left
+
+    def on_train_begin(self, session: Any) -> None:
+        """All that is planned may be done, as far as is known."""
+        session.planned_rows = self.rows_left
 
     def rows(self, session: Any) -> np.ndarray:
         """Row numbers of the next piece; every row once before any comes again."""
@@ -166,6 +170,7 @@ class Deadline(Callback):
         self.last = now
         if not self.has_judged:
             self.seconds_of_judging = _JUDGED_TO_TRAINED * self.n_held * self.seconds_a_row
+        self.rows_done += self.size
         self.rows_left -= self.size
         course.done, course.first_step = min(course.done + course.epoch, 1.0), session.step
         possible = self._rows_within(self.end - now)
@@ -173,6 +178,7 @@ class Deadline(Callback):
             possible = max(possible, int((self.end - now) / self.seconds_a_row))
         possible = min(self.rows_left, possible)
         self.ends, self.seconds_left = possible < self.batch_size, possible * self.seconds_a_row
+        session.planned_rows = self.rows_done + (0 if self.ends else possible)
         if self.ends:
             return True
         batches = max(1, min(possible // 20, 2 * self.size, self.n_rows) // self.batch_size)

@@ -74,6 +74,8 @@ def estimator_of(kind: str, parameters: dict[str, Any], state: dict[str, Any], n
     assert isinstance(estimator, BaseTabular)
     given = {name: getattr(estimator, name) for name in ("categorical_features", "max_one_hot", "min_category_count")}
     estimator.preprocessor_ = estimator_of("tabular_preprocessor", given, state["preprocessor"], [])
+    if isinstance(estimator, TabularRegressor) and "quantiles_" not in state:  # earlier versions asked the parameters
+        state = {**state, "quantiles_": estimator._chosen_quantiles()}
     estimator.__dict__.update({name: state[name] for name in (*_OF_ESTIMATORS, *_OF_KIND[type(estimator)])})
     estimator.history_ = [History.from_arrays(curves) for curves in state["history"]]
     n_inputs, n_outputs = max(estimator.preprocessor_.n_features_out_, 1), estimator._n_outputs()

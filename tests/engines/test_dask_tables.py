@@ -74,7 +74,7 @@ class TestTables:
         model = TabularClassifier(n_shards=3, random_state=0, **TABULAR).fit(X, y, w)
         assert set(model.predict(frame[COLUMNS])) == {"cheap"}
         model = TabularClassifier(n_shards=3, random_state=0, metric="log_loss", **TABULAR).fit(X, y, X_val=X, y_val=y)
-        p = model._outputs(frame[COLUMNS])[np.arange(300), (frame["class"] == "dear").astype(int)]
+        p = model.predict_proba(frame[COLUMNS])[np.arange(300), (frame["class"] == "dear").astype(int)]
         assert model.validation_score_ == pytest.approx(np.log(p).mean(), rel=1e-5)
         assert np.isnan(of_table(frame[:20], (12, 8)).validation_score_)
 
@@ -107,7 +107,7 @@ class TestTables:
         ("change", "options", "message"),
         [
             ({"x": [1.0] * 200 + [np.nan] * 100}, {"estimator": TabularRegressor, "target": "x"}, "partition 1: .* NaN"),
-            ({"class": "one"}, {}, "at least two classes in y, got one class"),
+            ({"class": "one"}, {}, "at least two classes in y, among the rows that have a weight; got one"),
             ({}, {"time_limit": 9.0}, "time_limit is not supported on Dask"),
             ({}, {"sizes": (0, 0)}, "The partitions have no rows"),
             ({}, {"n_shards": 0}, "n_shards"),

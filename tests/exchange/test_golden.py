@@ -36,6 +36,16 @@ def test_golden_file(path, mmap):
     np.testing.assert_allclose(got, expected, rtol=2e-6 if single else 1e-12, atol=2e-6 if single else 1e-13)
 
 
+@pytest.mark.parametrize(("name", "quantiles"), [("regressor-rmse", None), ("regressor-quantiles", (0.1, 0.9))])
+def test_golden_tables_without_quantiles(name, quantiles):
+    """Of versions in which the parameters alone said which quantiles are predicted."""
+    folder = FOLDERS[0].parent / "tables-without-quantiles"
+    tensors = safetensors.numpy.load_file(folder / "expected.safetensors")
+    model = fn.load(folder / f"{name}.safetensors")
+    assert model.quantiles_ == quantiles
+    np.testing.assert_allclose(model.predict(tensors["X"]), tensors[name], rtol=2e-6, atol=2e-6)
+
+
 def test_labels_and_parameters_of_golden_estimators():
     folder = FOLDERS[0]
     words = fn.load(folder / "classifier-strings.safetensors")

@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastnet as fn
 from fastnet.history import History
-from fastnet.tabular._calibration import best_temperature
+from fastnet.tabular._calibration import best_temperature, tempered
 from fastnet.tabular._recipe import cosine, of_progress
 from fastnet.tabular._training import BestEpochs, EveryEpoch
 
@@ -143,6 +143,26 @@ class TestLearning:
             losses[calibrate] = -np.log(p[np.arange(100), (LABELS[200:] == "dear").astype(int)]).mean()
         assert losses[True] <= losses[False] + 1e-6
         assert kept[True].temperature_ != kept[False].temperature_ == 1
+
+    @pytest.mark.parametrize("metric", ["accuracy", "log_loss", "roc_auc"])
+    def test_the_score_is_of_the_model_that_predicts(self, metric):
+        """Weights of classes decide the temperature, but not the score."""
+        y = np.where(X["colour"] == "red", "red", LABELS)
+        held, y_held = X[200:], y[200:]
+        model = fn.TabularClassifier(**QUICK, metric=metric, class_weight={"red": 5})
+        p = model.fit(X[:200], y[:200], X_val=held, y_val=y_held).predict_proba(held)
+        expected = {
+            "accuracy": metrics.accuracy_score(y_held, model.predict(held)),
+            "log_loss": -metrics.log_loss(y_held, p),
+            "roc_auc": metrics.roc_auc_score(y_held, p, multi_class="ovr"),
+        }
+        assert model.temperature_ != 1
+        assert model.validation_score_ == pytest.approx(expected[metric], rel=1e-5)
+
+    def test_a_temperature_of_many_classes(self, rng):
+        p = rng.dirichlet(np.ones(1000), 200).astype(np.float32)
+        powers = p.astype(float) ** 2
+        np.testing.assert_allclose(tempered(p, 0.5), powers / powers.sum(axis=1, keepdims=True), rtol=1e-12, atol=1e-58)
 
     def test_few_rows_that_are_all_right_do_not_make_predictions_certain(self):
         y, p = np.arange(20) % 2, np.where(np.arange(2) == (np.arange(20) % 2)[:, None], 0.9, 0.1)
@@ -313,6 +333,18 @@ class TestFitting:
         with pytest.raises(TypeError, match=r"y holds dates or times \(.*\), which are no targets: make them text"):
             fn.TabularClassifier(**QUICK).fit(X[:40], y)
 
+    @pytest.mark.parametrize("estimator", [fn.TabularClassifier(), fn.TabularRegressor()])
+    def test_fits_that_would_go_on(self, estimator):
+        assert not hasattr(estimator, "partial_fit")
+        name = type(estimator).__name__
+        with pytest.raises(AttributeError, match=f"^{name} has no partial_fit, .* fit on old and new rows together, or"):
+            estimator.partial_fit(X, VALUES)
+        anew = "all other fits start anew, so give them old and new rows together"
+        with pytest.raises(TypeError, match=f"^{name} has no option 'warm_start'; .*{anew}"):
+            type(estimator)(warm_start=True)
+        with pytest.raises(ValueError, match=f"^Invalid parameter 'warm_start' for estimator {name}.*{anew}"):
+            estimator.set_params(warm_start=True)
+
     def test_names_of_targets(self):
         model = fn.TabularRegressor(**QUICK, n_epochs=1)
         assert model.fit(X, pd.Series(VALUES, name="price")).target_names_ == ["price"]
@@ -336,7 +368,7 @@ class TestFitting:
     def test_weights_of_classes_and_rows_that_leave_none(self):
         model = fn.TabularClassifier(**QUICK, class_weight={"cheap": 0, "dear": 1})
         with pytest.raises(ValueError, match="class_weight and sample_weight together leave no row a weight"):
-            model.fit(X, LABELS, sample_weight=LABELS == "cheap")
+            model.fit(X, LABELS, sample_weight=np.where(LABELS == "cheap", 1, 1e-60))  # which is 0 in float32
 
     def test_unseen_categories_and_missing_values(self):
         model = fn.TabularRegressor(**QUICK, n_epochs=2).fit(X, VALUES)

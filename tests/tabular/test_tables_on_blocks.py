@@ -268,7 +268,7 @@ class TestEstimators:
             (lambda: blocks(X, LABELS), {"groups": np.ones(300)}, "groups= needs all rows in memory"),
             (lambda: blocks(X, LABELS), {"X_val": X}, "X_val and y_val belong together"),
             (lambda: blocks(X, VALUES), {}, "block 0: Unknown label type"),
-            (lambda: blocks(X, np.zeros(300, int)), {}, "at least two classes in y, got one class"),
+            (lambda: blocks(X, np.zeros(300, int)), {}, "at least two classes in y, among the rows that have a weight; got one"),
             (lambda: blocks(X, LABELS, -np.arange(300)), {}, "block 0: sample_weight must not be negative, got -69"),
             (lambda: blocks(X, LABELS, np.zeros(300)), {}, "at least one non-zero"),
             (lambda: blocks(X, np.where(np.arange(300) == 80, None, LABELS)), {}, r"block 3: Labels in y are missing \(None\)"),

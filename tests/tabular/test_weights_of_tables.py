@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import mixed_table
+from sklearn.base import clone
 
 import fastnet as fn
 from fastnet.tabular._findings import Spread
+from fastnet.tabular.parts import rows_of
 
 pd = pytest.importorskip("pandas")
 
@@ -44,6 +46,79 @@ class TestTargetsWithoutWeight:
     def test_targets_of_another_number_than_weights(self):
         with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[300, 299\]"):
             fn.TabularRegressor(**QUICK).fit(X, VALUES[1:], self.W)
+
+
+class TestRowsWithoutWeight:
+    """The model is that of the other rows, in every bit."""
+
+    THERE = np.arange(300) % 3 > 0
+    W = np.where(THERE, 1.0 + np.arange(300) % 4, 0.0)
+
+    #: The table and the targets, with something else in rows of weight 0.
+    FRAME = X.assign(
+        x=X["x"].where(THERE, 1e9),
+        colour=X["colour"].where(THERE, "none"),
+        town=X["town"].where(THERE),
+        day=X["day"].where(THERE, pd.Timestamp("1900-01-01 11:00")),
+        constant=np.where(THERE, 1, 2),
+    )
+    CLASSES = np.where(THERE, LABELS, "free")
+    FORMS = {
+        "pandas": lambda frame: frame,
+        "polars": lambda frame: pytest.importorskip("polars").from_pandas(frame),
+        "pyarrow": lambda frame: pytest.importorskip("pyarrow").Table.from_pandas(frame, preserve_index=False),
+        "array": lambda frame: frame.astype(object).to_numpy(),
+        "list": lambda frame: frame.astype(object).to_numpy().tolist(),
+    }
+
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize(
+        ("estimator", "y"),
+        [
+            (fn.TabularClassifier(**QUICK), CLASSES),
+            (fn.TabularClassifier(**QUICK, class_weight="balanced"), CLASSES.tolist()),
+            (fn.TabularRegressor(**QUICK), pd.Series(np.where(THERE, VALUES, np.nan))),
+            (fn.TabularRegressor(**QUICK, n_folds=3, n_trained_folds=3), np.where(THERE, VALUES, -9999)),
+        ],
+    )
+    def test_in_memory(self, form, estimator, y):
+        table = self.FORMS[form]
+        fit = {"sample_weight": self.W, "groups": np.arange(300) % 40}
+        with_them = clone(estimator).fit(table(self.FRAME), y, **fit)
+        others = {name: values[self.THERE] for name, values in fit.items()}
+        without = clone(estimator).fit(table(self.FRAME[self.THERE]), rows_of(y, np.flatnonzero(self.THERE)), **others)
+        assert with_them.columns_ == without.columns_
+        assert with_them.validation_score_ == without.validation_score_
+        np.testing.assert_array_equal(with_them.predict(table(X)), without.predict(table(X)))
+
+    def test_of_a_class_without_weight(self):
+        """It stays a class, so one of its rows is left to compare with."""
+
+        def fitted(rows):
+            return fn.TabularClassifier(**QUICK, class_weight={"free": 0}).fit(self.FRAME[rows], self.CLASSES[rows])
+
+        with_them, without = fitted(slice(None)), fitted(self.THERE | (np.arange(300) == 0))
+        assert with_them.columns_ == fn.TabularPreprocessor().fit(X[self.THERE]).columns_
+        assert with_them.classes_.tolist() == ["cheap", "dear", "free"]
+        assert with_them.validation_score_ == without.validation_score_
+        np.testing.assert_array_equal(with_them.predict_proba(X), without.predict_proba(X))
+
+    @pytest.mark.parametrize("block_rows", [300, 70, 1])
+    def test_columns_of_blocks(self, block_rows):
+        def fitted(frame):
+            def read(number):
+                rows = slice(number * block_rows, (number + 1) * block_rows)
+                return frame[rows], VALUES[rows], self.W[rows]
+
+            return fn.TabularRegressor(**QUICK).fit(fn.data.from_batches(read, -(-300 // block_rows)))
+
+        found = fitted(self.FRAME).columns_
+        assert found == fitted(X).columns_
+        assert found == fn.TabularPreprocessor().fit(X[self.THERE]).columns_
+
+    def test_that_leave_one_class(self):
+        with pytest.raises(ValueError, match=r"two classes in y, among the rows that have a weight; got one class: 'cheap'\."):
+            fn.TabularClassifier(**QUICK).fit(X, LABELS, LABELS == "cheap")
 
 
 def test_weighted_spread_in_parts(rng):
