@@ -30,6 +30,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("plot_*.py"))
 #: Text in a page or in a module's name -> the optional library that it needs.
 OPTIONAL = {
     "fastnet.dask": "dask",
+    "from mlxtend": "mlxtend",
     "from mnist1d": "mnist1d",
     "fastnet.plotting": "matplotlib",
     "fastnet.onnx": "onnx",
