@@ -48,7 +48,7 @@ class _Origin:
 
 
 class Graph:
-    """Constants by name, and the path from the input to every tensor that depends on it.
+    """Constants by name, tensors of zeros, and the path from the input to every tensor that depends on its numbers.
 
     Parameters
     ----------
@@ -62,6 +62,7 @@ class Graph:
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.constants = _constants(graph)
+        self.zeros = _zeros(graph, self.constants)
         inputs = [value for value in graph.input if value.name not in self.constants]
         if len(inputs) != 1:
             raise ValueError(f"the model has the inputs {[value.name for value in inputs]}, expected one")
@@ -133,6 +134,17 @@ def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     return constants
 
 
+def _zeros(graph: onnx.GraphProto, constants: dict[str, np.ndarray]) -> set[str]:
+    """Tensors that are 0, of a shape that may depend on the input's: first states, as PyTorch writes them."""
+    zeros = {name for name, array in constants.items() if array.dtype.kind == "f" and not array.any()}
+    for node in graph.node:
+        if operator_name(node) == "ConstantOfShape" and not any(_array(describe(node), a.t).any() for a in node.attribute):
+            zeros.update(name for name in node.output if name)
+        elif operator_name(node) == "Expand" and node.input and node.input[0] in zeros:
+            zeros.update(name for name in node.output if name)
+    return zeros
+
+
 def _value(node: onnx.NodeProto, constants: dict[str, np.ndarray]) -> np.ndarray | None:
     """Return the value of a Constant node or an Identity of a constant; None for other nodes and values other than numbers."""
     operator = operator_name(node)
@@ -172,9 +184,12 @@ def _refuse_repeated(names: Iterable[str]) -> None:
 
 
 def _origins(graph: onnx.GraphProto, source: str) -> dict[str, _Origin]:
-    """Return the origin of every tensor that depends on `source`. Operands precede their users, so every path back ends."""
+    """Return the origin of every tensor that depends on the numbers of `source`. Operands precede their users, so every path back
+    ends."""
     origins: dict[str, _Origin] = {}
     for place, node in enumerate(graph.node):
+        if operator_name(node) == "Shape":
+            continue
         operands = [name for name in node.input if name == source or name in origins]
         if operands:
             operand = max(operands, key=lambda name: origins[name].place if name in origins else -1)

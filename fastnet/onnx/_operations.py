@@ -99,14 +99,17 @@ def _scaling(graph: GraphBuilder, scaling: Scaling, segments: Segments, A: str) 
 
 def _normalisation(graph: GraphBuilder, norm: Normalisation, segments: Segments, A: str) -> str:
     """One operator, where there is one, for float32: its epsilon has no more digits."""
+    if norm.groups == 1 and graph.dtype == np.float32 and graph.opset >= LAYER_NORMALIZATION_SINCE:
+        gain, bias = segments.constant("gain", np.ravel), segments.constant("bias", np.ravel)
+        by_positions = A if norm.positions == 1 else graph.reshape(A, norm.n_in // norm.positions)
+        Z = graph.add("LayerNormalization", by_positions, gain, bias, axis=1, epsilon=norm.epsilon)
+        return Z if norm.positions == 1 else graph.reshape(Z, norm.n_in)
     places = norm.groups * norm.positions
 
     def at_each_position(values: np.ndarray) -> np.ndarray:
         return np.repeat(values.reshape(norm.groups, 1, -1), norm.positions, axis=1).ravel()
 
     gain, bias = segments.constant("gain", at_each_position), segments.constant("bias", at_each_position)
-    if places == 1 and graph.dtype == np.float32 and graph.opset >= LAYER_NORMALIZATION_SINCE:
-        return graph.add("LayerNormalization", A, gain, bias, axis=1, epsilon=norm.epsilon)
     grouped = graph.reshape(A, places, norm.n_in // places)
     centred = graph.add("Sub", grouped, graph.mean(grouped, 2, keepdims=True))
     variance = graph.mean(graph.add("Mul", centred, centred), 2, keepdims=True)
@@ -167,7 +170,9 @@ def _lookup(graph: GraphBuilder, lookup: Lookup, segments: Segments, A: str) -> 
 
 
 def _interpolation(graph: GraphBuilder, interpolation: Interpolation, segments: Segments, A: str) -> str:
-    """``from + p * (to - from)``"""
+    """``from + p * (to - from)``; PReLU is an operator, which ONNX Runtime has for float32 alone."""
+    if interpolation.swapped and interpolation.g.name == "relu" and graph.dtype == np.float32:
+        return graph.add("PRelu", A, segments.constant("p", np.ravel))
     start, end = A, _activations.write(graph, interpolation.g, A)
     if interpolation.swapped:
         start, end = end, start
@@ -184,13 +189,18 @@ def _channels_last(graph: GraphBuilder, images: str, n_out: int) -> str:
 
 
 def _batch_normalisation(graph: GraphBuilder, norm: BatchNormalisation, segments: Segments, A: str, lengths: str = "") -> str:
-    """By the running statistics, which do not depend on lengths: ``factor * a + shift`` by channels."""
-    gain, bias, mean, var = (segments.arrays[name].astype(np.float64) for name in ("gain", "bias", "mean", "var"))
-    factor = gain / np.sqrt(var + norm.epsilon)
+    """By the running statistics, which do not depend on lengths; all positions are rows. Of float64 without the operator, whose
+    epsilon has no more digits than float32 has."""
     places = norm.positions * norm.places
-    by_channels = A if places == 1 else graph.reshape(A, places, norm.channels)
-    scaled = graph.add("Mul", by_channels, graph.number(factor, f"factor{segments.path}"))
-    Z = graph.add("Add", scaled, graph.number(bias - factor * mean, f"shift{segments.path}"))
+    by_channels = A if places == 1 else graph.reshape(A, norm.channels)
+    if graph.dtype == np.float32:
+        operands = [segments.constant(name) for name in ("gain", "bias", "mean", "var")]
+        Z = graph.add("BatchNormalization", by_channels, *operands, epsilon=norm.epsilon)
+    else:
+        gain, bias, mean, var = (segments.arrays[name].astype(np.float64) for name in ("gain", "bias", "mean", "var"))
+        factor = gain / np.sqrt(var + norm.epsilon)
+        scaled = graph.add("Mul", by_channels, graph.number(factor, f"factor{segments.path}"))
+        Z = graph.add("Add", scaled, graph.number(bias - factor * mean, f"shift{segments.path}"))
     return Z if places == 1 else graph.reshape(Z, norm.n_out)
 
 

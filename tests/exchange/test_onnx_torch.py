@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 
 import numpy as np
 import pytest
@@ -119,3 +120,64 @@ def test_a_softplus_that_is_linear_from_elsewhere_on_is_refused():
     module[1] = torch.nn.Softplus(threshold=1.0)
     with pytest.raises(ValueError, match="cannot take node"):
         from_onnx(_export(module, dynamo=True))
+
+
+CELLS = (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)
+
+
+class Recurrent(torch.nn.Module):
+    """A recurrent module, and a dense layer on its last step or, in both directions, on every step."""
+
+    def __init__(self, cell, bidirectional):
+        super().__init__()
+        self.cell = cell(3, 5, batch_first=True, bidirectional=bidirectional)
+        self.dense = torch.nn.Linear(10 if bidirectional else 5, 2)
+
+    def forward(self, x):
+        h, _ = self.cell(x)
+        return self.dense(h if self.cell.bidirectional else h[:, -1])
+
+
+def _images():
+    nn = torch.nn
+    parts = [nn.Conv2d(1, 6, 5, padding=2), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(6, 16, 5), nn.BatchNorm2d(16), nn.ReLU()]
+    module = nn.Sequential(*parts, nn.AvgPool2d(2), nn.Flatten(), nn.Linear(400, 84), nn.Tanh(), nn.Linear(84, 10))
+    module[4].running_mean.normal_()
+    module[4].running_var.uniform_(0.5, 2)
+    return module
+
+
+def _series():
+    nn = torch.nn
+    parts = [nn.Conv1d(3, 8, 5, padding=2), nn.GELU(), nn.MaxPool1d(2), nn.Conv1d(8, 8, 3, groups=8), nn.SiLU()]
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 4))
+
+
+@pytest.mark.parametrize("any_number_of_rows", [False, True])
+@pytest.mark.parametrize("dynamo", [False, True])
+@pytest.mark.parametrize(
+    "make, shape",
+    [
+        (_images, (1, 28, 28)),
+        (_series, (3, 40)),
+        *((partial(Recurrent, cell, both), (7, 3)) for cell in CELLS for both in (False, True)),
+    ],
+    ids=["images", "series", "lstm", "lstm-both", "gru", "gru-both", "rnn", "rnn-both"],
+)
+def test_networks_with_positions(make, shape, dynamo, any_number_of_rows):
+    torch.manual_seed(0)
+    module, x = make().eval(), torch.randn(4, *shape)
+    file = io.BytesIO()
+    options = {"input_names": ["X"], "dynamo": dynamo}
+    if any_number_of_rows and dynamo:
+        options["dynamic_shapes"] = ({0: torch.export.Dim("rows")},)
+    elif any_number_of_rows:
+        options["dynamic_axes"] = {"X": {0: "rows"}}
+    torch.onnx.export(module, (x,), file, **options)
+    if dynamo and isinstance(module, Recurrent) and (any_number_of_rows or isinstance(module.cell, torch.nn.RNN)):
+        with pytest.raises(ValueError, match="cannot take node"):  # shapes that are computed, or a step at a time
+            from_onnx(file.getvalue())
+        return
+    X = x.numpy() if isinstance(module, Recurrent) else np.moveaxis(x.numpy(), 1, -1)
+    found = from_onnx(file.getvalue()).forward(X)
+    np.testing.assert_allclose(found.ravel(), module(x).detach().numpy().ravel(), rtol=1e-5, atol=1e-6)
