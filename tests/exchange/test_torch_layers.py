@@ -54,19 +54,6 @@ class TestStateDict:
         assert not network.parameters["1.bias"].any()
         assert not network.biases[0].any()
 
-    @pytest.mark.parametrize("hidden", ["scale", "residual", "concat", "columns", "pbld", "categories", "parametric"])
-    def test_layers_that_are_no_modules_are_named(self, hidden):
-        net = build(hidden)
-        number, name = next(
-            (number, type(layer).__name__)
-            for number, layer in enumerate(net.layers, 1)
-            if not isinstance(layer, (fn.Dense, fn.LayerNorm, fn.PReLU))
-        )
-        with pytest.raises(TypeError, match=f"layer {number}, {name}, is no module"):
-            to_torch_state_dict(net)
-        with pytest.raises(TypeError, match=f"layer {number}, {name}, is no module"):
-            from_torch_state_dict({"0.weight": np.ones((2, 2))}, layers=net.layers)
-
     def test_ensembles_are_refused(self):
         with pytest.raises(TypeError, match="an ensemble is no nn.Sequential"):
             to_torch_state_dict(build("dense", n_members=3))
