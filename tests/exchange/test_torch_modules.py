@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import ROOT, assert_agree
 from layer_networks import HIDDEN, N_IN, POSITIONED, build, rows
+from torch_twins import assert_same_gradients, assert_same_network, attention_of, load, random_network, states_of
 
 import fastnet as fn
 from fastnet.layers import LAYERS, Layer
@@ -29,18 +30,6 @@ def defined():
     names: dict[str, object] = {}
     exec(compile(code, page, "exec"), names)
     return SimpleNamespace(**names)
-
-
-def steps_of(nn, name, *sizes, **options):
-    """A recurrent layer of nn that returns the states of all steps alone."""
-    cls = getattr(nn, name)
-    return type(name, (cls,), {"forward": lambda self, x: cls.forward(self, x)[0]})(*sizes, batch_first=True, **options)
-
-
-def attention_of(nn, *sizes):
-    """Self-attention that returns its values alone."""
-    cls = nn.MultiheadAttention
-    return type("Attention", (cls,), {"forward": lambda self, x: cls.forward(self, x, x, x)[0]})(*sizes, batch_first=True)
 
 
 #: Layers, shape of a row, and the same as PyTorch's modules.
@@ -135,7 +124,7 @@ NETWORKS = {
         ],
         (5, 2),
         lambda d, nn: [
-            d.Concat(nn.Sequential(steps_of(nn, "GRU", 2, 4)), nn.Sequential(),
+            d.Concat(nn.Sequential(states_of(nn, "GRU", 2, 4)), nn.Sequential(),
                      nn.Sequential(nn.Linear(2, 2), nn.Tanh(), d.Scale(5, 2)), channels=-1),
             d.Residual(d.PReLU(5, 8)), d.Residual(nn.LayerNorm(8), attention_of(nn, 8, 2)), d.Reshape(10, 4, channels=-1),
             d.Columns([39, 0, 7], channels=-1), nn.Linear(3, 3),
@@ -162,14 +151,6 @@ NETWORKS = {
 }  # fmt: skip
 
 
-def random_network(layers, shape, rng):
-    net = fn.Network(layers, input_shape=shape, dtype="float64", random_state=0)
-    for name, view in net.parameters.items():
-        if not name.endswith("edges"):
-            view[...] += 0.3 * rng.standard_normal(view.shape)
-    return net
-
-
 def rows_of(shape, rng):
     """Rows of numbers; in flat ones of four, the last two may be codes."""
     X = rng.standard_normal((20, *shape))
@@ -183,18 +164,9 @@ class TestModules:
     def test_outputs_and_gradients(self, name, defined, rng):
         """PyTorch's modules with the state dict: the same outputs, and the same gradients under its names."""
         layers, shape, modules = NETWORKS[name]
-        torch, nn = defined.torch, defined.nn
         net = random_network(layers, shape, rng)
-        sequential = nn.Sequential(*modules(defined, nn)).double()
-        sequential.load_state_dict({key: torch.from_numpy(array) for key, array in to_torch_state_dict(net).items()})
-        X, Y = rows_of(shape, rng), rng.random((20, 3))
-        x = torch.tensor(X)
-        A = sequential(x)
-        assert_agree(net.forward(X), A.detach().numpy())
-        (0.5 * ((A - torch.tensor(Y)) ** 2).sum(dim=1).mean()).backward()
-        slopes = random_network(layers, shape, rng)
-        slopes.params[:] = net.loss_and_grad(X, Y)[1].flat
-        assert_agree(to_torch_state_dict(slopes), {key: array.grad.numpy() for key, array in sequential.named_parameters()})
+        sequential = defined.nn.Sequential(*modules(defined, defined.nn))
+        assert_same_network(net, sequential, rows_of(shape, rng), rng.random((20, 3)))
 
     def test_state_dict_of_torch(self, name, defined, rng):
         layers, shape, modules = NETWORKS[name]
@@ -243,22 +215,19 @@ class TestEncoderDecoder:
                 padding.remove()
                 return self[2](self[1](rows))
 
-        return Model([both, nn.LayerNorm(8), nn.Linear(8, 3)]).double()
+        return Model([both, nn.LayerNorm(8), nn.Linear(8, 3)])
 
     def test_outputs_and_gradients(self, encoder_width, defined, rng):
-        torch = defined.torch
-        net, model = self.network(encoder_width), self.model(defined, encoder_width)
+        torch, net = defined.torch, self.network(encoder_width)
         net.params[:] += 0.3 * rng.standard_normal(net.n_params)
-        model.load_state_dict({key: torch.from_numpy(array) for key, array in to_torch_state_dict(net).items()})
+        model = load(self.model(defined, encoder_width), net)
         sources, rows = [rng.standard_normal((n, 4)) for n in self.LENGTHS], rng.standard_normal((3, 6, 8))
         y = rng.integers(0, 3, (3, 6))
         padded = torch.tensor(fn.Ragged.from_rows(sources).padded())
         Z = model(padded, torch.tensor(rows), torch.tensor(self.LENGTHS))
         assert_agree(net.forward((sources, list(rows))), torch.softmax(Z, -1).detach().numpy())
         torch.nn.functional.cross_entropy(Z.reshape(-1, 3), torch.tensor(y).reshape(-1)).backward()
-        slopes = self.network(encoder_width)
-        slopes.params[:] = net.loss_and_grad((sources, list(rows)), list(y))[1].flat
-        assert_agree(to_torch_state_dict(slopes), {key: array.grad.numpy() for key, array in model.named_parameters()})
+        assert_same_gradients(net, net.loss_and_grad((sources, list(rows)), list(y))[1].flat, model)
 
     def test_state_dict_comes_back(self, encoder_width):
         net = self.network(encoder_width)
