@@ -29,7 +29,10 @@ NETWORKS = {
     "transformer": ([fn.Embedding(7, 4), fn.Positions(), block(), block(), fn.Last(), fn.Dense(3, "softmax")], IDS),
     "ragged-lstm": ([fn.LSTM(5), fn.Dropout(0.2), fn.Dense(3, "softmax")], {**SERIES, "ragged": True}),
     "ragged-conv": (
-        [fn.Conv1d(5, 2, "identity", padding="causal", dropout=0.1), fn.BatchNorm("relu"), fn.GlobalPool("max"), fn.Dense(3, "softmax")],
+        [
+            fn.Conv1d(5, 2, "identity", padding="causal", dropout=0.1), fn.BatchNorm("relu"), fn.GlobalPool("max"),
+            fn.Dense(3, "softmax"),
+        ],
         {**SERIES, "ragged": True},
     ),
     "ragged-transformer": ([fn.Embedding(7, 4), fn.Positions(), block(), fn.Dense(3, "softmax")], {**IDS, "ragged": True}),
