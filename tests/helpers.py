@@ -155,6 +155,19 @@ def distance(a, b):
     return np.abs(a - b).max() / max(np.abs(b).max(), 1e-300)
 
 
+def assert_agree(arrays, expected):
+    """Arrays are the expected ones to 1e-10 of each array's largest number; those that are zero but for rounding, to 1e-14 of the
+    largest number of all arrays. Both are dicts, or single arrays."""
+    if not isinstance(expected, dict):
+        arrays, expected = {"": arrays}, {"": expected}
+    assert arrays.keys() == expected.keys()
+    most = max(np.abs(array).max() for array in expected.values())
+    for name, array in expected.items():
+        assert arrays[name].shape == array.shape, name
+        error, largest = np.abs(arrays[name] - array).max(), np.abs(array).max()
+        assert error <= 1e-10 * largest + 1e-14 * most, f"{name}: {error:.1e} of {largest:.1e}"
+
+
 def run_python(code, *arguments, timeout=120, **environment):
     """Run code in a new interpreter that finds fastnet, and return the completed process. If it does not end within `timeout`
     seconds, the test fails with what each of its threads was doing."""

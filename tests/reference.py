@@ -234,3 +234,29 @@ def train(layers, sizes, p, loss, X, y, *, rule, hyper, rates, batches, w=None, 
         decay[:n_weights] = lr * weight_decay * p[:n_weights]
         p = RULES[rule](p, g, t, memory, lr, *hyper) - decay
     return p, losses
+
+
+# --- dropout's masks ------------------------------------------------------------------------------------------------------------
+
+
+def mix64(x):
+    """The finaliser of splitmix64."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def mix32(x):
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
+    return x ^ (x >> np.uint32(16))
+
+
+def dropout_mask(rate, seed, step, layer, m, n):
+    """What the output (m, n) of a layer below number 256 is multiplied by: 0 with probability `rate`, else 1 / (1 - rate)."""
+    rows, units = np.arange(m, dtype=np.uint64)[:, None], np.arange(n, dtype=np.uint32)
+    of_step = mix64(np.array([seed ^ (layer << 56)], np.uint64)) ^ np.uint64(step)
+    of_rows = mix64(mix64(of_step) ^ rows).astype(np.uint32)
+    stay = mix32(of_rows + units * np.uint32(0x9E3779B9)) >= np.uint32(rate * 2**32)
+    return stay / (1 - rate)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from functools import partial
 
 import numpy as np
 import pytest
@@ -133,18 +132,6 @@ class TestEverythingElse:
         assert distance(net.loss_and_grad(X, y)[1].flat, net.loss_and_grad(X.toarray(), y)[1].flat) < 1e-5
         with pytest.raises(ValueError, match="toarray"):
             build("norm").forward(X)
-
-    @pytest.mark.parametrize("before, layer", [([], partial(fn.Dense, 9)), ([fn.Dense(9, "identity")], fn.Parametric)])
-    def test_dropout_layer_is_the_dropout_of_the_layer_before(self, before, layer, rng):
-        X, y = rng.standard_normal((20, N_IN)), rng.random((20, 2))
-        layers = [[*before, layer("tanh"), fn.Dropout(0.4)], [*before, layer("tanh", dropout=0.4)]]
-        nets = [fn.Network([*hidden, fn.Dense(2, "identity")], N_IN, dtype="float64", random_state=0) for hidden in layers]
-        means = []
-        for net in nets:
-            draws = [net.loss_and_grad(X, y, dropout_seed=seed)[1].flat for seed in range(400)]
-            means.append(np.mean(draws, axis=0))
-            assert np.array_equal(net.forward(X), nets[0].forward(X))
-        assert distance(means[0], means[1]) < 0.1
 
     def test_wrong_layers(self):
         with pytest.raises(ValueError, match=r"same width, got 3 and 4; end with Dense\(4"):

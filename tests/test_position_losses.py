@@ -202,6 +202,48 @@ def test_values_at_each_position_are_flat(rng):
     assert net.loss(X, y.reshape(len(y), -1)) == pytest.approx(np.mean((net.forward(X).reshape(y.shape) - y) ** 2) * T, rel=1e-5)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("output", "loss"),
+    [
+        ("identity", "squared_error"),
+        ("identity", "huber"),
+        ("sigmoid", "binary_cross_entropy"),
+        ("sigmoid", "squared_error"),
+        ("softplus", "poisson"),
+    ],
+)
+def test_values_at_a_position_are_those_of_a_row(output, loss, weighted, rng):
+    """The loss of a row is the sum of the losses of its positions."""
+    layers = [fn.Dense(6, "tanh"), fn.LayerNorm(), fn.Dense(2, output)]
+    net, single = network(layers=layers), fn.Network(layers, C, dtype="float64")
+    single.params[:] = net.params
+    X, y = rng.standard_normal((9, T, C)), rng.integers(0, 2, (9, T, 2)).astype(float)
+    w = rng.uniform(0.5, 2, 9) if weighted else None
+    each = np.repeat(w, T) if weighted else None
+    J, gradients = net.loss_and_grad(X, y.reshape(9, -1), loss=loss, sample_weight=w)
+    expected, of_single = single.loss_and_grad(X.reshape(-1, C), y.reshape(-1, 2), loss=loss, sample_weight=each)
+    assert J == pytest.approx(T * expected, rel=1e-12)
+    assert net.loss(X, y.reshape(9, -1), loss=loss, sample_weight=w) == pytest.approx(J, rel=1e-12)
+    assert distance(gradients.flat, T * of_single.flat) < 1e-12
+
+
+@pytest.mark.parametrize(("output", "loss"), [("identity", "squared_error"), ("sigmoid", "binary_cross_entropy")])
+def test_finite_differences_of_values_at_each_position(output, loss, rng):
+    layers = [fn.GRU(4, return_sequences=True), fn.Positions(), fn.TransformerBlock(2, 5), fn.Dense(2, output)]
+    net = network(layers=layers)
+    X, y = rng.standard_normal((6, T, C)), rng.integers(0, 2, (6, 2 * T)).astype(float)
+    _, gradients = net.loss_and_grad(X, y, loss=loss)
+    assert distance(gradients.flat, finite_difference(lambda: net.loss(X, y, loss=loss), net.params)) < 1e-8
+
+
+@pytest.mark.parametrize("output", ["identity", "sigmoid"])
+def test_values_at_each_position_of_rows_of_unequal_length_are_refused(output):
+    """Positions that a row does not have would count: the loss of their sigmoid, log 2, is not 0 for any target."""
+    with pytest.raises(ValueError, match=r"its shape is \(5, 2\): put fastnet.GlobalPool.*, or let it have 'softmax'"):
+        network(layers=[fn.GRU(4, return_sequences=True), fn.Dense(2, output)], ragged=True)
+
+
 def test_blocks_and_ranks_are_refused(rng):
     X, y = data(rng, 8)
     with pytest.raises(ValueError, match="trained by Network.fit on arrays, not on blocks"):

@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from helpers import DTYPES, assert_same_bits_by_any_team, distance
+from helpers import DTYPES, assert_agree, assert_same_bits_by_any_team, distance
 
 import fastnet as fn
 
@@ -62,16 +62,60 @@ def test_gradients_of_many_rows(name, ragged, rng):
     assert_same_bits_by_any_team(compute)
 
 
-@pytest.mark.parametrize("cell", [fn.LSTM(3), fn.GRU(3)])
-def test_thousands_of_steps(cell, rng):
-    net = fn.Network([cell, fn.Dense(1, "identity")], input_shape=(10_000, 1), dtype="float64", random_state=0)
-    X, y = rng.standard_normal((3, 10_000, 1)), np.ones((3, 1))
-    expected, twin = net._graph.forward(net.parameters, X.reshape(3, -1))
-    np.testing.assert_allclose(net.forward(X), twin[-1], rtol=1e-9)
-    _, gradients = net.loss_and_grad(X, y)
-    by_name, _ = net._graph.backward(net.parameters, expected, twin, (twin[-1] - y) / 3)
-    for name, view in net.views(gradients.flat).items():
-        np.testing.assert_allclose(view, by_name[name], rtol=1e-8, atol=1e-12)
+#: Layers, and how many steps of a row they are tried with: attention has room for the square of that.
+LONG = {
+    "rnn": ([fn.RNN(3)], 10_000),
+    "rnn-relu": ([fn.RNN(3, "relu")], 10_000),
+    "lstm": ([fn.LSTM(3)], 10_000),
+    "gru": ([fn.GRU(3)], 10_000),
+    "both-directions": ([fn.Bidirectional(fn.RNN(3, return_sequences=True)), fn.GlobalPool()], 10_000),
+    "conv1d": (
+        [
+            fn.Conv1d(4, 5, "tanh", padding="causal", dilation=100), fn.Conv1d(3, 7, "tanh", stride=2, padding=3),
+            fn.GlobalPool(),
+        ],
+        10_000,
+    ),
+    "attention": ([fn.Dense(4, "tanh"), fn.Positions("sinusoidal"), fn.Attention(2), fn.GlobalPool()], 1_200),
+    "causal-attention": ([fn.Dense(4, "tanh"), fn.Positions(), fn.Attention(2, causal=True), fn.Last()], 1_200),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("ragged", [False, True])
+def test_thousands_of_steps(name, ragged, rng):
+    layers, steps = LONG[name]
+    layers = [*layers, fn.Dense(1, "identity")]
+    net = fn.Network(layers, input_shape=(steps, 1), ragged=ragged, dtype="float64", random_state=0)
+    X, y = rng.standard_normal((3, steps, 1)), np.ones((3, 1))
+    rows, flat = X, X.reshape(3, -1)
+    if ragged:
+        lengths = np.array([[steps], [steps // 3], [7]])
+        rows = [row[:n] for row, n in zip(X, lengths[:, 0], strict=True)]
+        flat = np.hstack([np.where(np.arange(steps) < lengths, flat, 0), lengths])
+    Z, A = net._graph.forward(net.parameters, flat)
+    assert_agree(net.forward(rows), A[-1])
+    _, gradients = net.loss_and_grad(rows, y)
+    by_name, _ = net._graph.backward(net.parameters, Z, A, (A[-1] - y) / 3)
+    assert_agree(dict(net.views(gradients.flat)), by_name)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_pieces_of_a_long_series_are_the_whole(name, dtype, rng):
+    """A series of 10,000 steps in pieces, which hand on their state, through a network for 6 steps; a row that ends with a piece
+    is the series cut short."""
+    net, long = network(LAYERS[name], dtype=dtype), network(LAYERS[name], 10_000, dtype=dtype, ragged=True)
+    long.params[:] = net.params
+    X = rng.standard_normal((2, 10_000, 2)).astype(dtype)
+    ends, state, outputs = [1, 6, 1_000, 7_777, 10_000], None, []
+    for start, end in zip([0, *ends], ends, strict=False):
+        for x in X[:, start:end].swapaxes(0, 1):
+            A, state = net.step(x, state)
+        outputs.append(A)
+        state = np.array(state.tolist(), dtype)
+    for end, A in zip(ends, outputs, strict=True):
+        assert distance(A, long.forward(list(X[:, :end]))) < (1e-12 if dtype == "float64" else 2e-5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -102,7 +102,7 @@ def test_other_names_and_missing_biases():
 @pytest.mark.parametrize(
     "state, activations, message",
     [
-        ({}, [], "0 linear layers|expected one"),
+        ({}, [], "needs at least one layer"),
         ({"weight": np.ones((2, 2))}, ["relu"], "cannot take 'weight'"),
         ({"0.weight": np.ones((2, 2)), "0.running_mean": np.ones(2)}, ["relu"], "'0' has weight and running_mean, but Dense"),
         ({"a.0.weight": np.ones((2, 2)), "b.1.weight": np.ones((2, 2))}, ["relu"] * 2, r"prefixes \['a.', 'b.'\]"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import assert_agree
+from torch_twins import assert_same_gradients, load
 
 import fastnet as fn
 from fastnet.torch import from_torch_state_dict, to_torch_state_dict
@@ -27,12 +29,11 @@ def test_convolution_and_pool_are_those_of_torch(n_axes, rng):
     pooled = (functional.max_pool1d if n_axes == 1 else functional.max_pool2d)(torch.tanh(Z), 2)
     flat = pooled.permute(0, *(axis + 2 for axis in axes), 1).reshape(6, -1)
     outputs = flat @ parameters["4.W"] + parameters["4.b"]
-    np.testing.assert_allclose(net.forward(X), outputs.detach().numpy(), rtol=1e-11)
+    assert_agree(net.forward(X), outputs.detach().numpy())
     J = ((outputs - torch.tensor(y)) ** 2).sum() / 12
     J.backward()
-    gradients = net.views(net.loss_and_grad(X, y)[1].flat)
-    for name, parameter in parameters.items():
-        np.testing.assert_allclose(gradients[name], parameter.grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
+    gradients = dict(net.views(net.loss_and_grad(X, y)[1].flat))
+    assert_agree(gradients, {name: parameter.grad.numpy() for name, parameter in parameters.items()})
 
 
 #: A recurrent layer and PyTorch's class and options.
@@ -70,28 +71,21 @@ class TestRecurrent:
     @pytest.mark.parametrize("ragged", [False, True])
     def test_outputs_and_gradients(self, name, ragged, rng):
         net, model, torch = self.networks(name, ragged)
-        model.load_state_dict({key: torch.from_numpy(array) for key, array in to_torch_state_dict(net).items()})
+        load(model, net)
         X, y = rng.standard_normal((6, 7, 3)), rng.random((6, 2))
         lengths = np.array([7, 3, 1, 7, 5, 2]) if ragged else np.full(6, 7)
         A = model(torch.tensor(X), torch.tensor(lengths))
         (0.5 * ((A - torch.tensor(y)) ** 2).sum(dim=1).mean()).backward()
         data = fn.Ragged.from_padded(X, lengths) if ragged else X
-        np.testing.assert_allclose(net.forward(data), A.detach().numpy(), rtol=1e-10, atol=1e-13)
-        gradients = net.views(net.loss_and_grad(data, y)[1].flat)
-        of_torch = {key: value.grad.numpy() for key, value in model.named_parameters()}
-        reverse = "1.1." in next(iter(net.parameters))
-        for path, ending in (("1.1.", ""), ("1.2.", "_reverse")) if reverse else (("1.", ""),):
-            for key, segment in (("weight_ih_l0", "W"), ("weight_hh_l0", "U"), ("bias_ih_l0", "b"), ("bias_hh_l0", "c")):
-                if path + segment in gradients:
-                    np.testing.assert_allclose(gradients[path + segment], of_torch[f"0.{key}{ending}"].T, rtol=1e-10, atol=1e-12)
-        np.testing.assert_allclose(gradients["2.W"], of_torch["1.weight"].T, rtol=1e-10, atol=1e-12)
+        assert_agree(net.forward(data), A.detach().numpy())
+        assert_same_gradients(net, net.loss_and_grad(data, y)[1].flat, model)
 
     def test_state_dict_of_torch(self, name, rng):
         net, model, torch = self.networks(name)
         again = from_torch_state_dict(model.state_dict(), layers=net.layers, input_shape=(7, 3))
         X = rng.standard_normal((6, 7, 3))
         expected = model(torch.tensor(X), torch.full((6,), 7)).detach().numpy()
-        np.testing.assert_allclose(again.forward(X), expected, rtol=1e-10, atol=1e-13)
+        assert_agree(again.forward(X), expected)
 
 
 def test_recurrent_state_dicts_without_torch():
@@ -148,19 +142,15 @@ class TestTransformers:
     def test_outputs_gradients_and_state_dicts(self, causal, rng):
         torch = pytest.importorskip("torch")
         net = self.network(causal)
-        model = transformer_of_torch(torch, net, 2, causal)
-        model.load_state_dict({name: torch.from_numpy(array) for name, array in to_torch_state_dict(net).items()})
+        model = load(transformer_of_torch(torch, net, 2, causal), net)
         X, y = rng.integers(0, 9, (5, 7)), rng.integers(-1, 4, (5, 7))
         Z = model(torch.tensor(X))
-        np.testing.assert_allclose(net.forward(X), torch.softmax(Z, -1).detach().numpy(), rtol=1e-10, atol=1e-12)
+        assert_agree(net.forward(X), torch.softmax(Z, -1).detach().numpy())
         J = torch.nn.functional.cross_entropy(Z.reshape(-1, 4), torch.tensor(y).reshape(-1), ignore_index=-1)
         J.backward()
         value, gradients = net.loss_and_grad(X, y)
         assert value == pytest.approx(J.item(), rel=1e-12)
-        slopes = self.network(causal)
-        slopes.params[:] = gradients.flat
-        for name, gradient in to_torch_state_dict(slopes).items():
-            np.testing.assert_allclose(gradient, model.get_parameter(name).grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
+        assert_same_gradients(net, gradients.flat, model)
         again = from_torch_state_dict(model.state_dict(), layers=net.layers, input_shape=(7,))
         np.testing.assert_array_equal(again.params, net.params)
 
@@ -191,46 +181,6 @@ class TestTransformers:
         np.testing.assert_array_equal(again.params, net.params)
 
 
-def test_decoder_is_that_of_torch(rng):
-    """Two blocks of a decoder, on sources of unequal length: outputs, and the gradient of what the encoder made."""
-    torch = pytest.importorskip("torch")
-    block = fn.TransformerBlock(2, 12, causal=True, cross=True)
-    layers = [fn.EncoderDecoder([fn.Dense(8, "identity")], [block, block]), fn.Dense(3, "softmax")]
-    net = fn.Network(layers, source_shape=(5, 4), input_shape=(6, 8), ragged=True, dtype="float64", random_state=0)
-    net.params[:] += 0.3 * rng.standard_normal(net.n_params)
-    sources, rows = [rng.standard_normal((n, 4)) for n in (5, 2, 4)], rng.standard_normal((3, 6, 8))
-    y = rng.integers(0, 3, (3, 6))
-
-    p = {name: torch.tensor(view.copy(), requires_grad=True) for name, view in net.parameters.items()}
-    x, memory = torch.tensor(rows), torch.tensor(fn.Ragged.from_rows(sources).padded()) @ p["1.encoder.1.W"] + p["1.encoder.1.b"]
-    options = {"batch_first": True, "norm_first": True, "dtype": torch.float64}
-    for number in "12":
-        layer = torch.nn.TransformerDecoderLayer(8, 2, 12, 0.0, "gelu", **options)
-        of = {name.removeprefix(f"1.decoder.{number}."): value.detach() for name, value in p.items()}
-        state = {
-            "self_attn.in_proj_weight": of["1.2.qkv.W"].T, "self_attn.in_proj_bias": of["1.2.qkv.b"],
-            "self_attn.out_proj.weight": of["1.2.out.W"].T, "self_attn.out_proj.bias": of["1.2.out.b"],
-            "multihead_attn.in_proj_weight": torch.cat([of["2.2.q.W"], of["2.2.kv.W"]], dim=1).T,
-            "multihead_attn.in_proj_bias": torch.cat([of["2.2.q.b"], of["2.2.kv.b"]]),
-            "multihead_attn.out_proj.weight": of["2.2.out.W"].T, "multihead_attn.out_proj.bias": of["2.2.out.b"],
-            "linear1.weight": of["3.2.W"].T, "linear1.bias": of["3.2.b"],
-            "linear2.weight": of["3.3.W"].T, "linear2.bias": of["3.3.b"],
-        }  # fmt: skip
-        for n in "123":
-            state |= {f"norm{n}.weight": of[f"{n}.1.gain"], f"norm{n}.bias": of[f"{n}.1.bias"]}
-        layer.load_state_dict(state)
-        mask = torch.nn.Transformer.generate_square_subsequent_mask(6, dtype=torch.float64)
-        hidden = torch.arange(5) >= torch.tensor([5, 2, 4])[:, None]
-        x = layer(x, memory, tgt_mask=mask, tgt_is_causal=True, memory_key_padding_mask=hidden)
-    Z = x @ p["2.W"] + p["2.b"]
-    A = net.forward((sources, list(rows)))
-    np.testing.assert_allclose(A, torch.softmax(Z, -1).detach().numpy(), rtol=1e-10, atol=1e-12)
-    torch.nn.functional.cross_entropy(Z.reshape(-1, 3), torch.tensor(y).reshape(-1)).backward()
-    gradients = net.views(net.loss_and_grad((sources, list(rows)), list(y))[1].flat)
-    for name in ("1.encoder.1.W", "1.encoder.1.b", "2.W"):
-        np.testing.assert_allclose(gradients[name], p[name].grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
-
-
 def test_rows_of_unequal_length_come_back(rng):
     net = fn.Network([fn.GRU(3), fn.Dense(2, "identity")], input_shape=(6, 4), ragged=True, random_state=0)
     again = from_torch_state_dict(to_torch_state_dict(net), layers=net.layers, input_shape=(6, 4), ragged=True)
@@ -252,7 +202,7 @@ def test_padding_is_that_of_torch(rng):
     hidden = torch.arange(6) >= torch.tensor(lengths)[:, None]
     Z, _ = attention(padded, padded, padded, key_padding_mask=hidden)
     expected = Z[range(4), [n - 1 for n in lengths]].detach().numpy()
-    np.testing.assert_allclose(net.forward(X), expected, rtol=1e-10, atol=1e-12)
+    assert_agree(net.forward(X), expected)
 
 
 IMAGES = [
@@ -309,11 +259,11 @@ class TestChannelsFirst:
         """Outputs by running statistics, gradients by the batch's, and what an update makes of the running ones."""
         torch = pytest.importorskip("torch")
         net, sequential = positioned(layers, shape, rng), modules(torch.nn)[number]
-        sequential.load_state_dict({name: torch.from_numpy(array) for name, array in to_torch_state_dict(net).items()})
+        load(sequential, net)
         X, y = rng.normal(1, 2, (20, *shape)), rng.integers(0, 3, 20) if number == 0 else rng.random((20, 2))
         images = torch.from_numpy(np.ascontiguousarray(np.moveaxis(X, -1, 1)))
         with torch.no_grad():
-            np.testing.assert_allclose(net.forward(X), sequential.eval()(images).numpy(), rtol=1e-10, atol=1e-12)
+            assert_agree(net.forward(X), sequential.eval()(images).numpy())
         for module in sequential.train():
             module.training = not isinstance(module, torch.nn.Dropout)
         A = sequential(images)
@@ -321,15 +271,10 @@ class TestChannelsFirst:
         J.backward()
         value, gradients = net.loss_and_grad(X, y)
         assert value == pytest.approx(J.item(), rel=1e-12)
-        slopes = positioned(layers, shape, rng)
-        slopes.params[:] = gradients.flat
-        for name, gradient in to_torch_state_dict(slopes).items():
-            if "running" not in name:
-                expected = sequential.get_parameter(name).grad.numpy()
-                np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-11, err_msg=name)
+        assert_same_gradients(net, gradients.flat, sequential)
         net.fit(X, y, optimizer=fn.SGD(1e-30), batch_size=20, iterations=1, schedules={"dropout": 0.0})
-        for name, array in to_torch_state_dict(net).items():
-            np.testing.assert_allclose(array, sequential.state_dict()[name].numpy(), rtol=1e-10, err_msg=name)
+        state = to_torch_state_dict(net)
+        assert_agree(state, {name: sequential.state_dict()[name].numpy() for name in state})
 
     def test_layers_that_torch_has_no_module_for(self, rng):
         net = positioned([fn.Dense(3, "tanh"), fn.Flatten(), fn.Dense(1)], (5, 2), rng)
