@@ -8,7 +8,7 @@ import signal
 
 import numpy as np
 import pytest
-from helpers import assert_same_bits_by_any_team, distance
+from helpers import assert_same_bits_by_any_team, distance, run_python
 from layer_networks import HIDDEN, N_IN, POSITIONED, assert_gradient, build, rows, twin_outputs
 from scipy import sparse
 
@@ -378,3 +378,29 @@ class TestMembersOfNetworksWithPositions:
             fn.Network([fn.GRU(3), fn.Dense(1)], input_shape=(4, 2), n_members=2).step(np.ones(2))
         with pytest.raises(ValueError, match="has positions"):
             fn.Network([fn.GRU(3, return_sequences=True), fn.Dense(1)], input_shape=(4, 2), ragged=True, n_members=2)
+
+
+#: Outputs at each place that a buffer's address may have, times the members, from them. glibc then puts the core's buffers right
+#: behind `room`.
+PLACES = """
+import numpy as np, fastnet as fn
+from fastnet._core import core
+
+net = fn.Network([fn.Dense(5, "tanh"), fn.Dense(2, "identity")], 4, n_members=24, dtype="float64", random_state=0)
+X = np.ones((2640, 4))
+room = np.empty(150_000, np.uint8)
+start = -room.ctypes.data % 64
+missing = 0
+for place in range(start, start + 264 * 48 * 8, 64):
+    out = room[place : place + X.shape[0] * 16].view(float).reshape(-1, 2)
+    out[...] = np.nan
+    core.forward(net._plan, net.params, X, out, 1)
+    missing += np.isnan(out).any()
+print(missing)
+"""
+
+
+def test_rows_are_written_wherever_outputs_lie():
+    """Whether a block of rows was in place already was once decided by comparing its address, times the members, with a buffer's."""
+    result = run_python(PLACES, MALLOC_MMAP_THRESHOLD_="1000000000")
+    assert result.stdout.split() == ["0"], result.stderr

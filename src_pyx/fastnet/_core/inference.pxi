@@ -61,6 +61,11 @@ cdef Block lay_block(char** place, const Inference* task) noexcept nogil:
     return block
 
 
+cdef inline bint writes_outputs(const Inference* task) noexcept nogil:
+    """Whether the last layer's outputs are those that are wanted, and are made where these belong."""
+    return task.out != NULL and (task.of_each or task.n_members == 1)
+
+
 cdef void infer_rows(Inference* task, Worker* worker, real* unused) noexcept nogil:
     """Blocks of rows, as they come: a helper that slept begins later."""
     cdef Py_ssize_t n = task.X.n, start, l
@@ -83,7 +88,7 @@ cdef void infer_rows(Inference* task, Worker* worker, real* unused) noexcept nog
             layer = task.layers + l - 1
             if task.kept != NULL:
                 block.A[l] = <real*> task.kept[l - 1] + start * layer.n_out
-            elif l == task.n_layers and task.out != NULL and (task.of_each or task.n_members == 1):
+            elif l == task.n_layers and writes_outputs(task):
                 block.A[l] = <real*> task.out + start * layer.n_out
             else:
                 block.A[l] = <real*> block.slots + layer.slot * task.block_rows * task.widest
@@ -102,7 +107,7 @@ cdef void outputs_of_rows(const Inference* task, const Pass* here, const Head* h
     cdef real* A = <real*> here.A[task.n_layers]
     activate_output(layer, A, <real*> NULL, <real*> head.log_sums, here.rows * task.n_members * task.n_positions,
                     task.n_outputs // task.n_positions)
-    if task.out != NULL and A != <real*> task.out + here.start * layer.n_out:
+    if task.out != NULL and not writes_outputs(task):
         mean_of_members(A, <real*> task.out + here.start * task.n_outputs, here.rows, task.n_members, task.n_outputs)
 
 
