@@ -401,6 +401,6 @@ print(missing)
 
 
 def test_rows_are_written_wherever_outputs_lie():
-    """Whether a block of rows was in place already was once decided by comparing its address, times the members, with a buffer's."""
+    """Whether a block was in place already was once decided by its address, times the members, and a buffer's."""
     result = run_python(PLACES, MALLOC_MMAP_THRESHOLD_="1000000000")
     assert result.stdout.split() == ["0"], result.stderr
