@@ -20,6 +20,11 @@ _MOST_SHARED = 16  # how often a larger network may contain each number of the m
 _GROWING = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus", "exponential")
 
 
+def never(g: Activation) -> bool:
+    """For `Entry.passes`."""
+    return False
+
+
 @dataclass
 class Entry:
     """A layer that was found.
@@ -43,7 +48,7 @@ class Entry:
     build: Callable[..., Layer]
     parameters: dict[str, np.ndarray]
     activation: Activation | None = None
-    passes: Callable[[Activation], bool] = lambda g: False
+    passes: Callable[[Activation], bool] = never
     bias: str | None = None
     last: Callable[..., Layer] | None = None
 
@@ -86,7 +91,7 @@ class Chain:
         #: Of a row of the layers' output, with the channels last.
         self.shape = shape or ()
         self._layout = None if shape is None else Layout.of(shape)
-        self._input_shape = shape
+        self._input_shape = self._declared = shape
         self._n_placed = 0
         self._n_numbers = 0  # parameters, including biases that were added to others
         n_stored = sum({id(array): array.size for array in constants.values()}.values())
@@ -170,6 +175,11 @@ class Chain:
             self.entries.append(Entry(lambda: Reshape(shape), {}, passes=elementwise))
         self.shape = shape
 
+    def refuse_border(self) -> None:
+        """For everything that would compute with the zeros of a border, or leave them zeros where it does not."""
+        if self._layout is not None and (self._layout.places == NOTHING).any():
+            raise ValueError("only convolutions take a border of zeros")
+
     def channels_last(self, n_axes: int) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
         """The shape (.., channels) of rows whose tensor is (channels, ..), with so many axes of positions, and the border of
         zeros around it."""
@@ -178,7 +188,7 @@ class Chain:
             raise ValueError(f"it takes (rows, channels, {n_axes} axes), got rows of shape {inner.shape}")
         wanted = Layout.of(inner.shape, channels=0)
         if not np.array_equal(inner.places, wanted.places):
-            if self.entries or not inner.in_order:
+            if self.entries or not inner.in_order or inner.shape != self._declared:
                 raise ValueError("its input does not have the channels of a network's rows as first axis")
             self._layout = wanted  # nobody has read the input yet: it may be given with the channels last
         shape = (*inner.shape[1:], inner.shape[0])
@@ -187,9 +197,8 @@ class Chain:
 
     def last_axis(self, n: int) -> np.ndarray | None:
         """The order of flat rows of n numbers; None for rows of positions that have n numbers each, in the row's order."""
+        self.refuse_border()
         layout = self.layout
-        if (layout.places == NOTHING).any():
-            raise ValueError("only convolutions take a border of zeros")
         if layout.shape[-1] != n:
             before = "the layer before it gives" if self.entries else "the model's input has"
             raise ValueError(f"it takes {n} inputs, {before} {layout.shape[-1]}")
@@ -204,8 +213,9 @@ class Chain:
 
     def elementwise(self, array: np.ndarray, what: str) -> np.ndarray:
         """An array that broadcasts with the tensor, as one number for each of the row."""
+        self.refuse_border()
         layout = self.layout
-        if layout.batch != 0 or (layout.places == NOTHING).any() or array.ndim > layout.places.ndim + 1:
+        if layout.batch != 0 or array.ndim > layout.places.ndim + 1:
             raise ValueError(f"its {what} of shape {array.shape} do not belong to the numbers of a row")
         try:
             spread = np.broadcast_to(array, (1, *layout.shape))[0]
@@ -218,6 +228,7 @@ class Chain:
 
     def activate(self, g: Activation, axis: int = -1) -> None:
         """An activation of the last tensor; a softmax over this axis of it."""
+        self.refuse_border()
         if g.name == "softmax" and (self.layout.axis(axis) != len(self.layout.shape) - 1 or not self.layout.in_order):
             raise ValueError(f"its axis is {axis}, expected the last axis, with a network's channels")
         for entry in reversed(self.entries):
@@ -234,10 +245,12 @@ class Chain:
         entry = self.entries[-1] if self.entries else None
         if entry is None or entry.bias is None:
             raise ValueError("expected the addition of a bias right after a matrix product or a product with a constant")
-        b = entry.parameters[entry.bias]
-        ndim = len(self.layout.shape) + (self.layout.batch != MERGED)
+        self.refuse_border()
+        b, layout = entry.parameters[entry.bias], self.layout
+        ndim = len(layout.shape) + (layout.batch != MERGED)
         in_a_row = array.size in (1, b.size) and array.ndim <= ndim and array.shape in ((), (*array.shape[:-1], array.size))
-        if array.dtype != b.dtype or not in_a_row:
+        of_units = array.size == 1 or (layout.in_order and layout.shape[-1] == b.size)
+        if array.dtype != b.dtype or not in_a_row or not of_units:
             raise ValueError(f"its bias is {array.dtype} of shape {array.shape}, expected {b.dtype} of shape {b.shape}")
         self.count(b.size)
         entry.parameters[entry.bias] = b + beta * array.ravel()

@@ -90,7 +90,7 @@ def _take(chain: Chain, step: Step) -> None:
     try:
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
         reader = READERS.get(operator)
-        if step.output != node.output[0] and operator not in ("LSTM", "GRU", "RNN"):
+        if step.output not in node.output[: 1 if reader is None else reader.n_outputs]:
             raise ValueError(f"networks compute nothing like its output {step.output!r}")
         unknown = attributes.keys() - reader.attributes if reader is not None and step.activation is None else set()
         if unknown:

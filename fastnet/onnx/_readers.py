@@ -36,7 +36,7 @@ from fastnet.layers import (
 )
 from fastnet.layers.windows import border
 from fastnet.onnx._activations import Attributes
-from fastnet.onnx._chain import Chain, Entry, growing, ints
+from fastnet.onnx._chain import Chain, Entry, growing, ints, never
 from fastnet.onnx._graph import Step
 from fastnet.onnx._layout import Layout
 from fastnet.onnx._operations import RECURRENCES
@@ -85,6 +85,8 @@ class Reader:
     attributes: frozenset[str] = field(default_factory=frozenset)
     #: Of the operand that the chain comes from; None: any.
     operand: int | None = 0
+    #: How many of the node's outputs, the first ones, are known.
+    n_outputs: int = 1
 
 
 def _gemm(node: Read) -> None:
@@ -93,13 +95,7 @@ def _gemm(node: Read) -> None:
     W = node.numbers(1, "weights", 2)
     _dense(node, float(node.attributes.get("alpha", 1.0)) * (W.T if node.attributes.get("transB", 0) else W))
     if node.has(2):
-        node.chain.add(_row(node.chain.numbers(node.node.input[2], "bias")), float(node.attributes.get("beta", 1.0)))
-
-
-def _row(bias: np.ndarray) -> np.ndarray:
-    if bias.ndim > 2:
-        raise ValueError(f"its bias has shape {bias.shape}")
-    return bias
+        node.chain.add(node.chain.numbers(node.node.input[2], "bias"), float(node.attributes.get("beta", 1.0)))
 
 
 def _matmul(node: Read) -> None:
@@ -114,9 +110,7 @@ def _dense(node: Read, W: np.ndarray) -> None:
     positions = () if order is not None else chain.shape[:-1]
     layout = Layout(Layout.of((*chain.layout.shape[:-1], n_out)).places, chain.layout.batch)
     if order is not None:
-        own = np.empty_like(W)
-        own[order] = W
-        W = own
+        W = _ordered(W, order)
     entry = Entry(partial(Dense, n_out), {"W": W, "b": np.zeros(n_out, W.dtype)}, Identity(), bias="b")
     chain.append(entry, (*positions, n_out), layout)
 
@@ -206,16 +200,15 @@ def _pool(layer: Callable[..., Layer], node: Read) -> None:
     n_axes = len(node.attributes.get("kernel_shape", []))
     node.require(auto_pad=b"NOTSET", ceil_mode=0, pads=[0] * (2 * n_axes), dilations=[1] * n_axes, storage_order=0)
     chain = node.chain
-    rows, sides = chain.channels_last(n_axes)
-    if any(map(any, sides)):
-        raise ValueError("only convolutions take a border of zeros")
+    chain.refuse_border()
+    rows, _ = chain.channels_last(n_axes)
     size = ints(node.attributes["kernel_shape"], "kernel_shape", n_axes)
     stride = ints(node.attributes.get("strides", [1] * n_axes), "strides", n_axes)
     if min(*size, *stride) < 1 or any(k > n for k, n in zip(size, rows, strict=False)):
         raise ValueError(f"its windows of {size} positions, {stride} apart, do not fit {rows[:-1]}")
     places = tuple((n - k) // s + 1 for n, k, s in zip(rows, size, stride, strict=False))
     layout = Layout.of((rows[-1], *places), channels=0)
-    passes = growing if layer is MaxPool else _nothing
+    passes = growing if layer is MaxPool else never
     if tuple(size) == rows[:-1]:
         build: Callable[..., Layer] = partial(GlobalPool, "max" if layer is MaxPool else "mean")
         chain.append(Entry(build, {}, passes=passes), rows[-1:], layout)
@@ -226,17 +219,14 @@ def _pool(layer: Callable[..., Layer], node: Read) -> None:
     chain.append(Entry(partial(layer, tuple(size), tuple(stride)), {}, passes=passes), (*places, rows[-1]), layout)
 
 
-def _nothing(g: Any) -> bool:
-    return False
-
-
 def _global_pool(kind: str, node: Read) -> None:
     chain = node.chain
-    rows, sides = chain.channels_last(len(chain.layout.shape) - 1)
-    if any(map(any, sides)) or len(rows) < 2:
-        raise ValueError("it takes (rows, channels, ..) without a border of zeros")
+    chain.refuse_border()
+    rows, _ = chain.channels_last(len(chain.layout.shape) - 1)
+    if len(rows) < 2:
+        raise ValueError("it takes (rows, channels, ..)")
     layout = Layout.of((rows[-1], *(1 for _ in rows[:-1])), channels=0)
-    chain.append(Entry(partial(GlobalPool, kind), {}, passes=growing if kind == "max" else _nothing), rows[-1:], layout)
+    chain.append(Entry(partial(GlobalPool, kind), {}, passes=growing if kind == "max" else never), rows[-1:], layout)
 
 
 def _reduce(kind: str, node: Read) -> None:
@@ -258,14 +248,15 @@ def _batch_normalization(node: Read) -> None:
     if any(array.size != n for array in parameters.values()) or (parameters["var"] < 0).any():
         raise ValueError("its operands are not the gain, bias, mean and variance of the same channels")
     chain.starts_with(n)
+    chain.refuse_border()
     if len(chain.layout.shape) == 1 or chain.layout.batch != 0:
         order = chain.last_axis(n)
         if order is not None:
             parameters = {name: _ordered(array, order) for name, array in parameters.items()}
     else:
-        rows, sides = chain.channels_last(len(chain.layout.shape) - 1)
-        if rows[-1] != n or any(map(any, sides)):
-            raise ValueError(f"it takes {n} channels without a border of zeros, got rows of {rows}")
+        rows, _ = chain.channels_last(len(chain.layout.shape) - 1)
+        if rows[-1] != n:
+            raise ValueError(f"it takes {n} channels, got rows of {rows}")
     build = partial(_batch_norm, _epsilon(node))
     chain.append(Entry(build, parameters, Identity()), chain.shape, chain.layout)
 
@@ -355,6 +346,7 @@ def _pad(node: Read) -> None:
 def _gather(node: Read) -> None:
     """Some numbers of each row: the last position, or columns of flat rows."""
     chain = node.chain
+    chain.refuse_border()
     numbers = chain.constant(node.node.input[1])
     if numbers.dtype.kind not in "iu" or numbers.ndim > 1:
         raise ValueError("its indices are no ints")
@@ -459,9 +451,7 @@ READERS: dict[str, Reader] = {
     "ReduceMax": Reader(partial(_reduce, "max"), frozenset({"axes", "keepdims", "noop_with_empty_axes"})),
     "BatchNormalization": Reader(_batch_normalization, frozenset({"epsilon", "momentum", "training_mode", "spatial"})),
     "LayerNormalization": Reader(_layer_normalization, frozenset({"axis", "epsilon", "stash_type"})),
-    "LSTM": Reader(partial(_recurrence, "LSTM"), _RECURRENT),
-    "GRU": Reader(partial(_recurrence, "GRU"), _RECURRENT),
-    "RNN": Reader(partial(_recurrence, "RNN"), _RECURRENT),
+    **{operator: Reader(partial(_recurrence, operator), _RECURRENT, n_outputs=2) for operator in _CELLS},
     "Reshape": Reader(_reshape, frozenset({"allowzero"})),
     "Flatten": Reader(_flatten, frozenset({"axis"})),
     "Transpose": Reader(_transpose, frozenset({"perm"})),

@@ -204,3 +204,50 @@ W, K = np.ones((4, 2, 3, 3), np.float32), np.ones(2, np.float32)
 def test_what_cannot_be_taken_is_named(nodes, constants, message):
     with pytest.raises(ValueError, match=message):
         from_onnx(graphs.model(nodes, constants, shape=(None, 2, 6, 6)))
+
+
+V = np.arange(1, 17, dtype=np.float32).reshape(4, 4)
+ELSEWHERE = {
+    "flat rows with channels first": (
+        [("Reshape", ["X", "s"], "A"), ("Conv", ["A", "W"], "B"), ("Flatten", ["B"], "C"), ("Gemm", ["C", "D"], "Y")],
+        {"s": [-1, 2, 6, 6], "W": W, "D": np.ones((64, 2), np.float32)},
+        (72,),
+        "channels of a network's rows as first axis",
+    ),
+    "sigmoid of a border": (
+        [("Conv", ["X", "W"], "Z"), ("Pad", ["Z", "p"], "C"), ("Sigmoid", ["C"], "D"), ("Conv", ["D", "L"], "Y")],
+        {"W": W[:1], "L": np.ones((3, 1, 2, 2), np.float32), "p": [0, 0, 1, 1, 0, 0, 1, 1]},
+        (2, 6, 6),
+        "only convolutions take a border of zeros",
+    ),
+    "a column of a border": (
+        [("Pad", ["X", "p"], "A"), ("Gather", ["A", "n"], "B", {"axis": 1}), ("Mul", ["B", "f"], "Y")],
+        {"p": [0, 0, 0, 1], "n": [1, 4], "f": V[0, :2]},
+        (4,),
+        "only convolutions take a border of zeros",
+    ),
+    "a constant along positions": (
+        [("MatMul", ["X", "V"], "A"), ("Transpose", ["A"], "B", {"perm": [0, 2, 1]}), ("Add", ["B", "b"], "Y")],
+        {"V": V, "b": V[0]},
+        (4, 4),
+        "its bias is",
+    ),
+    "the memory of an LSTM": (
+        [
+            ("Transpose", ["X"], "A", {"perm": [1, 0, 2]}),
+            ("LSTM", ["A", "I", "R"], "S H M", {"hidden_size": 1}),
+            ("Squeeze", ["M", "z"], "Y"),
+        ],
+        {"I": V[None, :, :2], "R": V[None, :, :1], "z": [0]},
+        (3, 2),
+        "output 'M'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_would_compute_something_else_is_refused(name):
+    nodes, constants, shape, message = ELSEWHERE[name]
+    constants = {name: np.asarray(value) for name, value in constants.items()}
+    with pytest.raises(ValueError, match=message):
+        from_onnx(graphs.model(nodes, constants, shape=(None, *shape)))
