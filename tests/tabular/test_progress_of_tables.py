@@ -10,7 +10,6 @@ from helpers import mixed_table
 
 import fastnet as fn
 from fastnet.tabular import _folds
-from fastnet.tabular._time_limit import Deadline
 
 tqdm = pytest.importorskip("tqdm.auto").tqdm
 
@@ -61,17 +60,8 @@ def test_of_blocks(capsys):
 
 
 @pytest.mark.parametrize("planned", [10, 100_000])
-def test_of_a_time_limit_are_full_at_the_end(capsys, monkeypatch, planned):
-    """A clock by which a row is trained on in 20 us: there is time for all that is planned, or for some of it."""
-    clock, drawn = [0.0], Deadline.rows
-
-    def rows(deadline, session):
-        piece = drawn(deadline, session)
-        clock[0] += 2e-5 * len(piece)
-        return piece
-
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    monkeypatch.setattr(Deadline, "rows", rows)
+def test_of_a_time_limit_are_full_at_the_end(capsys, row_clock, planned):
+    """There is time for all that is planned, or for some of it."""
     model = fn.TabularRegressor(**QUICK, verbose=True, n_epochs=planned, time_limit=4.0).fit(X, VALUES)
     bars = bars_of(capsys.readouterr())
     assert list(bars) == [1, 2, 3, 4]

@@ -20,19 +20,9 @@ X, LABELS, VALUES = mixed_table()
 QUICK = {"preset": "fast", "random_state": 0}
 
 
-def test_time_limit_compresses_the_schedule(monkeypatch):
-    """A clock by which a row is trained on in 20 us."""
-    clock, drawn = [0.0], Deadline.rows
-
-    def rows(deadline, session):
-        piece = drawn(deadline, session)
-        clock[0] += 2e-5 * len(piece)
-        return piece
-
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    monkeypatch.setattr(Deadline, "rows", rows)
+def test_time_limit_compresses_the_schedule(row_clock):
     model = fn.TabularRegressor(**QUICK, n_epochs=100_000, time_limit=1.0, n_threads=1).fit(X, VALUES)
-    assert 0.9 < clock[0] < 1.0
+    assert 0.9 < row_clock[0] < 1.0
     assert model.n_iter_ < 100_000
     assert model.history_[0].learning_rate[-1] < 0.1 * max(model.history_[0].learning_rate)
 
